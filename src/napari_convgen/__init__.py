@@ -1,0 +1,55 @@
+"""Denoise images with untrained convolutional generators: in napari, from the command line, and from Python.
+
+>>> from napari_convgen import denoise
+>>> result = denoise(image)  # doctest: +SKIP
+>>> result.image, result.step, result.reason  # doctest: +SKIP
+
+Importing this package loads neither torch nor Qt; a name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_convgen.config import PRESETS, Config
+    from napari_convgen.core.snapshot import Snapshot, StopReason
+    from napari_convgen.run.denoise import Denoising, Progress, denoise
+    from napari_convgen.run.result import Result
+
+__version__ = version("napari-convgen")
+
+__all__ = [
+    "PRESETS",
+    "Config",
+    "Denoising",
+    "Progress",
+    "Result",
+    "Snapshot",
+    "StopReason",
+    "__version__",
+    "denoise",
+]
+
+_HOMES = {
+    "PRESETS": "config",
+    "Config": "config",
+    "Denoising": "run.denoise",
+    "Progress": "run.denoise",
+    "Result": "run.result",
+    "Snapshot": "core.snapshot",
+    "StopReason": "core.snapshot",
+    "denoise": "run.denoise",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,261 @@
+"""The configuration of a whole run: frozen models, presets, and their file form.
+
+A configuration is complete: with the same image, version and device it reproduces a run. Nothing here loads torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_convgen.errors import ConfigError
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class GeneratorConfig(_Model):
+    """The deep decoder that is fitted."""
+
+    n_channels: int = Field(
+        64, ge=1, le=4096, description="Channels of every hidden layer: more draw finer detail, and noise sooner."
+    )
+    n_scales: Literal["auto"] | int = Field(
+        "auto",
+        description="How often the grid is doubled; auto leaves about 16 pixels along the coarsest grid's shorter side.",
+    )
+    order: Literal["relu-norm", "norm-relu"] = Field(
+        "relu-norm", description="Order of ReLU and channel norm: relu-norm (the paper's formula) or norm-relu."
+    )
+    output_map: Literal["sigmoid", "linear"] = Field(
+        "sigmoid", description="Output range map: sigmoid (bounded, as in the paper's code) or linear."
+    )
+    has_full_resolution_layer: bool = Field(
+        False, description="Add the extra full-resolution hidden layer that the authors' code has and the formula has not."
+    )
+    norm_init: Literal["ones", "uniform"] = Field(
+        "ones", description="Initial scale of the channel norm: ones, or uniform in [0, 1] as when the paper was written."
+    )
+    kernel: Literal["linear", "smooth"] = Field(
+        "linear", description="Upsampling kernel: linear (1, 3, 3, 1)/4 or smooth (1, 5, 10, 10, 5, 1)/16."
+    )
+
+
+class OptimizerConfig(_Model):
+    """How the generator's weights are moved."""
+
+    method: Literal["adam", "gradient-descent", "momentum"] = Field(
+        "adam", description="adam, gradient-descent, or momentum (gradient descent with heavy-ball momentum)."
+    )
+    learning_rate: float = Field(
+        0.01, gt=0, description="Step size on the mean squared error of the scaled image; 0.01 suits adam, 0.1 the others."
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum; used by the method momentum alone.")
+
+
+class StoppingConfig(_Model):
+    """When the fit ends, and which step is kept."""
+
+    rule: Literal["auto", "fixed", "held-out"] = Field(
+        "auto",
+        description="fixed keeps the last step; held-out watches pixels left out of the fit; auto is held-out for now.",
+    )
+    held_out_fraction: float = Field(
+        0.1, gt=0, lt=0.9, description="Share of the pixels that held-out leaves out of the fit."
+    )
+    patience: float = Field(
+        0.6,
+        ge=0,
+        description="held-out ends the fit once the error's minimum lies this many times its own step back.",
+    )
+    min_patience: int = Field(
+        100, ge=0, description="Steps that held-out waits beyond the relative patience."
+    )
+
+
+class Config(_Model):
+    """Everything that decides what a run does."""
+
+    n_steps: int = Field(3000, ge=1, le=10_000_000, description="Steps at most; the stopping rule may end the fit sooner.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of the generator's start and of the held-out pixels.")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto (CUDA, then MPS, then CPU), cpu, mps, cuda or cuda:N."
+    )
+    output: Literal["average", "iterate"] = Field(
+        "average", description="The image that is kept: the running average of the outputs, or the raw iterate."
+    )
+    z_axis: Literal["frames", "volume"] = Field(
+        "frames", description="A Z axis is fitted slice by slice (frames) or with a 3-D generator (volume)."
+    )
+    n_restarts: int = Field(
+        2, ge=0, le=100, description="Fresh starts with another seed that a diverged or collapsed fit is given."
+    )
+    snapshot_memory: float = Field(
+        1024, gt=0, description="Memory for snapshots, in MiB; beyond it every second one is let go."
+    )
+    generator: GeneratorConfig = GeneratorConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    stopping: StoppingConfig = StoppingConfig()
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
+        """Return a copy with some settings changed.
+
+        Parameters
+        ----------
+        changes
+            New values by dotted name, for example ``{"seed": 3, "generator.n_channels": 128}``. Text is read as a number
+            or truth value where the setting is one.
+
+        Raises
+        ------
+        ConfigError
+            A setting that does not exist or a value out of its range.
+        """
+        values = self.model_dump()
+        for name, value in changes.items():
+            *path, last = name.split(".")
+            group: Any = values
+            for part in path:
+                group = group.get(part) if isinstance(group, dict) else None
+            if not isinstance(group, dict) or last not in group or isinstance(group[last], dict):
+                raise ConfigError(_unknown_setting(name))
+            group[last] = value
+        return self._validated(values)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build a configuration from nested values; what is missing is taken from ``values["preset"]``, or ``default``.
+
+        Raises
+        ------
+        ConfigError
+            A setting or preset that does not exist or a value out of its range.
+        """
+        values = dict(values)
+        base = preset(values.pop("preset", "default"))
+        return cls._validated(base.replace(_flatten(values)).model_dump())
+
+    @classmethod
+    def from_toml(cls, text: str, source: str = "the configuration") -> Self:
+        """Read the form that `to_toml` writes; ``source`` names the text in errors."""
+        try:
+            return cls.from_dict(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{source} is not valid TOML: {error}.") from error
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Read a TOML file as `to_toml` writes it, or the ``config`` of a JSON report.
+
+        Raises
+        ------
+        ConfigError
+            A file that cannot be read, or content that is no configuration.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"The configuration {path} cannot be read: {error}.") from error
+        if path.suffix.lower() != ".json":
+            return cls.from_toml(text, str(path))
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path} must hold a JSON object: a report of a run, or its config.")
+        return cls.from_dict(values.get("config", values))
+
+    def to_toml(self) -> str:
+        """Return the configuration as TOML, a comment over each setting."""
+        lines, tables = [], []
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if isinstance(value, _Model):
+                tables.append(f"\n# {value.__doc__}\n[{name}]")
+                tables += _toml_settings(value)
+            else:
+                lines.append(_toml_setting(name, field.description, value))
+        return "\n".join([*lines, *tables]) + "\n"
+
+    @classmethod
+    def _validated(cls, values: Mapping[str, Any]) -> Self:
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            # The path of a union ends with the name of the branch tried; a setting's name is its part that we know.
+            name = ".".join(str(part) for part in first["loc"] if str(part).isidentifier() and part not in {"int", "float"})
+            message = first["msg"]
+            if first["type"] == "literal_error" and name == "generator.n_scales":
+                message = "Input should be 'auto' or a whole number"
+            raise ConfigError(
+                f"{name} cannot be {first['input']!r}: {message[0].lower()}{message[1:]}."
+            ) from error
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _unknown_setting(name: str) -> str:
+    known = list(_flatten(Config().model_dump()))
+    close = difflib.get_close_matches(name, known, 1) or [k for k in known if k.endswith("." + name)]
+    hint = f"Did you mean '{close[0]}'?" if close else f"The settings are {', '.join(known)}."
+    return f"There is no setting '{name}'. {hint}"
+
+
+def _toml_settings(model: _Model) -> list[str]:
+    return [
+        _toml_setting(name, field.description, getattr(model, name))
+        for name, field in type(model).model_fields.items()
+    ]
+
+
+def _toml_setting(name: str, comment: str | None, value: str | float | bool) -> str:
+    # JSON's text, numbers and truth values are TOML's too.
+    return f"# {comment}\n{name} = {json.dumps(value)}"
+
+
+_PAPER = Config().replace(
+    {
+        "output": "iterate",
+        "stopping.rule": "fixed",
+        "generator.n_scales": 5,
+        "generator.has_full_resolution_layer": True,
+    }
+)
+
+PRESETS: dict[str, Config] = {
+    "default": Config(),
+    "paper": _PAPER.replace({"generator.n_channels": 512, "n_steps": 1500}),
+    "paper-narrow": _PAPER.replace({"generator.n_channels": 128, "n_steps": 3000}),
+}
+"""Ready configurations by name: ``paper`` and ``paper-narrow`` are the over- and the under-parameterized decoder of the paper."""
+
+
+def preset(name: str) -> Config:
+    """Return a preset by name.
+
+    Raises
+    ------
+    ConfigError
+        No preset has that name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"There is no preset {name!r}. The presets are {', '.join(PRESETS)}.")
+    return PRESETS[name]

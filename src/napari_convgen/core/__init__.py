@@ -1,0 +1,1 @@
+"""The numerics: generators, fitting, stopping. Knows arrays and tensors, not files or windows."""

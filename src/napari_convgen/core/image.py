@@ -1,0 +1,283 @@
+"""Arrays in, arrays out: which axes mean what, and how intensities become numbers a generator can fit.
+
+An array is read as frames. A frame spans the axes that one generator draws (rows and columns, or a volume) and the channels
+that it draws together; all other axes count frames. Each frame becomes an `ImageTensor`, which knows the way back to the
+array's own shape, dtype and range.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+
+from napari_convgen.errors import InputError, mismatch
+
+LOW, HIGH = 0.05, 0.95
+"""An image's own minimum and maximum in the generator's units: inside the sigmoid's range, clear of its flat ends."""
+
+MIN_SIDE = 4
+"""The longest side of a frame must have at least this many pixels: a generator doubles a coarser grid."""
+
+
+class ArrayLike(Protocol):
+    """What is asked of an array: numpy, dask, zarr and other lazy arrays have it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Any: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The meaning of each axis of an array.
+
+    Attributes
+    ----------
+    axes
+        One letter an axis, in the array's order: ``X``, ``Y``, ``Z`` space, ``C`` channels, ``S`` color samples (RGB or
+        RGBA); any other letter counts frames.
+    spatial
+        The letters that one generator spans: ``"X"``, ``"YX"`` or ``"ZYX"``.
+    """
+
+    axes: str
+    spatial: str
+
+    @classmethod
+    def of(
+        cls, shape: Sequence[int], axes: str | None = None, z_axis: Literal["frames", "volume"] = "frames"
+    ) -> Layout:
+        """Read or guess the axes of an array of ``shape``.
+
+        Parameters
+        ----------
+        shape
+            Of the array.
+        axes
+            Letters, or ``None`` to guess: a last axis of 3 or 4 after two longer ones is color; then come X, Y, Z, T.
+        z_axis
+            Whether a ``Z`` axis is spanned by the generator (``"volume"``) or counted (``"frames"``).
+
+        Raises
+        ------
+        InputError
+            Axes that do not fit the array, or that name no rows and columns.
+        """
+        axes = _guess_axes(shape) if axes is None else axes.upper()
+        if len(axes) != len(shape):
+            raise InputError(
+                mismatch(
+                    "axes must name each axis of the image once",
+                    expected=f"{len(shape)} letters for shape {tuple(shape)}",
+                    got=f"{axes!r}",
+                    advice="Name the axes in order, for example 'TYX'.",
+                )
+            )
+        if not axes.isalpha() or len(set(axes)) < len(axes) or {"C", "S"} <= set(axes):
+            raise InputError(
+                f"axes must be different letters with at most one of C and S, got {axes!r}. Use for example 'TCYX' or 'YXS'."
+            )
+        if "S" in axes and shape[axes.index("S")] not in (3, 4):
+            raise InputError(
+                f"The color axis S must have 3 or 4 samples, got {shape[axes.index('S')]} in axes {axes!r}. Use C for other channels."
+            )
+        spatial = "".join(letter for letter in axes if letter in "YX")
+        if "X" not in spatial or ("Y" not in spatial and set(axes) - {"X", "C"}):
+            raise InputError(f"axes must name the rows Y and the columns X, got {axes!r}. Use for example 'ZYX'.")
+        if z_axis == "volume":
+            if "Z" not in axes or "Y" not in axes:
+                raise InputError(
+                    f"z_axis = 'volume' needs the axes Z, Y and X, got {axes!r}. Name the Z axis, or use z_axis = 'frames'."
+                )
+            spatial = "".join(letter for letter in axes if letter in "ZYX")
+        return cls(axes, spatial)
+
+    @property
+    def channel(self) -> int | None:
+        """Position of the channel or color axis."""
+        return next((i for i, letter in enumerate(self.axes) if letter in "CS"), None)
+
+    @property
+    def is_color(self) -> bool:
+        """Whether the channels are the samples of one color image, and so share one intensity range."""
+        return "S" in self.axes
+
+    def frame_axes(self) -> list[int]:
+        """Positions of the axes that count frames."""
+        return [i for i, letter in enumerate(self.axes) if letter not in self.spatial + "CS"]
+
+    def frame_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of one frame of an array of ``shape``."""
+        counted = self.frame_axes()
+        return tuple(n for i, n in enumerate(shape) if i not in counted)
+
+    def spatial_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of what one generator spans in an array of ``shape``."""
+        return tuple(n for n, letter in zip(shape, self.axes, strict=True) if letter in self.spatial)
+
+    def frames(self, shape: Sequence[int]) -> Iterator[tuple[int | slice, ...]]:
+        """Yield the index of each frame of an array of ``shape``, the last counted axis fastest."""
+        counted = self.frame_axes()
+        for numbers in itertools.product(*(range(shape[i]) for i in counted)):
+            index: list[int | slice] = [slice(None)] * len(shape)
+            for i, number in zip(counted, numbers, strict=True):
+                index[i] = number
+            yield tuple(index)
+
+
+def _guess_axes(shape: Sequence[int]) -> str:
+    n = len(shape)
+    if n >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4:
+        return "TZYXS"[-n:] if n <= 5 else _refuse_guess(n)
+    return "TCZYX"[-n:] if n <= 5 and n != 4 else "TZYX" if n == 4 else _refuse_guess(n)
+
+
+def _refuse_guess(n: int) -> str:
+    raise InputError(f"The axes of an image with {n} axes cannot be guessed. Name them, for example 'ATCZYX'.")
+
+
+@dataclass(frozen=True)
+class FrameCheck:
+    """What a look at one frame found.
+
+    Attributes
+    ----------
+    n_missing
+        NaN values.
+    is_constant
+        Whether nothing is there to fit: all values the same, or all missing.
+    """
+
+    n_missing: int
+    is_constant: bool
+
+
+def check_array(array: ArrayLike, layout: Layout, owner: str = "the image") -> list[FrameCheck]:
+    """Look at every frame, one at a time, and refuse what cannot be fitted.
+
+    Raises
+    ------
+    InputError
+        Complex or non-numeric values, no values, frames too small, infinite values, or an image that is constant throughout.
+    """
+    dtype = np.dtype(array.dtype)
+    if dtype.kind == "c":
+        raise InputError(f"{_start(owner)} has complex values ({dtype}). Denoise its magnitude, or real and imaginary part as two channels.")
+    if dtype.kind not in "buif":
+        raise InputError(f"{_start(owner)} must have numbers as values, got {dtype}. Convert it to an integer or float type.")
+    if 0 in array.shape or not array.shape:
+        raise InputError(f"{_start(owner)} has no pixels: its shape is {tuple(array.shape)}. Choose another one.")
+    if max(layout.spatial_shape(array.shape)) < MIN_SIDE:
+        raise InputError(
+            f"{_start(owner)} is too small to denoise: {' × '.join(map(str, layout.spatial_shape(array.shape)))} pixels in {layout.spatial}. "
+            f"At least one side must have {MIN_SIDE}."
+        )
+    checks = []
+    for index in layout.frames(array.shape):
+        frame = np.asarray(array[index])
+        if np.isinf(frame).any():
+            raise InputError(
+                f"{_start(owner)} has {np.isinf(frame).sum()} infinite values{_where(index, layout)}. Replace them by NaN, which marks missing pixels."
+            )
+        valid = frame[~np.isnan(frame)] if dtype.kind == "f" else frame
+        n_missing = frame.size - valid.size
+        checks.append(FrameCheck(n_missing, not valid.size or bool((valid == valid.flat[0]).all())))
+    if all(check.is_constant for check in checks):
+        value = "missing (NaN)" if checks[0].n_missing else "the same"
+        raise InputError(f"{_start(owner)} is constant: all its values are {value}. There is nothing to denoise; choose another one.")
+    return checks
+
+
+def _start(owner: str) -> str:
+    return owner[0].upper() + owner[1:]
+
+
+def _where(index: tuple[int | slice, ...], layout: Layout) -> str:
+    places = [f"{layout.axes[i]} = {index[i]}" for i in layout.frame_axes()]
+    return f" at {', '.join(places)}" if places else ""
+
+
+@dataclass(frozen=True)
+class ImageTensor:
+    """One frame in the generator's units, with the way back.
+
+    Attributes
+    ----------
+    values
+        Channels first, then space; the frame's minimum is `LOW`, its maximum `HIGH`; 0.5 where missing.
+    is_observed
+        False at missing (NaN) values.
+    low, high
+        Minimum and maximum of the observed values in the frame's own units, one a channel; color channels share theirs.
+    frame
+        The frame itself, in its own shape and dtype.
+    channel
+        Position of the channel axis in ``frame``.
+    """
+
+    values: Float[np.ndarray, "c *spatial"]
+    is_observed: Bool[np.ndarray, "c *spatial"]
+    low: Float[np.ndarray, "c"]
+    high: Float[np.ndarray, "c"]
+    frame: NDArray[Any]
+    channel: int | None
+
+    @classmethod
+    def of(cls, frame: NDArray[Any], layout: Layout) -> ImageTensor:
+        """Bring a frame into the generator's units; the alpha of an RGBA image stays behind.
+
+        Parameters
+        ----------
+        frame
+            Of a checked array, see `check_array`; not constant.
+        layout
+            Of the array that the frame is from.
+        """
+        axes = "".join(letter for letter in layout.axes if letter in layout.spatial + "CS")
+        channel = next((i for i, letter in enumerate(axes) if letter in "CS"), None)
+        values = frame[np.newaxis] if channel is None else np.moveaxis(frame, channel, 0)
+        if layout.is_color:
+            values = values[:3]
+        values = values.astype(np.float64)
+        is_observed = ~np.isnan(values)
+        over = tuple(range(0 if layout.is_color else 1, values.ndim))
+        low = np.min(values, axis=over, initial=np.inf, where=is_observed)
+        high = np.max(values, axis=over, initial=-np.inf, where=is_observed)
+        low = np.broadcast_to(np.where(np.isfinite(low), low, 0.0), len(values))
+        high = np.broadcast_to(np.where(np.isfinite(high), high, 0.0), len(values))
+        column = (slice(None), *(np.newaxis,) * (values.ndim - 1))
+        span = np.where(high > low, high - low, 1.0)[column]
+        scaled = LOW + (HIGH - LOW) * (values - low[column]) / span
+        scaled[~is_observed] = 0.5
+        return cls(scaled, is_observed, low, high, frame, channel)
+
+    def restore(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Bring a generator's output (channels first) back into the frame's shape, dtype and range.
+
+        Values are held between the frame's own minimum and maximum; integers are rounded; alpha is the frame's.
+        """
+        column = (slice(None), *(np.newaxis,) * (values.ndim - 1))
+        low, high = self.low[column], self.high[column]
+        image = low + (values.astype(np.float64) - LOW) / (HIGH - LOW) * (high - low)
+        image = np.clip(image, low, high)
+        dtype = self.frame.dtype
+        if dtype.kind == "b":
+            image = image > 0.5
+        elif dtype.kind in "ui":
+            image = np.rint(image)
+        image = image.astype(dtype)
+        if self.channel is None:
+            return image[0]
+        n_samples = self.frame.shape[self.channel]
+        if n_samples > len(image):
+            alpha = np.take(self.frame, range(len(image), n_samples), self.channel)
+            return np.concatenate([np.moveaxis(image, 0, self.channel), alpha], self.channel)
+        return np.ascontiguousarray(np.moveaxis(image, 0, self.channel))

@@ -1,0 +1,75 @@
+"""Image quality against a reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Quality of an image against a reference.
+
+    Attributes
+    ----------
+    psnr
+        Peak signal-to-noise ratio in dB.
+    ssim
+        Mean structural similarity; NaN for images with fewer than 3 pixels along a side.
+    """
+
+    psnr: float
+    ssim: float
+
+
+def reference_range(reference: NDArray[Any]) -> float:
+    """Return the data range that scores use: 255 for uint8, 1 for bool, else the reference's maximum minus minimum."""
+    if reference.dtype == np.uint8:
+        return 255.0
+    if reference.dtype == bool:
+        return 1.0
+    return float(np.nanmax(reference)) - float(np.nanmin(reference))
+
+
+def psnr(image: NDArray[Any], reference: NDArray[Any], data_range: float) -> float:
+    """Return the peak signal-to-noise ratio in dB, over the pixels where both images are finite.
+
+    Parameters
+    ----------
+    image, reference
+        Same shape.
+    data_range
+        Peak, in the images' units.
+    """
+    difference = image.astype(np.float64) - reference.astype(np.float64)
+    error = np.nanmean(difference**2)
+    return float(10 * np.log10(data_range**2 / error)) if error else float("inf")
+
+
+def ssim(image: NDArray[Any], reference: NDArray[Any], data_range: float, channel: int | None) -> float:
+    """Return the mean structural similarity (Gaussian-free 7-pixel window, as scikit-image's default).
+
+    Parameters
+    ----------
+    image, reference
+        Same shape; where one has NaN, both are compared as zero.
+    data_range
+        As for `psnr`.
+    channel
+        Position of the channel axis, if there is one.
+    """
+    missing = np.isnan(image) | np.isnan(reference) if image.dtype.kind == "f" or reference.dtype.kind == "f" else None
+    a, b = image.astype(np.float64), reference.astype(np.float64)
+    if missing is not None:
+        a[missing] = b[missing] = 0
+    side = min(n for axis, n in enumerate(a.shape) if axis != channel)
+    if side < 3:
+        return float("nan")
+    window = min(7, side - (side + 1) % 2)
+    return float(
+        structural_similarity(a, b, win_size=window, data_range=data_range, channel_axis=channel)
+    )

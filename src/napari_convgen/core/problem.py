@@ -1,0 +1,61 @@
+"""What is fitted: the measured image and which of its pixels count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_convgen.core.image import ImageTensor
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A measurement in the generator's units.
+
+    Attributes
+    ----------
+    measurement
+        The noisy image.
+    weights
+        1 where a value is observed, 0 where it is missing.
+    """
+
+    measurement: Float[Tensor, "c *spatial"]
+    weights: Float[Tensor, "c *spatial"]
+
+    @classmethod
+    def of(cls, image: ImageTensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Self:
+        """Put an image on a device."""
+        return cls(
+            torch.as_tensor(image.values, dtype=dtype).to(device),
+            torch.as_tensor(image.is_observed, dtype=dtype).to(device),
+        )
+
+    def low_pass_error(self, grid: Sequence[int]) -> float:
+        """Return the mean squared error of the image made of ``grid`` constant blocks: what the coarsest fit leaves.
+
+        A healthy generator whose latent has this grid gets below it soon; a collapsed one stays far above.
+        """
+        total, count = self.weights * self.measurement, self.weights
+        for axis, n in enumerate(grid, start=1):
+            total, count = (_add_blocks(x, axis, n) for x in (total, count))
+        blocks = total / count.clamp_min(1)
+        for axis, size in enumerate(self.measurement.shape[1:], start=1):
+            blocks = blocks.index_select(axis, _block_of(size, grid[axis - 1], blocks.device))
+        return float((self.weights * (blocks - self.measurement) ** 2).sum() / self.weights.sum())
+
+
+def _block_of(size: int, n: int, device: torch.device) -> Tensor:
+    """Number of the block, of ``n``, that each of ``size`` pixels lies in."""
+    return torch.arange(size, device=device) * n // size
+
+
+def _add_blocks(x: Tensor, axis: int, n: int) -> Tensor:
+    shape = list(x.shape)
+    shape[axis] = n
+    return x.new_zeros(shape).index_add_(axis, _block_of(x.shape[axis], n, x.device), x)

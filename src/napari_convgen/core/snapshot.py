@@ -1,0 +1,146 @@
+"""What a fit leaves behind: snapshots of the image at chosen steps, and the reason why it ended."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+Output = Literal["average", "iterate"]
+
+SPACING = 1.05
+"""Each snapshot is at most this many times as late as the one before: dense early, sparse late."""
+
+
+class Outcome(enum.Enum):
+    """The kinds of ending."""
+
+    RULE = "rule"
+    BUDGET = "budget"
+    USER = "user"
+    DIVERGED = "diverged"
+    COLLAPSED = "collapsed"
+
+
+@dataclass(frozen=True)
+class StopReason:
+    """Why a fit ended.
+
+    Attributes
+    ----------
+    outcome
+        The kind of ending.
+    sentence
+        What the user reads.
+    """
+
+    outcome: Outcome
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """One step of a fit; images, loss and step come from the same forward pass.
+
+    Attributes
+    ----------
+    step
+        From 1.
+    loss
+        Mean squared error over the fitted pixels, in the generator's units.
+    criterion
+        Value that the stopping rule watches at this step; NaN where it watches none.
+    iterate
+        Output of the generator, in the input's shape, dtype and range.
+    average
+        Running average of the outputs up to this step, likewise.
+    output
+        Which of the two is ``image``.
+    """
+
+    step: int
+    loss: float
+    criterion: float
+    iterate: NDArray[Any]
+    average: NDArray[Any]
+    output: Output = "average"
+
+    @property
+    def image(self) -> NDArray[Any]:
+        """The image that was asked for: the average or the iterate."""
+        return self.average if self.output == "average" else self.iterate
+
+
+def next_snapshot_step(step: int) -> int:
+    """Return the step of the snapshot after the one at ``step``."""
+    return max(step + 1, int(step * SPACING))
+
+
+class SnapshotStore:
+    """Snapshots in the order of their steps, within a bound on memory.
+
+    Beyond the bound every second snapshot is let go, so that what is left stays evenly spread.
+
+    Parameters
+    ----------
+    max_bytes
+        Bound on the bytes of all images.
+    restore
+        Brings a generator's output into the user's units.
+    output
+        Which image the snapshots show.
+    """
+
+    def __init__(
+        self, max_bytes: float, restore: Callable[[NDArray[Any]], NDArray[Any]], output: Output
+    ) -> None:
+        self.max_bytes = max_bytes
+        self.restore = restore
+        self.output = output
+        self.n_dropped = 0
+        self._snapshots: dict[int, Snapshot] = {}
+
+    def __len__(self) -> int:
+        return len(self._snapshots)
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        return iter(self._snapshots.values())
+
+    def __contains__(self, step: object) -> bool:
+        return step in self._snapshots
+
+    def __getitem__(self, step: int) -> Snapshot:
+        return self._snapshots[step]
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps of the snapshots that are kept."""
+        return list(self._snapshots)
+
+    def add(
+        self, step: int, loss: float, criterion: float, iterate: NDArray[Any], average: NDArray[Any]
+    ) -> None:
+        """Add a snapshot later than all others; the images are in the generator's units."""
+        self._snapshots[step] = Snapshot(
+            step, loss, criterion, self.restore(iterate), self.restore(average), self.output
+        )
+
+    def thin(self, keep: Sequence[int], max_bytes: float | None = None) -> None:
+        """Let every second snapshot go while over the bound, but never the steps ``keep`` nor the last."""
+        bound = self.max_bytes if max_bytes is None else max_bytes
+        while sum(s.iterate.nbytes + s.average.nbytes for s in self) > bound:
+            spared = {*keep, self.steps[-1]}
+            dropped = [step for step in self.steps[1::2] if step not in spared] or [
+                step for step in self.steps if step not in spared
+            ]
+            if not dropped:
+                return
+            for step in dropped:
+                del self._snapshots[step]
+            self.n_dropped += len(dropped)

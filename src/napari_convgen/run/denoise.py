@@ -1,0 +1,397 @@
+"""Denoise an array: the verb under the command line, the widget and the Python function."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_convgen.config import Config, preset as preset_named
+from napari_convgen.core.fit import Fit
+from napari_convgen.core.generators import DeepDecoder
+from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, check_array
+from napari_convgen.core.metrics import reference_range
+from napari_convgen.core.problem import Problem
+from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, StopReason
+from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
+from napari_convgen.errors import ConfigError, FitError, InputError, mismatch
+from napari_convgen.run.devices import resolve_device
+from napari_convgen.run.result import FrameResult, Reference, Result
+
+STATUS_SECONDS = 0.05
+"""Progress is yielded at every snapshot and otherwise this often."""
+
+COARSEST_SIDE = 16
+"""With ``n_scales = "auto"``, the shorter side of the latent's grid has about this many pixels."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is.
+
+    Attributes
+    ----------
+    frame, n_frames
+        Number of the frame, from 0, and how many there are.
+    step, n_steps
+        Of this frame's fit.
+    seed
+        Of this start; a new one means that the fit was restarted.
+    losses, criteria
+        Of the steps since the last progress, up to ``step``.
+    snapshot
+        If one was taken at this step, in the frame's shape.
+    kept_step
+        The step that would be kept, were the fit to end now; 0 before the first snapshot.
+    seconds
+        Spent on fitting so far.
+    """
+
+    frame: int
+    n_frames: int
+    step: int
+    n_steps: int
+    seed: int
+    losses: tuple[float, ...]
+    criteria: tuple[float, ...]
+    snapshot: Snapshot | None
+    kept_step: int
+    seconds: float
+
+
+class Denoising:
+    """A run over one array: iterate over it to advance, then ask for its `result`.
+
+    All input is checked here, before anything starts. `stop`, called from anywhere, lets the run end after the
+    next step with the best image so far.
+
+    Parameters
+    ----------
+    image
+        Noisy array: 1 to 3 spatial axes, channels or color, further axes as frames; integers, floats or truth values; NaN
+        marks missing pixels. Lazy arrays (dask, zarr) are computed frame by frame.
+    config
+        What to do; the default preset if ``None``.
+    axes
+        A letter for each axis of ``image``, see `napari_convgen.core.image.Layout`; guessed if ``None``.
+    reference
+        Ground truth of the same shape, to score against. It has no influence on the result.
+    data_range
+        Peak for the scores; from the reference if ``None``.
+
+    Raises
+    ------
+    InputError, ConfigError, DeviceError
+        What cannot be run, in a sentence.
+    """
+
+    def __init__(
+        self,
+        image: ArrayLike,
+        config: Config | None = None,
+        *,
+        axes: str | None = None,
+        reference: ArrayLike | None = None,
+        data_range: float | None = None,
+    ) -> None:
+        self.config = config or Config()
+        self._array = image if hasattr(image, "dtype") and hasattr(image, "shape") else np.asarray(image)
+        self.layout = Layout.of(self._array.shape, axes, self.config.z_axis)
+        self._checks = check_array(self._array, self.layout)
+        self._size = self.layout.spatial_shape(self._array.shape)
+        self._n_scales = _resolve_scales(self.config.generator.n_scales, self._size)
+        self._reference = _check_reference(reference, data_range, self._array.shape)
+        self.device = resolve_device(self.config.device)
+        self._indices = list(self.layout.frames(self._array.shape))
+        self._frames: list[FrameResult] = []
+        self._notes: list[str] = []
+        self._seconds = 0.0
+        self._fit: Fit | None = None
+        self._image_tensor: ImageTensor | None = None
+        self._seed = self.config.seed
+        self._position = 0
+        self._is_stopping = False
+        if n_missing := sum(check.n_missing for check in self._checks):
+            self._notes.append(f"{n_missing} missing (NaN) pixels were left out of the fit and filled in.")
+
+    @property
+    def n_frames(self) -> int:
+        """Frames that the run goes through."""
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[Progress]:
+        """Advance. A run that was left goes on where it was; one that has ended yields nothing, unless it was extended."""
+        while self._position < self.n_frames and not self._is_stopping:
+            if self._fit is None:
+                check, index = self._checks[self._position], self._indices[self._position]
+                if check.is_constant:
+                    self._notes.append(f"Frame {self._position} is constant or missing throughout; it was left as it is.")
+                    self._position += 1
+                    continue
+                frame = np.asarray(self._array[index])
+                self._image_tensor = ImageTensor.of(frame, self.layout)
+                self._fit = self._start(self._image_tensor)
+            yield from self._watch(self._fit)
+            self._finish_frame(self._fit)
+
+    def stop(self) -> None:
+        """End the run after the next step, with the best image so far. May be called from another thread."""
+        self._is_stopping = True
+        if self._fit is not None:
+            self._fit.stop()
+
+    @property
+    def can_extend(self) -> bool:
+        """Whether `extend` can be called: a run over a single frame that has ended."""
+        return self.n_frames == 1 and self._position == 1 and self._fit is not None
+
+    def extend(self, n_steps: int) -> None:
+        """Let an ended run take that many steps more, whatever its rule says; iterate again to take them.
+
+        Raises
+        ------
+        ConfigError
+            The run has not ended, or is over a stack, whose networks are let go frame by frame.
+        """
+        if not self.can_extend or self._fit is None:
+            raise ConfigError("Only a finished fit of a single image can be continued. Run a stack anew with more steps.")
+        if n_steps < 1:
+            raise ConfigError(f"n_steps must be at least 1 to continue, got {n_steps}.")
+        self._fit.extend(n_steps)
+        self.config = self.config.replace({"n_steps": self._fit.n_steps})
+        self._position, self._is_stopping, self._frames = 0, False, []
+
+    def preview(self) -> NDArray[Any] | None:
+        """Return the current frame as it is now, in the input's units; ``None`` before its first step."""
+        if self._fit is None or self._image_tensor is None or self._fit.iterate is None:
+            return None
+        iterate = self._fit.iterate
+        image = iterate.average if self.config.output == "average" else iterate.output
+        return self._image_tensor.restore(image.cpu().numpy())
+
+    def result(self) -> Result:
+        """Return what there is: the finished run, or the best so far of one that was stopped.
+
+        Raises
+        ------
+        FitError
+            Nothing has been fitted yet.
+        """
+        if not self._frames:
+            raise FitError("The run was stopped before its first step; there is no result.")
+        image = np.empty(self._array.shape, np.dtype(self._array.dtype))
+        fitted = {frame.number: frame.image for frame in self._frames}
+        for number, index in enumerate(self._indices):
+            image[index] = fitted[number] if number in fitted else np.asarray(self._array[index])
+        notes = list(self._notes)
+        if n_left := self.n_frames - self._position:
+            notes.append(f"{n_left} of {self.n_frames} frames were not reached and are left as they were.")
+        return Result(
+            image=image,
+            config=self.config,
+            frames=tuple(self._frames),
+            notes=tuple(notes),
+            device=str(self.device),
+            seconds=self._seconds,
+            layout=self.layout,
+            input=self._array,
+            reference=self._reference,
+        )
+
+    def _start(self, image: ImageTensor, attempt: int = 0) -> Fit:
+        config = self.config
+        self._seed = config.seed + attempt
+        rng = torch.Generator().manual_seed(self._seed)
+        generator = DeepDecoder(
+            image.values.shape[1:],
+            len(image.values),
+            rng=rng,
+            **config.generator.model_dump() | {"n_scales": self._n_scales},
+        ).to(self.device)
+        store = SnapshotStore(config.snapshot_memory * 2**20, image.restore, config.output)
+        fit = Fit(
+            Problem.of(image, self.device),
+            generator,
+            _optimizer(config, generator),
+            _rule(config),
+            store,
+            rng,
+            config.n_steps,
+        )
+        if self._is_stopping:
+            fit.stop()
+        return fit
+
+    def _watch(self, fit: Fit) -> Iterator[Progress]:
+        """Advance one fit to its end, telling at snapshots and every now and then."""
+        n_told = len(fit.curves.loss)
+        told = started = time.perf_counter()
+        for iterate in fit:
+            now = time.perf_counter()
+            if not iterate.is_snapshot and now - told < STATUS_SECONDS:
+                continue
+            fit.curves.fetch()
+            self._seconds += now - started
+            snapshots = fit.snapshots
+            yield Progress(
+                frame=self._position,
+                n_frames=self.n_frames,
+                step=iterate.step,
+                n_steps=fit.n_steps,
+                seed=self._seed,
+                losses=tuple(fit.curves.loss[n_told:]),
+                criteria=tuple(fit.curves.criterion[n_told:]),
+                snapshot=snapshots[iterate.step] if iterate.step in snapshots else None,
+                kept_step=fit.kept_step,
+                seconds=self._seconds,
+            )
+            n_told = len(fit.curves.loss)
+            told = started = time.perf_counter()
+        self._seconds += time.perf_counter() - started
+
+    def _finish_frame(self, fit: Fit) -> None:
+        """Keep a frame's result, or start it afresh if its fit failed and there are starts left."""
+        reason = fit.reason
+        assert reason is not None and self._image_tensor is not None
+        if reason.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
+            attempt = self._seed - self.config.seed + 1
+            if attempt <= self.config.n_restarts and not self._is_stopping:
+                self._notes.append(f"{reason} It was started afresh with seed {self._seed + 1}.")
+                self._fit = self._start(self._image_tensor, attempt)
+                return
+            if not len(fit.snapshots):
+                raise FitError(f"{reason} So did every other start. Lower optimizer.learning_rate.")
+            self._notes.append(f"{reason} No start was left; step {fit.kept_step} is kept. Lower optimizer.learning_rate.")
+        if fit.snapshots.n_dropped:
+            self._notes.append(f"{fit.snapshots.n_dropped} snapshots were let go to stay within snapshot_memory.")
+        share = self.config.snapshot_memory * 2**20 / self.n_frames
+        fit.snapshots.thin(keep=[fit.kept_step], max_bytes=share)
+        self._frames.append(
+            FrameResult(
+                number=self._position,
+                index=self._indices[self._position],
+                step=fit.kept_step,
+                reason=reason,
+                seed=self._seed,
+                loss=tuple(fit.curves.loss),
+                criterion=tuple(fit.curves.criterion),
+                snapshots=tuple(fit.snapshots),
+            )
+        )
+        self._position += 1
+        if self.n_frames > 1:
+            self._fit = None
+
+
+def denoise(
+    image: ArrayLike,
+    preset: str | Config = "default",
+    seed: int | None = None,
+    n_steps: int | None = None,
+    stopping: str | None = None,
+    device: str | None = None,
+    reference: ArrayLike | None = None,
+    callback: Callable[[Progress], None] | None = None,
+    *,
+    axes: str | None = None,
+    data_range: float | None = None,
+) -> Result:
+    """Denoise an image by fitting an untrained generator to it and stopping before it draws the noise.
+
+    Parameters
+    ----------
+    image
+        Noisy array of any shape that `Denoising` takes.
+    preset
+        Name of a preset (``"default"``, ``"paper"``, ``"paper-narrow"``) or a configuration.
+    seed, n_steps, stopping, device
+        Override the preset: seed (0 in every preset), steps at most, stopping rule (``"auto"``, ``"held-out"``,
+        ``"fixed"``), device (``"auto"`` in every preset). ``None`` leaves the preset's value.
+    reference
+        Ground truth of the same shape, to score against.
+    callback
+        Called with each `Progress`, every 50 ms and at each snapshot.
+    axes, data_range
+        As for `Denoising`.
+
+    Returns
+    -------
+    Result
+        Image in the input's shape, dtype and range, with step, reason, snapshots, curves and configuration.
+
+    Raises
+    ------
+    InputError, ConfigError, DeviceError
+        What cannot be run, in a sentence, before anything starts.
+    """
+    config = preset if isinstance(preset, Config) else preset_named(preset)
+    changes = {"seed": seed, "n_steps": n_steps, "stopping.rule": stopping, "device": device}
+    config = config.replace({name: value for name, value in changes.items() if value is not None})
+    run = Denoising(image, config, axes=axes, reference=reference, data_range=data_range)
+    for progress in run:
+        if callback is not None:
+            callback(progress)
+    return run.result()
+
+
+def _resolve_scales(n_scales: int | str, size: Sequence[int]) -> int:
+    """Check the number of scales against the image, or choose it."""
+    most = max(1, math.ceil(math.log2(max(size))) - 1)
+    if n_scales == "auto":
+        wanted = round(math.log2(max(2, min(n for n in size if n >= 4 * COARSEST_SIDE or n == max(size)) / COARSEST_SIDE)))
+        return min(max(1, wanted), most)
+    n_scales = int(n_scales)
+    if not 1 <= n_scales <= most:
+        raise ConfigError(
+            mismatch(
+                "generator.n_scales must leave more than one pixel of the image on the coarsest grid",
+                expected=f"1 to {most} for {' × '.join(map(str, size))} pixels",
+                got=n_scales,
+                advice="Use 'auto' or a larger image.",
+            )
+        )
+    return n_scales
+
+
+def _check_reference(
+    reference: ArrayLike | None, data_range: float | None, shape: tuple[int, ...]
+) -> Reference | None:
+    if reference is None:
+        return None
+    truth = np.asarray(reference)
+    if truth.shape != tuple(shape):
+        raise InputError(
+            mismatch(
+                "The reference must have the shape of the image",
+                expected=tuple(shape),
+                got=truth.shape,
+                advice="Crop or resample one of them.",
+            )
+        )
+    if truth.dtype.kind not in "buif":
+        raise InputError(f"The reference must have real numbers as values, got {truth.dtype}.")
+    peak = reference_range(truth) if data_range is None else float(data_range)
+    if not (math.isfinite(peak) and peak > 0):
+        raise InputError(f"The data range of the scores must be positive, got {peak}: give data_range, or a reference that is not constant.")
+    return Reference(truth, peak)
+
+
+def _optimizer(config: Config, generator: torch.nn.Module) -> torch.optim.Optimizer:
+    rate, parameters = config.optimizer.learning_rate, list(generator.parameters())
+    if config.optimizer.method == "adam":
+        return torch.optim.Adam(parameters, lr=rate, fused=True)
+    momentum = config.optimizer.momentum if config.optimizer.method == "momentum" else 0.0
+    return torch.optim.SGD(parameters, lr=rate, momentum=momentum)
+
+
+def _rule(config: Config) -> StoppingRule:
+    stopping = config.stopping
+    if stopping.rule == "fixed":
+        return FixedStep()
+    return HeldOutPixels(stopping.held_out_fraction, stopping.patience, stopping.min_patience, config.output)

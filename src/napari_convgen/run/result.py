@@ -1,0 +1,266 @@
+"""What a run returns, and its form as a report."""
+
+from __future__ import annotations
+
+import functools
+import math
+import platform
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_convgen.config import Config
+from napari_convgen.core.image import Layout
+from napari_convgen.core.metrics import Scores, psnr, ssim
+from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
+
+BACKEND = "torch"
+"""What computes the generator: PyTorch's own operations."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """The fit of one frame.
+
+    Attributes
+    ----------
+    number
+        Of the frame, from 0, among all frames of the input.
+    index
+        That takes the frame out of the input.
+    step
+        That is kept.
+    reason
+        Why the fit ended.
+    seed
+        Of the start that led here: the configuration's, or a later one after a restart.
+    loss, criterion
+        By step, from step 1; the criterion is NaN where the rule has none.
+    snapshots
+        In the frame's shape; the one at ``step`` is among them.
+    """
+
+    number: int
+    index: tuple[int | slice, ...]
+    step: int
+    reason: StopReason
+    seed: int
+    loss: tuple[float, ...]
+    criterion: tuple[float, ...]
+    snapshots: tuple[Snapshot, ...]
+
+    @property
+    def image(self) -> NDArray[Any]:
+        """The frame, denoised."""
+        return self.at(self.step).image
+
+    def at(self, step: int) -> Snapshot:
+        """Return the latest snapshot not after ``step``, or the first."""
+        return max((s for s in self.snapshots if s.step <= step), key=lambda s: s.step, default=self.snapshots[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The ground truth to score against.
+
+    Attributes
+    ----------
+    image
+        In the input's shape.
+    data_range
+        Peak of the scores, in the image's units.
+    """
+
+    image: NDArray[Any]
+    data_range: float
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The outcome of a run.
+
+    Attributes
+    ----------
+    image
+        Denoised, in the input's shape, dtype and range.
+    config
+        That reproduces it.
+    frames
+        One for each frame that was fitted: a single one unless the input is a stack.
+    notes
+        What the user should know: missing pixels, restarts, frames left as they were.
+    device
+        That the fit ran on.
+    seconds
+        That the fit took, without loading, previews and pauses.
+    layout
+        Meaning of the input's axes.
+    input
+        The image that was denoised.
+    reference
+        Ground truth, if it was given.
+    backend
+        What computed the generator.
+    """
+
+    image: NDArray[Any]
+    config: Config
+    frames: tuple[FrameResult, ...]
+    notes: tuple[str, ...]
+    device: str
+    seconds: float
+    layout: Layout
+    input: Any
+    reference: Reference | None = None
+    backend: str = BACKEND
+
+    @property
+    def step(self) -> int:
+        """The step that is kept; the latest over the frames of a stack."""
+        return max(frame.step for frame in self.frames)
+
+    @property
+    def reason(self) -> StopReason:
+        """Why the fit ended; for a stack, how its frames did."""
+        if len(self.frames) == 1:
+            return self.frames[0].reason
+        steps = [frame.step for frame in self.frames]
+        outcomes = {frame.reason.outcome for frame in self.frames}
+        sentence = (
+            f"{len(steps)} frames were fitted; the steps kept lie between {min(steps)} and {max(steps)}, "
+            f"at {statistics.median(steps):g} in the median."
+        )
+        return StopReason(outcomes.pop() if len(outcomes) == 1 else Outcome.RULE, sentence)
+
+    @property
+    def n_steps_taken(self) -> int:
+        """Steps that were computed, over all frames."""
+        return sum(len(frame.loss) for frame in self.frames)
+
+    @property
+    def curves(self) -> dict[str, NDArray[Any]]:
+        """Columns of one table: ``frame`` (from 0), ``step``, ``loss``, ``criterion``; the frames below each other."""
+        return {
+            "frame": np.concatenate([np.full(len(f.loss), i) for i, f in enumerate(self.frames)]),
+            "step": np.concatenate([np.arange(1, len(f.loss) + 1) for f in self.frames]),
+            "loss": np.concatenate([np.array(f.loss) for f in self.frames]),
+            "criterion": np.concatenate([np.array(f.criterion) for f in self.frames]),
+        }
+
+    @functools.cached_property
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """Snapshots of the whole input. Frames that ended sooner rest at their last one, frames not fitted at the input."""
+        if not self.layout.frame_axes():
+            return self.frames[0].snapshots
+        steps = sorted({s.step for frame in self.frames for s in frame.snapshots})
+        room = self.config.snapshot_memory * 2**20 // (2 * self.image.nbytes)
+        stride = max(1, math.ceil(len(steps) / max(1, room)))
+        steps = sorted({*steps[::-stride], self.step})
+        return tuple(self._assemble(step) for step in steps)
+
+    def _assemble(self, step: int) -> Snapshot:
+        iterate, average = np.copy(self.image), np.copy(self.image)
+        parts = [frame.at(step) for frame in self.frames]
+        for frame, part in zip(self.frames, parts, strict=True):
+            iterate[frame.index], average[frame.index] = part.iterate, part.average
+        return Snapshot(
+            step,
+            statistics.fmean(part.loss for part in parts),
+            statistics.fmean(part.criterion for part in parts),
+            iterate,
+            average,
+            self.config.output,
+        )
+
+    def scores(self, image: NDArray[Any]) -> Scores:
+        """Score an image of the input's shape against the reference, which must have been given."""
+        assert self.reference is not None
+        truth, channel = self.reference.image, self.layout.channel
+        image = np.asarray(image)
+        if self.layout.is_color and channel is not None:  # alpha is not scored
+            image, truth = (np.take(a, range(3), channel) for a in (image, truth))
+        data_range = self.reference.data_range
+        values = []
+        for index in self.layout.frames(image.shape):
+            kept = None if channel is None else channel - sum(i < channel for i in self.layout.frame_axes())
+            values.append(ssim(image[index], truth[index], data_range, kept))
+        return Scores(psnr(image, truth, data_range), statistics.fmean(values))
+
+    @functools.cached_property
+    def psnr_by_step(self) -> dict[int, float]:
+        """PSNR in dB of each snapshot against the reference; empty without one."""
+        if self.reference is None:
+            return {}
+        return {s.step: psnr(s.image, self.reference.image, self.reference.data_range) for s in self.snapshots}
+
+    def report(self) -> dict[str, Any]:
+        """Return the run as plain values for JSON: what was run, how it ended, the curves, and the scores if there is a reference."""
+        report: dict[str, Any] = {
+            "config": self.config.model_dump(),
+            "versions": versions(),
+            "seed": self.frames[0].seed,
+            "device": self.device,
+            "backend": self.backend,
+            "step": self.step,
+            "reason": str(self.reason),
+            "outcome": self.reason.outcome.value,
+            "notes": list(self.notes),
+            "axes": self.layout.axes,
+            "seconds": self.seconds,
+            "seconds_per_step": self.seconds / self.n_steps_taken,
+            "curves": {name: _plain(column) for name, column in self.curves.items()},
+        }
+        if len(self.frames) > 1:
+            report["frames"] = [
+                {
+                    "index": [i for i in frame.index if isinstance(i, int)],
+                    "step": frame.step,
+                    "seed": frame.seed,
+                    "reason": str(frame.reason),
+                }
+                for frame in self.frames
+            ]
+        if self.reference is not None:
+            result, before = self.scores(self.image), self.scores(self.input)
+            best_step = max(self.psnr_by_step, key=self.psnr_by_step.__getitem__)
+            report |= {
+                "psnr": result.psnr,
+                "ssim": result.ssim,
+                "input_psnr": before.psnr,
+                "input_ssim": before.ssim,
+                "data_range": self.reference.data_range,
+                "psnr_by_step": {
+                    "step": list(self.psnr_by_step),
+                    "psnr": list(self.psnr_by_step.values()),
+                },
+                "best_step": best_step,
+                "best_psnr": self.psnr_by_step[best_step],
+            }
+        return _without_nan(report)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    names = ("napari-convgen", "torch", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _plain(column: NDArray[Any]) -> list[Any]:
+    values: list[Any] = column.tolist()
+    return values
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: they become null."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
