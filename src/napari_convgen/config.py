@@ -32,19 +32,21 @@ class GeneratorConfig(_Model):
         description="How often the grid is doubled; auto leaves about 16 pixels along the coarsest grid's shorter side.",
     )
     order: Literal["relu-norm", "norm-relu"] = Field(
-        "relu-norm", description="Order of ReLU and channel norm: relu-norm (the paper's formula) or norm-relu."
+        "norm-relu", description="Order of ReLU and channel norm: relu-norm (the paper's formula) or norm-relu."
     )
     output_map: Literal["sigmoid", "linear"] = Field(
         "sigmoid", description="Output range map: sigmoid (bounded, as in the paper's code) or linear."
     )
     has_full_resolution_layer: bool = Field(
-        False, description="Add the extra full-resolution hidden layer that the authors' code has and the formula has not."
+        False,
+        description="Add the extra full-resolution hidden layer that the authors' code has and the formula has not.",
     )
     norm_init: Literal["ones", "uniform"] = Field(
-        "ones", description="Initial scale of the channel norm: ones, or uniform in [0, 1] as when the paper was written."
+        "ones",
+        description="Initial scale of the channel norm: ones, or uniform in [0, 1] as when the paper was written.",
     )
     kernel: Literal["linear", "smooth"] = Field(
-        "linear", description="Upsampling kernel: linear (1, 3, 3, 1)/4 or smooth (1, 5, 10, 10, 5, 1)/16."
+        "smooth", description="Upsampling kernel: linear (1, 3, 3, 1)/4 or smooth (1, 5, 10, 10, 5, 1)/16."
     )
 
 
@@ -55,7 +57,9 @@ class OptimizerConfig(_Model):
         "adam", description="adam, gradient-descent, or momentum (gradient descent with heavy-ball momentum)."
     )
     learning_rate: float = Field(
-        0.01, gt=0, description="Step size on the mean squared error of the scaled image; 0.01 suits adam, 0.1 the others."
+        0.01,
+        gt=0,
+        description="Step size on the mean squared error of the scaled image; 0.01 suits adam, 0.1 the others.",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum; used by the method momentum alone.")
 
@@ -71,22 +75,24 @@ class StoppingConfig(_Model):
         0.1, gt=0, lt=0.9, description="Share of the pixels that held-out leaves out of the fit."
     )
     patience: float = Field(
-        0.6,
+        0.4,
         ge=0,
         description="held-out ends the fit once the error's minimum lies this many times its own step back.",
     )
-    min_patience: int = Field(
-        100, ge=0, description="Steps that held-out waits beyond the relative patience."
-    )
+    min_patience: int = Field(100, ge=0, description="Steps that held-out waits beyond the relative patience.")
 
 
 class Config(_Model):
     """Everything that decides what a run does."""
 
-    n_steps: int = Field(3000, ge=1, le=10_000_000, description="Steps at most; the stopping rule may end the fit sooner.")
+    n_steps: int = Field(
+        2000, ge=1, le=10_000_000, description="Steps at most; the stopping rule may end the fit sooner."
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of the generator's start and of the held-out pixels.")
     device: str = Field(
-        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto (CUDA, then MPS, then CPU), cpu, mps, cuda or cuda:N."
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto (CUDA, then MPS, then CPU), cpu, mps, cuda or cuda:N.",
     )
     output: Literal["average", "iterate"] = Field(
         "average", description="The image that is kept: the running average of the outputs, or the raw iterate."
@@ -193,13 +199,13 @@ class Config(_Model):
         except ValidationError as error:
             first = error.errors()[0]
             # The path of a union ends with the name of the branch tried; a setting's name is its part that we know.
-            name = ".".join(str(part) for part in first["loc"] if str(part).isidentifier() and part not in {"int", "float"})
+            name = ".".join(
+                str(part) for part in first["loc"] if str(part).isidentifier() and part not in {"int", "float"}
+            )
             message = first["msg"]
             if first["type"] == "literal_error" and name == "generator.n_scales":
                 message = "Input should be 'auto' or a whole number"
-            raise ConfigError(
-                f"{name} cannot be {first['input']!r}: {message[0].lower()}{message[1:]}."
-            ) from error
+            raise ConfigError(f"{name} cannot be {first['input']!r}: {message[0].lower()}{message[1:]}.") from error
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -221,8 +227,7 @@ def _unknown_setting(name: str) -> str:
 
 def _toml_settings(model: _Model) -> list[str]:
     return [
-        _toml_setting(name, field.description, getattr(model, name))
-        for name, field in type(model).model_fields.items()
+        _toml_setting(name, field.description, getattr(model, name)) for name, field in type(model).model_fields.items()
     ]
 
 
@@ -236,6 +241,8 @@ _PAPER = Config().replace(
         "output": "iterate",
         "stopping.rule": "fixed",
         "generator.n_scales": 5,
+        "generator.order": "relu-norm",
+        "generator.kernel": "linear",
         "generator.has_full_resolution_layer": True,
     }
 )

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.problem import Problem
@@ -142,7 +141,7 @@ class Fit:
         return iterate
 
     def _take_snapshot(self, iterate: Iterate) -> StopReason | None:
-        """Keep this step's images and ask, in order: is the fit healthy, was it stopped, is it done, is the budget used?"""
+        """Keep this step's images, then ask whether the fit failed, was stopped, is done, or has used its budget."""
         self._next_snapshot = next_snapshot_step(self.step)
         self.curves.fetch()
         if failure := self._failure():

@@ -29,9 +29,15 @@ class ArrayLike(Protocol):
     """What is asked of an array: numpy, dask, zarr and other lazy arrays have it."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Number of values along each axis."""
+        ...
+
     @property
-    def dtype(self) -> Any: ...
+    def dtype(self) -> Any:
+        """Of the values, as numpy understands it."""
+        ...
+
     def __getitem__(self, index: Any, /) -> Any: ...
 
 
@@ -71,7 +77,7 @@ class Layout:
         InputError
             Axes that do not fit the array, or that name no rows and columns.
         """
-        axes = _guess_axes(shape) if axes is None else axes.upper()
+        axes = guess_axes(shape) if axes is None else axes.upper()
         if len(axes) != len(shape):
             raise InputError(
                 mismatch(
@@ -133,15 +139,30 @@ class Layout:
             yield tuple(index)
 
 
-def _guess_axes(shape: Sequence[int]) -> str:
-    n = len(shape)
-    if n >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4:
-        return "TZYXS"[-n:] if n <= 5 else _refuse_guess(n)
-    return "TCZYX"[-n:] if n <= 5 and n != 4 else "TZYX" if n == 4 else _refuse_guess(n)
+def guess_axes(shape: Sequence[int], is_color: bool | None = None) -> str:
+    """Guess a letter for each axis: color last if there is any, then columns, rows, Z or frames, and so on outwards.
 
+    Parameters
+    ----------
+    shape
+        Of the array.
+    is_color
+        Whether the last axis holds color samples; ``None`` says yes to 3 or 4 of them after two longer axes.
 
-def _refuse_guess(n: int) -> str:
-    raise InputError(f"The axes of an image with {n} axes cannot be guessed. Name them, for example 'ATCZYX'.")
+    Raises
+    ------
+    InputError
+        Too many axes to guess.
+    """
+    if is_color is None:
+        is_color = len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
+    n = len(shape) - is_color
+    if n > len("TCZYX"):
+        raise InputError(
+            f"The axes of an image of shape {tuple(shape)} cannot be guessed. Name them, for example 'ATCZYX'."
+        )
+    letters = "TZYX" if is_color or n < len("TCZYX") else "TCZYX"
+    return ("A" * (n - len(letters)) + letters[-n:] if n else "") + "S" * is_color
 
 
 @dataclass(frozen=True)
@@ -170,29 +191,36 @@ def check_array(array: ArrayLike, layout: Layout, owner: str = "the image") -> l
     """
     dtype = np.dtype(array.dtype)
     if dtype.kind == "c":
-        raise InputError(f"{_start(owner)} has complex values ({dtype}). Denoise its magnitude, or real and imaginary part as two channels.")
+        raise InputError(
+            f"{_start(owner)} has complex values ({dtype}). Denoise its magnitude, or real and imaginary part as two channels."
+        )
     if dtype.kind not in "buif":
-        raise InputError(f"{_start(owner)} must have numbers as values, got {dtype}. Convert it to an integer or float type.")
+        raise InputError(
+            f"{_start(owner)} must have numbers as values, got {dtype}. Convert it to an integer or float type."
+        )
     if 0 in array.shape or not array.shape:
         raise InputError(f"{_start(owner)} has no pixels: its shape is {tuple(array.shape)}. Choose another one.")
     if max(layout.spatial_shape(array.shape)) < MIN_SIDE:
         raise InputError(
-            f"{_start(owner)} is too small to denoise: {' × '.join(map(str, layout.spatial_shape(array.shape)))} pixels in {layout.spatial}. "
-            f"At least one side must have {MIN_SIDE}."
+            f"{_start(owner)} is too small to denoise: one side at least must have {MIN_SIDE} pixels, "
+            f"got {' × '.join(map(str, layout.spatial_shape(array.shape)))} in {layout.spatial}. Choose another one."
         )
     checks = []
     for index in layout.frames(array.shape):
         frame = np.asarray(array[index])
         if np.isinf(frame).any():
             raise InputError(
-                f"{_start(owner)} has {np.isinf(frame).sum()} infinite values{_where(index, layout)}. Replace them by NaN, which marks missing pixels."
+                f"{_start(owner)} has {np.isinf(frame).sum()} infinite values{_where(index, layout)}. "
+                "Replace them by NaN, which marks missing pixels."
             )
         valid = frame[~np.isnan(frame)] if dtype.kind == "f" else frame
         n_missing = frame.size - valid.size
         checks.append(FrameCheck(n_missing, not valid.size or bool((valid == valid.flat[0]).all())))
     if all(check.is_constant for check in checks):
         value = "missing (NaN)" if checks[0].n_missing else "the same"
-        raise InputError(f"{_start(owner)} is constant: all its values are {value}. There is nothing to denoise; choose another one.")
+        raise InputError(
+            f"{_start(owner)} is constant: all its values are {value}. There is nothing to denoise; choose another one."
+        )
     return checks
 
 
@@ -276,8 +304,6 @@ class ImageTensor:
         image = image.astype(dtype)
         if self.channel is None:
             return image[0]
-        n_samples = self.frame.shape[self.channel]
-        if n_samples > len(image):
-            alpha = np.take(self.frame, range(len(image), n_samples), self.channel)
-            return np.concatenate([np.moveaxis(image, 0, self.channel), alpha], self.channel)
-        return np.ascontiguousarray(np.moveaxis(image, 0, self.channel))
+        frame = self.frame.copy()
+        np.moveaxis(frame, self.channel, 0)[: len(image)] = image
+        return frame

@@ -51,7 +51,7 @@ def psnr(image: NDArray[Any], reference: NDArray[Any], data_range: float) -> flo
 
 
 def ssim(image: NDArray[Any], reference: NDArray[Any], data_range: float, channel: int | None) -> float:
-    """Return the mean structural similarity (Gaussian-free 7-pixel window, as scikit-image's default).
+    """Return the mean structural similarity over uniform windows of 7 pixels, scikit-image's default.
 
     Parameters
     ----------
@@ -70,6 +70,4 @@ def ssim(image: NDArray[Any], reference: NDArray[Any], data_range: float, channe
     if side < 3:
         return float("nan")
     window = min(7, side - (side + 1) % 2)
-    return float(
-        structural_similarity(a, b, win_size=window, data_range=data_range, channel_axis=channel)
-    )
+    return float(structural_similarity(a, b, win_size=window, data_range=data_range, channel_axis=channel))

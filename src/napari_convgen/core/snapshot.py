@@ -97,9 +97,7 @@ class SnapshotStore:
         Which image the snapshots show.
     """
 
-    def __init__(
-        self, max_bytes: float, restore: Callable[[NDArray[Any]], NDArray[Any]], output: Output
-    ) -> None:
+    def __init__(self, max_bytes: float, restore: Callable[[NDArray[Any]], NDArray[Any]], output: Output) -> None:
         self.max_bytes = max_bytes
         self.restore = restore
         self.output = output
@@ -112,20 +110,19 @@ class SnapshotStore:
     def __iter__(self) -> Iterator[Snapshot]:
         return iter(self._snapshots.values())
 
-    def __contains__(self, step: object) -> bool:
-        return step in self._snapshots
-
     def __getitem__(self, step: int) -> Snapshot:
         return self._snapshots[step]
+
+    def get(self, step: int) -> Snapshot | None:
+        """Return the snapshot of a step, if it is kept."""
+        return self._snapshots.get(step)
 
     @property
     def steps(self) -> list[int]:
         """Steps of the snapshots that are kept."""
         return list(self._snapshots)
 
-    def add(
-        self, step: int, loss: float, criterion: float, iterate: NDArray[Any], average: NDArray[Any]
-    ) -> None:
+    def add(self, step: int, loss: float, criterion: float, iterate: NDArray[Any], average: NDArray[Any]) -> None:
         """Add a snapshot later than all others; the images are in the generator's units."""
         self._snapshots[step] = Snapshot(
             step, loss, criterion, self.restore(iterate), self.restore(average), self.output

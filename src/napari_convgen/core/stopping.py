@@ -64,9 +64,7 @@ class Judgment:
 class StoppingRule(Protocol):
     """Chooses the step that is kept. One object serves one fit."""
 
-    def begin(
-        self, problem: Problem, generator: nn.Module, rng: torch.Generator
-    ) -> Float[Tensor, "c *spatial"]:
+    def begin(self, problem: Problem, generator: nn.Module, rng: torch.Generator) -> Float[Tensor, "c *spatial"]:
         """Return the weights of the pixels in the loss; called once, before the first step.
 
         ``generator`` is at its start: a rule that needs a second fit copies it. ``rng`` is the run's own, on the CPU.

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_convgen.config import Config, preset as preset_named
+from napari_convgen.config import Config
+from napari_convgen.config import preset as preset_named
 from napari_convgen.core.fit import Fit
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, check_array
 from napari_convgen.core.metrics import reference_range
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, StopReason
+from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore
 from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
 from napari_convgen.errors import ConfigError, FitError, InputError, mismatch
 from napari_convgen.run.devices import resolve_device
@@ -85,6 +86,11 @@ class Denoising:
     data_range
         Peak for the scores; from the reference if ``None``.
 
+    Attributes
+    ----------
+    indices
+        The index of each frame in ``image``.
+
     Raises
     ------
     InputError, ConfigError, DeviceError
@@ -108,7 +114,7 @@ class Denoising:
         self._n_scales = _resolve_scales(self.config.generator.n_scales, self._size)
         self._reference = _check_reference(reference, data_range, self._array.shape)
         self.device = resolve_device(self.config.device)
-        self._indices = list(self.layout.frames(self._array.shape))
+        self.indices = list(self.layout.frames(self._array.shape))
         self._frames: list[FrameResult] = []
         self._notes: list[str] = []
         self._seconds = 0.0
@@ -123,15 +129,17 @@ class Denoising:
     @property
     def n_frames(self) -> int:
         """Frames that the run goes through."""
-        return len(self._indices)
+        return len(self.indices)
 
     def __iter__(self) -> Iterator[Progress]:
         """Advance. A run that was left goes on where it was; one that has ended yields nothing, unless it was extended."""
         while self._position < self.n_frames and not self._is_stopping:
             if self._fit is None:
-                check, index = self._checks[self._position], self._indices[self._position]
+                check, index = self._checks[self._position], self.indices[self._position]
                 if check.is_constant:
-                    self._notes.append(f"Frame {self._position} is constant or missing throughout; it was left as it is.")
+                    self._notes.append(
+                        f"Frame {self._position} is constant or missing throughout; it was left as it is."
+                    )
                     self._position += 1
                     continue
                 frame = np.asarray(self._array[index])
@@ -143,8 +151,6 @@ class Denoising:
     def stop(self) -> None:
         """End the run after the next step, with the best image so far. May be called from another thread."""
         self._is_stopping = True
-        if self._fit is not None:
-            self._fit.stop()
 
     @property
     def can_extend(self) -> bool:
@@ -160,7 +166,9 @@ class Denoising:
             The run has not ended, or is over a stack, whose networks are let go frame by frame.
         """
         if not self.can_extend or self._fit is None:
-            raise ConfigError("Only a finished fit of a single image can be continued. Run a stack anew with more steps.")
+            raise ConfigError(
+                "Only a finished fit of a single image can be continued. Run a stack anew with more steps."
+            )
         if n_steps < 1:
             raise ConfigError(f"n_steps must be at least 1 to continue, got {n_steps}.")
         self._fit.extend(n_steps)
@@ -187,7 +195,7 @@ class Denoising:
             raise FitError("The run was stopped before its first step; there is no result.")
         image = np.empty(self._array.shape, np.dtype(self._array.dtype))
         fitted = {frame.number: frame.image for frame in self._frames}
-        for number, index in enumerate(self._indices):
+        for number, index in enumerate(self.indices):
             image[index] = fitted[number] if number in fitted else np.asarray(self._array[index])
         notes = list(self._notes)
         if n_left := self.n_frames - self._position:
@@ -215,7 +223,7 @@ class Denoising:
             **config.generator.model_dump() | {"n_scales": self._n_scales},
         ).to(self.device)
         store = SnapshotStore(config.snapshot_memory * 2**20, image.restore, config.output)
-        fit = Fit(
+        return Fit(
             Problem.of(image, self.device),
             generator,
             _optimizer(config, generator),
@@ -224,15 +232,14 @@ class Denoising:
             rng,
             config.n_steps,
         )
-        if self._is_stopping:
-            fit.stop()
-        return fit
 
     def _watch(self, fit: Fit) -> Iterator[Progress]:
         """Advance one fit to its end, telling at snapshots and every now and then."""
         n_told = len(fit.curves.loss)
         told = started = time.perf_counter()
         for iterate in fit:
+            if self._is_stopping:
+                fit.stop()
             now = time.perf_counter()
             if not iterate.is_snapshot and now - told < STATUS_SECONDS:
                 continue
@@ -247,7 +254,7 @@ class Denoising:
                 seed=self._seed,
                 losses=tuple(fit.curves.loss[n_told:]),
                 criteria=tuple(fit.curves.criterion[n_told:]),
-                snapshot=snapshots[iterate.step] if iterate.step in snapshots else None,
+                snapshot=snapshots.get(iterate.step),
                 kept_step=fit.kept_step,
                 seconds=self._seconds,
             )
@@ -258,7 +265,8 @@ class Denoising:
     def _finish_frame(self, fit: Fit) -> None:
         """Keep a frame's result, or start it afresh if its fit failed and there are starts left."""
         reason = fit.reason
-        assert reason is not None and self._image_tensor is not None
+        assert reason is not None
+        assert self._image_tensor is not None
         if reason.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
             attempt = self._seed - self.config.seed + 1
             if attempt <= self.config.n_restarts and not self._is_stopping:
@@ -267,7 +275,9 @@ class Denoising:
                 return
             if not len(fit.snapshots):
                 raise FitError(f"{reason} So did every other start. Lower optimizer.learning_rate.")
-            self._notes.append(f"{reason} No start was left; step {fit.kept_step} is kept. Lower optimizer.learning_rate.")
+            self._notes.append(
+                f"{reason} No start was left; step {fit.kept_step} is kept. Lower optimizer.learning_rate."
+            )
         if fit.snapshots.n_dropped:
             self._notes.append(f"{fit.snapshots.n_dropped} snapshots were let go to stay within snapshot_memory.")
         share = self.config.snapshot_memory * 2**20 / self.n_frames
@@ -275,7 +285,7 @@ class Denoising:
         self._frames.append(
             FrameResult(
                 number=self._position,
-                index=self._indices[self._position],
+                index=self.indices[self._position],
                 step=fit.kept_step,
                 reason=reason,
                 seed=self._seed,
@@ -344,7 +354,9 @@ def _resolve_scales(n_scales: int | str, size: Sequence[int]) -> int:
     """Check the number of scales against the image, or choose it."""
     most = max(1, math.ceil(math.log2(max(size))) - 1)
     if n_scales == "auto":
-        wanted = round(math.log2(max(2, min(n for n in size if n >= 4 * COARSEST_SIDE or n == max(size)) / COARSEST_SIDE)))
+        wanted = round(
+            math.log2(max(2, min(n for n in size if n >= 4 * COARSEST_SIDE or n == max(size)) / COARSEST_SIDE))
+        )
         return min(max(1, wanted), most)
     n_scales = int(n_scales)
     if not 1 <= n_scales <= most:
@@ -359,9 +371,7 @@ def _resolve_scales(n_scales: int | str, size: Sequence[int]) -> int:
     return n_scales
 
 
-def _check_reference(
-    reference: ArrayLike | None, data_range: float | None, shape: tuple[int, ...]
-) -> Reference | None:
+def _check_reference(reference: ArrayLike | None, data_range: float | None, shape: tuple[int, ...]) -> Reference | None:
     if reference is None:
         return None
     truth = np.asarray(reference)
@@ -378,7 +388,9 @@ def _check_reference(
         raise InputError(f"The reference must have real numbers as values, got {truth.dtype}.")
     peak = reference_range(truth) if data_range is None else float(data_range)
     if not (math.isfinite(peak) and peak > 0):
-        raise InputError(f"The data range of the scores must be positive, got {peak}: give data_range, or a reference that is not constant.")
+        raise InputError(
+            f"The data range of the scores must be positive, got {peak}: give data_range, or a reference that is not constant."
+        )
     return Reference(truth, peak)
 
 

@@ -241,7 +241,8 @@ class Result:
                 "best_step": best_step,
                 "best_psnr": self.psnr_by_step[best_step],
             }
-        return _without_nan(report)
+        plain: dict[str, Any] = _without_nan(report)
+        return plain
 
 
 def versions() -> dict[str, str]:

@@ -96,8 +96,7 @@ class DeepDecoder(nn.Module):
         self.register_buffer("latent", uniform(0, LATENT_SCALE, *self.sizes[0], k))
         self.convolutions = nn.ParameterList(uniform(-bound, bound, k, k) for _ in range(n_hidden))
         self.norm_scales = nn.ParameterList(
-            torch.ones(k, dtype=dtype) if norm_init == "ones" else uniform(0, 1, k)
-            for _ in range(n_hidden)
+            torch.ones(k, dtype=dtype) if norm_init == "ones" else uniform(0, 1, k) for _ in range(n_hidden)
         )
         self.norm_offsets = nn.ParameterList(torch.zeros(k, dtype=dtype) for _ in range(n_hidden))
         self.output_convolution = nn.Parameter(uniform(-bound, bound, k, n_outputs))
@@ -111,10 +110,7 @@ class DeepDecoder(nn.Module):
     @torch.no_grad()
     def dead_fraction(self) -> float:
         """Return the largest share, over hidden layers, of channels that are the same at every pixel."""
-        dead = [
-            (features.flatten(0, -2).std(0, correction=0) == 0).double().mean()
-            for features in self._features()
-        ]
+        dead = [(features.flatten(0, -2).std(0, correction=0) == 0).double().mean() for features in self._features()]
         return max(float(share) for share in dead)
 
     def _features(self) -> list[Tensor]:

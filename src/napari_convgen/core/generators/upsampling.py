@@ -38,9 +38,7 @@ def half_size(size: Sequence[int]) -> tuple[int, ...]:
     return tuple((n + 1) // 2 for n in size)
 
 
-def upsample(
-    x: Float[Tensor, "*coarse k"], size: Sequence[int], kernel: str = "linear"
-) -> Float[Tensor, "*fine k"]:
+def upsample(x: Float[Tensor, "*coarse k"], size: Sequence[int], kernel: str = "linear") -> Float[Tensor, "*fine k"]:
     """Upsample by two along each spatial axis.
 
     Parameters
@@ -54,7 +52,7 @@ def upsample(
     """
     for axis, n in enumerate(size):
         if n > 1:
-            x = _UpsampleAxis.apply(x, axis, n, kernel)
+            x = _apply(_UpsampleAxis, x, axis, n, kernel)
     return x
 
 
@@ -103,6 +101,11 @@ def _runs(n_out: int, n_in: int, offset: int) -> list[tuple[slice, slice]]:
     return [(outputs, inputs) for outputs, inputs in runs if outputs.stop > outputs.start]
 
 
+def _apply(function: type[torch.autograd.Function], x: Tensor, axis: int, n: int, kernel: str) -> Tensor:
+    result: Tensor = function.apply(x, axis, n, kernel)  # type: ignore[no-untyped-call]
+    return result
+
+
 class _UpsampleAxis(torch.autograd.Function):
     """The linear map along one axis; its derivative is itself, its adjoint is `_AdjointAxis`."""
 
@@ -118,7 +121,7 @@ class _UpsampleAxis(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         axis, _, kernel = ctx.arguments
-        return _AdjointAxis.apply(gradients[0], axis, ctx.n_coarse, kernel), None, None, None
+        return _apply(_AdjointAxis, gradients[0], axis, ctx.n_coarse, kernel), None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
@@ -140,7 +143,7 @@ class _AdjointAxis(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         axis, _, kernel = ctx.arguments
-        return _UpsampleAxis.apply(gradients[0], axis, ctx.n_fine, kernel), None, None, None
+        return _apply(_UpsampleAxis, gradients[0], axis, ctx.n_fine, kernel), None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:

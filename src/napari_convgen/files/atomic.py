@@ -1,0 +1,82 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from napari_convgen.errors import FileError
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that takes the place of ``path`` when the block ends, and is removed should it fail.
+
+    Parameters
+    ----------
+    path
+        To write; what it held stays until the last moment. A link is followed.
+
+    Raises
+    ------
+    FileError
+        The operating system refuses.
+    """
+    target = Path(path).resolve()
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "x+b") as file:
+            yield file
+        os.replace(temporary, target)
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all.
+
+    Raises
+    ------
+    FileError
+        The operating system refuses.
+    """
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def check_writable(path: str | Path, suffixes: Sequence[str]) -> None:
+    """Refuse a path that could not be written, before any work is done for it.
+
+    Parameters
+    ----------
+    path
+        To be written later; nothing is left there.
+    suffixes
+        Endings that are allowed, in lower case: ``(".tif", ".tiff")``.
+
+    Raises
+    ------
+    FileError
+        Another ending, a folder in the file's place, or a folder that is missing or does not allow new files.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        raise FileError(f"{path} must end in {' or '.join(suffixes)}.")
+    if path.is_dir():
+        raise FileError(f"{path} is a folder. Name a file in it.")
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise FileError(f"{path} cannot be written: the folder {folder} does not exist. Create it first.")
+    probe = folder / f".{uuid.uuid4().hex}.tmp"
+    try:
+        with open(probe, "xb"):
+            pass
+        probe.unlink()
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror or error}. Choose another folder.") from error

@@ -1,0 +1,128 @@
+"""A form for a configuration: one row a setting, made from the models' fields."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from annotated_types import Ge, Le, Lt
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, SpinBox
+from magicgui.widgets.bases import ValueWidget
+from psygnal import Signal
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from napari_convgen.config import Config
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+_LABELS = {
+    "n_steps": "Steps at most",
+    "stopping.rule": "Stop",
+    "z_axis": "Z axis is",
+    "n_restarts": "Restarts",
+    "snapshot_memory": "Snapshot memory (MiB)",
+    "generator.n_channels": "Channels",
+    "generator.n_scales": "Scales",
+    "generator.order": "Order",
+    "generator.output_map": "Output map",
+    "generator.has_full_resolution_layer": "Full-resolution layer",
+    "generator.norm_init": "Norm starts at",
+    "generator.kernel": "Upsampling kernel",
+    "optimizer.method": "Method",
+    "optimizer.learning_rate": "Learning rate",
+    "stopping.held_out_fraction": "Share held out",
+    "stopping.min_patience": "Least patience (steps)",
+}
+
+
+class ConfigForm:
+    """Editors for some settings of a `Config`; it neither adds nor rounds anything.
+
+    Parameters
+    ----------
+    names
+        Dotted names of the settings.
+
+    Attributes
+    ----------
+    editors
+        A magicgui widget for each name, in their order.
+    """
+
+    edited = Signal()
+
+    def __init__(self, names: Iterable[str]) -> None:
+        fields = setting_fields()
+        self.editors = {name: _editor(name, fields[name]) for name in names}
+        for editor in self.editors.values():
+            editor.changed.connect(self._on_edit)
+
+    def show_config(self, config: Config) -> None:
+        """Show a configuration's values."""
+        with self.edited.blocked():
+            for name, editor in self.editors.items():
+                value: Any = config
+                for part in name.split("."):
+                    value = getattr(value, part)
+                if isinstance(editor, SpinBox) and value == "auto":
+                    value = 0
+                editor.value = repr(value) if isinstance(editor, LineEdit) else value
+
+    def _on_edit(self) -> None:
+        self.edited.emit()
+
+    def values(self) -> dict[str, Any]:
+        """Return what the rows say, by dotted name; `Config.replace` reads and checks it."""
+        return {
+            name: "auto" if isinstance(editor, SpinBox) and name in _AUTO and editor.value == 0 else editor.value
+            for name, editor in self.editors.items()
+        }
+
+
+_AUTO = ("generator.n_scales",)
+"""Settings that are a whole number or "auto", which the form shows for 0."""
+
+
+def setting_fields(model: type[BaseModel] = Config, prefix: str = "") -> Mapping[str, FieldInfo]:
+    """Return the fields of all settings by dotted name."""
+    fields: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            fields |= setting_fields(annotation, f"{prefix}{name}.")
+        else:
+            fields[prefix + name] = field
+    return fields
+
+
+def _editor(name: str, field: FieldInfo) -> ValueWidget[Any]:
+    label = _LABELS.get(name, name.rpartition(".")[2].replace("_", " ").capitalize())
+    common: dict[str, Any] = {"name": name.replace(".", "_"), "label": label, "tooltip": field.description or ""}
+    if name == "device":
+        return ComboBox(choices=DEVICES, **common)
+    if name in _AUTO:
+        editor = SpinBox(min=0, max=16, value=0, **common)
+        editor.native.setSpecialValueText("auto")
+        return editor
+    if typing.get_origin(field.annotation) is Literal:
+        return ComboBox(choices=typing.get_args(field.annotation), **common)
+    if field.annotation is bool:
+        return CheckBox(**common | {"text": ""})
+    if field.annotation is int:
+        low, high = _bounds(field)
+        return SpinBox(min=low, max=high, value=low, **common)
+    return LineEdit(**common)
+
+
+def _bounds(field: FieldInfo) -> tuple[int, int]:
+    low, high = 0, 2**31 - 1
+    for constraint in field.metadata:
+        if isinstance(constraint, Ge):
+            low = int(typing.cast(int, constraint.ge))
+        elif isinstance(constraint, Le):
+            high = int(typing.cast(int, constraint.le))
+        elif isinstance(constraint, Lt):
+            high = min(high, int(typing.cast(int, constraint.lt)) - 1)
+    return low, high

@@ -1,0 +1,224 @@
+"""The layer door: a napari layer becomes an array with axes, and results become layers that lie where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Layer
+from napari.utils.transforms import Affine, CompositeAffine
+from numpy.typing import NDArray
+
+from napari_convgen.core.image import ArrayLike
+from napari_convgen.core.image import guess_axes as core_guess
+from napari_convgen.core.snapshot import Snapshot
+from napari_convgen.errors import InputError
+
+ITERATION = "iteration"
+"""Label of the axis that counts steps in a snapshots layer."""
+
+_AXIS_LETTERS = {
+    "time": "T",
+    "t": "T",
+    "z": "Z",
+    "y": "Y",
+    "x": "X",
+    "c": "C",
+    "ch": "C",
+    "channel": "C",
+    "channels": "C",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LayerInput:
+    """What a run takes from a layer, at the moment when it takes it.
+
+    Later changes to the layer, or its removal, do not reach it.
+
+    Attributes
+    ----------
+    name
+        Of the layer.
+    data
+        Its pixels: a copy of an array, a lazy array itself.
+    axes
+        Letters as `napari_convgen.core.image.Layout` reads them.
+    transform, affine
+        Scale, translation, rotation and shear; and the further affine transform.
+    units, axis_labels
+        Of the layer's axes, color samples not counted.
+    look
+        Colormap, contrast limits and the like, as arguments of an image layer.
+    """
+
+    name: str
+    data: ArrayLike
+    axes: str
+    transform: CompositeAffine
+    affine: Affine
+    units: tuple[Any, ...]
+    axis_labels: tuple[str, ...]
+    look: Mapping[str, Any]
+
+
+def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
+    """Take what a run needs from a layer.
+
+    Parameters
+    ----------
+    layer
+        Image layer; of a multiscale one the finest level is taken.
+    axes
+        Letters for the axes of the layer's data; guessed from its axis labels and shape if ``None``.
+
+    Raises
+    ------
+    InputError
+        No layer, or one without pixels.
+    """
+    data = _pixels(layer)
+    assert isinstance(layer, Image)
+    look = {
+        name: getattr(layer, name)
+        for name in ("colormap", "gamma", "interpolation2d", "interpolation3d", "rendering", "blending", "rgb")
+    }
+    if not layer.rgb:
+        look["contrast_limits"] = tuple(layer.contrast_limits)
+    return LayerInput(
+        name=layer.name,
+        data=np.array(data) if isinstance(data, np.ndarray) else data,
+        axes=guess_axes(layer) if axes is None else axes.upper(),
+        transform=CompositeAffine(
+            scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
+        ),
+        affine=layer.affine,
+        units=tuple(layer.units),
+        axis_labels=tuple(layer.axis_labels),
+        look=look,
+    )
+
+
+def _pixels(layer: Layer | None) -> ArrayLike:
+    """The array of an image layer, the finest level of a multiscale one."""
+    if layer is None:
+        raise InputError("There is no layer to denoise. Open an image, or select one in the layer list.")
+    if not isinstance(layer, Image):
+        raise InputError(
+            f"'{layer.name}' is a {type(layer).__name__} layer, which has no intensities. Select an image layer."
+        )
+    data: ArrayLike = layer.data[0] if layer.multiscale else layer.data
+    return data
+
+
+def guess_axes(layer: Layer | None) -> str:
+    """Read the axes of an image layer from its labels, where all are known, or guess them from its shape.
+
+    Raises
+    ------
+    InputError
+        As `read_layer`, or the guess fails.
+    """
+    shape = _pixels(layer).shape
+    assert isinstance(layer, Image)
+    letters = "".join(_AXIS_LETTERS.get(label.lower(), "?") for label in layer.axis_labels)
+    if "?" not in letters and len(set(letters)) == len(letters) and {"X", "Y"} <= set(letters):
+        return letters + ("S" if layer.rgb else "")
+    return core_guess(shape, is_color=bool(layer.rgb))
+
+
+class StepStack:
+    """Snapshots as an array whose first index is the step: the latest snapshot not after it.
+
+    napari's slider counts indices, so this is what makes it count steps. The snapshots are not copied.
+
+    Parameters
+    ----------
+    snapshots
+        In the order of their steps.
+    """
+
+    def __init__(self, snapshots: Sequence[Snapshot]) -> None:
+        self.snapshots = tuple(snapshots)
+        steps = [snapshot.step for snapshot in self.snapshots]
+        self._number = np.clip(np.searchsorted(steps, np.arange(steps[-1] + 1), side="right") - 1, 0, None)
+        self.dtype = self.snapshots[0].image.dtype
+        self.shape = (len(self._number), *self.snapshots[0].image.shape)
+
+    @property
+    def ndim(self) -> int:
+        """Axes, the steps' among them."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Values that `__array__` returns."""
+        return int(np.prod(self.shape))
+
+    def at(self, step: int) -> Snapshot:
+        """Return the snapshot that is shown at a step."""
+        return self.snapshots[int(self._number[min(max(step, 0), len(self) - 1)])]
+
+    def __len__(self) -> int:
+        return len(self._number)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        if first is Ellipsis:
+            first, rest = slice(None), [Ellipsis, *rest]
+        number = self._number[first]
+        if np.ndim(number) == 0:
+            return np.asarray(self.snapshots[number].image[tuple(rest)])
+        images = {n: self.snapshots[n].image[tuple(rest)] for n in np.unique(number)}
+        return np.stack([images[n] for n in number])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)
+
+
+def image_layer(source: LayerInput, data: Any, name: str, **look: Any) -> Image:
+    """Make a layer that lies where the input lies and looks as it looks, unless ``look`` says otherwise."""
+    return Image(
+        data,
+        name=name,
+        multiscale=False,
+        units=source.units,
+        axis_labels=source.axis_labels,
+        **_placement(source.transform, source.affine),
+        **{**source.look, **look},
+    )
+
+
+def snapshots_layer(source: LayerInput, snapshots: Sequence[Snapshot], name: str) -> Image:
+    """Make the layer of all snapshots, with an axis ``iteration`` before the input's axes whose index is the step."""
+    return Image(
+        StepStack(snapshots),
+        name=name,
+        multiscale=False,
+        units=("pixel", *source.units),
+        axis_labels=(ITERATION, *source.axis_labels),
+        **_placement(source.transform.expand_dims([0]), source.affine.expand_dims([0])),
+        **source.look,
+    )
+
+
+def residual_layer(source: LayerInput, image: NDArray[Any], name: str) -> Image:
+    """Make the layer of input minus result, as floats, with a diverging colormap around zero."""
+    residual = np.asarray(source.data, dtype=np.float32) - image.astype(np.float32)
+    if source.look["rgb"]:  # a signed image has no color: the channels' mean is shown
+        residual = residual[..., :3].mean(-1)
+    limit = float(np.nanpercentile(np.abs(residual), 99.9)) or 1.0
+    look = {"rgb": False, "colormap": "PiYG", "contrast_limits": (-limit, limit), "gamma": 1.0}
+    return image_layer(source, residual, name, **look)
+
+
+def _placement(transform: CompositeAffine, affine: Affine) -> dict[str, Any]:
+    return {
+        "scale": transform.scale,
+        "translate": transform.translate,
+        "rotate": transform.rotate,
+        "shear": transform.shear,
+        "affine": affine,
+    }

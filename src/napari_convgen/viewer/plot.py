@@ -1,0 +1,124 @@
+"""The live plot of a fit: loss and stopping criterion against the step, with the kept step marked."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+
+import numpy as np
+import pyqtgraph as pg
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QWidget
+
+REDRAW_SECONDS = 0.25
+"""The curves are redrawn at most this often while they grow."""
+
+LOSS_COLOR, CRITERION_COLOR, KEPT_COLOR = "#4c9be8", "#f2a33a", "#7cc576"
+
+
+class _LogAxis(pg.AxisItem):  # type: ignore[misc]
+    """A logarithmic axis that labels decades, and 2 and 5 between them where there is room."""
+
+    def logTickValues(self, low: float, high: float, size: float, ticks: object) -> list[tuple[None, list[float]]]:
+        """Place the ticks; all are in powers of ten."""
+        multiples = (1,) if high - low > 2 else (1, 2, 5)
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        return [(None, [x for d in decades for m in multiples if low <= (x := d + math.log10(m)) <= high])]
+
+    def logTickStrings(self, values: list[float], scale: float, spacing: object) -> list[str]:
+        """Word the ticks."""
+        return [f"{10**value:.0e}".replace("e-0", "e-") if value < -3 else f"{10**value:g}" for value in values]
+
+
+class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
+    """Loss and criterion on logarithmic axes.
+
+    Parameters
+    ----------
+    theme
+        Name of the napari theme to follow.
+    """
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent, background=None, axisItems={side: _LogAxis(side) for side in ("left", "bottom")})
+        self._loss: list[float] = []
+        self._criterion: list[float] = []
+        self._kept_step = 0
+        self._drawn = 0.0
+        self.setLogMode(x=True, y=True)
+        self.setLabel("bottom", "step")
+        self.setLabel("left", "mean squared error")
+        for side in ("left", "bottom"):
+            self.getAxis(side).enableAutoSIPrefix(False)
+        self.setMenuEnabled(False)
+        self.hideButtons()
+        self._legend = self.addLegend(offset=(-4, 4))
+        self._loss_curve = self.plot(pen=pg.mkPen(LOSS_COLOR, width=1.5), name="fitted pixels")
+        self._criterion_curve = self.plot(pen=pg.mkPen(CRITERION_COLOR, width=1.5), name="held-out pixels")
+        self._kept = pg.InfiniteLine(
+            angle=90,
+            pen=pg.mkPen(KEPT_COLOR, width=1.5, dash=[4, 3]),
+            label="",
+            labelOpts={"color": KEPT_COLOR, "position": 0.55, "anchors": [(1, 0.5), (1, 0.5)]},
+        )
+        self._kept.hide()
+        self.addItem(self._kept)
+        self.follow_theme(theme)
+
+    def sizeHint(self) -> QSize:
+        """Small: the dock decides."""
+        return QSize(280, 190)
+
+    def follow_theme(self, theme: str) -> None:
+        """Take the text color of a napari theme."""
+        color = get_theme(theme).text.as_hex()
+        for side in ("left", "bottom"):
+            axis = self.getAxis(side)
+            axis.setPen(color)
+            axis.setTextPen(color)
+        self._legend.setLabelTextColor(color)
+        for _, label in self._legend.items:
+            label.setText(label.text)
+
+    def clear_curves(self) -> None:
+        """Start anew."""
+        self.show_curves([], [])
+
+    def show_curves(self, loss: Iterable[float], criterion: Iterable[float]) -> None:
+        """Show whole curves, from step 1."""
+        self._loss, self._criterion, self._kept_step = list(loss), list(criterion), 0
+        self._redraw()
+
+    def extend(self, loss: Iterable[float], criterion: Iterable[float], kept_step: int) -> None:
+        """Add the latest steps and move the mark of the step that would be kept."""
+        self._loss += loss
+        self._criterion += criterion
+        self._kept_step = kept_step
+        if time.perf_counter() - self._drawn > REDRAW_SECONDS:
+            self._redraw()
+
+    def mark_kept(self, step: int) -> None:
+        """Mark the step that is kept."""
+        self._kept_step = step
+        self._redraw()
+
+    @property
+    def n_steps(self) -> int:
+        """Steps that the curves show."""
+        return len(self._loss)
+
+    def _redraw(self) -> None:
+        self._drawn = time.perf_counter()
+        # Logarithmically spaced steps are all that the axis can show.
+        numbers = np.unique(np.geomspace(1, max(1, len(self._loss)), 600).astype(int)) - 1
+        for curve, values in ((self._loss_curve, self._loss), (self._criterion_curve, self._criterion)):
+            y = np.asarray(values)[numbers] if values else np.empty(0)
+            shown = np.isfinite(y) & (y > 0)
+            curve.setData(numbers[: len(y)][shown] + 1, y[shown])
+            curve.setVisible(bool(shown.any()))
+        self._kept.setVisible(self._kept_step > 0)
+        if self._kept_step:
+            self._kept.setValue(np.log10(self._kept_step))
+            self._kept.label.setText(f"keep {self._kept_step}")

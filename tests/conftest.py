@@ -1,0 +1,16 @@
+import os
+
+from jaxtyping import install_import_hook
+
+# Tensors are tiny here: more threads only wait for each other. Subprocesses inherit it, for the same numbers.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Shapes and types of the numerics are checked while tests run. An int passes for a float; a signature that beartype
+# cannot check at run time (a typing.Protocol, or Self) is left unchecked.
+CONFIGURATION = "is_pep484_tower=True, warning_cls_on_decorator_exception=ImportWarning"
+
+install_import_hook("napari_convgen.core", f"beartype.beartype(conf=beartype.BeartypeConf({CONFIGURATION}))")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("filterwarnings", "ignore:.*not decoratable by @beartype:ImportWarning")

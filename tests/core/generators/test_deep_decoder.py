@@ -1,0 +1,206 @@
+import inspect
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from napari_convgen.config import preset
+from napari_convgen.core.generators import DeepDecoder
+from napari_convgen.core.generators.deep_decoder import channel_norm
+
+CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+INTERPOLATIONS = {1: "linear", 2: "bilinear", 3: "trilinear"}
+
+
+def decoder(size=(12, 9), n_outputs=1, *, seed=0, n_channels=6, n_scales=2, dtype=torch.float64, **options):
+    rng = torch.Generator().manual_seed(seed)
+    return DeepDecoder(size, n_outputs, n_channels=n_channels, n_scales=n_scales, rng=rng, dtype=dtype, **options)
+
+
+def with_random_norms(generator):
+    rng = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in [*generator.norm_scales, *generator.norm_offsets]:
+            parameter.copy_(torch.rand(parameter.shape, generator=rng, dtype=torch.float64) + 0.1)
+    return generator
+
+
+def written_from_the_formula(generator, size, n_scales, order, output_map):
+    """Channels first, each convolution after its upsampling, mean and variance spelled out."""
+    sizes = [tuple(size)]
+    for _ in range(n_scales):
+        sizes.insert(0, tuple(-(-n // 2) for n in sizes[0]))
+    convolve, mode = CONVOLUTIONS[len(size)], INTERPOLATIONS[len(size)]
+
+    def convolved(x, weights):
+        return convolve(x, weights.T.reshape(*weights.T.shape, *(1,) * len(size)))
+
+    def normalized(x, scale, offset):
+        pixels = tuple(range(2, x.ndim))
+        mean = x.mean(pixels, keepdim=True)
+        variance = ((x - mean) ** 2).mean(pixels, keepdim=True)
+        column = (1, -1, *(1,) * len(size))
+        return (x - mean) / (variance + 1e-5).sqrt() * scale.reshape(column) + offset.reshape(column)
+
+    x = generator.latent.movedim(-1, 0)[None]
+    layers = zip(generator.convolutions, generator.norm_scales, generator.norm_offsets, strict=True)
+    for i, (weights, scale, offset) in enumerate(layers):
+        if i < n_scales:
+            doubled = [1 if n == 1 else 2 * m for n, m in zip(sizes[i + 1], x.shape[2:], strict=True)]
+            x = F.interpolate(x, doubled, mode=mode, align_corners=False)
+            x = x[(..., *(slice(n) for n in sizes[i + 1]))]
+        x = convolved(x, weights)
+        x = normalized(x.relu(), scale, offset) if order == "relu-norm" else normalized(x, scale, offset).relu()
+    x = convolved(x, generator.output_convolution)[0]
+    return 1 / (1 + (-x).exp()) if output_map == "sigmoid" else 0.5 + 0.25 * x
+
+
+@pytest.mark.parametrize("output_map", ["sigmoid", "linear"])
+@pytest.mark.parametrize("has_full_resolution_layer", [False, True])
+@pytest.mark.parametrize("order", ["relu-norm", "norm-relu"])
+@pytest.mark.parametrize(("size", "n_outputs", "n_scales"), [((29,), 2, 3), ((12, 17), 3, 2), ((5, 8, 7), 1, 2)])
+def test_image_and_gradients_equal_the_formula(size, n_outputs, n_scales, order, has_full_resolution_layer, output_map):
+    generator = with_random_norms(
+        decoder(
+            size,
+            n_outputs,
+            n_scales=n_scales,
+            order=order,
+            has_full_resolution_layer=has_full_resolution_layer,
+            output_map=output_map,
+        )
+    )
+    assert len(generator.convolutions) == n_scales + has_full_resolution_layer
+    image, expected = generator(), written_from_the_formula(generator, size, n_scales, order, output_map)
+    torch.testing.assert_close(image, expected, rtol=1e-10, atol=1e-12)
+
+    weights = torch.rand(image.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    parameters = list(generator.parameters())
+    gradients, expected_gradients = (torch.autograd.grad((x * weights).sum(), parameters) for x in (image, expected))
+    torch.testing.assert_close(gradients, expected_gradients, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("preset_name", "changes", "size", "n_outputs", "n_parameters"),
+    [
+        ("paper", {}, (512, 512), 3, 1_580_544),
+        ("paper-narrow", {}, (512, 512), 3, 100_224),
+        ("paper", {"generator.n_channels": 256, "generator.n_scales": 4}, (256, 256), 1, 330_496),
+    ],
+)
+def test_parameter_counts_are_those_of_the_paper(preset_name, changes, size, n_outputs, n_parameters):
+    options = preset(preset_name).replace(changes).generator.model_dump()
+    generator = DeepDecoder(size, n_outputs, rng=torch.Generator(), **options)
+    assert sum(p.numel() for p in generator.parameters()) == n_parameters
+
+
+def test_the_full_resolution_layer_adds_one_convolution_and_one_norm():
+    n = [sum(p.numel() for p in decoder(has_full_resolution_layer=extra).parameters()) for extra in (False, True)]
+    assert n[1] - n[0] == 6 * 6 + 2 * 6
+
+
+def test_options_of_the_configuration_are_those_of_the_generator():
+    options = set(inspect.signature(DeepDecoder).parameters) - {"size", "n_outputs", "rng", "dtype"}
+    assert options == set(preset("default").generator.model_dump())
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_another_start():
+    one, same, other = (decoder(seed=seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    drawn = [name for name in one if "norm" not in name]
+    assert drawn
+    assert all(not torch.equal(one[name], other[name]) for name in drawn)
+
+
+def test_the_start_does_not_depend_on_the_dtype():
+    single, double = (decoder(dtype=dtype).state_dict() for dtype in (torch.float32, torch.float64))
+    assert all(torch.equal(single[name], double[name].float()) for name in single)
+
+
+def test_the_start_neither_reads_nor_moves_the_global_random_state():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = decoder().latent
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert torch.equal(decoder().latent, one)
+
+
+def test_the_start_has_the_ranges_of_the_authors_code():
+    generator = decoder(n_channels=16, norm_init="uniform")
+    assert generator.latent.min() >= 0
+    assert 0.09 < generator.latent.max() <= 0.1
+    for weights in [*generator.convolutions, generator.output_convolution]:
+        assert 0.2 < weights.abs().max() <= 16**-0.5
+    for scale in generator.norm_scales:
+        assert 0 <= scale.min() < 0.5 < scale.max() <= 1
+    assert all((scale == 1).all() for scale in decoder(norm_init="ones").norm_scales)
+    assert all((offset == 0).all() for offset in generator.norm_offsets)
+
+
+def test_the_latent_is_no_parameter_but_moves_with_the_module():
+    generator = decoder()
+    assert "latent" not in dict(generator.named_parameters())
+    assert "latent" in generator.state_dict()
+    assert not generator.latent.requires_grad
+
+
+@pytest.mark.parametrize("kernel", ["linear", "smooth"])
+@pytest.mark.parametrize(
+    ("size", "n_scales", "grid"),
+    [
+        ((17, 31), 3, (3, 4)),
+        ((101,), 2, (26,)),
+        ((5, 11, 7), 2, (2, 3, 2)),
+        ((1, 9), 1, (1, 5)),
+        ((4, 4), 1, (2, 2)),
+        ((3, 64), 4, (1, 4)),
+    ],
+)
+def test_any_size_is_drawn_from_its_half_rounded_up(size, n_scales, grid, kernel):
+    generator = decoder(size, 2, n_scales=n_scales, kernel=kernel)
+    assert generator.latent.shape == (*grid, 6)
+    image = generator()
+    assert image.shape == (2, *size)
+    assert ((image > 0) & (image < 1)).all()
+
+
+def test_the_linear_output_map_is_the_tangent_of_the_sigmoid():
+    bounded, linear = (decoder(output_map=output_map)() for output_map in ("sigmoid", "linear"))
+    torch.testing.assert_close(linear, 0.5 + torch.logit(bounded) / 4)
+
+
+def test_channel_norm_gives_each_channel_its_scale_and_offset():
+    rng = torch.Generator().manual_seed(0)
+    x = 3 + 5 * torch.randn(20, 30, 4, generator=rng, dtype=torch.float64)
+    scale, offset = torch.tensor([[1, 2, 0, -3], [0, 1, 5, -2]], dtype=torch.float64)
+    normed = channel_norm(x, scale, offset).flatten(0, 1)
+    torch.testing.assert_close(normed.mean(0), offset)
+    torch.testing.assert_close(normed.std(0, correction=0), scale.abs(), rtol=1e-5, atol=1e-12)
+
+
+def test_channel_norm_of_a_constant_channel_is_its_offset():
+    normed = channel_norm(torch.full((8, 8, 1), 0.3), torch.ones(1), torch.full((1,), 0.25))
+    torch.testing.assert_close(normed, torch.full((8, 8, 1), 0.25), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("offset", [0, 0.1, -1 / 3])
+def test_dead_fraction_is_the_share_of_constant_channels_in_the_worst_layer(offset, dtype):
+    generator = decoder((48, 48), n_channels=8, dtype=dtype)
+    with torch.no_grad():
+        for weights in generator.convolutions:
+            weights.abs_()
+    assert generator.dead_fraction() == 0
+    with torch.no_grad():
+        generator.convolutions[0][:, 0] = 0
+        generator.convolutions[1][:, :3] = 0
+        generator.norm_offsets[1].fill_(offset)
+    assert generator.dead_fraction() == 3 / 8
+
+
+def test_dead_fraction_leaves_no_gradient_behind():
+    generator = decoder()
+    assert 0 <= generator.dead_fraction() <= 1
+    assert torch.is_grad_enabled()
+    assert all(p.grad is None for p in generator.parameters())
