@@ -10,11 +10,15 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_convgen.errors import ConfigError
+
+AUTO_OR_NUMBER = ("n_threads", "generator.n_scales")
+"""Settings that are "auto" or a whole number from 1."""
 
 
 class _Model(BaseModel):
@@ -27,7 +31,7 @@ class GeneratorConfig(_Model):
     n_channels: int = Field(
         64, ge=1, le=4096, description="Channels of every hidden layer: more draw finer detail, and noise sooner."
     )
-    n_scales: Literal["auto"] | int = Field(
+    n_scales: Literal["auto"] | Annotated[int, Ge(1)] = Field(
         "auto",
         description="How often the grid is doubled; auto leaves about 16 pixels along the coarsest grid's shorter side.",
     )
@@ -93,6 +97,10 @@ class Config(_Model):
         "auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
         description="auto (CUDA, then MPS, then CPU), cpu, mps, cuda or cuda:N.",
+    )
+    n_threads: Literal["auto"] | Annotated[int, Ge(1)] = Field(
+        "auto",
+        description="Threads of a fit on the CPU; auto leaves it to PyTorch. The last bits of the result depend on it.",
     )
     output: Literal["average", "iterate"] = Field(
         "average", description="The image that is kept: the running average of the outputs, or the raw iterate."
@@ -203,7 +211,7 @@ class Config(_Model):
                 str(part) for part in first["loc"] if str(part).isidentifier() and part not in {"int", "float"}
             )
             message = first["msg"]
-            if first["type"] == "literal_error" and name == "generator.n_scales":
+            if first["type"] == "literal_error" and name in AUTO_OR_NUMBER:
                 message = "Input should be 'auto' or a whole number"
             raise ConfigError(f"{name} cannot be {first['input']!r}: {message[0].lower()}{message[1:]}.") from error
 

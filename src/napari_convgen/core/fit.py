@@ -26,8 +26,8 @@ from napari_convgen.core.stopping import Iterate, StoppingRule
 AVERAGING = 0.08
 """The running average at step ``t`` reaches back over about ``AVERAGING * t`` steps."""
 
-COLLAPSE_FACTOR = 1.5
-"""A fit has collapsed when it rests at this many times the error of the image's coarsest blocks, or above."""
+COARSE_BLOCKS, COLLAPSE_FACTOR = 8, 2.0
+"""A fit has collapsed when it rests above this many times the error of the image made of so many constant blocks a side."""
 
 MIN_STEPS_TO_JUDGE = 200
 """Steps before a fit can be called collapsed."""
@@ -101,7 +101,7 @@ class Fit:
         self.curves = Curves()
         self._average = torch.zeros_like(problem.measurement)
         self._next_snapshot = 1
-        self._low_pass_error = problem.low_pass_error(generator.sizes[0])
+        self._low_pass_error = problem.low_pass_error([min(COARSE_BLOCKS, n) for n in problem.measurement.shape[1:]])
         self._weights = rule.begin(problem, generator, rng)
         self._weights = self._weights / self._weights.sum()
         self.iterate: Iterate | None = None
@@ -141,11 +141,12 @@ class Fit:
         return iterate
 
     def _take_snapshot(self, iterate: Iterate) -> StopReason | None:
-        """Keep this step's images, then ask whether the fit failed, was stopped, is done, or has used its budget."""
+        """Keep this step's images, then ask whether the fit was stopped, failed, is done, or has used its budget."""
         self._next_snapshot = next_snapshot_step(self.step)
         self.curves.fetch()
-        if failure := self._failure():
-            return failure
+        if not math.isfinite(self.curves.loss[-1]):
+            sentence = f"The fit diverged at step {self.step}: its loss is no longer finite."
+            return StopReason(Outcome.DIVERGED, sentence)
         self.snapshots.add(
             self.step,
             self.curves.loss[-1],
@@ -158,26 +159,29 @@ class Fit:
         self.snapshots.thin(keep=[judgment.step])
         if self._is_stopping:
             return StopReason(Outcome.USER, f"Stopped by the user at step {self.step}; step {self.kept_step} is kept.")
+        if collapse := self._collapse():
+            return collapse
         if judgment.reason is not None and self._heeds_rule:
             return judgment.reason
         if self.step >= self.n_steps:
             return StopReason(Outcome.BUDGET, f"All {self.n_steps} steps were taken; step {self.kept_step} is kept.")
         return None
 
-    def _failure(self) -> StopReason | None:
-        """Recognize a fit that diverged, or that rests far above what any healthy one reaches."""
+    def _collapse(self) -> StopReason | None:
+        """Recognize a fit that rests far above what any healthy one reaches."""
         loss = self.curves.loss
-        if not math.isfinite(loss[-1]):
-            return StopReason(Outcome.DIVERGED, f"The fit diverged at step {self.step}: its loss is no longer finite.")
-        if self.step < MIN_STEPS_TO_JUDGE or loss[-1] <= COLLAPSE_FACTOR * self._low_pass_error:
+        if self.step < MIN_STEPS_TO_JUDGE:
             return None
-        dead = self.generator.dead_fraction()
+        if self.generator.dead_fraction() == 1:
+            return StopReason(
+                Outcome.COLLAPSED, f"The fit collapsed by step {self.step}: all channels of a layer are dead."
+            )
         quarter = len(loss) // 4
         earlier, later = (statistics.fmean(part) for part in (loss[-2 * quarter : -quarter], loss[-quarter:]))
-        if dead < 1 and later < 0.99 * earlier:
+        if later <= COLLAPSE_FACTOR * self._low_pass_error or later < 0.99 * earlier:
             return None
-        return StopReason(
-            Outcome.COLLAPSED,
-            f"The fit collapsed: at step {self.step} its loss rests at {loss[-1] / self._low_pass_error:.1f} times that of the image's "
-            f"coarsest blocks, with {dead:.0%} of a layer's channels dead.",
+        sentence = (
+            f"The fit collapsed: at step {self.step} its loss rests at {later / self._low_pass_error:.1f} times what "
+            f"an image of {COARSE_BLOCKS} blocks a side leaves."
         )
+        return StopReason(Outcome.COLLAPSED, sentence)

@@ -301,9 +301,9 @@ class ImageTensor:
             image = image > 0.5
         elif dtype.kind in "ui":
             image = np.rint(image)
-        image = image.astype(dtype)
-        if self.channel is None:
-            return image[0]
         frame = self.frame.copy()
-        np.moveaxis(frame, self.channel, 0)[: len(image)] = image
+        if self.channel is None:
+            frame[...] = image[0]
+        else:
+            np.moveaxis(frame, self.channel, 0)[: len(image)] = image
         return frame

@@ -37,9 +37,9 @@ class Problem:
         )
 
     def low_pass_error(self, grid: Sequence[int]) -> float:
-        """Return the mean squared error of the image made of ``grid`` constant blocks: what the coarsest fit leaves.
+        """Return the mean squared error of the image made of ``grid`` constant blocks.
 
-        A healthy generator whose latent has this grid gets below it soon; a collapsed one stays far above.
+        A healthy fit gets below that of a coarse grid soon; a collapsed one stays far above.
         """
         total, count = self.weights * self.measurement, self.weights
         for axis, n in enumerate(grid, start=1):

@@ -67,7 +67,7 @@ def fluorescence() -> Sample:
     photons /= 4
     clean = 2 * photons + 100
     noisy = 2 * rng.poisson(photons) + 100 + rng.normal(0, 4, photons.shape)
-    return Sample("fluorescence", _to_uint16(noisy), _to_uint16(clean), 0.108, "µm")
+    return Sample("fluorescence", _to_uint16(noisy), _to_uint16(clean), 0.108, "micron")
 
 
 def mri() -> Sample:

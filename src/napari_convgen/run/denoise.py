@@ -22,14 +22,14 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore
 from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
 from napari_convgen.errors import ConfigError, FitError, InputError, mismatch
-from napari_convgen.run.devices import resolve_device
+from napari_convgen.run.devices import resolve_device, resolve_threads, with_threads
 from napari_convgen.run.result import FrameResult, Reference, Result
 
 STATUS_SECONDS = 0.05
 """Progress is yielded at every snapshot and otherwise this often."""
 
-COARSEST_SIDE = 16
-"""With ``n_scales = "auto"``, the shorter side of the latent's grid has about this many pixels."""
+COARSEST_SIDE, MIN_SCALES = 16, 3
+"""With ``n_scales = "auto"``, the shorter side of the latent's grid has about this many pixels, but there are so many scales."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class Denoising:
     ----------
     indices
         The index of each frame in ``image``.
+    n_threads
+        That the fit uses on the CPU.
 
     Raises
     ------
@@ -114,6 +116,7 @@ class Denoising:
         self._n_scales = _resolve_scales(self.config.generator.n_scales, self._size)
         self._reference = _check_reference(reference, data_range, self._array.shape)
         self.device = resolve_device(self.config.device)
+        self.n_threads = resolve_threads(self.config.n_threads)
         self.indices = list(self.layout.frames(self._array.shape))
         self._frames: list[FrameResult] = []
         self._notes: list[str] = []
@@ -206,6 +209,7 @@ class Denoising:
             frames=tuple(self._frames),
             notes=tuple(notes),
             device=str(self.device),
+            n_threads=self.n_threads,
             seconds=self._seconds,
             layout=self.layout,
             input=self._array,
@@ -237,7 +241,7 @@ class Denoising:
         """Advance one fit to its end, telling at snapshots and every now and then."""
         n_told = len(fit.curves.loss)
         told = started = time.perf_counter()
-        for iterate in fit:
+        for iterate in with_threads(iter(fit), self.n_threads):
             if self._is_stopping:
                 fit.stop()
             now = time.perf_counter()
@@ -354,10 +358,9 @@ def _resolve_scales(n_scales: int | str, size: Sequence[int]) -> int:
     """Check the number of scales against the image, or choose it."""
     most = max(1, math.ceil(math.log2(max(size))) - 1)
     if n_scales == "auto":
-        wanted = round(
-            math.log2(max(2, min(n for n in size if n >= 4 * COARSEST_SIDE or n == max(size)) / COARSEST_SIDE))
-        )
-        return min(max(1, wanted), most)
+        long_sides = [n for n in size if n >= 4 * COARSEST_SIDE] or [max(size)]  # a thin volume is thin at any scale
+        wanted = round(math.log2(min(long_sides) / COARSEST_SIDE))
+        return min(max(MIN_SCALES, wanted), most)
     n_scales = int(n_scales)
     if not 1 <= n_scales <= most:
         raise ConfigError(

@@ -1,10 +1,36 @@
-"""Where a fit runs."""
+"""Where a fit runs, and on how many threads."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, TypeVar
 
 import torch
 
 from napari_convgen.errors import DeviceError
+
+T = TypeVar("T")
+
+
+def resolve_threads(n_threads: Literal["auto"] | int) -> int:
+    """Return the number of threads: PyTorch's own for ``"auto"``."""
+    return torch.get_num_threads() if n_threads == "auto" else n_threads
+
+
+def with_threads(steps: Iterator[T], n_threads: int) -> Iterator[T]:
+    """Take each step on that many threads, and leave PyTorch's own number as it was in between."""
+    while True:
+        before = torch.get_num_threads()
+        if n_threads != before:
+            torch.set_num_threads(n_threads)
+        try:
+            step = next(steps)
+        except StopIteration:
+            return
+        finally:
+            if n_threads != before:
+                torch.set_num_threads(before)
+        yield step
 
 
 def resolve_device(name: str) -> torch.device:

@@ -96,6 +96,8 @@ class Result:
         What the user should know: missing pixels, restarts, frames left as they were.
     device
         That the fit ran on.
+    n_threads
+        That it used on the CPU.
     seconds
         That the fit took, without loading, previews and pauses.
     layout
@@ -113,6 +115,7 @@ class Result:
     frames: tuple[FrameResult, ...]
     notes: tuple[str, ...]
     device: str
+    n_threads: int
     seconds: float
     layout: Layout
     input: Any
@@ -205,6 +208,7 @@ class Result:
             "versions": versions(),
             "seed": self.frames[0].seed,
             "device": self.device,
+            "n_threads": self.n_threads,
             "backend": self.backend,
             "step": self.step,
             "reason": str(self.reason),

@@ -202,11 +202,10 @@ class DenoiseWidget(QScrollArea):
         for event in (layers.events.inserted, layers.events.removed):
             event.connect(self._follow_layers)
         self.viewer.events.theme.connect(self._follow_theme)
-        # The session outlives the widget: a run goes on to deliver what it has.
-        session = self.session
-        self.destroyed.connect(lambda: session.stop_and_keep())
+        self.destroyed.connect(lambda: self._leave())
 
-    def _disconnect(self) -> None:
+    def _leave(self) -> None:
+        """Let go of the viewer; the session outlives the widget, so that a run delivers what it has."""
         layers = self.viewer.layers
         layers.selection.events.active.disconnect(self._follow_layers)
         for event in (layers.events.inserted, layers.events.removed):
@@ -214,6 +213,7 @@ class DenoiseWidget(QScrollArea):
         self.viewer.events.theme.disconnect(self._follow_theme)
         for signal in (self.session.state_changed, self.session.progressed, self.session.finished):
             signal.disconnect()
+        self.session.stop_and_keep()
 
     def _choose_preset(self, name: str) -> None:
         if name != CUSTOM:
@@ -238,7 +238,9 @@ class DenoiseWidget(QScrollArea):
         if active is None:
             self._image.setText("<i>Select an image layer to denoise.</i>")
         elif self._layer is None:
-            self._image.setText(f"<i>'{active.name}' is a {type(active).__name__} layer. Select an image layer.</i>")
+            self._image.setText(
+                f"<i>'{active.name}' is a {active.__class__.__name__} layer. Select an image layer.</i>"
+            )
         else:
             data = active.data[0] if active.multiscale else active.data
             references = [

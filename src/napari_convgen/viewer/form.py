@@ -13,7 +13,7 @@ from psygnal import Signal
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from napari_convgen.config import Config
+from napari_convgen.config import AUTO_OR_NUMBER, Config
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -21,6 +21,7 @@ _LABELS = {
     "n_steps": "Steps at most",
     "stopping.rule": "Stop",
     "z_axis": "Z axis is",
+    "n_threads": "Threads",
     "n_restarts": "Restarts",
     "snapshot_memory": "Snapshot memory (MiB)",
     "generator.n_channels": "Channels",
@@ -76,13 +77,11 @@ class ConfigForm:
     def values(self) -> dict[str, Any]:
         """Return what the rows say, by dotted name; `Config.replace` reads and checks it."""
         return {
-            name: "auto" if isinstance(editor, SpinBox) and name in _AUTO and editor.value == 0 else editor.value
+            name: "auto"
+            if isinstance(editor, SpinBox) and name in AUTO_OR_NUMBER and editor.value == 0
+            else editor.value
             for name, editor in self.editors.items()
         }
-
-
-_AUTO = ("generator.n_scales",)
-"""Settings that are a whole number or "auto", which the form shows for 0."""
 
 
 def setting_fields(model: type[BaseModel] = Config, prefix: str = "") -> Mapping[str, FieldInfo]:
@@ -102,8 +101,8 @@ def _editor(name: str, field: FieldInfo) -> ValueWidget[Any]:
     common: dict[str, Any] = {"name": name.replace(".", "_"), "label": label, "tooltip": field.description or ""}
     if name == "device":
         return ComboBox(choices=DEVICES, **common)
-    if name in _AUTO:
-        editor = SpinBox(min=0, max=16, value=0, **common)
+    if name in AUTO_OR_NUMBER:
+        editor = SpinBox(min=0, max=1024, value=0, **common)
         editor.native.setSpecialValueText("auto")
         return editor
     if typing.get_origin(field.annotation) is Literal:

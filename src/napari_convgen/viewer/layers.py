@@ -107,7 +107,7 @@ def _pixels(layer: Layer | None) -> ArrayLike:
         raise InputError("There is no layer to denoise. Open an image, or select one in the layer list.")
     if not isinstance(layer, Image):
         raise InputError(
-            f"'{layer.name}' is a {type(layer).__name__} layer, which has no intensities. Select an image layer."
+            f"'{layer.name}' is a {layer.__class__.__name__} layer, which has no intensities. Select an image layer."
         )
     data: ArrayLike = layer.data[0] if layer.multiscale else layer.data
     return data

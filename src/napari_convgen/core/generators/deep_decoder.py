@@ -110,7 +110,10 @@ class DeepDecoder(nn.Module):
     @torch.no_grad()
     def dead_fraction(self) -> float:
         """Return the largest share, over hidden layers, of channels that are the same at every pixel."""
-        dead = [(features.flatten(0, -2).std(0, correction=0) == 0).double().mean() for features in self._features()]
+        dead = [
+            (features.flatten(0, -2).amax(0) == features.flatten(0, -2).amin(0)).double().mean()
+            for features in self._features()
+        ]
         return max(float(share) for share in dead)
 
     def _features(self) -> list[Tensor]:

@@ -102,7 +102,7 @@ def _runs(n_out: int, n_in: int, offset: int) -> list[tuple[slice, slice]]:
 
 
 def _apply(function: type[torch.autograd.Function], x: Tensor, axis: int, n: int, kernel: str) -> Tensor:
-    result: Tensor = function.apply(x, axis, n, kernel)  # type: ignore[no-untyped-call]
+    result: Tensor = function.apply(x, axis, n, kernel)
     return result
 
 

@@ -1,0 +1,437 @@
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_convgen.core.fit import Fit
+from napari_convgen.core.generators import DeepDecoder
+from napari_convgen.core.problem import Problem
+from napari_convgen.core.snapshot import Outcome, SnapshotStore, StopReason
+from napari_convgen.core.stopping import FixedStep, HeldOutPixels, Judgment
+
+SIZE = (16, 13)
+
+
+def noisy_blob(n_channels=1):
+    y, x = np.mgrid[-1 : 1 : SIZE[0] * 1j, -1 : 1 : SIZE[1] * 1j]
+    blob = 0.1 + 0.8 * np.exp(-4 * (x**2 + y**2))
+    return torch.from_numpy(blob + 0.05 * np.random.default_rng(0).standard_normal((n_channels, *SIZE)))
+
+
+def fit_to(
+    measurement,
+    n_steps,
+    *,
+    weights=None,
+    rule=None,
+    method=torch.optim.Adam,
+    seed=0,
+    max_bytes=math.inf,
+    dtype=torch.float32,
+    order="relu-norm",
+    n_channels=8,
+    **options,
+):
+    measurement = measurement.to(dtype)
+    weights = torch.ones_like(measurement) if weights is None else weights.to(dtype)
+    rng = torch.Generator().manual_seed(seed)
+    generator = DeepDecoder(
+        measurement.shape[1:],
+        len(measurement),
+        n_channels=n_channels,
+        n_scales=2,
+        rng=rng,
+        order=order,
+        norm_init="uniform",
+        dtype=dtype,
+    )
+    optimizer = method(generator.parameters(), **{"lr": 0.01} | options)
+    store = SnapshotStore(max_bytes, np.copy, "average")
+    return Fit(Problem(measurement, weights), generator, optimizer, rule or FixedStep(), store, rng, n_steps)
+
+
+def run(fit):
+    return [(iterate.step, float(iterate.loss), iterate.output.clone()) for iterate in fit]
+
+
+def parameters_of(fit):
+    return [p.detach().clone() for p in fit.generator.parameters()]
+
+
+def images_of(fit):
+    return [(s.step, s.loss, s.iterate.tobytes(), s.average.tobytes()) for s in fit.snapshots]
+
+
+def gradient_of_mean_squared_error(fit):
+    """The loss and its gradient at the generator's present weights, spelled out."""
+    is_observed = fit.problem.weights > 0
+    errors = (fit.generator() - fit.problem.measurement)[is_observed] ** 2
+    loss = errors.sum() / is_observed.sum()
+    return loss.item(), torch.autograd.grad(loss, list(fit.generator.parameters()))
+
+
+@pytest.mark.parametrize("has_missing", [False, True])
+def test_a_step_of_gradient_descent_equals_one_taken_by_hand(has_missing):
+    weights = torch.ones(2, *SIZE)
+    weights[0, 3:6, 4] = 1 - has_missing
+    fit = fit_to(noisy_blob(2), 1, weights=weights, method=torch.optim.SGD, lr=0.3, dtype=torch.float64)
+    before, image = parameters_of(fit), fit.generator().detach()
+    loss, gradients = gradient_of_mean_squared_error(fit)
+    [(step, seen_loss, seen_image)] = run(fit)
+    assert step == 1
+    assert seen_loss == pytest.approx(loss, rel=1e-12)
+    assert torch.equal(seen_image, image)
+    expected = [p - 0.3 * g for p, g in zip(before, gradients, strict=True)]
+    torch.testing.assert_close(parameters_of(fit), expected, rtol=1e-12, atol=1e-15)
+
+
+def test_the_gradient_of_the_loss_equals_finite_differences():
+    fit = fit_to(noisy_blob(), 1, dtype=torch.float64, order="norm-relu")
+    _, gradients = gradient_of_mean_squared_error(fit)
+    run(fit_copy := fit_to(noisy_blob(), 1, dtype=torch.float64, order="norm-relu", method=torch.optim.SGD, lr=1.0))
+    stepped = parameters_of(fit_copy)
+    for parameter, gradient, moved in zip(fit.generator.parameters(), gradients, stepped, strict=True):
+        torch.testing.assert_close(parameter.detach() - moved, gradient, rtol=1e-9, atol=1e-14)
+        at = int(gradient.abs().argmax())
+        losses = []
+        for change in (1e-6, -1e-6):
+            with torch.no_grad():
+                parameter.view(-1)[at] += change
+            losses.append(gradient_of_mean_squared_error(fit)[0])
+            with torch.no_grad():
+                parameter.view(-1)[at] -= change
+        assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(float(gradient.view(-1)[at]), rel=1e-4, abs=1e-9)
+
+
+def test_momentum_is_the_heavy_ball():
+    fit = fit_to(noisy_blob(), 4, method=torch.optim.SGD, lr=0.1, momentum=0.9, dtype=torch.float64)
+    expected = parameters_of(fit)
+    velocity = [torch.zeros_like(p) for p in expected]
+    steps = iter(fit)
+    for _ in range(4):
+        _, gradients = gradient_of_mean_squared_error(fit)
+        velocity = [0.9 * v + g for v, g in zip(velocity, gradients, strict=True)]
+        expected = [p - 0.1 * v for p, v in zip(expected, velocity, strict=True)]
+        next(steps)
+        torch.testing.assert_close(parameters_of(fit), expected, rtol=1e-11, atol=1e-14)
+
+
+def test_a_fit_draws_the_image():
+    fit = fit_to(noisy_blob(), 150)
+    steps = run(fit)
+    assert steps[-1][1] < 0.2 * steps[0][1]
+    assert fit.reason.outcome is Outcome.BUDGET
+
+
+@pytest.mark.parametrize("method", [torch.optim.Adam, torch.optim.SGD])
+def test_the_loss_of_a_snapshot_equals_the_loss_of_its_own_image(method):
+    weights = torch.ones(2, *SIZE)
+    weights[1, :, 5] = 0
+    fit = fit_to(noisy_blob(2), 60, weights=weights, method=method)
+    run(fit)
+    y, w = fit.problem.measurement.double().numpy(), weights.numpy()
+    assert len(fit.snapshots) > 40
+    for snapshot in fit.snapshots:
+        loss = (w * (snapshot.iterate - y) ** 2).sum() / w.sum()
+        assert snapshot.loss == pytest.approx(loss, rel=1e-5)
+        assert snapshot.loss == fit.curves.loss[snapshot.step - 1]
+
+
+def test_the_average_equals_the_naive_recursion():
+    fit = fit_to(noisy_blob(), 60, dtype=torch.float64)
+    averages = {}
+    for step, _, output in run(fit):
+        share = 1 / (1 + 0.08 * (step - 1))
+        averages[step] = output if step == 1 else (1 - share) * averages[step - 1] + share * output
+    for snapshot in fit.snapshots:
+        np.testing.assert_allclose(snapshot.average, averages[snapshot.step], rtol=1e-12)
+    assert np.array_equal(fit.snapshots.get(1).average, fit.snapshots.get(1).iterate)
+
+
+def test_snapshots_are_taken_of_every_step_at_first_of_fewer_later_and_of_the_last():
+    fit = fit_to(noisy_blob(), 133)
+    marked = [iterate.step for iterate in fit if iterate.is_snapshot]
+    assert marked == fit.snapshots.steps
+    assert marked[:40] == list(range(1, 41))
+    assert marked[-1] == 133
+    gaps = np.diff(marked[:-1])
+    assert gaps[-1] > 3
+    assert (np.diff(gaps) >= 0).all()
+
+
+def test_curves_hold_every_step():
+    fit = fit_to(noisy_blob(), 70, rule=HeldOutPixels(0.1, 0.6, 1000, "average"))
+    losses = [loss for _, loss, _ in run(fit)]
+    assert fit.curves.loss == losses
+    assert len(fit.curves.criterion) == 70
+    assert np.isfinite(fit.curves.criterion).all()
+    assert [s.criterion for s in fit.snapshots] == [fit.curves.criterion[s.step - 1] for s in fit.snapshots]
+
+
+def test_snapshots_stay_within_the_bound_on_memory_and_the_kept_step_among_them():
+    rule = HeldOutPixels(0.2, 0.6, 1000, "average")
+    room = 10
+    fit = fit_to(noisy_blob(), 120, rule=rule, max_bytes=room * 2 * 4 * math.prod(SIZE))
+    for iterate in fit:
+        assert len(fit.snapshots) <= room
+        assert fit.kept_step in fit.snapshots.steps
+        if iterate.is_snapshot:
+            assert iterate.step in fit.snapshots.steps
+    assert len(fit.snapshots) >= room // 2
+    assert fit.snapshots.n_dropped > 0
+
+
+def test_pixels_without_weight_have_no_influence():
+    weights = torch.ones(1, *SIZE)
+    weights[0, 2:5, 3:7] = 0
+    one = noisy_blob()
+    other = torch.where(weights > 0, one, 0.9)
+    fits = [fit_to(y, 10, weights=weights) for y in (one, other)]
+    for fit in fits:
+        run(fit)
+    assert images_of(fits[0]) == images_of(fits[1])
+
+
+def test_the_same_seed_gives_the_same_bits():
+    fits = [fit_to(noisy_blob(), 30, rule=HeldOutPixels(0.1, 0.6, 1000, "average"), seed=s) for s in (3, 3, 4)]
+    for fit in fits:
+        run(fit)
+    one, same, other = map(images_of, fits)
+    assert one == same
+    assert one != other
+
+
+def listening_rule(ends_at=math.inf):
+    heard = SimpleNamespace(observed=[], judged=[])
+
+    def begin(problem, generator, rng):
+        return problem.weights
+
+    def observe(iterate):
+        heard.observed.append(iterate.step)
+        return iterate.loss.new_tensor(10.0 * iterate.step)
+
+    def judge(steps):
+        heard.judged.append(list(steps))
+        reason = StopReason(Outcome.RULE, "Enough.") if steps[-1] >= ends_at else None
+        return Judgment(max(1, steps[-1] - 2), reason)
+
+    return SimpleNamespace(begin=begin, observe=observe, judge=judge), heard
+
+
+def test_a_rule_sees_each_step_once_and_judges_at_each_snapshot():
+    rule, heard = listening_rule()
+    fit = fit_to(noisy_blob(), 60, rule=rule)
+    run(fit)
+    assert heard.observed == list(range(1, 61))
+    assert [steps[-1] for steps in heard.judged] == fit.snapshots.steps
+    assert fit.curves.criterion == [10.0 * step for step in range(1, 61)]
+    assert fit.kept_step == 58
+
+
+def test_a_rule_ends_the_fit_with_its_own_reason():
+    rule, _ = listening_rule(ends_at=7)
+    fit = fit_to(noisy_blob(), 60, rule=rule)
+    assert len(run(fit)) == 7
+    assert (fit.kept_step, fit.reason.outcome, str(fit.reason)) == (5, Outcome.RULE, "Enough.")
+
+
+def test_the_budget_ends_the_fit_and_says_so():
+    fit = fit_to(noisy_blob(), 45)
+    assert [step for step, _, _ in run(fit)] == list(range(1, 46))
+    assert fit.reason.outcome is Outcome.BUDGET
+    assert str(fit.reason) == "All 45 steps were taken; step 45 is kept."
+
+
+@pytest.mark.parametrize(("method", "lr"), [(torch.optim.SGD, 1e38), (torch.optim.Adam, 1e30)])
+def test_an_absurd_learning_rate_is_recognized_as_divergence(method, lr):
+    fit = fit_to(noisy_blob(), 50, method=method, lr=lr)
+    assert len(run(fit)) < 50
+    assert fit.reason.outcome is Outcome.DIVERGED
+    assert "diverged at step" in str(fit.reason)
+    assert len(fit.snapshots)
+    assert all(np.isfinite(s.iterate).all() and math.isfinite(s.loss) for s in fit.snapshots)
+    assert fit.kept_step in fit.snapshots.steps
+
+
+def kill_by_zeros(generator):
+    generator.convolutions[0].zero_()
+
+
+def kill_by_negative_weights(generator):
+    generator.convolutions[0].copy_(-generator.convolutions[0].abs())
+
+
+def kill_by_offsets(generator):
+    generator.norm_offsets[1].fill_(-100)
+
+
+@pytest.mark.parametrize(
+    ("kill", "order"),
+    [(kill_by_zeros, "relu-norm"), (kill_by_negative_weights, "relu-norm"), (kill_by_offsets, "norm-relu")],
+)
+def test_a_generator_whose_channels_are_all_dead_is_recognized_as_collapsed(kill, order):
+    fit = fit_to(noisy_blob(), 1000, order=order)
+    with torch.no_grad():
+        kill(fit.generator)
+    assert fit.generator.dead_fraction() == 1
+    n_steps = len(run(fit))
+    assert 200 <= n_steps < 250
+    assert fit.reason.outcome is Outcome.COLLAPSED
+    assert "collapsed" in str(fit.reason)
+    assert "100%" in str(fit.reason)
+    assert n_steps not in fit.snapshots.steps
+
+
+def test_a_fit_at_rest_far_above_the_usual_is_recognized_as_collapsed_without_dead_channels():
+    fit = fit_to(noisy_blob(), 1000, lr=1e-12)
+    run(fit)
+    assert fit.generator.dead_fraction() < 1
+    assert fit.reason.outcome is Outcome.COLLAPSED
+
+
+def test_a_fit_that_still_falls_is_not_called_collapsed():
+    fit = fit_to(noisy_blob(), 260, lr=1e-4)
+    run(fit)
+    assert fit.curves.loss[-1] > 1.5 * fit.problem.low_pass_error(fit.generator.sizes[0])
+    assert fit.reason.outcome is Outcome.BUDGET
+
+
+def checks():
+    return 0.25 + 0.5 * ((torch.arange(32)[:, None] // 8 + torch.arange(32) // 8) % 2).double()[None]
+
+
+def half():
+    return 0.25 + 0.5 * (torch.arange(32) >= 16).double().expand(1, 32, 32)
+
+
+def white_noise():
+    return torch.rand((1, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("draw", [checks, half, white_noise])
+def test_a_sound_fit_at_rest_is_not_called_collapsed_whatever_the_image(draw):
+    fit = fit_to(draw(), 300, n_channels=16)
+    run(fit)
+    fit.optimizer.param_groups[0]["lr"] = 0.0
+    fit.extend(300)
+    run(fit)
+    assert fit.curves.loss[-1] == fit.curves.loss[-100]
+    assert fit.reason.outcome is Outcome.BUDGET
+
+
+@pytest.mark.parametrize("draw", [checks, half, white_noise])
+def test_a_collapsed_fit_is_recognized_whatever_the_image(draw):
+    fit = fit_to(draw(), 300)
+    with torch.no_grad():
+        kill_by_zeros(fit.generator)
+    run(fit)
+    assert fit.reason.outcome is Outcome.COLLAPSED
+
+
+def state_of_torch():
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.get_rng_state().tolist(),
+    )
+
+
+def test_the_callers_state_is_as_it_was_at_each_pause_and_when_the_iterator_is_left():
+    before = state_of_torch()
+    fit = fit_to(noisy_blob(), 20, rule=HeldOutPixels(0.1, 0.6, 100, "average"))
+    assert state_of_torch() == before
+    steps = iter(fit)
+    for _ in range(5):
+        next(steps)
+        assert state_of_torch() == before
+    steps.close()
+    assert state_of_torch() == before
+
+
+@pytest.mark.parametrize("n_taken", [1, 7, 30])
+def test_a_fit_that_was_left_goes_on_where_it_was(n_taken):
+    whole, parts = fit_to(noisy_blob(), 30), fit_to(noisy_blob(), 30)
+    run(whole)
+    for iterate in parts:
+        if iterate.step == n_taken:
+            break
+    run(parts)
+    assert images_of(parts) == images_of(whole)
+    assert parts.curves.loss == whole.curves.loss
+    assert parts.reason == whole.reason
+
+
+def test_a_fit_that_has_ended_yields_nothing_more():
+    fit = fit_to(noisy_blob(), 5)
+    run(fit)
+    assert run(fit) == []
+    assert fit.reason.outcome is Outcome.BUDGET
+
+
+def test_stop_ends_the_fit_with_its_next_step_and_keeps_it():
+    fit = fit_to(noisy_blob(), 500)
+    steps = []
+    for iterate in fit:
+        steps.append(iterate.step)
+        if iterate.step == 63:
+            fit.stop()
+    assert steps[-1] == 64
+    assert fit.snapshots.steps[-1] == fit.kept_step == 64
+    assert fit.reason.outcome is Outcome.USER
+    assert str(fit.reason) == "Stopped by the user at step 64; step 64 is kept."
+
+
+def test_a_stopped_fit_keeps_the_step_that_its_rule_chose():
+    rule, _ = listening_rule()
+    fit = fit_to(noisy_blob(), 500, rule=rule)
+    for iterate in fit:
+        if iterate.step == 9:
+            fit.stop()
+    assert (fit.step, fit.kept_step) == (10, 8)
+
+
+def test_an_extended_fit_equals_one_with_the_larger_budget():
+    extended, whole = fit_to(noisy_blob(), 20), fit_to(noisy_blob(), 45)
+    run(extended)
+    extended.extend(25)
+    assert [step for step, _, _ in run(extended)] == list(range(21, 46))
+    run(whole)
+    assert extended.n_steps == 45
+    assert extended.curves.loss == whole.curves.loss
+    assert images_of(extended)[-1] == images_of(whole)[-1]
+    assert extended.reason == whole.reason
+
+
+def test_an_extended_fit_goes_on_whatever_its_rule_or_the_user_said():
+    rule, heard = listening_rule(ends_at=5)
+    fit = fit_to(noisy_blob(), 60, rule=rule)
+    run(fit)
+    fit.stop()
+    fit.extend(4)
+    assert [step for step, _, _ in run(fit)] == [6, 7, 8, 9]
+    assert (fit.kept_step, fit.reason.outcome) == (7, Outcome.BUDGET)
+    assert heard.observed == list(range(1, 10))
+
+
+def test_an_extended_fit_can_be_stopped():
+    fit = fit_to(noisy_blob(), 5)
+    run(fit)
+    fit.extend(100)
+    for _ in fit:
+        fit.stop()
+    assert (fit.step, fit.reason.outcome) == (7, Outcome.USER)
+
+
+def test_held_out_pixels_end_a_fit_before_it_draws_the_noise():
+    clean = noisy_blob() - noisy_blob() + 0.5
+    noisy = clean + 0.2 * (white_noise()[:, : SIZE[0], : SIZE[1]] - 0.5)
+    fit = fit_to(noisy, 2000, rule=HeldOutPixels(0.1, 0.4, 100, "iterate"), n_channels=32)
+    n_steps = len(run(fit))
+    assert fit.reason.outcome is Outcome.RULE
+    assert fit.kept_step < n_steps < 2000
+    errors = [((fit.snapshots.get(step).iterate - clean.numpy()) ** 2).mean() for step in (fit.kept_step, n_steps)]
+    assert errors[0] < errors[1]

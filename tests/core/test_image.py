@@ -1,0 +1,348 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from napari_convgen.core.image import HIGH, LOW, ImageTensor, Layout, check_array, guess_axes
+from napari_convgen.errors import InputError
+
+SIZES = {"T": 2, "Z": 3, "C": 2, "Y": 6, "X": 7, "S": 3, "Q": 2}
+DTYPES = ["uint8", "uint16", "int8", "int16", "int32", "uint32", "float16", "float32", "float64", "bool", ">u2", ">f4"]
+
+
+def shape_of(axes):
+    return tuple(SIZES[letter] for letter in axes)
+
+
+def values_of(shape, dtype="float64", seed=0):
+    values = np.random.default_rng(seed).random(shape)
+    return values > 0.5 if dtype == "bool" else (100 * values).astype(dtype)
+
+
+def round_trip(frame, axes=None):
+    image = ImageTensor.of(frame, Layout.of(frame.shape, axes))
+    return image, image.restore(image.values)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((101,), "X"),
+        ((20, 30), "YX"),
+        ((5, 20, 30), "ZYX"),
+        ((20, 30, 3), "YXS"),
+        ((20, 30, 4), "YXS"),
+        ((20, 30, 5), "ZYX"),
+        ((20, 4, 4), "ZYX"),
+        ((2, 5, 20, 30), "TZYX"),
+        ((5, 20, 30, 3), "ZYXS"),
+        ((2, 5, 20, 30, 3), "TZYXS"),
+        ((2, 3, 5, 20, 30), "TCZYX"),
+        ((2, 2, 5, 20, 30, 3), "ATZYXS"),
+    ],
+)
+def test_axes_are_guessed_from_the_shape(shape, axes):
+    assert guess_axes(shape) == axes
+    assert Layout.of(shape).axes == axes
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_color", "axes"),
+    [
+        ((20, 30, 3), False, "ZYX"),
+        ((20, 30, 3), True, "YXS"),
+        ((4, 4, 4), True, "YXS"),
+        ((2, 5, 6, 7, 3), True, "TZYXS"),
+    ],
+)
+def test_a_caller_who_knows_says_whether_there_is_color(shape, is_color, axes):
+    assert guess_axes(shape, is_color) == axes
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 3, 4, 5, 6), (2, 2, 2, 2, 9, 9, 3)])
+def test_too_many_axes_are_not_guessed(shape):
+    with pytest.raises(InputError, match=r"cannot be guessed\. Name them, for example 'ATCZYX'"):
+        guess_axes(shape)
+
+
+@pytest.mark.parametrize(
+    ("axes", "z_axis", "spatial", "channel", "frame_axes"),
+    [
+        ("X", "frames", "X", None, []),
+        ("CX", "frames", "X", 0, []),
+        ("yx", "frames", "YX", None, []),
+        ("YXS", "frames", "YX", 2, []),
+        ("CYX", "frames", "YX", 0, []),
+        ("TZCYX", "frames", "YX", 2, [0, 1]),
+        ("TCZYX", "volume", "ZYX", 1, [0]),
+        ("ZYX", "frames", "YX", None, [0]),
+        ("ZYX", "volume", "ZYX", None, []),
+        ("XZYT", "volume", "XZY", None, [3]),
+        ("QTYX", "frames", "YX", None, [0, 1]),
+    ],
+)
+def test_each_letter_has_its_meaning(axes, z_axis, spatial, channel, frame_axes):
+    shape = shape_of(axes.upper())
+    layout = Layout.of(shape, axes, z_axis)
+    assert (layout.axes, layout.spatial, layout.channel) == (axes.upper(), spatial, channel)
+    assert layout.frame_axes() == frame_axes
+    assert layout.is_color == ("S" in axes)
+    assert layout.spatial_shape(shape) == shape_of(spatial)
+    assert layout.frame_shape(shape) == tuple(n for i, n in enumerate(shape) if i not in frame_axes)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "z_axis", "message"),
+    [
+        ("YX", (2, 6, 7), "frames", r"expected 3 letters for shape \(2, 6, 7\), got 'YX'. Name the axes in order"),
+        ("YYX", (2, 6, 7), "frames", "different letters .* got 'YYX'. Use for example"),
+        ("Y-X", (2, 6, 7), "frames", "different letters .* got 'Y-X'. Use for example"),
+        ("CYXS", (2, 6, 7, 3), "frames", "at most one of C and S, got 'CYXS'. Use for example"),
+        ("YXS", (6, 7, 5), "frames", "must have 3 or 4 samples, got 5 in axes 'YXS'. Use C for"),
+        ("TZY", (2, 6, 7), "frames", "must name the rows Y and the columns X, got 'TZY'. Use for example"),
+        ("TX", (2, 7), "frames", "must name the rows Y and the columns X, got 'TX'. Use for example"),
+        ("TYX", (2, 6, 7), "volume", "needs the axes Z, Y and X, got 'TYX'. Name the Z axis, or use"),
+    ],
+)
+def test_axes_that_do_not_fit_are_refused_with_the_way_out(axes, shape, z_axis, message):
+    with pytest.raises(InputError, match=message):
+        Layout.of(shape, axes, z_axis)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.permutations("TZCYX"), st.integers(2, 5), st.sampled_from(["frames", "volume"]))
+def test_frames_cover_each_value_once_and_have_the_frames_shape(letters, n, z_axis):
+    axes = "".join(sorted({"Y", "X", "Z", *letters[:n]}, key=letters.index))
+    shape = shape_of(axes)
+    layout = Layout.of(shape, axes, z_axis)
+    counts = np.zeros(shape, int)
+    for index in layout.frames(shape):
+        assert counts[index].shape == layout.frame_shape(shape)
+        counts[index] += 1
+    assert (counts == 1).all()
+
+
+def test_frames_are_counted_with_the_last_counted_axis_fastest():
+    layout = Layout.of(shape_of("TYZX"), "TYZX")
+    numbers = [(index[0], index[2]) for index in layout.frames(shape_of("TYZX"))]
+    assert numbers == list(itertools.product(range(2), range(3)))
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_values_are_refused_with_the_way_out(dtype):
+    image = np.ones((6, 7), dtype)
+    with pytest.raises(
+        InputError, match=rf"complex values \({dtype}\). Denoise its magnitude, or real and imaginary part"
+    ):
+        check_array(image, Layout.of(image.shape))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.full((6, 7), "a"), "must have numbers as values, got <U1. Convert it to an integer or float type"),
+        (np.full((6, 7), None), "must have numbers as values, got object. Convert it"),
+        (np.full((6, 7), np.datetime64("2020")), "must have numbers as values"),
+        (np.zeros((0, 7)), r"has no pixels: its shape is \(0, 7\). Choose another one"),
+        (np.zeros((0, 6, 7)), r"has no pixels: its shape is \(0, 6, 7\)"),
+        (np.arange(1.0).reshape(1, 1), "too small to denoise: .* got 1 × 1 in YX. Choose another one"),
+        (np.arange(9.0).reshape(3, 3), "too small to denoise: one side at least must have 4 pixels, got 3 × 3"),
+        (np.full((6, 7), 3), "constant: all its values are the same. There is nothing to denoise; choose another one"),
+        (np.zeros((6, 7), bool), "constant: all its values are the same"),
+        (np.full((6, 7), np.nan), r"constant: all its values are missing \(NaN\). There is nothing to denoise"),
+        (np.array([[1, np.inf] * 4] * 6), "has 24 infinite values. Replace them by NaN, which marks missing pixels"),
+        (np.array([[1, -np.inf] * 4] * 6), "has 24 infinite values"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_with_the_way_out(image, message):
+    with pytest.raises(InputError, match=message) as caught:
+        check_array(image, Layout.of(image.shape))
+    assert str(caught.value).startswith("The image ")
+
+
+def test_the_refusal_names_the_owner_and_the_frame():
+    image = values_of((2, 3, 6, 7))
+    image[1, 2, 0, 0] = np.inf
+    with pytest.raises(InputError, match=r"^Layer 'cells' has 1 infinite values at T = 1, Z = 2\. "):
+        check_array(image, Layout.of(image.shape), "layer 'cells'")
+
+
+def test_a_constant_image_with_a_missing_pixel_is_not_said_to_be_missing_throughout():
+    image = np.full((6, 7), 5.0)
+    image[2, 3] = np.nan
+    with pytest.raises(InputError, match="all its values are the same"):
+        check_array(image, Layout.of(image.shape))
+
+
+def test_a_color_image_is_constant_when_its_colors_are_whatever_its_alpha():
+    image = np.full((6, 7, 4), 9, np.uint8)
+    image[..., 3] = np.arange(42).reshape(6, 7)
+    with pytest.raises(InputError, match="constant"):
+        check_array(image, Layout.of(image.shape))
+
+
+def test_missing_values_of_alpha_do_not_count():
+    image = values_of((6, 7, 4))
+    image[0, 0, 3] = image[0, 0, 1] = np.nan
+    [check] = check_array(image, Layout.of(image.shape))
+    assert check.n_missing == 1
+
+
+def test_each_frame_is_looked_at_by_itself():
+    stack = values_of((4, 6, 7))
+    stack[1] = 3
+    stack[2, 0, :2] = np.nan
+    stack[3] = np.nan
+    checks = check_array(stack, Layout.of(stack.shape))
+    assert [(check.n_missing, check.is_constant) for check in checks] == [(0, False), (0, True), (2, False), (42, True)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_real_dtype_passes_the_check(dtype):
+    image = values_of((6, 7), dtype)
+    [check] = check_array(image, Layout.of(image.shape))
+    assert (check.n_missing, check.is_constant) == (0, False)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (4, 1), (4,), (5, 5)])
+def test_one_long_side_is_enough(shape):
+    image = values_of(shape)
+    assert check_array(image, Layout.of(shape))
+
+
+@pytest.mark.parametrize("axes", ["X", "YX", "XY", "ZYX", "CX", "CYX", "YXC", "YCX", "YXS", "SYX"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_frame_comes_back_as_it_was(axes, dtype):
+    frame = values_of(shape_of(axes), dtype)
+    before = frame.copy()
+    layout = Layout.of(frame.shape, axes, "volume" if "Z" in axes else "frames")
+    image = ImageTensor.of(frame, layout)
+    restored = image.restore(image.values)
+    assert image.values.shape == (
+        SIZES["C"] if "C" in axes else SIZES["S"] if "S" in axes else 1,
+        *shape_of(layout.spatial),
+    )
+    assert restored.dtype == frame.dtype
+    np.testing.assert_allclose(restored.astype(float), frame.astype(float), rtol=1e-6 if "f4" in dtype else 1e-13)
+    np.testing.assert_array_equal(frame, before)
+    assert not np.shares_memory(restored, frame)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    arrays.arrays(
+        st.sampled_from(["uint8", "uint16", "int16", "uint32", "int32", "bool"]),
+        arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=6),
+    )
+)
+def test_integers_and_truth_values_come_back_exactly(frame):
+    np.testing.assert_array_equal(round_trip(frame)[1], frame, strict=True)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from([np.float32, np.float64]).flatmap(
+        lambda dtype: arrays.arrays(
+            dtype,
+            arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=6),
+            elements={"allow_nan": False, "min_value": -(2.0**100), "max_value": 2.0**100},
+        )
+    )
+)
+def test_floats_come_back_to_rounding_and_within_their_own_range(frame):
+    restored = round_trip(frame)[1]
+    assert restored.dtype == frame.dtype
+    assert frame.min() <= restored.min() <= restored.max() <= frame.max()
+    span = float(frame.max()) - float(frame.min())
+    np.testing.assert_allclose(restored, frame, rtol=2 * np.finfo(frame.dtype).eps, atol=1e-14 * span)
+
+
+def test_values_of_a_channel_span_the_generators_range():
+    frame = values_of((2, 6, 7))
+    frame[1] *= 1000
+    image, _ = round_trip(frame, "CYX")
+    assert image.values.min((1, 2)) == pytest.approx([LOW, LOW], rel=1e-12)
+    assert image.values.max((1, 2)) == pytest.approx([HIGH, HIGH], rel=1e-12)
+    assert image.low.tolist() == frame.min((1, 2)).tolist()
+    assert image.high.tolist() == frame.max((1, 2)).tolist()
+
+
+def test_samples_of_a_color_share_one_range():
+    frame = values_of((6, 7, 3))
+    frame[..., 1] /= 4
+    image, _ = round_trip(frame)
+    assert image.values.max() == pytest.approx(HIGH)
+    assert image.values[1].max() < 0.3
+    assert len(set(image.low)) == len(set(image.high)) == 1
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((6, 7, 4), "YXS"), ((4, 6, 7), "SYX")])
+def test_alpha_is_neither_fitted_nor_touched(shape, axes):
+    frame = values_of(shape, "uint8")
+    position = axes.index("S")
+    np.moveaxis(frame, position, 0)[3] = values_of((6, 7), "uint8", seed=1) + 150
+    image = ImageTensor.of(frame, Layout.of(shape, axes))
+    assert image.values.shape == (3, 6, 7)
+    assert image.high.max() < 150
+    restored = image.restore(np.full_like(image.values, 0.5))
+    assert restored.shape == shape
+    np.testing.assert_array_equal(np.take(restored, 3, position), np.take(frame, 3, position))
+    assert np.unique(np.take(restored, range(3), position)).size == 1
+
+
+def test_missing_values_are_marked_and_do_not_shift_the_range():
+    frame = values_of((6, 7))
+    frame[2, 3] = np.nan
+    image = ImageTensor.of(frame, Layout.of(frame.shape))
+    assert np.argwhere(~image.is_observed).tolist() == [[0, 2, 3]]
+    assert image.values[0, 2, 3] == 0.5
+    assert np.isfinite(image.values).all()
+    assert (image.low[0], image.high[0]) == (np.nanmin(frame), np.nanmax(frame))
+
+
+def test_missing_values_are_filled_from_the_generator():
+    frame = np.linspace(10, 20, 42).reshape(6, 7)
+    frame[2, 3] = np.nan
+    image = ImageTensor.of(frame, Layout.of(frame.shape))
+    values = image.values.copy()
+    values[0, 2, 3] = (LOW + HIGH) / 2
+    restored = image.restore(values)
+    assert restored[2, 3] == pytest.approx(15)
+    np.testing.assert_allclose(np.delete(restored, 17), np.delete(frame, 17), rtol=1e-13)
+
+
+def test_a_channel_that_is_missing_throughout_does_not_disturb_the_others():
+    frame = values_of((2, 6, 7))
+    frame[1] = np.nan
+    image, restored = round_trip(frame, "CYX")
+    assert not image.is_observed[1].any()
+    np.testing.assert_allclose(restored[0], frame[0], rtol=1e-13)
+    assert np.isfinite(restored).all()
+
+
+def test_a_constant_channel_stays_constant():
+    frame = values_of((2, 6, 7))
+    frame[1] = 7
+    image, _ = round_trip(frame, "CYX")
+    assert (image.restore(np.full_like(image.values, 0.8))[1] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_a_result_beyond_the_range_is_held_at_the_images_own_minimum_and_maximum(dtype):
+    frame = values_of((6, 7), dtype)
+    image = ImageTensor.of(frame, Layout.of(frame.shape))
+    assert (image.restore(np.full_like(image.values, 1.2)) == frame.max()).all()
+    assert (image.restore(np.full_like(image.values, -0.2)) == frame.min()).all()
+
+
+def test_integers_are_rounded_and_truth_values_cut_at_one_half():
+    numbers = np.array([[0, 10, 0, 10]], np.uint8)
+    image = ImageTensor.of(numbers, Layout.of(numbers.shape))
+    values = LOW + (HIGH - LOW) * np.array([[[0.26, 0.34, 0.44, 0.96]]])
+    assert image.restore(values).tolist() == [[3, 3, 4, 10]]
+    truth = numbers > 5
+    image = ImageTensor.of(truth, Layout.of(truth.shape))
+    assert image.restore(values).tolist() == [[False, False, False, True]]

@@ -1,0 +1,61 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+
+from napari_convgen.core.image import ImageTensor, Layout
+from napari_convgen.core.problem import Problem
+
+
+def naive_block_error(y, weights, grid):
+    """Go block by block: pixel i of n lies in block floor(i g / n) of g."""
+    size, squares = y.shape[1:], 0.0
+    for channel, *block in itertools.product(range(len(y)), *map(range, grid)):
+        inside = [[i for i in range(n) if i * g // n == b] for n, g, b in zip(size, grid, block, strict=True)]
+        places = np.ix_([channel], *inside)
+        observed = y[places][weights[places] > 0]
+        if observed.size:
+            squares += ((observed - observed.mean()) ** 2).sum()
+    return squares / weights.sum()
+
+
+@pytest.mark.parametrize("has_missing", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "grid"),
+    [
+        ((1, 16, 16), (4, 4)),
+        ((2, 13, 17), (4, 5)),
+        ((3, 101), (7,)),
+        ((1, 5, 11, 7), (2, 3, 2)),
+        ((1, 8, 6), (1, 1)),
+        ((1, 5, 5), (5, 5)),
+    ],
+)
+def test_low_pass_error_equals_a_naive_block_mean(shape, grid, has_missing):
+    rng = np.random.default_rng(0)
+    y = rng.random(shape)
+    weights = (rng.random(shape) > 0.4 * has_missing).astype(float)
+    error = Problem(torch.from_numpy(y), torch.from_numpy(weights)).low_pass_error(grid)
+    assert error == pytest.approx(naive_block_error(y, weights, grid), rel=1e-12, abs=1e-15)
+
+
+def test_an_image_made_of_the_blocks_has_no_low_pass_error():
+    y = torch.rand(1, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    y = y.repeat_interleave(4, 1).repeat_interleave(2, 2)
+    assert Problem(y, torch.ones_like(y)).low_pass_error((3, 4)) == pytest.approx(0, abs=1e-30)
+
+
+def test_missing_values_get_no_weight():
+    frame = np.arange(20.0).reshape(4, 5)
+    frame[1, 2] = np.nan
+    problem = Problem.of(ImageTensor.of(frame, Layout.of(frame.shape)), torch.device("cpu"))
+    assert problem.measurement.dtype == problem.weights.dtype == torch.float32
+    assert problem.measurement.isfinite().all()
+    assert problem.weights.tolist() == [np.isfinite(frame).astype(float).tolist()]
+
+
+def test_tensor_shapes_are_checked_while_tests_run():
+    with pytest.raises(TypeCheckError):
+        Problem(torch.zeros(1, 4), torch.zeros(1, 5))

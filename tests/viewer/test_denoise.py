@@ -1,0 +1,229 @@
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+from napari.utils.notifications import notification_manager
+
+from napari_convgen.config import PRESETS, Config
+from napari_convgen.viewer.denoise import DenoiseWidget
+from napari_convgen.viewer.session import State
+
+
+@pytest.fixture
+def viewer(make_napari_viewer, noisy):
+    viewer = make_napari_viewer()
+    viewer.add_image(noisy, name="cells")
+    return viewer
+
+
+@pytest.fixture
+def widget(viewer):
+    """The widget as the Plugins menu opens it."""
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise (convolutional generator)")
+    yield widget
+    from napari._qt.qthreading import wait_for_workers_to_quit
+
+    widget.session.cancel()
+    wait_for_workers_to_quit(20_000)
+
+
+@pytest.fixture
+def notes():
+    seen = []
+    notification_manager.notification_ready.connect(seen.append)
+    yield seen
+    notification_manager.notification_ready.disconnect(seen.append)
+
+
+def show(widget, config):
+    for form in (widget._at_hand, widget._folded):
+        form.show_config(config)
+
+
+def wait_for_end(widget, qtbot):
+    qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=30_000)
+
+
+def test_run_button_denoises_the_active_layer(viewer, widget, qtbot, small):
+    show(widget, small)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    assert [layer.name for layer in viewer.layers] == ["cells", "cells denoised", "cells snapshots"]
+    assert "30 steps" in widget._words.text()
+    assert widget._plot.n_steps == 30
+    assert widget._promote.isEnabled()
+    assert widget._continue.isEnabled()
+
+
+def test_buttons_follow_the_run(widget, qtbot, endless):
+    def enabled():
+        buttons = (widget._run, widget._pause, widget._stop, widget._cancel)
+        return "".join("x" if button.isEnabled() else "-" for button in buttons)
+
+    assert enabled() == "x---"
+    show(widget, endless)
+    widget._run.click()
+    assert enabled() == "---x"
+    qtbot.waitUntil(lambda: widget.session.state is State.RUNNING, timeout=30_000)
+    assert enabled() == "-xxx"
+    widget._pause.click()
+    assert widget._pause.text() == "Continue"
+    widget._pause.click()
+    assert widget._pause.text() == "Pause"
+    widget._stop.click()
+    wait_for_end(widget, qtbot)
+    assert enabled() == "x---"
+
+
+def test_progress_names_step_and_time_left(widget, qtbot, endless):
+    show(widget, endless)
+    widget._run.click()
+    qtbot.waitUntil(lambda: widget._plot.n_steps > 3, timeout=30_000)
+    assert "left" in widget._progress.format()
+    assert "of at most 1000000" in widget._words.text()
+    widget._cancel.click()
+    assert widget._words.text() == ""
+
+
+def test_every_control_has_a_tooltip(widget):
+    from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLineEdit, QPushButton
+
+    controls = [
+        child
+        for kind in (QComboBox, QPushButton, QAbstractSpinBox)
+        for child in widget.widget().findChildren(kind)
+        if not isinstance(child.parent(), QComboBox | QAbstractSpinBox)
+    ]
+    assert len(controls) > 15
+    untold = [c.objectName() or c.text() for c in controls if not c.toolTip() and not isinstance(c, QLineEdit)]
+    assert [text for text in untold if text != "More settings"] == []
+
+
+def test_choosing_a_preset_fills_the_form_and_editing_makes_it_custom(widget):
+    for name, config in PRESETS.items():
+        widget._preset.value = name
+        assert widget.config() == config
+    widget._at_hand.editors["seed"].value = 7
+    assert widget._preset.value == "custom"
+    widget._at_hand.editors["seed"].value = 0
+    assert widget._preset.value == name
+
+
+def test_a_bad_value_gives_one_notification_and_no_run(widget, notes):
+    widget._folded.editors["optimizer.learning_rate"].value = "fast"
+    widget._run.click()
+    assert len(notes) == 1
+    assert "learning_rate" in notes[0].message
+    assert widget.session.state is State.IDLE
+
+
+@pytest.mark.parametrize("layer", [None, Labels(np.zeros((8, 8), int), name="cells 2")])
+def test_without_an_image_layer_run_says_what_to_do(viewer, widget, notes, layer):
+    viewer.layers.clear()
+    if layer is not None:
+        viewer.add_layer(layer)
+        assert "Labels" in widget._image.text()
+    widget._run.click()
+    assert len(notes) == 1
+    assert "image" in notes[0].message
+
+
+def test_reference_of_the_same_shape_is_offered_and_scored(viewer, widget, qtbot, small, noisy):
+    viewer.add_image(np.zeros((5, 5)), name="small")
+    viewer.add_image(noisy // 2, name="truth")
+    viewer.layers.selection.active = viewer.layers["cells"]
+    assert "truth" in widget._reference.choices
+    assert "small" not in widget._reference.choices
+    show(widget, small)
+    widget._reference.value = "truth"
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    assert "PSNR" in widget._words.text()
+    assert widget._reference.value == "truth"
+
+
+def test_frames_of_a_stack_are_announced(viewer, widget):
+    viewer.add_image(np.random.default_rng(0).random((3, 16, 16)), name="stack")
+    assert "3 frames of 16 × 16" in widget._image.text()
+    widget._folded.editors["z_axis"].value = "volume"
+    assert "frames" not in widget._image.text()
+    widget._axes.value = "QQ"
+    assert "axes" in widget._image.text()
+
+
+def test_continue_button_adds_steps(widget, qtbot, small):
+    show(widget, small)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    widget._more_steps.setValue(12)
+    widget._continue.click()
+    wait_for_end(widget, qtbot)
+    assert widget.session.result.step == 42
+    assert widget._plot.n_steps == 42
+
+
+def test_promote_button_takes_the_step_on_the_slider(viewer, widget, qtbot, small):
+    show(widget, small)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    viewer.dims.set_current_step(0, 4)
+    widget._promote.click()
+    assert "Step 4" in widget._words.text()
+    np.testing.assert_array_equal(
+        viewer.layers["cells denoised"].data, np.asarray(widget.session.snapshots_layer.data)[4]
+    )
+
+
+def test_closing_the_widget_during_a_run_keeps_the_best_so_far(viewer, widget, qtbot, endless):
+    session = widget.session
+    show(widget, endless)
+    widget._run.click()
+    qtbot.waitUntil(lambda: session.state is State.RUNNING and session.result_layer is not None, timeout=30_000)
+    viewer.window.remove_dock_widget(widget)
+    qtbot.waitUntil(lambda: session.result is not None, timeout=30_000)
+    assert session.result.reason.outcome.value == "user"
+    viewer.add_image(np.zeros((4, 4)), name="later")
+
+
+def test_closing_the_viewer_during_a_run_ends_it(make_napari_viewer, noisy, qtbot, endless):
+    from napari._qt.qthreading import wait_for_workers_to_quit
+
+    viewer = make_napari_viewer()
+    viewer.add_image(noisy)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise (convolutional generator)")
+    session = widget.session
+    show(widget, endless)
+    widget._run.click()
+    qtbot.waitUntil(lambda: session.state is State.RUNNING, timeout=30_000)
+    viewer.close()
+    wait_for_workers_to_quit(20_000)
+
+
+def test_napari_knows_that_a_run_is_under_way(viewer, widget, qtbot, endless):
+    show(widget, endless)
+    widget._run.click()
+    qtbot.waitUntil(lambda: widget.session.state is State.RUNNING, timeout=30_000)
+    tasks = viewer.window._qt_window._window._task_status_manager
+    assert tasks.is_busy()
+    widget._cancel.click()
+    qtbot.waitUntil(lambda: not tasks.is_busy(), timeout=10_000)
+
+
+def test_widget_and_command_are_in_the_menus():
+    from npe2 import PluginManager
+
+    manifest = PluginManager.instance().get_manifest("napari-convgen")
+    assert [w.display_name for w in manifest.contributions.widgets] == ["Denoise (convolutional generator)"]
+    assert [item.command for item in manifest.contributions.menus["napari/layers/filter"]] == ["napari-convgen.denoise"]
+
+
+def test_multiscale_layer_is_denoised_at_its_finest_level(viewer, widget, qtbot, small, noisy):
+    viewer.add_layer(Image([noisy, noisy[::2, ::2]], multiscale=True, name="pyramid"))
+    show(widget, small)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    assert viewer.layers["pyramid denoised"].data.shape == noisy.shape
+
+
+def test_default_configuration_is_the_default_preset(widget):
+    assert isinstance(widget, DenoiseWidget)
+    assert widget.config() == Config() == PRESETS["default"]

@@ -1,0 +1,240 @@
+import gc
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.utils.notifications import notification_manager
+
+from napari_convgen.errors import ConfigError, InputError
+from napari_convgen.run.denoise import Denoising
+from napari_convgen.viewer.layers import read_layer
+from napari_convgen.viewer.session import METADATA_KEY, Outputs, Session, State
+
+
+@pytest.fixture
+def viewer(noisy):
+    model = ViewerModel()
+    model.add_image(noisy, name="cells", scale=(0.5, 0.5), units=("um", "um"), axis_labels=("y", "x"))
+    return model
+
+
+@pytest.fixture
+def session(viewer, qtbot):
+    session = Session(viewer)
+    yield session
+    session.cancel()
+    from napari._qt.qthreading import wait_for_workers_to_quit
+
+    wait_for_workers_to_quit(20_000)
+
+
+@pytest.fixture
+def notes():
+    """Notifications of the test."""
+    seen = []
+    notification_manager.notification_ready.connect(seen.append)
+    yield seen
+    notification_manager.notification_ready.disconnect(seen.append)
+
+
+def source(session):
+    return read_layer(session.viewer.layers["cells"])
+
+
+def run_to_end(session, qtbot, config, **options):
+    session.run(source(session), config, **options)
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+
+
+def names(session):
+    return [layer.name for layer in session.viewer.layers]
+
+
+def started(session):
+    return session.state is State.RUNNING and session.result_layer is not None
+
+
+def test_a_run_leaves_result_and_snapshots_and_the_input_selected(session, qtbot, small):
+    session.viewer.layers.selection.active = session.viewer.layers["cells"]
+    run_to_end(session, qtbot, small)
+    assert names(session) == ["cells", "cells denoised", "cells snapshots"]
+    assert session.viewer.layers.selection.active is session.viewer.layers["cells"]
+    assert session.viewer.dims.axis_labels[0] == "iteration"
+    assert session.viewer.dims.current_step[0] == session.result.step == 30
+
+
+def test_the_layers_hold_the_result_its_report_and_the_steps(session, qtbot, small):
+    run_to_end(session, qtbot, small)
+    np.testing.assert_array_equal(session.result_layer.data, session.result.image)
+    report = session.result_layer.metadata[METADATA_KEY]
+    assert report["config"] == small.model_dump()
+    assert report["step"] == 30
+    assert session.snapshots_layer.metadata["steps"] == [s.step for s in session.result.snapshots]
+    assert session.result_layer.data.dtype == np.uint8
+
+
+def test_snapshots_and_residual_are_optional(session, qtbot, small):
+    run_to_end(session, qtbot, small, outputs=Outputs(has_snapshots=False, has_residual=True))
+    assert names(session) == ["cells", "cells denoised", "cells residual"]
+
+
+def test_a_second_run_gets_names_of_its_own(session, qtbot, small):
+    for _ in range(2):
+        run_to_end(session, qtbot, small, outputs=Outputs(has_snapshots=False))
+    assert len(set(names(session))) == 3
+    assert names(session)[2].startswith("cells denoised")
+
+
+def test_cancel_leaves_the_viewer_as_it_was(session, qtbot, endless):
+    before = list(session.viewer.layers), session.viewer.dims.ndim
+    session.run(source(session), endless)
+    qtbot.waitUntil(lambda: started(session), timeout=30_000)
+    session.cancel()
+    assert session.state is State.IDLE
+    qtbot.wait(200)
+    assert (list(session.viewer.layers), session.viewer.dims.ndim) == before
+    assert session.result is None
+
+
+def test_stop_keeps_the_best_so_far(session, qtbot, endless):
+    session.run(source(session), endless)
+    qtbot.waitUntil(lambda: started(session), timeout=30_000)
+    session.stop_and_keep()
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    assert session.result.reason.outcome.value == "user"
+    assert names(session)[:2] == ["cells", "cells denoised"]
+
+
+def test_a_paused_run_takes_no_steps_until_it_goes_on(session, qtbot, endless):
+    steps = []
+    session.progressed.connect(lambda progress: steps.append(progress.step))
+    session.run(source(session), endless)
+    qtbot.waitUntil(lambda: started(session), timeout=30_000)
+    session.pause()
+    assert session.state is State.PAUSED
+    qtbot.wait(300)
+    n_before = len(steps)
+    qtbot.wait(300)
+    assert len(steps) == n_before
+    session.resume()
+    qtbot.waitUntil(lambda: len(steps) > n_before, timeout=10_000)
+
+
+@pytest.mark.parametrize("ending", ["stop_and_keep", "cancel"])
+def test_a_paused_run_can_be_ended(session, qtbot, endless, ending):
+    session.run(source(session), endless)
+    qtbot.waitUntil(lambda: started(session), timeout=30_000)
+    session.pause()
+    qtbot.wait(150)
+    getattr(session, ending)()
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=10_000)
+
+
+def test_pausing_and_going_on_at_once_does_not_hang(session, qtbot, small):
+    session.run(source(session), small.replace({"n_steps": 300}))
+    qtbot.waitUntil(lambda: session.state is State.RUNNING, timeout=30_000)
+    for _ in range(5):
+        session.pause()
+        session.resume()
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    assert session.result.step == 300
+
+
+@pytest.mark.parametrize("deed", ["remove", "rename", "change"])
+def test_the_input_layer_may_change_during_the_run(session, qtbot, small, noisy, deed):
+    alone = Denoising(noisy, small)
+    list(alone)
+    layer = session.viewer.layers["cells"]
+    session.run(read_layer(layer), small)
+    if deed == "remove":
+        session.viewer.layers.remove(layer)
+    elif deed == "rename":
+        layer.name = "other"
+    else:
+        layer.data = np.zeros((5, 5))
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    np.testing.assert_array_equal(session.result.image, alone.result().image)
+    assert session.result_layer in session.viewer.layers
+
+
+def test_removing_the_preview_does_not_lose_the_result(session, qtbot, small):
+    session.run(source(session), small.replace({"n_steps": 400}))
+    qtbot.waitUntil(lambda: session.result_layer is not None, timeout=30_000)
+    session.viewer.layers.remove(session.result_layer)
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    np.testing.assert_array_equal(session.viewer.layers["cells denoised"].data, session.result.image)
+
+
+def test_a_second_run_while_one_is_under_way_is_refused(session, qtbot, endless):
+    session.run(source(session), endless)
+    with pytest.raises(InputError, match="under way"):
+        session.run(source(session), endless)
+
+
+def test_bad_input_gives_one_notification_and_leaves_nothing(session, qtbot, small, notes):
+    session.viewer.layers["cells"].data = np.zeros((16, 16))
+    run_to_end(session, qtbot, small)
+    assert [("constant" in str(note.message)) for note in notes] == [True]
+    assert names(session) == ["cells"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), ValueError("broken")])
+def test_an_error_in_the_worker_gives_one_notification_and_a_usable_session(
+    session, qtbot, small, notes, monkeypatch, error
+):
+    def broken(self):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Denoising, "preview", broken)
+        run_to_end(session, qtbot, small)
+    assert [str(note.message) for note in notes] == ["broken"]
+    assert names(session) == ["cells"]
+    run_to_end(session, qtbot, small)
+    assert session.result is not None
+
+
+def test_promote_makes_the_snapshot_on_screen_the_result(session, qtbot, small):
+    run_to_end(session, qtbot, small)
+    session.viewer.dims.set_current_step(0, 7)
+    promoted = session.promote()
+    assert promoted.step == 7
+    np.testing.assert_array_equal(session.result_layer.data, promoted.image)
+    assert session.result_layer.metadata[METADATA_KEY]["step"] == 7
+
+
+def test_promote_without_snapshots_says_what_to_do(session, qtbot, small):
+    run_to_end(session, qtbot, small, outputs=Outputs(has_snapshots=False))
+    with pytest.raises(InputError, match="Snapshots"):
+        session.promote()
+
+
+def test_a_finished_run_goes_on_from_where_it_ended(session, qtbot, small, noisy):
+    long = Denoising(noisy, small.replace({"n_steps": 50}))
+    list(long)
+    run_to_end(session, qtbot, small)
+    session.continue_from_here(20)
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    assert session.result.step == 50
+    np.testing.assert_array_equal(session.result.image, long.result().image)
+    assert names(session) == ["cells", "cells denoised", "cells snapshots"]
+    np.testing.assert_array_equal(session.result_layer.data, session.result.image)
+    assert len(session.snapshots_layer.data) == 51
+
+
+def test_a_stack_cannot_be_continued(session, qtbot, small, noisy):
+    session.viewer.add_image(np.stack([noisy, noisy[::-1]]), name="stack")
+    session.run(read_layer(session.viewer.layers["stack"]), small)
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    assert not session.can_continue
+    with pytest.raises(ConfigError, match="single image"):
+        session.continue_from_here(5)
+
+
+def test_a_run_delivers_when_nobody_holds_its_session(viewer, qtbot, small):
+    session = Session(viewer)
+    session.run(read_layer(viewer.layers["cells"]), small)
+    del session
+    gc.collect()
+    qtbot.waitUntil(lambda: "cells denoised" in [layer.name for layer in viewer.layers], timeout=30_000)
+    qtbot.waitUntil(lambda: "cells snapshots" in [layer.name for layer in viewer.layers], timeout=30_000)
