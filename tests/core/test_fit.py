@@ -281,8 +281,7 @@ def test_a_generator_whose_channels_are_all_dead_is_recognized_as_collapsed(kill
     assert 200 <= n_steps < 250
     assert fit.reason.outcome is Outcome.COLLAPSED
     assert "collapsed" in str(fit.reason)
-    assert "100%" in str(fit.reason)
-    assert n_steps not in fit.snapshots.steps
+    assert "dead" in str(fit.reason)
 
 
 def test_a_fit_at_rest_far_above_the_usual_is_recognized_as_collapsed_without_dead_channels():
@@ -295,7 +294,7 @@ def test_a_fit_at_rest_far_above_the_usual_is_recognized_as_collapsed_without_de
 def test_a_fit_that_still_falls_is_not_called_collapsed():
     fit = fit_to(noisy_blob(), 260, lr=1e-4)
     run(fit)
-    assert fit.curves.loss[-1] > 1.5 * fit.problem.low_pass_error(fit.generator.sizes[0])
+    assert fit.curves.loss[-1] > 0.5 * fit.problem.measurement.var()
     assert fit.reason.outcome is Outcome.BUDGET
 
 
@@ -313,12 +312,12 @@ def white_noise():
 
 @pytest.mark.parametrize("draw", [checks, half, white_noise])
 def test_a_sound_fit_at_rest_is_not_called_collapsed_whatever_the_image(draw):
-    fit = fit_to(draw(), 300, n_channels=16)
+    fit = fit_to(draw(), 400, n_channels=32)
     run(fit)
     fit.optimizer.param_groups[0]["lr"] = 0.0
     fit.extend(300)
     run(fit)
-    assert fit.curves.loss[-1] == fit.curves.loss[-100]
+    assert fit.curves.loss[-1] == fit.curves.loss[-300]
     assert fit.reason.outcome is Outcome.BUDGET
 
 

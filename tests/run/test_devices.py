@@ -58,14 +58,19 @@ def test_auto_leaves_the_number_of_threads_to_pytorch():
 
 def test_steps_run_on_their_threads_and_the_caller_keeps_its_own():
     def steps():
-        for _ in range(3):
-            seen.append(torch.get_num_threads())
-            yield
+        for _ in range(2):
+            yield torch.get_num_threads()
         raise ZeroDivisionError
 
-    before, seen = torch.get_num_threads(), []
+    before = torch.get_num_threads()
+    taken = with_threads(steps(), before + 1)
+    for _ in range(2):
+        assert next(taken) == before + 1
+        assert torch.get_num_threads() == before
     with pytest.raises(ZeroDivisionError):
-        for _ in with_threads(steps(), before + 1):
-            assert torch.get_num_threads() == before
+        next(taken)
     assert torch.get_num_threads() == before
-    assert seen == [before + 1] * 3
+
+
+def test_the_end_of_the_steps_is_the_end():
+    assert list(with_threads(iter("abc"), torch.get_num_threads())) == ["a", "b", "c"]

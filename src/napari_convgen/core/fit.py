@@ -27,7 +27,7 @@ AVERAGING = 0.08
 """The running average at step ``t`` reaches back over about ``AVERAGING * t`` steps."""
 
 COARSE_BLOCKS, COLLAPSE_FACTOR = 8, 2.0
-"""A fit has collapsed when it rests above this many times the error of the image made of so many constant blocks a side."""
+"""A fit has collapsed when it rests above so many times the error of the image made of so many constant blocks a side."""
 
 MIN_STEPS_TO_JUDGE = 200
 """Steps before a fit can be called collapsed."""
@@ -101,7 +101,7 @@ class Fit:
         self.curves = Curves()
         self._average = torch.zeros_like(problem.measurement)
         self._next_snapshot = 1
-        self._low_pass_error = problem.low_pass_error([min(COARSE_BLOCKS, n) for n in problem.measurement.shape[1:]])
+        self._coarse_error = _coarse_error(problem)
         self._weights = rule.begin(problem, generator, rng)
         self._weights = self._weights / self._weights.sum()
         self.iterate: Iterate | None = None
@@ -109,7 +109,6 @@ class Fit:
         self._heeds_rule = True
 
     def __iter__(self) -> Iterator[Iterate]:
-        self.reason = None
         while self.reason is None:
             self.iterate = iterate = self._advance()
             if iterate.is_snapshot:
@@ -123,6 +122,7 @@ class Fit:
     def extend(self, n_steps: int) -> None:
         """Allow that many steps more than have been taken, and let nothing but them end the fit."""
         self.n_steps = self.step + n_steps
+        self.reason = None
         self._heeds_rule = False
         self._is_stopping = False
 
@@ -178,10 +178,17 @@ class Fit:
             )
         quarter = len(loss) // 4
         earlier, later = (statistics.fmean(part) for part in (loss[-2 * quarter : -quarter], loss[-quarter:]))
-        if later <= COLLAPSE_FACTOR * self._low_pass_error or later < 0.99 * earlier:
+        if later <= COLLAPSE_FACTOR * self._coarse_error or later < 0.99 * earlier:
             return None
         sentence = (
-            f"The fit collapsed: at step {self.step} its loss rests at {later / self._low_pass_error:.1f} times what "
-            f"an image of {COARSE_BLOCKS} blocks a side leaves."
+            f"The fit collapsed: at step {self.step} its loss rests at {later:.2g}, "
+            f"while blocks of one value each would leave {self._coarse_error:.2g}."
         )
         return StopReason(Outcome.COLLAPSED, sentence)
+
+
+def _coarse_error(problem: Problem) -> float:
+    """What a healthy fit gets below soon: the error of coarse blocks, or a hundredth of the variance if that is more."""
+    size = problem.measurement.shape[1:]
+    blocks = [min(COARSE_BLOCKS, max(1, n // 4)) for n in size]
+    return max(problem.low_pass_error(blocks), 0.01 * problem.low_pass_error([1] * len(size)))

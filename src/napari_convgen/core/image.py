@@ -112,6 +112,12 @@ class Layout:
         return next((i for i, letter in enumerate(self.axes) if letter in "CS"), None)
 
     @property
+    def frame_channel(self) -> int | None:
+        """Position of the channel or color axis in a frame."""
+        kept = [letter for letter in self.axes if letter in self.spatial + "CS"]
+        return next((i for i, letter in enumerate(kept) if letter in "CS"), None)
+
+    @property
     def is_color(self) -> bool:
         """Whether the channels are the samples of one color image, and so share one intensity range."""
         return "S" in self.axes
@@ -207,7 +213,7 @@ def check_array(array: ArrayLike, layout: Layout, owner: str = "the image") -> l
         )
     checks = []
     for index in layout.frames(array.shape):
-        frame = np.asarray(array[index])
+        frame = _channels_first(np.asarray(array[index]), layout)
         if np.isinf(frame).any():
             raise InputError(
                 f"{_start(owner)} has {np.isinf(frame).sum()} infinite values{_where(index, layout)}. "
@@ -217,11 +223,19 @@ def check_array(array: ArrayLike, layout: Layout, owner: str = "the image") -> l
         n_missing = frame.size - valid.size
         checks.append(FrameCheck(n_missing, not valid.size or bool((valid == valid.flat[0]).all())))
     if all(check.is_constant for check in checks):
-        value = "missing (NaN)" if checks[0].n_missing else "the same"
+        value = "missing (NaN)" if all(check.n_missing == frame.size for check in checks) else "the same"
         raise InputError(
             f"{_start(owner)} is constant: all its values are {value}. There is nothing to denoise; choose another one."
         )
     return checks
+
+
+def _channels_first(frame: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """Put the channels of a frame first, a single one if it has none; alpha is none."""
+    channel = layout.frame_channel
+    if channel is None:
+        return frame[np.newaxis]
+    return np.moveaxis(frame, channel, 0)[: 3 if layout.is_color else None]
 
 
 def _start(owner: str) -> str:
@@ -269,12 +283,7 @@ class ImageTensor:
         layout
             Of the array that the frame is from.
         """
-        axes = "".join(letter for letter in layout.axes if letter in layout.spatial + "CS")
-        channel = next((i for i, letter in enumerate(axes) if letter in "CS"), None)
-        values = frame[np.newaxis] if channel is None else np.moveaxis(frame, channel, 0)
-        if layout.is_color:
-            values = values[:3]
-        values = values.astype(np.float64)
+        values = _channels_first(frame, layout).astype(np.float64)
         is_observed = ~np.isnan(values)
         over = tuple(range(0 if layout.is_color else 1, values.ndim))
         low = np.min(values, axis=over, initial=np.inf, where=is_observed)
@@ -285,7 +294,7 @@ class ImageTensor:
         span = np.where(high > low, high - low, 1.0)[column]
         scaled = LOW + (HIGH - LOW) * (values - low[column]) / span
         scaled[~is_observed] = 0.5
-        return cls(scaled, is_observed, low, high, frame, channel)
+        return cls(scaled, is_observed, low, high, frame, layout.frame_channel)
 
     def restore(self, values: NDArray[Any]) -> NDArray[Any]:
         """Bring a generator's output (channels first) back into the frame's shape, dtype and range.

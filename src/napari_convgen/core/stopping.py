@@ -128,17 +128,13 @@ class HeldOutPixels:
     def begin(self, problem: Problem, generator: nn.Module, rng: torch.Generator) -> Tensor:
         """Draw the pixels that are left out."""
         y = problem.measurement
-        is_held_out = torch.rand(y.shape[1:], generator=rng) < self.fraction
-        is_held_out &= (problem.weights > 0).any(0).cpu()
-        if not is_held_out.any() or is_held_out.all():
-            flat = is_held_out.flatten()
-            flat.zero_()[int(torch.randint(len(flat), (1,), generator=rng))] = True
-        places = is_held_out.flatten().nonzero().squeeze(1)
-        places = places[torch.randperm(len(places), generator=rng)].to(y.device)
-        self._places = places
-        self._target = y.flatten(1)[:, places]
-        self._weights = problem.weights.flatten(1)[:, places]
-        return problem.weights * ~is_held_out.to(y.device)
+        observed = (problem.weights > 0).any(0).flatten().nonzero().squeeze(1).cpu()
+        n = int((torch.rand(len(observed), generator=rng, dtype=torch.float64) < self.fraction).sum())
+        n = min(max(1, n), max(1, len(observed) - 1))
+        self._places = observed[torch.randperm(len(observed), generator=rng)[:n]].to(y.device)
+        self._target = y.flatten(1)[:, self._places]
+        self._weights = problem.weights.flatten(1)[:, self._places]
+        return problem.weights.flatten(1).index_fill(1, self._places, 0).view_as(y)
 
     def observe(self, iterate: Iterate) -> Tensor:
         """Return the mean squared error over the pixels held out."""

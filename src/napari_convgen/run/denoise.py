@@ -110,6 +110,9 @@ class Denoising:
     ) -> None:
         self.config = config or Config()
         self._array = image if hasattr(image, "dtype") and hasattr(image, "shape") else np.asarray(image)
+        if 0 in self._array.shape or not self._array.shape:
+            shape = tuple(self._array.shape)
+            raise InputError(f"The image has no pixels: its shape is {shape}. Choose another one.")
         self.layout = Layout.of(self._array.shape, axes, self.config.z_axis)
         self._checks = check_array(self._array, self.layout)
         self._size = self.layout.spatial_shape(self._array.shape)
@@ -126,7 +129,7 @@ class Denoising:
         self._seed = self.config.seed
         self._position = 0
         self._is_stopping = False
-        if n_missing := sum(check.n_missing for check in self._checks):
+        if n_missing := sum(check.n_missing for check in self._checks if not check.is_constant):
             self._notes.append(f"{n_missing} missing (NaN) pixels were left out of the fit and filled in.")
 
     @property

@@ -190,8 +190,7 @@ class Result:
         data_range = self.reference.data_range
         values = []
         for index in self.layout.frames(image.shape):
-            kept = None if channel is None else channel - sum(i < channel for i in self.layout.frame_axes())
-            values.append(ssim(image[index], truth[index], data_range, kept))
+            values.append(ssim(image[index], truth[index], data_range, self.layout.frame_channel))
         return Scores(psnr(image, truth, data_range), statistics.fmean(values))
 
     @functools.cached_property

@@ -125,7 +125,7 @@ class _UpsampleAxis(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        return _upsample_axis(tangent, *ctx.arguments)
+        return _apply(_UpsampleAxis, tangent, *ctx.arguments)
 
 
 class _AdjointAxis(torch.autograd.Function):
@@ -147,4 +147,4 @@ class _AdjointAxis(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        return _adjoint_axis(tangent, *ctx.arguments)
+        return _apply(_AdjointAxis, tangent, *ctx.arguments)

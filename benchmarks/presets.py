@@ -1,0 +1,54 @@
+"""How the preset ``default`` was chosen: one setting changed at a time, on a few pairs.
+
+    python benchmarks/presets.py --data FOLDER
+
+FOLDER is as for stopping.py. Each cell is the PSNR at the best step, of the average; the criterion of the choice is the mean,
+then the time. Writes the table to benchmarks/results/presets.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from pathlib import Path
+
+from napari_convgen import PRESETS, denoise
+from pairs import load_pairs, table
+
+NAMES = ["confocal_BPAE_R_noisy", "Confocal_FISH_noisy", "044_0_noisy", "natural_set12_02"]
+"""Two confocal images, a wide-field one, and a photograph with Gaussian noise (of two pairs, the first: sigma 25)."""
+
+VARIANTS = {
+    "default": {},
+    "ReLU before norm": {"generator.order": "relu-norm"},
+    "linear kernel": {"generator.kernel": "linear"},
+    "five scales": {"generator.n_scales": 5},
+    "32 channels": {"generator.n_channels": 32},
+    "128 channels": {"generator.n_channels": 128},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=256, help="side of the central crop")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "presets.md")
+    arguments = parser.parse_args()
+
+    pairs = {pair.name: pair for pair in reversed(load_pairs(arguments.data, arguments.size, NAMES))}
+    head = ["variant", *NAMES, "mean", "mean of raw iterates", "ms a step"]
+    rows = []
+    for variant, changes in VARIANTS.items():
+        config = PRESETS["default"].replace(changes)
+        results = [(pairs[name], denoise(pairs[name].noisy, config, axes=pairs[name].axes)) for name in NAMES]
+        averages = [max(pair.psnr(s.average) for s in result.snapshots) for pair, result in results]
+        iterates = [max(pair.psnr(s.iterate) for s in result.snapshots) for pair, result in results]
+        pace = statistics.median(result.seconds / result.n_steps_taken for _, result in results)
+        numbers = [*averages, statistics.fmean(averages), statistics.fmean(iterates)]
+        rows.append([variant, *(f"{n:.2f}" for n in numbers), f"{1000 * pace:.0f}"])
+        print(table(head, rows).splitlines()[-1], flush=True)
+    arguments.output.write_text(table(head, rows))
+
+
+if __name__ == "__main__":
+    main()
