@@ -184,9 +184,11 @@ class Config(_Model):
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+        if isinstance(values, dict):
+            values = values.get("config", values)
         if not isinstance(values, dict):
             raise ConfigError(f"{path} must hold a JSON object: a report of a run, or its config.")
-        return cls.from_dict(values.get("config", values))
+        return cls.from_dict(values)
 
     def to_toml(self) -> str:
         """Return the configuration as TOML, a comment over each setting."""
@@ -271,6 +273,6 @@ def preset(name: str) -> Config:
     ConfigError
         No preset has that name.
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError(f"There is no preset {name!r}. The presets are {', '.join(PRESETS)}.")
     return PRESETS[name]

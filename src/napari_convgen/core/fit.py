@@ -30,7 +30,7 @@ COARSE_BLOCKS, COLLAPSE_FACTOR = 8, 2.0
 """A fit has collapsed when it rests above so many times the error of the image made of so many constant blocks a side."""
 
 MIN_STEPS_TO_JUDGE = 200
-"""Steps before a fit can be called collapsed."""
+"""Steps before a fit that rests can be called collapsed."""
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Fit:
         self._weights = self._weights / self._weights.sum()
         self.iterate: Iterate | None = None
         self._is_stopping = False
-        self._heeds_rule = True
+        self.is_extended = False
 
     def __iter__(self) -> Iterator[Iterate]:
         while self.reason is None:
@@ -123,7 +123,7 @@ class Fit:
         """Allow that many steps more than have been taken, and let nothing but them end the fit."""
         self.n_steps = self.step + n_steps
         self.reason = None
-        self._heeds_rule = False
+        self.is_extended = True
         self._is_stopping = False
 
     def _advance(self) -> Iterate:
@@ -159,36 +159,35 @@ class Fit:
         self.snapshots.thin(keep=[judgment.step])
         if self._is_stopping:
             return StopReason(Outcome.USER, f"Stopped by the user at step {self.step}; step {self.kept_step} is kept.")
-        if collapse := self._collapse():
-            return collapse
-        if judgment.reason is not None and self._heeds_rule:
-            return judgment.reason
-        if self.step >= self.n_steps:
-            return StopReason(Outcome.BUDGET, f"All {self.n_steps} steps were taken; step {self.kept_step} is kept.")
-        return None
+        reason = None if self.is_extended else judgment.reason
+        if reason is None and self.step >= self.n_steps:
+            reason = StopReason(Outcome.BUDGET, f"All {self.n_steps} steps were taken; step {self.kept_step} is kept.")
+        if not self.is_extended and (reason is not None or self.step >= MIN_STEPS_TO_JUDGE):
+            reason = self._collapse() or reason
+        return reason
 
     def _collapse(self) -> StopReason | None:
         """Recognize a fit that rests far above what any healthy one reaches."""
         loss = self.curves.loss
-        if self.step < MIN_STEPS_TO_JUDGE:
-            return None
         if self.generator.dead_fraction() == 1:
             return StopReason(
                 Outcome.COLLAPSED, f"The fit collapsed by step {self.step}: all channels of a layer are dead."
             )
+        if self.step < MIN_STEPS_TO_JUDGE:
+            return None
         quarter = len(loss) // 4
         earlier, later = (statistics.fmean(part) for part in (loss[-2 * quarter : -quarter], loss[-quarter:]))
         if later <= COLLAPSE_FACTOR * self._coarse_error or later < 0.99 * earlier:
             return None
         sentence = (
             f"The fit collapsed: at step {self.step} its loss rests at {later:.2g}, "
-            f"while blocks of one value each would leave {self._coarse_error:.2g}."
+            f"while 8 × 8 blocks of one value each leave {self._coarse_error:.2g}."
         )
         return StopReason(Outcome.COLLAPSED, sentence)
 
 
 def _coarse_error(problem: Problem) -> float:
-    """What a healthy fit gets below soon: the error of coarse blocks, or a hundredth of the variance if that is more."""
+    """What a healthy fit gets below soon: the error of coarse blocks, or a twentieth of the variance if that is more."""
     size = problem.measurement.shape[1:]
     blocks = [min(COARSE_BLOCKS, max(1, n // 4)) for n in size]
-    return max(problem.low_pass_error(blocks), 0.01 * problem.low_pass_error([1] * len(size)))
+    return max(problem.low_pass_error(blocks), 0.05 * problem.low_pass_error([1] * len(size)))

@@ -123,6 +123,7 @@ class Denoising:
         self.indices = list(self.layout.frames(self._array.shape))
         self._frames: list[FrameResult] = []
         self._notes: list[str] = []
+        self._n_dropped: dict[int, int] = {}
         self._seconds = 0.0
         self._fit: Fit | None = None
         self._image_tensor: ImageTensor | None = None
@@ -139,7 +140,7 @@ class Denoising:
 
     def __iter__(self) -> Iterator[Progress]:
         """Advance. A run that was left goes on where it was; one that has ended yields nothing, unless it was extended."""
-        while self._position < self.n_frames and not self._is_stopping:
+        while self._position < self.n_frames and not (self._is_stopping and self._fit is None):
             if self._fit is None:
                 check, index = self._checks[self._position], self.indices[self._position]
                 if check.is_constant:
@@ -178,7 +179,6 @@ class Denoising:
         if n_steps < 1:
             raise ConfigError(f"n_steps must be at least 1 to continue, got {n_steps}.")
         self._fit.extend(n_steps)
-        self.config = self.config.replace({"n_steps": self._fit.n_steps})
         self._position, self._is_stopping, self._frames = 0, False, []
 
     def preview(self) -> NDArray[Any] | None:
@@ -198,17 +198,21 @@ class Denoising:
             Nothing has been fitted yet.
         """
         if not self._frames:
-            raise FitError("The run was stopped before its first step; there is no result.")
+            raise FitError(
+                "Nothing has been fitted yet: there is no result. Go through the run first; stop() ends it early."
+            )
         image = np.empty(self._array.shape, np.dtype(self._array.dtype))
         fitted = {frame.number: frame.image for frame in self._frames}
         for number, index in enumerate(self.indices):
             image[index] = fitted[number] if number in fitted else np.asarray(self._array[index])
         notes = list(self._notes)
+        if n_dropped := sum(self._n_dropped.values()):
+            notes.append(f"{n_dropped} snapshots were let go to stay within snapshot_memory.")
         if n_left := self.n_frames - self._position:
             notes.append(f"{n_left} of {self.n_frames} frames were not reached and are left as they were.")
         return Result(
             image=image,
-            config=self.config,
+            config=self._config_again(),
             frames=tuple(self._frames),
             notes=tuple(notes),
             device=str(self.device),
@@ -218,6 +222,13 @@ class Denoising:
             input=self._array,
             reference=self._reference,
         )
+
+    def _config_again(self) -> Config:
+        """Return the configuration that takes this run's steps again, also if the user ended it sooner or later."""
+        fit = self._fit
+        if self.n_frames > 1 or fit is None or not (fit.is_extended or self._is_stopping):
+            return self.config
+        return self.config.replace({"n_steps": fit.step, "stopping.min_patience": fit.step})
 
     def _start(self, image: ImageTensor, attempt: int = 0) -> Fit:
         config = self.config
@@ -244,6 +255,8 @@ class Denoising:
         """Advance one fit to its end, telling at snapshots and every now and then."""
         n_told = len(fit.curves.loss)
         told = started = time.perf_counter()
+        if self._is_stopping:
+            fit.stop()
         for iterate in with_threads(iter(fit), self.n_threads):
             if self._is_stopping:
                 fit.stop()
@@ -276,7 +289,7 @@ class Denoising:
         assert self._image_tensor is not None
         if reason.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
             attempt = self._seed - self.config.seed + 1
-            if attempt <= self.config.n_restarts and not self._is_stopping:
+            if attempt <= self.config.n_restarts and not (self._is_stopping or fit.is_extended):
                 self._notes.append(f"{reason} It was started afresh with seed {self._seed + 1}.")
                 self._fit = self._start(self._image_tensor, attempt)
                 return
@@ -285,10 +298,9 @@ class Denoising:
             self._notes.append(
                 f"{reason} No start was left; step {fit.kept_step} is kept. Lower optimizer.learning_rate."
             )
-        if fit.snapshots.n_dropped:
-            self._notes.append(f"{fit.snapshots.n_dropped} snapshots were let go to stay within snapshot_memory.")
         share = self.config.snapshot_memory * 2**20 / self.n_frames
         fit.snapshots.thin(keep=[fit.kept_step], max_bytes=share)
+        self._n_dropped[self._position] = fit.snapshots.n_dropped
         self._frames.append(
             FrameResult(
                 number=self._position,

@@ -48,7 +48,10 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"The device '{name}' is not available: no such name. Choose 'auto' or 'cpu'.") from error
     if reason := _why_unavailable(device):
         raise DeviceError(f"The device '{name}' is not available: {reason}. Choose 'auto' or 'cpu'.")
     return device

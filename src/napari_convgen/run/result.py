@@ -183,22 +183,24 @@ class Result:
     def scores(self, image: NDArray[Any]) -> Scores:
         """Score an image of the input's shape against the reference, which must have been given."""
         assert self.reference is not None
-        truth, channel = self.reference.image, self.layout.channel
-        image = np.asarray(image)
-        if self.layout.is_color and channel is not None:  # alpha is not scored
-            image, truth = (np.take(a, range(3), channel) for a in (image, truth))
+        image, truth = self._without_alpha(np.asarray(image)), self._without_alpha(self.reference.image)
         data_range = self.reference.data_range
         values = []
         for index in self.layout.frames(image.shape):
             values.append(ssim(image[index], truth[index], data_range, self.layout.frame_channel))
         return Scores(psnr(image, truth, data_range), statistics.fmean(values))
 
+    def _without_alpha(self, image: NDArray[Any]) -> NDArray[Any]:
+        channel = self.layout.channel
+        return np.take(image, range(3), channel) if self.layout.is_color and channel is not None else image
+
     @functools.cached_property
     def psnr_by_step(self) -> dict[int, float]:
         """PSNR in dB of each snapshot against the reference; empty without one."""
         if self.reference is None:
             return {}
-        return {s.step: psnr(s.image, self.reference.image, self.reference.data_range) for s in self.snapshots}
+        truth, data_range = self._without_alpha(self.reference.image), self.reference.data_range
+        return {s.step: psnr(self._without_alpha(s.image), truth, data_range) for s in self.snapshots}
 
     def report(self) -> dict[str, Any]:
         """Return the run as plain values for JSON: what was run, how it ended, the curves, and the scores if there is a reference."""
