@@ -36,6 +36,7 @@ class Lateness:
         self._clock.restart()
 
     def report(self, what: str) -> None:
+        """Print and forget what was measured."""
         late = np.array(self.values)
         print(f"{what}: {np.percentile(late, 95):.0f} ms late at the 95th percentile, {late.max():.0f} ms at worst")
         self.values.clear()

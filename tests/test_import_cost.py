@@ -7,13 +7,17 @@ import pytest
 
 def modules_after(statement):
     """The modules that a fresh interpreter has loaded after a statement."""
-    return subprocess.run(
-        [sys.executable, "-c", f"{statement}\nimport sys\nprint('\\nLOADED', *sys.modules)"],
-        env=os.environ | {"QT_QPA_PLATFORM": "offscreen"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split("LOADED")[-1].split()
+    return (
+        subprocess.run(
+            [sys.executable, "-c", f"{statement}\nimport sys\nprint('\\nLOADED', *sys.modules)"],
+            env=os.environ | {"QT_QPA_PLATFORM": "offscreen"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        .stdout.split("LOADED")[-1]
+        .split()
+    )
 
 
 @pytest.mark.parametrize(

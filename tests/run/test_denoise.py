@@ -624,7 +624,9 @@ def test_a_fit_without_a_start_left_keeps_what_there_is_and_says_so(dead_starts)
 
 
 def test_a_fit_that_diverges_whatever_its_start_is_an_outcome_not_a_crash():
-    config = QUICK.replace({"optimizer.method": "momentum", "optimizer.learning_rate": 1e37, "n_steps": 50, "n_restarts": 1})
+    config = QUICK.replace(
+        {"optimizer.method": "momentum", "optimizer.learning_rate": 1e37, "n_steps": 50, "n_restarts": 1}
+    )
     result = denoise(noisy(), config)
     assert result.reason.outcome is Outcome.DIVERGED
     assert np.isfinite(result.image).all()
@@ -632,9 +634,7 @@ def test_a_fit_that_diverges_whatever_its_start_is_an_outcome_not_a_crash():
     assert "Lower optimizer.learning_rate" in result.notes[-1]
 
 
-@pytest.mark.parametrize(
-    ("method", "learning_rate"), [("adam", 0.01), ("gradient-descent", 0.3), ("momentum", 0.1)]
-)
+@pytest.mark.parametrize(("method", "learning_rate"), [("adam", 0.01), ("gradient-descent", 0.3), ("momentum", 0.1)])
 def test_every_method_lowers_the_loss_in_its_own_way(method, learning_rate):
     config = QUICK.replace({"optimizer.method": method, "optimizer.learning_rate": learning_rate, "n_steps": 40})
     loss = denoise(noisy(), config).curves["loss"]

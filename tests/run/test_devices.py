@@ -47,7 +47,9 @@ def test_a_device_that_is_there_is_taken(machine, name):
 )
 def test_a_device_that_is_not_there_is_refused_with_the_reason(machine, kinds, name, reason):
     machine(*kinds)
-    with pytest.raises(DeviceError, match=rf"^The device '{name}' is not available: .*{reason}.*Choose 'auto' or 'cpu'\."):
+    with pytest.raises(
+        DeviceError, match=rf"^The device '{name}' is not available: .*{reason}.*Choose 'auto' or 'cpu'\."
+    ):
         resolve_device(name)
 
 

@@ -230,9 +230,7 @@ def test_the_reason_of_a_stack_sums_up_its_frames(outcomes, expected):
     object.__setattr__(result, "frames", frames)
     assert result.step == 30
     assert result.reason.outcome is expected
-    assert str(result.reason) == (
-        "3 frames were fitted; the steps kept lie between 10 and 30, at 15 in the median."
-    )
+    assert str(result.reason) == ("3 frames were fitted; the steps kept lie between 10 and 30, at 15 in the median.")
 
 
 def test_at_finds_the_latest_snapshot_not_after_a_step():

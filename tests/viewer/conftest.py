@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
 
 from napari_convgen.config import Config
 
@@ -23,3 +24,12 @@ def noisy():
     y, x = np.mgrid[:32, :32]
     clean = 100 + 80 * np.sin(x / 5) * np.cos(y / 7)
     return (clean + np.random.default_rng(0).normal(0, 10, clean.shape)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def notes():
+    """Notifications of the test."""
+    seen = []
+    notification_manager.notification_ready.connect(seen.append)
+    yield seen
+    notification_manager.notification_ready.disconnect(seen.append)

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
-from napari.utils.notifications import notification_manager
 
 from napari_convgen.config import PRESETS, Config
 from napari_convgen.viewer.denoise import DenoiseWidget
@@ -24,14 +23,6 @@ def widget(viewer):
 
     widget.session.cancel()
     wait_for_workers_to_quit(20_000)
-
-
-@pytest.fixture
-def notes():
-    seen = []
-    notification_manager.notification_ready.connect(seen.append)
-    yield seen
-    notification_manager.notification_ready.disconnect(seen.append)
 
 
 def show(widget, config):

@@ -3,7 +3,6 @@ import gc
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.utils.notifications import notification_manager
 
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.denoise import Denoising
@@ -26,15 +25,6 @@ def session(viewer, qtbot):
     from napari._qt.qthreading import wait_for_workers_to_quit
 
     wait_for_workers_to_quit(20_000)
-
-
-@pytest.fixture
-def notes():
-    """Notifications of the test."""
-    seen = []
-    notification_manager.notification_ready.connect(seen.append)
-    yield seen
-    notification_manager.notification_ready.disconnect(seen.append)
 
 
 def source(session):

@@ -2,3 +2,9 @@
 
 Every end of the program (Python, command line, widget) goes through here, so all give the same numbers.
 """
+
+import os
+
+# Threads of PyTorch that wait for each other shall sleep. By default they spin, and as soon as anything else wants a core (a
+# window, another program) a fit on all cores becomes many times slower. Read once, when PyTorch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

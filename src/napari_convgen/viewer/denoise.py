@@ -11,7 +11,7 @@ from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from magicgui.widgets.bases import ValueWidget
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
@@ -202,18 +202,12 @@ class DenoiseWidget(QScrollArea):
         for event in (layers.events.inserted, layers.events.removed):
             event.connect(self._follow_layers)
         self.viewer.events.theme.connect(self._follow_theme)
-        self.destroyed.connect(lambda: self._leave())
 
-    def _leave(self) -> None:
-        """Let go of the viewer; the session outlives the widget, so that a run delivers what it has."""
-        layers = self.viewer.layers
-        layers.selection.events.active.disconnect(self._follow_layers)
-        for event in (layers.events.inserted, layers.events.removed):
-            event.disconnect(self._follow_layers)
-        self.viewer.events.theme.disconnect(self._follow_theme)
-        for signal in (self.session.state_changed, self.session.progressed, self.session.finished):
-            signal.disconnect()
-        self.session.stop_and_keep()
+    def event(self, event: QEvent | None) -> bool:
+        """When napari takes the widget out of its dock, the run ends and delivers what it has."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.session.stop_and_keep()
+        return bool(super().event(event))
 
     def _choose_preset(self, name: str) -> None:
         if name != CUSTOM:

@@ -260,11 +260,14 @@ class Session:
         self._link = _Link()
         self._bar = progress(total=1, desc=f"Denoising {self._source.name}")
         worker: Any = create_worker(work, self._link, *arguments)
-        # Late signals of a worker that was left are dropped: the session by then knows another one, or none.
-        worker.yielded.connect(lambda message: self._on_message(message) if worker is self._worker else None)
-        worker.returned.connect(lambda answer: self._on_answer(answer) if worker is self._worker else None)
+        worker.yielded.connect(lambda message: self._on_message(message) if self._hears(worker) else None)
+        worker.returned.connect(lambda answer: self._on_answer(answer) if self._hears(worker) else None)
         self._worker = worker
         worker.start()
+
+    def _hears(self, worker: Any) -> bool:
+        """Late signals are dropped: of a worker that the session left, and of one that napari told to quit as it closed."""
+        return worker is self._worker and not worker.abort_requested
 
     def _end(self) -> None:
         self._worker = None

@@ -130,6 +130,8 @@ def test_an_adjoint_of_the_adjoint_is_the_map():
         return torch.func.vjp(lambda x: upsample(x, (4, 5)), torch.zeros_like(x))[1](y)[0]
 
     torch.testing.assert_close(torch.func.vjp(adjoint, y)[1](x)[0], upsample(x, (4, 5)))
+    y.requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda y: adjoint(y.sin()).square(), y)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -52,7 +52,7 @@ def upsample(x: Float[Tensor, "*coarse k"], size: Sequence[int], kernel: str = "
     """
     for axis, n in enumerate(size):
         if n > 1:
-            x = _apply(_UpsampleAxis, x, axis, n, kernel)
+            x = _apply(x, axis, n, kernel, is_adjoint=False)
     return x
 
 
@@ -101,50 +101,28 @@ def _runs(n_out: int, n_in: int, offset: int) -> list[tuple[slice, slice]]:
     return [(outputs, inputs) for outputs, inputs in runs if outputs.stop > outputs.start]
 
 
-def _apply(function: type[torch.autograd.Function], x: Tensor, axis: int, n: int, kernel: str) -> Tensor:
-    result: Tensor = function.apply(x, axis, n, kernel)
+def _apply(x: Tensor, axis: int, n: int, kernel: str, is_adjoint: bool) -> Tensor:
+    result: Tensor = _AlongAxis.apply(x, axis, n, kernel, is_adjoint)  # type: ignore[no-untyped-call]
     return result
 
 
-class _UpsampleAxis(torch.autograd.Function):
-    """The linear map along one axis; its derivative is itself, its adjoint is `_AdjointAxis`."""
+class _AlongAxis(torch.autograd.Function):
+    """Upsampling along an axis to ``n`` samples, or its adjoint: each is the other's gradient, and its own derivative."""
 
     @staticmethod
-    def forward(x: Tensor, axis: int, n: int, kernel: str) -> Tensor:
-        return _upsample_axis(x, axis, n, kernel)
+    def forward(x: Tensor, axis: int, n: int, kernel: str, is_adjoint: bool) -> Tensor:
+        return (_adjoint_axis if is_adjoint else _upsample_axis)(x, axis, n, kernel)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, int, int, str], output: Tensor) -> None:
-        x, *ctx.arguments = inputs
-        ctx.n_coarse = x.shape[inputs[1]]
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int, int, str, bool], output: Tensor) -> None:
+        x, ctx.axis, ctx.n, ctx.kernel, ctx.is_adjoint = inputs
+        ctx.n_before = x.shape[ctx.axis]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        axis, _, kernel = ctx.arguments
-        return _apply(_AdjointAxis, gradients[0], axis, ctx.n_coarse, kernel), None, None, None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        return _apply(_UpsampleAxis, tangent, *ctx.arguments)
-
-
-class _AdjointAxis(torch.autograd.Function):
-    """The adjoint as a differentiable map, for second derivatives."""
-
-    @staticmethod
-    def forward(g: Tensor, axis: int, n: int, kernel: str) -> Tensor:
-        return _adjoint_axis(g, axis, n, kernel)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, int, int, str], output: Tensor) -> None:
-        g, *ctx.arguments = inputs
-        ctx.n_fine = g.shape[inputs[1]]
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        axis, _, kernel = ctx.arguments
-        return _apply(_UpsampleAxis, gradients[0], axis, ctx.n_fine, kernel), None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        gradient = _apply(gradients[0], ctx.axis, ctx.n_before, ctx.kernel, not ctx.is_adjoint)
+        return gradient, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        return _apply(_AdjointAxis, tangent, *ctx.arguments)
+        return _apply(tangent, ctx.axis, ctx.n, ctx.kernel, ctx.is_adjoint)
