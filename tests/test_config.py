@@ -192,6 +192,13 @@ def test_an_unknown_setting_is_refused_with_a_hint(name, hint):
     assert str(caught.value).startswith(f"There is no setting '{name}'. {hint}")
 
 
+def test_an_unknown_setting_is_refused_by_the_models_too():
+    with pytest.raises(ValidationError, match="sed"):
+        Config(sed=1)
+    with pytest.raises(ValidationError, match="channels"):
+        Config(generator={"channels": 4})
+
+
 def test_what_is_missing_is_taken_from_the_preset_that_is_named():
     config = Config.from_dict({"preset": "paper", "seed": 4, "generator": {"n_channels": 32}})
     assert config == preset("paper").replace({"seed": 4, "generator.n_channels": 32})

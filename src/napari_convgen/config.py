@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_convgen.errors import ConfigError
 
-AUTO_OR_NUMBER = ("n_threads", "generator.n_scales")
+AUTO_OR_NUMBER = ("n_threads", "generator.n_scales", "stopping.held_out_size")
 """Settings that are "auto" or a whole number from 1."""
 
 
@@ -33,7 +33,7 @@ class GeneratorConfig(_Model):
     )
     n_scales: Literal["auto"] | Annotated[int, Ge(1)] = Field(
         "auto",
-        description="How often the grid is doubled; auto leaves about 16 pixels along the coarsest grid's shorter side.",
+        description="How often the grid is doubled; auto takes 3, or as many as leave 16 pixels along the coarsest grid's shorter side.",
     )
     order: Literal["relu-norm", "norm-relu"] = Field(
         "norm-relu", description="Order of ReLU and channel norm: relu-norm (the paper's formula) or norm-relu."
@@ -77,6 +77,10 @@ class StoppingConfig(_Model):
     )
     held_out_fraction: float = Field(
         0.1, gt=0, lt=0.9, description="Share of the pixels that held-out leaves out of the fit."
+    )
+    held_out_size: Literal["auto"] | Annotated[int, Ge(1)] = Field(
+        "auto",
+        description="Side in pixels of the squares left out; auto takes 1 unless the noise of neighbors is alike.",
     )
     patience: float = Field(
         0.4,

@@ -1,7 +1,9 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import nn
 
 from napari_convgen.core.problem import Problem
@@ -15,7 +17,9 @@ def problem_of(shape=(1, 20, 20), is_observed=None, seed=0):
 
 
 def begun(problem, seed=0, **options):
-    rule = HeldOutPixels(**{"fraction": 0.1, "patience": 0.6, "min_patience": 100, "output": "iterate"} | options)
+    rule = HeldOutPixels(
+        **{"fraction": 0.1, "size": 1, "patience": 0.6, "min_patience": 100, "output": "iterate"} | options
+    )
     return rule, rule.begin(problem, nn.Identity(), torch.Generator().manual_seed(seed))
 
 
@@ -200,3 +204,33 @@ def test_steps_without_a_snapshot_are_not_remembered():
     assert rule.judge([1, 3]).step == 3
     with pytest.raises(KeyError):
         rule.judge([1, 2, 3])
+
+
+def correlated(noise):
+    return torch.as_tensor(ndimage.uniform_filter(noise, 3) * 3)
+
+
+@pytest.mark.parametrize(("process", "size"), [(torch.as_tensor, 1), (correlated, 7)])
+def test_squares_are_held_out_where_the_noise_of_neighbors_is_alike(process, size):
+    noise = np.random.default_rng(0).normal(0.5, 0.1, (96, 96))
+    problem = Problem(process(noise)[None], torch.ones((1, 96, 96), dtype=torch.float64))
+    rule = HeldOutPixels(0.1, "auto", 0.4, 100, "average")
+    weights = rule.begin(problem, nn.Identity(), torch.Generator().manual_seed(0))
+    assert rule.size == size
+    assert 0.03 < float((weights == 0).double().mean()) < 0.2
+
+
+def test_only_the_middle_of_a_square_is_watched_and_all_of_it_left_out():
+    problem = Problem(torch.rand((1, 60, 60), dtype=torch.float64), torch.ones((1, 60, 60), dtype=torch.float64))
+    rule = HeldOutPixels(0.1, 7, 0.4, 100, "average")
+    weights = rule.begin(problem, nn.Identity(), torch.Generator().manual_seed(0))[0]
+    for place in rule._places.tolist():
+        row, column = divmod(place, 60)
+        assert (weights[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3] == 0).all()
+
+
+def test_too_small_an_image_for_squares_leaves_out_pixels():
+    noise = correlated(np.random.default_rng(0).normal(0.5, 0.1, (24, 24)))
+    rule = HeldOutPixels(0.1, "auto", 0.4, 100, "average")
+    rule.begin(Problem(noise[None], torch.ones_like(noise)[None]), nn.Identity(), torch.Generator().manual_seed(0))
+    assert rule.size == 1

@@ -128,10 +128,11 @@ class Fit:
 
     def _advance(self) -> Iterate:
         self.step += 1
-        output = self.generator()
-        loss = (self._weights * (output - self.problem.measurement) ** 2).sum()
-        self.optimizer.zero_grad()
-        loss.backward()
+        with torch.enable_grad():
+            output = self.generator()
+            loss = (self._weights * (output - self.problem.measurement) ** 2).sum()
+            self.optimizer.zero_grad()
+            loss.backward()
         self.optimizer.step()
         output, loss = output.detach(), loss.detach()
         self._average.lerp_(output, 1 / (1 + AVERAGING * (self.step - 1)))
@@ -181,7 +182,7 @@ class Fit:
             return None
         sentence = (
             f"The fit collapsed: at step {self.step} its loss rests at {later:.2g}, "
-            f"while 8 × 8 blocks of one value each leave {self._coarse_error:.2g}."
+            f"while coarse blocks of one value each leave {self._coarse_error:.2g}."
         )
         return StopReason(Outcome.COLLAPSED, sentence)
 

@@ -309,7 +309,8 @@ class ImageTensor:
         if dtype.kind == "b":
             image = image > 0.5
         elif dtype.kind in "ui":
-            image = np.rint(image)
+            largest = np.iinfo(dtype).max  # as a float it can lie beyond the type
+            image = np.minimum(np.rint(image), np.nextafter(float(largest), 0) if largest > 2**53 else largest)
         frame = self.frame.copy()
         if self.channel is None:
             frame[...] = image[0]

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from napari_convgen.core.noise import correlation_length
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 
@@ -109,6 +110,11 @@ class HeldOutPixels:
     ----------
     fraction
         Share of the pixels left out, all channels of a pixel together.
+    size
+        Side in pixels of the squares (cubes in a volume) that are left out together. Where the noise of neighbors is alike, a
+        pixel left out alone could be guessed from its neighbors' noise, and the error would not rise. ``"auto"`` takes 1 for
+        white noise and otherwise enough for the middle of a square to be out of reach, see
+        `napari_convgen.core.noise.correlation_length`. Of larger squares only the 3 pixels in the middle of each axis are watched.
     patience, min_patience
         The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least error.
     output
@@ -118,8 +124,14 @@ class HeldOutPixels:
     MAX_PAIRED = 2**16
     """Pixels whose errors are remembered for the paired differences; a random subset of those held out."""
 
-    def __init__(self, fraction: float, patience: float, min_patience: int, output: Output) -> None:
+    MIN_WATCHED = 128
+    """Pixels in the middle of squares that are enough to judge by; with fewer, single pixels are left out."""
+
+    def __init__(
+        self, fraction: float, size: Literal["auto"] | int, patience: float, min_patience: int, output: Output
+    ) -> None:
         self.fraction = fraction
+        self.size = size
         self.patience = patience
         self.min_patience = min_patience
         self.output = output
@@ -127,14 +139,42 @@ class HeldOutPixels:
 
     def begin(self, problem: Problem, generator: nn.Module, rng: torch.Generator) -> Tensor:
         """Draw the pixels that are left out."""
-        y = problem.measurement
-        observed = (problem.weights > 0).any(0).flatten().nonzero().squeeze(1).cpu()
-        n = int((torch.rand(len(observed), generator=rng, dtype=torch.float64) < self.fraction).sum())
-        n = min(max(1, n), max(1, len(observed) - 1))
-        self._places = observed[torch.randperm(len(observed), generator=rng)[:n]].to(y.device)
+        y, is_observed = problem.measurement, problem.weights > 0
+        observed = is_observed.any(0).flatten().cpu()
+        n_least = 1
+        if self.size == "auto":
+            length = correlation_length(y.cpu().numpy(), is_observed.cpu().numpy())
+            self.size = 1 if length == 1 else 2 * length + 1
+            n_least = self.MIN_WATCHED
+        left_out, watched = self._draw_squares(y.shape[1:], self.size, rng)
+        if self.size == 1 or (observed & watched).sum() < n_least or not (observed & ~left_out).any():
+            self.size = 1
+            left_out = watched = self._draw_pixels(observed, rng)
+        places = (observed & watched).nonzero().squeeze(1)
+        self._places = places[torch.randperm(len(places), generator=rng)].to(y.device)
         self._target = y.flatten(1)[:, self._places]
         self._weights = problem.weights.flatten(1)[:, self._places]
-        return problem.weights.flatten(1).index_fill(1, self._places, 0).view_as(y)
+        return problem.weights * ~left_out.view(y.shape[1:]).to(y.device)
+
+    def _draw_pixels(self, observed: Tensor, rng: torch.Generator) -> Tensor:
+        """Draw single pixels: at least one of those observed, and not all."""
+        places = observed.nonzero().squeeze(1)
+        n = int((torch.rand(len(places), generator=rng, dtype=torch.float64) < self.fraction).sum())
+        n = min(max(1, n), max(1, len(places) - 1))
+        drawn = torch.zeros_like(observed)
+        drawn[places[torch.randperm(len(places), generator=rng)[:n]]] = True
+        return drawn
+
+    def _draw_squares(self, shape: Sequence[int], size: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw squares of a shifted grid; return the pixels in them, and those in their middle."""
+        drawn = torch.rand([n // size + 2 for n in shape], generator=rng, dtype=torch.float64) < self.fraction
+        middle = torch.ones([], dtype=torch.bool)
+        for axis, n in enumerate(shape):
+            shift = int(torch.randint(size, (), generator=rng))
+            position = torch.arange(n) + shift
+            drawn = drawn.index_select(axis, position // size)
+            middle = middle[..., None] & ((position % size - (size - 1) / 2).abs() <= 1)
+        return drawn.flatten(), (drawn & middle).flatten()
 
     def observe(self, iterate: Iterate) -> Tensor:
         """Return the mean squared error over the pixels held out."""
@@ -149,18 +189,17 @@ class HeldOutPixels:
         self._errors = {step: self._errors[step] for step in steps}
         means = {step: float(errors.mean()) for step, errors in self._errors.items()}
         best = min(steps, key=means.__getitem__)
-        kept = max(step for step in steps if self._is_as_good(step, best))
+        kept = max(step for step in steps if step >= best and self._is_as_good(step, best))
         if steps[-1] <= best * (1 + self.patience) + self.min_patience:
             return Judgment(kept)
+        squares = "" if self.size == 1 else f" (squares of {self.size}, as the noise of neighbors is alike)"
         sentence = (
-            f"The error at pixels left out of the fit was least at step {best} and has not improved by step {steps[-1]}; "
+            f"The error at pixels left out of the fit{squares} was least at step {best} and has not improved by step {steps[-1]}; "
             f"step {kept} is the latest within one standard error of it."
         )
         return Judgment(kept, StopReason(Outcome.RULE, sentence))
 
     def _is_as_good(self, step: int, best: int) -> bool:
-        if step < best:
-            return False
         difference = self._errors[step] - self._errors[best]
         standard_error = float(difference.std(correction=0)) / math.sqrt(len(difference))
         return float(difference.mean()) <= standard_error

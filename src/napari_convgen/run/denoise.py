@@ -109,7 +109,7 @@ class Denoising:
         data_range: float | None = None,
     ) -> None:
         self.config = config or Config()
-        self._array = image if hasattr(image, "dtype") and hasattr(image, "shape") else np.asarray(image)
+        self._array = _as_array(image)
         if 0 in self._array.shape or not self._array.shape:
             shape = tuple(self._array.shape)
             raise InputError(f"The image has no pixels: its shape is {shape}. Choose another one.")
@@ -369,6 +369,19 @@ def denoise(
     return run.result()
 
 
+def _as_array(image: Any) -> ArrayLike:
+    """Leave what numpy can slice lazily as it is; make an array of all else."""
+    try:
+        np.dtype(image.dtype)
+    except (AttributeError, TypeError):  # a list, or a tensor of another library
+        try:
+            return np.asarray(image)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"The image cannot be read as an array: {error}. Give an array of numbers.") from error
+    array: ArrayLike = image
+    return array
+
+
 def _resolve_scales(n_scales: int | str, size: Sequence[int]) -> int:
     """Check the number of scales against the image, or choose it."""
     most = max(1, math.ceil(math.log2(max(size))) - 1)
@@ -424,4 +437,10 @@ def _rule(config: Config) -> StoppingRule:
     stopping = config.stopping
     if stopping.rule == "fixed":
         return FixedStep()
-    return HeldOutPixels(stopping.held_out_fraction, stopping.patience, stopping.min_patience, config.output)
+    return HeldOutPixels(
+        stopping.held_out_fraction,
+        stopping.held_out_size,
+        stopping.patience,
+        stopping.min_patience,
+        config.output,
+    )

@@ -34,6 +34,7 @@ _LABELS = {
     "optimizer.method": "Method",
     "optimizer.learning_rate": "Learning rate",
     "stopping.held_out_fraction": "Share held out",
+    "stopping.held_out_size": "Squares held out",
     "stopping.min_patience": "Least patience (steps)",
 }
 

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_convgen.core.noise import correlation_length
+
+
+def measure(image):
+    return correlation_length(image[None], np.isfinite(image)[None])
+
+
+def white(shape=(96, 96)):
+    return np.random.default_rng(0).standard_normal(shape)
+
+
+def structure(shape=(96, 96)):
+    return 3 * np.sin(np.indices(shape).sum(0) / 9)
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (12, 64, 64), (500,)])
+def test_white_noise_is_independent_from_one_pixel_on(shape):
+    assert measure(white(shape) + structure(shape)) == 1
+
+
+@pytest.mark.parametrize(("width", "length"), [(2, 2), (3, 3)])
+def test_noise_averaged_over_a_window_is_independent_from_its_width_on(width, length):
+    assert measure(ndimage.uniform_filter(white(), width) + structure() / 10) == length
+
+
+def test_missing_values_do_not_count():
+    image = ndimage.uniform_filter(white(), 3)
+    image[10:20, 30:40] = np.nan
+    assert measure(image) == 3
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 9), (4,), (1, 40)])
+def test_tiny_images_are_taken_for_white(shape):
+    assert measure(white(shape)) == 1
+
+
+def test_length_is_bounded():
+    assert measure(ndimage.gaussian_filter(white(), 6)) == 3
