@@ -64,7 +64,7 @@ def main() -> None:
     viewer.window.resize(1280, 800)
     viewer.add_image(noisy)
     _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise (convolutional generator)")
-    widget._folded.editors["n_threads"].value = 0 if arguments.threads == "auto" else int(arguments.threads)
+    widget._folded.editors["n_threads"].value = arguments.threads
     wait(2)
     lateness = Lateness()
     wait(5)

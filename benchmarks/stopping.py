@@ -15,7 +15,7 @@ from pathlib import Path
 from napari_convgen import denoise
 from pairs import load_pairs, table
 
-HEAD = ["image", "kind", "noisy", "automatic stop", "step", "best stop", "step", "gap", "last snapshot", "step", "s"]
+HEAD = ["image", "kind", "noisy", "automatic stop", "step", "best stop", "step", "gap", "last snapshot", "step"]
 
 
 def main() -> None:
@@ -36,8 +36,8 @@ def main() -> None:
         gaps.append(gap)
         kinds.add(pair.kind)
         numbers = [pair.psnr(pair.noisy), by_step[result.step], result.step, by_step[best], best, gap]
-        numbers += [by_step[max(by_step)], max(by_step), result.seconds]
-        formats = [".2f", ".2f", "d", ".2f", "d", ".2f", ".2f", "d", ".0f"]
+        numbers += [by_step[max(by_step)], max(by_step)]
+        formats = [".2f", ".2f", "d", ".2f", "d", ".2f", ".2f", "d"]
         rows.append([pair.name, pair.kind, *(format(n, f) for n, f in zip(numbers, formats, strict=True))])
         print(table(HEAD, rows).splitlines()[-1], flush=True)
     summary = (

@@ -51,6 +51,8 @@ def main() -> None:
     shoot(viewer, "scrubbing")
 
     widget.findChild(QCollapsible).expand(animate=False)
+    wait(lambda: False, 1)
+    widget.verticalScrollBar().setValue(widget.verticalScrollBar().maximum())
     shoot(viewer, "settings")
     viewer.close()
 

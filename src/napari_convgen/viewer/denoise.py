@@ -147,11 +147,11 @@ class DenoiseWidget(QScrollArea):
         column.addWidget(self._image)
         column.addWidget(_rows([self._preset, *self._at_hand.editors.values(), self._reference]))
         column.addLayout(outputs)
-        column.addWidget(more)
         column.addLayout(self._build_buttons())
         column.addWidget(self._progress)
         column.addWidget(self._plot, stretch=1)
         column.addWidget(self._words)
+        column.addWidget(more)
 
     def _build_buttons(self) -> QGridLayout:
         def button(text: str, tooltip: str) -> QPushButton:

@@ -68,21 +68,14 @@ class ConfigForm:
                 value: Any = config
                 for part in name.split("."):
                     value = getattr(value, part)
-                if isinstance(editor, SpinBox) and value == "auto":
-                    value = 0
-                editor.value = repr(value) if isinstance(editor, LineEdit) else value
+                editor.value = str(value) if isinstance(editor, LineEdit) else value
 
     def _on_edit(self) -> None:
         self.edited.emit()
 
     def values(self) -> dict[str, Any]:
         """Return what the rows say, by dotted name; `Config.replace` reads and checks it."""
-        return {
-            name: "auto"
-            if isinstance(editor, SpinBox) and name in AUTO_OR_NUMBER and editor.value == 0
-            else editor.value
-            for name, editor in self.editors.items()
-        }
+        return {name: editor.value for name, editor in self.editors.items()}
 
 
 def setting_fields(model: type[BaseModel] = Config, prefix: str = "") -> Mapping[str, FieldInfo]:
@@ -103,13 +96,13 @@ def _editor(name: str, field: FieldInfo) -> ValueWidget[Any]:
     if name == "device":
         return ComboBox(choices=DEVICES, **common)
     if name in AUTO_OR_NUMBER:
-        editor = SpinBox(min=0, max=1024, value=0, **common)
-        editor.native.setSpecialValueText("auto")
-        return editor
+        return LineEdit(**common)
     if typing.get_origin(field.annotation) is Literal:
         return ComboBox(choices=typing.get_args(field.annotation), **common)
     if field.annotation is bool:
-        return CheckBox(**common | {"text": ""})
+        editor = CheckBox(**common)
+        editor.native.setText("")  # the row has a label
+        return editor
     if field.annotation is int:
         low, high = _bounds(field)
         return SpinBox(min=low, max=high, value=low, **common)
