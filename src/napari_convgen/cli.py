@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from napari_convgen import __version__
 from napari_convgen.config import PRESETS, Config, preset
-from napari_convgen.errors import ConfigError, ConvgenError, FileError
+from napari_convgen.errors import ConfigError, ConvgenError, FileError, FitError
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.images import (
     ImageFile,
@@ -145,11 +145,21 @@ def _denoise(options: argparse.Namespace) -> int:
         reference=None if reference is None else reference.data,
         data_range=options.data_range,
     )
-    is_interrupted = _go_through(run, options.quiet)
-    result = run.result()
+    failure = None
+    try:
+        is_interrupted = _go_through(run, options.quiet)
+        result = run.result()
+    except (MemoryError, OSError, RuntimeError) as error:
+        if isinstance(error, ConvgenError) or not run.n_frames_done:
+            raise
+        failure, is_interrupted, result = error, False, run.result()
     _write(options, result, image)
     if not options.quiet:
         print("\n".join(_summary(options, result, image)))
+    if failure is not None:
+        raise FitError(
+            f"After {run.n_frames_done} of {run.n_frames} frames, which are written: {failure}."
+        ) from failure
     return INTERRUPTED if is_interrupted else 0
 
 
@@ -235,11 +245,10 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bars
 
-    pace = _Pace()
     with Bars(BarColumn(bar_width=16), TextColumn("{task.description}"), console=Console(stderr=True)) as bars:
         task = bars.add_task("starting")
         yield lambda progress: bars.update(
-            task, description=pace.describe(progress), completed=progress.step, total=progress.n_steps
+            task, description=_describe(progress), completed=progress.step, total=progress.n_steps
         )
 
 
@@ -247,30 +256,19 @@ class _Lines:
     """A line on stderr every few seconds."""
 
     def __init__(self) -> None:
-        self._pace = _Pace()
         self._next = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        text = self._pace.describe(progress)
         if time.monotonic() >= self._next:
-            print(text, file=sys.stderr, flush=True)
+            print(_describe(progress), file=sys.stderr, flush=True)
             self._next = time.monotonic() + LINE_SECONDS
 
 
-class _Pace:
-    """Knows how long a step takes, over frames and fresh starts."""
-
-    def __init__(self) -> None:
-        self._n_steps = 0
-
-    def describe(self, progress: Progress) -> str:
-        """Say where the run is, and how long it can still take."""
-        p = progress
-        self._n_steps += len(p.losses)
-        n_left = p.n_steps - p.step + (p.n_frames - p.frame - 1) * p.n_steps
-        left = n_left * p.seconds / self._n_steps
-        frame = f"frame {p.frame + 1}/{p.n_frames}  " if p.n_frames > 1 else ""
-        return f"{frame}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  at most {left:.0f} s left"
+def _describe(progress: Progress) -> str:
+    """Say where the run is, and how long it can still take."""
+    p = progress
+    frame = f"frame {p.frame + 1}/{p.n_frames}  " if p.n_frames > 1 else ""
+    return f"{frame}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  at most {p.seconds_left:.0f} s left"
 
 
 def _write(options: argparse.Namespace, result: Result, image: ImageFile) -> None:

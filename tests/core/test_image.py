@@ -163,11 +163,11 @@ def test_what_cannot_be_fitted_is_refused_with_the_way_out(image, message):
     assert str(caught.value).startswith("The image ")
 
 
-def test_the_refusal_names_the_owner_and_the_frame():
+def test_the_refusal_names_the_frame():
     image = values_of((2, 3, 6, 7))
     image[1, 2, 0, 0] = np.inf
-    with pytest.raises(InputError, match=r"^Layer 'cells' has 1 infinite values at T = 1, Z = 2\. "):
-        check_array(image, Layout.of(image.shape), "layer 'cells'")
+    with pytest.raises(InputError, match=r"^The image has 1 infinite values at T = 1, Z = 2\. "):
+        check_array(image, Layout.of(image.shape))
 
 
 def test_a_constant_image_with_a_missing_pixel_is_not_said_to_be_missing_throughout():

@@ -482,7 +482,9 @@ def test_a_stack_that_is_stopped_keeps_frames_not_reached_as_they_were():
     assert same(result.image[0], denoise(stack[0], QUICK).image)
     assert not same(result.image[1], stack[1])
     assert same(result.image[2:], stack[2:])
-    assert result.notes == ("2 of 4 frames were not reached and are left as they were.",)
+    assert result.notes == (
+        "2 of 4 frames were not reached: they are left as they are, or zero if they cannot be read.",
+    )
 
 
 def test_a_run_that_never_started_has_no_result():

@@ -94,7 +94,7 @@ def test_a_report_of_a_stack_tells_of_each_frame():
     assert report["axes"] == "TYX"
     assert "Frame 1 is constant" in report["notes"][0]
     assert report["curves"]["step"] == [*range(1, 13), *range(1, 13)]
-    assert report["curves"]["frame"] == [0] * 12 + [1] * 12
+    assert report["curves"]["frame"] == [0] * 12 + [2] * 12
     assert report["seconds_per_step"] == pytest.approx(report["seconds"] / 24)
 
 

@@ -94,9 +94,11 @@ def test_choosing_a_preset_fills_the_form_and_editing_makes_it_custom(widget):
         widget._preset.value = name
         assert widget.config() == config
     widget._at_hand.editors["seed"].value = 7
-    assert widget._preset.value == "custom"
-    widget._at_hand.editors["seed"].value = 0
     assert widget._preset.value == name
+    widget._at_hand.editors["n_steps"].value = 77
+    assert widget._preset.value == "custom"
+    widget._preset.value = "default"
+    assert widget.config() == PRESETS["default"].replace({"seed": 7})
 
 
 def test_a_bad_value_gives_one_notification_and_no_run(widget, notes):
@@ -218,3 +220,37 @@ def test_multiscale_layer_is_denoised_at_its_finest_level(viewer, widget, qtbot,
 def test_default_configuration_is_the_default_preset(widget):
     assert isinstance(widget, DenoiseWidget)
     assert widget.config() == Config() == PRESETS["default"]
+
+
+def test_axes_that_were_typed_outlive_the_run(viewer, widget, qtbot, small):
+    viewer.add_image(np.random.default_rng(0).random((3, 16, 16)), name="stack")
+    widget._axes.value = "CYX"
+    show(widget, small)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    assert widget._axes.value == "CYX"
+    assert len(widget.session.result.frames) == 1
+    viewer.layers.selection.active = viewer.layers["cells"]
+    assert widget._axes.value == "YX"
+
+
+def test_a_renamed_reference_is_still_the_reference(viewer, widget, qtbot, small, noisy):
+    viewer.add_image(noisy // 2, name="truth")
+    viewer.layers.selection.active = viewer.layers["cells"]
+    widget._reference.value = "truth"
+    viewer.layers["truth"].name = "ground truth"
+    assert widget._reference.value == "ground truth"
+    viewer.layers["cells"].name = "in<put & co>"
+    assert "in&lt;put &amp; co&gt;" in widget._image.text()
+    show(widget, small)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    assert widget.session.result.reference is not None
+
+
+def test_the_button_names_the_step_on_screen(viewer, widget, qtbot, small):
+    show(widget, small)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    viewer.dims.set_point(0, 9)
+    assert "step 9" in widget._promote.text()

@@ -13,6 +13,7 @@ from napari_convgen.viewer.layers import (
     read_layer,
     residual_layer,
     snapshots_layer,
+    subtract,
 )
 
 
@@ -117,7 +118,7 @@ def test_axes_are_read_from_labels_or_guessed_from_the_shape(shape, labels, axes
 
 def test_residual_is_signed_and_symmetric_about_zero():
     data = np.array([[10, 20, 30, 40]] * 4, np.uint8)
-    residual = residual_layer(read_layer(Image(data)), data[:, ::-1].copy(), "residual")
+    residual = residual_layer(read_layer(Image(data)), subtract(data, data[:, ::-1]), "residual")
     assert residual.data.min() == -30
     assert residual.data.dtype == np.float32
     low, high = residual.contrast_limits

@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 
 import numpy as np
@@ -228,3 +229,65 @@ def test_a_run_delivers_when_nobody_holds_its_session(viewer, qtbot, small):
     gc.collect()
     qtbot.waitUntil(lambda: "cells denoised" in [layer.name for layer in viewer.layers], timeout=30_000)
     qtbot.waitUntil(lambda: "cells snapshots" in [layer.name for layer in viewer.layers], timeout=30_000)
+
+
+def test_promote_takes_the_step_on_screen_whatever_other_layers_make_of_the_axis(session, qtbot, small):
+    session.viewer.add_image(np.zeros((50, 32, 32)), scale=(0.3, 0.5, 0.5), units=("um", "um", "um"), name="z-stack")
+    run_to_end(session, qtbot, small)
+    assert session.viewer.dims.point[0] == 30
+    assert session.snapshots_layer.units[0] == session.viewer.layers["z-stack"].units[0]
+    session.viewer.dims.set_point(0, 10)
+    assert session.promote().step == 10
+
+
+def test_promote_with_the_iteration_axis_displayed_says_what_to_do(session, qtbot, small):
+    run_to_end(session, qtbot, small)
+    session.viewer.dims.order = (1, 0, 2)
+    with pytest.raises(InputError, match="slider"):
+        session.promote()
+
+
+def test_promote_scores_the_promoted_image_and_renews_the_residual(session, qtbot, small, noisy):
+    run_to_end(session, qtbot, small, outputs=Outputs(has_residual=True), reference=noisy // 2)
+    session.viewer.dims.set_point(0, 7)
+    promoted = session.promote()
+    report = session.result_layer.metadata[METADATA_KEY]
+    assert report["psnr"] == session.result.scores(promoted.image).psnr
+    np.testing.assert_array_equal(session.residual_layer.data, noisy.astype(np.float32) - promoted.image)
+
+
+def test_cancelling_a_continued_run_brings_back_what_was_shown(session, qtbot, small):
+    run_to_end(session, qtbot, small)
+    session.viewer.dims.set_point(0, 7)
+    promoted = session.promote()
+    session.continue_from_here(1_000_000)
+    qtbot.wait(300)
+    session.cancel()
+    np.testing.assert_array_equal(session.result_layer.data, promoted.image)
+    assert session.result_layer.metadata[METADATA_KEY]["step"] == 7
+
+
+class FailingStack:
+    """A lazy stack whose last frame cannot be read once the fit has begun."""
+
+    def __init__(self, frames, n_reads):
+        self.frames, self.n_reads = frames, n_reads
+        self.shape, self.dtype, self.ndim, self.size = frames.shape, frames.dtype, frames.ndim, frames.size
+
+    def __getitem__(self, index):
+        if index[0] == len(self.frames) - 1:
+            self.n_reads -= 1
+            if self.n_reads < 0:
+                raise OSError("the share is gone")
+        return self.frames[index]
+
+
+def test_an_error_in_a_stack_keeps_the_frames_that_are_done(session, qtbot, small, noisy, notes):
+    frames = np.stack([noisy, noisy[::-1], noisy.T])
+    layer = session.viewer.add_image(frames, name="stack")
+    given = dataclasses.replace(read_layer(layer), data=FailingStack(frames, n_reads=1))
+    session.run(given, small)
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    assert ["the share is gone" in str(note.message) for note in notes].count(True) == 1
+    assert [frame.number for frame in session.result.frames] == [0, 1]
+    np.testing.assert_array_equal(session.viewer.layers["stack denoised"].data, session.result.image)

@@ -143,7 +143,8 @@ class Fit:
 
     def _take_snapshot(self, iterate: Iterate) -> StopReason | None:
         """Keep this step's images, then ask whether the fit was stopped, failed, is done, or has used its budget."""
-        self._next_snapshot = next_snapshot_step(self.step)
+        if self.step >= self._next_snapshot:  # an end is no reason to leave the schedule
+            self._next_snapshot = next_snapshot_step(self.step)
         self.curves.fetch()
         if not math.isfinite(self.curves.loss[-1]):
             sentence = f"The fit diverged at step {self.step}: its loss is no longer finite."

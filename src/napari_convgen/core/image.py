@@ -187,7 +187,7 @@ class FrameCheck:
     is_constant: bool
 
 
-def check_array(array: ArrayLike, layout: Layout, owner: str = "the image") -> list[FrameCheck]:
+def check_array(array: ArrayLike, layout: Layout) -> list[FrameCheck]:
     """Look at every frame, one at a time, and refuse what cannot be fitted.
 
     Raises
@@ -198,17 +198,15 @@ def check_array(array: ArrayLike, layout: Layout, owner: str = "the image") -> l
     dtype = np.dtype(array.dtype)
     if dtype.kind == "c":
         raise InputError(
-            f"{_start(owner)} has complex values ({dtype}). Denoise its magnitude, or real and imaginary part as two channels."
+            f"The image has complex values ({dtype}). Denoise its magnitude, or real and imaginary part as two channels."
         )
     if dtype.kind not in "buif":
-        raise InputError(
-            f"{_start(owner)} must have numbers as values, got {dtype}. Convert it to an integer or float type."
-        )
+        raise InputError(f"The image must have numbers as values, got {dtype}. Convert it to an integer or float type.")
     if 0 in array.shape or not array.shape:
-        raise InputError(f"{_start(owner)} has no pixels: its shape is {tuple(array.shape)}. Choose another one.")
+        raise InputError(f"The image has no pixels: its shape is {tuple(array.shape)}. Choose another one.")
     if max(layout.spatial_shape(array.shape)) < MIN_SIDE:
         raise InputError(
-            f"{_start(owner)} is too small to denoise: one side at least must have {MIN_SIDE} pixels, "
+            f"The image is too small to denoise: one side at least must have {MIN_SIDE} pixels, "
             f"got {' × '.join(map(str, layout.spatial_shape(array.shape)))} in {layout.spatial}. Choose another one."
         )
     checks = []
@@ -216,7 +214,7 @@ def check_array(array: ArrayLike, layout: Layout, owner: str = "the image") -> l
         frame = _channels_first(np.asarray(array[index]), layout)
         if np.isinf(frame).any():
             raise InputError(
-                f"{_start(owner)} has {np.isinf(frame).sum()} infinite values{_where(index, layout)}. "
+                f"The image has {np.isinf(frame).sum()} infinite values{_where(index, layout)}. "
                 "Replace them by NaN, which marks missing pixels."
             )
         valid = frame[~np.isnan(frame)] if dtype.kind == "f" else frame
@@ -225,7 +223,7 @@ def check_array(array: ArrayLike, layout: Layout, owner: str = "the image") -> l
     if all(check.is_constant for check in checks):
         value = "missing (NaN)" if all(check.n_missing == frame.size for check in checks) else "the same"
         raise InputError(
-            f"{_start(owner)} is constant: all its values are {value}. There is nothing to denoise; choose another one."
+            f"The image is constant: all its values are {value}. There is nothing to denoise; choose another one."
         )
     return checks
 
@@ -236,10 +234,6 @@ def _channels_first(frame: NDArray[Any], layout: Layout) -> NDArray[Any]:
     if channel is None:
         return frame[np.newaxis]
     return np.moveaxis(frame, channel, 0)[: 3 if layout.is_color else None]
-
-
-def _start(owner: str) -> str:
-    return owner[0].upper() + owner[1:]
 
 
 def _where(index: tuple[int | slice, ...], layout: Layout) -> str:

@@ -104,7 +104,7 @@ def mri() -> Sample:
 
 
 SAMPLES = {"fluorescence": fluorescence, "mri": mri}
-"""How to draw each sample, by the name that the command line takes."""
+"""How to draw each sample, by name."""
 
 
 def _to_uint16(values: NDArray[Any]) -> NDArray[np.uint16]:

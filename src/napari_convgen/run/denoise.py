@@ -50,8 +50,10 @@ class Progress:
         If one was taken at this step, in the frame's shape.
     kept_step
         The step that would be kept, were the fit to end now; 0 before the first snapshot.
+    n_steps_taken
+        Over all frames and starts.
     seconds
-        Spent on fitting so far.
+        Spent on fitting them.
     """
 
     frame: int
@@ -63,7 +65,14 @@ class Progress:
     criteria: tuple[float, ...]
     snapshot: Snapshot | None
     kept_step: int
+    n_steps_taken: int
     seconds: float
+
+    @property
+    def seconds_left(self) -> float:
+        """At most, were every frame to use all its steps."""
+        n_left = self.n_steps - self.step + (self.n_frames - self.frame - 1) * self.n_steps
+        return n_left * self.seconds / self.n_steps_taken
 
 
 class Denoising:
@@ -88,8 +97,10 @@ class Denoising:
 
     Attributes
     ----------
+    image
+        The array that is denoised.
     indices
-        The index of each frame in ``image``.
+        The index of each frame in it.
     n_threads
         That the fit uses on the CPU.
 
@@ -109,22 +120,23 @@ class Denoising:
         data_range: float | None = None,
     ) -> None:
         self.config = config or Config()
-        self._array = _as_array(image)
-        if 0 in self._array.shape or not self._array.shape:
-            shape = tuple(self._array.shape)
+        self.image = _as_array(image)
+        if 0 in self.image.shape or not self.image.shape:
+            shape = tuple(self.image.shape)
             raise InputError(f"The image has no pixels: its shape is {shape}. Choose another one.")
-        self.layout = Layout.of(self._array.shape, axes, self.config.z_axis)
-        self._checks = check_array(self._array, self.layout)
-        self._size = self.layout.spatial_shape(self._array.shape)
+        self.layout = Layout.of(self.image.shape, axes, self.config.z_axis)
+        self._checks = check_array(self.image, self.layout)
+        self._size = self.layout.spatial_shape(self.image.shape)
         self._n_scales = _resolve_scales(self.config.generator.n_scales, self._size)
-        self._reference = _check_reference(reference, data_range, self._array.shape)
+        self._reference = _check_reference(reference, data_range, self.image.shape)
         self.device = resolve_device(self.config.device)
         self.n_threads = resolve_threads(self.config.n_threads)
-        self.indices = list(self.layout.frames(self._array.shape))
+        self.indices = list(self.layout.frames(self.image.shape))
         self._frames: list[FrameResult] = []
         self._notes: list[str] = []
         self._n_dropped: dict[int, int] = {}
         self._seconds = 0.0
+        self._n_steps_taken = 0
         self._fit: Fit | None = None
         self._image_tensor: ImageTensor | None = None
         self._seed = self.config.seed
@@ -138,6 +150,11 @@ class Denoising:
         """Frames that the run goes through."""
         return len(self.indices)
 
+    @property
+    def n_frames_done(self) -> int:
+        """Frames whose fit has ended."""
+        return len(self._frames)
+
     def __iter__(self) -> Iterator[Progress]:
         """Advance. A run that was left goes on where it was; one that has ended yields nothing, unless it was extended."""
         while self._position < self.n_frames and not (self._is_stopping and self._fit is None):
@@ -149,7 +166,7 @@ class Denoising:
                     )
                     self._position += 1
                     continue
-                frame = np.asarray(self._array[index])
+                frame = np.asarray(self.image[index])
                 self._image_tensor = ImageTensor.of(frame, self.layout)
                 self._fit = self._start(self._image_tensor)
             yield from self._watch(self._fit)
@@ -201,15 +218,17 @@ class Denoising:
             raise FitError(
                 "Nothing has been fitted yet: there is no result. Go through the run first; stop() ends it early."
             )
-        image = np.empty(self._array.shape, np.dtype(self._array.dtype))
+        image = np.empty(self.image.shape, np.dtype(self.image.dtype))
         fitted = {frame.number: frame.image for frame in self._frames}
         for number, index in enumerate(self.indices):
-            image[index] = fitted[number] if number in fitted else np.asarray(self._array[index])
+            image[index] = fitted[number] if number in fitted else self._unfitted(index)
         notes = list(self._notes)
         if n_dropped := sum(self._n_dropped.values()):
             notes.append(f"{n_dropped} snapshots were let go to stay within snapshot_memory.")
         if n_left := self.n_frames - self._position:
-            notes.append(f"{n_left} of {self.n_frames} frames were not reached and are left as they were.")
+            notes.append(
+                f"{n_left} of {self.n_frames} frames were not reached: they are left as they are, or zero if they cannot be read."
+            )
         return Result(
             image=image,
             config=self._config_again(),
@@ -219,16 +238,24 @@ class Denoising:
             n_threads=self.n_threads,
             seconds=self._seconds,
             layout=self.layout,
-            input=self._array,
+            input=self.image,
             reference=self._reference,
         )
+
+    def _unfitted(self, index: tuple[int | slice, ...]) -> NDArray[Any]:
+        """Return a frame as it is, or zeros if a lazy array that failed cannot compute it."""
+        try:
+            return np.asarray(self.image[index])
+        except Exception:
+            return np.zeros((), np.dtype(self.image.dtype))
 
     def _config_again(self) -> Config:
         """Return the configuration that takes this run's steps again, also if the user ended it sooner or later."""
         fit = self._fit
         if self.n_frames > 1 or fit is None or not (fit.is_extended or self._is_stopping):
             return self.config
-        return self.config.replace({"n_steps": fit.step, "stopping.min_patience": fit.step})
+        changes = {"n_steps": fit.step, "stopping.min_patience": fit.step, "seed": self._seed, "n_restarts": 0}
+        return self.config.replace(changes)
 
     def _start(self, image: ImageTensor, attempt: int = 0) -> Fit:
         config = self.config
@@ -253,7 +280,7 @@ class Denoising:
 
     def _watch(self, fit: Fit) -> Iterator[Progress]:
         """Advance one fit to its end, telling at snapshots and every now and then."""
-        n_told = len(fit.curves.loss)
+        n_told = n_before = len(fit.curves.loss)
         told = started = time.perf_counter()
         if self._is_stopping:
             fit.stop()
@@ -276,11 +303,13 @@ class Denoising:
                 criteria=tuple(fit.curves.criterion[n_told:]),
                 snapshot=snapshots.get(iterate.step),
                 kept_step=fit.kept_step,
+                n_steps_taken=self._n_steps_taken + iterate.step - n_before,
                 seconds=self._seconds,
             )
             n_told = len(fit.curves.loss)
             told = started = time.perf_counter()
         self._seconds += time.perf_counter() - started
+        self._n_steps_taken += fit.step - n_before
 
     def _finish_frame(self, fit: Fit) -> None:
         """Keep a frame's result, or start it afresh if its fit failed and there are starts left."""
@@ -371,6 +400,10 @@ def denoise(
 
 def _as_array(image: Any) -> ArrayLike:
     """Leave what numpy can slice lazily as it is; make an array of all else."""
+    if isinstance(image, np.ma.MaskedArray):
+        raise InputError(
+            "The image is a masked array, whose mask would be lost. Fill it: image.astype(float).filled(numpy.nan)."
+        )
     try:
         np.dtype(image.dtype)
     except (AttributeError, TypeError):  # a list, or a tensor of another library
@@ -428,7 +461,7 @@ def _check_reference(reference: ArrayLike | None, data_range: float | None, shap
 def _optimizer(config: Config, generator: torch.nn.Module) -> torch.optim.Optimizer:
     rate, parameters = config.optimizer.learning_rate, list(generator.parameters())
     if config.optimizer.method == "adam":
-        return torch.optim.Adam(parameters, lr=rate, fused=True)
+        return torch.optim.Adam(parameters, lr=rate, fused=parameters[0].device.type != "mps")
     momentum = config.optimizer.momentum if config.optimizer.method == "momentum" else 0.0
     return torch.optim.SGD(parameters, lr=rate, momentum=momentum)
 

@@ -147,9 +147,9 @@ class Result:
 
     @property
     def curves(self) -> dict[str, NDArray[Any]]:
-        """Columns of one table: ``frame`` (from 0), ``step``, ``loss``, ``criterion``; the frames below each other."""
+        """Columns of one table: ``frame`` (its number), ``step``, ``loss``, ``criterion``; the frames below each other."""
         return {
-            "frame": np.concatenate([np.full(len(f.loss), i) for i, f in enumerate(self.frames)]),
+            "frame": np.concatenate([np.full(len(f.loss), f.number) for f in self.frames]),
             "step": np.concatenate([np.arange(1, len(f.loss) + 1) for f in self.frames]),
             "loss": np.concatenate([np.array(f.loss) for f in self.frames]),
             "criterion": np.concatenate([np.array(f.criterion) for f in self.frames]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from magicgui.widgets.bases import ValueWidget
-from napari.layers import Image
+from napari.layers import Image, Layer
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 AT_HAND = ("stopping.rule", "n_steps", "seed", "device")
 """Settings that are always in sight; the others are folded away."""
 
+NOT_IN_PRESETS = ("seed", "device", "n_threads")
+"""Settings that a preset leaves as they are."""
+
 CUSTOM = "custom"
 NO_REFERENCE = "none"
 
@@ -60,8 +64,10 @@ class DenoiseWidget(QScrollArea):
         super().__init__()
         self.viewer = napari_viewer
         self.session = Session(napari_viewer)
+        self._active: Layer | None = None
+        self._typed_axes: list[tuple[Layer, str]] = []
         self._layer: Image | None = None
-        self._wanted_reference = NO_REFERENCE
+        self._wanted_reference: Image | None = None
         self._build()
         self._connect()
         self._choose_preset("default")
@@ -192,15 +198,16 @@ class DenoiseWidget(QScrollArea):
         self._reference.changed.connect(self._want_reference)
         for form in (self._at_hand, self._folded):
             form.edited.connect(self._show_preset_of_form)
-        self._axes.changed.connect(self._describe_image)
+        self._axes.changed.connect(self._remember_axes)
         self._folded.editors["z_axis"].changed.connect(self._describe_image)
         self.session.state_changed.connect(self._show_state)
         self.session.progressed.connect(self._show_progress)
         self.session.finished.connect(self._show_end)
         layers = self.viewer.layers
         layers.selection.events.active.connect(self._follow_layers)
-        for event in (layers.events.inserted, layers.events.removed):
+        for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
             event.connect(self._follow_layers)
+        self.viewer.dims.events.point.connect(self._name_snapshot)
         self.viewer.events.theme.connect(self._follow_theme)
 
     def event(self, event: QEvent | None) -> bool:
@@ -210,49 +217,70 @@ class DenoiseWidget(QScrollArea):
         return bool(super().event(event))
 
     def _choose_preset(self, name: str) -> None:
-        if name != CUSTOM:
-            for form in (self._at_hand, self._folded):
-                form.show_config(preset(name))
+        if name == CUSTOM:
+            return
+        values = self._at_hand.values() | self._folded.values()
+        own = {name: value for name, value in values.items() if name in NOT_IN_PRESETS and value not in ("", None)}
+        for form in (self._at_hand, self._folded):
+            form.show_config(preset(name).replace(own))
 
     def _show_preset_of_form(self) -> None:
         """Name the preset that the form shows, or call it custom."""
         try:
             config = self.config()
         except ConvgenError:
-            config = None
-        name = next((name for name, known in PRESETS.items() if known == config), CUSTOM)
+            name = CUSTOM
+        else:
+            own = {name: value for name, value in config.model_dump().items() if name in NOT_IN_PRESETS}
+            name = next((name for name, known in PRESETS.items() if known.replace(own) == config), CUSTOM)
         with self._preset.changed.blocked():
             self._preset.value = name
 
     def _follow_layers(self) -> None:
         """Show what would be denoised, and offer the references that fit it."""
         active = self.viewer.layers.selection.active
+        is_new = active != self._active
+        self._active = active
         self._layer = active if isinstance(active, Image) else None
-        references: list[str] = []
+        references: list[Image] = []
         if active is None:
             self._image.setText("<i>Select an image layer to denoise.</i>")
         elif self._layer is None:
             self._image.setText(
-                f"<i>'{active.name}' is a {active.__class__.__name__} layer. Select an image layer.</i>"
+                f"<i>'{html.escape(active.name)}' is a {active.__class__.__name__} layer. Select an image layer.</i>"
             )
         else:
             data = active.data[0] if active.multiscale else active.data
             references = [
-                layer.name
+                layer
                 for layer in self.viewer.layers
                 if isinstance(layer, Image)
-                and layer is not active
+                and layer != active
                 and not layer.multiscale
                 and layer.data.shape == data.shape
             ]
-            try:
-                self._axes.value = guess_axes(active)
-            except ConvgenError:
-                self._axes.value = ""
+            if is_new:
+                with self._axes.changed.blocked():
+                    self._axes.value = self._axes_of(active)
             self._describe_image()
         with self._reference.changed.blocked():
-            self._reference.choices = (NO_REFERENCE, *references)
-            self._reference.value = self._wanted_reference if self._wanted_reference in references else NO_REFERENCE
+            self._reference.choices = (NO_REFERENCE, *(layer.name for layer in references))
+            wanted = next((layer for layer in references if layer == self._wanted_reference), None)
+            self._reference.value = NO_REFERENCE if wanted is None else wanted.name
+
+    def _axes_of(self, layer: Layer) -> str:
+        """Return the axes that were typed for a layer, or a guess."""
+        self._typed_axes = [(known, axes) for known, axes in self._typed_axes if known in self.viewer.layers]
+        typed = [axes for known, axes in self._typed_axes if known == layer]
+        try:
+            return typed[-1] if typed else guess_axes(layer)
+        except ConvgenError:
+            return ""
+
+    def _remember_axes(self, axes: str) -> None:
+        if self._active is not None:
+            self._typed_axes.append((self._active, axes))
+        self._describe_image()
 
     def _describe_image(self) -> None:
         """Say what a run would take: the layer, its pixels, and into how many frames its axes divide them."""
@@ -260,17 +288,18 @@ class DenoiseWidget(QScrollArea):
         if layer is None:
             return
         data = layer.data[0] if layer.multiscale else layer.data
-        words = f"<b>{layer.name}</b> · {_times(data.shape)} · {np.dtype(data.dtype)}"
+        words = f"<b>{html.escape(layer.name)}</b> · {_times(data.shape)} · {np.dtype(data.dtype)}"
         try:
             layout = Layout.of(data.shape, self._axes.value or None, self._folded.values()["z_axis"])
-            if n_frames := math.prod(data.shape[i] for i in layout.frame_axes()) if layout.frame_axes() else 0:
+            if counted := layout.frame_axes():
+                n_frames = math.prod(data.shape[i] for i in counted)
                 words += f" · {n_frames} frames of {_times(layout.frame_shape(data.shape))}, one after another"
         except ConvgenError as error:
             words += f"<br><i>{error}</i>"
         self._image.setText(words)
 
     def _want_reference(self, name: str) -> None:
-        self._wanted_reference = name
+        self._wanted_reference = None if name == NO_REFERENCE else self.viewer.layers[name]
 
     def _reference_data(self) -> Any:
         name = self._reference.value
@@ -291,6 +320,14 @@ class DenoiseWidget(QScrollArea):
         except ConvgenError as error:
             show_error(str(error))
 
+    def _name_snapshot(self) -> None:
+        """Say on the button which step is on screen."""
+        try:
+            step = f" (step {self.session.snapshot_on_screen().step})"
+        except ConvgenError:
+            step = ""
+        self._promote.setText(f"Promote this snapshot{step}")
+
     def _promote_snapshot(self) -> None:
         try:
             snapshot = self.session.promote()
@@ -310,6 +347,7 @@ class DenoiseWidget(QScrollArea):
         self._continue.setEnabled(self.session.can_continue)
         self._more_steps.setEnabled(self.session.can_continue)
         self._promote.setEnabled(state is State.IDLE and self.session.snapshots_layer is not None)
+        self._name_snapshot()
         if state is State.LOADING:
             self._progress.setRange(0, 0)
         elif state is State.IDLE:
@@ -324,10 +362,9 @@ class DenoiseWidget(QScrollArea):
         self._progress.setRange(0, where.n_frames * where.n_steps)
         n_done = where.frame * where.n_steps + where.step
         self._progress.setValue(n_done)
-        left = where.seconds / n_done * (where.n_frames * where.n_steps - n_done)
-        self._progress.setFormat(f"%p % · at most {_duration(left)} left")
+        self._progress.setFormat(f"%p % · at most {_duration(where.seconds_left)} left")
         frame = f"Frame {where.frame + 1} of {where.n_frames}, step" if where.n_frames > 1 else "Step"
-        pace = where.seconds / n_done * 1000
+        pace = where.seconds / where.n_steps_taken * 1000
         self._words.setText(
             f"{frame} {where.step} of at most {where.n_steps}, {pace:.0f} ms each. "
             + (f"Step {where.kept_step} is the best so far." if where.kept_step else "")

@@ -89,7 +89,7 @@ def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
         look["contrast_limits"] = tuple(layer.contrast_limits)
     return LayerInput(
         name=layer.name,
-        data=np.array(data) if isinstance(data, np.ndarray) else data,
+        data=np.array(data) if type(data) is np.ndarray else data,  # memory maps are lazy
         axes=guess_axes(layer) if axes is None else axes.upper(),
         transform=CompositeAffine(
             scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
@@ -191,22 +191,30 @@ def image_layer(source: LayerInput, data: Any, name: str, **look: Any) -> Image:
     )
 
 
-def snapshots_layer(source: LayerInput, snapshots: Sequence[Snapshot], name: str) -> Image:
-    """Make the layer of all snapshots, with an axis ``iteration`` before the input's axes whose index is the step."""
+def snapshots_layer(source: LayerInput, snapshots: Sequence[Snapshot], name: str, unit: Any = "pixel") -> Image:
+    """Make the layer of all snapshots, with an axis ``iteration`` before the input's axes whose index is the step.
+
+    ``unit`` is that of the axis: a count has none, but napari wants one, and the same in all layers.
+    """
     return Image(
         StepStack(snapshots),
         name=name,
         multiscale=False,
-        units=("pixel", *source.units),
+        units=(unit, *source.units),
         axis_labels=(ITERATION, *source.axis_labels),
         **_placement(source.transform.expand_dims([0]), source.affine.expand_dims([0])),
         **source.look,
     )
 
 
-def residual_layer(source: LayerInput, image: NDArray[Any], name: str) -> Image:
-    """Make the layer of input minus result, as floats, with a diverging colormap around zero."""
-    residual = np.asarray(source.data, dtype=np.float32) - image.astype(np.float32)
+def subtract(image: ArrayLike, result: NDArray[Any]) -> NDArray[Any]:
+    """Return image minus result as 32-bit floats."""
+    residual: NDArray[Any] = np.asarray(image, dtype=np.float32) - result.astype(np.float32)
+    return residual
+
+
+def residual_layer(source: LayerInput, residual: NDArray[Any], name: str) -> Image:
+    """Make the layer of what was taken away, with a diverging colormap around zero."""
     if source.look["rgb"]:  # a signed image has no color: the channels' mean is shown
         residual = residual[..., :3].mean(-1)
     limit = float(np.nanpercentile(np.abs(residual), 99.9)) or 1.0

@@ -52,9 +52,10 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.setLabel("left", "mean squared error")
         for side in ("left", "bottom"):
             self.getAxis(side).enableAutoSIPrefix(False)
+        self.getAxis("bottom").setHeight(42)
         self.setMenuEnabled(False)
         self.hideButtons()
-        self._legend = self.addLegend(offset=(-4, 4))
+        self._legend = self.addLegend(offset=(-14, 4))
         self._loss_curve = self.plot(pen=pg.mkPen(LOSS_COLOR, width=1.5), name="fitted pixels")
         self._criterion_curve = self.plot(pen=pg.mkPen(CRITERION_COLOR, width=1.5), name="held-out pixels")
         self._kept = pg.InfiniteLine(

@@ -6,6 +6,7 @@ outlives the widget, so that a run whose widget was closed still delivers what i
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import math
 import threading
@@ -31,6 +32,7 @@ from napari_convgen.viewer.layers import (
     image_layer,
     residual_layer,
     snapshots_layer,
+    subtract,
 )
 
 if TYPE_CHECKING:
@@ -86,15 +88,16 @@ class _Update:
 
 @dataclass(frozen=True, eq=False)
 class _Answer:
-    """What the worker returns: a result with its report, or the error that ended it."""
+    """What the worker returns: a result with its report, the error that ended it, or both if something was finished."""
 
     result: Result | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
+    residual: NDArray[Any] | None = None
     error: Exception | None = None
 
 
 def _start(
-    link: _Link, source: LayerInput, config: Config, reference: NDArray[Any] | None
+    link: _Link, outputs: Outputs, source: LayerInput, config: Config, reference: NDArray[Any] | None
 ) -> Generator[Denoising | _Update | None, None, _Answer]:
     """Run a denoising in the worker's thread, where torch is loaded too."""
     try:
@@ -104,10 +107,10 @@ def _start(
     except Exception as error:
         return _Answer(error=error)
     yield run
-    return (yield from _advance(link, run))
+    return (yield from _advance(link, outputs, run))
 
 
-def _advance(link: _Link, run: Denoising) -> Generator[Denoising | _Update | None, None, _Answer]:
+def _advance(link: _Link, outputs: Outputs, run: Denoising) -> Generator[Denoising | _Update | None, None, _Answer]:
     """Advance a run to its end. Errors are returned: superqt's worker would take a RuntimeError for a result."""
     try:
         for progress in run:
@@ -118,10 +121,21 @@ def _advance(link: _Link, run: Denoising) -> Generator[Denoising | _Update | Non
             yield _Update(progress, preview)
             while not link.may_go.wait(0.05):
                 yield None
-        result = run.result()
-        return _Answer(result, result.report())
+        return _answer(run, outputs)
     except Exception as error:
-        return _Answer(error=error)
+        try:
+            return dataclasses.replace(_answer(run, outputs), error=error)
+        except Exception:  # nothing finished that could be kept
+            return _Answer(error=error)
+
+
+def _answer(run: Denoising, outputs: Outputs) -> _Answer:
+    """Prepare in the worker's thread all that takes time."""
+    result = run.result()
+    if outputs.has_snapshots:
+        _ = result.snapshots
+    residual = subtract(run.image, result.image) if outputs.has_residual else None
+    return _Answer(result, result.report(), residual)
 
 
 class Session:
@@ -151,6 +165,7 @@ class Session:
         self._link = _Link()
         self._bar: progress | None = None
         self.report: Mapping[str, Any] = {}
+        self._shown: tuple[NDArray[Any], Mapping[str, Any]] | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -183,7 +198,7 @@ class Session:
         """
         self._refuse_if_busy()
         self._source, self._outputs = source, outputs or Outputs()
-        self._run = self.result = self.result_layer = self.snapshots_layer = self.residual_layer = None
+        self._run = self.result = self.result_layer = self.snapshots_layer = self.residual_layer = self._shown = None
         self._set_state(State.LOADING)
         self._begin(_start, source, config, reference)
 
@@ -199,6 +214,8 @@ class Session:
         if self._run is None:
             raise InputError("There is no finished run to continue. Press Run first.")
         self._run.extend(n_steps)
+        if self.result_layer not in self.viewer.layers:
+            self.result_layer = self._shown = None
         self._set_state(State.RUNNING)
         self._begin(_advance, self._run)
 
@@ -230,36 +247,55 @@ class Session:
         self._worker.quit()
         self._link.may_go.set()
         self._end()
-        if self.result is None:
-            self._remove_preview()
-        else:
-            self._show_result(self.result.image, self.report)
+        self._undo_preview()
         self._run = None
         self.finished.emit(None)
 
-    def promote(self) -> Snapshot:
-        """Make the snapshot on screen the result.
+    def snapshot_on_screen(self) -> Snapshot:
+        """Return the snapshot that the slider of the iteration axis points to.
 
         Raises
         ------
         InputError
-            There are no snapshots, or no result to change.
+            There is no snapshots layer of the last run, or it does not show a single snapshot.
         """
         layer = self.snapshots_layer
-        if layer is None or layer not in self.viewer.layers or self.result is None or self._source is None:
+        if layer is None or layer not in self.viewer.layers:
             raise InputError("There are no snapshots to promote. Run with 'Snapshots' checked first.")
-        stack = layer.data
-        assert isinstance(stack, StepStack)
-        snapshot = stack.at(int(self.viewer.dims.current_step[self._iteration_axis()]))
+        if not isinstance(layer.data, StepStack):
+            raise InputError("The snapshots layer was changed, so that its steps are unknown. Run again.")
+        axis = self._iteration_axis()
+        if axis in self.viewer.dims.displayed:
+            raise InputError(
+                "The iteration axis is displayed, so no single snapshot is on screen. Make it a slider first."
+            )
+        return layer.data.at(round(self.viewer.dims.point[axis]))
+
+    def promote(self) -> Snapshot:
+        """Make the snapshot on screen the result, and its residual the residual.
+
+        Raises
+        ------
+        InputError
+            As `snapshot_on_screen`.
+        """
+        snapshot = self.snapshot_on_screen()
+        assert self.result is not None
         reason = f"Step {snapshot.step} was chosen by the user."
-        self._show_result(snapshot.image, {**self.report, "step": snapshot.step, "reason": reason})
+        report = {**self.report, "step": snapshot.step, "reason": reason, "outcome": "user"}
+        if self.result.reference is not None:
+            scores = self.result.scores(snapshot.image)
+            report |= {"psnr": scores.psnr, "ssim": scores.ssim}
+        self._show_result(snapshot.image, report)
+        if self.residual_layer is not None and self.residual_layer in self.viewer.layers:
+            self._show_residual(subtract(self.result.input, snapshot.image))
         return snapshot
 
     def _begin(self, work: Callable[..., Generator[Any, None, _Answer]], *arguments: Any) -> None:
         assert self._source is not None
         self._link = _Link()
         self._bar = progress(total=1, desc=f"Denoising {self._source.name}")
-        worker: Any = create_worker(work, self._link, *arguments)
+        worker: Any = create_worker(work, self._link, self._outputs, *arguments)
         worker.yielded.connect(lambda message: self._on_message(message) if self._hears(worker) else None)
         worker.returned.connect(lambda answer: self._on_answer(answer) if self._hears(worker) else None)
         self._worker = worker
@@ -304,7 +340,7 @@ class Session:
 
     def _on_answer(self, answer: _Answer) -> None:
         self._end()
-        if answer.error is not None or answer.result is None:
+        if answer.result is None:
             self._on_error(answer.error or RuntimeError("The worker ended without an answer."))
             return
         self.result, self.report = answer.result, answer.report
@@ -312,15 +348,16 @@ class Session:
         self._show_result(answer.result.image, answer.report)
         if self._outputs.has_snapshots:
             self._show_snapshots(answer.result)
-        if self._outputs.has_residual:
-            self._show_residual(answer.result)
+        if answer.residual is not None:
+            self._show_residual(answer.residual)
         for note in answer.result.notes:
             show_info(note)
         self.finished.emit(answer.result)
+        if answer.error is not None:
+            notification_manager.receive_error(type(answer.error), answer.error, answer.error.__traceback__)
 
     def _on_error(self, error: Exception) -> None:
-        if self.result is None:
-            self._remove_preview()
+        self._undo_preview()
         self._run = None
         self.finished.emit(None)
         notification_manager.receive_error(type(error), error, error.__traceback__)
@@ -338,10 +375,15 @@ class Session:
             self.result_layer.data[self._run.indices[frame]] = preview
             self.result_layer.refresh(extent=False, highlight=False, thumbnail=False)
 
-    def _remove_preview(self) -> None:
-        if self.result_layer is not None and self.result_layer in self.viewer.layers:
+    def _undo_preview(self) -> None:
+        """Show the result that was there before the run, or remove the preview if there was none."""
+        if self.result_layer is None or self.result_layer not in self.viewer.layers:
+            return
+        if self._shown is not None:
+            self._show_result(*self._shown)
+        else:
             self.viewer.layers.remove(self.result_layer)
-        self.result_layer = None
+            self.result_layer = None
 
     def _show_result(self, image: NDArray[Any], report: Mapping[str, Any]) -> None:
         """Put an image and the run's report into the result layer, anew if it was removed."""
@@ -352,12 +394,15 @@ class Session:
         else:
             self.result_layer.data = image.copy()
         self.result_layer.metadata = {METADATA_KEY: dict(report)}
+        self._shown = image, report
 
     def _show_snapshots(self, result: Result) -> None:
         """Put the snapshots on top, with the slider at the step that is kept."""
         assert self._source is not None
         if self.snapshots_layer is None or self.snapshots_layer not in self.viewer.layers:
-            self.snapshots_layer = snapshots_layer(self._source, result.snapshots, f"{self._source.name} snapshots")
+            self.snapshots_layer = snapshots_layer(
+                self._source, result.snapshots, f"{self._source.name} snapshots", self._iteration_unit()
+            )
             self._add(self.snapshots_layer)
         else:
             self.snapshots_layer.data = StepStack(result.snapshots)
@@ -365,14 +410,20 @@ class Session:
             METADATA_KEY: dict(self.report),
             "steps": [snapshot.step for snapshot in result.snapshots],
         }
-        self.viewer.dims.set_current_step(self._iteration_axis(), result.step)
+        self.viewer.dims.set_point(self._iteration_axis(), result.step)
 
-    def _show_residual(self, result: Result) -> None:
+    def _show_residual(self, residual: NDArray[Any]) -> None:
         assert self._source is not None
         if self.residual_layer is not None and self.residual_layer in self.viewer.layers:
             self.viewer.layers.remove(self.residual_layer)
-        self.residual_layer = residual_layer(self._source, result.image, f"{self._source.name} residual")
+        self.residual_layer = residual_layer(self._source, residual, f"{self._source.name} residual")
         self._add(self.residual_layer)
+
+    def _iteration_unit(self) -> Any:
+        """Return the unit that other layers give the axis: where units differ, napari uses none at all."""
+        assert self._source is not None
+        n = len(self._source.units) + 1
+        return next((layer.units[-n] for layer in self.viewer.layers if layer.ndim >= n), "pixel")
 
     def _iteration_axis(self) -> int:
         assert self.snapshots_layer is not None

@@ -111,7 +111,7 @@ class DeepDecoder(nn.Module):
     def dead_fraction(self) -> float:
         """Return the largest share, over hidden layers, of channels that are the same at every pixel."""
         dead = [
-            (features.flatten(0, -2).amax(0) == features.flatten(0, -2).amin(0)).double().mean()
+            (features.flatten(0, -2).amax(0) == features.flatten(0, -2).amin(0)).float().mean()
             for features in self._features()
         ]
         return max(float(share) for share in dead)
