@@ -80,6 +80,7 @@ def main() -> None:
     print(f"{widget._plot.n_steps} steps in {arguments.seconds:g} s")
     lateness.report(f"fitting {n} x {n} pixels")
     widget.session.cancel()
+    wait(1)
     viewer.close()
 
 
