@@ -13,6 +13,7 @@ import statistics
 from pathlib import Path
 
 from napari_convgen import denoise
+from napari_convgen.config import preset
 from pairs import load_pairs, table
 
 HEAD = ["image", "kind", "noisy", "automatic stop", "step", "best stop", "step", "gap", "last snapshot", "step"]
@@ -24,12 +25,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="side of the central crop")
     parser.add_argument("--images", nargs="*", metavar="NAME", help="stems of the noisy files; all by default")
     parser.add_argument("--preset", default="default")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings to change in the preset")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "stopping.md")
     arguments = parser.parse_args()
 
+    config = preset(arguments.preset).replace(dict(text.split("=", 1) for text in arguments.set))
     rows, gaps, kinds = [], [], set()
     for pair in load_pairs(arguments.data, arguments.size, arguments.images):
-        result = denoise(pair.noisy, arguments.preset, axes=pair.axes)
+        result = denoise(pair.noisy, config, axes=pair.axes)
         by_step = {snapshot.step: pair.psnr(snapshot.image) for snapshot in result.snapshots}
         best = max(by_step, key=by_step.__getitem__)
         gap = by_step[best] - by_step[result.step]
