@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 from jaxtyping import install_import_hook
 
@@ -9,7 +10,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # cannot check at run time (a typing.Protocol, or Self) is left unchecked.
 CONFIGURATION = "is_pep484_tower=True, warning_cls_on_decorator_exception=ImportWarning"
 
-install_import_hook("napari_convgen.core", f"beartype.beartype(conf=beartype.BeartypeConf({CONFIGURATION}))")
+SOURCES = Path(__file__).parent.parent / "src"
+MODULES = [
+    ".".join(path.relative_to(SOURCES).with_suffix("").parts)
+    for path in sorted((SOURCES / "napari_convgen" / "core").rglob("[!_]*.py"))
+    if not path.stem.endswith("_kernels")  # compiled, not run by Python
+]
+
+install_import_hook(MODULES, f"beartype.beartype(conf=beartype.BeartypeConf({CONFIGURATION}))")
 
 
 def pytest_configure(config):

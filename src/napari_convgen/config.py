@@ -104,7 +104,17 @@ class Config(_Model):
     )
     n_threads: Literal["auto"] | Annotated[int, Ge(1)] = Field(
         "auto",
-        description="Threads of a fit on the CPU; auto leaves it to PyTorch. The last bits of the result depend on it.",
+        description="Threads of a fit on the CPU; auto takes all cores, and leaves one to an open window. "
+        "The last bits of the result depend on it.",
+    )
+    backend: Literal["auto", "numba", "triton", "torch"] = Field(
+        "auto",
+        description="What computes the generator: numba (CPU), triton (CUDA), torch (anywhere, several times slower); "
+        "auto takes the fastest that is installed for the device.",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Of the factors of matrix products; bfloat16 is faster where the hardware has it, and noisier. All sums are float32.",
     )
     output: Literal["average", "iterate"] = Field(
         "average", description="The image that is kept: the running average of the outputs, or the raw iterate."

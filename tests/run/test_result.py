@@ -45,7 +45,7 @@ def test_a_report_without_a_reference_has_the_settings_the_ending_and_the_curves
     assert not {"psnr", "ssim", "data_range", "best_step", "best_psnr"} & set(report)
     assert report["config"] == WATCHED.model_dump()
     assert {"python", "napari-convgen", "torch", "numpy"} <= set(report["versions"])
-    assert (report["seed"], report["device"], report["backend"]) == (0, "cpu", "torch")
+    assert (report["seed"], report["device"], report["backend"]) == (0, "cpu", "numba")
     assert report["step"] == result.step
     assert report["reason"] == str(result.reason)
     assert report["curves"]["step"] == list(range(1, 31))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from napari_convgen.core.fused import FusedDecoder
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import (
@@ -82,7 +83,7 @@ class Fit:
     def __init__(
         self,
         problem: Problem,
-        generator: DeepDecoder,
+        generator: DeepDecoder | FusedDecoder,
         optimizer: torch.optim.Optimizer,
         rule: StoppingRule,
         snapshots: SnapshotStore,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config
 from napari_convgen.config import preset as preset_named
 from napari_convgen.core.fit import Fit
+from napari_convgen.core.fused import fuse
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, check_array
 from napari_convgen.core.metrics import reference_range
@@ -22,7 +23,7 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore
 from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
 from napari_convgen.errors import ConfigError, FitError, InputError, mismatch
-from napari_convgen.run.devices import resolve_device, resolve_threads, with_threads
+from napari_convgen.run.devices import is_installed, resolve_backend, resolve_device, resolve_threads, with_threads
 from napari_convgen.run.result import FrameResult, Reference, Result
 
 STATUS_SECONDS = 0.05
@@ -94,6 +95,8 @@ class Denoising:
         Ground truth of the same shape, to score against. It has no influence on the result.
     data_range
         Peak for the scores; from the reference if ``None``.
+    n_spared_threads
+        That ``n_threads = "auto"`` leaves to others, such as a window.
 
     Attributes
     ----------
@@ -103,6 +106,8 @@ class Denoising:
         The index of each frame in it.
     n_threads
         That the fit uses on the CPU.
+    backend
+        What computes the generator.
 
     Raises
     ------
@@ -118,6 +123,7 @@ class Denoising:
         axes: str | None = None,
         reference: ArrayLike | None = None,
         data_range: float | None = None,
+        n_spared_threads: int = 0,
     ) -> None:
         self.config = config or Config()
         self.image = _as_array(image)
@@ -130,7 +136,8 @@ class Denoising:
         self._n_scales = _resolve_scales(self.config.generator.n_scales, self._size)
         self._reference = _check_reference(reference, data_range, self.image.shape)
         self.device = resolve_device(self.config.device)
-        self.n_threads = resolve_threads(self.config.n_threads)
+        self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
+        self.backend = resolve_backend(self.config.backend, self.device)
         self.indices = list(self.layout.frames(self.image.shape))
         self._frames: list[FrameResult] = []
         self._notes: list[str] = []
@@ -142,6 +149,8 @@ class Denoising:
         self._seed = self.config.seed
         self._position = 0
         self._is_stopping = False
+        if self.config.backend == "auto" and self.device.type == "cpu" and not is_installed("numba"):
+            self._notes.append("Numba is not installed: plain PyTorch computed the fit, several times slower.")
         if n_missing := sum(check.n_missing for check in self._checks if not check.is_constant):
             self._notes.append(f"{n_missing} missing (NaN) pixels were left out of the fit and filled in.")
 
@@ -236,6 +245,7 @@ class Denoising:
             notes=tuple(notes),
             device=str(self.device),
             n_threads=self.n_threads,
+            backend=self.backend,
             seconds=self._seconds,
             layout=self.layout,
             input=self.image,
@@ -261,12 +271,13 @@ class Denoising:
         config = self.config
         self._seed = config.seed + attempt
         rng = torch.Generator().manual_seed(self._seed)
-        generator = DeepDecoder(
+        decoder = DeepDecoder(
             image.values.shape[1:],
             len(image.values),
             rng=rng,
             **config.generator.model_dump() | {"n_scales": self._n_scales},
         ).to(self.device)
+        generator = fuse(decoder, self.backend, config.precision)
         store = SnapshotStore(config.snapshot_memory * 2**20, image.restore, config.output)
         return Fit(
             Problem.of(image, self.device),

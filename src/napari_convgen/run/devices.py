@@ -1,7 +1,9 @@
-"""Where a fit runs, and on how many threads."""
+"""Where a fit runs, on how many threads, and what computes it."""
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from collections.abc import Iterator
 from typing import Literal, TypeVar
 
@@ -11,10 +13,44 @@ from napari_convgen.errors import DeviceError
 
 T = TypeVar("T")
 
+Backend = Literal["numba", "triton", "torch"]
 
-def resolve_threads(n_threads: Literal["auto"] | int) -> int:
-    """Return the number of threads: PyTorch's own for ``"auto"``."""
-    return torch.get_num_threads() if n_threads == "auto" else n_threads
+FASTEST: dict[str, Backend] = {"cpu": "numba", "cuda": "triton"}
+"""The backend of fused blocks for each kind of device; others are left to PyTorch's own operations."""
+
+_log = logging.getLogger(__name__)
+
+
+def resolve_backend(name: Literal["auto"] | Backend, device: torch.device) -> Backend:
+    """Return what computes the generator on a device: for ``"auto"`` the fastest that is installed.
+
+    Raises
+    ------
+    DeviceError
+        The backend does not run on the device or is not installed.
+    """
+    fastest = FASTEST.get(device.type, "torch")
+    if name == "auto":
+        name = fastest if is_installed(fastest) else "torch"
+    elif name not in (fastest, "torch"):
+        runs_on = next(kind for kind, backend in FASTEST.items() if backend == name)
+        raise DeviceError(
+            f"The backend '{name}' runs on {runs_on}, not on the device '{device}'. Choose 'auto' or 'torch'."
+        )
+    elif not is_installed(name):
+        raise DeviceError(f"The backend '{name}' is not installed. Install the package {name}, or choose 'auto'.")
+    _log.info("The generator is computed by %s on %s.", name, device)
+    return name
+
+
+def is_installed(backend: Backend) -> bool:
+    """Tell whether a backend can be imported."""
+    return importlib.util.find_spec(backend) is not None
+
+
+def resolve_threads(n_threads: Literal["auto"] | int, n_spared: int = 0) -> int:
+    """Return the number of threads: for ``"auto"``, PyTorch's own less those that are spared, but one at least."""
+    return max(1, torch.get_num_threads() - n_spared) if n_threads == "auto" else n_threads
 
 
 def with_threads(steps: Iterator[T], n_threads: int) -> Iterator[T]:

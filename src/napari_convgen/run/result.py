@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,6 @@ from napari_convgen.config import Config
 from napari_convgen.core.image import Layout
 from napari_convgen.core.metrics import Scores, psnr, ssim
 from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
-
-BACKEND = "torch"
-"""What computes the generator: PyTorch's own operations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +102,10 @@ class Result:
         Meaning of the input's axes.
     input
         The image that was denoised.
-    reference
-        Ground truth, if it was given.
     backend
         What computed the generator.
+    reference
+        Ground truth, if it was given.
     """
 
     image: NDArray[Any]
@@ -116,11 +114,11 @@ class Result:
     notes: tuple[str, ...]
     device: str
     n_threads: int
+    backend: str
     seconds: float
     layout: Layout
     input: Any
     reference: Reference | None = None
-    backend: str = BACKEND
 
     @property
     def step(self) -> int:
@@ -252,7 +250,7 @@ class Result:
 
 def versions() -> dict[str, str]:
     """Versions of what decides the numbers."""
-    names = ("napari-convgen", "torch", "numpy")
+    names = ["napari-convgen", "torch", "numpy", *(name for name in ("numba", "triton") if find_spec(name))]
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 

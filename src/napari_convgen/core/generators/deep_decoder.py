@@ -103,9 +103,11 @@ class DeepDecoder(nn.Module):
 
     def forward(self) -> Float[Tensor, "c *spatial"]:
         """Return the image: output channels first, values around [0, 1]."""
-        x = self._features()[-1] @ self.output_convolution
-        x = torch.sigmoid(x) if self.output_map == "sigmoid" else 0.5 + x / 4
-        return x.movedim(-1, 0)
+        return self.to_range((self._features()[-1] @ self.output_convolution).movedim(-1, 0))
+
+    def to_range(self, x: Tensor) -> Tensor:
+        """Apply the output range map."""
+        return torch.sigmoid(x) if self.output_map == "sigmoid" else 0.5 + x / 4
 
     @torch.no_grad()
     def dead_fraction(self) -> float:

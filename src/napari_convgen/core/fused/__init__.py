@@ -1,0 +1,35 @@
+"""Fused blocks: the deep decoder without tensors of all channels on the finest grid.
+
+A block upsamples ``z``, which has a quarter of the pixels, applies ReLU and channel norm, and the last one sums over the
+channels. `passes` says which few passes over ``z`` that takes, `cpu` computes them, `decoder` puts the blocks and the
+matrix products between them together. The plain twin is `napari_convgen.core.generators.DeepDecoder` itself.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from napari_convgen.core.fused.decoder import FusedDecoder
+from napari_convgen.core.fused.passes import Passes
+from napari_convgen.core.fused.products import Precision, Products
+from napari_convgen.core.generators import DeepDecoder
+
+__all__ = ["FusedDecoder", "fuse"]
+
+
+def fuse(
+    decoder: DeepDecoder, backend: Literal["numba", "triton", "torch"], precision: Precision = "float32"
+) -> DeepDecoder | FusedDecoder:
+    """Return a decoder that a backend computes: itself for ``"torch"``; otherwise one that shares its parameters."""
+    passes: Passes
+    if backend == "torch":
+        return decoder
+    if backend == "numba":
+        from napari_convgen.core.fused.cpu import CpuPasses
+
+        passes = CpuPasses()
+    else:
+        from napari_convgen.core.fused.gpu import GpuPasses
+
+        passes = GpuPasses()
+    return FusedDecoder(decoder, passes, Products(precision))

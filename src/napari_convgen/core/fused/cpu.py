@@ -1,0 +1,121 @@
+"""The passes of the fused block on the CPU."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_convgen.core.fused import cpu_kernels
+from napari_convgen.core.fused.cpu_kernels import TILE_ROWS
+from napari_convgen.core.fused.grid import Grid
+from napari_convgen.core.fused.passes import Block, Slope
+
+Kernel = Callable[..., None]
+
+LINE_BYTES = 2**17
+"""A fine line is taken in parts of about this size, so that a few of them fit a core's second cache."""
+
+SMALL_PASS = 2**19
+"""Fine values below which a pass is not worth handing to other threads."""
+
+
+class CpuPasses:
+    """`napari_convgen.core.fused.passes.Passes` in main memory, on as many threads as PyTorch is set to."""
+
+    def moments(self, z: Tensor, grid: Grid, low: float) -> tuple[Tensor, Tensor]:  # noqa: D102
+        shift = z[: grid.coarse[-1]].clamp_min(low).mean(0)
+        mean, square = (
+            self._sums(cpu_kernels.moments, z, grid, (2, z.shape[1]), _number(z, low), shift.numpy()) / grid.n_fine
+        )
+        return mean + shift, (square - mean**2).clamp_min(0)
+
+    def features(self, z: Tensor, grid: Grid, block: Block, out: Tensor) -> None:  # noqa: D102
+        self._run(cpu_kernels.features, z, grid, *_block(z, block), _lines(out, grid.fine))
+
+    def output(self, z: Tensor, grid: Grid, block: Block, weights: Tensor, out: Tensor) -> None:  # noqa: D102
+        self._run(cpu_kernels.output, z, grid, *_block(z, block), weights.numpy(), _planes(out, grid))
+
+    def output_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:  # noqa: D102
+        return self._sums(
+            cpu_kernels.output_sums, z, grid, (2, len(g), z.shape[1]), *_block(z, block), _planes(g, grid)
+        )
+
+    def feature_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:  # noqa: D102
+        return self._sums(cpu_kernels.feature_sums, z, grid, (2, z.shape[1]), *_block(z, block), _lines(g, grid.fine))
+
+    def output_adjoint(  # noqa: D102
+        self, z: Tensor, grid: Grid, block: Block, slope: Slope, g: Tensor, weights: Tensor, out: Tensor
+    ) -> None:
+        arrays = slope.constant.numpy(), slope.linear.numpy(), _planes(g, grid), weights.numpy()
+        self._run(cpu_kernels.output_adjoint, z, grid, *_block(z, block), *arrays, _lines(out, grid.coarse))
+
+    def feature_adjoint(  # noqa: D102
+        self, z: Tensor, grid: Grid, block: Block, slope: Slope, g: Tensor, out: Tensor
+    ) -> None:
+        arrays = slope.constant.numpy(), slope.linear.numpy(), _lines(g, grid.fine)
+        self._run(cpu_kernels.feature_adjoint, z, grid, *_block(z, block), *arrays, _lines(out, grid.coarse))
+
+    def _sums(self, kernel: Kernel, z: Tensor, grid: Grid, shape: tuple[int, ...], *arguments: Any) -> Tensor:
+        """Run a pass that adds up, and return its sums over all tiles, in double precision."""
+        sums = np.zeros((_n_tiles(grid, z), *shape))
+        self._run(kernel, z, grid, *arguments, sums)
+        return torch.from_numpy(sums.sum(0))
+
+    def _run(self, kernel: Kernel, z: Tensor, grid: Grid, *arguments: Any) -> None:
+        k, n_tiles = z.shape[1], _n_tiles(grid, z)
+        shared = _lines(z, grid.coarse), k, _axes(grid, z.dtype), _tile_columns(grid, z), *arguments
+        n_threads = min(torch.get_num_threads(), n_tiles)
+        if n_threads == 1 or grid.n_fine * k <= SMALL_PASS:
+            for tile in range(n_tiles):
+                kernel(tile, *shared)
+            return
+        for done in [_pool(n_threads).submit(kernel, tile, *shared) for tile in range(n_tiles)]:
+            done.result()
+
+
+@functools.cache
+def _pool(n_threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_threads, "fused-block")
+
+
+@functools.lru_cache(maxsize=64)
+def _axes(grid: Grid, dtype: torch.dtype) -> tuple[Any, ...]:
+    number = torch.empty(0, dtype=dtype).numpy().dtype
+    return tuple(
+        (axis.taps, axis.weights.astype(number), axis.back_taps, axis.back_weights.astype(number)) for axis in grid.axes
+    )
+
+
+def _tile_columns(grid: Grid, z: Tensor) -> int:
+    """Coarse columns of a tile."""
+    return min(grid.coarse[-1], max(8, LINE_BYTES // (2 * z.shape[1] * z.element_size())))
+
+
+def _n_tiles(grid: Grid, z: Tensor) -> int:
+    rows = grid.coarse[-2] if len(grid.coarse) > 1 else 1
+    return math.ceil(rows / TILE_ROWS) * math.ceil(grid.coarse[-1] / _tile_columns(grid, z))
+
+
+def _number(z: Tensor, value: float) -> Any:
+    """Return a bound as a number of z's kind, so that the kernels compute in nothing wider."""
+    return z.numpy().dtype.type(value)
+
+
+def _block(z: Tensor, block: Block) -> tuple[Any, ...]:
+    return _number(z, block.low1), _number(z, block.low2), block.a.numpy(), block.b.numpy()
+
+
+def _lines(x: Tensor, size: tuple[int, ...]) -> NDArray[Any]:
+    return x.numpy().reshape(-1, size[-1] * x.shape[1])
+
+
+def _planes(x: Tensor, grid: Grid) -> NDArray[Any]:
+    return x.numpy().reshape(len(x), -1, grid.fine[-1])

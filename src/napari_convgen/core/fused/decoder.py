@@ -1,0 +1,129 @@
+"""The deep decoder, evaluated and differentiated block by block without a tensor of all channels on the finest grid."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from napari_convgen.core.fused.grid import grids
+from napari_convgen.core.fused.passes import Block, Passes, norm_gradient
+from napari_convgen.core.fused.products import Products
+from napari_convgen.core.generators.deep_decoder import DeepDecoder
+
+
+class FusedDecoder(nn.Module):
+    """A deep decoder with the same output, parameters and gradients, computed by other means.
+
+    It owns the memory that a step needs, and takes no more of it later: each layer's tensor before upsampling, and one
+    scratch tensor as large as the largest of them. What the backward pass needs besides is computed again.
+
+    Parameters
+    ----------
+    decoder
+        Whose parameters are used, in place.
+    passes
+        Backend.
+    products
+        Matrix products.
+    """
+
+    def __init__(self, decoder: DeepDecoder, passes: Passes, products: Products) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.passes = passes
+        self.products = products
+        self.grids = grids(decoder.sizes, len(decoder.convolutions), decoder.kernel)
+        self._low1 = 0.0 if decoder.order == "relu-norm" else -math.inf
+        k = decoder.latent.shape[-1]
+        self._z = [decoder.latent.new_empty(grid.n_coarse, k) for grid in self.grids]
+        self._scratch = decoder.latent.new_empty(max(grid.n_coarse for grid in self.grids), k)
+        self._blocks: list[Block] = []
+
+    def forward(self) -> Float[Tensor, "c *spatial"]:
+        """Return the image, as the decoder would."""
+        flat: Tensor = _Whole.apply(self, *self.decoder.parameters())  # type: ignore[no-untyped-call]
+        return self.decoder.to_range(flat.reshape(len(flat), *self.decoder.sizes[-1]))
+
+    @torch.no_grad()
+    def dead_fraction(self) -> float:
+        """Return the largest share, over hidden layers, of channels that are the same at every pixel."""
+        self._evaluate()
+        return max(float(_is_dead(z, block).float().mean()) for z, block in zip(self._z, self._blocks, strict=True))
+
+    def _evaluate(self) -> Tensor:
+        """Return the outputs before the range map, ``(n_outputs, n_pixels)``; leave each layer's z and norm behind."""
+        decoder = self.decoder
+        x = decoder.latent.reshape(-1, decoder.latent.shape[-1])
+        self._blocks = []
+        for i, (grid, z) in enumerate(zip(self.grids, self._z, strict=True)):
+            self.products.multiply(x, decoder.convolutions[i], z)
+            mean, variance = self.passes.moments(z, grid, self._low1)
+            block = Block.of(self._low1, mean, variance, decoder.norm_scales[i], decoder.norm_offsets[i])
+            self._blocks.append(block)
+            if i + 1 < len(self.grids):
+                x = self._scratch[: grid.n_fine]
+                self.passes.features(z, grid, block, x)
+        weights = decoder.output_convolution.t().contiguous()
+        out = z.new_empty(len(weights), grid.n_fine)
+        self.passes.output(z, grid, block, weights, out)
+        return out
+
+    def _differentiate(self, g: Tensor) -> dict[Tensor, Tensor]:
+        """Return the gradient of each parameter, given that of the outputs; what `_evaluate` left is used up."""
+        decoder, passes = self.decoder, self.passes
+        gradients: dict[Tensor, Tensor] = {}
+        for i in reversed(range(len(self.grids))):
+            grid, z, block = self.grids[i], self._z[i], self._blocks[i]
+            gz = self._scratch[: grid.n_coarse]
+            if i == len(self.grids) - 1:
+                weights = decoder.output_convolution.t().contiguous()
+                sums = passes.output_sums(z, grid, block, g)
+                gradients[decoder.output_convolution] = (block.a * sums[1] + block.b * sums[0]).t().to(g.dtype)
+                slope, by_scale, by_offset = norm_gradient(block, (sums * weights).sum(1), grid.n_fine)
+                passes.output_adjoint(z, grid, block, slope, g, weights, gz)
+            else:
+                sums = passes.feature_sums(z, grid, block, g)
+                slope, by_scale, by_offset = norm_gradient(block, sums, grid.n_fine)
+                passes.feature_adjoint(z, grid, block, slope, g, gz)
+            gradients[decoder.norm_scales[i]] = by_scale
+            gradients[decoder.norm_offsets[i]] = by_offset
+            if i == 0:
+                x = decoder.latent.reshape(grid.n_coarse, -1)
+                gradients[decoder.convolutions[0]] = self.products.inner(x, gz)
+                break
+            # From here on z is not needed: its memory takes the layer's input, computed again, and then that one's gradient.
+            passes.features(self._z[i - 1], self.grids[i - 1], self._blocks[i - 1], z)
+            gradients[decoder.convolutions[i]] = self.products.inner(z, gz)
+            self.products.multiply(gz, decoder.convolutions[i].t(), z)
+            g = z
+        self._blocks = []
+        return gradients
+
+
+def _is_dead(z: Tensor, block: Block) -> Tensor:
+    """Tell for each channel whether its features are all the same; upsampling leaves no value beyond the coarse ones."""
+    low, high = (block.a * extreme.clamp_min(block.low1) + block.b for extreme in (z.amin(0), z.amax(0)))
+    return low.clamp_min(block.low2) == high.clamp_min(block.low2)
+
+
+class _Whole(torch.autograd.Function):
+    """The decoder from its parameters to its outputs as one operation."""
+
+    @staticmethod
+    def forward(ctx: Any, fused: FusedDecoder, *parameters: Tensor) -> Tensor:
+        output = fused._evaluate()
+        ctx.fused, ctx.blocks = fused, fused._blocks
+        return output
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        fused: FusedDecoder = ctx.fused
+        if ctx.blocks is not fused._blocks:
+            raise RuntimeError("A fused decoder can be differentiated once, before it is evaluated again.")
+        gradients = fused._differentiate(g.contiguous())
+        return (None, *(gradients[parameter] for parameter in fused.decoder.parameters()))

@@ -1,0 +1,78 @@
+"""Matrix products of a tall tensor and a small matrix, written to memory that is there already."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.grad import conv2d_weight
+
+Precision = Literal["float32", "bfloat16"]
+
+PART_VALUES = 2**20
+"""Values of a tall tensor that are multiplied at once where the library wants new memory for the result."""
+
+
+class Products:
+    """The two products of a layer.
+
+    Parameters
+    ----------
+    precision
+        ``"bfloat16"`` rounds the factors, not the sums, to 8 bits: faster where the processor has instructions for it.
+    """
+
+    def __init__(self, precision: Precision = "float32") -> None:
+        self.precision = precision
+
+    def multiply(self, x: Tensor, matrix: Tensor, out: Tensor) -> None:
+        """Write ``x @ matrix``; x is ``(n, k)``, the matrix ``(k, k)``, and ``out`` is not x."""
+        if self.precision == "bfloat16":
+            matrix = matrix.bfloat16()
+            for part, target in _parts(x, out):
+                target.copy_(part.bfloat16() @ matrix)
+        elif _is_convolution_faster(x):
+            kernel = matrix.t().contiguous()[:, :, None, None]
+            for part, target in _parts(x, out):
+                target.copy_(F.conv2d(_image(part), kernel)[0, :, 0].t())
+        else:
+            torch.mm(x, matrix, out=out)
+
+    def inner(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return ``x.T @ y``, ``(k, k)``, the gradient with respect to the matrix."""
+        if self.precision == "bfloat16":
+            total = x.new_zeros(x.shape[1], y.shape[1])
+            for part, other in _parts(x, y):
+                total += part.bfloat16().t() @ other.bfloat16()
+            return total
+        if _is_convolution_faster(x):
+            shape = (y.shape[1], x.shape[1], 1, 1)
+            gradient: Tensor = conv2d_weight(_image(x), shape, _image(y))
+            return gradient[:, :, 0, 0].t()
+        return x.t() @ y
+
+
+def _parts(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
+    n = max(1, PART_VALUES // x.shape[1])
+    return list(zip(x.split(n), y.split(n), strict=True))
+
+
+def _image(x: Tensor) -> Tensor:
+    """See ``(n, k)`` as one image of n pixels in a row, in the strides that oneDNN knows as channels-last."""
+    n, k = x.shape
+    return x.as_strided((1, k, 1, n), (n * k, 1, n * k, k))
+
+
+def _is_convolution_faster(x: Tensor) -> bool:
+    # PyTorch's matrix product on x86 is MKL's, which leaves AVX-512 unused on processors of other makers: half the speed. Its
+    # convolutions are oneDNN's, which does not.
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and len(x) >= 2048
+        and x.shape[1] > 1
+        and torch.backends.mkldnn.is_available()
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    )
