@@ -164,7 +164,7 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
     ("arguments", "sentence"),
     [
         ("", "the following arguments are required: COMMAND"),
-        ("denoise noisy.tif", "the following arguments are required: -o/--output"),
+        ("denoise noisy.tif", "--output is missing: name the file for the denoised image, or give --dry-run"),
         ("denoise noisy.tif -o out.tif --speed 3", "unrecognized arguments: --speed 3"),
         ("denoise noisy.tif -o out.tif --data-range wide", "argument --data-range: invalid float value: 'wide'"),
         ("denoise missing.tif -o out.tif", "missing.tif does not exist"),
@@ -299,3 +299,13 @@ def test_help_loads_no_torch_and_the_version_is_told(folder):
         printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         assert start in printed
         assert printed.endswith("False\n")
+
+
+def test_a_dry_run_says_what_the_run_will_take_and_writes_nothing(folder, capsys):
+    before = set(folder.iterdir())
+    assert cli.main(["denoise", "noisy.tif", "--dry-run", *QUICK]) == 0
+    printed, _ = capsys.readouterr()
+    assert "of memory" in printed
+    assert "for 6 steps, on cpu (numba, 1 thread)." in printed
+    assert cli.main(["denoise", "noisy.tif", "-o", "out.tif", "--dry-run", *QUICK]) == 0
+    assert set(folder.iterdir()) == before

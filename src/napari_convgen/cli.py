@@ -31,6 +31,7 @@ from napari_convgen.files.images import (
     write_image,
     write_snapshots,
 )
+from napari_convgen.run.words import format_place, format_seconds
 
 if TYPE_CHECKING:
     from napari_convgen.run.denoise import Denoising, Progress
@@ -96,7 +97,8 @@ def _add_denoise(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_denoise)
     add = parser.add_argument
     add("input", type=Path, metavar="INPUT", help="noisy image: TIFF, PNG, JPEG or BMP")
-    add("-o", "--output", type=Path, required=True, help="denoised image: .tif keeps all metadata, .png what it can")
+    add("-o", "--output", type=Path, help="denoised image: .tif keeps all metadata, .png what it can")
+    add("--dry-run", action="store_true", help="say what memory and time the run will take, and write nothing")
     add("--preset", metavar="NAME", help=f"{', '.join(PRESETS)} (default: default)")
     add("--config", type=Path, metavar="FILE", help="configuration as new-config writes it, or the report of a run")
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change settings, by dotted name")
@@ -133,9 +135,12 @@ def _new_config(options: argparse.Namespace) -> int:
 
 def _denoise(options: argparse.Namespace) -> int:
     config = _config(options)
+    if options.output is None and not options.dry_run:
+        raise ConfigError("--output is missing: name the file for the denoised image, or give --dry-run.")
     image = read_image(options.input, options.axes)
     reference = None if options.reference is None else read_image(options.reference)
-    _check_outputs(options, image)
+    if options.output is not None:
+        _check_outputs(options, image)
     from napari_convgen.run.denoise import Denoising
 
     run = Denoising(
@@ -145,12 +150,15 @@ def _denoise(options: argparse.Namespace) -> int:
         reference=None if reference is None else reference.data,
         data_range=options.data_range,
     )
+    if options.dry_run:
+        print(run.forecast())
+        return 0
     failure = None
     try:
         is_interrupted = _go_through(run, options.quiet)
         result = run.result()
     except (MemoryError, OSError, RuntimeError) as error:
-        if isinstance(error, ConvgenError) or not run.n_frames_done:
+        if not run.n_frames_done:
             raise
         failure, is_interrupted, result = error, False, run.result()
     _write(options, result, image)
@@ -289,7 +297,8 @@ def _summary(options: argparse.Namespace, result: Result, image: ImageFile) -> I
             f"PSNR from {before.psnr:.2f} to {after.psnr:.2f} dB, SSIM from {before.ssim:.3f} to {after.ssim:.3f}, "
             f"data range {result.reference.data_range:g}."
         )
-    yield f"Fitted {result.n_steps_taken} steps in {result.seconds:.1f} s on {result.device}."
+    place = format_place(result.device, result.backend, result.n_threads)
+    yield f"Fitted {result.n_steps_taken} steps in {format_seconds(result.seconds)} on {place}."
     written = (options.output, options.snapshots, options.report)
     yield f"Wrote {', '.join(str(path) for path in written if path)}."
 

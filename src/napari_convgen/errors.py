@@ -27,6 +27,10 @@ class FitError(ConvgenError, RuntimeError):
     """A fit that left nothing to keep."""
 
 
+class ShortMemoryError(ConvgenError, MemoryError):
+    """A fit that needs more memory than there is."""
+
+
 class FileError(ConvgenError, OSError):
     """A file that cannot be read or written."""
 

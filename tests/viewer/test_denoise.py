@@ -47,6 +47,7 @@ def test_run_button_denoises_the_active_layer(viewer, widget, qtbot, small):
 
 def test_buttons_follow_the_run(widget, qtbot, endless):
     def enabled():
+        assert widget._forecast.isEnabled() == widget._run.isEnabled()
         buttons = (widget._run, widget._pause, widget._stop, widget._cancel)
         return "".join("x" if button.isEnabled() else "-" for button in buttons)
 
@@ -63,6 +64,51 @@ def test_buttons_follow_the_run(widget, qtbot, endless):
     widget._stop.click()
     wait_for_end(widget, qtbot)
     assert enabled() == "x---"
+
+
+def test_forecast_button_says_what_a_run_would_take_and_leaves_the_last_one_alone(viewer, widget, qtbot, small):
+    show(widget, small)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    layers, result = list(viewer.layers), widget.session.result
+    widget._forecast.click()
+    assert not widget._run.isEnabled()
+    wait_for_end(widget, qtbot)
+    assert "of memory" in widget._words.text()
+    assert "for 30 steps" in widget._words.text()
+    assert (list(viewer.layers), widget.session.result) == (layers, result)
+    assert widget._continue.isEnabled()
+
+
+def test_a_forecast_can_be_cancelled_and_the_last_run_continued(widget, qtbot, small):
+    show(widget, small)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    widget._forecast.click()
+    widget._cancel.click()
+    assert not widget.session.is_busy
+    assert widget._words.text() == ""
+    assert widget._continue.isEnabled()
+
+
+def test_what_cannot_be_forecast_is_one_notification(widget, qtbot, small, notes):
+    show(widget, small)
+    widget.viewer.layers["cells"].data = np.ones((30, 30))
+    widget._forecast.click()
+    wait_for_end(widget, qtbot)
+    [notification] = notes
+    assert "The image is constant" in notification.message
+    assert widget._run.isEnabled()
+
+
+def test_a_fit_leaves_a_thread_to_the_window(widget, qtbot, small, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    show(widget, small.replace({"n_threads": "auto"}))
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    assert widget.session.result.n_threads == 2
 
 
 def test_progress_names_step_and_time_left(widget, qtbot, endless):

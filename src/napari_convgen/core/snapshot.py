@@ -82,6 +82,14 @@ def next_snapshot_step(step: int) -> int:
     return max(step + 1, int(step * SPACING))
 
 
+def n_snapshots(n_steps: int) -> int:
+    """Return how many snapshots a fit of so many steps takes."""
+    step, n = 1, 1
+    while step < n_steps:
+        step, n = min(next_snapshot_step(step), n_steps), n + 1
+    return n
+
+
 class SnapshotStore:
     """Snapshots in the order of their steps, within a bound on memory.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,18 +17,25 @@ from napari_convgen.config import Config
 from napari_convgen.config import preset as preset_named
 from napari_convgen.core.fit import Fit
 from napari_convgen.core.fused import fuse
+from napari_convgen.core.fused.grid import grids
 from napari_convgen.core.generators import DeepDecoder
+from napari_convgen.core.generators.deep_decoder import grid_sizes
 from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, check_array
+from napari_convgen.core.memory import fit_bytes
 from napari_convgen.core.metrics import reference_range
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore
+from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, n_snapshots
 from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
-from napari_convgen.errors import ConfigError, FitError, InputError, mismatch
+from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError, mismatch
 from napari_convgen.run.devices import is_installed, resolve_backend, resolve_device, resolve_threads, with_threads
+from napari_convgen.run.forecast import ADVICE, Forecast, check_memory, free_bytes, is_short_memory
 from napari_convgen.run.result import FrameResult, Reference, Result
 
 STATUS_SECONDS = 0.05
 """Progress is yielded at every snapshot and otherwise this often."""
+
+N_PROBE_STEPS = 3
+"""Steps that a forecast measures, after one that loads what is needed."""
 
 COARSEST_SIDE, MIN_SCALES = 16, 3
 """With ``n_scales = "auto"``, the shorter side of the latent's grid has about this many pixels, but there are so many scales."""
@@ -111,7 +119,7 @@ class Denoising:
 
     Raises
     ------
-    InputError, ConfigError, DeviceError
+    InputError, ConfigError, DeviceError, ShortMemoryError
         What cannot be run, in a sentence.
     """
 
@@ -138,6 +146,11 @@ class Denoising:
         self.device = resolve_device(self.config.device)
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
         self.backend = resolve_backend(self.config.backend, self.device)
+        if self.backend == "torch" and self.config.precision != "float32":
+            raise ConfigError(
+                f"precision = '{self.config.precision}' needs fused blocks, and the backend is 'torch'. Choose 'float32'."
+            )
+        check_memory(self.n_bytes, self.device)
         self.indices = list(self.layout.frames(self.image.shape))
         self._frames: list[FrameResult] = []
         self._notes: list[str] = []
@@ -164,8 +177,63 @@ class Denoising:
         """Frames whose fit has ended."""
         return len(self._frames)
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that the fit takes at its peak, snapshots included; about."""
+        generator = self.config.generator
+        sizes = grid_sizes(self._size, self._n_scales)
+        layers = grids(sizes, self._n_scales + generator.has_full_resolution_layer, generator.kernel)
+        n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self._size)
+        fit = fit_bytes(layers, generator.n_channels, n_outputs, is_fused=self.backend != "torch")
+        images = 2 * math.prod(self._size) * n_outputs * np.dtype(self.image.dtype).itemsize
+        return fit + int(min(self.config.snapshot_memory * 2**20, images * n_snapshots(self.config.n_steps)))
+
+    def forecast(self) -> Forecast:
+        """Say what the run will take: a few steps of the first frame are taken and timed, and forgotten."""
+        position = next(i for i, check in enumerate(self._checks) if not check.is_constant)
+        n_free = free_bytes(self.device)
+        fit = self._new_fit(
+            ImageTensor.of(np.asarray(self.image[self.indices[position]]), self.layout), self.config.seed
+        )
+        started = 0.0
+        for iterate in with_threads(iter(fit), self.n_threads):
+            if iterate.step == 1:
+                started = time.perf_counter()
+            if iterate.step > N_PROBE_STEPS or fit.reason is not None:
+                break
+        return Forecast(
+            n_bytes=self.n_bytes,
+            n_bytes_free=n_free,
+            seconds_per_step=(time.perf_counter() - started) / max(1, fit.step - 1),
+            n_frames=sum(not check.is_constant for check in self._checks),
+            n_steps=self.config.n_steps,
+            device=str(self.device),
+            backend=self.backend,
+            n_threads=self.n_threads,
+        )
+
     def __iter__(self) -> Iterator[Progress]:
-        """Advance. A run that was left goes on where it was; one that has ended yields nothing, unless it was extended."""
+        """Advance. A run that was left goes on where it was; one that has ended yields nothing, unless it was extended.
+
+        Raises
+        ------
+        ShortMemoryError
+            Memory ran out after all; what the fit held is free again.
+        """
+        try:
+            yield from self._go_through()
+            return
+        except Exception as error:
+            if not is_short_memory(error):
+                raise
+        # Only here, where the error that held on to it is gone, can the fit be let go.
+        self._fit = self._image_tensor = None
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        raise ShortMemoryError(f"Memory ran out on {self.device}. {ADVICE}")
+
+    def _go_through(self) -> Iterator[Progress]:
         while self._position < self.n_frames and not (self._is_stopping and self._fit is None):
             if self._fit is None:
                 check, index = self._checks[self._position], self.indices[self._position]
@@ -177,7 +245,8 @@ class Denoising:
                     continue
                 frame = np.asarray(self.image[index])
                 self._image_tensor = ImageTensor.of(frame, self.layout)
-                self._fit = self._start(self._image_tensor)
+                self._seed = self.config.seed
+                self._fit = self._new_fit(self._image_tensor, self._seed)
             yield from self._watch(self._fit)
             self._finish_frame(self._fit)
 
@@ -267,10 +336,9 @@ class Denoising:
         changes = {"n_steps": fit.step, "stopping.min_patience": fit.step, "seed": self._seed, "n_restarts": 0}
         return self.config.replace(changes)
 
-    def _start(self, image: ImageTensor, attempt: int = 0) -> Fit:
+    def _new_fit(self, image: ImageTensor, seed: int) -> Fit:
         config = self.config
-        self._seed = config.seed + attempt
-        rng = torch.Generator().manual_seed(self._seed)
+        rng = torch.Generator().manual_seed(seed)
         decoder = DeepDecoder(
             image.values.shape[1:],
             len(image.values),
@@ -331,7 +399,8 @@ class Denoising:
             attempt = self._seed - self.config.seed + 1
             if attempt <= self.config.n_restarts and not (self._is_stopping or fit.is_extended):
                 self._notes.append(f"{reason} It was started afresh with seed {self._seed + 1}.")
-                self._fit = self._start(self._image_tensor, attempt)
+                self._seed += 1
+                self._fit = self._new_fit(self._image_tensor, self._seed)
                 return
             if not len(fit.snapshots):
                 raise FitError(f"{reason} So did every other start. Lower optimizer.learning_rate.")

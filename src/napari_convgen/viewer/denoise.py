@@ -30,8 +30,9 @@ from superqt import QCollapsible
 from napari_convgen.config import PRESETS, Config, preset
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import ConvgenError
+from napari_convgen.run.words import format_place, format_seconds
 from napari_convgen.viewer.form import ConfigForm, setting_fields
-from napari_convgen.viewer.layers import guess_axes, read_layer
+from napari_convgen.viewer.layers import LayerInput, guess_axes, read_layer
 from napari_convgen.viewer.plot import CurvePlot
 from napari_convgen.viewer.session import Outputs, Session, State
 
@@ -39,13 +40,16 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.run.denoise import Progress
+    from napari_convgen.run.forecast import Forecast
     from napari_convgen.run.result import Result
 
 AT_HAND = ("stopping.rule", "n_steps", "seed", "device")
 """Settings that are always in sight; the others are folded away."""
 
-NOT_IN_PRESETS = ("seed", "device", "n_threads")
+NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend", "precision")
 """Settings that a preset leaves as they are."""
+
+LOADING = "Loading … The first fit on a machine takes some seconds more: it compiles what is then kept."
 
 CUSTOM = "custom"
 NO_REFERENCE = "none"
@@ -87,9 +91,7 @@ class DenoiseWidget(QScrollArea):
     def run(self) -> None:
         """Start denoising the active layer."""
         try:
-            config = self.config()
-            source = read_layer(self._layer or self.viewer.layers.selection.active, self._axes.value or None)
-            Layout.of(source.data.shape, source.axes, config.z_axis)
+            source, config = self._read()
             self.session.run(
                 source, config, Outputs(self._snapshots.value, self._residual.value), self._reference_data()
             )
@@ -97,7 +99,29 @@ class DenoiseWidget(QScrollArea):
             show_error(str(error))
             return
         self._plot.clear_curves()
-        self._words.setText("Loading …")
+        self._words.setText(LOADING)
+
+    def forecast(self) -> None:
+        """Find out what memory and time a run would take."""
+        try:
+            self.session.forecast(*self._read())
+        except ConvgenError as error:
+            show_error(str(error))
+            return
+        self._words.setText(LOADING)
+
+    def _read(self) -> tuple[LayerInput, Config]:
+        """Return what would be denoised, and how.
+
+        Raises
+        ------
+        ConvgenError
+            What cannot be run.
+        """
+        config = self.config()
+        source = read_layer(self._layer or self.viewer.layers.selection.active, self._axes.value or None)
+        Layout.of(source.data.shape, source.axes, config.z_axis)
+        return source, config
 
     def _build(self) -> None:
         content = QWidget()
@@ -166,6 +190,7 @@ class DenoiseWidget(QScrollArea):
             return widget
 
         self._run = button("Run", "Denoise the active layer.")
+        self._forecast = button("Forecast", "Try a few steps and say what memory and time a run would take.")
         self._pause = button("Pause", "Hold the fit; press again to go on.")
         self._stop = button("Stop and keep", "End the fit now and keep the best image so far.")
         self._cancel = button("Cancel", "End the fit and leave the viewer as it was.")
@@ -179,16 +204,18 @@ class DenoiseWidget(QScrollArea):
         grid = QGridLayout()
         grid.setSpacing(4)
         grid.addWidget(self._run, 0, 0)
-        grid.addWidget(self._pause, 0, 1)
-        grid.addWidget(self._stop, 1, 0)
+        grid.addWidget(self._forecast, 0, 1)
+        grid.addWidget(self._pause, 1, 0)
         grid.addWidget(self._cancel, 1, 1)
-        grid.addWidget(self._continue, 2, 0)
-        grid.addWidget(self._more_steps, 2, 1)
-        grid.addWidget(self._promote, 3, 0, 1, 2)
+        grid.addWidget(self._stop, 2, 0, 1, 2)
+        grid.addWidget(self._continue, 3, 0)
+        grid.addWidget(self._more_steps, 3, 1)
+        grid.addWidget(self._promote, 4, 0, 1, 2)
         return grid
 
     def _connect(self) -> None:
         self._run.clicked.connect(self.run)
+        self._forecast.clicked.connect(self.forecast)
         self._pause.clicked.connect(self._toggle_pause)
         self._stop.clicked.connect(self.session.stop_and_keep)
         self._cancel.clicked.connect(self.session.cancel)
@@ -203,6 +230,7 @@ class DenoiseWidget(QScrollArea):
         self.session.state_changed.connect(self._show_state)
         self.session.progressed.connect(self._show_progress)
         self.session.finished.connect(self._show_end)
+        self.session.forecasted.connect(self._show_forecast)
         layers = self.viewer.layers
         layers.selection.events.active.connect(self._follow_layers)
         for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
@@ -340,6 +368,7 @@ class DenoiseWidget(QScrollArea):
     def _show_state(self, state: State) -> None:
         is_running = state in (State.RUNNING, State.PAUSED)
         self._run.setEnabled(state is State.IDLE)
+        self._forecast.setEnabled(state is State.IDLE)
         self._pause.setEnabled(is_running)
         self._pause.setText("Continue" if state is State.PAUSED else "Pause")
         self._stop.setEnabled(is_running)
@@ -362,13 +391,16 @@ class DenoiseWidget(QScrollArea):
         self._progress.setRange(0, where.n_frames * where.n_steps)
         n_done = where.frame * where.n_steps + where.step
         self._progress.setValue(n_done)
-        self._progress.setFormat(f"%p % · at most {_duration(where.seconds_left)} left")
+        self._progress.setFormat(f"%p % · at most {format_seconds(where.seconds_left)} left")
         frame = f"Frame {where.frame + 1} of {where.n_frames}, step" if where.n_frames > 1 else "Step"
         pace = where.seconds / where.n_steps_taken * 1000
         self._words.setText(
             f"{frame} {where.step} of at most {where.n_steps}, {pace:.0f} ms each. "
             + (f"Step {where.kept_step} is the best so far." if where.kept_step else "")
         )
+
+    def _show_forecast(self, forecast: Forecast | None) -> None:
+        self._words.setText("" if forecast is None else str(forecast))
 
     def _show_end(self, result: Result | None) -> None:
         self._show_state(self.session.state)
@@ -378,7 +410,8 @@ class DenoiseWidget(QScrollArea):
         last = result.frames[-1]
         self._plot.show_curves(last.loss, last.criterion)
         self._plot.mark_kept(last.step)
-        words = [str(result.reason), *result.notes, f"The fit took {_duration(result.seconds)} on {result.device}."]
+        place = format_place(result.device, result.backend, result.n_threads)
+        words = [str(result.reason), *result.notes, f"The fit took {format_seconds(result.seconds)} on {place}."]
         if result.reference is not None:
             report = self.session.report
             words.append(
@@ -405,11 +438,3 @@ def _rows(editors: Iterable[ValueWidget[Any]]) -> QWidget:
         editor.native.setMinimumWidth(80)
         layout.addRow(label, editor.native)
     return widget
-
-
-def _duration(seconds: float) -> str:
-    seconds = round(seconds) if seconds >= 10 else round(seconds, 1)
-    if seconds < 60:
-        return f"{seconds:g} s"
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

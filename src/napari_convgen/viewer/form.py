@@ -22,6 +22,7 @@ _LABELS = {
     "stopping.rule": "Stop",
     "z_axis": "Z axis is",
     "n_threads": "Threads",
+    "backend": "Computed by",
     "n_restarts": "Restarts",
     "snapshot_memory": "Snapshot memory (MiB)",
     "generator.n_channels": "Channels",

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.run.denoise import Denoising, Progress
+    from napari_convgen.run.forecast import Forecast
     from napari_convgen.run.result import Result
 
 METADATA_KEY = "napari-convgen"
@@ -46,6 +47,9 @@ METADATA_KEY = "napari-convgen"
 
 PREVIEW_SECONDS = 0.3
 """The image is shown about three times a second, or less often where showing it takes long."""
+
+N_SPARED_THREADS = 1
+"""Threads that a fit leaves to the window, unless it is told how many to use."""
 
 MAX_DISPLAY_SHARE = 0.2
 """Share of the time that showing images may take."""
@@ -88,12 +92,13 @@ class _Update:
 
 @dataclass(frozen=True, eq=False)
 class _Answer:
-    """What the worker returns: a result with its report, the error that ended it, or both if something was finished."""
+    """What the worker returns: a forecast, or a result with its report, the error that ended it, or both if something was finished."""
 
     result: Result | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
     residual: NDArray[Any] | None = None
     error: Exception | None = None
+    forecast: Forecast | None = None
 
 
 def _start(
@@ -103,11 +108,25 @@ def _start(
     try:
         from napari_convgen.run.denoise import Denoising
 
-        run = Denoising(source.data, config, axes=source.axes, reference=reference)
+        run = Denoising(source.data, config, axes=source.axes, reference=reference, n_spared_threads=N_SPARED_THREADS)
     except Exception as error:
         return _Answer(error=error)
     yield run
     return (yield from _advance(link, outputs, run))
+
+
+def _forecast(
+    link: _Link, outputs: Outputs, source: LayerInput, config: Config
+) -> Generator[Denoising | _Update | None, None, _Answer]:
+    """Take a few steps and tell what all will take."""
+    yield None
+    try:
+        from napari_convgen.run.denoise import Denoising
+
+        run = Denoising(source.data, config, axes=source.axes, n_spared_threads=N_SPARED_THREADS)
+        return _Answer(forecast=run.forecast())
+    except Exception as error:
+        return _Answer(error=error)
 
 
 def _advance(link: _Link, outputs: Outputs, run: Denoising) -> Generator[Denoising | _Update | None, None, _Answer]:
@@ -150,6 +169,7 @@ class Session:
     state_changed = Signal(State)
     progressed = Signal(object)  # Progress
     finished = Signal(object)  # Result, or None after a cancel or an error
+    forecasted = Signal(object)  # Forecast, or None after a cancel or an error
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
@@ -164,6 +184,7 @@ class Session:
         self._worker: Any = None
         self._link = _Link()
         self._bar: progress | None = None
+        self._is_forecasting = False
         self.report: Mapping[str, Any] = {}
         self._shown: tuple[NDArray[Any], Mapping[str, Any]] | None = None
 
@@ -200,7 +221,20 @@ class Session:
         self._source, self._outputs = source, outputs or Outputs()
         self._run = self.result = self.result_layer = self.snapshots_layer = self.residual_layer = self._shown = None
         self._set_state(State.LOADING)
-        self._begin(_start, source, config, reference)
+        self._begin(f"Denoising {source.name}", _start, source, config, reference)
+
+    def forecast(self, source: LayerInput, config: Config) -> None:
+        """Find out what a run would take; the last one stays as it is.
+
+        Raises
+        ------
+        InputError
+            A run is under way.
+        """
+        self._refuse_if_busy()
+        self._is_forecasting = True
+        self._set_state(State.LOADING)
+        self._begin(f"Trying {source.name}", _forecast, source, config)
 
     def continue_from_here(self, n_steps: int) -> None:
         """Give the last run more steps, from where it ended.
@@ -217,7 +251,8 @@ class Session:
         if self.result_layer not in self.viewer.layers:
             self.result_layer = self._shown = None
         self._set_state(State.RUNNING)
-        self._begin(_advance, self._run)
+        assert self._source is not None
+        self._begin(f"Denoising {self._source.name}", _advance, self._run)
 
     def pause(self) -> None:
         """Hold the run; `resume` takes it up again."""
@@ -233,7 +268,7 @@ class Session:
 
     def stop_and_keep(self) -> None:
         """End the run after its next step and keep the best image so far; before its first step, cancel it."""
-        if self._run is None:
+        if self._run is None or self._is_forecasting:
             self.cancel()
         elif self.is_busy:
             self._run.stop()
@@ -246,6 +281,9 @@ class Session:
             return
         self._worker.quit()
         self._link.may_go.set()
+        if self._is_forecasting:
+            self._on_forecast(_Answer())
+            return
         self._end()
         self._undo_preview()
         self._run = None
@@ -291,10 +329,9 @@ class Session:
             self._show_residual(subtract(self.result.input, snapshot.image))
         return snapshot
 
-    def _begin(self, work: Callable[..., Generator[Any, None, _Answer]], *arguments: Any) -> None:
-        assert self._source is not None
+    def _begin(self, title: str, work: Callable[..., Generator[Any, None, _Answer]], *arguments: Any) -> None:
         self._link = _Link()
-        self._bar = progress(total=1, desc=f"Denoising {self._source.name}")
+        self._bar = progress(total=1, desc=title)
         worker: Any = create_worker(work, self._link, self._outputs, *arguments)
         worker.yielded.connect(lambda message: self._on_message(message) if self._hears(worker) else None)
         worker.returned.connect(lambda answer: self._on_answer(answer) if self._hears(worker) else None)
@@ -338,7 +375,17 @@ class Session:
             self._link.next_preview = now + max(PREVIEW_SECONDS, (now - started) / MAX_DISPLAY_SHARE)
         self.progressed.emit(where)
 
+    def _on_forecast(self, answer: _Answer) -> None:
+        self._end()
+        self._is_forecasting = False
+        self.forecasted.emit(answer.forecast)
+        if answer.error is not None:
+            notification_manager.receive_error(type(answer.error), answer.error, answer.error.__traceback__)
+
     def _on_answer(self, answer: _Answer) -> None:
+        if self._is_forecasting:
+            self._on_forecast(answer)
+            return
         self._end()
         if answer.result is None:
             self._on_error(answer.error or RuntimeError("The worker ended without an answer."))

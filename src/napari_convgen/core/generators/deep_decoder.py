@@ -81,9 +81,7 @@ class DeepDecoder(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.sizes = [tuple(size)]
-        for _ in range(n_scales):
-            self.sizes.insert(0, half_size(self.sizes[0]))
+        self.sizes = grid_sizes(size, n_scales)
         self.order, self.output_map, self.kernel = order, output_map, kernel
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -133,6 +131,14 @@ class DeepDecoder(nn.Module):
                 x = F.relu(channel_norm(x, scale, offset))
             features.append(x)
         return features
+
+
+def grid_sizes(size: Sequence[int], n_scales: int) -> list[tuple[int, ...]]:
+    """Return the spatial shapes from the latent's grid to the image's, ``size``."""
+    sizes = [tuple(size)]
+    for _ in range(n_scales):
+        sizes.insert(0, half_size(sizes[0]))
+    return sizes
 
 
 def channel_norm(
