@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from napari_convgen.core.captured import CapturedStep
 from napari_convgen.core.fused import FusedDecoder
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.problem import Problem
@@ -108,6 +109,8 @@ class Fit:
         self.iterate: Iterate | None = None
         self._is_stopping = False
         self.is_extended = False
+        is_cuda = problem.measurement.device.type == "cuda"
+        self._take_step = CapturedStep(self._move) if is_cuda else self._move
 
     def __iter__(self) -> Iterator[Iterate]:
         while self.reason is None:
@@ -129,18 +132,22 @@ class Fit:
 
     def _advance(self) -> Iterate:
         self.step += 1
+        output, loss = self._take_step()
+        self._average.lerp_(output, 1 / (1 + AVERAGING * (self.step - 1)))
+        is_snapshot = self._is_stopping or self.step >= min(self._next_snapshot, self.n_steps)
+        iterate = Iterate(self.step, loss, output, self._average, is_snapshot)
+        self.curves.add(loss, self.rule.observe(iterate))
+        return iterate
+
+    def _move(self) -> tuple[Tensor, ...]:
+        """Move the weights; return the output and the loss from before."""
         with torch.enable_grad():
             output = self.generator()
             loss = (self._weights * (output - self.problem.measurement) ** 2).sum()
             self.optimizer.zero_grad()
             loss.backward()
         self.optimizer.step()
-        output, loss = output.detach(), loss.detach()
-        self._average.lerp_(output, 1 / (1 + AVERAGING * (self.step - 1)))
-        is_snapshot = self._is_stopping or self.step >= min(self._next_snapshot, self.n_steps)
-        iterate = Iterate(self.step, loss, output, self._average, is_snapshot)
-        self.curves.add(loss, self.rule.observe(iterate))
-        return iterate
+        return output.detach(), loss.detach()
 
     def _take_snapshot(self, iterate: Iterate) -> StopReason | None:
         """Keep this step's images, then ask whether the fit was stopped, failed, is done, or has used its budget."""

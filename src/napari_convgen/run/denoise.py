@@ -541,7 +541,8 @@ def _check_reference(reference: ArrayLike | None, data_range: float | None, shap
 def _optimizer(config: Config, generator: torch.nn.Module) -> torch.optim.Optimizer:
     rate, parameters = config.optimizer.learning_rate, list(generator.parameters())
     if config.optimizer.method == "adam":
-        return torch.optim.Adam(parameters, lr=rate, fused=parameters[0].device.type != "mps")
+        kind = parameters[0].device.type
+        return torch.optim.Adam(parameters, lr=rate, fused=kind != "mps", capturable=kind == "cuda")
     momentum = config.optimizer.momentum if config.optimizer.method == "momentum" else 0.0
     return torch.optim.SGD(parameters, lr=rate, momentum=momentum)
 
