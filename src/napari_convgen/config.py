@@ -114,7 +114,7 @@ class Config(_Model):
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
-        description="Of the factors of matrix products; bfloat16 is faster where the hardware has it, and noisier. All sums are float32.",
+        description="Of the matrix products; bfloat16 is faster where the hardware has it, and less exact. All else is float32.",
     )
     output: Literal["average", "iterate"] = Field(
         "average", description="The image that is kept: the running average of the outputs, or the raw iterate."

@@ -27,7 +27,14 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, n_snapshots
 from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
 from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError, mismatch
-from napari_convgen.run.devices import is_installed, resolve_backend, resolve_device, resolve_threads, with_threads
+from napari_convgen.run.devices import (
+    FASTEST,
+    keep_triton_out,
+    resolve_backend,
+    resolve_device,
+    resolve_threads,
+    with_threads,
+)
 from napari_convgen.run.forecast import ADVICE, Forecast, check_memory, free_bytes, is_short_memory
 from napari_convgen.run.result import FrameResult, Reference, Result
 
@@ -143,6 +150,7 @@ class Denoising:
         self._size = self.layout.spatial_shape(self.image.shape)
         self._n_scales = _resolve_scales(self.config.generator.n_scales, self._size)
         self._reference = _check_reference(reference, data_range, self.image.shape)
+        keep_triton_out()
         self.device = resolve_device(self.config.device)
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
         self.backend = resolve_backend(self.config.backend, self.device)
@@ -162,8 +170,8 @@ class Denoising:
         self._seed = self.config.seed
         self._position = 0
         self._is_stopping = False
-        if self.config.backend == "auto" and self.device.type == "cpu" and not is_installed("numba"):
-            self._notes.append("Numba is not installed: plain PyTorch computed the fit, several times slower.")
+        if self.config.backend == "auto" and self.backend == "torch" and (fastest := FASTEST.get(self.device.type)):
+            self._notes.append(f"{fastest} is not available: plain PyTorch computed the fit, several times slower.")
         if n_missing := sum(check.n_missing for check in self._checks if not check.is_constant):
             self._notes.append(f"{n_missing} missing (NaN) pixels were left out of the fit and filled in.")
 

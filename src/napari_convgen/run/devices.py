@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
@@ -45,7 +47,19 @@ def resolve_backend(name: Literal["auto"] | Backend, device: torch.device) -> Ba
 
 def is_installed(backend: Backend) -> bool:
     """Tell whether a backend can be imported."""
-    return importlib.util.find_spec(backend) is not None
+    is_kept_out = backend in sys.modules and sys.modules[backend] is None
+    return not is_kept_out and importlib.util.find_spec(backend) is not None
+
+
+def keep_triton_out(maps: Path = Path("/proc/self/maps")) -> None:
+    """Keep Triton from being loaded where that ends the whole program, napari included: after another LLVM.
+
+    Triton brings an LLVM whose symbols get mixed up with those of one that is there already, such as that of Mesa's OpenGL
+    drivers. PyTorch loads Triton with its optimizers where it is installed, needed or not, and can do without.
+    """
+    if "triton" not in sys.modules and maps.exists() and "libLLVM" in maps.read_text(errors="replace"):
+        sys.modules["triton"] = None  # type: ignore[assignment]  # Python's own way to make an import fail
+        _log.warning("Triton is not loaded: it would crash beside the LLVM of this window's OpenGL driver.")
 
 
 def resolve_threads(n_threads: Literal["auto"] | int, n_spared: int = 0) -> int:

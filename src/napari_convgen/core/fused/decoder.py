@@ -117,12 +117,14 @@ class _Whole(torch.autograd.Function):
     def forward(ctx: Any, fused: FusedDecoder, *parameters: Tensor) -> Tensor:
         output = fused._evaluate()
         ctx.fused, ctx.blocks = fused, fused._blocks
+        ctx.save_for_backward(*parameters)  # so that a change of theirs before the backward pass is noticed
         return output
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         fused: FusedDecoder = ctx.fused
+        _ = ctx.saved_tensors
         if ctx.blocks is not fused._blocks:
             raise RuntimeError("A fused decoder can be differentiated once, before it is evaluated again.")
         gradients = fused._differentiate(g.contiguous())

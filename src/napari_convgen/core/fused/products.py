@@ -21,7 +21,8 @@ class Products:
     Parameters
     ----------
     precision
-        ``"bfloat16"`` rounds the factors, not the sums, to 8 bits: faster where the processor has instructions for it.
+        ``"bfloat16"`` rounds factors and products to 8 bits, the sums in them are longer: faster where the processor has
+        instructions for it.
     """
 
     def __init__(self, precision: Precision = "float32") -> None:

@@ -1,0 +1,89 @@
+"""The deep decoder as one would write it with PyTorch's own layers: what the package is compared with."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from napari_convgen.core.generators import DeepDecoder
+
+
+class PlainDecoder(nn.Module):
+    """Convolution, upsampling, ReLU and batch norm, channels first: the paper's formula, or the authors' network.
+
+    The authors' network has one more hidden layer than the formula, on the finest grid, without upsampling.
+
+    Parameters
+    ----------
+    latent
+        Fixed input, ``(1, k, *spatial)`` with two or three spatial axes.
+    n_outputs
+        Output channels.
+    n_scales
+        Upsamplings.
+    has_full_resolution_layer
+        Whether to add the authors' last hidden layer.
+    """
+
+    latent: Tensor
+
+    def __init__(self, latent: Tensor, n_outputs: int, n_scales: int, has_full_resolution_layer: bool) -> None:
+        super().__init__()
+        is_volume = latent.ndim == 5
+        convolution = nn.Conv3d if is_volume else nn.Conv2d
+        norm = nn.BatchNorm3d if is_volume else nn.BatchNorm2d
+        mode = "trilinear" if is_volume else "bilinear"
+        k = latent.shape[1]
+        layers: list[nn.Module] = []
+        for i in range(n_scales + has_full_resolution_layer):
+            layers.append(convolution(k, k, 1, bias=False))
+            if i < n_scales:
+                layers.append(nn.Upsample(scale_factor=2, mode=mode, align_corners=False))
+            layers += [nn.ReLU(), norm(k)]
+        self.layers = nn.Sequential(*layers, convolution(k, n_outputs, 1, bias=False), nn.Sigmoid())
+        self.register_buffer("latent", latent)
+
+    def forward(self) -> Tensor:
+        """Return the image, output channels first."""
+        return self.layers(self.latent)[0]
+
+    @classmethod
+    def of(cls, decoder: DeepDecoder) -> Self:
+        """Return the twin of a decoder in the formula's order, with a linear kernel and a sigmoid, from the same start."""
+        assert (decoder.order, decoder.kernel, decoder.output_map) == ("relu-norm", "linear", "sigmoid")
+        n_scales = len(decoder.sizes) - 1
+        latent = decoder.latent.movedim(-1, 0)[None].clone(memory_format=torch.contiguous_format)
+        n_outputs = decoder.output_convolution.shape[1]
+        twin = cls(latent, n_outputs, n_scales, len(decoder.convolutions) > n_scales).to(latent)
+        convolutions = [layer for layer in twin.layers if isinstance(layer, nn.Conv2d | nn.Conv3d)]
+        norms = [layer for layer in twin.layers if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d)]
+        with torch.no_grad():
+            for layer, matrix in zip(convolutions, [*decoder.convolutions, decoder.output_convolution], strict=True):
+                layer.weight.copy_(matrix.t().reshape(layer.weight.shape))
+            for layer, scale, offset in zip(norms, decoder.norm_scales, decoder.norm_offsets, strict=True):
+                layer.weight.copy_(scale)
+                layer.bias.copy_(offset)
+        return twin
+
+
+def check_twins() -> None:
+    """Assert that twins are the same functions: their images agree in double precision, also after a step down the gradient."""
+    for size in [(32, 48), (8, 16, 24)]:
+        for has_full_resolution_layer in (False, True):
+            decoder = DeepDecoder(
+                size,
+                2,
+                n_channels=8,
+                n_scales=3,
+                rng=torch.Generator().manual_seed(0),
+                has_full_resolution_layer=has_full_resolution_layer,
+                dtype=torch.float64,
+            )
+            twin = PlainDecoder.of(decoder)
+            torch.testing.assert_close(twin(), decoder())
+            for generator in (decoder, twin):
+                generator().square().mean().backward()
+                torch.optim.SGD(generator.parameters(), lr=1).step()
+            torch.testing.assert_close(twin(), decoder())

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import torch
+
+from napari_convgen.core.fused.grid import Axis, Grid, grids
+from napari_convgen.core.generators import DeepDecoder
+from napari_convgen.core.generators.upsampling import KERNELS, half_size, upsample
+
+N_FINE = [*range(1, 10), 16, 31]
+SIZES = [(13,), (5, 8), (1, 9), (9, 1), (4, 3, 7), (1, 1, 1)]
+
+
+def dense_matrix(size, kernel):
+    """Of the upsampling to a size, pixels in the order of the memory."""
+    coarse = half_size(size)
+    identity = torch.eye(int(np.prod(coarse)), dtype=torch.float64).reshape(*coarse, -1)
+    return upsample(identity, size, kernel).reshape(-1, identity.shape[-1]).numpy()
+
+
+def scattered(taps, weights, n):
+    """The matrix that a table stands for: its rows hold the weights at the taps."""
+    matrix = np.zeros((len(taps), n))
+    for row, (columns, values) in enumerate(zip(taps, weights, strict=True)):
+        np.add.at(matrix[row], columns, values)
+    return matrix
+
+
+@pytest.mark.parametrize("n_fine", N_FINE)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_tables_of_an_axis_are_the_dense_matrix_and_its_transpose(kernel, n_fine):
+    (n_coarse,) = half_size((n_fine,))
+    axis, expected = Axis.of(n_coarse, n_fine, kernel), dense_matrix((n_fine,), kernel)
+    assert (axis.n_coarse, axis.n_fine) == (n_coarse, n_fine)
+    np.testing.assert_allclose(scattered(axis.taps, axis.weights, n_coarse), expected, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(scattered(axis.back_taps, axis.back_weights, n_fine), expected.T, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_an_axis_that_is_not_upsampled_is_the_identity(kernel, n):
+    axis = Axis.of(n, n, kernel)
+    np.testing.assert_array_equal(scattered(axis.taps, axis.weights, n), np.eye(n))
+    np.testing.assert_array_equal(scattered(axis.back_taps, axis.back_weights, n), np.eye(n))
+
+
+@pytest.mark.parametrize("n_fine", N_FINE)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_what_fills_a_table_up_adds_nothing_and_reaches_no_further(kernel, n_fine):
+    (n_coarse,) = half_size((n_fine,))
+    axis = Axis.of(n_coarse, n_fine, kernel)
+    for taps, weights in [(axis.taps, axis.weights), (axis.back_taps, axis.back_weights)]:
+        for row, values in zip(taps, weights, strict=True):
+            assert set(row) == set(row[values != 0])
+    # A tile reads from the first tap of its first sample to the last tap of its last one.
+    for taps in [axis.taps, axis.back_taps]:
+        assert (np.diff(taps.min(1)) >= 0).all()
+        assert (np.diff(taps.max(1)) >= 0).all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_axes_of_a_grid_together_are_the_upsampling(kernel, size):
+    grid = Grid(half_size(size), size, kernel)
+    assert [len(axis.taps) for axis in grid.axes[: 3 - len(size)]] == [1] * (3 - len(size))
+    depth, rows, columns = (scattered(axis.taps, axis.weights, axis.n_coarse) for axis in grid.axes)
+    np.testing.assert_allclose(np.kron(np.kron(depth, rows), columns), dense_matrix(size, kernel), rtol=0, atol=1e-15)
+    assert (grid.n_fine, grid.n_coarse) == dense_matrix(size, kernel).shape
+
+
+@pytest.mark.parametrize("has_full_resolution_layer", [False, True])
+@pytest.mark.parametrize("size", [(37,), (24, 9), (1, 5, 12)])
+def test_each_layer_of_a_decoder_goes_from_its_grid_to_the_next_and_the_extra_one_stays(
+    size, has_full_resolution_layer
+):
+    decoder = DeepDecoder(
+        size,
+        1,
+        n_channels=2,
+        n_scales=3,
+        rng=torch.Generator(),
+        kernel="smooth",
+        has_full_resolution_layer=has_full_resolution_layer,
+    )
+    found = grids(decoder.sizes, len(decoder.convolutions), decoder.kernel)
+    expected = [(half_size(half_size(half_size(size))), half_size(half_size(size)))]
+    expected += [(half_size(half_size(size)), half_size(size)), (half_size(size), size)]
+    expected += [(size, size)] * has_full_resolution_layer
+    assert [(grid.coarse, grid.fine) for grid in found] == expected
+    assert {grid.kernel for grid in found} == {"smooth"}
