@@ -3,7 +3,7 @@
     python benchmarks/presets.py --data FOLDER
 
 FOLDER is as for stopping.py. Each cell is the PSNR at the best of 1,000 steps, of the average; the criterion of the choice is the
-mean, then the time. Writes the table to benchmarks/results/presets.md.
+mean, then the time of a step, which speed.py measures. Writes the table to benchmarks/results/presets.md.
 """
 
 from __future__ import annotations
@@ -36,16 +36,15 @@ def main() -> None:
     arguments = parser.parse_args()
 
     pairs = {pair.name: pair for pair in reversed(load_pairs(arguments.data, arguments.size, NAMES))}
-    head = ["variant", *NAMES, "mean", "mean of raw iterates", "ms a step"]
+    head = ["variant", *NAMES, "mean", "mean of raw iterates"]
     rows = []
     for variant, changes in VARIANTS.items():
         config = PRESETS["default"].replace({"n_steps": 1000, "stopping.rule": "fixed", **changes})
         results = [(pairs[name], denoise(pairs[name].noisy, config, axes=pairs[name].axes)) for name in NAMES]
         averages = [max(pair.psnr(s.average) for s in result.snapshots) for pair, result in results]
         iterates = [max(pair.psnr(s.iterate) for s in result.snapshots) for pair, result in results]
-        pace = statistics.median(result.seconds / result.n_steps_taken for _, result in results)
         numbers = [*averages, statistics.fmean(averages), statistics.fmean(iterates)]
-        rows.append([variant, *(f"{n:.2f}" for n in numbers), f"{1000 * pace:.0f}"])
+        rows.append([variant, *(f"{n:.2f}" for n in numbers)])
         print(table(head, rows).splitlines()[-1], flush=True)
     arguments.output.write_text(table(head, rows))
 

@@ -5,6 +5,7 @@ Every end of the program (Python, command line, widget) goes through here, so al
 
 import os
 
-# Threads of PyTorch that wait for each other shall sleep. By default they spin, and as soon as anything else wants a core (a
-# window, another program) a fit on all cores becomes many times slower. Read once, when PyTorch is loaded.
+# Threads of PyTorch that wait for each other shall sleep after some microseconds. By default they spin for long, and as soon as
+# anything else wants a core (a window, another program) a fit on all cores becomes many times slower. Read once, when PyTorch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")

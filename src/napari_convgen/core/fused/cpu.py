@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -72,18 +73,24 @@ class CpuPasses:
     def _run(self, kernel: Kernel, z: Tensor, grid: Grid, *arguments: Any) -> None:
         k, n_tiles = z.shape[1], _n_tiles(grid, z)
         shared = _lines(z, grid.coarse), k, _axes(grid, z.dtype), _tile_columns(grid, z), *arguments
-        n_threads = min(torch.get_num_threads(), n_tiles)
-        if n_threads == 1 or grid.n_fine * k <= SMALL_PASS:
-            for tile in range(n_tiles):
+        tiles = itertools.count()
+
+        def work() -> None:
+            """Take one tile after another until none is left."""
+            while (tile := next(tiles)) < n_tiles:
                 kernel(tile, *shared)
-            return
-        for done in [_pool(n_threads).submit(kernel, tile, *shared) for tile in range(n_tiles)]:
-            done.result()
+
+        n_threads = 1 if grid.n_fine * k <= SMALL_PASS else min(torch.get_num_threads(), n_tiles)
+        helpers = [_pool(n_threads).submit(work) for _ in range(n_threads - 1)]
+        work()
+        for helper in helpers:
+            helper.result()
 
 
 @functools.cache
 def _pool(n_threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n_threads, "fused-block")
+    """Return threads that work beside the calling one."""
+    return ThreadPoolExecutor(n_threads - 1, "fused-block")
 
 
 @functools.lru_cache(maxsize=64)

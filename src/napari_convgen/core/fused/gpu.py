@@ -1,0 +1,119 @@
+"""The passes of the fused block on a GPU."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from napari_convgen.core.fused import gpu_kernels
+from napari_convgen.core.fused.gpu_kernels import Axes, Axis
+from napari_convgen.core.fused.grid import Grid
+from napari_convgen.core.fused.passes import Block, Slope
+from napari_convgen.core.generators.upsampling import KERNELS
+
+BLOCK_VALUES = 512
+"""Coarse values that a program takes at once: four for each of its 128 threads, which is one load instruction."""
+
+BLOCK_CHANNELS = 128
+"""Channels of those, at most."""
+
+N_PROGRAMS = 2048
+"""A large pass is shared out among so many programs: a few times what a GPU runs at once, and few sums to add up."""
+
+
+class GpuPasses:
+    """`napari_convgen.core.fused.passes.Passes` in the memory of a GPU."""
+
+    def moments(self, z: Tensor, grid: Grid, low: float) -> tuple[Tensor, Tensor]:  # noqa: D102
+        shift = z[: min(grid.coarse[-1], 256)].clamp_min(low).mean(0)
+        mean, square = _sums(gpu_kernels.moments, z, grid, 1, low, shift)[:, 0] / grid.n_fine
+        return mean + shift, (square - mean**2).clamp_min(0)
+
+    def features(self, z: Tensor, grid: Grid, block: Block, out: Tensor) -> None:  # noqa: D102
+        n_strips, programs = _strips(z, grid, _channel_blocks(z), 1)
+        _launch(gpu_kernels.features, programs, z, grid, n_strips, *_block(block), out)
+
+    def output(self, z: Tensor, grid: Grid, block: Block, weights: Tensor, out: Tensor) -> None:  # noqa: D102
+        n_strips, programs = _strips(z, grid, 1, len(out))
+        _launch(gpu_kernels.output, programs, z, grid, n_strips, *_block(block), weights, out)
+
+    def output_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:  # noqa: D102
+        return _sums(gpu_kernels.gradient_sums, z, grid, len(g), *_block(block), g, FEATURES=False)
+
+    def feature_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:  # noqa: D102
+        return _sums(gpu_kernels.gradient_sums, z, grid, 1, *_block(block), g, FEATURES=True)[:, 0]
+
+    def output_adjoint(  # noqa: D102
+        self, z: Tensor, grid: Grid, block: Block, slope: Slope, g: Tensor, weights: Tensor, out: Tensor
+    ) -> None:
+        _adjoint(z, grid, *_block(block), slope.constant, slope.linear, g, weights, len(g), out)
+
+    def feature_adjoint(  # noqa: D102
+        self, z: Tensor, grid: Grid, block: Block, slope: Slope, g: Tensor, out: Tensor
+    ) -> None:
+        _adjoint(z, grid, *_block(block), slope.constant, slope.linear, g, None, 0, out)
+
+
+def _sums(kernel: Any, z: Tensor, grid: Grid, n_outputs: int, *arguments: Any, **options: bool) -> Tensor:
+    """Run a pass that adds up, and return its sums over all programs in double precision, ``(2, n_outputs, k)``."""
+    n_strips, programs = _strips(z, grid, _channel_blocks(z), n_outputs)
+    sums = z.new_empty(programs[0], 2, n_outputs, z.shape[1])
+    _launch(kernel, programs, z, grid, n_strips, *arguments, sums, **options)
+    return sums.sum(0, dtype=torch.float64)
+
+
+def _adjoint(z: Tensor, grid: Grid, *arguments: Any) -> None:
+    depth, rows, columns = _axes(grid)
+    n_beside = depth.n_coarse * math.ceil(columns.n_coarse / _block_shape(z)[0])
+    n_rows = min(rows.n_coarse, math.ceil(rows.n_coarse * n_beside * _channel_blocks(z) / N_PROGRAMS))
+    programs = math.ceil(rows.n_coarse / n_rows) * n_beside, _channel_blocks(z), 1
+    _launch(gpu_kernels.adjoint, programs, z, grid, n_rows, *arguments)
+
+
+def _strips(z: Tensor, grid: Grid, n_channel_blocks: int, n_outputs: int) -> tuple[int, tuple[int, int, int]]:
+    """Return the strips of each program in a pass over fine lines, and the programs."""
+    depth, rows, columns = _axes(grid)
+    n = depth.n_fine * rows.n_fine * math.ceil(columns.n_coarse / _block_shape(z)[0])
+    n_strips = math.ceil(n * n_channel_blocks * n_outputs / N_PROGRAMS)
+    return n_strips, (math.ceil(n / n_strips), n_channel_blocks, n_outputs)
+
+
+def _launch(
+    kernel: Any, programs: tuple[int, int, int], z: Tensor, grid: Grid, *arguments: Any, **options: bool
+) -> None:
+    block_j, block_k = _block_shape(z)
+    with torch.cuda.device_of(z):
+        kernel[programs](z, z.shape[1], _axes(grid), *arguments, **options, BLOCK_J=block_j, BLOCK_K=block_k)
+
+
+def _block_shape(z: Tensor) -> tuple[int, int]:
+    """Coarse columns and channels that a program takes at once."""
+    block_k = min(BLOCK_CHANNELS, triton.next_power_of_2(z.shape[1]))
+    return BLOCK_VALUES // block_k, block_k
+
+
+def _channel_blocks(z: Tensor) -> int:
+    return math.ceil(z.shape[1] / _block_shape(z)[1])
+
+
+def _block(block: Block) -> tuple[float, float, Tensor, Tensor]:
+    return block.low1, block.low2, block.a, block.b
+
+
+@functools.lru_cache(maxsize=64)
+def _axes(grid: Grid) -> Axes:
+    missing = (1,) * (3 - len(grid.fine))
+    pairs = zip(missing + grid.coarse, missing + grid.fine, strict=True)
+    return Axes(*(Axis(n_coarse, n_fine, _phases(grid.kernel, n_coarse, n_fine)) for n_coarse, n_fine in pairs))
+
+
+def _phases(kernel: str, n_coarse: int, n_fine: int) -> tuple[tuple[tl.constexpr, ...], ...]:
+    if n_coarse == n_fine:
+        return ((tl.constexpr(1.0),),)
+    return tuple(tuple(tl.constexpr(dict(taps).get(t, 0.0)) for t in (-1, 0, 1)) for taps in KERNELS[kernel])

@@ -1,0 +1,311 @@
+"""The kernels of the passes on a GPU, compiled by Triton.
+
+A program takes BLOCK_J coarse columns and BLOCK_K channels at once and walks over lines: u of a line is computed, used, and
+forgotten. No two programs write to the same place, and each adds up its own sums: the order in which they run does not
+change a bit of the result.
+"""
+# mypy: allow-incomplete-defs, allow-untyped-decorators
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import triton
+import triton.language as tl
+
+
+class Axis(NamedTuple):
+    """Upsampling along one axis.
+
+    Attributes
+    ----------
+    n_coarse, n_fine
+        Samples before and after.
+    phases
+        For the even and for the odd fine samples, the weights of the coarse samples before, at and after the center. One
+        phase of one weight: nothing is done.
+    """
+
+    n_coarse: int
+    n_fine: int
+    phases: tuple[tuple[tl.constexpr, ...], ...]
+
+
+class Axes(NamedTuple):
+    """Upsampling along all axes."""
+
+    depth: Axis
+    rows: Axis
+    columns: Axis
+
+
+@triton.jit
+def _stride(axis):
+    """Return how many fine samples there are to a coarse one."""
+    return len(axis.phases)
+
+
+@triton.jit
+def _reach(axis):
+    """Return how many coarse samples on either side of the center a fine one is made of."""
+    return len(axis.phases[0]) // 2
+
+
+@triton.jit
+def _start(i, axis):
+    """Return the first fine sample of a coarse one, the ends held."""
+    return tl.minimum(tl.maximum(_stride(axis) * i, 0), axis.n_fine)
+
+
+@triton.jit
+def _held(i, axis):
+    """Return a coarse sample, the ends held."""
+    return tl.minimum(tl.maximum(i, 0), axis.n_coarse - 1)
+
+
+@triton.jit
+def _weight(phase, offset: tl.constexpr, axis):
+    """Return the weight of the coarse sample at an offset from the center."""
+    t: tl.constexpr = offset + _reach(axis)
+    return axis.phases[0][t] if phase == 0 else axis.phases[_stride(axis) - 1][t]
+
+
+@triton.jit
+def _share(center, phase, i, axis):
+    """Return the weight of coarse sample i in the fine sample of a phase at a center."""
+    share = 0.0
+    for offset in tl.static_range(-_reach(axis), _reach(axis) + 1):
+        share += tl.where(_held(center + offset, axis) == i, _weight(phase, offset, axis), 0.0)
+    return share
+
+
+@triton.jit
+def _channels(BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr):
+    """Return a program's channels, for each of its columns."""
+    return tl.broadcast_to(tl.program_id(1) * BLOCK_K + tl.arange(0, BLOCK_K)[None, :], (BLOCK_J, BLOCK_K))
+
+
+@triton.jit
+def _load(x, k, c):
+    """Return a number for each channel."""
+    return tl.load(x + c, mask=c < k, other=0.0)
+
+
+@triton.jit
+def _pixels(x, line, n, q, k, c):
+    """Return where the channels of the pixels q are on a line, for lines of n pixels and pixels of k channels."""
+    return x + line.to(tl.int64) * n * k + (q.to(tl.int64)[:, None] * k + c)
+
+
+@triton.jit
+def _outputs(x, o, axes, d, h, q):
+    """Return where output o is at the fine columns q of the line (d, h)."""
+    line = (o * axes.depth.n_fine + d) * axes.rows.n_fine + h
+    return x + line.to(tl.int64) * axes.columns.n_fine + q
+
+
+@triton.jit
+def _line(z, k, axes, d, h, j, c):
+    """Upsample along depth and rows to the fine line (d, h), at the coarse columns j, the ends held."""
+    column = z + (_held(j, axes.columns).to(tl.int64)[:, None] * k + c)
+    total = 0.0
+    for s in tl.static_range(-_reach(axes.depth), _reach(axes.depth) + 1):
+        plane = _held(d // _stride(axes.depth) + s, axes.depth)
+        plane_weight = _weight(d % _stride(axes.depth), s, axes.depth)
+        for t in tl.static_range(-_reach(axes.rows), _reach(axes.rows) + 1):
+            line = plane * axes.rows.n_coarse + _held(h // _stride(axes.rows) + t, axes.rows)
+            weight = plane_weight * _weight(h % _stride(axes.rows), t, axes.rows)
+            pixels = column + line.to(tl.int64) * axes.columns.n_coarse * k
+            total += weight * tl.load(pixels, mask=c < k, other=0.0)
+    return total
+
+
+@triton.jit
+def _around(z, k, axes, d, h, j, c):
+    """Return the fine line (d, h) left of the coarse columns j, at them, and right of them."""
+    left = _line(z, k, axes, d, h, j - _reach(axes.columns), c)
+    right = _line(z, k, axes, d, h, j + _reach(axes.columns), c)
+    return left, _line(z, k, axes, d, h, j, c), right
+
+
+@triton.jit
+def _upsample(left, middle, right, phase: tl.constexpr, columns):
+    """Return u at the fine columns of a phase, from the line around their centers."""
+    u = 0.0
+    for offset in tl.static_range(-_reach(columns), _reach(columns) + 1):
+        if _weight(phase, offset, columns) != 0:
+            u += _weight(phase, offset, columns) * (left if offset < 0 else right if offset > 0 else middle)
+    return u
+
+
+@triton.jit
+def _gradient(g, o, k, axes, d, h, q, c, FEATURES: tl.constexpr):
+    """Return the gradient of the features, or that of output o, at the fine columns q; 0 beyond the ends."""
+    inside = (q >= 0) & (q < axes.columns.n_fine)
+    if FEATURES:
+        source = _pixels(g, d * axes.rows.n_fine + h, axes.columns.n_fine, q, k, c)
+        gradient = tl.load(source, mask=inside[:, None] & (c < k), other=0.0)
+    else:
+        gradient = tl.load(_outputs(g, o, axes, d, h, q), mask=inside, other=0.0)[:, None]
+    return gradient
+
+
+@triton.jit
+def _strip(strip, axes, BLOCK_J: tl.constexpr):
+    """Return the fine plane and row of a strip, a line's part over BLOCK_J coarse columns, and those columns."""
+    n_lines = axes.depth.n_fine * axes.rows.n_fine
+    d, h = strip % n_lines // axes.rows.n_fine, strip % axes.rows.n_fine
+    return d, h, strip // n_lines * BLOCK_J + tl.arange(0, BLOCK_J)
+
+
+@triton.jit
+def _store_sums(sums, k, sum1, sum2):
+    """Write a program's sums over its columns."""
+    c = _channels(1, sum1.shape[1])
+    o, n_outputs = tl.program_id(2), tl.num_programs(2)
+    target = sums + (tl.program_id(0) * 2 * n_outputs + o) * k + c
+    tl.store(target, tl.sum(sum1, 0, keep_dims=True), mask=c < k)
+    tl.store(target + n_outputs * k, tl.sum(sum2, 0, keep_dims=True), mask=c < k)
+
+
+@triton.jit
+def moments(z, k, axes, n_each, low, shift, sums, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr):
+    """Sum r − shift and its square over the fine pixels, r = max(u, low)."""
+    c = _channels(BLOCK_J, BLOCK_K)
+    shift_ = _load(shift, k, c)
+    sum1 = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
+    sum2 = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
+    for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
+        d, h, j = _strip(strip, axes, BLOCK_J)
+        left, middle, right = _around(z, k, axes, d, h, j, c)
+        for phase in tl.static_range(_stride(axes.columns)):
+            q = _stride(axes.columns) * j + phase
+            u = _upsample(left, middle, right, phase, axes.columns)
+            r = tl.where(u <= low, low, u) - shift_
+            r = tl.where((q < axes.columns.n_fine)[:, None], r, 0.0)
+            sum1 += r
+            sum2 += r * r
+    _store_sums(sums, k, sum1, sum2)
+
+
+@triton.jit
+def features(z, k, axes, n_each, low1, low2, a, b, out, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr):
+    """Write the features max(a r + b, low2)."""
+    c = _channels(BLOCK_J, BLOCK_K)
+    a_, b_ = _load(a, k, c), _load(b, k, c)
+    for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
+        d, h, j = _strip(strip, axes, BLOCK_J)
+        left, middle, right = _around(z, k, axes, d, h, j, c)
+        for phase in tl.static_range(_stride(axes.columns)):
+            q = _stride(axes.columns) * j + phase
+            u = _upsample(left, middle, right, phase, axes.columns)
+            v = a_ * tl.where(u <= low1, low1, u) + b_
+            target = _pixels(out, d * axes.rows.n_fine + h, axes.columns.n_fine, q, k, c)
+            tl.store(target, tl.where(v <= low2, low2, v), mask=(q < axes.columns.n_fine)[:, None] & (c < k))
+
+
+@triton.jit
+def output(z, k, axes, n_each, low1, low2, a, b, w, out, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr):
+    """Write the sums over channels of w times the features; a program writes one output."""
+    o = tl.program_id(2)
+    for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
+        d, h, j = _strip(strip, axes, BLOCK_J)
+        for phase in tl.static_range(_stride(axes.columns)):
+            q = _stride(axes.columns) * j + phase
+            total = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
+            for start in range(0, k, BLOCK_K):
+                c = start + _channels(BLOCK_J, BLOCK_K)
+                left, middle, right = _around(z, k, axes, d, h, j, c)
+                u = _upsample(left, middle, right, phase, axes.columns)
+                v = _load(a, k, c) * tl.where(u <= low1, low1, u) + _load(b, k, c)
+                total += _load(w + o * k, k, c) * tl.where(v <= low2, low2, v)
+            tl.store(_outputs(out, o, axes, d, h, q), tl.sum(total, 1), mask=q < axes.columns.n_fine)
+
+
+@triton.jit
+def gradient_sums(
+    z, k, axes, n_each, low1, low2, a, b, g, sums, FEATURES: tl.constexpr, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr
+):
+    """Sum the gradient of the features, or of the program's output, where the channel is alive, and that times r."""
+    c = _channels(BLOCK_J, BLOCK_K)
+    a_, b_ = _load(a, k, c), _load(b, k, c)
+    sum1 = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
+    sum2 = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
+    for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
+        d, h, j = _strip(strip, axes, BLOCK_J)
+        left, middle, right = _around(z, k, axes, d, h, j, c)
+        for phase in tl.static_range(_stride(axes.columns)):
+            q = _stride(axes.columns) * j + phase
+            gradient = _gradient(g, tl.program_id(2), k, axes, d, h, q, c, FEATURES)
+            u = _upsample(left, middle, right, phase, axes.columns)
+            r = tl.where(u <= low1, low1, u)
+            masked = tl.where(a_ * r + b_ > low2, gradient, 0.0)
+            sum1 += masked
+            sum2 += masked * r
+    _store_sums(sums, k, sum1, sum2)
+
+
+@triton.jit
+def _line_adjoint(z, k, axes, norm, g, w, n_outputs, d, h, j, c):
+    """Return what the fine line (d, h) gives to the coarse columns j."""
+    low1, low2, a, b, c1, c2 = norm
+    middle = _line(z, k, axes, d, h, j - 2 * _reach(axes.columns), c)
+    right = _line(z, k, axes, d, h, j - _reach(axes.columns), c)
+    total = 0.0
+    for offset in tl.static_range(-_reach(axes.columns), _reach(axes.columns) + 1):
+        left, middle = middle, right
+        right = _line(z, k, axes, d, h, j + offset + _reach(axes.columns), c)
+        for phase in tl.static_range(_stride(axes.columns)):
+            if _weight(phase, -offset, axes.columns) != 0:
+                q = _stride(axes.columns) * (j + offset) + phase
+                u = _upsample(left, middle, right, phase, axes.columns)
+                r = tl.where(u <= low1, low1, u)
+                if w is None:
+                    gradient = _gradient(g, 0, k, axes, d, h, q, c, True)
+                else:
+                    gradient = tl.zeros_like(u)
+                    for o in range(n_outputs):
+                        gradient += _load(w + o * k, k, c) * _gradient(g, o, k, axes, d, h, q, c, False)
+                inner = tl.where(a * r + b > low2, a * gradient, 0.0) + c1 + c2 * r
+                share = _share(j + offset, phase, j, axes.columns)
+                share = tl.where((q >= 0) & (q < axes.columns.n_fine), share, 0.0)
+                total += share[:, None] * tl.where(u > low1, inner, 0.0)
+    return total
+
+
+@triton.jit
+def adjoint(
+    z, k, axes, n_rows, low1, low2, a, b, c1, c2, g, w, n_outputs, gz, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr
+):
+    """Write the gradient with respect to z, given that of the outputs, whose weights are w, or with w None of the features.
+
+    A program walks down n_rows coarse rows. A fine row gives to the coarse rows above it, at it and below it.
+    """
+    c = _channels(BLOCK_J, BLOCK_K)
+    norm = low1, low2, _load(a, k, c), _load(b, k, c), _load(c1, k, c), _load(c2, k, c)
+    n_down = tl.cdiv(axes.rows.n_coarse, n_rows)
+    first = tl.program_id(0) % n_down * n_rows
+    end = tl.minimum(first + n_rows, axes.rows.n_coarse)
+    plane = tl.program_id(0) // n_down % axes.depth.n_coarse
+    j = tl.program_id(0) // n_down // axes.depth.n_coarse * BLOCK_J + tl.arange(0, BLOCK_J)
+    start_plane = _start(plane - _reach(axes.depth), axes.depth)
+    end_plane = _start(plane + _reach(axes.depth) + 1, axes.depth)
+    above = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
+    here = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
+    below = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
+    for i in range(first - _reach(axes.rows), end + _reach(axes.rows)):
+        for h in range(_start(i, axes.rows), _start(i + 1, axes.rows)):
+            line = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
+            for d in range(start_plane, end_plane):
+                share = _share(d // _stride(axes.depth), d % _stride(axes.depth), plane, axes.depth)
+                line += share * _line_adjoint(z, k, axes, norm, g, w, n_outputs, d, h, j, c)
+            above += _share(i, h % _stride(axes.rows), i - 1, axes.rows) * line
+            here += _share(i, h % _stride(axes.rows), i, axes.rows) * line
+            below += _share(i, h % _stride(axes.rows), i + 1, axes.rows) * line
+        row = i - _reach(axes.rows)
+        if row >= first:
+            target = _pixels(gz, plane * axes.rows.n_coarse + row, axes.columns.n_coarse, j, k, c)
+            inside = (j < axes.columns.n_coarse)[:, None] & (c < k)
+            tl.store(target, above if _reach(axes.rows) > 0 else here, mask=inside)
+        above, here = here, below
+        below = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
