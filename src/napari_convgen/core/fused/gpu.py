@@ -110,10 +110,12 @@ def _block(block: Block) -> tuple[float, float, Tensor, Tensor]:
 def _axes(grid: Grid) -> Axes:
     missing = (1,) * (3 - len(grid.fine))
     pairs = zip(missing + grid.coarse, missing + grid.fine, strict=True)
-    return Axes(*(Axis(n_coarse, n_fine, _phases(grid.kernel, n_coarse, n_fine)) for n_coarse, n_fine in pairs))
+    return Axes(*(_axis(n_coarse, n_fine, grid.kernel) for n_coarse, n_fine in pairs))
 
 
-def _phases(kernel: str, n_coarse: int, n_fine: int) -> tuple[tuple[tl.constexpr, ...], ...]:
-    if n_coarse == n_fine:
-        return ((tl.constexpr(1.0),),)
-    return tuple(tuple(tl.constexpr(dict(taps).get(t, 0.0)) for t in (-1, 0, 1)) for taps in KERNELS[kernel])
+def _axis(n_coarse: int, n_fine: int, kernel: str) -> Axis:
+    reach = 0 if n_coarse == n_fine else 1
+    phases = KERNELS[kernel] if reach else (((0, 1.0),),)
+    offsets = range(-reach, reach + 1)
+    weights = tuple(tuple(tl.constexpr(dict(taps).get(offset, 0.0)) for offset in offsets) for taps in phases)
+    return Axis(n_coarse, n_fine, tl.constexpr(len(phases)), tl.constexpr(reach), weights)

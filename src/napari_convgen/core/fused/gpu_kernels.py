@@ -21,13 +21,18 @@ class Axis(NamedTuple):
     ----------
     n_coarse, n_fine
         Samples before and after.
+    stride
+        Fine samples to a coarse one, their center: 2, or 1 where nothing is done.
+    reach
+        Coarse samples on either side of its center that a fine one is made of: 1 or 0.
     phases
-        For the even and for the odd fine samples, the weights of the coarse samples before, at and after the center. One
-        phase of one weight: nothing is done.
+        The weights of these, for the even and for the odd fine samples.
     """
 
     n_coarse: int
     n_fine: int
+    stride: tl.constexpr
+    reach: tl.constexpr
     phases: tuple[tuple[tl.constexpr, ...], ...]
 
 
@@ -40,21 +45,9 @@ class Axes(NamedTuple):
 
 
 @triton.jit
-def _stride(axis):
-    """Return how many fine samples there are to a coarse one."""
-    return len(axis.phases)
-
-
-@triton.jit
-def _reach(axis):
-    """Return how many coarse samples on either side of the center a fine one is made of."""
-    return len(axis.phases[0]) // 2
-
-
-@triton.jit
 def _start(i, axis):
     """Return the first fine sample of a coarse one, the ends held."""
-    return tl.minimum(tl.maximum(_stride(axis) * i, 0), axis.n_fine)
+    return tl.minimum(tl.maximum(i * axis.stride, 0), axis.n_fine)
 
 
 @triton.jit
@@ -64,17 +57,23 @@ def _held(i, axis):
 
 
 @triton.jit
+def _phase(i, axis):
+    """Return the phase of a fine sample."""
+    return i - i // axis.stride * axis.stride
+
+
+@triton.jit
 def _weight(phase, offset: tl.constexpr, axis):
     """Return the weight of the coarse sample at an offset from the center."""
-    t: tl.constexpr = offset + _reach(axis)
-    return axis.phases[0][t] if phase == 0 else axis.phases[_stride(axis) - 1][t]
+    t: tl.constexpr = offset + axis.reach
+    return axis.phases[0][t] if phase == 0 else axis.phases[axis.stride - 1][t]
 
 
 @triton.jit
 def _share(center, phase, i, axis):
     """Return the weight of coarse sample i in the fine sample of a phase at a center."""
     share = 0.0
-    for offset in tl.static_range(-_reach(axis), _reach(axis) + 1):
+    for offset in tl.static_range(-axis.reach, axis.reach + 1):
         share += tl.where(_held(center + offset, axis) == i, _weight(phase, offset, axis), 0.0)
     return share
 
@@ -109,12 +108,12 @@ def _line(z, k, axes, d, h, j, c):
     """Upsample along depth and rows to the fine line (d, h), at the coarse columns j, the ends held."""
     column = z + (_held(j, axes.columns).to(tl.int64)[:, None] * k + c)
     total = 0.0
-    for s in tl.static_range(-_reach(axes.depth), _reach(axes.depth) + 1):
-        plane = _held(d // _stride(axes.depth) + s, axes.depth)
-        plane_weight = _weight(d % _stride(axes.depth), s, axes.depth)
-        for t in tl.static_range(-_reach(axes.rows), _reach(axes.rows) + 1):
-            line = plane * axes.rows.n_coarse + _held(h // _stride(axes.rows) + t, axes.rows)
-            weight = plane_weight * _weight(h % _stride(axes.rows), t, axes.rows)
+    for s in tl.static_range(-axes.depth.reach, axes.depth.reach + 1):
+        plane = _held(d // axes.depth.stride + s, axes.depth)
+        plane_weight = _weight(_phase(d, axes.depth), s, axes.depth)
+        for t in tl.static_range(-axes.rows.reach, axes.rows.reach + 1):
+            line = plane * axes.rows.n_coarse + _held(h // axes.rows.stride + t, axes.rows)
+            weight = plane_weight * _weight(_phase(h, axes.rows), t, axes.rows)
             pixels = column + line.to(tl.int64) * axes.columns.n_coarse * k
             total += weight * tl.load(pixels, mask=c < k, other=0.0)
     return total
@@ -123,8 +122,8 @@ def _line(z, k, axes, d, h, j, c):
 @triton.jit
 def _around(z, k, axes, d, h, j, c):
     """Return the fine line (d, h) left of the coarse columns j, at them, and right of them."""
-    left = _line(z, k, axes, d, h, j - _reach(axes.columns), c)
-    right = _line(z, k, axes, d, h, j + _reach(axes.columns), c)
+    left = _line(z, k, axes, d, h, j - axes.columns.reach, c)
+    right = _line(z, k, axes, d, h, j + axes.columns.reach, c)
     return left, _line(z, k, axes, d, h, j, c), right
 
 
@@ -132,9 +131,11 @@ def _around(z, k, axes, d, h, j, c):
 def _upsample(left, middle, right, phase: tl.constexpr, columns):
     """Return u at the fine columns of a phase, from the line around their centers."""
     u = 0.0
-    for offset in tl.static_range(-_reach(columns), _reach(columns) + 1):
-        if _weight(phase, offset, columns) != 0:
-            u += _weight(phase, offset, columns) * (left if offset < 0 else right if offset > 0 else middle)
+    for offset in tl.static_range(-columns.reach, columns.reach + 1):
+        if columns.phases[phase][columns.reach + offset] != 0:
+            u += columns.phases[phase][columns.reach + offset] * (
+                left if offset < 0 else right if offset > 0 else middle
+            )
     return u
 
 
@@ -178,8 +179,8 @@ def moments(z, k, axes, n_each, low, shift, sums, BLOCK_J: tl.constexpr, BLOCK_K
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
         d, h, j = _strip(strip, axes, BLOCK_J)
         left, middle, right = _around(z, k, axes, d, h, j, c)
-        for phase in tl.static_range(_stride(axes.columns)):
-            q = _stride(axes.columns) * j + phase
+        for phase in tl.static_range(axes.columns.stride):
+            q = j * axes.columns.stride + phase
             u = _upsample(left, middle, right, phase, axes.columns)
             r = tl.where(u <= low, low, u) - shift_
             r = tl.where((q < axes.columns.n_fine)[:, None], r, 0.0)
@@ -196,8 +197,8 @@ def features(z, k, axes, n_each, low1, low2, a, b, out, BLOCK_J: tl.constexpr, B
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
         d, h, j = _strip(strip, axes, BLOCK_J)
         left, middle, right = _around(z, k, axes, d, h, j, c)
-        for phase in tl.static_range(_stride(axes.columns)):
-            q = _stride(axes.columns) * j + phase
+        for phase in tl.static_range(axes.columns.stride):
+            q = j * axes.columns.stride + phase
             u = _upsample(left, middle, right, phase, axes.columns)
             v = a_ * tl.where(u <= low1, low1, u) + b_
             target = _pixels(out, d * axes.rows.n_fine + h, axes.columns.n_fine, q, k, c)
@@ -210,8 +211,8 @@ def output(z, k, axes, n_each, low1, low2, a, b, w, out, BLOCK_J: tl.constexpr, 
     o = tl.program_id(2)
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
         d, h, j = _strip(strip, axes, BLOCK_J)
-        for phase in tl.static_range(_stride(axes.columns)):
-            q = _stride(axes.columns) * j + phase
+        for phase in tl.static_range(axes.columns.stride):
+            q = j * axes.columns.stride + phase
             total = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
             for start in range(0, k, BLOCK_K):
                 c = start + _channels(BLOCK_J, BLOCK_K)
@@ -234,8 +235,8 @@ def gradient_sums(
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
         d, h, j = _strip(strip, axes, BLOCK_J)
         left, middle, right = _around(z, k, axes, d, h, j, c)
-        for phase in tl.static_range(_stride(axes.columns)):
-            q = _stride(axes.columns) * j + phase
+        for phase in tl.static_range(axes.columns.stride):
+            q = j * axes.columns.stride + phase
             gradient = _gradient(g, tl.program_id(2), k, axes, d, h, q, c, FEATURES)
             u = _upsample(left, middle, right, phase, axes.columns)
             r = tl.where(u <= low1, low1, u)
@@ -249,15 +250,15 @@ def gradient_sums(
 def _line_adjoint(z, k, axes, norm, g, w, n_outputs, d, h, j, c):
     """Return what the fine line (d, h) gives to the coarse columns j."""
     low1, low2, a, b, c1, c2 = norm
-    middle = _line(z, k, axes, d, h, j - 2 * _reach(axes.columns), c)
-    right = _line(z, k, axes, d, h, j - _reach(axes.columns), c)
+    middle = _line(z, k, axes, d, h, j - 2 * axes.columns.reach, c)
+    right = _line(z, k, axes, d, h, j - axes.columns.reach, c)
     total = 0.0
-    for offset in tl.static_range(-_reach(axes.columns), _reach(axes.columns) + 1):
+    for offset in tl.static_range(-axes.columns.reach, axes.columns.reach + 1):
         left, middle = middle, right
-        right = _line(z, k, axes, d, h, j + offset + _reach(axes.columns), c)
-        for phase in tl.static_range(_stride(axes.columns)):
-            if _weight(phase, -offset, axes.columns) != 0:
-                q = _stride(axes.columns) * (j + offset) + phase
+        right = _line(z, k, axes, d, h, j + offset + axes.columns.reach, c)
+        for phase in tl.static_range(axes.columns.stride):
+            if axes.columns.phases[phase][axes.columns.reach - offset] != 0:
+                q = (j + offset) * axes.columns.stride + phase
                 u = _upsample(left, middle, right, phase, axes.columns)
                 r = tl.where(u <= low1, low1, u)
                 if w is None:
@@ -288,24 +289,24 @@ def adjoint(
     end = tl.minimum(first + n_rows, axes.rows.n_coarse)
     plane = tl.program_id(0) // n_down % axes.depth.n_coarse
     j = tl.program_id(0) // n_down // axes.depth.n_coarse * BLOCK_J + tl.arange(0, BLOCK_J)
-    start_plane = _start(plane - _reach(axes.depth), axes.depth)
-    end_plane = _start(plane + _reach(axes.depth) + 1, axes.depth)
+    start_plane = _start(plane - axes.depth.reach, axes.depth)
+    end_plane = _start(plane + axes.depth.reach + 1, axes.depth)
     above = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
     here = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
     below = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
-    for i in range(first - _reach(axes.rows), end + _reach(axes.rows)):
+    for i in range(first - axes.rows.reach, end + axes.rows.reach):
         for h in range(_start(i, axes.rows), _start(i + 1, axes.rows)):
             line = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
             for d in range(start_plane, end_plane):
-                share = _share(d // _stride(axes.depth), d % _stride(axes.depth), plane, axes.depth)
+                share = _share(d // axes.depth.stride, _phase(d, axes.depth), plane, axes.depth)
                 line += share * _line_adjoint(z, k, axes, norm, g, w, n_outputs, d, h, j, c)
-            above += _share(i, h % _stride(axes.rows), i - 1, axes.rows) * line
-            here += _share(i, h % _stride(axes.rows), i, axes.rows) * line
-            below += _share(i, h % _stride(axes.rows), i + 1, axes.rows) * line
-        row = i - _reach(axes.rows)
+            above += _share(i, _phase(h, axes.rows), i - 1, axes.rows) * line
+            here += _share(i, _phase(h, axes.rows), i, axes.rows) * line
+            below += _share(i, _phase(h, axes.rows), i + 1, axes.rows) * line
+        row = i - axes.rows.reach
         if row >= first:
             target = _pixels(gz, plane * axes.rows.n_coarse + row, axes.columns.n_coarse, j, k, c)
             inside = (j < axes.columns.n_coarse)[:, None] & (c < k)
-            tl.store(target, above if _reach(axes.rows) > 0 else here, mask=inside)
+            tl.store(target, above if axes.rows.reach > 0 else here, mask=inside)
         above, here = here, below
         below = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
