@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
 from napari_convgen.core.fused import gpu_kernels
@@ -114,8 +113,7 @@ def _axes(grid: Grid) -> Axes:
 
 
 def _axis(n_coarse: int, n_fine: int, kernel: str) -> Axis:
-    reach = 0 if n_coarse == n_fine else 1
-    phases = KERNELS[kernel] if reach else (((0, 1.0),),)
-    offsets = range(-reach, reach + 1)
-    weights = tuple(tuple(tl.constexpr(dict(taps).get(offset, 0.0)) for offset in offsets) for taps in phases)
-    return Axis(n_coarse, n_fine, tl.constexpr(len(phases)), tl.constexpr(reach), weights)
+    if n_coarse == n_fine:
+        return Axis(n_coarse, n_fine, ((1.0,),))
+    weights = (tuple(dict(taps).get(offset, 0.0) for offset in (-1, 0, 1)) for taps in KERNELS[kernel])
+    return Axis(n_coarse, n_fine, tuple(weights))

@@ -21,19 +21,14 @@ class Axis(NamedTuple):
     ----------
     n_coarse, n_fine
         Samples before and after.
-    stride
-        Fine samples to a coarse one, their center: 2, or 1 where nothing is done.
-    reach
-        Coarse samples on either side of its center that a fine one is made of: 1 or 0.
     phases
-        The weights of these, for the even and for the odd fine samples.
+        For the even and for the odd fine samples, the weights of the coarse samples before, at and after the center. One
+        phase of one weight where nothing is done. So the number of phases is the stride, the fine samples to a coarse one.
     """
 
     n_coarse: int
     n_fine: int
-    stride: tl.constexpr
-    reach: tl.constexpr
-    phases: tuple[tuple[tl.constexpr, ...], ...]
+    phases: tuple[tuple[float, ...], ...]
 
 
 class Axes(NamedTuple):
@@ -47,7 +42,7 @@ class Axes(NamedTuple):
 @triton.jit
 def _start(i, axis):
     """Return the first fine sample of a coarse one, the ends held."""
-    return tl.minimum(tl.maximum(i * axis.stride, 0), axis.n_fine)
+    return tl.minimum(tl.maximum(i * len(axis.phases), 0), axis.n_fine)
 
 
 @triton.jit
@@ -57,24 +52,17 @@ def _held(i, axis):
 
 
 @triton.jit
-def _phase(i, axis):
-    """Return the phase of a fine sample."""
-    return i - i // axis.stride * axis.stride
-
-
-@triton.jit
-def _weight(phase, offset: tl.constexpr, axis):
-    """Return the weight of the coarse sample at an offset from the center."""
-    t: tl.constexpr = offset + axis.reach
-    return axis.phases[0][t] if phase == 0 else axis.phases[axis.stride - 1][t]
+def _weight(phase, t: tl.constexpr, axis):
+    return axis.phases[0][t] if phase == 0 else axis.phases[len(axis.phases) - 1][t]
 
 
 @triton.jit
 def _share(center, phase, i, axis):
     """Return the weight of coarse sample i in the fine sample of a phase at a center."""
     share = 0.0
-    for offset in tl.static_range(-axis.reach, axis.reach + 1):
-        share += tl.where(_held(center + offset, axis) == i, _weight(phase, offset, axis), 0.0)
+    for t in tl.static_range(len(axis.phases[0])):
+        tap = _held(center + t - len(axis.phases[0]) // 2, axis)
+        share += tl.where(tap == i, _weight(phase, t, axis), 0.0)
     return share
 
 
@@ -106,37 +94,32 @@ def _outputs(x, o, axes, d, h, q):
 @triton.jit
 def _line(z, k, axes, d, h, j, c):
     """Upsample along depth and rows to the fine line (d, h), at the coarse columns j, the ends held."""
-    column = z + (_held(j, axes.columns).to(tl.int64)[:, None] * k + c)
+    depth, rows, columns = axes
+    column = z + (_held(j, columns).to(tl.int64)[:, None] * k + c)
     total = 0.0
-    for s in tl.static_range(-axes.depth.reach, axes.depth.reach + 1):
-        plane = _held(d // axes.depth.stride + s, axes.depth)
-        plane_weight = _weight(_phase(d, axes.depth), s, axes.depth)
-        for t in tl.static_range(-axes.rows.reach, axes.rows.reach + 1):
-            line = plane * axes.rows.n_coarse + _held(h // axes.rows.stride + t, axes.rows)
-            weight = plane_weight * _weight(_phase(h, axes.rows), t, axes.rows)
-            pixels = column + line.to(tl.int64) * axes.columns.n_coarse * k
-            total += weight * tl.load(pixels, mask=c < k, other=0.0)
+    for s in tl.static_range(len(depth.phases[0])):
+        plane = _held(d // len(depth.phases) + s - len(depth.phases[0]) // 2, depth)
+        plane_weight = _weight(d % len(depth.phases), s, depth)
+        for t in tl.static_range(len(rows.phases[0])):
+            line = plane * rows.n_coarse + _held(h // len(rows.phases) + t - len(rows.phases[0]) // 2, rows)
+            weight = plane_weight * _weight(h % len(rows.phases), t, rows)
+            total += weight * tl.load(column + line.to(tl.int64) * columns.n_coarse * k, mask=c < k, other=0.0)
     return total
 
 
 @triton.jit
 def _around(z, k, axes, d, h, j, c):
     """Return the fine line (d, h) left of the coarse columns j, at them, and right of them."""
-    left = _line(z, k, axes, d, h, j - axes.columns.reach, c)
-    right = _line(z, k, axes, d, h, j + axes.columns.reach, c)
+    reach: tl.constexpr = len(axes.columns.phases[0]) // 2
+    left, right = _line(z, k, axes, d, h, j - reach, c), _line(z, k, axes, d, h, j + reach, c)
     return left, _line(z, k, axes, d, h, j, c), right
 
 
 @triton.jit
 def _upsample(left, middle, right, phase: tl.constexpr, columns):
     """Return u at the fine columns of a phase, from the line around their centers."""
-    u = 0.0
-    for offset in tl.static_range(-columns.reach, columns.reach + 1):
-        if columns.phases[phase][columns.reach + offset] != 0:
-            u += columns.phases[phase][columns.reach + offset] * (
-                left if offset < 0 else right if offset > 0 else middle
-            )
-    return u
+    weights = columns.phases[phase]
+    return weights[0] * left + weights[1] * middle + weights[2] * right if len(weights) > 1 else middle
 
 
 @triton.jit
@@ -179,8 +162,8 @@ def moments(z, k, axes, n_each, low, shift, sums, BLOCK_J: tl.constexpr, BLOCK_K
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
         d, h, j = _strip(strip, axes, BLOCK_J)
         left, middle, right = _around(z, k, axes, d, h, j, c)
-        for phase in tl.static_range(axes.columns.stride):
-            q = j * axes.columns.stride + phase
+        for phase in tl.static_range(len(axes.columns.phases)):
+            q = j * len(axes.columns.phases) + phase
             u = _upsample(left, middle, right, phase, axes.columns)
             r = tl.where(u <= low, low, u) - shift_
             r = tl.where((q < axes.columns.n_fine)[:, None], r, 0.0)
@@ -197,8 +180,8 @@ def features(z, k, axes, n_each, low1, low2, a, b, out, BLOCK_J: tl.constexpr, B
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
         d, h, j = _strip(strip, axes, BLOCK_J)
         left, middle, right = _around(z, k, axes, d, h, j, c)
-        for phase in tl.static_range(axes.columns.stride):
-            q = j * axes.columns.stride + phase
+        for phase in tl.static_range(len(axes.columns.phases)):
+            q = j * len(axes.columns.phases) + phase
             u = _upsample(left, middle, right, phase, axes.columns)
             v = a_ * tl.where(u <= low1, low1, u) + b_
             target = _pixels(out, d * axes.rows.n_fine + h, axes.columns.n_fine, q, k, c)
@@ -211,8 +194,8 @@ def output(z, k, axes, n_each, low1, low2, a, b, w, out, BLOCK_J: tl.constexpr, 
     o = tl.program_id(2)
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
         d, h, j = _strip(strip, axes, BLOCK_J)
-        for phase in tl.static_range(axes.columns.stride):
-            q = j * axes.columns.stride + phase
+        for phase in tl.static_range(len(axes.columns.phases)):
+            q = j * len(axes.columns.phases) + phase
             total = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
             for start in range(0, k, BLOCK_K):
                 c = start + _channels(BLOCK_J, BLOCK_K)
@@ -235,8 +218,8 @@ def gradient_sums(
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
         d, h, j = _strip(strip, axes, BLOCK_J)
         left, middle, right = _around(z, k, axes, d, h, j, c)
-        for phase in tl.static_range(axes.columns.stride):
-            q = j * axes.columns.stride + phase
+        for phase in tl.static_range(len(axes.columns.phases)):
+            q = j * len(axes.columns.phases) + phase
             gradient = _gradient(g, tl.program_id(2), k, axes, d, h, q, c, FEATURES)
             u = _upsample(left, middle, right, phase, axes.columns)
             r = tl.where(u <= low1, low1, u)
@@ -250,27 +233,25 @@ def gradient_sums(
 def _line_adjoint(z, k, axes, norm, g, w, n_outputs, d, h, j, c):
     """Return what the fine line (d, h) gives to the coarse columns j."""
     low1, low2, a, b, c1, c2 = norm
-    middle = _line(z, k, axes, d, h, j - 2 * axes.columns.reach, c)
-    right = _line(z, k, axes, d, h, j - axes.columns.reach, c)
+    columns = axes.columns
+    reach: tl.constexpr = len(columns.phases[0]) // 2
+    middle, right = _line(z, k, axes, d, h, j - 2 * reach, c), _line(z, k, axes, d, h, j - reach, c)
     total = 0.0
-    for offset in tl.static_range(-axes.columns.reach, axes.columns.reach + 1):
-        left, middle = middle, right
-        right = _line(z, k, axes, d, h, j + offset + axes.columns.reach, c)
-        for phase in tl.static_range(axes.columns.stride):
-            if axes.columns.phases[phase][axes.columns.reach - offset] != 0:
-                q = (j + offset) * axes.columns.stride + phase
-                u = _upsample(left, middle, right, phase, axes.columns)
-                r = tl.where(u <= low1, low1, u)
-                if w is None:
-                    gradient = _gradient(g, 0, k, axes, d, h, q, c, True)
-                else:
-                    gradient = tl.zeros_like(u)
-                    for o in range(n_outputs):
-                        gradient += _load(w + o * k, k, c) * _gradient(g, o, k, axes, d, h, q, c, False)
-                inner = tl.where(a * r + b > low2, a * gradient, 0.0) + c1 + c2 * r
-                share = _share(j + offset, phase, j, axes.columns)
-                share = tl.where((q >= 0) & (q < axes.columns.n_fine), share, 0.0)
-                total += share[:, None] * tl.where(u > low1, inner, 0.0)
+    for offset in tl.static_range(-reach, reach + 1):
+        left, middle, right = middle, right, _line(z, k, axes, d, h, j + offset + reach, c)
+        for phase in tl.static_range(len(columns.phases)):
+            q = (j + offset) * len(columns.phases) + phase
+            u = _upsample(left, middle, right, phase, columns)
+            r = tl.where(u <= low1, low1, u)
+            if w is None:
+                gradient = _gradient(g, 0, k, axes, d, h, q, c, True)
+            else:
+                gradient = tl.zeros_like(u)
+                for o in range(n_outputs):
+                    gradient += _load(w + o * k, k, c) * _gradient(g, o, k, axes, d, h, q, c, False)
+            inner = tl.where(a * r + b > low2, a * gradient, 0.0) + c1 + c2 * r
+            share = tl.where((q >= 0) & (q < columns.n_fine), _share(j + offset, phase, j, columns), 0.0)
+            total += share[:, None] * tl.where(u > low1, inner, 0.0)
     return total
 
 
@@ -282,31 +263,30 @@ def adjoint(
 
     A program walks down n_rows coarse rows. A fine row gives to the coarse rows above it, at it and below it.
     """
+    depth, rows, columns = axes
+    reach: tl.constexpr = len(axes.rows.phases[0]) // 2
+    depth_reach: tl.constexpr = len(axes.depth.phases[0]) // 2
     c = _channels(BLOCK_J, BLOCK_K)
     norm = low1, low2, _load(a, k, c), _load(b, k, c), _load(c1, k, c), _load(c2, k, c)
-    n_down = tl.cdiv(axes.rows.n_coarse, n_rows)
+    n_down = tl.cdiv(rows.n_coarse, n_rows)
     first = tl.program_id(0) % n_down * n_rows
-    end = tl.minimum(first + n_rows, axes.rows.n_coarse)
-    plane = tl.program_id(0) // n_down % axes.depth.n_coarse
-    j = tl.program_id(0) // n_down // axes.depth.n_coarse * BLOCK_J + tl.arange(0, BLOCK_J)
-    start_plane = _start(plane - axes.depth.reach, axes.depth)
-    end_plane = _start(plane + axes.depth.reach + 1, axes.depth)
+    end = tl.minimum(first + n_rows, rows.n_coarse)
+    plane = tl.program_id(0) // n_down % depth.n_coarse
+    j = tl.program_id(0) // n_down // depth.n_coarse * BLOCK_J + tl.arange(0, BLOCK_J)
     above = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
     here = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
     below = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
-    for i in range(first - axes.rows.reach, end + axes.rows.reach):
-        for h in range(_start(i, axes.rows), _start(i + 1, axes.rows)):
+    for i in range(first - reach, end + reach):
+        for h in range(_start(i, rows), _start(i + 1, rows)):
             line = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
-            for d in range(start_plane, end_plane):
-                share = _share(d // axes.depth.stride, _phase(d, axes.depth), plane, axes.depth)
+            for d in range(_start(plane - depth_reach, depth), _start(plane + depth_reach + 1, depth)):
+                share = _share(d // len(depth.phases), d % len(depth.phases), plane, depth)
                 line += share * _line_adjoint(z, k, axes, norm, g, w, n_outputs, d, h, j, c)
-            above += _share(i, _phase(h, axes.rows), i - 1, axes.rows) * line
-            here += _share(i, _phase(h, axes.rows), i, axes.rows) * line
-            below += _share(i, _phase(h, axes.rows), i + 1, axes.rows) * line
-        row = i - axes.rows.reach
-        if row >= first:
-            target = _pixels(gz, plane * axes.rows.n_coarse + row, axes.columns.n_coarse, j, k, c)
-            inside = (j < axes.columns.n_coarse)[:, None] & (c < k)
-            tl.store(target, above if axes.rows.reach > 0 else here, mask=inside)
-        above, here = here, below
-        below = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
+            above += _share(i, h % len(rows.phases), i - 1, rows) * line
+            here += _share(i, h % len(rows.phases), i, rows) * line
+            below += _share(i, h % len(rows.phases), i + 1, rows) * line
+        if i - reach >= first:
+            target = _pixels(gz, plane * rows.n_coarse + i - reach, columns.n_coarse, j, k, c)
+            inside = (j < columns.n_coarse)[:, None] & (c < k)
+            tl.store(target, above if reach > 0 else here, mask=inside)
+        above, here, below = here, below, tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
