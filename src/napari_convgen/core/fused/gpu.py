@@ -35,12 +35,12 @@ class GpuPasses:
         return mean + shift, (square - mean**2).clamp_min(0)
 
     def features(self, z: Tensor, grid: Grid, block: Block, out: Tensor) -> None:  # noqa: D102
-        n_strips, programs = _strips(z, grid, _channel_blocks(z), 1)
-        _launch(gpu_kernels.features, programs, z, grid, n_strips, *_block(block), out)
+        n_each, programs = _strips(z, grid, _channel_blocks(z), 1)
+        _launch(gpu_kernels.features, programs, z, grid, n_each, *_block(block), out)
 
     def output(self, z: Tensor, grid: Grid, block: Block, weights: Tensor, out: Tensor) -> None:  # noqa: D102
-        n_strips, programs = _strips(z, grid, 1, len(out))
-        _launch(gpu_kernels.output, programs, z, grid, n_strips, *_block(block), weights, out)
+        n_each, programs = _strips(z, grid, 1, len(out))
+        _launch(gpu_kernels.output, programs, z, grid, n_each, *_block(block), weights, out)
 
     def output_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:  # noqa: D102
         return _sums(gpu_kernels.gradient_sums, z, grid, len(g), *_block(block), g, FEATURES=False)
@@ -61,9 +61,9 @@ class GpuPasses:
 
 def _sums(kernel: Any, z: Tensor, grid: Grid, n_outputs: int, *arguments: Any, **options: bool) -> Tensor:
     """Run a pass that adds up, and return its sums over all programs in double precision, ``(2, n_outputs, k)``."""
-    n_strips, programs = _strips(z, grid, _channel_blocks(z), n_outputs)
+    n_each, programs = _strips(z, grid, _channel_blocks(z), n_outputs)
     sums = z.new_empty(programs[0], 2, n_outputs, z.shape[1])
-    _launch(kernel, programs, z, grid, n_strips, *arguments, sums, **options)
+    _launch(kernel, programs, z, grid, n_each, *arguments, sums, **options)
     return sums.sum(0, dtype=torch.float64)
 
 
@@ -79,8 +79,8 @@ def _strips(z: Tensor, grid: Grid, n_channel_blocks: int, n_outputs: int) -> tup
     """Return the strips of each program in a pass over fine lines, and the programs."""
     depth, rows, columns = _axes(grid)
     n = depth.n_fine * rows.n_fine * math.ceil(columns.n_coarse / _block_shape(z)[0])
-    n_strips = math.ceil(n * n_channel_blocks * n_outputs / N_PROGRAMS)
-    return n_strips, (math.ceil(n / n_strips), n_channel_blocks, n_outputs)
+    n_each = math.ceil(n * n_channel_blocks * n_outputs / N_PROGRAMS)
+    return n_each, (math.ceil(n / n_each), n_channel_blocks, n_outputs)
 
 
 def _launch(
