@@ -9,12 +9,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from napari_convgen.core.ensemble import local_variance
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
 
 NOISE_LEVEL_ERROR = 0.01
 """Relative error that an estimated noise level is taken to have."""
+
+
+N_BINS = 16
+"""Groups of like pixels over which errors are averaged to be held against the members' variance."""
 
 
 class HeldOutPixels:
@@ -26,8 +31,12 @@ class HeldOutPixels:
     standard error of the least; the standard error is that of the paired difference, pixel by pixel, between the two steps,
     so that the noise common to both drops out.
 
-    Less the noise's own variance, the error is that of a member. The mean over K members has less, by the mean square of their
-    distances to it (the ambiguity decomposition, Krogh and Vedelsby 1995): so the image's error is estimated without a reference.
+    How good the image is follows without a reference. Let ``s`` be the influence of a pixel's own value on its fitted value.
+    A smoother's residual is ``1 - s`` times what it would be had the pixel been left out (the identity under generalized
+    cross-validation), so the mean squares of both give ``s``. With the noise variance σ² and the error ``e`` at pixels left
+    out, less σ², the error where a pixel was seen is ``s² σ² + (1 - s)² e``. The mean over K members has less, by the mean
+    square of their distances to it (the ambiguity decomposition). Where the members' variance is larger, so is the error:
+    the pixels left out tell by how much.
 
     Parameters
     ----------
@@ -46,7 +55,8 @@ class HeldOutPixels:
     References
     ----------
     Held-out pixels as a stop: Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023, section 2; Batson and Royer,
-    "Noise2Self", ICML 2019, on what pixel-wise independent noise implies.
+    "Noise2Self", ICML 2019, on what pixel-wise independent noise implies. Craven and Wahba, "Smoothing noisy data with spline
+    functions", Numer. Math. 31, 1979. Krogh and Vedelsby, "Neural network ensembles, cross validation, and active learning", NIPS 1994.
     """
 
     MAX_PAIRED = 2**16
@@ -65,7 +75,8 @@ class HeldOutPixels:
         self.output = output
         self._watched: list[Tensor] = []
         self._errors: dict[int, Tensor] = {}
-        self._spreads: dict[int, float] = {}
+        self._variances: dict[int, Tensor] = {}
+        self._seen: dict[int, Tensor] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
         """Draw the pixels that each member leaves out."""
@@ -93,6 +104,8 @@ class HeldOutPixels:
 
     def begin(self, problem: Problem, members: Members) -> None:
         """Note what is to be seen at the pixels left out."""
+        self._members = members
+        self._share = 1 - float(members.weights.sum() / (len(members) * problem.weights.sum()))
         target, weights = problem.measurement.flatten(1), problem.weights.flatten(1)
         self._target = torch.cat([target[:, places] for places in self._watched], 1)
         self._weights = torch.cat([weights[:, places] for places in self._watched], 1)
@@ -102,6 +115,7 @@ class HeldOutPixels:
         self._paired = torch.cat(
             [torch.arange(start, start + min(n_paired, n)) for start, n in zip(starts, lengths, strict=True)]
         ).to(target.device)
+        self._places = torch.cat(self._watched)[self._paired]
         self._noise_variance: float | None = None
         if problem.noise_level is not None:
             variance = problem.noise_level[:, None] ** 2 * self._weights
@@ -114,47 +128,78 @@ class HeldOutPixels:
         errors = self._weights * (unseen - self._target) ** 2
         if iterate.is_snapshot:
             self._errors[iterate.step] = errors[:, self._paired].mean(0).cpu()
-            self._spreads[iterate.step] = _mean_square_distance(images)
+            self._look_at_all(iterate)
         return errors.sum() / self._weights.sum()
 
     def judge(self, steps: Sequence[int]) -> Judgment:
         """Take the latest snapshot within one standard error of the least error; end once the least lies far enough back."""
         self._errors = {step: self._errors[step] for step in steps}
-        self._spreads = {step: self._spreads[step] for step in steps}
+        self._seen = {step: self._seen[step] for step in steps}
+        self._variances = {step: self._variances[step] for step in steps if step in self._variances}
         means = {step: float(errors.mean()) for step, errors in self._errors.items()}
         best = min(steps, key=means.__getitem__)
         as_good = [step for step in steps if self._is_as_good(step, best)]
         kept, interval = as_good[-1], (as_good[0], as_good[-1])
-        error = self._estimate_error(kept)
+        error, calibration = self._estimate_error(kept)
         if not is_over(steps[-1], best, self.patience, self.min_patience):
-            return Judgment(kept, interval=interval, error=error)
+            return Judgment(kept, None, interval, error, calibration)
         squares = "" if self.size == 1 else f" (squares of {self.size}, as the noise of neighbors is alike)"
         sentence = (
             f"The error at pixels left out of the fit{squares} was least at step {best} and has not improved by step {steps[-1]}; "
             f"step {kept} is the latest within one standard error of it."
         )
-        return Judgment(kept, StopReason(Outcome.RULE, sentence), interval, error)
+        return Judgment(kept, StopReason(Outcome.RULE, sentence), interval, error, calibration)
 
     def _is_as_good(self, step: int, best: int) -> bool:
         difference = self._errors[step] - self._errors[best]
         return float(difference.mean()) <= _standard_error(difference)
 
-    def _estimate_error(self, step: int) -> ErrorEstimate | None:
+    def _look_at_all(self, iterate: Iterate) -> None:
+        """Note the residuals of the pixels seen, and how much the members differ."""
+        images, members = iterate.images(self.output), self._members
+        residual = (members.weights * (images - members.measurements) ** 2).sum() / members.weights.sum()
+        distance = residual.new_zeros(())
+        if len(images) > 1:
+            variance = local_variance(images).flatten(1)
+            self._variances[iterate.step] = variance[:, self._places].mean(0).cpu()
+            distance = variance.mean() * (1 - 1 / len(images))
+        self._seen[iterate.step] = torch.stack((residual, distance)).cpu()
+
+    def _estimate_error(self, step: int) -> tuple[ErrorEstimate | None, tuple[float, float] | None]:
+        """Return the error of the kept image, and how it depends on the members' variance."""
         if self._noise_variance is None:
-            return None
-        errors = self._errors[step]
-        mse = float(errors.mean()) - self._noise_variance - self._spreads[step]
-        deviation = math.hypot(_standard_error(errors), 2 * NOISE_LEVEL_ERROR * self._noise_variance)
-        return ErrorEstimate(max(mse, 0.1 * deviation), deviation)
+            return None, None
+        noise, errors = self._noise_variance, self._errors[step]
+        residual, distance = self._seen[step].tolist()
+        left_out = float(errors.mean())
+        # Of squares, only the middle is watched: what the residuals say of single pixels does not carry over to them.
+        influence = max(0.0, 1 - math.sqrt(residual / left_out)) if self.size == 1 and left_out else 0.0
+        share = self._share if self.size == 1 else 1.0
+        unseen = left_out - noise
+        seen = influence**2 * noise + (1 - influence) ** 2 * unseen
+        mse = share * unseen + (1 - share) * seen - distance
+        deviation = math.hypot(
+            (1 - influence) ** 2 * _standard_error(errors), 2 * NOISE_LEVEL_ERROR * abs(1 - 2 * influence) * noise
+        )
+        estimate = ErrorEstimate(max(mse, 0.1 * deviation), deviation)
+        variance = self._variances.get(step)
+        return estimate, None if variance is None else _calibrate(variance, errors - noise, estimate.mse)
 
 
 def _standard_error(values: Tensor) -> float:
     return float(values.std(correction=0)) / math.sqrt(len(values))
 
 
-def _mean_square_distance(images: Tensor) -> float:
-    """Mean over members and pixels of the squared distance to the members' mean."""
-    return 0.0 if len(images) == 1 else float(images.var(0, correction=0).mean())
+def _calibrate(variance: Tensor, errors: Tensor, mse: float) -> tuple[float, float]:
+    """Fit ``errors = slope variance + offset``, neither below zero, over bins of like variance, and scale it to the mean ``mse``."""
+    bins = [part for part in variance.argsort().tensor_split(N_BINS) if len(part)]
+    x = torch.stack([variance[part].mean() for part in bins]).double()
+    y = torch.stack([errors[part].mean() for part in bins]).double()
+    dx = x - x.mean()
+    slope = float((dx * (y - y.mean())).sum() / (dx**2).sum().clamp_min(1e-30))
+    mean, total = max(float(x.mean()), 1e-30), max(float(y.mean()), 1e-30)
+    share = min(max(slope * mean / total, 0.0), 1.0)  # of the error that goes with the variance
+    return share * mse / mean, (1 - share) * mse
 
 
 def _draw_pixels(observed: Tensor, fraction: float, n_sets: int, rng: torch.Generator) -> list[Tensor]:

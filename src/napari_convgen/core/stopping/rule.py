@@ -136,6 +136,9 @@ class Judgment:
         First and last snapshot that cannot be told from the best.
     error
         Of the kept image.
+    calibration
+        Slope and offset of the expected squared error of the kept image at a pixel against the members' variance there, see
+        `napari_convgen.core.ensemble`; in the generator's units.
     votes
         The step that each rule would keep, by the rule's name.
     warnings
@@ -146,6 +149,7 @@ class Judgment:
     reason: StopReason | None = None
     interval: tuple[int, int] | None = None
     error: ErrorEstimate | None = None
+    calibration: tuple[float, float] | None = None
     votes: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
