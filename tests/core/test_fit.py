@@ -42,7 +42,7 @@ def fit_to(
         len(measurement),
         n_channels=n_channels,
         n_scales=2,
-        rng=rng,
+        rngs=[rng],
         order=order,
         norm_init="uniform",
         dtype=dtype,
@@ -67,7 +67,7 @@ def images_of(fit):
 def gradient_of_mean_squared_error(fit):
     """The loss and its gradient at the generator's present weights, spelled out."""
     is_observed = fit.problem.weights > 0
-    errors = (fit.generator() - fit.problem.measurement)[is_observed] ** 2
+    errors = (fit.generator()[0] - fit.problem.measurement)[is_observed] ** 2
     loss = errors.sum() / is_observed.sum()
     return loss.item(), torch.autograd.grad(loss, list(fit.generator.parameters()))
 
@@ -96,7 +96,7 @@ def test_a_step_of_gradient_descent_equals_one_taken_by_hand(has_missing):
     weights = torch.ones(2, *SIZE)
     weights[0, 3:6, 4] = 1 - has_missing
     fit = fit_to(noisy_blob(2), 1, weights=weights, method=torch.optim.SGD, lr=0.3, dtype=torch.float64)
-    before, image = parameters_of(fit), fit.generator().detach()
+    before, image = parameters_of(fit), fit.generator()[0].detach()
     loss, gradients = gradient_of_mean_squared_error(fit)
     [(step, seen_loss, seen_image)] = run(fit)
     assert step == 1

@@ -142,7 +142,7 @@ class Fit:
     def _move(self) -> tuple[Tensor, ...]:
         """Move the weights; return the output and the loss from before."""
         with torch.enable_grad():
-            output = self.generator()
+            output = self.generator()[0]
             loss = (self._weights * (output - self.problem.measurement) ** 2).sum()
             self.optimizer.zero_grad()
             loss.backward()

@@ -192,7 +192,7 @@ class Denoising:
         sizes = grid_sizes(self._size, self._n_scales)
         layers = grids(sizes, self._n_scales + generator.has_full_resolution_layer, generator.kernel)
         n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self._size)
-        fit = fit_bytes(layers, generator.n_channels, n_outputs, is_fused=self.backend != "torch")
+        fit = fit_bytes(layers, 1, generator.n_channels, n_outputs, is_fused=self.backend != "torch")
         images = 2 * math.prod(self._size) * n_outputs * np.dtype(self.image.dtype).itemsize
         return fit + int(min(self.config.snapshot_memory * 2**20, images * n_snapshots(self.config.n_steps)))
 
@@ -350,7 +350,7 @@ class Denoising:
         decoder = DeepDecoder(
             image.values.shape[1:],
             len(image.values),
-            rng=rng,
+            rngs=[rng],
             **config.generator.model_dump() | {"n_scales": self._n_scales},
         ).to(self.device)
         generator = fuse(decoder, self.backend, config.precision)
