@@ -57,12 +57,13 @@ def written_from_the_formula(member, output_map):
     def drawn(x, scales):
         if not scales:
             return x
-        p = scales[0]
-        below = drawn(layer(layer(x, p.halving, 2), p.coarse), scales[1:])
-        joined = torch.cat((layer(x, p.skip), doubled(below, x.shape[2:])), 1)
-        return layer(layer(normalized(joined, p.norm_scale, p.norm_offset), p.fine), p.mixing)
+        down, up = scales[0]
+        below = drawn(layer(layer(x, down[0], 2), down[1]), scales[1:])
+        joined = torch.cat((layer(x, up.skip), doubled(below, x.shape[2:])), 1)
+        return layer(layer(normalized(joined, up.norm_scale, up.norm_offset), up.layers[0]), up.layers[1])
 
-    x = drawn(member.latent.movedim(-1, 0)[None], list(member.scales))[0]
+    scales = list(zip(member.ways_down, member.ways_up, strict=True))
+    x = drawn(member.latent.movedim(-1, 0)[None], scales)[0]
     x = torch.einsum("k...,kc->c...", x, member.output_weights) + member.output_offset.reshape(column[1:])
     return 1 / (1 + (-x).exp()) if output_map == "sigmoid" else 0.5 + 0.25 * x
 
@@ -188,8 +189,8 @@ def test_dead_fraction_is_the_share_of_constant_channels_in_the_worst_layer():
     generator = network((24, 24), seeds=(0, 1), n_channels=8, n_fine_channels=8)
     assert generator.dead_fraction() == 0
     with torch.no_grad():
-        generator.members[1].scales[0].mixing.weights[:3] = 0
-        generator.members[0].scales[1].coarse.weights[:2] = 0
+        generator.members[1].ways_up[0].layers[1].weights[:3] = 0
+        generator.members[0].ways_down[1][1].weights[:2] = 0
     assert generator.dead_fraction() == 3 / 8
 
 

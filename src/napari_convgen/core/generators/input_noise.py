@@ -64,4 +64,5 @@ def mix(x: Int64[Tensor, "*n"]) -> Int64[Tensor, "*n"]:
 
 def _shifted(x: Tensor, n: int) -> Tensor:
     """Shift to the right, zeros coming in."""
-    return (x >> n) & (2 ** (64 - n) - 1)
+    shifted: Tensor = (x >> n) & (2 ** (64 - n) - 1)
+    return shifted

@@ -125,7 +125,7 @@ class SkipNetwork(nn.Module):
         hooks = [layer.register_forward_hook(note) for layer in self.modules() if isinstance(layer, _Layer)]
         try:
             for member in self.members:
-                member.draw(member.latent)
+                member(is_noisy=False)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -198,7 +198,7 @@ class _Start:
 
 
 class _Member(nn.Module):
-    """One net: its latent, its noise and its scales, the finest first."""
+    """One net: its latent, its noise, and the ways down and up, those of the finest grid first."""
 
     latent: Tensor
 
@@ -220,61 +220,48 @@ class _Member(nn.Module):
         self.noise = noise
         self.register_buffer("latent", start.uniform(0, LATENT_SCALE, *sizes[-1], n_latent_channels))
         n_in, n_axes = n_latent_channels, len(sizes[-1])
-        self.scales = nn.ModuleList()
+        wide = (3,) * n_axes
+        self.ways_down, self.ways_up = nn.ModuleList(), nn.ModuleList()
         for n, n_below, size in zip(widths, _below(widths), reversed(sizes[1:]), strict=True):
-            self.scales.append(_Scale(n_in, n, n_below, n_skip_channels, n_axes, size, kernel, start))
+            halving = _Layer(start.weights(n, n_in, *wide), stride=2)
+            self.ways_down.append(nn.Sequential(halving, _Layer(start.weights(n, n, *wide))))
+            self.ways_up.append(_WayUp(n_in, n_below, n, n_skip_channels, size, kernel, start))
             n_in = n
         self.output_weights = nn.Parameter(start.weights(n_outputs, widths[0]).t().contiguous())
         self.output_offset = nn.Parameter(start.uniform(-(widths[0] ** -0.5), widths[0] ** -0.5, n_outputs))
 
-    def forward(self) -> Tensor:
+    def forward(self, is_noisy: bool = True) -> Tensor:
         """Return the image, channels last."""
-        return self.draw(self.noise(self.latent))
-
-    def draw(self, latent: Tensor) -> Tensor:
-        """Draw from a latent."""
+        latent = self.noise(self.latent) if is_noisy else self.latent
         x, inputs = latent.to(self.features_dtype), []
-        for scale in self.scales:
+        for go_down in self.ways_down:
             inputs.append(x)
-            x = scale.down(x)
-        for scale, above in zip(reversed(self.scales), reversed(inputs), strict=True):
-            x = scale.up(above, x)
+            x = go_down(x)
+        for go_up, above in zip(reversed(self.ways_up), reversed(inputs), strict=True):
+            x = go_up(above, x)
         x = x.to(self.output_weights.dtype) @ self.output_weights + self.output_offset
         return torch.sigmoid(x) if self.output_map == "sigmoid" else 0.5 + x / 4
 
 
-class _Scale(nn.Module):
-    """One scale of the hourglass: the way down to half the grid, and the way back."""
+class _WayUp(nn.Module):
+    """From half the grid back to the grid, beside a skip connection."""
 
     def __init__(
-        self,
-        n_in: int,
-        n: int,
-        n_below: int,
-        n_skip: int,
-        n_axes: int,
-        size: tuple[int, ...],
-        kernel: str,
-        start: _Start,
+        self, n_above: int, n_below: int, n: int, n_skip: int, size: tuple[int, ...], kernel: str, start: _Start
     ) -> None:
         super().__init__()
         self.size, self.kernel = size, kernel
-        wide, narrow = (3,) * n_axes, (1,) * n_axes
-        self.halving = _Layer(start.weights(n, n_in, *wide), stride=2)
-        self.coarse = _Layer(start.weights(n, n, *wide))
-        self.skip = _Layer(start.weights(n_skip, n_in, *narrow))
+        narrow, wide = (1,) * len(size), (3,) * len(size)
+        self.skip = _Layer(start.weights(n_skip, n_above, *narrow))
         self.norm_scale = nn.Parameter(torch.ones(n_skip + n_below, dtype=start.dtype))
         self.norm_offset = nn.Parameter(torch.zeros(n_skip + n_below, dtype=start.dtype))
-        self.fine = _Layer(start.weights(n, n_skip + n_below, *wide))
-        self.mixing = _Layer(start.weights(n, n, *narrow))
+        self.layers = nn.Sequential(
+            _Layer(start.weights(n, n_skip + n_below, *wide)), _Layer(start.weights(n, n, *narrow))
+        )
 
-    def down(self, x: Tensor) -> Tensor:
-        coarse: Tensor = self.coarse(self.halving(x))
-        return coarse
-
-    def up(self, above: Tensor, below: Tensor) -> Tensor:
+    def forward(self, above: Tensor, below: Tensor) -> Tensor:
         joined = torch.cat((self.skip(above), upsample(below, self.size, self.kernel)), -1)
-        drawn: Tensor = self.mixing(self.fine(channel_norm(joined, self.norm_scale, self.norm_offset)))
+        drawn: Tensor = self.layers(channel_norm(joined, self.norm_scale, self.norm_offset))
         return drawn
 
 
