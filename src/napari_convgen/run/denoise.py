@@ -368,7 +368,16 @@ class Denoising:
         members = rule.members(problem, config.n_seeds, random_source(seed, 0))
         generator = generator_of(members.starts, self.backend)
         store = SnapshotStore(config.snapshot_memory * 2**20, image.restore, image.restore_error, config.output)
-        return Fit(problem, generator, build_optimizer(config, generator), rule, members, store, config.n_steps)
+        return Fit(
+            problem,
+            generator,
+            build_optimizer(config, generator),
+            rule,
+            members,
+            store,
+            config.n_steps,
+            config.averaging,
+        )
 
     def _new_image(self, index: tuple[int | slice, ...]) -> ImageTensor:
         """Bring a frame into the generator's units, by the model of its noise."""
