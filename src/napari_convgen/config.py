@@ -12,13 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_convgen.errors import ConfigError
 
-AUTO_OR_NUMBER = ("n_threads", "generator.n_scales", "stopping.held_out_size")
-"""Settings that are "auto" or a whole number from 1."""
+AUTO_OR_NUMBER = {
+    "n_threads": "a whole number from 1",
+    "generator.n_scales": "a whole number from 1",
+    "stopping.held_out_size": "a whole number from 1",
+    "noise.sigma": "a number from 0",
+    "noise.gain": "a number above 0",
+    "noise.offset": "a number",
+    "noise.correlation_length": "a whole number from 1",
+}
+"""Settings that are "auto" or a number, and which numbers they can be."""
 
 
 class _Model(BaseModel):
@@ -90,6 +98,35 @@ class StoppingConfig(_Model):
     min_patience: int = Field(100, ge=0, description="Steps that held-out waits beyond the relative patience.")
 
 
+class NoiseConfig(_Model):
+    """What is known of the noise; what is auto is estimated from the image."""
+
+    kind: Literal["auto", "gaussian", "poisson-gaussian", "rician", "none"] = Field(
+        "auto",
+        description="gaussian (the same everywhere), poisson-gaussian (photons and read noise), rician (magnitude images); "
+        "none fits the image as it is.",
+    )
+    sigma: Literal["auto"] | Annotated[float, Ge(0)] = Field(
+        "auto",
+        description="Standard deviation in the image's units; of the read noise if there are photons, of real and imaginary part if rician.",
+    )
+    gain: Literal["auto"] | Annotated[float, Gt(0)] = Field(
+        "auto", description="Image units per photon; used by poisson-gaussian alone."
+    )
+    offset: Literal["auto"] | float = Field(
+        "auto", description="Value of a pixel without photons; used by poisson-gaussian alone."
+    )
+    correlation_length: Literal["auto"] | Annotated[int, Ge(1)] = Field(
+        "auto", description="Distance in pixels from which on the noise of two pixels is independent; 1 for white noise."
+    )
+    is_shared: Literal["auto", "yes", "no"] = Field(
+        "auto", description="Whether all channels have the very same noise; then only their mean is fitted."
+    )
+    has_impulses: Literal["auto", "yes", "no"] = Field(
+        "auto", description="Whether single pixels (salt and pepper, hot pixels) are left out of the fit and filled in."
+    )
+
+
 class Config(_Model):
     """Everything that decides what a run does."""
 
@@ -131,6 +168,7 @@ class Config(_Model):
     generator: GeneratorConfig = GeneratorConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     stopping: StoppingConfig = StoppingConfig()
+    noise: NoiseConfig = NoiseConfig()
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """Return a copy with some settings changed.
@@ -228,7 +266,7 @@ class Config(_Model):
             )
             message = first["msg"]
             if first["type"] == "literal_error" and name in AUTO_OR_NUMBER:
-                message = "Input should be 'auto' or a whole number"
+                message = f"Input should be 'auto' or {AUTO_OR_NUMBER[name]}"
             raise ConfigError(f"{name} cannot be {first['input']!r}: {message[0].lower()}{message[1:]}.") from error
 
 
@@ -264,6 +302,7 @@ _PAPER = Config().replace(
     {
         "output": "iterate",
         "stopping.rule": "fixed",
+        "noise.kind": "none",
         "generator.n_scales": 5,
         "generator.order": "relu-norm",
         "generator.kernel": "linear",

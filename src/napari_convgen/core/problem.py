@@ -1,8 +1,8 @@
-"""What is fitted: the measured image and which of its pixels count."""
+"""What is fitted: the measured image, which of its pixels count, and what is known of its noise."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_convgen.core.image import ImageTensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A measurement in the generator's units.
 
@@ -23,10 +23,22 @@ class Problem:
         The noisy image.
     weights
         1 where a value is observed, 0 where it is missing.
+    noise_level
+        Standard deviation of the noise in each channel; ``None`` if it is not known.
+    correlation_length
+        Distance in pixels from which on the noise of two pixels is independent; 1 for white noise.
+    counts
+        The image in detected events, where the noise is that of counting them.
+    from_counts
+        Brings such an image into the generator's units.
     """
 
     measurement: Float[Tensor, "c *spatial"]
     weights: Float[Tensor, "c *spatial"]
+    noise_level: Float[Tensor, "c"] | None = None
+    correlation_length: int = 1
+    counts: Float[Tensor, "c *spatial"] | None = None
+    from_counts: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
     def of(cls, image: ImageTensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Self:

@@ -136,6 +136,10 @@ class SnapshotStore:
             step, loss, criterion, self.restore(iterate), self.restore(average), self.output
         )
 
+    def cut(self, step: int) -> None:
+        """Let all snapshots after a step go."""
+        self._snapshots = {s: snapshot for s, snapshot in self._snapshots.items() if s <= step}
+
     def thin(self, keep: Sequence[int], max_bytes: float | None = None) -> None:
         """Let every second snapshot go while over the bound, but never the steps ``keep`` nor the last."""
         bound = self.max_bytes if max_bytes is None else max_bytes

@@ -1,5 +1,6 @@
 """Untrained convolutional generators."""
 
 from napari_convgen.core.generators.deep_decoder import DeepDecoder
+from napari_convgen.core.generators.generator import Generator
 
-__all__ = ["DeepDecoder"]
+__all__ = ["DeepDecoder", "Generator"]
