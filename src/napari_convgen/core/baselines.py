@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.optimize import minimize_scalar
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
-from napari_convgen.core.noise import correlation_length
+from napari_convgen.core.noise.correlation import correlation_length
 from napari_convgen.errors import ConfigError, InputError
 
 Baseline = Callable[[Float[np.ndarray, "c *spatial"], Float[np.ndarray, "c"], bool], Float[np.ndarray, "c *spatial"]]

@@ -141,7 +141,7 @@ class Denoising:
         n_spared_threads: int = 0,
     ) -> None:
         self.config = config or Config()
-        self.image = _as_array(image)
+        self.image = as_array(image)
         if 0 in self.image.shape or not self.image.shape:
             shape = tuple(self.image.shape)
             raise InputError(f"The image has no pixels: its shape is {shape}. Choose another one.")
@@ -149,7 +149,7 @@ class Denoising:
         self._checks = check_array(self.image, self.layout)
         self._size = self.layout.spatial_shape(self.image.shape)
         self._n_scales = _resolve_scales(self.config.generator.n_scales, self._size)
-        self._reference = _check_reference(reference, data_range, self.image.shape)
+        self._reference = check_reference(reference, data_range, self.image.shape)
         keep_triton_out()
         self.device = resolve_device(self.config.device)
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
@@ -486,8 +486,14 @@ def denoise(
     return run.result()
 
 
-def _as_array(image: Any) -> ArrayLike:
-    """Leave what numpy can slice lazily as it is; make an array of all else."""
+def as_array(image: Any) -> ArrayLike:
+    """Leave what numpy can slice lazily as it is; make an array of all else.
+
+    Raises
+    ------
+    InputError
+        A masked array, or what is no array of numbers.
+    """
     if isinstance(image, np.ma.MaskedArray):
         raise InputError(
             "The image is a masked array, whose mask would be lost. Fill it: image.astype(float).filled(numpy.nan)."
@@ -523,7 +529,14 @@ def _resolve_scales(n_scales: int | str, size: Sequence[int]) -> int:
     return n_scales
 
 
-def _check_reference(reference: ArrayLike | None, data_range: float | None, shape: tuple[int, ...]) -> Reference | None:
+def check_reference(reference: ArrayLike | None, data_range: float | None, shape: tuple[int, ...]) -> Reference | None:
+    """Take the ground truth to score an image of ``shape`` against, and its peak.
+
+    Raises
+    ------
+    InputError
+        Another shape, no real numbers, or no range.
+    """
     if reference is None:
         return None
     truth = np.asarray(reference)
