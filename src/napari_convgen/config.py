@@ -79,9 +79,21 @@ class OptimizerConfig(_Model):
 class StoppingConfig(_Model):
     """When the fit ends, and which step is kept."""
 
-    rule: Literal["auto", "fixed", "held-out"] = Field(
+    rule: Literal[
         "auto",
-        description="fixed keeps the last step; held-out watches pixels left out of the fit; auto is held-out for now.",
+        "fixed",
+        "held-out",
+        "sure",
+        "coupled",
+        "discrepancy",
+        "whiteness",
+        "agreement",
+        "windowed-variance",
+        "running-variance",
+    ] = Field(
+        "auto",
+        description="auto: pixels left out of the fit decide, and the rules that cost nothing vote beside them; "
+        "fixed keeps the last step; every other rule alone, by its name.",
     )
     held_out_fraction: float = Field(
         0.1, gt=0, lt=0.9, description="Share of the pixels that held-out leaves out of the fit."
@@ -93,9 +105,9 @@ class StoppingConfig(_Model):
     patience: float = Field(
         0.4,
         ge=0,
-        description="held-out ends the fit once the error's minimum lies this many times its own step back.",
+        description="A rule ends the fit once the best step lies this many times its own number back.",
     )
-    min_patience: int = Field(100, ge=0, description="Steps that held-out waits beyond the relative patience.")
+    min_patience: int = Field(100, ge=0, description="Steps that a rule waits beyond the relative patience.")
 
 
 class NoiseConfig(_Model):
@@ -133,7 +145,14 @@ class Config(_Model):
     n_steps: int = Field(
         2000, ge=1, le=10_000_000, description="Steps at most; the stopping rule may end the fit sooner."
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="Seed of the generator's start and of the held-out pixels.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of the generators' starts and of the held-out pixels.")
+    n_seeds: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Generators with different starts that are fitted together. Their mean is the image, and how much they differ "
+        "tells where it is uncertain.",
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
@@ -301,6 +320,7 @@ def _toml_setting(name: str, comment: str | None, value: str | float | bool) -> 
 _PAPER = Config().replace(
     {
         "output": "iterate",
+        "n_seeds": 1,
         "stopping.rule": "fixed",
         "noise.kind": "none",
         "generator.n_scales": 5,

@@ -10,11 +10,14 @@ import math
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.core.captured import CapturedStep
+from napari_convgen.core.ensemble import local_variance
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import (
@@ -205,14 +208,15 @@ class Fit:
         if not math.isfinite(self.curves.worst[-1]):
             sentence = f"The fit diverged at step {self.step}: its loss is no longer finite."
             return StopReason(Outcome.DIVERGED, sentence)
+        self.judgment = self.rule.judge([*self.snapshots.steps, self.step])
         self.snapshots.add(
             self.step,
             self.curves.loss[-1],
             self.curves.criterion[-1],
             iterate.output.cpu().numpy(),
             iterate.average.cpu().numpy(),
+            self._expected_error(iterate, self.judgment),
         )
-        self.judgment = self.rule.judge(self.snapshots.steps)
         self.snapshots.thin(keep=[self.kept_step])
         self._states.save(self.step, around=self.kept_step)
         if self._is_stopping:
@@ -223,6 +227,19 @@ class Fit:
         if not self.is_extended and (reason is not None or self.step >= MIN_STEPS_TO_JUDGE):
             reason = self._collapse() or reason
         return reason
+
+    def _expected_error(self, iterate: Iterate, judgment: Judgment) -> NDArray[Any] | None:
+        """Return the standard deviation of the image's error at each pixel: the members' variance, calibrated as far as the rule can."""
+        if len(self._kept) == 1:
+            return None
+        variance = local_variance(iterate.images(self.snapshots.output)[self._kept_index])
+        if judgment.calibration is not None:
+            slope, offset = judgment.calibration
+        elif judgment.error is not None:
+            slope, offset = judgment.error.mse / max(float(variance.mean()), 1e-30), 0.0
+        else:
+            slope, offset = 1.0, 0.0
+        return (slope * variance + offset).sqrt().cpu().numpy()
 
     def _collapse(self) -> StopReason | None:
         """Recognize a fit with a member that rests far above what any healthy one reaches."""

@@ -340,9 +340,7 @@ class ImageTensor:
         What was stabilized is undone without bias. Values are held between the frame's own minimum (Rician: 0, since the
         minimum is too high) and maximum; integers are rounded; alpha is the frame's.
         """
-        low, high = (_column(each, values.ndim) for each in self._ends())
-        stable = low + (values.astype(np.float64) - LOW) / (HIGH - LOW) * (high - low)
-        image = np.stack([each.inverse(x) for each, x in zip(self.stabilizers, stable, strict=True)])
+        image = self._undo(values.astype(np.float64))
         least = np.zeros_like(self.low) if self.noise is not None and self.noise.kind == "rician" else self.low
         image = np.clip(image, _column(least, values.ndim), _column(self.high, values.ndim))
         if self.differences is not None:
@@ -360,6 +358,36 @@ class ImageTensor:
         else:
             np.moveaxis(frame, self.channel, 0)[: len(image)] = image
         return frame
+
+    def slope(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
+        """Return how many of the frame's units one of the generator's is, where the generator's output is ``values``."""
+        values, half = values.astype(np.float64), 1e-3
+        return (self._undo(values + half) - self._undo(values - half)) / (2 * half)
+
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+        """Bring the error of a generator's output into the frame's units and shape.
+
+        Parameters
+        ----------
+        error
+            Standard deviation in the generator's units, channels first.
+        values
+            The output that it belongs to.
+        """
+        deviation = error * np.abs(self.slope(values))
+        restored = np.zeros(self.frame.shape, np.float32)  # alpha has no error
+        if self.channel is None:
+            restored[...] = deviation[0]
+        else:
+            n = len(deviation) if self.differences is None else len(self.differences)
+            np.moveaxis(restored, self.channel, 0)[:n] = deviation
+        return restored
+
+    def _undo(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Undo the scaling and the stabilization."""
+        low, high = (_column(each, values.ndim) for each in self._ends())
+        stable = low + (values - LOW) / (HIGH - LOW) * (high - low)
+        return np.stack([each.inverse(x) for each, x in zip(self.stabilizers, stable, strict=True)])
 
     @property
     def counts(self) -> Float[np.ndarray, "c *spatial"]:

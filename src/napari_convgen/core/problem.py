@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.noise.correlation import correlation_length
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class Problem:
     counts
         The image in detected events, where the noise is that of counting them.
     from_counts
-        Brings such an image into the generator's units.
+        Brings such an image, of which only a share of the events was kept, into the generator's units.
     """
 
     measurement: Float[Tensor, "c *spatial"]
@@ -38,14 +40,24 @@ class Problem:
     noise_level: Float[Tensor, "c"] | None = None
     correlation_length: int = 1
     counts: Float[Tensor, "c *spatial"] | None = None
-    from_counts: Callable[[Tensor], Tensor] | None = None
+    from_counts: Callable[[Tensor, float], Tensor] | None = None
 
     @classmethod
     def of(cls, image: ImageTensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Self:
         """Put an image on a device."""
+
+        def tensor(values: NDArray[Any]) -> Tensor:
+            return torch.as_tensor(values, dtype=dtype).to(device)
+
+        noise, level = image.noise, image.noise_level
+        is_counted = noise is not None and noise.kind == "poisson-gaussian" and min(noise.gain) > 0
         return cls(
-            torch.as_tensor(image.values, dtype=dtype).to(device),
-            torch.as_tensor(image.is_observed, dtype=dtype).to(device),
+            tensor(image.values),
+            tensor(image.is_observed),
+            tensor(level) if (level > 0).all() else None,
+            correlation_length(image.values, image.is_observed) if noise is None else noise.correlation_length,
+            tensor(image.counts) if is_counted else None,
+            (lambda counts, share: tensor(image.from_counts(counts.cpu().numpy(), share))) if is_counted else None,
         )
 
     def low_pass_error(self, grid: Sequence[int]) -> float:
