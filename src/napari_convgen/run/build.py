@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from napari_convgen.config import Config
+from napari_convgen.config import Config, NoiseConfig
 from napari_convgen.core.fused import fuse
 from napari_convgen.core.generators import DeepDecoder, Generator
+from napari_convgen.core.image import Layout, channels_first
+from napari_convgen.core.noise import NoiseModel
+from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
 from napari_convgen.core.stopping.agreement import SeedAgreement
 from napari_convgen.core.stopping.auto import AutomaticStop
@@ -27,13 +32,27 @@ def random_source(seed: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
+def build_noise(frame: NDArray[Any], layout: Layout, words: NoiseConfig) -> NoiseModel | None:
+    """Model the noise of a frame of a checked array; ``None`` where it is to be fitted as it is."""
+    if words.kind == "none":
+        return None
+    values, is_observed = channels_first(frame, layout)
+    return estimate_noise(values, is_observed, is_color=layout.is_color, **words.model_dump())
+
+
 def count_members(config: Config) -> int:
     """Return how many nets a run fits together."""
     return config.n_seeds + (config.stopping.rule == "sure")
 
 
 def build_generator(
-    config: Config, size: Sequence[int], n_outputs: int, n_scales: int, starts: Sequence[int], seed: int, backend: Backend
+    config: Config,
+    size: Sequence[int],
+    n_outputs: int,
+    n_scales: int,
+    starts: Sequence[int],
+    seed: int,
+    backend: Backend,
 ) -> Generator:
     """Build the generator at its start, on the CPU; members with the same start draw the same."""
     words = config.generator

@@ -15,9 +15,9 @@ from napari_convgen.core.baselines import BASELINES, check_bm3d, fill_missing
 from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, channels_first, check_array
 from napari_convgen.core.metrics import Scores, match_affine
 from napari_convgen.core.noise import NoiseModel
-from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.core.residual import Residual, residual_of
 from napari_convgen.errors import ConfigError
+from napari_convgen.run.build import build_noise
 from napari_convgen.run.comparison import ComparisonResult, MethodResult
 from napari_convgen.run.denoise import Denoising, Progress, as_array, check_reference
 from napari_convgen.run.result import Result, score, without_alpha
@@ -248,10 +248,9 @@ class Comparison:
         """Return the model of a frame's noise; estimated where the configuration fits the image as it is."""
         if number not in self._noise:
             words = self.config.noise if self.config.noise.kind != "none" else NoiseConfig()
-            values, is_observed = channels_first(np.asarray(self.image[self._indices[number]]), self.layout)
-            self._noise[number] = estimate_noise(
-                values, is_observed, is_color=self.layout.is_color, **words.model_dump()
-            )
+            model = build_noise(np.asarray(self.image[self._indices[number]]), self.layout, words)
+            assert model is not None
+            self._noise[number] = model
         return self._noise[number]
 
 

@@ -123,7 +123,9 @@ class ComparisonResult:
             yield f"PSNR in dB and SSIM for a data range of {self.reference.data_range:g}{fitted}."
         yield from self.notes
         for result in self.methods:
-            yield from (f"{result.title}: {note}" for note in [*result.notes, *([result.error] if result.error else [])])
+            yield from (
+                f"{result.title}: {note}" for note in [*result.notes, *([result.error] if result.error else [])]
+            )
 
     def report(self) -> dict[str, Any]:
         """Return the comparison as plain values for JSON."""

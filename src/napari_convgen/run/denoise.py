@@ -23,11 +23,17 @@ from napari_convgen.core.memory import fit_bytes
 from napari_convgen.core.metrics import reference_range
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.noise import NoiseModel
-from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, n_snapshots
 from napari_convgen.core.stopping import ErrorEstimate, Judgment
 from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError, mismatch
-from napari_convgen.run.build import build_generator, build_optimizer, build_rule, count_members, random_source
+from napari_convgen.run.build import (
+    build_generator,
+    build_noise,
+    build_optimizer,
+    build_rule,
+    count_members,
+    random_source,
+)
 from napari_convgen.run.devices import (
     FASTEST,
     keep_triton_out,
@@ -194,7 +200,11 @@ class Denoising:
         layers = grids(sizes, self._n_scales + generator.has_full_resolution_layer, generator.kernel)
         n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self._size)
         fit = fit_bytes(
-            layers, generator.n_channels, n_outputs, is_fused=self.backend != "torch", n_members=count_members(self.config)
+            layers,
+            generator.n_channels,
+            n_outputs,
+            is_fused=self.backend != "torch",
+            n_members=count_members(self.config),
         )
         images = 2 * math.prod(self._size) * n_outputs * np.dtype(self.image.dtype).itemsize
         return fit + int(min(self.config.snapshot_memory * 2**20, images * n_snapshots(self.config.n_steps)))
@@ -367,12 +377,8 @@ class Denoising:
 
     def _new_image(self, index: tuple[int | slice, ...]) -> ImageTensor:
         """Bring a frame into the generator's units, by the model of its noise."""
-        frame, words = np.asarray(self.image[index]), self.config.noise
-        noise = None
-        if words.kind != "none":
-            values, is_observed = channels_first(frame, self.layout)
-            noise = estimate_noise(values, is_observed, is_color=self.layout.is_color, **words.model_dump())
-        return ImageTensor.of(frame, self.layout, noise)
+        frame = np.asarray(self.image[index])
+        return ImageTensor.of(frame, self.layout, build_noise(frame, self.layout, self.config.noise))
 
     def _watch(self, fit: Fit) -> Iterator[Progress]:
         """Advance one fit to its end, telling at snapshots and every now and then."""
@@ -449,7 +455,6 @@ class Denoising:
         self._position += 1
         if self.n_frames > 1:
             self._fit = None
-
 
     def _error_in_image_units(self, judgment: Judgment) -> ErrorEstimate | None:
         """Bring the estimated error into the image's units: what one of the generator's is there, in the mean square."""

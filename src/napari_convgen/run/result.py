@@ -320,7 +320,8 @@ def score(image: NDArray[Any], reference: Reference, layout: Layout) -> Scores:
     """Score an image against a reference: PSNR over all of it, SSIM as the mean over its frames; alpha does not count."""
     image, truth = without_alpha(np.asarray(image), layout), without_alpha(reference.image, layout)
     values = [
-        ssim(image[index], truth[index], reference.data_range, layout.frame_channel) for index in layout.frames(image.shape)
+        ssim(image[index], truth[index], reference.data_range, layout.frame_channel)
+        for index in layout.frames(image.shape)
     ]
     return Scores(psnr(image, truth, reference.data_range), statistics.fmean(values))
 
