@@ -42,6 +42,9 @@ BM3D_LEAST_SIDE = 16
 FLATTEST = 0.25
 """Share of the pixels, those with the least slope, from which the noise that channels share is told."""
 
+LEAST_WEIGHT = 1e-2
+"""Observed pixels under a Gaussian window must weigh more than this, of 1, for their mean to fill its middle."""
+
 OPPONENTS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 """Luminance and two color differences, orthonormal: noise that is independent in red, green and blue stays so."""
 
@@ -211,15 +214,19 @@ BASELINES: Mapping[str, Baseline] = {
 def fill_missing(
     values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]
 ) -> Float[np.ndarray, "c *spatial"]:
-    """Fill what is missing with a weighted mean of its surroundings, as narrow as they allow."""
-    filled, is_known = np.where(is_observed, values, 0.0), is_observed
-    width = 1.0
-    while not is_known.all() and is_observed.any():
-        blur = [0, *[width] * (values.ndim - 1)]
-        weight = gaussian_filter(is_observed.astype(float), blur)
-        is_new = ~is_known & (weight > (1e-2 if width < max(values.shape) else 0))
-        filled[is_new] = gaussian_filter(np.where(is_observed, values, 0.0), blur)[is_new] / weight[is_new]
-        is_known, width = is_known | is_new, 2 * width
+    """Fill what is missing with a weighted mean of its surroundings, as narrow as they allow; a channel without values stays."""
+    return np.stack([_filled(*each) if each[1].any() else each[0] for each in zip(values, is_observed, strict=True)])
+
+
+def _filled(values: Plane, is_observed: Bool[np.ndarray, "*spatial"]) -> Plane:
+    observed = np.where(is_observed, values, 0.0)
+    filled, is_missing, width = observed.copy(), ~is_observed, 1.0
+    while is_missing.any():
+        least = LEAST_WEIGHT if width < max(values.shape) else 0.0
+        weight = gaussian_filter(is_observed.astype(float), width, truncate=6)
+        is_new = is_missing & (weight > least)
+        filled[is_new] = gaussian_filter(observed, width, truncate=6)[is_new] / weight[is_new]
+        is_missing, width = is_missing & ~is_new, 2 * width
     return filled
 
 
