@@ -106,7 +106,9 @@ def test_wavelets_do_not_depend_on_where_the_grid_lies():
     shifted = np.roll(noisy, 1, axis=1)
     a = baselines.wavelet_shrinkage(noisy[np.newaxis], levels(0.1), False)[0]
     b = np.roll(baselines.wavelet_shrinkage(shifted[np.newaxis], levels(0.1), False)[0], -1, axis=1)
-    one = [np.roll(baselines.denoise_wavelet(image, 0.1, "db2"), -i, axis=1) for i, image in enumerate([noisy, shifted])]
+    one = [
+        np.roll(baselines.denoise_wavelet(image, 0.1, "db2"), -i, axis=1) for i, image in enumerate([noisy, shifted])
+    ]
     inner = slice(12, -12), slice(12, -12)
     assert error(a[inner], b[inner]) < 0.5 * error(one[0][inner], one[1][inner])
 

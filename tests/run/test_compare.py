@@ -13,7 +13,14 @@ from napari_convgen.run.build import build_noise
 from napari_convgen.run.compare import DEFAULT_METHODS, Comparison, compare
 
 QUICK = Config().replace(
-    {"generator.n_channels": 4, "generator.n_scales": 1, "n_steps": 6, "n_seeds": 1, "stopping.rule": "fixed", "n_threads": 1}
+    {
+        "generator.n_channels": 4,
+        "generator.n_scales": 1,
+        "n_steps": 6,
+        "n_seeds": 1,
+        "stopping.rule": "fixed",
+        "n_threads": 1,
+    }
 )
 FAST = ("nlm", "wavelet")
 
@@ -99,7 +106,9 @@ def test_stacks_go_frame_by_frame_and_frames_with_nothing_in_them_stay():
 
 
 def test_color_and_alpha_come_back_as_they_were():
-    color = np.clip(clean()[..., None] * [0.9, 0.6, 0.8, 0] + np.random.default_rng(0).normal(0, 9, (40, 36, 4)), 0, 255)
+    color = np.clip(
+        clean()[..., None] * [0.9, 0.6, 0.8, 0] + np.random.default_rng(0).normal(0, 9, (40, 36, 4)), 0, 255
+    )
     color = color.astype(np.uint8)
     color[..., 3] = 128
     reference = np.clip(clean()[..., None] * [0.9, 0.6, 0.8, 0], 0, 255).astype(np.uint8)
@@ -181,7 +190,10 @@ def test_a_comparison_that_was_left_goes_on():
     [
         ((), "There is nothing to compare"),
         (("nlm", "nlm"), "nlm is named twice"),
-        (("nlm", "median"), "There is no method 'median'. The methods are nlm, tv, wavelet, bm3d, convgen and convgen:PRESET."),
+        (
+            ("nlm", "median"),
+            "There is no method 'median'. The methods are nlm, tv, wavelet, bm3d, convgen and convgen:PRESET.",
+        ),
         (("nlm:fast",), "There is no method 'nlm:fast'"),
         (("convgen:none",), "There is no preset 'none'"),
         (("convgen:",), "There is no preset ''"),
