@@ -46,7 +46,7 @@ def written_from_the_formula(member, output_map):
 
     def layer(x, p, stride=1):
         x = CONVOLUTIONS[n_axes](x, p.weights, stride=stride, padding=p.weights.shape[-1] // 2)
-        x = normalized(x, p.norm_scale, p.norm_offset)
+        x = normalized(x, p.norm.scale, p.norm.offset)
         return torch.where(x > 0, x, 0.2 * x)
 
     def doubled(x, size):
@@ -60,7 +60,7 @@ def written_from_the_formula(member, output_map):
         down, up = scales[0]
         below = drawn(layer(layer(x, down[0], 2), down[1]), scales[1:])
         joined = torch.cat((layer(x, up.skip), doubled(below, x.shape[2:])), 1)
-        return layer(layer(normalized(joined, up.norm_scale, up.norm_offset), up.layers[0]), up.layers[1])
+        return layer(layer(normalized(joined, up.norm.scale, up.norm.offset), up.layers[0]), up.layers[1])
 
     scales = list(zip(member.ways_down, member.ways_up, strict=True))
     x = drawn(member.latent.movedim(-1, 0)[None], scales)[0]

@@ -16,13 +16,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, OutputMap, channel_norm, grid_sizes
+from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, OutputMap, grid_sizes
 from napari_convgen.core.generators.input_noise import InputNoise
 from napari_convgen.core.generators.upsampling import upsample
 from napari_convgen.core.memory import N_IMAGES, N_WEIGHT_COPIES
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 """By number of spatial axes."""
+
+N_FINE_SCALES = 2
+"""Scales with fewer channels."""
 
 LEAK = 0.2
 """Slope of the leaky ReLU below zero."""
@@ -52,9 +55,9 @@ class SkipNetwork(nn.Module):
         One source of chance for each member, on the CPU whatever the device: of its latent, initial weights and input noise.
         Members with the same seed are the same at each step.
     n_channels
-        Channels of the layers on all grids but the finest.
+        Channels of the layers of the coarser scales.
     n_fine_channels
-        Channels of the layers on the finest grid, which take most of the time.
+        Channels of the layers of the two finest scales, which take most of the time.
     n_scales
         How often the grid is halved.
     n_skip_channels
@@ -119,7 +122,7 @@ class SkipNetwork(nn.Module):
         shares: list[float] = []
 
         def note(layer: nn.Module, inputs: Any, features: Tensor) -> None:
-            low, high = features.flatten(0, -2).aminmax(dim=0)
+            low, high = features[0].flatten(1).aminmax(dim=1)
             shares.append(float((low == high).float().mean()))
 
         hooks = [layer.register_forward_hook(note) for layer in self.modules() if isinstance(layer, _Layer)]
@@ -159,13 +162,13 @@ def skip_bytes(
     widths = _widths(n_channels, n_fine_channels, n_scales)
     hidden = n_weights = 0
     n_in = n_latent_channels
-    for n, n_below, n_fine, n_coarse in zip(widths, _below(widths), pixels[:-1], pixels[1:], strict=True):
-        n_joined = n_skip_channels + n_below
+    for n, n_up, n_fine, n_coarse in zip(widths, _widths_up(widths), pixels[:-1], pixels[1:], strict=True):
+        n_joined = n_skip_channels + n
         # Autograd keeps what goes into each norm and what comes out.
-        hidden += 2 * n_fine * (n_skip_channels + n_joined + 2 * n) + 2 * n_coarse * 2 * n
-        n_weights += n_in * n_skip_channels + 3 ** len(size) * n * (n_in + n + n_joined) + n * n
+        hidden += 2 * n_fine * (n_skip_channels + n_joined + n + n_up) + 2 * n_coarse * 2 * n
+        n_weights += n_in * n_skip_channels + 3 ** len(size) * n * (n_in + n + n_joined) + n * n_up
         n_in = n
-    gradients = 3 * pixels[0] * (n_skip_channels + _below(widths)[0])
+    gradients = 3 * pixels[0] * (n_skip_channels + n_fine_channels)
     copied = n_fine_channels if itemsize < 4 else 0  # the last convolution is not rounded
     finest = 4 * pixels[0] * (copied + 2 * n_latent_channels + N_IMAGES * n_outputs)
     return n_members * (itemsize * hidden + finest + 4 * N_WEIGHT_COPIES * n_weights) + itemsize * gradients
@@ -173,12 +176,12 @@ def skip_bytes(
 
 def _widths(n_channels: int, n_fine_channels: int, n_scales: int) -> list[int]:
     """Channels of each scale's layers, the finest first."""
-    return [n_fine_channels] + [n_channels] * (n_scales - 1)
+    return [n_fine_channels if i < N_FINE_SCALES else n_channels for i in range(n_scales)]
 
 
-def _below(widths: Sequence[int]) -> list[int]:
-    """Channels that come up to each scale from below."""
-    return [*widths[1:], widths[-1]]
+def _widths_up(widths: Sequence[int]) -> list[int]:
+    """Channels that each scale hands up: as many as the next finer scale has."""
+    return [widths[0], *widths[:-1]]
 
 
 class _Start:
@@ -222,10 +225,10 @@ class _Member(nn.Module):
         n_in, n_axes = n_latent_channels, len(sizes[-1])
         wide = (3,) * n_axes
         self.ways_down, self.ways_up = nn.ModuleList(), nn.ModuleList()
-        for n, n_below, size in zip(widths, _below(widths), reversed(sizes[1:]), strict=True):
+        for n, n_up, size in zip(widths, _widths_up(widths), reversed(sizes[1:]), strict=True):
             halving = _Layer(start.weights(n, n_in, *wide), stride=2)
             self.ways_down.append(nn.Sequential(halving, _Layer(start.weights(n, n, *wide))))
-            self.ways_up.append(_WayUp(n_in, n_below, n, n_skip_channels, size, kernel, start))
+            self.ways_up.append(_WayUp(n_in, n, n_up, n_skip_channels, size, kernel, start))
             n_in = n
         self.output_weights = nn.Parameter(start.weights(n_outputs, widths[0]).t().contiguous())
         self.output_offset = nn.Parameter(start.uniform(-(widths[0] ** -0.5), widths[0] ** -0.5, n_outputs))
@@ -233,13 +236,13 @@ class _Member(nn.Module):
     def forward(self, is_noisy: bool = True) -> Tensor:
         """Return the image, channels last."""
         latent = self.noise(self.latent) if is_noisy else self.latent
-        x, inputs = latent.to(self.features_dtype), []
+        x, inputs = _as_image(latent.to(self.features_dtype)), []
         for go_down in self.ways_down:
             inputs.append(x)
             x = go_down(x)
         for go_up, above in zip(reversed(self.ways_up), reversed(inputs), strict=True):
             x = go_up(above, x)
-        x = x.to(self.output_weights.dtype) @ self.output_weights + self.output_offset
+        x = _channels_last(x).to(self.output_weights.dtype) @ self.output_weights + self.output_offset
         return torch.sigmoid(x) if self.output_map == "sigmoid" else 0.5 + x / 4
 
 
@@ -247,36 +250,54 @@ class _WayUp(nn.Module):
     """From half the grid back to the grid, beside a skip connection."""
 
     def __init__(
-        self, n_above: int, n_below: int, n: int, n_skip: int, size: tuple[int, ...], kernel: str, start: _Start
+        self, n_in: int, n: int, n_up: int, n_skip: int, size: tuple[int, ...], kernel: str, start: _Start
     ) -> None:
         super().__init__()
         self.size, self.kernel = size, kernel
         narrow, wide = (1,) * len(size), (3,) * len(size)
-        self.skip = _Layer(start.weights(n_skip, n_above, *narrow))
-        self.norm_scale = nn.Parameter(torch.ones(n_skip + n_below, dtype=start.dtype))
-        self.norm_offset = nn.Parameter(torch.zeros(n_skip + n_below, dtype=start.dtype))
+        self.skip = _Layer(start.weights(n_skip, n_in, *narrow))
+        self.norm = _Norm(n_skip + n, start.dtype)
         self.layers = nn.Sequential(
-            _Layer(start.weights(n, n_skip + n_below, *wide)), _Layer(start.weights(n, n, *narrow))
+            _Layer(start.weights(n, n_skip + n, *wide)), _Layer(start.weights(n_up, n, *narrow))
         )
 
     def forward(self, above: Tensor, below: Tensor) -> Tensor:
-        joined = torch.cat((self.skip(above), upsample(below, self.size, self.kernel)), -1)
-        drawn: Tensor = self.layers(channel_norm(joined, self.norm_scale, self.norm_offset))
+        doubled = _as_image(upsample(_channels_last(below), self.size, self.kernel))
+        drawn: Tensor = self.layers(self.norm(torch.cat((self.skip(above), doubled), 1)))
         return drawn
 
 
 class _Layer(nn.Module):
-    """Convolution, channel norm, leaky ReLU; channels last. The norm takes the place of an offset."""
+    """Convolution, channel norm, leaky ReLU. The norm takes the place of an offset."""
 
     def __init__(self, weights: Tensor, stride: int = 1) -> None:
         super().__init__()
         self.weights, self.stride = nn.Parameter(weights), stride
-        self.norm_scale = nn.Parameter(weights.new_ones(len(weights)))
-        self.norm_offset = nn.Parameter(weights.new_zeros(len(weights)))
+        self.norm = _Norm(len(weights), weights.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        convolve, padding = CONVOLUTIONS[x.ndim - 1], self.weights.shape[-1] // 2
-        # Seen as an image with its channels first, in the memory order that oneDNN and cuDNN know as channels-last.
-        image = convolve(x.movedim(-1, 0)[None], self.weights.to(x.dtype), stride=self.stride, padding=padding)
-        normed = channel_norm(image[0].movedim(0, -1), self.norm_scale, self.norm_offset)
-        return F.leaky_relu(normed, LEAK, inplace=True)
+        convolve, padding = CONVOLUTIONS[x.ndim - 2], self.weights.shape[-1] // 2
+        x = convolve(x, self.weights.to(x.dtype), stride=self.stride, padding=padding)
+        return F.leaky_relu(self.norm(x), LEAK, inplace=True)
+
+
+class _Norm(nn.Module):
+    """Each channel's mean over the pixels taken out, its deviation divided by; then a scale and an offset."""
+
+    def __init__(self, n: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(n, dtype=dtype))
+        self.offset = nn.Parameter(torch.zeros(n, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, None, None, self.scale, self.offset, training=True, eps=1e-5)
+
+
+def _as_image(x: Tensor) -> Tensor:
+    """See a tensor with its channels last as a batch of one: in the memory order that oneDNN and cuDNN are fast in."""
+    return x.movedim(-1, 0)[None]
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """See a batch of one with its channels last."""
+    return x[0].movedim(0, -1)
