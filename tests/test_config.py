@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from napari_convgen.config import PRESETS, Config, GeneratorConfig, OptimizerConfig, StoppingConfig, preset
+from napari_convgen.config import PRESETS, Config, GeneratorConfig, NoiseConfig, OptimizerConfig, StoppingConfig, preset
 from napari_convgen.errors import ConfigError
 
 positive = st.floats(1e-12, 1e12)
@@ -44,6 +44,16 @@ configs = st.builds(
         held_out_fraction=st.floats(1e-6, 0.89),
         patience=st.floats(0, 1e6),
         min_patience=st.integers(0, 10**9),
+    ),
+    noise=st.builds(
+        NoiseConfig,
+        kind=st.sampled_from(["auto", "gaussian", "poisson-gaussian", "rician", "none"]),
+        sigma=st.one_of(st.just("auto"), st.floats(0, 1e9)),
+        gain=st.one_of(st.just("auto"), positive),
+        offset=st.one_of(st.just("auto"), st.floats(-1e9, 1e9)),
+        correlation_length=st.one_of(st.just("auto"), st.integers(1, 99)),
+        is_shared=st.sampled_from(["auto", "yes", "no"]),
+        has_impulses=st.sampled_from(["auto", "yes", "no"]),
     ),
 )
 
@@ -163,6 +173,15 @@ def test_a_missing_file_is_refused_with_its_name(tmp_path):
         ("stopping.held_out_fraction", 0.95),
         ("stopping.patience", -0.1),
         ("stopping.min_patience", -1),
+        ("noise.kind", "poisson"),
+        ("noise.sigma", -1),
+        ("noise.sigma", "loud"),
+        ("noise.sigma", float("inf")),
+        ("noise.gain", 0),
+        ("noise.offset", float("nan")),
+        ("noise.correlation_length", 0),
+        ("noise.correlation_length", 1.5),
+        ("noise.is_shared", "perhaps"),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_its_setting_and_the_range(name, value):
@@ -172,6 +191,21 @@ def test_a_value_out_of_range_is_refused_with_its_setting_and_the_range(name, va
     assert sentence.startswith(f"{name} cannot be {value!r}: ")
     assert "should" in sentence
     assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("n_threads", "many", "'auto' or a whole number from 1"),
+        ("noise.sigma", -1, "'auto' or a number from 0"),
+        ("noise.gain", 0, "'auto' or a number above 0"),
+        ("noise.offset", "dark", "'auto' or a number"),
+    ],
+)
+def test_the_refusal_says_which_numbers_could_stand_for_auto(name, value, words):
+    with pytest.raises(ConfigError) as caught:
+        Config().replace({name: value})
+    assert str(caught.value) == f"{name} cannot be {value!r}: input should be {words}."
 
 
 @pytest.mark.parametrize(
@@ -228,6 +262,7 @@ def test_the_presets_are_those_of_the_paper_and_the_default():
         assert (config.generator.output_map, config.generator.norm_init) == ("sigmoid", "ones")
         assert (config.optimizer.method, config.optimizer.learning_rate) == ("adam", 0.01)
         assert (config.stopping.rule, config.output) == ("fixed", "iterate")
+        assert config.noise.kind == "none"
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones():
@@ -236,7 +271,7 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
 
 
 def test_every_setting_has_a_description():
-    for model in (Config, GeneratorConfig, OptimizerConfig, StoppingConfig):
+    for model in (Config, GeneratorConfig, OptimizerConfig, StoppingConfig, NoiseConfig):
         for name, field in model.model_fields.items():
-            assert field.description or name in {"generator", "optimizer", "stopping"}
+            assert field.description or name in {"generator", "optimizer", "stopping", "noise"}
             assert "\n" not in (field.description or "")

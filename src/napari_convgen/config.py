@@ -12,13 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_convgen.errors import ConfigError
 
-AUTO_OR_NUMBER = ("n_threads", "generator.n_scales", "stopping.held_out_size")
-"""Settings that are "auto" or a whole number from 1."""
+AUTO_OR_NUMBER = {
+    "n_threads": "a whole number from 1",
+    "generator.n_scales": "a whole number from 1",
+    "stopping.held_out_size": "a whole number from 1",
+    "noise.sigma": "a number from 0",
+    "noise.gain": "a number above 0",
+    "noise.offset": "a number",
+    "noise.correlation_length": "a whole number from 1",
+}
+"""Settings that are "auto" or a number, and which numbers they can be."""
 
 
 class _Model(BaseModel):
@@ -71,9 +79,21 @@ class OptimizerConfig(_Model):
 class StoppingConfig(_Model):
     """When the fit ends, and which step is kept."""
 
-    rule: Literal["auto", "fixed", "held-out"] = Field(
+    rule: Literal[
         "auto",
-        description="fixed keeps the last step; held-out watches pixels left out of the fit; auto is held-out for now.",
+        "fixed",
+        "held-out",
+        "sure",
+        "coupled",
+        "discrepancy",
+        "whiteness",
+        "agreement",
+        "windowed-variance",
+        "running-variance",
+    ] = Field(
+        "auto",
+        description="auto: pixels left out of the fit decide, and the rules that cost nothing vote beside them; "
+        "fixed keeps the last step; every other rule alone, by its name.",
     )
     held_out_fraction: float = Field(
         0.1, gt=0, lt=0.9, description="Share of the pixels that held-out leaves out of the fit."
@@ -85,9 +105,38 @@ class StoppingConfig(_Model):
     patience: float = Field(
         0.4,
         ge=0,
-        description="held-out ends the fit once the error's minimum lies this many times its own step back.",
+        description="A rule ends the fit once the best step lies this many times its own number back.",
     )
-    min_patience: int = Field(100, ge=0, description="Steps that held-out waits beyond the relative patience.")
+    min_patience: int = Field(100, ge=0, description="Steps that a rule waits beyond the relative patience.")
+
+
+class NoiseConfig(_Model):
+    """What is known of the noise; what is auto is estimated from the image."""
+
+    kind: Literal["auto", "gaussian", "poisson-gaussian", "rician", "none"] = Field(
+        "auto",
+        description="gaussian (the same everywhere), poisson-gaussian (photons and read noise), rician (magnitude images); "
+        "none fits the image as it is.",
+    )
+    sigma: Literal["auto"] | Annotated[float, Ge(0)] = Field(
+        "auto",
+        description="Standard deviation in the image's units; of the read noise if there are photons, of real and imaginary part if rician.",
+    )
+    gain: Literal["auto"] | Annotated[float, Gt(0)] = Field(
+        "auto", description="Image units per photon; used by poisson-gaussian alone."
+    )
+    offset: Literal["auto"] | float = Field(
+        "auto", description="Value of a pixel without photons; used by poisson-gaussian alone."
+    )
+    correlation_length: Literal["auto"] | Annotated[int, Ge(1)] = Field(
+        "auto", description="Distance in pixels from which on the noise of two pixels is independent; 1 for white noise."
+    )
+    is_shared: Literal["auto", "yes", "no"] = Field(
+        "auto", description="Whether all channels have the very same noise; then only their mean is fitted."
+    )
+    has_impulses: Literal["auto", "yes", "no"] = Field(
+        "auto", description="Whether single pixels (salt and pepper, hot pixels) are left out of the fit and filled in."
+    )
 
 
 class Config(_Model):
@@ -96,7 +145,14 @@ class Config(_Model):
     n_steps: int = Field(
         2000, ge=1, le=10_000_000, description="Steps at most; the stopping rule may end the fit sooner."
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="Seed of the generator's start and of the held-out pixels.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of the generators' starts and of the held-out pixels.")
+    n_seeds: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Generators with different starts that are fitted together. Their mean is the image, and how much they differ "
+        "tells where it is uncertain.",
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
@@ -131,6 +187,7 @@ class Config(_Model):
     generator: GeneratorConfig = GeneratorConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     stopping: StoppingConfig = StoppingConfig()
+    noise: NoiseConfig = NoiseConfig()
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """Return a copy with some settings changed.
@@ -228,7 +285,7 @@ class Config(_Model):
             )
             message = first["msg"]
             if first["type"] == "literal_error" and name in AUTO_OR_NUMBER:
-                message = "Input should be 'auto' or a whole number"
+                message = f"Input should be 'auto' or {AUTO_OR_NUMBER[name]}"
             raise ConfigError(f"{name} cannot be {first['input']!r}: {message[0].lower()}{message[1:]}.") from error
 
 
@@ -263,7 +320,9 @@ def _toml_setting(name: str, comment: str | None, value: str | float | bool) -> 
 _PAPER = Config().replace(
     {
         "output": "iterate",
+        "n_seeds": 1,
         "stopping.rule": "fixed",
+        "noise.kind": "none",
         "generator.n_scales": 5,
         "generator.order": "relu-norm",
         "generator.kernel": "linear",

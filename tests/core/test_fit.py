@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from napari_convgen.core.ensemble import local_variance
 from napari_convgen.core.fit import Fit
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, SnapshotStore, StopReason
-from napari_convgen.core.stopping import FixedStep, HeldOutPixels, Judgment
+from napari_convgen.core.stopping import FixedStep, HeldOutPixels, Judgment, Members
 
 SIZE = (16, 13)
 
@@ -32,24 +33,26 @@ def fit_to(
     dtype=torch.float32,
     order="relu-norm",
     n_channels=8,
+    n_seeds=1,
     **options,
 ):
     measurement = measurement.to(dtype)
     weights = torch.ones_like(measurement) if weights is None else weights.to(dtype)
-    rng = torch.Generator().manual_seed(seed)
+    problem, rule = Problem(measurement, weights), rule or FixedStep()
+    members = rule.members(problem, n_seeds, torch.Generator().manual_seed(seed))
     generator = DeepDecoder(
         measurement.shape[1:],
         len(measurement),
         n_channels=n_channels,
         n_scales=2,
-        rng=rng,
+        rngs=[torch.Generator().manual_seed(100 * seed + start) for start in members.starts],
         order=order,
         norm_init="uniform",
         dtype=dtype,
     )
     optimizer = method(generator.parameters(), **{"lr": 0.01} | options)
-    store = SnapshotStore(max_bytes, np.copy, "average")
-    return Fit(Problem(measurement, weights), generator, optimizer, rule or FixedStep(), store, rng, n_steps)
+    store = SnapshotStore(max_bytes, np.copy, lambda error, image: error, "average")
+    return Fit(problem, generator, optimizer, rule, members, store, n_steps)
 
 
 def run(fit):
@@ -67,7 +70,7 @@ def images_of(fit):
 def gradient_of_mean_squared_error(fit):
     """The loss and its gradient at the generator's present weights, spelled out."""
     is_observed = fit.problem.weights > 0
-    errors = (fit.generator() - fit.problem.measurement)[is_observed] ** 2
+    errors = (fit.generator()[0] - fit.problem.measurement)[is_observed] ** 2
     loss = errors.sum() / is_observed.sum()
     return loss.item(), torch.autograd.grad(loss, list(fit.generator.parameters()))
 
@@ -76,8 +79,8 @@ def listening_rule(ends_at=math.inf, keeps=None):
     """A rule that keeps one step, or else the one before the last but one, and what it was told."""
     heard = SimpleNamespace(observed=[], judged=[])
 
-    def begin(problem, generator, rng):
-        return problem.weights
+    def begin(problem, members):
+        heard.members = members
 
     def observe(iterate):
         heard.observed.append(iterate.step)
@@ -88,7 +91,7 @@ def listening_rule(ends_at=math.inf, keeps=None):
         reason = StopReason(Outcome.RULE, "Enough.") if steps[-1] >= ends_at else None
         return Judgment(max(1, steps[-1] - 2) if keeps is None else min(keeps, steps[-1]), reason)
 
-    return SimpleNamespace(begin=begin, observe=observe, judge=judge), heard
+    return SimpleNamespace(members=FixedStep().members, begin=begin, observe=observe, judge=judge), heard
 
 
 @pytest.mark.parametrize("has_missing", [False, True])
@@ -96,7 +99,7 @@ def test_a_step_of_gradient_descent_equals_one_taken_by_hand(has_missing):
     weights = torch.ones(2, *SIZE)
     weights[0, 3:6, 4] = 1 - has_missing
     fit = fit_to(noisy_blob(2), 1, weights=weights, method=torch.optim.SGD, lr=0.3, dtype=torch.float64)
-    before, image = parameters_of(fit), fit.generator().detach()
+    before, image = parameters_of(fit), fit.generator().detach()[0]
     loss, gradients = gradient_of_mean_squared_error(fit)
     [(step, seen_loss, seen_image)] = run(fit)
     assert step == 1
@@ -436,3 +439,93 @@ def test_held_out_pixels_end_a_fit_before_it_draws_the_noise():
     assert fit.kept_step < n_steps < 2000
     errors = [((fit.snapshots.get(step).iterate - clean.numpy()) ** 2).mean() for step in (fit.kept_step, n_steps)]
     assert errors[0] < errors[1]
+
+
+def test_members_are_fitted_each_on_its_own():
+    alone = [fit_to(noisy_blob(), 30, seed=seed) for seed in (3, 4)]
+    together = fit_to(noisy_blob(), 30, n_seeds=2)
+    together.generator.load_state_dict(
+        {
+            name: torch.cat([fit.generator.state_dict()[name] for fit in alone])
+            for name in together.generator.state_dict()
+        }
+    )
+    outputs = [[iterate.output.clone() for iterate in fit] for fit in alone]
+    for iterate in together:
+        for member, output in zip(iterate.outputs, outputs, strict=True):
+            torch.testing.assert_close(member, output[iterate.step - 1], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(iterate.output, iterate.outputs.mean(0))
+        torch.testing.assert_close(iterate.average, iterate.averages.mean(0))
+    expected = [(a + b) / 2 for a, b in zip(*(fit.curves.loss for fit in alone), strict=True)]
+    np.testing.assert_allclose(together.curves.loss, expected, rtol=1e-4)
+    worst = [max(pair) for pair in zip(*(fit.curves.loss for fit in alone), strict=True)]
+    np.testing.assert_allclose(together.curves.worst, worst, rtol=1e-4)
+
+
+def test_only_kept_members_are_in_the_image_and_the_loss():
+    rule, _ = listening_rule()
+
+    def members(problem, n_seeds, rng):
+        plain = FixedStep().members(problem, 3, rng)
+        return Members(plain.measurements, plain.weights, plain.starts, (True, False, True))
+
+    rule.members = members
+    fit = fit_to(noisy_blob(), 5, rule=rule)
+    for iterate in fit:
+        torch.testing.assert_close(iterate.output, (iterate.outputs[0] + iterate.outputs[2]) / 2)
+        errors = ((iterate.outputs - fit.problem.measurement) ** 2).mean((1, 2, 3))
+        assert float(iterate.loss) == pytest.approx(float((errors[0] + errors[2]) / 2), rel=1e-5)
+
+
+def test_members_with_one_start_and_one_measurement_stay_the_same():
+    rule, _ = listening_rule()
+
+    def members(problem, n_seeds, rng):
+        plain = FixedStep().members(problem, 2, rng)
+        return Members(plain.measurements, plain.weights, (1, 1), (True, True))
+
+    rule.members = members
+    for iterate in fit_to(noisy_blob(), 20, rule=rule):
+        assert torch.equal(*iterate.outputs)
+
+
+def test_a_dead_member_makes_the_fit_a_collapsed_one():
+    fit = fit_to(noisy_blob(), 1000, n_seeds=2)
+    with torch.no_grad():
+        fit.generator.convolutions[0][1] = 0
+    run(fit)
+    assert fit.reason.outcome is Outcome.COLLAPSED
+
+
+@pytest.mark.parametrize("method", [torch.optim.Adam, torch.optim.SGD])
+def test_a_fit_that_went_back_takes_the_same_steps_again(method):
+    options = {"momentum": 0.9} if method is torch.optim.SGD else {}
+    fit, whole = (fit_to(noisy_blob(), 60, n_seeds=2, method=method, **options) for _ in range(2))
+    run(fit)
+    run(whole)
+    states = fit._states.steps
+    target = states[len(states) // 2]
+    assert fit.go_back(target + 1 if target + 1 not in states else target) == target
+    assert (fit.step, fit.snapshots.steps[-1], len(fit.curves.loss)) == (target, target, target)
+    fit.extend(60 - target)
+    assert [step for step, _, _ in run(fit)] == list(range(target + 1, 61))
+    assert images_of(fit) == images_of(whole)
+    assert fit.curves.loss == whole.curves.loss
+
+
+def test_the_states_kept_lie_around_the_step_that_is_kept():
+    rule, _ = listening_rule(keeps=30)
+    fit = fit_to(noisy_blob(), 120, rule=rule)
+    run(fit)
+    assert len(fit._states.steps) <= 16
+    assert min(fit._states.steps) < 30 < max(fit._states.steps)
+    assert 30 in fit._states.steps
+
+
+def test_several_members_give_an_expected_error_and_one_gives_none():
+    one, two = fit_to(noisy_blob(), 10), fit_to(noisy_blob(), 10, n_seeds=2)
+    for iterate in two:
+        variance = local_variance(iterate.averages)
+    run(one)
+    assert one.snapshots[10].expected_error is None
+    np.testing.assert_allclose(two.snapshots[10].expected_error, variance.sqrt().numpy(), rtol=1e-5)

@@ -10,7 +10,7 @@ N_BYTES = 2 * IMAGE.nbytes
 
 
 def store_with(steps, max_bytes=np.inf, keep=None):
-    store = SnapshotStore(max_bytes, lambda values: values, "average")
+    store = SnapshotStore(max_bytes, lambda values: values, lambda error, values: error, "average")
     for step in steps:
         store.add(step, 1 / step, 2 / step, IMAGE, IMAGE)
         store.thin(keep=[step if keep is None else keep])
@@ -41,8 +41,8 @@ def test_snapshots_are_dense_early_and_sparse_late():
 
 def test_the_image_of_a_snapshot_is_the_one_that_was_asked_for():
     iterate, average = np.zeros(2), np.ones(2)
-    assert Snapshot(1, 0.0, 0.0, iterate, average, "average").image is average
-    assert Snapshot(1, 0.0, 0.0, iterate, average, "iterate").image is iterate
+    assert Snapshot(1, 0.0, 0.0, iterate, average, output="average").image is average
+    assert Snapshot(1, 0.0, 0.0, iterate, average, output="iterate").image is iterate
 
 
 def test_a_reason_reads_as_its_sentence():
@@ -50,8 +50,11 @@ def test_a_reason_reads_as_its_sentence():
 
 
 def test_snapshots_are_restored_and_found_by_step():
-    store = SnapshotStore(np.inf, lambda values: (10 * values).astype(np.uint8), "iterate")
-    store.add(3, 0.5, 0.25, np.full((2, 2), 1.0), np.full((2, 2), 2.0))
+    def restore_error(error, image):
+        return (error * image).astype(np.float32)
+
+    store = SnapshotStore(np.inf, lambda values: (10 * values).astype(np.uint8), restore_error, "iterate")
+    store.add(3, 0.5, 0.25, np.full((2, 2), 1.0), np.full((2, 2), 2.0), np.full((2, 2), 7.0))
     assert (len(store), store.steps, store.get(4)) == (1, [3], None)
     snapshot = store.get(3)
     assert [snapshot] == list(store)
@@ -59,6 +62,8 @@ def test_snapshots_are_restored_and_found_by_step():
     assert snapshot.iterate.dtype == np.uint8
     assert (snapshot.iterate == 10).all()
     assert (snapshot.average == 20).all()
+    assert (snapshot.expected_error == 7).all()
+    assert snapshot.n_bytes == 4 + 4 + 16
 
 
 @settings(deadline=None, max_examples=30)
@@ -66,7 +71,7 @@ def test_snapshots_are_restored_and_found_by_step():
 def test_memory_stays_within_the_bound_and_the_kept_and_the_last_step_stay(n_steps, room, keep):
     steps = schedule(n_steps)
     kept = min(keep, 40, steps[-1])
-    store = SnapshotStore(room * N_BYTES, lambda values: values, "average")
+    store = SnapshotStore(room * N_BYTES, lambda values: values, lambda error, values: error, "average")
     for step in steps:
         store.add(step, 0.0, 0.0, IMAGE, IMAGE)
         best = min(step, kept)
@@ -92,3 +97,9 @@ def test_nothing_is_dropped_within_the_bound():
     store = store_with(range(1, 11), max_bytes=10 * N_BYTES)
     assert store.steps == list(range(1, 11))
     assert store.n_dropped == 0
+
+
+def test_what_comes_after_a_step_is_cut():
+    store = store_with(range(1, 11))
+    store.cut(7)
+    assert store.steps == list(range(1, 8))

@@ -1,6 +1,7 @@
-"""The one loop: a generator is moved towards a measurement, step by step.
+"""The one loop: the members of a generator are moved towards a measurement, step by step.
 
-`Fit` is iterated to advance. It can be left and taken up again, and its budget can be raised after it has ended.
+`Fit` is iterated to advance. It can be left and taken up again, its budget can be raised after it has ended, and it can go
+back to an earlier step and on from there.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ import math
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.core.captured import CapturedStep
-from napari_convgen.core.fused import FusedDecoder
-from napari_convgen.core.generators import DeepDecoder
+from napari_convgen.core.ensemble import local_variance
+from napari_convgen.core.generators import Generator
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import (
     Outcome,
@@ -23,7 +26,8 @@ from napari_convgen.core.snapshot import (
     StopReason,
     next_snapshot_step,
 )
-from napari_convgen.core.stopping import Iterate, StoppingRule
+from napari_convgen.core.states import StateRing
+from napari_convgen.core.stopping import Iterate, Judgment, Members, StoppingRule
 
 AVERAGING = 0.08
 """The running average at step ``t`` reaches back over about ``AVERAGING * t`` steps."""
@@ -37,30 +41,47 @@ MIN_STEPS_TO_JUDGE = 200
 
 @dataclass
 class Curves:
-    """Loss and criterion of every step so far; values wait on the device until `fetch`."""
+    """Loss and criterion of every step so far; values wait on the device until `fetch`.
+
+    Attributes
+    ----------
+    loss
+        Mean over the kept members.
+    worst
+        Loss of the member that fits worst.
+    criterion
+        Of the stopping rule.
+    """
 
     loss: list[float] = field(default_factory=list)
+    worst: list[float] = field(default_factory=list)
     criterion: list[float] = field(default_factory=list)
     _waiting: list[Tensor] = field(default_factory=list)
 
-    def add(self, loss: Tensor, criterion: Tensor) -> None:
+    def add(self, loss: Tensor, worst: Tensor, criterion: Tensor) -> None:
         """Note one step, without waiting for the device."""
-        self._waiting.append(torch.stack((loss, criterion)))
+        self._waiting.append(torch.stack((loss, worst, criterion)))
 
     def fetch(self) -> None:
         """Bring what waits on the device over."""
         if self._waiting:
-            for loss, criterion in torch.stack(self._waiting).tolist():
-                self.loss.append(loss)
-                self.criterion.append(criterion)
+            for values in torch.stack(self._waiting).tolist():
+                for curve, value in zip((self.loss, self.worst, self.criterion), values, strict=True):
+                    curve.append(value)
             self._waiting.clear()
+
+    def cut(self, step: int) -> None:
+        """Forget all that came after a step."""
+        self.fetch()
+        for curve in (self.loss, self.worst, self.criterion):
+            del curve[step:]
 
 
 class Fit:
     """A generator on its way to a measurement.
 
     Iterating advances the fit by a step at a time until the rule or the budget ends it; ``reason`` then says why, and
-    ``kept_step`` which snapshot to keep. After `extend` it can be iterated again. At each yield the weights have already moved on from the
+    ``judgment`` which snapshot to keep. After `extend` it can be iterated again. At each yield the weights have already moved on from the
     step that is yielded, and nothing of the forward pass but the iterate is alive.
 
     Parameters
@@ -68,15 +89,15 @@ class Fit:
     problem
         What is fitted.
     generator
-        At its start; its weights are moved in place.
+        At its start, with as many members as there are in ``members``; its weights are moved in place.
     optimizer
         Over the generator's parameters.
     rule
         Chooses the step that is kept.
+    members
+        Of the rule, for this problem.
     snapshots
         Where snapshots go.
-    rng
-        The run's own source of chance, on the CPU.
     n_steps
         Budget.
     """
@@ -84,33 +105,43 @@ class Fit:
     def __init__(
         self,
         problem: Problem,
-        generator: DeepDecoder | FusedDecoder,
+        generator: Generator,
         optimizer: torch.optim.Optimizer,
         rule: StoppingRule,
+        members: Members,
         snapshots: SnapshotStore,
-        rng: torch.Generator,
         n_steps: int,
     ) -> None:
         self.problem = problem
         self.generator = generator
         self.optimizer = optimizer
         self.rule = rule
+        self.members = members
         self.snapshots = snapshots
         self.n_steps = n_steps
         self.step = 0
-        self.kept_step = 0
+        self.judgment: Judgment | None = None
         self.reason: StopReason | None = None
         self.curves = Curves()
-        self._average = torch.zeros_like(problem.measurement)
+        self.iterate: Iterate | None = None
+        self.is_extended = False
+        self._is_stopping = False
         self._next_snapshot = 1
         self._coarse_error = _coarse_error(problem)
-        self._weights = rule.begin(problem, generator, rng)
-        self._weights = self._weights / self._weights.sum()
-        self.iterate: Iterate | None = None
-        self._is_stopping = False
-        self.is_extended = False
+        rule.begin(problem, members)
+        over = tuple(range(1, members.weights.ndim))
+        self._weights = members.weights / members.weights.sum(over, keepdim=True)
+        self._kept = tuple(i for i, is_kept in enumerate(members.is_kept) if is_kept)
+        self._kept_index = torch.tensor(self._kept, device=problem.measurement.device)
+        self._averages = torch.zeros_like(members.measurements)
+        self._states = StateRing(generator, optimizer, self._averages)
         is_cuda = problem.measurement.device.type == "cuda"
-        self._take_step = CapturedStep(self._move) if is_cuda else self._move
+        self._take_step = CapturedStep(self._move) if is_cuda and generator.is_capturable else self._move
+
+    @property
+    def kept_step(self) -> int:
+        """The snapshot to keep, were the fit to end now; 0 before the first."""
+        return 0 if self.judgment is None else self.judgment.step
 
     def __iter__(self) -> Iterator[Iterate]:
         while self.reason is None:
@@ -130,55 +161,89 @@ class Fit:
         self.is_extended = True
         self._is_stopping = False
 
+    def go_back(self, step: int) -> int:
+        """Return to the latest state kept that is not after ``step``, and forget what came later.
+
+        States are kept at snapshots, closest around the step that the rule would keep.
+
+        Returns
+        -------
+        int
+            The step that the fit is at.
+        """
+        state = self._states.restore(step)
+        self.step = state
+        self.curves.cut(state)
+        self.snapshots.cut(state)
+        self.iterate = None
+        self._next_snapshot = next_snapshot_step(state)
+        self.judgment = self.rule.judge(self.snapshots.steps)
+        self.reason = StopReason(Outcome.USER, f"The fit was taken back to step {state}.")
+        return state
+
     def _advance(self) -> Iterate:
         self.step += 1
-        output, loss = self._take_step()
-        self._average.lerp_(output, 1 / (1 + AVERAGING * (self.step - 1)))
+        outputs, losses = self._take_step()
+        self._averages.lerp_(outputs, 1 / (1 + AVERAGING * (self.step - 1)))
         is_snapshot = self._is_stopping or self.step >= min(self._next_snapshot, self.n_steps)
-        iterate = Iterate(self.step, loss, output, self._average, is_snapshot)
-        self.curves.add(loss, self.rule.observe(iterate))
+        iterate = Iterate(self.step, losses[self._kept_index].mean(), outputs, self._averages, is_snapshot, self._kept)
+        self.curves.add(iterate.loss, losses.amax(), self.rule.observe(iterate))
         return iterate
 
     def _move(self) -> tuple[Tensor, ...]:
-        """Move the weights; return the output and the loss from before."""
+        """Move the weights; return the members' outputs and losses from before."""
         with torch.enable_grad():
-            output = self.generator()
-            loss = (self._weights * (output - self.problem.measurement) ** 2).sum()
+            outputs = self.generator()
+            losses = (self._weights * (outputs - self.members.measurements) ** 2).flatten(1).sum(1)
             self.optimizer.zero_grad()
-            loss.backward()
+            losses.sum().backward()  # each member's gradient is that of its own loss
         self.optimizer.step()
-        return output.detach(), loss.detach()
+        return outputs.detach(), losses.detach()
 
     def _take_snapshot(self, iterate: Iterate) -> StopReason | None:
         """Keep this step's images, then ask whether the fit was stopped, failed, is done, or has used its budget."""
         if self.step >= self._next_snapshot:  # an end is no reason to leave the schedule
             self._next_snapshot = next_snapshot_step(self.step)
         self.curves.fetch()
-        if not math.isfinite(self.curves.loss[-1]):
+        if not math.isfinite(self.curves.worst[-1]):
             sentence = f"The fit diverged at step {self.step}: its loss is no longer finite."
             return StopReason(Outcome.DIVERGED, sentence)
+        self.judgment = self.rule.judge([*self.snapshots.steps, self.step])
         self.snapshots.add(
             self.step,
             self.curves.loss[-1],
             self.curves.criterion[-1],
             iterate.output.cpu().numpy(),
             iterate.average.cpu().numpy(),
+            self._expected_error(iterate, self.judgment),
         )
-        judgment = self.rule.judge(self.snapshots.steps)
-        self.kept_step = judgment.step
-        self.snapshots.thin(keep=[judgment.step])
+        self.snapshots.thin(keep=[self.kept_step])
+        self._states.save(self.step, around=self.kept_step)
         if self._is_stopping:
             return StopReason(Outcome.USER, f"Stopped by the user at step {self.step}; step {self.kept_step} is kept.")
-        reason = None if self.is_extended else judgment.reason
+        reason = None if self.is_extended else self.judgment.reason
         if reason is None and self.step >= self.n_steps:
             reason = StopReason(Outcome.BUDGET, f"All {self.n_steps} steps were taken; step {self.kept_step} is kept.")
         if not self.is_extended and (reason is not None or self.step >= MIN_STEPS_TO_JUDGE):
             reason = self._collapse() or reason
         return reason
 
+    def _expected_error(self, iterate: Iterate, judgment: Judgment) -> NDArray[Any] | None:
+        """Return the standard deviation of the image's error at each pixel: the members' variance, calibrated as far as the rule can."""
+        if len(self._kept) == 1:
+            return None
+        variance = local_variance(iterate.images(self.snapshots.output)[self._kept_index])
+        if judgment.calibration is not None:
+            slope, offset = judgment.calibration
+        elif judgment.error is not None:
+            slope, offset = judgment.error.mse / max(float(variance.mean()), 1e-30), 0.0
+        else:
+            slope, offset = 1.0, 0.0
+        return (slope * variance + offset).sqrt().cpu().numpy()
+
     def _collapse(self) -> StopReason | None:
-        """Recognize a fit that rests far above what any healthy one reaches."""
-        loss = self.curves.loss
+        """Recognize a fit with a member that rests far above what any healthy one reaches."""
+        loss = self.curves.worst
         if self.generator.dead_fraction() == 1:
             return StopReason(
                 Outcome.COLLAPSED, f"The fit collapsed by step {self.step}: all channels of a layer are dead."

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from napari_convgen.core.noise.impulses import find_impulses
+from napari_convgen.core.noise.model import NoiseModel
+from napari_convgen.core.noise.stabilize import Stabilizer, Unchanged, stabilizers
 from napari_convgen.errors import InputError, mismatch
 
 LOW, HIGH = 0.05, 0.95
@@ -241,18 +245,27 @@ def _where(index: tuple[int | slice, ...], layout: Layout) -> str:
     return f" at {', '.join(places)}" if places else ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageTensor:
     """One frame in the generator's units, with the way back.
+
+    With a model of the noise the values are stabilized first, so that the noise is the same in all pixels of a channel.
 
     Attributes
     ----------
     values
-        Channels first, then space; the frame's minimum is `LOW`, its maximum `HIGH`; 0.5 where missing.
+        Channels first, then space; the frame's minimum is `LOW`, its maximum `HIGH`; 0.5 where not observed. Of channels
+        with the same noise their mean, as one channel.
     is_observed
-        False at missing (NaN) values.
+        False at missing (NaN) values and impulses.
     low, high
         Minimum and maximum of the observed values in the frame's own units, one a channel; color channels share theirs.
+    noise
+        Model of the frame's noise, if there is one.
+    stabilizers
+        What the frame's units went through before they were scaled, one a channel.
+    differences
+        Of the channels from their mean, in the frame's units, where they have the same noise; else ``None``.
     frame
         The frame itself, in its own shape and dtype.
     channel
@@ -263,11 +276,14 @@ class ImageTensor:
     is_observed: Bool[np.ndarray, "c *spatial"]
     low: Float[np.ndarray, "c"]
     high: Float[np.ndarray, "c"]
+    noise: NoiseModel | None
+    stabilizers: tuple[Stabilizer, ...]
+    differences: Float[np.ndarray, "n *spatial"] | None
     frame: NDArray[Any]
     channel: int | None
 
     @classmethod
-    def of(cls, frame: NDArray[Any], layout: Layout) -> ImageTensor:
+    def of(cls, frame: NDArray[Any], layout: Layout, noise: NoiseModel | None = None) -> ImageTensor:
         """Bring a frame into the generator's units; the alpha of an RGBA image stays behind.
 
         Parameters
@@ -276,38 +292,162 @@ class ImageTensor:
             Of a checked array, see `check_array`; not constant.
         layout
             Of the array that the frame is from.
+        noise
+            Of the frame, with as many channels; ``None`` takes the image as it is.
+
+        Raises
+        ------
+        InputError
+            Negative values where the noise is Rician.
         """
-        values = _channels_first(frame, layout).astype(np.float64)
-        is_observed = ~np.isnan(values)
+        values, is_observed = channels_first(frame, layout)
+        differences = None
+        if noise is not None:
+            if noise.impulses:
+                is_observed &= ~find_impulses(values, is_observed, noise)
+            if noise.kind == "rician" and np.any(values < 0, where=is_observed):
+                raise InputError(
+                    "Rician noise is that of magnitudes, which are not negative, but the image has negative values. "
+                    "Choose another kind of noise."
+                )
+            if noise.is_shared:
+                values, is_observed, differences = _split(values, is_observed)
         over = tuple(range(0 if layout.is_color else 1, values.ndim))
         low = np.min(values, axis=over, initial=np.inf, where=is_observed)
         high = np.max(values, axis=over, initial=-np.inf, where=is_observed)
         low = np.broadcast_to(np.where(np.isfinite(low), low, 0.0), len(values))
         high = np.broadcast_to(np.where(np.isfinite(high), high, 0.0), len(values))
-        column = (slice(None), *(np.newaxis,) * (values.ndim - 1))
-        span = np.where(high > low, high - low, 1.0)[column]
-        scaled = LOW + (HIGH - LOW) * (values - low[column]) / span
-        scaled[~is_observed] = 0.5
-        return cls(scaled, is_observed, low, high, frame, layout.frame_channel)
+        transforms = (Unchanged(np.nan),) * len(values) if noise is None else stabilizers(noise)[: len(values)]
+        image = cls(values, is_observed, low, high, noise, transforms, differences, frame, layout.frame_channel)
+        return replace(image, values=np.where(is_observed, image.scale(values), 0.5))
+
+    @property
+    def noise_level(self) -> Float[np.ndarray, "c"]:
+        """Standard deviation of the noise in the generator's units, one a channel; NaN without a model."""
+        low, high = self._ends()
+        levels = np.array([each.noise_level for each in self.stabilizers])
+        return (HIGH - LOW) * levels / np.where(high > low, high - low, np.inf)
+
+    def scale(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Bring noisy values from the frame's units into the generator's."""
+        low, high = (_column(each, values.ndim) for each in self._ends())
+        stable = np.stack([each.forward(x) for each, x in zip(self.stabilizers, values, strict=True)])
+        return np.asarray(LOW + (HIGH - LOW) * (stable - low) / np.where(high > low, high - low, 1.0))
 
     def restore(self, values: NDArray[Any]) -> NDArray[Any]:
         """Bring a generator's output (channels first) back into the frame's shape, dtype and range.
 
-        Values are held between the frame's own minimum and maximum; integers are rounded; alpha is the frame's.
+        What was stabilized is undone without bias. Values are held between the frame's own minimum (Rician: 0, since the
+        minimum is too high) and maximum; integers are rounded; alpha is the frame's.
         """
-        column = (slice(None), *(np.newaxis,) * (values.ndim - 1))
-        low, high = self.low[column], self.high[column]
-        image = low + (values.astype(np.float64) - LOW) / (HIGH - LOW) * (high - low)
-        image = np.clip(image, low, high)
+        image = self._undo(values.astype(np.float64))
+        least = np.zeros_like(self.low) if self.noise is not None and self.noise.kind == "rician" else self.low
+        image = np.clip(image, _column(least, values.ndim), _column(self.high, values.ndim))
+        if self.differences is not None:
+            image = image + self.differences
         dtype = self.frame.dtype
         if dtype.kind == "b":
             image = image > 0.5
         elif dtype.kind in "ui":
             largest = np.iinfo(dtype).max  # as a float it can lie beyond the type
-            image = np.minimum(np.rint(image), np.nextafter(float(largest), 0) if largest > 2**53 else largest)
+            most = np.nextafter(float(largest), 0) if largest > 2**53 else largest
+            image = np.clip(np.rint(image), np.iinfo(dtype).min, most)
         frame = self.frame.copy()
         if self.channel is None:
             frame[...] = image[0]
         else:
             np.moveaxis(frame, self.channel, 0)[: len(image)] = image
         return frame
+
+    def slope(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
+        """Return how many of the frame's units one of the generator's is, where the generator's output is ``values``."""
+        values, half = values.astype(np.float64), 1e-3
+        return (self._undo(values + half) - self._undo(values - half)) / (2 * half)
+
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+        """Bring the error of a generator's output into the frame's units and shape.
+
+        Parameters
+        ----------
+        error
+            Standard deviation in the generator's units, channels first.
+        values
+            The output that it belongs to.
+        """
+        deviation = error * np.abs(self.slope(values))
+        restored = np.zeros(self.frame.shape, np.float32)  # alpha has no error
+        if self.channel is None:
+            restored[...] = deviation[0]
+        else:
+            n = len(deviation) if self.differences is None else len(self.differences)
+            np.moveaxis(restored, self.channel, 0)[:n] = deviation
+        return restored
+
+    def _undo(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Undo the scaling and the stabilization."""
+        low, high = (_column(each, values.ndim) for each in self._ends())
+        stable = low + (values - LOW) / (HIGH - LOW) * (high - low)
+        return np.stack([each.inverse(x) for each, x in zip(self.stabilizers, stable, strict=True)])
+
+    @property
+    def counts(self) -> Float[np.ndarray, "c *spatial"]:
+        """The frame in detected events, about Poisson distributed; 0 where not observed. Of Poisson-Gaussian noise only.
+
+        Read noise is taken for as many more events as give its variance.
+        """
+        values = self.frame[np.newaxis] if self.channel is None else np.moveaxis(self.frame, self.channel, 0)
+        values = values[: len(self.values)].astype(np.float64)
+        gain, offset, extra = self._events(values.ndim)
+        return np.where(self.is_observed, np.maximum((values - offset) / gain + extra, 0), 0.0)
+
+    def from_counts(self, counts: Float[np.ndarray, "c *spatial"], share: float = 1.0) -> Float[np.ndarray, "c *spatial"]:
+        """Bring detected events into the generator's units.
+
+        Parameters
+        ----------
+        counts
+            As of `counts`, or what is left when each event was kept with the probability ``share``.
+        share
+            Of the events that were kept. The result has the mean that it has with all of them, to second order, and
+            ``1 / sqrt(share)`` times the noise.
+        """
+        gain, offset, extra = self._events(counts.ndim)
+        return self.scale(offset + gain * ((counts + 0.25) / share - 0.25 - extra))
+
+    def _events(self, n_axes: int) -> list[Float[np.ndarray, "..."]]:
+        """Gain, offset, and the events that read noise is taken for."""
+        assert self.noise is not None
+        gain, sigma = np.array(self.noise.gain), np.array(self.noise.sigma)
+        return [_column(each, n_axes) for each in (gain, np.array(self.noise.offset), (sigma / gain) ** 2)]
+
+    def _ends(self) -> tuple[Float[np.ndarray, "c"], Float[np.ndarray, "c"]]:
+        """The range of each channel, stabilized."""
+        ranges = np.stack([self.low, self.high], axis=1)
+        ends = np.stack([each.forward(x) for each, x in zip(self.stabilizers, ranges, strict=True)])
+        return ends[:, 0], ends[:, 1]
+
+
+def channels_first(
+    frame: NDArray[Any], layout: Layout
+) -> tuple[Float[np.ndarray, "c *spatial"], Bool[np.ndarray, "c *spatial"]]:
+    """Return a frame's values with its channels first, and where they are observed; alpha is no channel."""
+    values = _channels_first(frame, layout).astype(np.float64)
+    return values, ~np.isnan(values)
+
+
+def _column(values: Float[np.ndarray, "c"], n_axes: int) -> Float[np.ndarray, "..."]:
+    """Let one value a channel stand against an array of ``n_axes``, channels first."""
+    return values[(slice(None), *(np.newaxis,) * (n_axes - 1))]
+
+
+def _split(
+    values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]
+) -> tuple[Float[np.ndarray, "1 *spatial"], Bool[np.ndarray, "1 *spatial"], Float[np.ndarray, "c *spatial"]]:
+    """Take channels apart: their mean, where all are observed, and their differences from it, elsewhere of the nearest."""
+    is_whole = is_observed.all(0)
+    mean = values.mean(0)
+    differences = values - mean
+    if is_whole.any() and not is_whole.all():
+        nearest = ndimage.distance_transform_edt(~is_whole, return_distances=False, return_indices=True)
+        differences = differences[(slice(None), *nearest)]
+    return mean[np.newaxis], is_whole[np.newaxis], np.where(np.isfinite(differences), differences, 0.0)

@@ -1,19 +1,21 @@
-"""What is fitted: the measured image and which of its pixels count."""
+"""What is fitted: the measured image, which of its pixels count, and what is known of its noise."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.noise.correlation import correlation_length
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A measurement in the generator's units.
 
@@ -23,17 +25,39 @@ class Problem:
         The noisy image.
     weights
         1 where a value is observed, 0 where it is missing.
+    noise_level
+        Standard deviation of the noise in each channel; ``None`` if it is not known.
+    correlation_length
+        Distance in pixels from which on the noise of two pixels is independent; 1 for white noise.
+    counts
+        The image in detected events, where the noise is that of counting them.
+    from_counts
+        Brings such an image, of which only a share of the events was kept, into the generator's units.
     """
 
     measurement: Float[Tensor, "c *spatial"]
     weights: Float[Tensor, "c *spatial"]
+    noise_level: Float[Tensor, "c"] | None = None
+    correlation_length: int = 1
+    counts: Float[Tensor, "c *spatial"] | None = None
+    from_counts: Callable[[Tensor, float], Tensor] | None = None
 
     @classmethod
     def of(cls, image: ImageTensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Self:
         """Put an image on a device."""
+
+        def tensor(values: NDArray[Any]) -> Tensor:
+            return torch.as_tensor(values, dtype=dtype).to(device)
+
+        noise, level = image.noise, image.noise_level
+        is_counted = noise is not None and noise.kind == "poisson-gaussian" and min(noise.gain) > 0
         return cls(
-            torch.as_tensor(image.values, dtype=dtype).to(device),
-            torch.as_tensor(image.is_observed, dtype=dtype).to(device),
+            tensor(image.values),
+            tensor(image.is_observed),
+            tensor(level) if (level > 0).all() else None,
+            correlation_length(image.values, image.is_observed) if noise is None else noise.correlation_length,
+            tensor(image.counts) if is_counted else None,
+            (lambda counts, share: tensor(image.from_counts(counts.cpu().numpy(), share))) if is_counted else None,
         )
 
     def low_pass_error(self, grid: Sequence[int]) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 Output = Literal["average", "iterate"]
@@ -60,8 +61,11 @@ class Snapshot:
         Output of the generator, in the input's shape, dtype and range.
     average
         Running average of the outputs up to this step, likewise.
+    expected_error
+        Standard deviation of the image's error that is expected at each pixel, in the input's units and shape; ``None`` for a single
+        generator.
     output
-        Which of the two is ``image``.
+        Which of the two images is ``image``.
     """
 
     step: int
@@ -69,7 +73,13 @@ class Snapshot:
     criterion: float
     iterate: NDArray[Any]
     average: NDArray[Any]
+    expected_error: NDArray[np.float32] | None = None
     output: Output = "average"
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of its arrays."""
+        return sum(x.nbytes for x in (self.iterate, self.average, self.expected_error) if x is not None)
 
     @property
     def image(self) -> NDArray[Any]:
@@ -101,13 +111,22 @@ class SnapshotStore:
         Bound on the bytes of all images.
     restore
         Brings a generator's output into the user's units.
+    restore_error
+        Does so with the expected error of an output, which is given first.
     output
         Which image the snapshots show.
     """
 
-    def __init__(self, max_bytes: float, restore: Callable[[NDArray[Any]], NDArray[Any]], output: Output) -> None:
+    def __init__(
+        self,
+        max_bytes: float,
+        restore: Callable[[NDArray[Any]], NDArray[Any]],
+        restore_error: Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float32]],
+        output: Output,
+    ) -> None:
         self.max_bytes = max_bytes
         self.restore = restore
+        self.restore_error = restore_error
         self.output = output
         self.n_dropped = 0
         self._snapshots: dict[int, Snapshot] = {}
@@ -130,16 +149,30 @@ class SnapshotStore:
         """Steps of the snapshots that are kept."""
         return list(self._snapshots)
 
-    def add(self, step: int, loss: float, criterion: float, iterate: NDArray[Any], average: NDArray[Any]) -> None:
-        """Add a snapshot later than all others; the images are in the generator's units."""
+    def add(
+        self,
+        step: int,
+        loss: float,
+        criterion: float,
+        iterate: NDArray[Any],
+        average: NDArray[Any],
+        expected_error: NDArray[Any] | None = None,
+    ) -> None:
+        """Add a snapshot later than all others; the images and the error are in the generator's units."""
+        if expected_error is not None:
+            expected_error = self.restore_error(expected_error, average if self.output == "average" else iterate)
         self._snapshots[step] = Snapshot(
-            step, loss, criterion, self.restore(iterate), self.restore(average), self.output
+            step, loss, criterion, self.restore(iterate), self.restore(average), expected_error, self.output
         )
+
+    def cut(self, step: int) -> None:
+        """Let all snapshots after a step go."""
+        self._snapshots = {s: snapshot for s, snapshot in self._snapshots.items() if s <= step}
 
     def thin(self, keep: Sequence[int], max_bytes: float | None = None) -> None:
         """Let every second snapshot go while over the bound, but never the steps ``keep`` nor the last."""
         bound = self.max_bytes if max_bytes is None else max_bytes
-        while sum(s.iterate.nbytes + s.average.nbytes for s in self) > bound:
+        while sum(s.n_bytes for s in self) > bound:
             spared = {*keep, self.steps[-1]}
             dropped = [step for step in self.steps[1::2] if step not in spared] or [
                 step for step in self.steps if step not in spared

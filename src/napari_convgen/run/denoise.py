@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config
 from napari_convgen.config import preset as preset_named
 from napari_convgen.core.fit import Fit
-from napari_convgen.core.fused import fuse
 from napari_convgen.core.fused.grid import grids
-from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.generators.deep_decoder import grid_sizes
-from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, check_array
+from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, channels_first, check_array
 from napari_convgen.core.memory import fit_bytes
 from napari_convgen.core.metrics import reference_range
 from napari_convgen.core.problem import Problem
+from napari_convgen.core.noise import NoiseModel
+from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, n_snapshots
-from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
+from napari_convgen.core.stopping import ErrorEstimate, Judgment
 from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError, mismatch
+from napari_convgen.run.build import build_generator, build_optimizer, build_rule, count_members, random_source
 from napari_convgen.run.devices import (
     FASTEST,
     keep_triton_out,
@@ -192,7 +193,9 @@ class Denoising:
         sizes = grid_sizes(self._size, self._n_scales)
         layers = grids(sizes, self._n_scales + generator.has_full_resolution_layer, generator.kernel)
         n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self._size)
-        fit = fit_bytes(layers, generator.n_channels, n_outputs, is_fused=self.backend != "torch")
+        fit = fit_bytes(
+            layers, generator.n_channels, n_outputs, is_fused=self.backend != "torch", n_members=count_members(self.config)
+        )
         images = 2 * math.prod(self._size) * n_outputs * np.dtype(self.image.dtype).itemsize
         return fit + int(min(self.config.snapshot_memory * 2**20, images * n_snapshots(self.config.n_steps)))
 
@@ -200,9 +203,7 @@ class Denoising:
         """Say what the run will take: a few steps of the first frame are taken and timed, and forgotten."""
         position = next(i for i, check in enumerate(self._checks) if not check.is_constant)
         n_free = free_bytes(self.device)
-        fit = self._new_fit(
-            ImageTensor.of(np.asarray(self.image[self.indices[position]]), self.layout), self.config.seed
-        )
+        fit = self._new_fit(self._new_image(self.indices[position]), self.config.seed)
         started = 0.0
         for iterate in with_threads(iter(fit), self.n_threads):
             if iterate.step == 1:
@@ -251,8 +252,7 @@ class Denoising:
                     )
                     self._position += 1
                     continue
-                frame = np.asarray(self.image[index])
-                self._image_tensor = ImageTensor.of(frame, self.layout)
+                self._image_tensor = self._new_image(index)
                 self._seed = self.config.seed
                 self._fit = self._new_fit(self._image_tensor, self._seed)
             yield from self._watch(self._fit)
@@ -267,8 +267,16 @@ class Denoising:
         """Whether `extend` can be called: a run over a single frame that has ended."""
         return self.n_frames == 1 and self._position == 1 and self._fit is not None
 
-    def extend(self, n_steps: int) -> None:
+    def extend(self, n_steps: int, from_step: int | None = None) -> None:
         """Let an ended run take that many steps more, whatever its rule says; iterate again to take them.
+
+        Parameters
+        ----------
+        n_steps
+            At least 1.
+        from_step
+            Go back there first, or to the latest step before it whose networks are kept, and forget what came later. ``None`` goes on
+            from the end.
 
         Raises
         ------
@@ -281,6 +289,8 @@ class Denoising:
             )
         if n_steps < 1:
             raise ConfigError(f"n_steps must be at least 1 to continue, got {n_steps}.")
+        if from_step is not None and from_step < self._fit.step:
+            self._fit.go_back(from_step)
         self._fit.extend(n_steps)
         self._position, self._is_stopping, self._frames = 0, False, []
 
@@ -346,24 +356,23 @@ class Denoising:
 
     def _new_fit(self, image: ImageTensor, seed: int) -> Fit:
         config = self.config
-        rng = torch.Generator().manual_seed(seed)
-        decoder = DeepDecoder(
-            image.values.shape[1:],
-            len(image.values),
-            rng=rng,
-            **config.generator.model_dump() | {"n_scales": self._n_scales},
-        ).to(self.device)
-        generator = fuse(decoder, self.backend, config.precision)
-        store = SnapshotStore(config.snapshot_memory * 2**20, image.restore, config.output)
-        return Fit(
-            Problem.of(image, self.device),
-            generator,
-            _optimizer(config, generator),
-            _rule(config),
-            store,
-            rng,
-            config.n_steps,
-        )
+        problem = Problem.of(image, self.device)
+        rule = build_rule(config)
+        members = rule.members(problem, config.n_seeds, random_source(seed, 0))
+        size, n_outputs = image.values.shape[1:], len(image.values)
+        generator = build_generator(config, size, n_outputs, self._n_scales, members.starts, seed, self.backend)
+        generator = generator.to(self.device)
+        store = SnapshotStore(config.snapshot_memory * 2**20, image.restore, image.restore_error, config.output)
+        return Fit(problem, generator, build_optimizer(config, generator), rule, members, store, config.n_steps)
+
+    def _new_image(self, index: tuple[int | slice, ...]) -> ImageTensor:
+        """Bring a frame into the generator's units, by the model of its noise."""
+        frame, words = np.asarray(self.image[index]), self.config.noise
+        noise = None
+        if words.kind != "none":
+            values, is_observed = channels_first(frame, self.layout)
+            noise = estimate_noise(values, is_observed, is_color=self.layout.is_color, **words.model_dump())
+        return ImageTensor.of(frame, self.layout, noise)
 
     def _watch(self, fit: Fit) -> Iterator[Progress]:
         """Advance one fit to its end, telling at snapshots and every now and then."""
@@ -418,6 +427,8 @@ class Denoising:
         share = self.config.snapshot_memory * 2**20 / self.n_frames
         fit.snapshots.thin(keep=[fit.kept_step], max_bytes=share)
         self._n_dropped[self._position] = fit.snapshots.n_dropped
+        judgment = fit.judgment
+        assert judgment is not None
         self._frames.append(
             FrameResult(
                 number=self._position,
@@ -428,11 +439,29 @@ class Denoising:
                 loss=tuple(fit.curves.loss),
                 criterion=tuple(fit.curves.criterion),
                 snapshots=tuple(fit.snapshots),
+                noise=self._image_tensor.noise,
+                interval=judgment.interval,
+                votes=judgment.votes,
+                error=self._error_in_image_units(judgment),
             )
         )
+        self._notes += [warning for warning in judgment.warnings if warning not in self._notes]
         self._position += 1
         if self.n_frames > 1:
             self._fit = None
+
+
+    def _error_in_image_units(self, judgment: Judgment) -> ErrorEstimate | None:
+        """Bring the estimated error into the image's units: what one of the generator's is there, in the mean square."""
+        fit, image = self._fit, self._image_tensor
+        assert fit is not None
+        assert image is not None
+        if judgment.error is None:
+            return None
+        kept = fit.snapshots[judgment.step].image
+        values = image.scale(channels_first(kept, self.layout)[0][: len(image.values)])
+        unit = float(np.mean(np.square(image.slope(values)), where=image.is_observed))
+        return ErrorEstimate(unit * judgment.error.mse, unit * judgment.error.deviation)
 
 
 def denoise(
@@ -544,25 +573,3 @@ def _check_reference(reference: ArrayLike | None, data_range: float | None, shap
             f"The data range of the scores must be positive, got {peak}: give data_range, or a reference that is not constant."
         )
     return Reference(truth, peak)
-
-
-def _optimizer(config: Config, generator: torch.nn.Module) -> torch.optim.Optimizer:
-    rate, parameters = config.optimizer.learning_rate, list(generator.parameters())
-    if config.optimizer.method == "adam":
-        kind = parameters[0].device.type
-        return torch.optim.Adam(parameters, lr=rate, fused=kind != "mps", capturable=kind == "cuda")
-    momentum = config.optimizer.momentum if config.optimizer.method == "momentum" else 0.0
-    return torch.optim.SGD(parameters, lr=rate, momentum=momentum)
-
-
-def _rule(config: Config) -> StoppingRule:
-    stopping = config.stopping
-    if stopping.rule == "fixed":
-        return FixedStep()
-    return HeldOutPixels(
-        stopping.held_out_fraction,
-        stopping.held_out_size,
-        stopping.patience,
-        stopping.min_patience,
-        config.output,
-    )

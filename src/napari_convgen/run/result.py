@@ -7,7 +7,7 @@ import math
 import platform
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from napari_convgen.config import Config
 from napari_convgen.core.image import Layout
-from napari_convgen.core.metrics import Scores, psnr, ssim
+from napari_convgen.core.metrics import Scores, psnr, reference_range, ssim
+from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
+from napari_convgen.core.stopping import ErrorEstimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,14 @@ class FrameResult:
         By step, from step 1; the criterion is NaN where the rule has none.
     snapshots
         In the frame's shape; the one at ``step`` is among them.
+    noise
+        Model of the frame's noise, unless it was fitted as it is.
+    interval
+        First and last step that the rule could not tell from the best.
+    votes
+        Step that each rule would keep, by its name.
+    error
+        Estimated mean squared error of the image at the step that the rule chose, in the image's units squared, if it could be told.
     """
 
     number: int
@@ -51,11 +61,20 @@ class FrameResult:
     loss: tuple[float, ...]
     criterion: tuple[float, ...]
     snapshots: tuple[Snapshot, ...]
+    noise: NoiseModel | None = None
+    interval: tuple[int, int] | None = None
+    votes: Mapping[str, int] = field(default_factory=dict)
+    error: ErrorEstimate | None = None
 
     @property
     def image(self) -> NDArray[Any]:
         """The frame, denoised."""
         return self.at(self.step).image
+
+    @property
+    def expected_error(self) -> NDArray[np.float32] | None:
+        """Standard deviation of the error that is expected at each pixel, in the image's units; ``None`` for a single generator."""
+        return self.at(self.step).expected_error
 
     def at(self, step: int) -> Snapshot:
         """Return the latest snapshot not after ``step``, or the first."""
@@ -167,16 +186,69 @@ class Result:
     def _assemble(self, step: int) -> Snapshot:
         iterate, average = np.copy(self.image), np.copy(self.image)
         parts = [frame.at(step) for frame in self.frames]
+        error = None if parts[0].expected_error is None else np.zeros(self.image.shape, np.float32)
         for frame, part in zip(self.frames, parts, strict=True):
             iterate[frame.index], average[frame.index] = part.iterate, part.average
+            if error is not None:
+                error[frame.index] = part.expected_error
         return Snapshot(
             step,
             statistics.fmean(part.loss for part in parts),
             statistics.fmean(part.criterion for part in parts),
             iterate,
             average,
+            error,
             self.config.output,
         )
+
+    @property
+    def expected_error(self) -> NDArray[np.float32] | None:
+        """Standard deviation of the error that is expected at each pixel, in the image's units; ``None`` for a single generator.
+
+        A structure fainter than this may be the generator's invention.
+        """
+        if not self.layout.frame_axes():
+            return self.frames[0].expected_error
+        if any(frame.expected_error is None for frame in self.frames):
+            return None
+        error = np.zeros(self.image.shape, np.float32)
+        for frame in self.frames:
+            error[frame.index] = frame.expected_error
+        return error
+
+    def keep(self, step: int) -> Result:
+        """Return this result with another step kept: in each frame the latest snapshot that is not after ``step``.
+
+        What was estimated of the image's error at the rule's own step is dropped.
+        """
+        image = np.copy(self.image)
+        frames = []
+        for frame in self.frames:
+            snapshot = frame.at(step)
+            reason = StopReason(Outcome.USER, f"Step {snapshot.step} was chosen by the user.")
+            error = frame.error if snapshot.step == frame.step else None
+            frames.append(replace(frame, step=snapshot.step, reason=reason, error=error))
+            image[frame.index] = snapshot.image
+        return replace(self, image=image, frames=tuple(frames))
+
+    @property
+    def estimated_psnr(self) -> tuple[float, float] | None:
+        """PSNR in dB estimated without a reference, and its standard error; ``None`` if a frame's error could not be told.
+
+        The peak is the reference's data range if there is one, otherwise that of the image, see `data_range`.
+        """
+        errors = [frame.error for frame in self.frames]
+        known = [error for error in errors if error is not None]
+        if len(known) < len(errors):
+            return None
+        mse = statistics.fmean(error.mse for error in known)
+        deviation = math.hypot(*(error.deviation for error in known)) / len(known)
+        return 10 * math.log10(self.data_range**2 / mse), 10 / math.log(10) * deviation / mse
+
+    @property
+    def data_range(self) -> float:
+        """Peak of scores and estimates: as given with the reference, or else 255 for uint8, 1 for bool, the image's own span."""
+        return reference_range(self.image) if self.reference is None else self.reference.data_range
 
     def scores(self, image: NDArray[Any]) -> Scores:
         """Score an image of the input's shape against the reference, which must have been given."""
@@ -216,8 +288,13 @@ class Result:
             "axes": self.layout.axes,
             "seconds": self.seconds,
             "seconds_per_step": self.seconds / self.n_steps_taken,
+            "noise": [None if frame.noise is None else asdict(frame.noise) for frame in self.frames],
+            "interval": [frame.interval for frame in self.frames],
+            "votes": [dict(frame.votes) for frame in self.frames],
             "curves": {name: _plain(column) for name, column in self.curves.items()},
         }
+        if (estimate := self.estimated_psnr) is not None:
+            report["estimated_psnr"] = {"psnr": estimate[0], "deviation": estimate[1], "data_range": self.data_range}
         if len(self.frames) > 1:
             report["frames"] = [
                 {

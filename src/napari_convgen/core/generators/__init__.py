@@ -1,6 +1,7 @@
 """Untrained convolutional generators."""
 
 from napari_convgen.core.generators.deep_decoder import DeepDecoder
+from napari_convgen.core.generators.generator import Generator
 from napari_convgen.core.generators.skip import SkipNetwork
 
-__all__ = ["DeepDecoder", "SkipNetwork"]
+__all__ = ["DeepDecoder", "Generator", "SkipNetwork"]

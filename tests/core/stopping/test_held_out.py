@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from torch import nn
 
+from napari_convgen.core.ensemble import local_variance
+from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome
-from napari_convgen.core.stopping import FixedStep, HeldOutPixels, Iterate
+from napari_convgen.core.stopping import HeldOutPixels, Iterate
 
 
 def problem_of(shape=(1, 20, 20), is_observed=None, seed=0):
@@ -16,31 +17,34 @@ def problem_of(shape=(1, 20, 20), is_observed=None, seed=0):
     return Problem(y, torch.ones_like(y) if is_observed is None else is_observed.to(y))
 
 
-def begun(problem, seed=0, **options):
+def begun(problem, seed=0, n_seeds=1, **options):
+    """A rule that is ready, and the weights of its first member."""
     rule = HeldOutPixels(
         **{"fraction": 0.1, "size": 1, "patience": 0.6, "min_patience": 100, "output": "iterate"} | options
     )
-    return rule, rule.begin(problem, nn.Identity(), torch.Generator().manual_seed(seed))
+    return rule, begin(rule, problem, seed, n_seeds).weights[0]
+
+
+def begin(rule, problem, seed=0, n_seeds=1):
+    members = rule.members(problem, n_seeds, torch.Generator().manual_seed(seed))
+    rule.begin(problem, members)
+    return members
+
+
+def iterate_of(step, outputs, averages, is_snapshot=True):
+    return Iterate(step, torch.tensor(0.0), outputs, averages, is_snapshot, tuple(range(len(outputs))))
 
 
 def show(rule, problem, step, squared_error, is_snapshot=True):
     """Show the rule an image with these squared errors, one for all pixels or one a pixel."""
     image = problem.measurement + torch.as_tensor(squared_error, dtype=torch.float64).sqrt()
-    return float(rule.observe(Iterate(step, torch.tensor(0.0), image, torch.full_like(image, 9.0), is_snapshot)))
+    return float(rule.observe(iterate_of(step, image[None], torch.full_like(image, 9.0)[None], is_snapshot)))
 
 
 def show_curve(rule, problem, errors):
     for step, error in errors.items():
         show(rule, problem, step, error)
     return rule.judge(list(errors))
-
-
-def test_a_fixed_step_fits_every_pixel_and_keeps_the_last_step():
-    problem, rule = problem_of(), FixedStep()
-    assert rule.begin(problem, nn.Identity(), torch.Generator()) is problem.weights
-    assert math.isnan(show(rule, problem, 1, 0.5))
-    judgment = rule.judge([1, 2, 7])
-    assert (judgment.step, judgment.reason) == (7, None)
 
 
 def test_held_out_pixels_get_no_weight_and_all_others_theirs():
@@ -113,7 +117,7 @@ def test_the_image_that_is_kept_is_the_one_watched(output):
     rule, _ = begun(problem, output=output)
     y = problem.measurement
     images = {"average": y + 2, "iterate": y + 3}
-    criterion = rule.observe(Iterate(1, torch.tensor(0.0), images["iterate"], images["average"], True))
+    criterion = rule.observe(iterate_of(1, images["iterate"][None], images["average"][None]))
     assert float(criterion) == pytest.approx({"average": 4, "iterate": 9}[output])
 
 
@@ -213,9 +217,9 @@ def correlated(noise):
 @pytest.mark.parametrize(("process", "size"), [(torch.as_tensor, 1), (correlated, 7)])
 def test_squares_are_held_out_where_the_noise_of_neighbors_is_alike(process, size):
     noise = np.random.default_rng(0).normal(0.5, 0.1, (96, 96))
-    problem = Problem(process(noise)[None], torch.ones((1, 96, 96), dtype=torch.float64))
+    image = ImageTensor.of(process(noise).numpy(), Layout.of(noise.shape))
     rule = HeldOutPixels(0.1, "auto", 0.4, 100, "average")
-    weights = rule.begin(problem, nn.Identity(), torch.Generator().manual_seed(0))
+    weights = begin(rule, Problem.of(image, torch.device("cpu"))).weights
     assert rule.size == size
     assert 0.03 < float((weights == 0).double().mean()) < 0.2
 
@@ -223,7 +227,7 @@ def test_squares_are_held_out_where_the_noise_of_neighbors_is_alike(process, siz
 def test_only_the_middle_of_a_square_is_watched_and_all_of_it_left_out():
     problem = Problem(torch.rand((1, 60, 60), dtype=torch.float64), torch.ones((1, 60, 60), dtype=torch.float64))
     rule = HeldOutPixels(0.1, 7, 0.4, 100, "average")
-    weights = rule.begin(problem, nn.Identity(), torch.Generator().manual_seed(0))[0]
+    weights = begin(rule, problem).weights[0, 0]
     for place in rule._places.tolist():
         row, column = divmod(place, 60)
         assert (weights[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3] == 0).all()
@@ -232,5 +236,85 @@ def test_only_the_middle_of_a_square_is_watched_and_all_of_it_left_out():
 def test_too_small_an_image_for_squares_leaves_out_pixels():
     noise = correlated(np.random.default_rng(0).normal(0.5, 0.1, (24, 24)))
     rule = HeldOutPixels(0.1, "auto", 0.4, 100, "average")
-    rule.begin(Problem(noise[None], torch.ones_like(noise)[None]), nn.Identity(), torch.Generator().manual_seed(0))
+    begin(rule, Problem(noise[None], torch.ones_like(noise)[None], correlation_length=3))
     assert rule.size == 1
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_members_leave_different_pixels_out_and_each_is_watched_at_its_own(size):
+    problem = problem_of((2, 60, 70))
+    rule = HeldOutPixels(0.1, size, 0.4, 100, "iterate")
+    members = begin(rule, problem, n_seeds=3)
+    is_left_out = members.weights[:, 0] == 0
+    assert (is_left_out.sum(0) <= 1).all()
+    assert is_left_out.double().mean((1, 2)).tolist() == pytest.approx([0.1] * 3, abs=0.03)
+    assert (members.starts, members.is_kept) == ((0, 1, 2), (True,) * 3)
+    errors = torch.rand(members.weights.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    criterion = rule.observe(iterate_of(1, problem.measurement + errors.sqrt(), errors))
+    own = [errors[i].flatten(1)[:, places] for i, places in enumerate(rule._watched)]
+    assert float(criterion) == pytest.approx(float(torch.cat(own, 1).mean()), rel=1e-12)
+    for places, left_out in zip(rule._watched, is_left_out, strict=True):
+        assert left_out.flatten()[places].all()
+
+
+def test_more_members_than_shares_leave_less_out():
+    problem = problem_of((1, 30, 30))
+    members = begin(HeldOutPixels(0.3, 1, 0.4, 100, "iterate"), problem, n_seeds=6)
+    assert ((members.weights == 0).sum(0) == 1).double().mean() > 0.98
+
+
+def test_the_steps_that_cannot_be_told_from_the_best_are_an_interval():
+    problem = problem_of((1, 40, 40))
+    rule, weights = begun(problem)
+    curve = {5: 2.0, 10: with_paired_differences(weights, 0.9), 20: torch.ones_like(weights)}
+    curve |= {30: with_paired_differences(weights, 0.5), 40: 2.0}
+    assert show_curve(rule, problem, curve).interval == (10, 30)
+
+
+SIGMA = 0.1
+
+
+def smoothed(noisy, members, influence):
+    """Outputs in closed form: each value weighs ``influence`` in its own pixel where it is seen, the rest is the truth off by a bit."""
+    rng = torch.Generator().manual_seed(7)
+    rest = 0.5 + 0.04 * torch.randn(members.weights.shape, generator=rng, dtype=torch.float64)
+    return torch.where(members.weights > 0, influence * noisy + (1 - influence) * rest, rest)
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2, 3])
+@pytest.mark.parametrize("influence", [0.0, 0.1, 0.4])
+def test_the_error_of_the_image_is_estimated_without_the_truth(influence, n_seeds):
+    noise = SIGMA * torch.randn((1, 300, 300), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    problem = Problem(0.5 + noise, torch.ones_like(noise), torch.tensor([SIGMA], dtype=torch.float64))
+    rule = HeldOutPixels(0.1, 1, 0.4, 100, "iterate")
+    members = begin(rule, problem, n_seeds=n_seeds)
+    outputs = smoothed(problem.measurement, members, influence)
+    rule.observe(iterate_of(1, outputs, outputs))
+    error = rule.judge([1]).error
+    true = float(((outputs.mean(0) - 0.5) ** 2).mean())
+    assert abs(error.mse - true) < 2 * error.deviation
+    assert error.deviation < 0.5 * true
+
+
+def test_no_error_is_estimated_without_a_noise_level():
+    problem = problem_of()
+    rule, _ = begun(problem)
+    assert show_curve(rule, problem, {1: 1.0}).error is None
+
+
+def test_the_expected_error_follows_the_members_variance_where_it_tells_of_the_error():
+    rng = torch.Generator().manual_seed(0)
+    noise = SIGMA * torch.randn((1, 240, 240), generator=rng, dtype=torch.float64)
+    problem = Problem(0.5 + noise, torch.ones_like(noise), torch.tensor([SIGMA], dtype=torch.float64))
+    rule = HeldOutPixels(0.2, 1, 0.4, 100, "iterate")
+    begin(rule, problem, n_seeds=2)
+    scale = torch.linspace(0.01, 0.2, 240, dtype=torch.float64)
+    own, common = torch.randn((2, 1, 240, 240), generator=rng, dtype=torch.float64), torch.randn((240, 240), generator=rng)
+    outputs = 0.5 + scale * (own + 2 * common)
+    rule.observe(iterate_of(1, outputs, outputs))
+    slope, offset = rule.judge([1]).calibration
+    variance = local_variance(outputs)
+    true = (outputs.mean(0) - 0.5) ** 2
+    expected = slope * variance + offset
+    for part in (slice(0, 80), slice(80, 160), slice(160, 240)):
+        assert float(expected[..., part].mean()) == pytest.approx(float(true[..., part].mean()), abs=0.15 * float(true.mean()))

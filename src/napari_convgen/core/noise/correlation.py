@@ -1,4 +1,4 @@
-"""What can be said of an image's noise from the image alone."""
+"""How far the noise of neighbors is alike."""
 
 from __future__ import annotations
 

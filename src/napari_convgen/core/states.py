@@ -1,0 +1,79 @@
+"""States of a fit that it can go back to: a few networks around the step that is kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+MAX_STATES, MAX_BYTES = 16, 2**28
+"""States are kept up to so many, and up to so many bytes, but two at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    generator: dict[str, Any]
+    optimizer: list[Tensor]
+    averages: Tensor
+
+
+class StateRing:
+    """Saves and restores the generator's weights, the optimizer's moments and the running averages.
+
+    Values are copied in place, so that a captured step goes on with them.
+
+    Parameters
+    ----------
+    generator, optimizer, averages
+        Of the fit.
+    """
+
+    def __init__(self, generator: nn.Module, optimizer: torch.optim.Optimizer, averages: Tensor) -> None:
+        self.generator = generator
+        self.optimizer = optimizer
+        self.averages = averages
+        self._states: dict[int, _State] = {}
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps whose states are kept."""
+        return list(self._states)
+
+    def save(self, step: int, around: int) -> None:
+        """Keep the present state; beyond the bounds let the one go that lies farthest from the step ``around``."""
+        state = _State(
+            {name: _copy(value) for name, value in self.generator.state_dict().items()},
+            [tensor.clone() for tensor in self._moments()],
+            self.averages.clone(),
+        )
+        self._states[step] = state
+        room = min(MAX_STATES, max(2, MAX_BYTES // _n_bytes(state)))
+        while len(self._states) > room:
+            del self._states[max(self._states, key=lambda s: abs(math.log(s / around)))]
+
+    def restore(self, step: int) -> int:
+        """Bring back the latest state that is not after ``step``, or else the first; forget later ones, and return its step."""
+        found = max((s for s in self._states if s <= step), default=min(self._states))
+        state = self._states[found]
+        self._states = {s: kept for s, kept in self._states.items() if s <= found}
+        self.generator.load_state_dict(state.generator)
+        for tensor, kept in zip(self._moments(), state.optimizer, strict=True):
+            tensor.copy_(kept)
+        self.averages.copy_(state.averages)
+        return found
+
+    def _moments(self) -> list[Tensor]:
+        states = (self.optimizer.state[p] for group in self.optimizer.param_groups for p in group["params"])
+        return [value for state in states for value in state.values() if isinstance(value, Tensor)]
+
+
+def _copy(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, Tensor) else value
+
+
+def _n_bytes(state: _State) -> int:
+    tensors = [*(v for v in state.generator.values() if isinstance(v, Tensor)), *state.optimizer, state.averages]
+    return max(1, sum(tensor.nbytes for tensor in tensors))

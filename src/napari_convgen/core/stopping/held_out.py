@@ -1,0 +1,230 @@
+"""Pixels left out of the fit tell when it starts to draw noise, and how good the image is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from napari_convgen.core.ensemble import local_variance
+from napari_convgen.core.problem import Problem
+from napari_convgen.core.snapshot import Outcome, Output, StopReason
+from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
+
+NOISE_LEVEL_ERROR = 0.01
+"""Relative error that an estimated noise level is taken to have."""
+
+
+N_BINS = 16
+"""Groups of like pixels over which errors are averaged to be held against the members' variance."""
+
+
+class HeldOutPixels:
+    """Leave a random share of the pixels out of each member's loss and watch the error there.
+
+    While structure is being drawn, the error at the pixels left out falls with the loss; once noise is being drawn it rises, provided
+    that the noise of one pixel says nothing of its neighbor's. Members leave different pixels out, so that the image, their
+    mean, has seen every pixel, and their errors are pooled. The step kept is the latest one whose error is within one
+    standard error of the least; the standard error is that of the paired difference, pixel by pixel, between the two steps,
+    so that the noise common to both drops out.
+
+    How good the image is follows without a reference. Let ``s`` be the influence of a pixel's own value on its fitted value.
+    A smoother's residual is ``1 - s`` times what it would be had the pixel been left out (the identity under generalized
+    cross-validation), so the mean squares of both give ``s``. With the noise variance σ² and the error ``e`` at pixels left
+    out, less σ², the error where a pixel was seen is ``s² σ² + (1 - s)² e``. The mean over K members has less, by the mean
+    square of their distances to it (the ambiguity decomposition). Where the members' variance is larger, so is the error:
+    the pixels left out tell by how much.
+
+    Parameters
+    ----------
+    fraction
+        Share of the pixels that each member leaves out, all channels of a pixel together.
+    size
+        Side in pixels of the squares (cubes in a volume) that are left out together. Where the noise of neighbors is alike, a
+        pixel left out alone could be guessed from its neighbors' noise, and the error would not rise. ``"auto"`` takes 1 for
+        white noise and otherwise enough for the middle of a square to be out of the noise's reach. Of larger squares only the 3
+        pixels in the middle of each axis are watched.
+    patience, min_patience
+        The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least error.
+    output
+        Which image is watched: the one that is kept.
+
+    References
+    ----------
+    Held-out pixels as a stop: Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023, section 2; Batson and Royer,
+    "Noise2Self", ICML 2019, on what pixel-wise independent noise implies. Craven and Wahba, "Smoothing noisy data with spline
+    functions", Numer. Math. 31, 1979. Krogh and Vedelsby, "Neural network ensembles, cross validation, and active learning", NIPS 1994.
+    """
+
+    MAX_PAIRED = 2**16
+    """Pixels whose errors are remembered for the paired differences; a random subset of those held out."""
+
+    MIN_WATCHED = 128
+    """Pixels in the middle of squares that are enough to judge by; with fewer, single pixels are left out."""
+
+    def __init__(
+        self, fraction: float, size: Literal["auto"] | int, patience: float, min_patience: int, output: Output
+    ) -> None:
+        self.fraction = fraction
+        self.size = size
+        self.patience = patience
+        self.min_patience = min_patience
+        self.output = output
+        self._watched: list[Tensor] = []
+        self._errors: dict[int, Tensor] = {}
+        self._variances: dict[int, Tensor] = {}
+        self._seen: dict[int, Tensor] = {}
+
+    def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
+        """Draw the pixels that each member leaves out."""
+        observed = (problem.weights > 0).any(0).flatten().cpu()
+        shape, fraction = problem.measurement.shape[1:], min(self.fraction, 1 / n_seeds)
+        n_least = 1
+        if self.size == "auto":
+            length = problem.correlation_length
+            self.size = 1 if length == 1 else 2 * length + 1
+            n_least = self.MIN_WATCHED
+        left_out, watched = _draw_squares(shape, self.size, fraction, n_seeds, rng)
+        if self.size == 1 or any(
+            (observed & seen).sum() < n_least or not (observed & ~out).any()
+            for out, seen in zip(left_out, watched, strict=True)
+        ):
+            self.size = 1
+            left_out = watched = _draw_pixels(observed, fraction, n_seeds, rng)
+        for seen in watched:
+            places = (observed & seen).nonzero().squeeze(1)
+            self._watched.append(places[torch.randperm(len(places), generator=rng)].to(problem.weights.device))
+        members = plain_members(problem, n_seeds)
+        for weights, out in zip(members.weights, left_out, strict=True):
+            weights *= ~out.view(shape).to(weights.device)
+        return members
+
+    def begin(self, problem: Problem, members: Members) -> None:
+        """Note what is to be seen at the pixels left out."""
+        self._members = members
+        self._share = 1 - float(members.weights.sum() / (len(members) * problem.weights.sum()))
+        target, weights = problem.measurement.flatten(1), problem.weights.flatten(1)
+        self._target = torch.cat([target[:, places] for places in self._watched], 1)
+        self._weights = torch.cat([weights[:, places] for places in self._watched], 1)
+        n_paired = self.MAX_PAIRED // len(self._watched)
+        lengths = [len(places) for places in self._watched]
+        starts = [sum(lengths[:i]) for i in range(len(lengths))]
+        self._paired = torch.cat(
+            [torch.arange(start, start + min(n_paired, n)) for start, n in zip(starts, lengths, strict=True)]
+        ).to(target.device)
+        self._places = torch.cat(self._watched)[self._paired]
+        self._noise_variance: float | None = None
+        if problem.noise_level is not None:
+            variance = problem.noise_level[:, None] ** 2 * self._weights
+            self._noise_variance = float(variance.sum() / self._weights.sum())
+
+    def observe(self, iterate: Iterate) -> Tensor:
+        """Return the mean squared error over the pixels held out, each in the image of the member that has not seen it."""
+        images = iterate.images(self.output).flatten(2)
+        unseen = torch.cat([images[i][:, places] for i, places in enumerate(self._watched)], 1)
+        errors = self._weights * (unseen - self._target) ** 2
+        if iterate.is_snapshot:
+            self._errors[iterate.step] = errors[:, self._paired].mean(0).cpu()
+            self._look_at_all(iterate)
+        return errors.sum() / self._weights.sum()
+
+    def judge(self, steps: Sequence[int]) -> Judgment:
+        """Take the latest snapshot within one standard error of the least error; end once the least lies far enough back."""
+        self._errors = {step: self._errors[step] for step in steps}
+        self._seen = {step: self._seen[step] for step in steps}
+        self._variances = {step: self._variances[step] for step in steps if step in self._variances}
+        means = {step: float(errors.mean()) for step, errors in self._errors.items()}
+        best = min(steps, key=means.__getitem__)
+        as_good = [step for step in steps if self._is_as_good(step, best)]
+        kept, interval = as_good[-1], (as_good[0], as_good[-1])
+        error, calibration = self._estimate_error(kept)
+        if not is_over(steps[-1], best, self.patience, self.min_patience):
+            return Judgment(kept, None, interval, error, calibration)
+        squares = "" if self.size == 1 else f" (squares of {self.size}, as the noise of neighbors is alike)"
+        sentence = (
+            f"The error at pixels left out of the fit{squares} was least at step {best} and has not improved by step {steps[-1]}; "
+            f"step {kept} is the latest within one standard error of it."
+        )
+        return Judgment(kept, StopReason(Outcome.RULE, sentence), interval, error, calibration)
+
+    def _is_as_good(self, step: int, best: int) -> bool:
+        difference = self._errors[step] - self._errors[best]
+        return float(difference.mean()) <= _standard_error(difference)
+
+    def _look_at_all(self, iterate: Iterate) -> None:
+        """Note the residuals of the pixels seen, and how much the members differ."""
+        images, members = iterate.images(self.output), self._members
+        residual = (members.weights * (images - members.measurements) ** 2).sum() / members.weights.sum()
+        distance = residual.new_zeros(())
+        if len(images) > 1:
+            variance = local_variance(images).flatten(1)
+            self._variances[iterate.step] = variance[:, self._places].mean(0).cpu()
+            distance = variance.mean() * (1 - 1 / len(images))
+        self._seen[iterate.step] = torch.stack((residual, distance)).cpu()
+
+    def _estimate_error(self, step: int) -> tuple[ErrorEstimate | None, tuple[float, float] | None]:
+        """Return the error of the kept image, and how it depends on the members' variance."""
+        if self._noise_variance is None:
+            return None, None
+        noise, errors = self._noise_variance, self._errors[step]
+        residual, distance = self._seen[step].tolist()
+        left_out = float(errors.mean())
+        # Of squares, only the middle is watched: what the residuals say of single pixels does not carry over to them.
+        influence = max(0.0, 1 - math.sqrt(residual / left_out)) if self.size == 1 and left_out else 0.0
+        share = self._share if self.size == 1 else 1.0
+        unseen = left_out - noise
+        seen = influence**2 * noise + (1 - influence) ** 2 * unseen
+        mse = share * unseen + (1 - share) * seen - distance
+        deviation = math.hypot(
+            (1 - influence) ** 2 * _standard_error(errors), 2 * NOISE_LEVEL_ERROR * abs(1 - 2 * influence) * noise
+        )
+        estimate = ErrorEstimate(max(mse, 0.1 * deviation), deviation)
+        variance = self._variances.get(step)
+        return estimate, None if variance is None else _calibrate(variance, errors - noise, estimate.mse)
+
+
+def _standard_error(values: Tensor) -> float:
+    return float(values.std(correction=0)) / math.sqrt(len(values))
+
+
+def _calibrate(variance: Tensor, errors: Tensor, mse: float) -> tuple[float, float]:
+    """Fit ``errors = slope variance + offset``, neither below zero, over bins of like variance, and scale it to the mean ``mse``."""
+    bins = [part for part in variance.argsort().tensor_split(N_BINS) if len(part)]
+    x = torch.stack([variance[part].mean() for part in bins]).double()
+    y = torch.stack([errors[part].mean() for part in bins]).double()
+    dx = x - x.mean()
+    slope = float((dx * (y - y.mean())).sum() / (dx**2).sum().clamp_min(1e-30))
+    mean, total = max(float(x.mean()), 1e-30), max(float(y.mean()), 1e-30)
+    share = min(max(slope * mean / total, 0.0), 1.0)  # of the error that goes with the variance
+    return share * mse / mean, (1 - share) * mse
+
+
+def _draw_pixels(observed: Tensor, fraction: float, n_sets: int, rng: torch.Generator) -> list[Tensor]:
+    """Draw disjoint sets of single pixels: of those observed, each at least one and not all."""
+    places = observed.nonzero().squeeze(1)
+    places = places[torch.randperm(len(places), generator=rng)]
+    n = min(max(1, round(fraction * len(places))), max(1, len(places) - 1))
+    sets = []
+    for i in range(n_sets):
+        drawn = torch.zeros_like(observed)
+        drawn[places[torch.arange(i * n, (i + 1) * n) % len(places)]] = True
+        sets.append(drawn)
+    return sets
+
+
+def _draw_squares(
+    shape: Sequence[int], size: int, fraction: float, n_sets: int, rng: torch.Generator
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Draw disjoint sets of squares of a shifted grid; return the pixels in them, and those in their middle."""
+    lot = torch.rand([n // size + 2 for n in shape], generator=rng, dtype=torch.float64)
+    middle = torch.ones([], dtype=torch.bool)
+    for axis, n in enumerate(shape):
+        shift = int(torch.randint(size, (), generator=rng))
+        position = torch.arange(n) + shift
+        lot = lot.index_select(axis, position // size)
+        middle = middle[..., None] & ((position % size - (size - 1) / 2).abs() <= 1)
+    left_out = [((lot >= i * fraction) & (lot < (i + 1) * fraction)).flatten() for i in range(n_sets)]
+    return left_out, [out & middle.flatten() for out in left_out]

@@ -1,0 +1,147 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from napari_convgen.core.problem import Problem
+from napari_convgen.core.snapshot import Outcome
+from napari_convgen.core.stopping.rule import Iterate, plain_members
+from napari_convgen.core.stopping.sure import MonteCarloSure
+from napari_convgen.errors import ConfigError
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def begun(problem, n_seeds=1, seed=0, **options):
+    rule = MonteCarloSure(**{"output": "iterate"} | options)
+    members = rule.members(problem, n_seeds, generator(seed))
+    rule.begin(problem, members)
+    return rule, members
+
+
+def test_twins_start_like_their_members_see_nudged_data_and_are_not_kept(two_band_fit):
+    problem = two_band_fit().problem
+    _, members = begun(problem, n_seeds=2, n_probes=3)
+    assert members.starts == (0, 1, 0, 1, 0)
+    assert members.is_kept == (True, True, False, False, False)
+    nudges = members.measurements[2:] - problem.measurement
+    assert torch.allclose(nudges.abs(), 0.2 * problem.noise_level.view(1, 1, 1, 1).expand_as(nudges))
+    assert not torch.equal(nudges[0], nudges[1])
+
+
+def test_the_estimate_of_a_linear_fit_has_the_exact_divergence_as_its_mean(two_band_fit):
+    fit, step = two_band_fit(), 60
+    exact = float(fit.gains(step).sum())  # of a circular filter: the trace of its matrix
+    n = fit.problem.measurement.numel()
+    sure = []
+    for seed in range(60):
+        rule, members = begun(fit.problem, seed=seed)
+        sure.append(float(rule.observe(fit.iterate(step, members))))
+    residual = float(((fit.outputs(step, members)[0] - fit.problem.measurement) ** 2).mean())
+    s2 = float(fit.sigma[0] ** 2)
+    sure = torch.tensor(sure, dtype=torch.float64)
+    expected = residual - s2 + 2 * s2 * exact / n
+    assert abs(float(sure.mean()) - expected) < 4 * float(sure.std()) / math.sqrt(len(sure))
+    assert float(sure.std()) < 0.1 * s2
+
+
+def test_of_gradient_descent_on_a_dense_least_squares_model_every_probe_together_gives_the_trace():
+    # x_t = A w_t, w_t from gradient descent on |A w - y|^2 / 2: x_t = (I - (I - eta A A')^t) y.
+    n, t = 16, 7
+    a = torch.randn((n, 9), generator=generator(), dtype=torch.float64)
+    eta = 1 / float(torch.linalg.matrix_norm(a, 2)) ** 2
+
+    def fitted(y):
+        w = torch.zeros(9, dtype=torch.float64)
+        for _ in range(t):
+            w = w - eta * a.T @ (a @ w - y)
+        return a @ w
+
+    smoother = torch.eye(n, dtype=torch.float64) - torch.linalg.matrix_power(
+        torch.eye(n, dtype=torch.float64) - eta * a @ a.T, t
+    )
+    y = torch.randn((1, n), generator=generator(1), dtype=torch.float64)
+    problem = Problem(y, torch.ones_like(y), torch.tensor([0.3], dtype=torch.float64))
+    rule, members = begun(problem, n_probes=4000)
+    outputs = torch.stack([fitted(data[0]) for data in members.measurements[:1]])[:, None]
+    # The twins' fits at once: the fit is linear.
+    outputs = torch.cat((outputs, outputs + (members.measurements[1:] - y) @ smoother.T))
+    value = float(rule.observe(Iterate(1, torch.tensor(0.0), outputs, outputs, True)))
+    residual = float(((fitted(y[0]) - y[0]) ** 2).mean())
+    expected = residual - 0.09 + 2 * 0.09 * float(smoother.trace()) / n
+    assert value == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("n_seeds", [1, 3])
+def test_it_is_unbiased_for_the_error_of_the_image_that_is_kept(two_band_fit, n_seeds):
+    step, errors, estimates = 80, [], []
+    for seed in range(40):
+        fit = two_band_fit(sigma=(0.05, 0.2), shape=(2, 24, 24), seed=seed)
+        rule, members = begun(fit.problem, n_seeds, seed, n_probes=n_seeds, probe_size=0.01)
+        estimates.append(float(rule.observe(fit.iterate(step, members))))
+        errors.append(fit.error(step, members))
+    difference = torch.tensor(estimates) - torch.tensor(errors)
+    assert abs(float(difference.mean())) < 3 * float(difference.std()) / math.sqrt(len(difference))
+    assert float(difference.std()) < 0.06 * 0.02125  # of the noise's variance
+
+
+def test_the_deviation_is_that_of_estimates_around_the_error(two_band_fit):
+    pulls = []
+    for seed in range(40):
+        fit = two_band_fit(seed=seed)
+        rule, members = begun(fit.problem, seed=seed)
+        rule.observe(dataclasses.replace(fit.iterate(50, members), step=1))
+        error = rule.judge([1]).error
+        pulls.append((error.mse - fit.error(50, members)) / error.deviation)
+    assert 0.5 < float(torch.tensor(pulls).std()) < 1.4
+
+
+def test_missing_pixels_are_left_out_everywhere(two_band_fit):
+    fit = two_band_fit()
+    weights = (torch.rand(fit.truth.shape, generator=generator(3)) > 0.3).double()
+    problem = Problem(torch.where(weights > 0, fit.problem.measurement, 9e3), weights, fit.sigma)
+    rule, members = begun(problem)
+    assert torch.equal(members.measurements[0] == members.measurements[1], weights == 0)
+    outputs = torch.where(weights > 0, fit.iterate(40, begun(fit.problem)[1]).outputs, 5e4)
+    value = float(rule.observe(Iterate(1, torch.tensor(0.0), outputs[:1].repeat(2, 1, 1, 1), outputs, True)))
+    residual = ((outputs[0] - problem.measurement) ** 2)[weights > 0].mean()
+    assert value == pytest.approx(float(residual) - float(fit.sigma[0]) ** 2, rel=1e-9)
+
+
+def test_it_stops_within_a_tenth_of_the_least_error_and_says_how_large_that_is(two_band_fit):
+    fit = two_band_fit()
+    members, _, judgment = fit.run(MonteCarloSure("iterate"))
+    assert fit.excess(judgment.step, members) < 1.1
+    assert judgment.reason.outcome is Outcome.RULE
+    assert f"least at step {judgment.step} " in judgment.reason.sentence
+    assert abs(judgment.error.mse - fit.error(judgment.step, members)) < 3 * judgment.error.deviation
+
+
+def test_the_kept_image_is_watched_and_twins_of_members_that_leave_pixels_out_leave_them_out(two_band_fit):
+    problem = two_band_fit().problem
+    base = plain_members(problem, 2)
+    base.weights[1, :, ::2] = 0
+    rule = MonteCarloSure("average", n_probes=2)
+    members = rule.with_twins(base, problem, generator())
+    assert torch.equal(members.weights[2:], base.weights)
+    rule.begin(problem, members)
+    averages = members.measurements.clone()
+    value = rule.observe(Iterate(1, torch.tensor(0.0), averages * 0, averages, True, (0, 1)))
+    assert float(value) == pytest.approx(float(problem.noise_level[0]) ** 2)  # the identity's risk
+
+
+@pytest.mark.parametrize(("level", "word"), [(None, "not known"), ([0.0], "above 0"), ([math.nan], "above 0")])
+def test_without_a_noise_level_it_says_so(two_band_fit, level, word):
+    problem = two_band_fit().problem
+    level = None if level is None else torch.tensor(level)
+    with pytest.raises(ConfigError, match=word):
+        MonteCarloSure().members(Problem(problem.measurement, problem.weights, level), 1, generator())
+
+
+def test_correlated_noise_gets_a_warning(two_band_fit):
+    fit = two_band_fit()
+    fit.problem = Problem(fit.problem.measurement, fit.problem.weights, fit.sigma, correlation_length=2)
+    assert "independent" in fit.run(MonteCarloSure("iterate"))[2].warnings[0]
