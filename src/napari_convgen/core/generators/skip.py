@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, OutputMap, grid_sizes
 from napari_convgen.core.generators.input_noise import InputNoise
 from napari_convgen.core.generators.upsampling import upsample
-from napari_convgen.core.memory import N_IMAGES, N_WEIGHT_COPIES
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 """By number of spatial axes."""
@@ -100,7 +99,7 @@ class SkipNetwork(nn.Module):
             _Member(
                 grid_sizes(size, n_scales),
                 n_outputs,
-                _widths(n_channels, n_fine_channels, n_scales),
+                scale_widths(n_channels, n_fine_channels, n_scales),
                 n_skip_channels,
                 n_latent_channels,
                 InputNoise(input_noise, rng),
@@ -135,51 +134,12 @@ class SkipNetwork(nn.Module):
         return max(shares)
 
 
-def skip_bytes(
-    size: Sequence[int],
-    n_outputs: int,
-    *,
-    n_members: int,
-    n_channels: int,
-    n_fine_channels: int,
-    n_scales: int,
-    n_skip_channels: int,
-    n_latent_channels: int,
-    itemsize: int = 4,
-) -> int:
-    """Return about how many bytes a step of a `SkipNetwork` takes at its peak, the optimizer's among them.
-
-    Parameters
-    ----------
-    size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels, n_latent_channels
-        As for the network.
-    n_members
-        Nets, whose hidden tensors are all alive at once.
-    itemsize
-        Bytes of a hidden value.
-    """
-    pixels = [math.prod(grid) for grid in reversed(grid_sizes(size, n_scales))]
-    widths = _widths(n_channels, n_fine_channels, n_scales)
-    hidden = n_weights = 0
-    n_in = n_latent_channels
-    for n, n_up, n_fine, n_coarse in zip(widths, _widths_up(widths), pixels[:-1], pixels[1:], strict=True):
-        n_joined = n_skip_channels + n
-        # Autograd keeps what goes into each norm and what comes out.
-        hidden += 2 * n_fine * (n_skip_channels + n_joined + n + n_up) + 2 * n_coarse * 2 * n
-        n_weights += n_in * n_skip_channels + 3 ** len(size) * n * (n_in + n + n_joined) + n * n_up
-        n_in = n
-    gradients = 3 * pixels[0] * (n_skip_channels + n_fine_channels)
-    copied = n_fine_channels if itemsize < 4 else 0  # the last convolution is not rounded
-    finest = 4 * pixels[0] * (copied + 2 * n_latent_channels + N_IMAGES * n_outputs)
-    return n_members * (itemsize * hidden + finest + 4 * N_WEIGHT_COPIES * n_weights) + itemsize * gradients
-
-
-def _widths(n_channels: int, n_fine_channels: int, n_scales: int) -> list[int]:
+def scale_widths(n_channels: int, n_fine_channels: int, n_scales: int) -> list[int]:
     """Channels of each scale's layers, the finest first."""
     return [n_fine_channels if i < N_FINE_SCALES else n_channels for i in range(n_scales)]
 
 
-def _widths_up(widths: Sequence[int]) -> list[int]:
+def widths_up(widths: Sequence[int]) -> list[int]:
     """Channels that each scale hands up: as many as the next finer scale has."""
     return [widths[0], *widths[:-1]]
 
@@ -225,7 +185,7 @@ class _Member(nn.Module):
         n_in, n_axes = n_latent_channels, len(sizes[-1])
         wide = (3,) * n_axes
         self.ways_down, self.ways_up = nn.ModuleList(), nn.ModuleList()
-        for n, n_up, size in zip(widths, _widths_up(widths), reversed(sizes[1:]), strict=True):
+        for n, n_up, size in zip(widths, widths_up(widths), reversed(sizes[1:]), strict=True):
             halving = _Layer(start.weights(n, n_in, *wide), stride=2)
             self.ways_down.append(nn.Sequential(halving, _Layer(start.weights(n, n, *wide))))
             self.ways_up.append(_WayUp(n_in, n, n_up, n_skip_channels, size, kernel, start))
