@@ -54,6 +54,7 @@ def skip_bytes(
     n_scales: int,
     n_skip_channels: int,
     n_latent_channels: int,
+    has_dropout: bool = False,
     itemsize: int = 4,
 ) -> int:
     """Return about how many bytes a step of a skip network takes at its peak, the optimizer's among them.
@@ -64,6 +65,8 @@ def skip_bytes(
         As for the network.
     n_members
         Nets, whose hidden tensors are all alive at once.
+    has_dropout
+        Whether values are dropped.
     itemsize
         Bytes of a hidden value.
     """
@@ -75,6 +78,7 @@ def skip_bytes(
         n_joined = n_skip_channels + n
         # Autograd keeps what goes into each norm and what comes out.
         hidden += 2 * n_fine * (n_skip_channels + n_joined + n + n_up) + 2 * n_coarse * 2 * n
+        hidden += n_fine * n_joined * has_dropout
         n_weights += n_in * n_skip_channels + 3 ** len(size) * n * (n_in + n + n_joined) + n * n_up
         n_in = n
     gradients = 3 * pixels[0] * (n_skip_channels + n_fine_channels)
