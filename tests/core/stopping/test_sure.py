@@ -80,7 +80,7 @@ def test_it_is_unbiased_for_the_error_of_the_image_that_is_kept(two_band_fit, n_
     step, errors, estimates = 80, [], []
     for seed in range(40):
         fit = two_band_fit(sigma=(0.05, 0.2), shape=(2, 24, 24), seed=seed)
-        rule, members = begun(fit.problem, n_seeds, seed, n_probes=n_seeds)
+        rule, members = begun(fit.problem, n_seeds, seed, n_probes=n_seeds, probe_size=0.01)
         estimates.append(float(rule.observe(fit.iterate(step, members))))
         errors.append(fit.error(step, members))
     difference = torch.tensor(estimates) - torch.tensor(errors)
