@@ -1,0 +1,1 @@
+"""What the Jacobian of a generator says of it: which images it draws soon, and how fast."""
