@@ -109,8 +109,10 @@ class Machine:
 
 def decoder(case: Case, device: torch.device, **settings: object) -> DeepDecoder:
     """Return the decoder of a case, of the paper's formula unless settings say otherwise."""
-    rng = torch.Generator().manual_seed(0)
-    return DeepDecoder(case.size, 1, n_channels=case.n_channels, n_scales=case.n_scales, rng=rng, **settings).to(device)
+    rngs = [torch.Generator().manual_seed(0)]
+    return DeepDecoder(case.size, 1, n_channels=case.n_channels, n_scales=case.n_scales, rngs=rngs, **settings).to(
+        device
+    )
 
 
 def _authors(case: Case, machine: Machine) -> nn.Module:
@@ -189,7 +191,7 @@ class Training:
     @classmethod
     def of(cls, method: str, case: Case, machine: Machine) -> Training:
         """Set up a method with a random target."""
-        target = torch.rand((1, *case.size), generator=torch.Generator().manual_seed(0)).to(machine.device)
+        target = torch.rand((1, 1, *case.size), generator=torch.Generator().manual_seed(0)).to(machine.device)
         return cls(METHODS[method](case, machine), target)
 
     def step(self) -> Tensor:
@@ -424,7 +426,7 @@ def first_above(curve: Sequence[Point], level: float) -> Point | None:
 
 def iterate_curve(generator: nn.Module, scene: NoisyImage, machine: Machine, n_steps: int) -> list[Point]:
     """Fit a generator as the authors do and score its output at every step, while the clock stands."""
-    target = torch.as_tensor(scene.noisy[None] / 255, dtype=torch.float32).to(machine.device)
+    target = torch.as_tensor(scene.noisy[None, None] / 255, dtype=torch.float32).to(machine.device)
     training = Training(generator, target)
     curve, seconds = [], 0.0
     for step in range(1, n_steps + 1):
@@ -432,7 +434,7 @@ def iterate_curve(generator: nn.Module, scene: NoisyImage, machine: Machine, n_s
         image = training.step()
         machine.wait()
         seconds += time.perf_counter() - started
-        curve.append(Point(scene.psnr(255 * image[0].cpu().numpy()), step, seconds))
+        curve.append(Point(scene.psnr(255 * image[0, 0].cpu().numpy()), step, seconds))
     return curve
 
 

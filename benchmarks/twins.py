@@ -46,25 +46,26 @@ class PlainDecoder(nn.Module):
         self.register_buffer("latent", latent)
 
     def forward(self) -> Tensor:
-        """Return the image, output channels first."""
-        return self.layers(self.latent)[0]
+        """Return the image of the only member, ``(1, c, *spatial)``."""
+        return self.layers(self.latent)
 
     @classmethod
     def of(cls, decoder: DeepDecoder) -> Self:
-        """Return the twin of a decoder in the formula's order, with a linear kernel and a sigmoid, from the same start."""
+        """Return the twin of a decoder of one member, in the formula's order, with a linear kernel and a sigmoid; from the same start."""
+        assert len(decoder.latent) == 1
         assert (decoder.order, decoder.kernel, decoder.output_map) == ("relu-norm", "linear", "sigmoid")
         n_scales = len(decoder.sizes) - 1
-        latent = decoder.latent.movedim(-1, 0)[None].clone(memory_format=torch.contiguous_format)
-        n_outputs = decoder.output_convolution.shape[1]
+        latent = decoder.latent.movedim(-1, 1).clone(memory_format=torch.contiguous_format)
+        n_outputs = decoder.output_convolution.shape[2]
         twin = cls(latent, n_outputs, n_scales, len(decoder.convolutions) > n_scales).to(latent)
         convolutions = [layer for layer in twin.layers if isinstance(layer, nn.Conv2d | nn.Conv3d)]
         norms = [layer for layer in twin.layers if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d)]
         with torch.no_grad():
             for layer, matrix in zip(convolutions, [*decoder.convolutions, decoder.output_convolution], strict=True):
-                layer.weight.copy_(matrix.t().reshape(layer.weight.shape))
+                layer.weight.copy_(matrix[0].t().reshape(layer.weight.shape))
             for layer, scale, offset in zip(norms, decoder.norm_scales, decoder.norm_offsets, strict=True):
-                layer.weight.copy_(scale)
-                layer.bias.copy_(offset)
+                layer.weight.copy_(scale[0])
+                layer.bias.copy_(offset[0])
         return twin
 
 
@@ -77,7 +78,7 @@ def check_twins() -> None:
                 2,
                 n_channels=8,
                 n_scales=3,
-                rng=torch.Generator().manual_seed(0),
+                rngs=[torch.Generator().manual_seed(0)],
                 has_full_resolution_layer=has_full_resolution_layer,
                 dtype=torch.float64,
             )

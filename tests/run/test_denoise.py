@@ -559,9 +559,9 @@ def dead_starts(monkeypatch):
     """Make every start with one of these seeds a generator whose channels are all dead."""
     seeds = set()
 
-    def make(*args, rng, **options):
-        generator = DeepDecoder(*args, rng=rng, **options)
-        if rng.initial_seed() in seeds:
+    def make(*args, rngs, **options):
+        generator = DeepDecoder(*args, rngs=rngs, **options)
+        if rngs[0].initial_seed() in seeds:
             with torch.no_grad():
                 for weights in [*generator.norm_scales, *generator.norm_offsets]:
                     weights.zero_()

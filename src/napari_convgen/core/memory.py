@@ -13,13 +13,17 @@ N_WEIGHT_COPIES = 4
 """The weights, their gradient, and the two moments of Adam."""
 
 
-def fit_bytes(grids: Sequence[Grid], n_channels: int, n_outputs: int, *, is_fused: bool, itemsize: int = 4) -> int:
+def fit_bytes(
+    grids: Sequence[Grid], n_members: int, n_channels: int, n_outputs: int, *, is_fused: bool, itemsize: int = 4
+) -> int:
     """Return about how many bytes a fit of a deep decoder takes at the peak of a step.
 
     Parameters
     ----------
     grids
         Of the hidden layers.
+    n_members
+        Nets that are fitted together.
     n_channels, n_outputs
         Channels of the hidden layers and of the image.
     is_fused
@@ -34,4 +38,4 @@ def fit_bytes(grids: Sequence[Grid], n_channels: int, n_outputs: int, *, is_fuse
         pixels = 2 * sum(fine) + 3 * max(fine)
     weights = N_WEIGHT_COPIES * len(grids) * n_channels * (n_channels + 2)
     images = N_IMAGES * n_outputs * max(fine)
-    return itemsize * (pixels * n_channels + weights + images)
+    return itemsize * n_members * (pixels * n_channels + weights + images)

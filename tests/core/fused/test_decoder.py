@@ -1,3 +1,4 @@
+import copy
 import itertools
 import math
 import tracemalloc
@@ -11,20 +12,22 @@ from napari_convgen.core.fused import FusedDecoder, cpu, fuse, products
 from napari_convgen.core.generators import DeepDecoder
 
 
-def decoder(size=(12, 9), n_outputs=1, *, seed=0, n_channels=6, n_scales=2, dtype=torch.float64, **options):
+def decoder(size=(12, 9), n_outputs=1, *, seeds=(0, 1), n_channels=6, n_scales=2, dtype=torch.float64, **options):
     """A decoder whose norms are as random as after some steps."""
-    rng = torch.Generator().manual_seed(seed)
-    plain = DeepDecoder(size, n_outputs, n_channels=n_channels, n_scales=n_scales, rng=rng, dtype=dtype, **options)
+    rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+    plain = DeepDecoder(size, n_outputs, n_channels=n_channels, n_scales=n_scales, rngs=rngs, dtype=dtype, **options)
     with torch.no_grad():
-        for scale, offset in zip(plain.norm_scales, plain.norm_offsets, strict=True):
-            scale.mul_(0.5 + torch.rand(n_channels, generator=rng, dtype=torch.float64))
-            offset.copy_(torch.randn(n_channels, generator=rng, dtype=torch.float64) / 2)
+        for scales, offsets in zip(plain.norm_scales, plain.norm_offsets, strict=True):
+            for scale, offset, rng in zip(scales, offsets, rngs, strict=True):
+                scale.mul_(0.5 + torch.rand(n_channels, generator=rng, dtype=torch.float64))
+                offset.copy_(torch.randn(n_channels, generator=rng, dtype=torch.float64) / 2)
     return plain
 
 
 def output_and_gradients(generator):
+    """With the same gradient of every member's image."""
     output = generator()
-    g = torch.randn(output.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64).to(output.dtype)
+    g = torch.randn(output.shape[1:], generator=torch.Generator().manual_seed(9), dtype=torch.float64).to(output.dtype)
     return [output.detach(), *torch.autograd.grad((output * g).sum(), list(generator.parameters()))]
 
 
@@ -125,6 +128,65 @@ def test_in_single_precision_they_are_near_those_of_double_precision(case):
     assert_near([x.double() for x in single], output_and_gradients(double), 1e-4)
 
 
+MEMBER_CASES = [
+    ((101,), 1, 6, {"order": "norm-relu"}),
+    ((83, 71), 1, 33, {"order": "norm-relu", "kernel": "smooth"}),
+    ((23, 31), 3, 1, {"order": "relu-norm", "output_map": "linear"}),
+    ((150, 131), 1, 16, {"order": "relu-norm", "kernel": "smooth", "has_full_resolution_layer": True}),
+    ((5, 11, 7), 2, 6, {"order": "norm-relu", "norm_init": "uniform"}),
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("size", "n_outputs", "n_channels", "options"), MEMBER_CASES)
+def test_a_member_has_the_bits_of_the_net_of_its_seed_alone(size, n_outputs, n_channels, options, precision, dtype):
+    def result(seeds):
+        plain = decoder(size, n_outputs, seeds=seeds, n_channels=n_channels, dtype=dtype, **options)
+        return output_and_gradients(fuse(plain, "numba", precision))
+
+    seeds = (3, 0, 7, 0)
+    together = result(seeds)
+    for i, seed in enumerate(seeds):
+        assert all(torch.equal(x[i], y[0]) for x, y in zip(together, result([seed]), strict=True))
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_fits_of_several_members_go_as_each_alone_with_adam(backend):
+    def fitted(seeds):
+        generator = fuse(decoder((23, 31), seeds=seeds, n_channels=16, dtype=torch.float32), backend)
+        optimizer = torch.optim.Adam(generator.parameters(), lr=0.01, fused=True)
+        for _ in range(5):
+            optimizer.zero_grad()
+            (generator() - 0.5).square().sum().backward()
+            optimizer.step()
+        return generator.state_dict().values()
+
+    for i, alone in enumerate(map(fitted, [[4], [2]])):
+        assert all(torch.equal(x[i], y[0]) for x, y in zip(fitted([4, 2]), alone, strict=True))
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_a_fit_that_is_saved_and_restored_goes_on_with_the_same_bits(backend):
+    def start(seeds):
+        generator = fuse(decoder(seeds=seeds, dtype=torch.float32), backend)
+        return generator, torch.optim.Adam(generator.parameters(), lr=0.01, fused=True)
+
+    def advance(generator, optimizer):
+        for _ in range(3):
+            optimizer.zero_grad()
+            (generator() - 0.5).square().sum().backward()
+            optimizer.step()
+
+    one, other = start([0, 1]), start([2, 3])
+    advance(*one)
+    for target, source in zip(other, one, strict=True):
+        target.load_state_dict(copy.deepcopy(source.state_dict()))
+    advance(*one)
+    advance(*other)
+    assert torch.equal(one[0](), other[0]())
+
+
 class Repeatable(torch.autograd.Function):
     """A fused decoder that can be differentiated more often, as a finite difference check does."""
 
@@ -144,7 +206,13 @@ class Repeatable(torch.autograd.Function):
 @pytest.mark.parametrize(("size", "has_full_resolution_layer"), [((11,), True), ((6, 5), False), ((3, 4, 5), False)])
 def test_gradients_pass_a_finite_difference_check(size, has_full_resolution_layer, order, kernel):
     plain = decoder(
-        size, 2, n_channels=3, order=order, kernel=kernel, has_full_resolution_layer=has_full_resolution_layer, seed=1
+        size,
+        2,
+        n_channels=3,
+        order=order,
+        kernel=kernel,
+        has_full_resolution_layer=has_full_resolution_layer,
+        seeds=(1, 2),
     )
     fused = fuse(plain, "numba")
     # The check moves the parameters in place, and with them the decoder's.
@@ -219,8 +287,8 @@ def test_without_gradients_the_image_is_the_same():
 @pytest.mark.parametrize("output_map", OPTIONS["output_map"])
 def test_a_gradient_may_lie_in_memory_in_any_order(output_map):
     plain = decoder(n_outputs=3, output_map=output_map)
-    channels_last = torch.randn(12, 9, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for g in [channels_last.movedim(-1, 0), channels_last[0, 0, 0].expand(3, 12, 9)]:
+    channels_last = torch.randn(2, 12, 9, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for g in [channels_last.movedim(-1, 1), channels_last[0, 0, 0, 0].expand(2, 3, 12, 9)]:
         gradients = [
             torch.autograd.grad(generator(), list(plain.parameters()), g) for generator in (fuse(plain, "numba"), plain)
         ]
@@ -247,15 +315,15 @@ def test_dead_fraction_is_that_of_the_plain_decoder(order):
     assert fused.dead_fraction() == plain.dead_fraction() == 0
     with torch.no_grad():
         if order == "relu-norm":
-            plain.convolutions[0][:, :2] *= -1  # The latent is positive: z is negative throughout.
+            plain.convolutions[0][0, :, :2] *= -1  # The latent is positive: z is negative throughout.
         else:
-            plain.norm_offsets[0][:2] = -100
+            plain.norm_offsets[0][0, :2] = -100
     assert fused.dead_fraction() == plain.dead_fraction() == 2 / 8
     with torch.no_grad():
-        plain.convolutions[1][:, 3:6] = 0
+        plain.convolutions[1][1, :, 3:6] = 0
     assert fused.dead_fraction() == plain.dead_fraction() == 3 / 8
     with torch.no_grad():
-        plain.convolutions[0].zero_()
+        plain.convolutions[0][0] = 0
     assert fused.dead_fraction() == plain.dead_fraction() == 1
 
 
@@ -263,7 +331,7 @@ def test_dead_fraction_is_that_of_the_plain_decoder(order):
 def test_no_channel_counts_as_dead_that_lives(order):
     shares = []
     for seed in range(20):
-        plain = decoder(seed=seed, order=order)
+        plain = decoder(seeds=[seed], order=order)
         with torch.no_grad():
             for offset in plain.norm_offsets:
                 offset -= 1.5
@@ -340,9 +408,9 @@ def test_a_step_takes_no_memory_of_all_channels_beyond_the_decoders_own(monkeypa
         (96, 120), n_channels=16, dtype=dtype, order="norm-relu", has_full_resolution_layer=has_full_resolution_layer
     )
     fused = fuse(plain, "numba")
-    sizes = [len(z) for z in fused._z]
-    assert sizes == [24 * 30, 48 * 60, *[96 * 120] * has_full_resolution_layer]
-    assert len(fused._scratch) == max(sizes)
+    sizes = [z.shape for z in fused._z]
+    assert sizes == [(2, n, 16) for n in (24 * 30, 48 * 60, *[96 * 120] * has_full_resolution_layer)]
+    assert len(fused._scratch) == max(math.prod(size) for size in sizes)
 
     owned = [*fused._z, fused._scratch]
     places = [x.data_ptr() for x in owned]
@@ -359,6 +427,6 @@ def test_a_step_takes_no_memory_of_all_channels_beyond_the_decoders_own(monkeypa
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert [x.data_ptr() for x in [*fused._z, fused._scratch]] == places
-    one_image = 96 * 120 * 8  # what draws the test's own gradient is in double precision
-    assert 0 < largest.n_bytes <= one_image
-    assert peak < 1.5 * one_image  # less than any tensor of all channels but the coarsest
+    images = 2 * 96 * 120 * 8  # what draws the test's own gradient is in double precision
+    assert 0 < largest.n_bytes <= images
+    assert peak < 1.5 * images  # less than any tensor of all channels but the coarsest

@@ -65,24 +65,27 @@ def unchanged(*size):
     return Grid(size, size, "smooth")
 
 
-def results(passes, grid, order, n_outputs, k=3, device="cpu", dtype=torch.float64, spoil=()):
+def results(passes, grid, order, n_outputs, k=3, n_members=1, device="cpu", dtype=torch.float64, spoil=()):
     """Everything that the passes make of random numbers; around what they write to, memory must stay as it is."""
-    rng = torch.Generator().manual_seed(0)
+    rng, m = torch.Generator().manual_seed(0), n_members
 
     def some(*shape):
-        return torch.randn(shape, generator=rng, dtype=torch.float64).to(device, dtype)
+        return torch.randn(m, *shape, generator=rng, dtype=torch.float64).to(device, dtype)
 
     def written(call, *shape):
-        memory = torch.full((shape[0] + 2, shape[1]), math.nan, device=device, dtype=dtype)
-        memory[[0, -1]] = 7
-        call(memory[1:-1])
-        assert (memory[[0, -1]] == 7).all()
-        return memory[1:-1]
+        n, margin = m * math.prod(shape), 5
+        memory = torch.full((n + 2 * margin,), math.nan, device=device, dtype=dtype)
+        memory[:margin] = memory[-margin:] = 7
+        out = memory[margin:-margin].view(m, *shape)
+        call(out)
+        assert (memory[:margin] == 7).all()
+        assert (memory[-margin:] == 7).all()
+        return out
 
     z, coarse, fine = some(grid.n_coarse, k), (grid.n_coarse, k), (grid.n_fine, k)
     z.view(-1)[list(spoil)] = math.nan
     g, features_g, weights = some(n_outputs, grid.n_fine), some(*fine), some(n_outputs, k)
-    block = Block(*LOWS[order], some(k), 0.3 * some(k), *torch.zeros(3, k))
+    block = Block(*LOWS[order], some(k), 0.3 * some(k), *torch.zeros(3, m, k))
     slope = Slope(some(k), some(k))
     mean, variance = passes.moments(z, grid, block.low1)
     return {
@@ -102,9 +105,9 @@ def assert_close(found, expected, tolerance):
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
-def compare(*case, k=3, spoil=()):
-    found = results(gpu.GpuPasses(), *case, k, DEVICE, spoil=spoil)
-    assert_close(found, results(CpuPasses(), *case, k, spoil=spoil), 1e-11)
+def compare(*case, **options):
+    found = results(gpu.GpuPasses(), *case, device=DEVICE, **options)
+    assert_close(found, results(CpuPasses(), *case, **options), 1e-11)
     return found
 
 
@@ -141,6 +144,15 @@ def test_every_pass_is_the_same_in_many_programs_of_several_strips(case, monkeyp
     compare(*case)
 
 
+@pytest.mark.parametrize(
+    "case",
+    [(upsampled(11), "relu-norm", 3), (upsampled(4, 5), "norm-relu", 1), (unchanged(3, 2), "relu-norm", 2)],
+    ids=str,
+)
+def test_there_may_be_several_members(case):
+    compare(*case, n_members=3)
+
+
 @pytest.mark.parametrize("k", [1, 130])
 def test_there_may_be_any_number_of_channels(k):
     compare(upsampled(11), "relu-norm", 2, k=k)
@@ -149,8 +161,8 @@ def test_there_may_be_any_number_of_channels(k):
 @pytest.mark.parametrize("order", LOWS)
 def test_what_is_not_a_number_spreads(order):
     found = compare(upsampled(4, 5), order, 1, spoil=[17])  # the last pixel of the second row
-    assert found["mean"].isnan().tolist() == [False, False, True]
-    assert found["features"].isnan().any(0).tolist() == [False, False, True]
+    assert found["mean"].isnan().tolist() == [[False, False, True]]
+    assert found["features"].isnan().any(1).tolist() == [[False, False, True]]
     assert found["output"].isnan().any()
 
 
@@ -164,11 +176,11 @@ def test_single_precision_stays_single_and_is_added_up_in_double():
 
 
 def decoder(size, n_outputs=1, *, n_channels=5, n_scales=2, dtype=torch.float64, **options):
-    rng = torch.Generator().manual_seed(0)
-    plain = DeepDecoder(size, n_outputs, n_channels=n_channels, n_scales=n_scales, rng=rng, dtype=dtype, **options)
+    rngs = [torch.Generator().manual_seed(seed) for seed in range(2)]
+    plain = DeepDecoder(size, n_outputs, n_channels=n_channels, n_scales=n_scales, rngs=rngs, dtype=dtype, **options)
     with torch.no_grad():
         for parameter in [*plain.norm_scales, *plain.norm_offsets]:
-            parameter.copy_(torch.rand(parameter.shape, generator=rng, dtype=torch.float64) + 0.1)
+            parameter.copy_(torch.rand(parameter.shape, generator=rngs[0], dtype=torch.float64) + 0.1)
     return plain
 
 
@@ -226,7 +238,7 @@ from napari_convgen.core.fused.gpu import GpuPasses
 from napari_convgen.core.fused.products import Products
 from napari_convgen.core.generators import DeepDecoder
 
-decoder = DeepDecoder((70, 70), 2, n_channels=6, n_scales=2, rng=torch.Generator())
+decoder = DeepDecoder((70, 70), 2, n_channels=6, n_scales=2, rngs=[torch.Generator(), torch.Generator()])
 FusedDecoder(decoder, GpuPasses(), Products())().sum().backward()
 print(*sorted(names))
 """

@@ -77,7 +77,7 @@ def test_each_layer_of_a_decoder_goes_from_its_grid_to_the_next_and_the_extra_on
         1,
         n_channels=2,
         n_scales=3,
-        rng=torch.Generator(),
+        rngs=[torch.Generator()],
         kernel="smooth",
         has_full_resolution_layer=has_full_resolution_layer,
     )

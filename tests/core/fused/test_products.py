@@ -21,13 +21,17 @@ def memory(request, monkeypatch):
         monkeypatch.setattr(module, "PART_VALUES", 100)
 
 
+M = 2
+
+
 def random(*shape, seed=0, dtype=torch.float32):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    """Of so many members."""
+    return torch.randn(M, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
 def within(memory, n, k):
     """A tensor that is part of a larger one, as the decoder's own are."""
-    return torch.full((n + 8, k), 7, dtype=memory)[4 : n + 4]
+    return torch.full((M * n * k + 8,), 7, dtype=memory)[4:-4].view(M, n, k)
 
 
 def error(actual, expected):
@@ -46,26 +50,26 @@ def test_both_products_are_those_of_double_precision(n, k, dtype, tolerance):
     Products().multiply(x, matrix, out)
     assert error(out, x.double() @ matrix.double()) < tolerance
     # A transposed matrix is what the way back multiplies by.
-    Products().multiply(x, matrix.t(), out)
-    assert error(out, x.double() @ matrix.double().t()) < tolerance
+    Products().multiply(x, matrix.mT, out)
+    assert error(out, x.double() @ matrix.double().mT) < tolerance
     assert (out._base[:4] == 7).all()
     assert (out._base[-4:] == 7).all()
     inner = Products().inner(x, y)
-    assert (inner.shape, inner.dtype) == ((k, k), dtype)
-    assert error(inner, x.double().t() @ y.double()) < tolerance
+    assert (inner.shape, inner.dtype) == ((M, k, k), dtype)
+    assert error(inner, x.double().mT @ y.double()) < tolerance
     assert all(torch.equal(*pair) for pair in zip((x, y, matrix), before, strict=True))
 
 
 @tall_and_small
 @pytest.mark.usefixtures("memory")
 def test_bfloat16_rounds_to_eight_bits_and_not_to_fewer(n, k):
-    x, y, matrix, out = random(n, k), random(n, k, seed=1), random(k, k, seed=2), torch.empty(n, k)
+    x, y, matrix, out = random(n, k), random(n, k, seed=1), random(k, k, seed=2), torch.empty(M, n, k)
     products = Products("bfloat16")
     products.multiply(x, matrix, out)
     expected = x.double() @ matrix.double()
     assert out.dtype == torch.float32
     assert (out - expected).norm() < 1e-2 * expected.norm()
-    inner, expected = products.inner(x, y), x.double().t() @ y.double()
+    inner, expected = products.inner(x, y), x.double().mT @ y.double()
     assert inner.dtype == torch.float32
     assert (inner - expected).norm() < 1e-2 * x.double().norm() * y.double().norm()
     if k > 1:
@@ -74,35 +78,35 @@ def test_bfloat16_rounds_to_eight_bits_and_not_to_fewer(n, k):
 
 def test_bfloat16_of_whole_numbers_is_exact():
     rng = torch.Generator().manual_seed(0)
-    x, matrix = (torch.randint(-4, 5, shape, generator=rng).float() for shape in [(50, 3), (3, 3)])
-    products, out = Products("bfloat16"), torch.empty(50, 3)
+    x, matrix = (torch.randint(-4, 5, shape, generator=rng).float() for shape in [(M, 50, 3), (M, 3, 3)])
+    products, out = Products("bfloat16"), torch.empty(M, 50, 3)
     products.multiply(x, matrix, out)
     assert torch.equal(out, x @ matrix)
 
 
 @pytest.mark.parametrize("n", [2047, 2048, 9001])
 def test_the_path_that_this_machine_takes_is_right_on_either_side_of_the_switch(n):
-    x, y, matrix, out = random(n, 12), random(n, 12, seed=1), random(12, 12, seed=2), torch.empty(n, 12)
+    x, y, matrix, out = random(n, 12), random(n, 12, seed=1), random(12, 12, seed=2), torch.empty(M, n, 12)
     Products().multiply(x, matrix, out)
     assert error(out, x.double() @ matrix.double()) < 1e-5
-    assert error(Products().inner(x, y), x.double().t() @ y.double()) < 1e-5
+    assert error(Products().inner(x, y), x.double().mT @ y.double()) < 1e-5
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.usefixtures("path")
 def test_what_is_not_finite_shows(precision):
-    x, matrix, out = random(50, 4), random(4, 4, seed=2), torch.empty(50, 4)
-    x[20, 1] = torch.nan
-    x[30, 2] = torch.inf
+    x, matrix, out = random(50, 4), random(4, 4, seed=2), torch.empty(M, 50, 4)
+    x[1, 20, 1] = torch.nan
+    x[1, 30, 2] = torch.inf
     Products(precision).multiply(x, matrix, out)
-    assert (~out.isfinite()).any(1).nonzero().flatten().tolist() == [20, 30]
-    assert (~Products(precision).inner(x, x).isfinite()).any()
+    assert (~out.isfinite()).any(2).nonzero().tolist() == [[1, 20], [1, 30]]
+    assert (~Products(precision).inner(x, x).isfinite()).any(2).any(1).tolist() == [False, True]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_same_product_has_the_same_bits(precision):
     x, matrix = random(9001, 12), random(12, 12, seed=2)
-    outs = [torch.empty(9001, 12) for _ in range(2)]
+    outs = [torch.empty(M, 9001, 12) for _ in range(2)]
     for out in outs:
         Products(precision).multiply(x, matrix, out)
     assert torch.equal(*outs)

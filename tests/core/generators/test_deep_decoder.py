@@ -12,20 +12,21 @@ CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 INTERPOLATIONS = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
-def decoder(size=(12, 9), n_outputs=1, *, seed=0, n_channels=6, n_scales=2, dtype=torch.float64, **options):
-    rng = torch.Generator().manual_seed(seed)
-    return DeepDecoder(size, n_outputs, n_channels=n_channels, n_scales=n_scales, rng=rng, dtype=dtype, **options)
+def decoder(size=(12, 9), n_outputs=1, *, seeds=(0,), n_channels=6, n_scales=2, dtype=torch.float64, **options):
+    rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return DeepDecoder(size, n_outputs, n_channels=n_channels, n_scales=n_scales, rngs=rngs, dtype=dtype, **options)
 
 
-def with_random_norms(generator):
-    rng = torch.Generator().manual_seed(1)
+def with_random_norms(generator, seeds=(0,)):
     with torch.no_grad():
-        for parameter in [*generator.norm_scales, *generator.norm_offsets]:
-            parameter.copy_(torch.rand(parameter.shape, generator=rng, dtype=torch.float64) + 0.1)
+        for i, seed in enumerate(seeds):
+            rng = torch.Generator().manual_seed(seed + 1)
+            for parameter in [*generator.norm_scales, *generator.norm_offsets]:
+                parameter[i] = torch.rand(parameter[i].shape, generator=rng, dtype=torch.float64) + 0.1
     return generator
 
 
-def written_from_the_formula(generator, size, n_scales, order, output_map):
+def written_from_the_formula(generator, member, size, n_scales, order, output_map):
     """Channels first, each convolution after its upsampling, mean and variance spelled out."""
     sizes = [tuple(size)]
     for _ in range(n_scales):
@@ -42,16 +43,17 @@ def written_from_the_formula(generator, size, n_scales, order, output_map):
         column = (1, -1, *(1,) * len(size))
         return (x - mean) / (variance + 1e-5).sqrt() * scale.reshape(column) + offset.reshape(column)
 
-    x = generator.latent.movedim(-1, 0)[None]
+    x = generator.latent[member].movedim(-1, 0)[None]
     layers = zip(generator.convolutions, generator.norm_scales, generator.norm_offsets, strict=True)
-    for i, (weights, scale, offset) in enumerate(layers):
+    for i, layer in enumerate(layers):
+        weights, scale, offset = (parameter[member] for parameter in layer)
         if i < n_scales:
             doubled = [1 if n == 1 else 2 * m for n, m in zip(sizes[i + 1], x.shape[2:], strict=True)]
             x = F.interpolate(x, doubled, mode=mode, align_corners=False)
             x = x[(..., *(slice(n) for n in sizes[i + 1]))]
         x = convolved(x, weights)
         x = normalized(x.relu(), scale, offset) if order == "relu-norm" else normalized(x, scale, offset).relu()
-    x = convolved(x, generator.output_convolution)[0]
+    x = convolved(x, generator.output_convolution[member])[0]
     return 1 / (1 + (-x).exp()) if output_map == "sigmoid" else 0.5 + 0.25 * x
 
 
@@ -64,14 +66,19 @@ def test_image_and_gradients_equal_the_formula(size, n_outputs, n_scales, order,
         decoder(
             size,
             n_outputs,
+            seeds=(0, 1),
             n_scales=n_scales,
             order=order,
             has_full_resolution_layer=has_full_resolution_layer,
             output_map=output_map,
-        )
+        ),
+        seeds=(0, 1),
     )
     assert len(generator.convolutions) == n_scales + has_full_resolution_layer
-    image, expected = generator(), written_from_the_formula(generator, size, n_scales, order, output_map)
+    image = generator()
+    expected = torch.stack(
+        [written_from_the_formula(generator, member, size, n_scales, order, output_map) for member in range(2)]
+    )
     torch.testing.assert_close(image, expected, rtol=1e-10, atol=1e-12)
 
     weights = torch.rand(image.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -90,7 +97,7 @@ def test_image_and_gradients_equal_the_formula(size, n_outputs, n_scales, order,
 )
 def test_parameter_counts_are_those_of_the_paper(preset_name, changes, size, n_outputs, n_parameters):
     options = preset(preset_name).replace(changes).generator.model_dump()
-    generator = DeepDecoder(size, n_outputs, rng=torch.Generator(), **options)
+    generator = DeepDecoder(size, n_outputs, rngs=[torch.Generator()], **options)
     assert sum(p.numel() for p in generator.parameters()) == n_parameters
 
 
@@ -100,12 +107,12 @@ def test_the_full_resolution_layer_adds_one_convolution_and_one_norm():
 
 
 def test_options_of_the_configuration_are_those_of_the_generator():
-    options = set(inspect.signature(DeepDecoder).parameters) - {"size", "n_outputs", "rng", "dtype"}
+    options = set(inspect.signature(DeepDecoder).parameters) - {"size", "n_outputs", "rngs", "dtype"}
     assert options == set(preset("default").generator.model_dump())
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_another_start():
-    one, same, other = (decoder(seed=seed).state_dict() for seed in (0, 0, 1))
+    one, same, other = (decoder(seeds=[seed]).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(one[name], same[name]) for name in one)
     drawn = [name for name in one if "norm" not in name]
     assert drawn
@@ -159,9 +166,9 @@ def test_the_latent_is_no_parameter_but_moves_with_the_module():
 )
 def test_any_size_is_drawn_from_its_half_rounded_up(size, n_scales, grid, kernel):
     generator = decoder(size, 2, n_scales=n_scales, kernel=kernel)
-    assert generator.latent.shape == (*grid, 6)
+    assert generator.latent.shape == (1, *grid, 6)
     image = generator()
-    assert image.shape == (2, *size)
+    assert image.shape == (1, 2, *size)
     assert ((image > 0) & (image < 1)).all()
 
 
@@ -193,8 +200,8 @@ def test_dead_fraction_is_the_share_of_constant_channels_in_the_worst_layer(offs
             weights.abs_()
     assert generator.dead_fraction() == 0
     with torch.no_grad():
-        generator.convolutions[0][:, 0] = 0
-        generator.convolutions[1][:, :3] = 0
+        generator.convolutions[0][..., 0] = 0
+        generator.convolutions[1][..., :3] = 0
         generator.norm_offsets[1].fill_(offset)
     assert generator.dead_fraction() == 3 / 8
 
@@ -204,3 +211,60 @@ def test_dead_fraction_leaves_no_gradient_behind():
     assert 0 <= generator.dead_fraction() <= 1
     assert torch.is_grad_enabled()
     assert all(p.grad is None for p in generator.parameters())
+
+
+def image_gradients_and_state(generator):
+    """With the same gradient of every member's image."""
+    image = generator()
+    g = torch.rand(image.shape[1:], generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(image.dtype)
+    gradients = torch.autograd.grad((image * g).sum(), list(generator.parameters()))
+    return [image.detach(), *gradients, *generator.state_dict().values()]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("n_channels", "options"),
+    [
+        (6, {"norm_init": "uniform"}),
+        (33, {"order": "norm-relu", "kernel": "smooth"}),
+        (16, {"output_map": "linear", "has_full_resolution_layer": True}),
+    ],
+)
+@pytest.mark.parametrize("size", [(101,), (23, 31), (5, 11, 7)])
+def test_a_member_has_the_bits_of_the_net_of_its_seed_alone(size, n_channels, options, dtype):
+    seeds = (3, 0, 7, 0)
+    options = {"n_channels": n_channels, "dtype": dtype} | options
+    together = image_gradients_and_state(with_random_norms(decoder(size, 2, seeds=seeds, **options), seeds))
+    for i, seed in enumerate(seeds):
+        alone = image_gradients_and_state(with_random_norms(decoder(size, 2, seeds=[seed], **options), [seed]))
+        assert all(torch.equal(x[i], y[0]) for x, y in zip(together, alone, strict=True))
+
+
+def test_the_dead_fraction_of_several_members_is_that_of_the_worst():
+    generator = decoder((48, 48), seeds=(0, 1, 2), n_channels=8)
+    with torch.no_grad():
+        for weights in generator.convolutions:
+            weights.abs_()
+        generator.convolutions[0][0, :, 0] = 0
+        generator.convolutions[1][1, :, :3] = 0
+    assert generator.dead_fraction() == 3 / 8
+
+
+# torch warns of itself the first time that it differentiates in forward mode.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+def test_forward_and_reverse_mode_derivatives_of_the_image_agree():
+    generator = decoder(n_outputs=2, seeds=(0, 1), order="norm-relu", kernel="smooth")
+    parameters = {name: p.detach() for name, p in generator.named_parameters()}
+    rng = torch.Generator().manual_seed(1)
+    tangents = {name: torch.randn(p.shape, generator=rng, dtype=p.dtype) for name, p in parameters.items()}
+
+    def image(parameters):
+        return torch.func.functional_call(generator, parameters, ())
+
+    value, forward = torch.func.jvp(image, (parameters,), (tangents,))
+    same, pull_back = torch.func.vjp(image, parameters)
+    assert torch.equal(value, same)
+    g = torch.randn(value.shape, generator=rng, dtype=value.dtype)
+    (reverse,) = pull_back(g)
+    by_parameter = sum((reverse[name] * tangents[name]).sum() for name in parameters)
+    torch.testing.assert_close((forward * g).sum(), by_parameter)

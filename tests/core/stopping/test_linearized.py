@@ -41,7 +41,7 @@ def descend(rule, problem, net, optimizer, n_steps):
     """Fit; return the images of all steps, and the last judgment."""
     steps, images = [], []
     for step in range(1, n_steps + 1):
-        image = net()
+        image = net().view(problem.measurement.shape)
         loss = ((image - problem.measurement) ** 2)[problem.weights > 0].mean()
         images.append(image.detach().clone())
         rule.observe(Iterate(step, loss.detach(), image.detach()[None], image.detach()[None], True))
@@ -74,7 +74,7 @@ def test_the_losses_foreseen_are_those_of_gradient_descent_on_a_decoder():
         1,
         n_channels=48,
         n_scales=2,
-        rng=torch.Generator().manual_seed(0),
+        rngs=[torch.Generator().manual_seed(0)],
         order="norm-relu",
         dtype=torch.float64,
     )
@@ -98,7 +98,7 @@ def test_adam_is_stopped_by_its_loss_with_an_error_near_the_least():
         1,
         n_channels=16,
         n_scales=2,
-        rng=torch.Generator().manual_seed(0),
+        rngs=[torch.Generator().manual_seed(0)],
         order="norm-relu",
         dtype=torch.float64,
     )

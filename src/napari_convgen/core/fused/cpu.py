@@ -32,11 +32,11 @@ class CpuPasses:
     """`napari_convgen.core.fused.passes.Passes` in main memory, on as many threads as PyTorch is set to."""
 
     def moments(self, z: Tensor, grid: Grid, low: float) -> tuple[Tensor, Tensor]:  # noqa: D102
-        shift = z[: min(grid.coarse[-1], 256)].clamp_min(low).mean(0)  # near the mean is near enough
-        mean, square = (
-            self._sums(cpu_kernels.moments, z, grid, (2, z.shape[1]), _number(z, low), shift.numpy()) / grid.n_fine
-        )
-        return mean + shift, (square - mean**2).clamp_min(0)
+        shift = np.empty((len(z), z.shape[2]), z.numpy().dtype)
+        cpu_kernels.center(_lines(z, grid.coarse), z.shape[2], _number(z, low), shift)
+        sums = self._sums(cpu_kernels.moments, z, grid, (2, z.shape[2]), _number(z, low), shift)
+        mean, square = (sums / grid.n_fine).unbind(1)
+        return mean + torch.from_numpy(shift), (square - mean**2).clamp_min(0)
 
     def features(self, z: Tensor, grid: Grid, block: Block, out: Tensor) -> None:  # noqa: D102
         self._run(cpu_kernels.features, z, grid, *_block(z, block), _lines(out, grid.fine))
@@ -46,11 +46,11 @@ class CpuPasses:
 
     def output_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:  # noqa: D102
         return self._sums(
-            cpu_kernels.output_sums, z, grid, (2, len(g), z.shape[1]), *_block(z, block), _planes(g, grid)
+            cpu_kernels.output_sums, z, grid, (2, g.shape[1], z.shape[2]), *_block(z, block), _planes(g, grid)
         )
 
     def feature_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:  # noqa: D102
-        return self._sums(cpu_kernels.feature_sums, z, grid, (2, z.shape[1]), *_block(z, block), _lines(g, grid.fine))
+        return self._sums(cpu_kernels.feature_sums, z, grid, (2, z.shape[2]), *_block(z, block), _lines(g, grid.fine))
 
     def output_adjoint(  # noqa: D102
         self, z: Tensor, grid: Grid, block: Block, slope: Slope, g: Tensor, weights: Tensor, out: Tensor
@@ -66,21 +66,21 @@ class CpuPasses:
 
     def _sums(self, kernel: Kernel, z: Tensor, grid: Grid, shape: tuple[int, ...], *arguments: Any) -> Tensor:
         """Run a pass that adds up, and return its sums over all tiles, in double precision."""
-        sums = np.zeros((_n_tiles(grid, z), *shape))
+        sums = np.zeros((_n_tiles(grid, z), len(z), *shape))
         self._run(kernel, z, grid, *arguments, sums)
         return torch.from_numpy(sums.sum(0))
 
     def _run(self, kernel: Kernel, z: Tensor, grid: Grid, *arguments: Any) -> None:
-        k, n_tiles = z.shape[1], _n_tiles(grid, z)
+        k, n_tasks = z.shape[2], len(z) * _n_tiles(grid, z)
         shared = _lines(z, grid.coarse), k, _axes(grid, z.dtype), _tile_columns(grid, z), *arguments
-        tiles = itertools.count()
+        tasks = itertools.count()
 
         def work() -> None:
-            """Take one tile after another until none is left."""
-            while (tile := next(tiles)) < n_tiles:
-                kernel(tile, *shared)
+            """Take one tile of a member after another until none is left."""
+            while (task := next(tasks)) < n_tasks:
+                kernel(task, *shared)
 
-        n_threads = 1 if grid.n_fine * k <= SMALL_PASS else min(torch.get_num_threads(), n_tiles)
+        n_threads = 1 if len(z) * grid.n_fine * k <= SMALL_PASS else min(torch.get_num_threads(), n_tasks)
         helpers = [_pool(n_threads).submit(work) for _ in range(n_threads - 1)]
         work()
         for helper in helpers:
@@ -103,7 +103,7 @@ def _axes(grid: Grid, dtype: torch.dtype) -> tuple[Any, ...]:
 
 def _tile_columns(grid: Grid, z: Tensor) -> int:
     """Coarse columns of a tile."""
-    return min(grid.coarse[-1], max(8, LINE_BYTES // (2 * z.shape[1] * z.element_size())))
+    return min(grid.coarse[-1], max(8, LINE_BYTES // (2 * z.shape[2] * z.element_size())))
 
 
 def _n_tiles(grid: Grid, z: Tensor) -> int:
@@ -121,8 +121,10 @@ def _block(z: Tensor, block: Block) -> tuple[Any, ...]:
 
 
 def _lines(x: Tensor, size: tuple[int, ...]) -> NDArray[Any]:
-    return x.numpy().reshape(-1, size[-1] * x.shape[1])
+    """See pixels of so many a side as lines."""
+    return x.numpy().reshape(len(x), -1, size[-1] * x.shape[2])
 
 
 def _planes(x: Tensor, grid: Grid) -> NDArray[Any]:
-    return x.numpy().reshape(len(x), -1, grid.fine[-1])
+    """See outputs as lines."""
+    return x.numpy().reshape(*x.shape[:2], -1, grid.fine[-1])

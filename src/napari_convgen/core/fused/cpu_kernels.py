@@ -31,7 +31,15 @@ def _compiled(function: Callable[..., Any]) -> Any:
 
 
 # An axis is the tuple (taps, weights, back_taps, back_weights) of `grid.Axis`; `axes` are depth, rows and columns. Tensors
-# have a line in each row: its pixels side by side, the channels of a pixel together.
+# have the members first and then a line in each row: its pixels side by side, the channels of a pixel together. A task is a
+# tile of a member.
+
+
+@_compiled
+def _member(task, axes, n_columns):
+    """Return a task's member and its tile."""
+    n_tiles = -(-len(axes[1][2]) // TILE_ROWS) * -(-len(axes[2][2]) // n_columns)
+    return task // n_tiles, task % n_tiles
 
 
 @_compiled
@@ -85,8 +93,23 @@ def _reach(columns, q0, q1):
 
 
 @_compiled
-def moments(tile, z, k, axes, n_columns, low, shift, sums):
+def center(z, k, low, shift):
+    """Write what is near enough to the mean of max(z, low) for sums about it: the mean of some pixels of each member."""
+    for member in range(len(z)):
+        pixels = z[member].reshape(-1, k)
+        step = max(1, len(pixels) // 256)
+        shift[member] = 0
+        for p in range(0, len(pixels), step):
+            for c in range(k):
+                shift[member, c] += low if pixels[p, c] <= low else pixels[p, c]
+        shift[member] /= -(-len(pixels) // step)
+
+
+@_compiled
+def moments(task, z, k, axes, n_columns, low, shift, sums):
     """Sum r − shift and its square over the fine pixels, r = max(u, low)."""
+    member, tile = _member(task, axes, n_columns)
+    z, shift = z[member], shift[member]
     channels = np.uint64(k)
     _, _, _, _, h0, h1, q0, q1 = _tile(tile, axes, n_columns)
     p0, p1 = _reach(axes[2], q0, q1)
@@ -105,13 +128,15 @@ def moments(tile, z, k, axes, n_columns, low, shift, sums):
                     sum1[c] += r
                     sum2[c] += r * r
             for c in range(channels):
-                sums[tile, 0, c] += sum1[c]
-                sums[tile, 1, c] += sum2[c]
+                sums[tile, member, 0, c] += sum1[c]
+                sums[tile, member, 1, c] += sum2[c]
 
 
 @_compiled
-def features(tile, z, k, axes, n_columns, low1, low2, a, b, out):
+def features(task, z, k, axes, n_columns, low1, low2, a, b, out):
     """Write the features max(a r + b, low2)."""
+    member, tile = _member(task, axes, n_columns)
+    z, a, b, out = z[member], a[member], b[member], out[member]
     channels = np.uint64(k)
     n_rows = len(axes[1][0])
     _, _, _, _, h0, h1, q0, q1 = _tile(tile, axes, n_columns)
@@ -131,8 +156,10 @@ def features(tile, z, k, axes, n_columns, low1, low2, a, b, out):
 
 
 @_compiled
-def output(tile, z, k, axes, n_columns, low1, low2, a, b, w, out):
+def output(task, z, k, axes, n_columns, low1, low2, a, b, w, out):
     """Write the sums over channels of w times the features."""
+    member, tile = _member(task, axes, n_columns)
+    z, a, b, w, out = z[member], a[member], b[member], w[member], out[member]
     channels = np.uint64(k)
     n_rows = len(axes[1][0])
     _, _, _, _, h0, h1, q0, q1 = _tile(tile, axes, n_columns)
@@ -154,8 +181,10 @@ def output(tile, z, k, axes, n_columns, low1, low2, a, b, w, out):
 
 
 @_compiled
-def output_sums(tile, z, k, axes, n_columns, low1, low2, a, b, g, sums):
+def output_sums(task, z, k, axes, n_columns, low1, low2, a, b, g, sums):
     """Sum, for each output, its gradient where the channel is alive, and that times r."""
+    member, tile = _member(task, axes, n_columns)
+    z, a, b, g = z[member], a[member], b[member], g[member]
     channels = np.uint64(k)
     n_rows = len(axes[1][0])
     _, _, _, _, h0, h1, q0, q1 = _tile(tile, axes, n_columns)
@@ -178,13 +207,15 @@ def output_sums(tile, z, k, axes, n_columns, low1, low2, a, b, g, sums):
                         sum1[c] += masked
                         sum2[c] += masked * r
                 for c in range(channels):
-                    sums[tile, 0, o, c] += sum1[c]
-                    sums[tile, 1, o, c] += sum2[c]
+                    sums[tile, member, 0, o, c] += sum1[c]
+                    sums[tile, member, 1, o, c] += sum2[c]
 
 
 @_compiled
-def feature_sums(tile, z, k, axes, n_columns, low1, low2, a, b, g, sums):
+def feature_sums(task, z, k, axes, n_columns, low1, low2, a, b, g, sums):
     """Sum the features' gradient where the channel is alive, and that times r."""
+    member, tile = _member(task, axes, n_columns)
+    z, a, b, g = z[member], a[member], b[member], g[member]
     channels = np.uint64(k)
     n_rows = len(axes[1][0])
     _, _, _, _, h0, h1, q0, q1 = _tile(tile, axes, n_columns)
@@ -207,8 +238,8 @@ def feature_sums(tile, z, k, axes, n_columns, low1, low2, a, b, g, sums):
                     sum1[c] += masked
                     sum2[c] += masked * r
             for c in range(channels):
-                sums[tile, 0, c] += sum1[c]
-                sums[tile, 1, c] += sum2[c]
+                sums[tile, member, 0, c] += sum1[c]
+                sums[tile, member, 1, c] += sum2[c]
 
 
 @_compiled
@@ -271,8 +302,19 @@ def _adjoint_reach(tile, axes, n_columns, gz, k):
 
 
 @_compiled
-def output_adjoint(tile, z, k, axes, n_columns, low1, low2, a, b, c1, c2, g, w, gz):
+def output_adjoint(task, z, k, axes, n_columns, low1, low2, a, b, c1, c2, g, w, gz):
     """Write the gradient with respect to z, given that of the outputs."""
+    member, tile = _member(task, axes, n_columns)
+    z, a, b, c1, c2, g, w, gz = (
+        z[member],
+        a[member],
+        b[member],
+        c1[member],
+        c2[member],
+        g[member],
+        w[member],
+        gz[member],
+    )
     channels = np.uint64(k)
     n_rows = len(axes[1][0])
     h0, h1, q0, q1, p0, p1 = _adjoint_reach(tile, axes, n_columns, gz, k)
@@ -299,8 +341,10 @@ def output_adjoint(tile, z, k, axes, n_columns, low1, low2, a, b, c1, c2, g, w, 
 
 
 @_compiled
-def feature_adjoint(tile, z, k, axes, n_columns, low1, low2, a, b, c1, c2, g, gz):
+def feature_adjoint(task, z, k, axes, n_columns, low1, low2, a, b, c1, c2, g, gz):
     """Write the gradient with respect to z, given that of the features."""
+    member, tile = _member(task, axes, n_columns)
+    z, a, b, c1, c2, g, gz = z[member], a[member], b[member], c1[member], c2[member], g[member], gz[member]
     channels = np.uint64(k)
     n_rows = len(axes[1][0])
     h0, h1, q0, q1, p0, p1 = _adjoint_reach(tile, axes, n_columns, gz, k)

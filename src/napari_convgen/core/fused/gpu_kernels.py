@@ -1,8 +1,8 @@
 """The kernels of the passes on a GPU, compiled by Triton.
 
-A program takes BLOCK_J coarse columns and BLOCK_K channels at once and walks over lines: u of a line is computed, used, and
-forgotten. No two programs write to the same place, and each adds up its own sums: the order in which they run does not
-change a bit of the result.
+A program takes BLOCK_J coarse columns and BLOCK_K channels of a member at once and walks over lines: u of a line is computed,
+used, and forgotten. No two programs write to the same place, and each adds up its own sums: the order in which they run does
+not change a bit of the result.
 """
 # mypy: allow-incomplete-defs, allow-untyped-decorators
 
@@ -40,6 +40,18 @@ class Axes(NamedTuple):
 
 
 @triton.jit
+def _coarse(x, member, k, axes):
+    """Return where a member begins in a tensor of coarse pixels."""
+    return x + member.to(tl.int64) * axes.depth.n_coarse * axes.rows.n_coarse * axes.columns.n_coarse * k
+
+
+@triton.jit
+def _fine(x, member, k, axes):
+    """Return where a member begins in a tensor of fine pixels."""
+    return x + member.to(tl.int64) * axes.depth.n_fine * axes.rows.n_fine * axes.columns.n_fine * k
+
+
+@triton.jit
 def _start(i, axis):
     """Return the first fine sample of a coarse one, the ends held."""
     return tl.minimum(tl.maximum(i * len(axis.phases), 0), axis.n_fine)
@@ -73,9 +85,9 @@ def _channels(BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr):
 
 
 @triton.jit
-def _load(x, k, c):
-    """Return a number for each channel."""
-    return tl.load(x + c, mask=c < k, other=0.0)
+def _load(x, i, k, c):
+    """Return a number for each channel, from the row of a member or of an output."""
+    return tl.load(x + i * k + c, mask=c < k, other=0.0)
 
 
 @triton.jit
@@ -86,7 +98,7 @@ def _pixels(x, line, n, q, k, c):
 
 @triton.jit
 def _outputs(x, o, axes, d, h, q):
-    """Return where output o is at the fine columns q of the line (d, h)."""
+    """Return where output o, counted over all members, is at the fine columns q of the line (d, h)."""
     line = (o * axes.depth.n_fine + d) * axes.rows.n_fine + h
     return x + line.to(tl.int64) * axes.columns.n_fine + q
 
@@ -124,10 +136,10 @@ def _upsample(left, middle, right, phase: tl.constexpr, columns):
 
 @triton.jit
 def _gradient(g, o, k, axes, d, h, q, c, FEATURES: tl.constexpr):
-    """Return the gradient of the features, or that of output o, at the fine columns q; 0 beyond the ends."""
+    """Return the gradient of member o's features, or that of output o, at the fine columns q; 0 beyond the ends."""
     inside = (q >= 0) & (q < axes.columns.n_fine)
     if FEATURES:
-        source = _pixels(g, d * axes.rows.n_fine + h, axes.columns.n_fine, q, k, c)
+        source = _pixels(_fine(g, o, k, axes), d * axes.rows.n_fine + h, axes.columns.n_fine, q, k, c)
         gradient = tl.load(source, mask=inside[:, None] & (c < k), other=0.0)
     else:
         gradient = tl.load(_outputs(g, o, axes, d, h, q), mask=inside, other=0.0)[:, None]
@@ -155,8 +167,10 @@ def _store_sums(sums, k, sum1, sum2):
 @triton.jit
 def moments(z, k, axes, n_each, low, shift, sums, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr):
     """Sum r − shift and its square over the fine pixels, r = max(u, low)."""
+    member = tl.program_id(2)
+    z = _coarse(z, member, k, axes)
     c = _channels(BLOCK_J, BLOCK_K)
-    shift_ = _load(shift, k, c)
+    shift_ = _load(shift, member, k, c)
     sum1 = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
     sum2 = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
@@ -175,8 +189,10 @@ def moments(z, k, axes, n_each, low, shift, sums, BLOCK_J: tl.constexpr, BLOCK_K
 @triton.jit
 def features(z, k, axes, n_each, low1, low2, a, b, out, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr):
     """Write the features max(a r + b, low2)."""
+    member = tl.program_id(2)
+    z, out = _coarse(z, member, k, axes), _fine(out, member, k, axes)
     c = _channels(BLOCK_J, BLOCK_K)
-    a_, b_ = _load(a, k, c), _load(b, k, c)
+    a_, b_ = _load(a, member, k, c), _load(b, member, k, c)
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
         d, h, j = _strip(strip, axes, BLOCK_J)
         left, middle, right = _around(z, k, axes, d, h, j, c)
@@ -189,9 +205,11 @@ def features(z, k, axes, n_each, low1, low2, a, b, out, BLOCK_J: tl.constexpr, B
 
 
 @triton.jit
-def output(z, k, axes, n_each, low1, low2, a, b, w, out, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr):
+def output(z, k, axes, n_each, low1, low2, a, b, w, n_outputs, out, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr):
     """Write the sums over channels of w times the features; a program writes one output."""
     o = tl.program_id(2)
+    member = o // n_outputs
+    z = _coarse(z, member, k, axes)
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
         d, h, j = _strip(strip, axes, BLOCK_J)
         for phase in tl.static_range(len(axes.columns.phases)):
@@ -201,18 +219,21 @@ def output(z, k, axes, n_each, low1, low2, a, b, w, out, BLOCK_J: tl.constexpr, 
                 c = start + _channels(BLOCK_J, BLOCK_K)
                 left, middle, right = _around(z, k, axes, d, h, j, c)
                 u = _upsample(left, middle, right, phase, axes.columns)
-                v = _load(a, k, c) * tl.where(u <= low1, low1, u) + _load(b, k, c)
-                total += _load(w + o * k, k, c) * tl.where(v <= low2, low2, v)
+                v = _load(a, member, k, c) * tl.where(u <= low1, low1, u) + _load(b, member, k, c)
+                total += _load(w, o, k, c) * tl.where(v <= low2, low2, v)
             tl.store(_outputs(out, o, axes, d, h, q), tl.sum(total, 1), mask=q < axes.columns.n_fine)
 
 
 @triton.jit
 def gradient_sums(
-    z, k, axes, n_each, low1, low2, a, b, g, sums, FEATURES: tl.constexpr, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr
+    z, k, axes, n_each, low1, low2, a, b, g, n_outputs, sums, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr
 ):
-    """Sum the gradient of the features, or of the program's output, where the channel is alive, and that times r."""
+    """Sum the gradient of the program's output, or with n_outputs None of the features, where the channel is alive, and that times r."""
+    o = tl.program_id(2)
+    member = o if n_outputs is None else o // n_outputs
+    z = _coarse(z, member, k, axes)
     c = _channels(BLOCK_J, BLOCK_K)
-    a_, b_ = _load(a, k, c), _load(b, k, c)
+    a_, b_ = _load(a, member, k, c), _load(b, member, k, c)
     sum1 = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
     sum2 = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
     for strip in range(tl.program_id(0) * n_each, (tl.program_id(0) + 1) * n_each):
@@ -220,7 +241,7 @@ def gradient_sums(
         left, middle, right = _around(z, k, axes, d, h, j, c)
         for phase in tl.static_range(len(axes.columns.phases)):
             q = j * len(axes.columns.phases) + phase
-            gradient = _gradient(g, tl.program_id(2), k, axes, d, h, q, c, FEATURES)
+            gradient = _gradient(g, o, k, axes, d, h, q, c, n_outputs is None)
             u = _upsample(left, middle, right, phase, axes.columns)
             r = tl.where(u <= low1, low1, u)
             masked = tl.where(a_ * r + b_ > low2, gradient, 0.0)
@@ -230,7 +251,7 @@ def gradient_sums(
 
 
 @triton.jit
-def _line_adjoint(z, k, axes, norm, g, w, n_outputs, d, h, j, c):
+def _line_adjoint(z, member, k, axes, norm, g, w, n_outputs, d, h, j, c):
     """Return what the fine line (d, h) gives to the coarse columns j."""
     low1, low2, a, b, c1, c2 = norm
     columns = axes.columns
@@ -244,11 +265,11 @@ def _line_adjoint(z, k, axes, norm, g, w, n_outputs, d, h, j, c):
             u = _upsample(left, middle, right, phase, columns)
             r = tl.where(u <= low1, low1, u)
             if w is None:
-                gradient = _gradient(g, 0, k, axes, d, h, q, c, True)
+                gradient = _gradient(g, member, k, axes, d, h, q, c, True)
             else:
                 gradient = tl.zeros_like(u)
-                for o in range(n_outputs):
-                    gradient += _load(w + o * k, k, c) * _gradient(g, o, k, axes, d, h, q, c, False)
+                for o in range(member * n_outputs, (member + 1) * n_outputs):
+                    gradient += _load(w, o, k, c) * _gradient(g, o, k, axes, d, h, q, c, False)
             inner = tl.where(a * r + b > low2, a * gradient, 0.0) + c1 + c2 * r
             share = tl.where((q >= 0) & (q < columns.n_fine), _share(j + offset, phase, j, columns), 0.0)
             total += share[:, None] * tl.where(u > low1, inner, 0.0)
@@ -266,8 +287,11 @@ def adjoint(
     depth, rows, columns = axes
     reach: tl.constexpr = len(axes.rows.phases[0]) // 2
     depth_reach: tl.constexpr = len(axes.depth.phases[0]) // 2
+    member = tl.program_id(2)
+    z, gz = _coarse(z, member, k, axes), _coarse(gz, member, k, axes)
     c = _channels(BLOCK_J, BLOCK_K)
-    norm = low1, low2, _load(a, k, c), _load(b, k, c), _load(c1, k, c), _load(c2, k, c)
+    a_, b_, c1_, c2_ = _load(a, member, k, c), _load(b, member, k, c), _load(c1, member, k, c), _load(c2, member, k, c)
+    norm = low1, low2, a_, b_, c1_, c2_
     n_down = tl.cdiv(rows.n_coarse, n_rows)
     first = tl.program_id(0) % n_down * n_rows
     end = tl.minimum(first + n_rows, rows.n_coarse)
@@ -281,7 +305,7 @@ def adjoint(
             line = tl.zeros((BLOCK_J, BLOCK_K), z.dtype.element_ty)
             for d in range(_start(plane - depth_reach, depth), _start(plane + depth_reach + 1, depth)):
                 share = _share(d // len(depth.phases), d % len(depth.phases), plane, depth)
-                line += share * _line_adjoint(z, k, axes, norm, g, w, n_outputs, d, h, j, c)
+                line += share * _line_adjoint(z, member, k, axes, norm, g, w, n_outputs, d, h, j, c)
             above += _share(i, h % len(rows.phases), i - 1, rows) * line
             here += _share(i, h % len(rows.phases), i, rows) * line
             below += _share(i, h % len(rows.phases), i + 1, rows) * line

@@ -24,14 +24,14 @@ EPSILON = 1e-5
 
 @dataclass(frozen=True)
 class Block:
-    """Channel norm and ReLU of one layer, at given moments.
+    """Channel norm and ReLU of one layer, at given moments. Each tensor has a number for each member and channel, ``(m, k)``.
 
     Attributes
     ----------
     low1, low2
         Bounds ``l1`` and ``l2``.
     a, b
-        Slope and intercept of the norm, one for each channel.
+        Slope and intercept of the norm.
     mean, deviation
         Of ``r`` over the pixels, in double precision.
     scale
@@ -57,7 +57,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Slope:
-    """What the moments' own dependence on ``r`` adds to its gradient: ``constant + linear * r``, for each channel."""
+    """What the moments' own dependence on ``r`` adds to its gradient: ``constant + linear * r``, ``(m, k)`` each."""
 
     constant: Tensor
     linear: Tensor
@@ -71,11 +71,11 @@ def norm_gradient(block: Block, sums: Tensor, n_pixels: int) -> tuple[Slope, Ten
     block
         The layer.
     sums
-        Over the pixels, of the gradient with respect to ``a r + b``, and of that times ``r``.
+        Over the pixels, of the gradient with respect to ``a r + b``, and of that times ``r``: ``(m, 2, k)``.
     n_pixels
         Of the fine grid.
     """
-    plain, weighted = sums
+    plain, weighted = sums.unbind(1)
     centered = weighted - block.mean * plain
     linear = -block.scale * centered / (n_pixels * block.deviation**3)
     constant = -block.scale * plain / (n_pixels * block.deviation) - linear * block.mean
@@ -84,15 +84,15 @@ def norm_gradient(block: Block, sums: Tensor, n_pixels: int) -> tuple[Slope, Ten
 
 
 class Passes(Protocol):
-    """The passes over a layer's ``z``: a tensor ``(n_coarse, k)``, contiguous, in place on one device.
+    """The passes over a layer's ``z``: a tensor ``(m, n_coarse, k)`` of m members, contiguous, in place on one device.
 
-    Features and their gradients are ``(n_fine, k)``, outputs and theirs ``(n_outputs, n_fine)``, weights of the outputs
-    ``(n_outputs, k)``. What is written goes to the last argument. Sums come in double precision. A sum is taken in the same order
-    every time.
+    Features and their gradients are ``(m, n_fine, k)``, outputs and theirs ``(m, n_outputs, n_fine)``, weights of the outputs
+    ``(m, n_outputs, k)``. What is written goes to the last argument. Sums come in double precision. A sum is taken in the same
+    order every time, whatever the other members.
     """
 
     def moments(self, z: Tensor, grid: Grid, low: float) -> tuple[Tensor, Tensor]:
-        """Return mean and variance of ``max(u, low)`` over the fine pixels, ``(k,)`` each."""
+        """Return mean and variance of ``max(u, low)`` over the fine pixels, ``(m, k)`` each."""
 
     def features(self, z: Tensor, grid: Grid, block: Block, out: Tensor) -> None:
         """Write ``f``."""
@@ -101,10 +101,10 @@ class Passes(Protocol):
         """Write the sums over channels of the weights times ``f``."""
 
     def output_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:
-        """Return, ``(2, n_outputs, k)``, the sums of ``m g`` and of ``m g r``; m is 1 where ``a r + b > low2``, else 0."""
+        """Return, ``(m, 2, n_outputs, k)``, the sums of ``m g`` and of ``m g r``; m is 1 where ``a r + b > low2``, else 0."""
 
     def feature_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:
-        """Return the same for a gradient of the features, ``(2, k)``."""
+        """Return the same for a gradient of the features, ``(m, 2, k)``."""
 
     def output_adjoint(
         self, z: Tensor, grid: Grid, block: Block, slope: Slope, g: Tensor, weights: Tensor, out: Tensor

@@ -14,9 +14,12 @@ Precision = Literal["float32", "bfloat16"]
 PART_VALUES = 2**20
 """Values of a tall tensor that are multiplied at once where the library wants new memory for the result."""
 
+ALIGNMENT = 64
+"""Bytes that the beginning of new memory is a multiple of."""
+
 
 class Products:
-    """The two products of a layer.
+    """The two products of a layer, for each member apart: so each has the bits that it has alone.
 
     Parameters
     ----------
@@ -29,7 +32,18 @@ class Products:
         self.precision = precision
 
     def multiply(self, x: Tensor, matrix: Tensor, out: Tensor) -> None:
-        """Write ``x @ matrix``; x is ``(n, k)``, the matrix ``(k, k)``, and ``out`` is not x."""
+        """Write ``x @ matrix``; x is ``(m, n, k)``, the matrix ``(m, k, k)``, and ``out`` is not x."""
+        for factor, small, target in zip(x, matrix, out, strict=True):
+            result = _aligned(target)
+            self._multiply(_aligned(factor), _aligned(small), result)
+            if result is not target:
+                target.copy_(result)
+
+    def inner(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return ``x.mT @ y``, ``(m, k, k)``, the gradient with respect to the matrix."""
+        return torch.stack([self._inner(_aligned(one), _aligned(other)) for one, other in zip(x, y, strict=True)])
+
+    def _multiply(self, x: Tensor, matrix: Tensor, out: Tensor) -> None:
         if self.precision == "bfloat16":
             matrix = matrix.bfloat16()
             for part, target in _parts(x, out):
@@ -41,8 +55,7 @@ class Products:
         else:
             torch.mm(x, matrix, out=out)
 
-    def inner(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return ``x.T @ y``, ``(k, k)``, the gradient with respect to the matrix."""
+    def _inner(self, x: Tensor, y: Tensor) -> Tensor:
         if self.precision == "bfloat16":
             total = x.new_zeros(x.shape[1], y.shape[1])
             for part, other in _parts(x, y):
@@ -53,6 +66,11 @@ class Products:
             gradient: Tensor = conv2d_weight(_image(x), shape, _image(y))
             return gradient[:, :, 0, 0].t()
         return x.t() @ y
+
+
+def _aligned(x: Tensor) -> Tensor:
+    """Return a tensor that begins where memory is handed out, which the last bits of a product depend on: mostly itself."""
+    return x.clone() if x.device.type == "cpu" and x.data_ptr() % ALIGNMENT else x
 
 
 def _parts(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -2,5 +2,6 @@
 
 from napari_convgen.core.generators.deep_decoder import DeepDecoder
 from napari_convgen.core.generators.generator import Generator
+from napari_convgen.core.generators.skip import SkipNetwork
 
-__all__ = ["DeepDecoder", "Generator"]
+__all__ = ["DeepDecoder", "Generator", "SkipNetwork"]

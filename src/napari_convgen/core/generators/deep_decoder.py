@@ -27,15 +27,18 @@ LATENT_SCALE = 0.1
 
 
 class DeepDecoder(nn.Module):
-    r"""Fixed upsampling, 1×1 convolutions, ReLU and channel normalization.
+    r"""Independent nets, the members: fixed upsampling, 1×1 convolutions, ReLU and channel normalization.
 
-    With :math:`B_0` the fixed random latent and channels as columns,
+    In each, with :math:`B_0` the fixed random latent and channels as columns,
 
     .. math:: B_{i+1} = \mathrm{cn}(\mathrm{ReLU}(U_i B_i C_i)), \quad x = \rho(B_d C_{d+1}),
 
     where :math:`U_i` doubles the grid with a fixed kernel, :math:`\mathrm{cn}` gives each channel zero mean and unit variance over
     the pixels and then a learned scale and offset, and :math:`\rho` is the output range map. A 1×1 convolution commutes
     with the upsampling, so it is done before, on a quarter of the pixels.
+
+    All tensors have the members first: the latent ``(m, *coarse, k)``, each convolution ``(m, k, k)``, scales and offsets of a norm
+    ``(m, k)``, the output convolution ``(m, k, c)``. A member has the same bits as the net of its generator alone.
 
     Parameters
     ----------
@@ -47,8 +50,9 @@ class DeepDecoder(nn.Module):
         Channels ``k`` of every hidden layer.
     n_scales
         Upsamplings ``d``. The latent's grid is ``size`` halved ``d`` times, rounded up; 16 pixels is usual.
-    rng
-        Source of the latent and the initial weights, on the CPU whatever the device, so that a seed means one start.
+    rngs
+        For each member the source of its latent and its initial weights, on the CPU whatever the device, so that a seed means
+        one start.
     order
         ``"relu-norm"`` as in the formula, or ``"norm-relu"`` as in the paper's Table 1.
     output_map
@@ -72,7 +76,7 @@ class DeepDecoder(nn.Module):
         *,
         n_channels: int,
         n_scales: int,
-        rng: torch.Generator,
+        rngs: Sequence[torch.Generator],
         order: Order = "relu-norm",
         output_map: OutputMap = "sigmoid",
         has_full_resolution_layer: bool = False,
@@ -84,44 +88,62 @@ class DeepDecoder(nn.Module):
         self.sizes = grid_sizes(size, n_scales)
         self.order, self.output_map, self.kernel = order, output_map, kernel
 
-        def uniform(low: float, high: float, *shape: int) -> Tensor:
-            draw = torch.rand(shape, generator=rng, dtype=torch.float64)
-            return (low + (high - low) * draw).to(dtype)
-
         k = n_channels
         n_hidden = n_scales + has_full_resolution_layer
         bound = k**-0.5  # PyTorch's default for a convolution with k inputs
-        self.register_buffer("latent", uniform(0, LATENT_SCALE, *self.sizes[0], k))
-        self.convolutions = nn.ParameterList(uniform(-bound, bound, k, k) for _ in range(n_hidden))
-        self.norm_scales = nn.ParameterList(
-            torch.ones(k, dtype=dtype) if norm_init == "ones" else uniform(0, 1, k) for _ in range(n_hidden)
-        )
-        self.norm_offsets = nn.ParameterList(torch.zeros(k, dtype=dtype) for _ in range(n_hidden))
-        self.output_convolution = nn.Parameter(uniform(-bound, bound, k, n_outputs))
 
-    def forward(self) -> Float[Tensor, "c *spatial"]:
-        """Return the image: output channels first, values around [0, 1]."""
-        return self.to_range((self._features()[-1] @ self.output_convolution).movedim(-1, 0))
+        def start(rng: torch.Generator) -> tuple[Tensor, list[Tensor], list[Tensor], Tensor]:
+            """Draw a member: its latent, convolutions, scales, and output convolution."""
 
-    def to_range(self, x: Tensor) -> Tensor:
+            def uniform(low: float, high: float, *shape: int) -> Tensor:
+                draw = torch.rand(shape, generator=rng, dtype=torch.float64)
+                return (low + (high - low) * draw).to(dtype)
+
+            return (
+                uniform(0, LATENT_SCALE, *self.sizes[0], k),
+                [uniform(-bound, bound, k, k) for _ in range(n_hidden)],
+                [torch.ones(k, dtype=dtype) if norm_init == "ones" else uniform(0, 1, k) for _ in range(n_hidden)],
+                uniform(-bound, bound, k, n_outputs),
+            )
+
+        latents, convolutions, scales, output_convolutions = zip(*map(start, rngs), strict=True)
+        self.register_buffer("latent", torch.stack(latents))
+        self.convolutions = nn.ParameterList(torch.stack(layer) for layer in zip(*convolutions, strict=True))
+        self.norm_scales = nn.ParameterList(torch.stack(layer) for layer in zip(*scales, strict=True))
+        self.norm_offsets = nn.ParameterList(torch.zeros_like(scale) for scale in self.norm_scales)
+        self.output_convolution = nn.Parameter(torch.stack(output_convolutions))
+
+    def forward(self) -> Float[Tensor, "m c *spatial"]:
+        """Return each member's image: output channels first, values around [0, 1]."""
+        pairs = zip(self._features(), _members(self.output_convolution), strict=True)
+        return self.to_range(torch.stack([(features[-1] @ weights).movedim(-1, 0) for features, weights in pairs]))
+
+    def to_range(self, x: Float[Tensor, "m *rest"]) -> Float[Tensor, "m *rest"]:
         """Apply the output range map."""
-        return torch.sigmoid(x) if self.output_map == "sigmoid" else 0.5 + x / 4
+        if self.output_map == "linear":
+            return 0.5 + x / 4
+        # Each member alone: the library rounds the last values of a tensor otherwise than the rest.
+        return torch.stack([torch.sigmoid(member) for member in x.unbind()])
 
     @torch.no_grad()
     def dead_fraction(self) -> float:
-        """Return the largest share, over hidden layers, of channels that are the same at every pixel."""
-        dead = [
-            (features.flatten(0, -2).amax(0) == features.flatten(0, -2).amin(0)).float().mean()
-            for features in self._features()
-        ]
-        return max(float(share) for share in dead)
+        """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""
+        pixels = [features.flatten(0, -2) for member in self._features() for features in member]
+        return max(float((x.amax(0) == x.amin(0)).float().mean()) for x in pixels)
 
-    def _features(self) -> list[Tensor]:
-        """The hidden tensors B_1 … B_d, channels last."""
-        x, features = self.latent, []
-        for i, (convolution, scale, offset) in enumerate(
-            zip(self.convolutions, self.norm_scales, self.norm_offsets, strict=True)
-        ):
+    def _features(self) -> list[list[Tensor]]:
+        """Each member's hidden tensors B_1 … B_d, channels last."""
+        layers = zip(self.convolutions, self.norm_scales, self.norm_offsets, strict=True)
+        by_layer = [zip(*map(_members, layer), strict=True) for layer in layers]
+        return [
+            self._features_of(*member)
+            for member in zip(_members(self.latent), zip(*by_layer, strict=True), strict=True)
+        ]
+
+    def _features_of(self, x: Tensor, layers: Sequence[tuple[Tensor, Tensor, Tensor]]) -> list[Tensor]:
+        """The hidden tensors of a member: its latent, and each layer's convolution, scale and offset."""
+        features = []
+        for i, (convolution, scale, offset) in enumerate(layers):
             x = x @ convolution
             if i + 1 < len(self.sizes):
                 x = upsample(x, self.sizes[i + 1], self.kernel)
@@ -139,6 +161,11 @@ def grid_sizes(size: Sequence[int], n_scales: int) -> list[tuple[int, ...]]:
     for _ in range(n_scales):
         sizes.insert(0, half_size(sizes[0]))
     return sizes
+
+
+def _members(x: Tensor) -> list[Tensor]:
+    """Each member's part in memory of its own: the last bits of a matrix product depend on where in memory its factors begin."""
+    return [member.clone() for member in x.unbind()]
 
 
 def channel_norm(

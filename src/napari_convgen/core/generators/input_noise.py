@@ -1,0 +1,68 @@
+"""Fresh noise on a generator's input at each step.
+
+The noise is a function of a seed, the number of the draw and the place alone: the same on every device, in a captured
+CUDA graph too, and a fit goes on bit for bit once its two numbers are restored.
+
+References
+----------
+Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014, figure 16 (SplitMix64).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor, nn
+
+STRIDE = 0x9E3779B97F4A7C15 - 2**64
+FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
+"""Of SplitMix64, as signed numbers: products and sums wrap around."""
+
+PER_HASH = 4
+"""Values of 16 bits that one hash of 64 bits gives."""
+
+
+class InputNoise(nn.Module):
+    """Add fresh noise to a tensor while training; each call is one draw.
+
+    The noise is uniform, which costs less than Gaussian noise and serves as well.
+
+    Parameters
+    ----------
+    sd
+        Its standard deviation, in the units of the tensor; 0 adds nothing.
+    rng
+        Source of the seed, on the CPU whatever the device.
+    """
+
+    seed: Tensor
+    n_draws: Tensor
+
+    def __init__(self, sd: float, rng: torch.Generator) -> None:
+        super().__init__()
+        self.sd = sd
+        self.register_buffer("seed", torch.randint(-(2**63), 2**63 - 1, (), generator=rng))
+        self.register_buffer("n_draws", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x with the next draw added, or x itself when not training or without noise."""
+        if not self.training or self.sd == 0:
+            return x
+        self.n_draws += 1
+        key = mix(self.seed + self.n_draws * STRIDE)
+        places = torch.arange(1, 1 + -(-x.numel() // PER_HASH), device=x.device)
+        values = mix(places.mul_(STRIDE).add_(key)).view(torch.int16)[: x.numel()]
+        return torch.add(x, values.to(x.dtype).reshape(x.shape), alpha=self.sd * 3**0.5 / 2**15)
+
+
+def mix(x: Int64[Tensor, "*n"]) -> Int64[Tensor, "*n"]:
+    """Hash whole numbers of 64 bits, each by itself."""
+    for shift, factor in zip((30, 27), FACTORS, strict=True):
+        x = (x ^ _shifted(x, shift)) * factor
+    return x ^ _shifted(x, 31)
+
+
+def _shifted(x: Tensor, n: int) -> Tensor:
+    """Shift to the right, zeros coming in."""
+    shifted: Tensor = (x >> n) & (2 ** (64 - n) - 1)
+    return shifted
