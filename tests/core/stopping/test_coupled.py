@@ -62,7 +62,7 @@ def test_the_halves_have_independent_noise_of_the_stated_strength(two_band_fit):
 
 def test_what_members_differ_by_is_no_error_of_their_mean(two_band_fit):
     fit = two_band_fit()
-    rule, members = begun(fit.problem, 2)
+    rule, _ = begun(fit.problem, 2)
     outputs = torch.stack((fit.truth + 0.5, fit.truth - 0.5))
     value = float(rule.observe(Iterate(1, torch.tensor(0.0), outputs, outputs, True, (0, 1))))
     assert value == pytest.approx(0, abs=0.03)  # each has an error of 0.25
