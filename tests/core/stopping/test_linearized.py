@@ -125,8 +125,8 @@ def test_what_lies_beyond_the_steps_foreseen_is_left_open():
     _, problem = problem_of(sigma=0.001)
     net = LinearModel()
     rule = begun(problem, net, n_products=5)
-    _, judgment = descend(rule, problem, net, torch.optim.SGD(net.parameters(), lr=0.8), 30)
-    assert judgment.step == 30
+    _, judgment = descend(rule, problem, net, torch.optim.SGD(net.parameters(), lr=0.8), 60)
+    assert judgment.step == 60
     assert judgment.reason is None
     assert judgment.interval is None
 
