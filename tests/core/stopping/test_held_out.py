@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -302,6 +303,14 @@ def test_no_error_is_estimated_without_a_noise_level():
     assert show_curve(rule, problem, {1: 1.0}).error is None
 
 
+def test_a_noise_level_that_cannot_be_right_is_said_and_no_error_estimated():
+    problem = dataclasses.replace(problem_of(), noise_level=torch.tensor([2.0], dtype=torch.float64))
+    rule, _ = begun(problem)
+    judgment = show_curve(rule, problem, {1: 3.0})
+    assert (judgment.error, judgment.calibration) == (None, None)
+    assert "alike in neighbors" in judgment.warnings[0]
+
+
 def test_the_expected_error_follows_the_members_variance_where_it_tells_of_the_error():
     rng = torch.Generator().manual_seed(0)
     noise = SIGMA * torch.randn((1, 240, 240), generator=rng, dtype=torch.float64)
@@ -309,7 +318,10 @@ def test_the_expected_error_follows_the_members_variance_where_it_tells_of_the_e
     rule = HeldOutPixels(0.2, 1, 0.4, 100, "iterate")
     begin(rule, problem, n_seeds=2)
     scale = torch.linspace(0.01, 0.2, 240, dtype=torch.float64)
-    own, common = torch.randn((2, 1, 240, 240), generator=rng, dtype=torch.float64), torch.randn((240, 240), generator=rng)
+    own, common = (
+        torch.randn((2, 1, 240, 240), generator=rng, dtype=torch.float64),
+        torch.randn((240, 240), generator=rng),
+    )
     outputs = 0.5 + scale * (own + 2 * common)
     rule.observe(iterate_of(1, outputs, outputs))
     slope, offset = rule.judge([1]).calibration
@@ -317,4 +329,6 @@ def test_the_expected_error_follows_the_members_variance_where_it_tells_of_the_e
     true = (outputs.mean(0) - 0.5) ** 2
     expected = slope * variance + offset
     for part in (slice(0, 80), slice(80, 160), slice(160, 240)):
-        assert float(expected[..., part].mean()) == pytest.approx(float(true[..., part].mean()), abs=0.15 * float(true.mean()))
+        assert float(expected[..., part].mean()) == pytest.approx(
+            float(true[..., part].mean()), abs=0.15 * float(true.mean())
+        )
