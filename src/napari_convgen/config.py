@@ -34,14 +34,32 @@ class _Model(BaseModel):
 
 
 class GeneratorConfig(_Model):
-    """The deep decoder that is fitted."""
+    """The generator that is fitted."""
 
+    kind: Literal["deep-decoder", "skip-network"] = Field(
+        "deep-decoder",
+        description="deep-decoder: fixed upsampling and 1×1 convolutions, fast; skip-network: that of the deep image prior, with learned "
+        "3×3 convolutions, slower and finer.",
+    )
     n_channels: int = Field(
         64, ge=1, le=4096, description="Channels of every hidden layer: more draw finer detail, and noise sooner."
     )
     n_scales: Literal["auto"] | Annotated[int, Ge(1)] = Field(
         "auto",
-        description="How often the grid is doubled; auto takes 3, or as many as leave 16 pixels along the coarsest grid's shorter side.",
+        description="How often the grid is doubled. auto takes 4 for a skip network; for a deep decoder 3, or as many as leave 16 pixels "
+        "along the coarsest grid's shorter side.",
+    )
+    n_fine_channels: int = Field(
+        32, ge=1, le=4096, description="Channels on the finest grid; used by skip-network alone."
+    )
+    n_skip_channels: int = Field(4, ge=1, le=256, description="Channels of a skip; used by skip-network alone.")
+    n_latent_channels: int = Field(8, ge=1, le=256, description="Channels of the latent; used by skip-network alone.")
+    input_noise: float = Field(
+        0.05,
+        ge=0,
+        le=10,
+        description="Standard deviation of the noise added to the latent afresh in each step; the latent lies in [0, 0.1]. "
+        "Used by skip-network alone.",
     )
     order: Literal["relu-norm", "norm-relu"] = Field(
         "norm-relu", description="Order of ReLU and channel norm: relu-norm (the paper's formula) or norm-relu."
@@ -88,6 +106,7 @@ class StoppingConfig(_Model):
         "discrepancy",
         "whiteness",
         "agreement",
+        "linearized",
         "windowed-variance",
         "running-variance",
     ] = Field(
@@ -129,7 +148,8 @@ class NoiseConfig(_Model):
         "auto", description="Value of a pixel without photons; used by poisson-gaussian alone."
     )
     correlation_length: Literal["auto"] | Annotated[int, Ge(1)] = Field(
-        "auto", description="Distance in pixels from which on the noise of two pixels is independent; 1 for white noise."
+        "auto",
+        description="Distance in pixels from which on the noise of two pixels is independent; 1 for white noise.",
     )
     is_shared: Literal["auto", "yes", "no"] = Field(
         "auto", description="Whether all channels have the very same noise; then only their mean is fitted."

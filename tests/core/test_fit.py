@@ -431,8 +431,8 @@ def test_an_extended_fit_can_be_stopped():
 
 
 def test_held_out_pixels_end_a_fit_before_it_draws_the_noise():
-    clean = noisy_blob() - noisy_blob() + 0.5
-    noisy = clean + 0.2 * (white_noise()[:, : SIZE[0], : SIZE[1]] - 0.5)
+    clean = half()
+    noisy = clean + 0.4 * (white_noise() - 0.5)
     fit = fit_to(noisy, 2000, rule=HeldOutPixels(0.1, 1, 0.4, 100, "iterate"), n_channels=32)
     n_steps = len(run(fit))
     assert fit.reason.outcome is Outcome.RULE

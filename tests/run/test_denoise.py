@@ -13,6 +13,7 @@ from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.metrics import psnr
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.errors import ConfigError, DeviceError, FitError, InputError
+from napari_convgen.run import build
 from napari_convgen.run import denoise as module
 from napari_convgen.run.denoise import Denoising, denoise
 
@@ -328,7 +329,7 @@ def test_auto_scales_leave_about_sixteen_pixels_along_the_shorter_side(shape, gr
         made.append(DeepDecoder(*args, **options))
         return made[-1]
 
-    monkeypatch.setattr(module, "DeepDecoder", make)
+    monkeypatch.setattr(build, "DeepDecoder", make)
     next(iter(Denoising(noisy(shape), QUICK.replace({"generator.n_channels": 2}))))
     assert made[0].sizes[0] == grid
 
@@ -569,7 +570,7 @@ def dead_starts(monkeypatch):
                     weights.fill_(-100)
         return generator
 
-    monkeypatch.setattr(module, "DeepDecoder", make)
+    monkeypatch.setattr(build, "DeepDecoder", make)
     return seeds
 
 

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from napari_convgen.config import Config, NoiseConfig
+from napari_convgen.config import Config
 from napari_convgen.core.fused import fuse
-from napari_convgen.core.generators import DeepDecoder, Generator
-from napari_convgen.core.image import Layout, channels_first
-from napari_convgen.core.noise import NoiseModel
-from napari_convgen.core.noise.estimate import estimate_noise
+from napari_convgen.core.fused.grid import grids
+from napari_convgen.core.generators import DeepDecoder, Generator, SkipNetwork
+from napari_convgen.core.generators.deep_decoder import grid_sizes
+from napari_convgen.core.generators.skip import skip_bytes
+from napari_convgen.core.memory import fit_bytes
 from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
 from napari_convgen.core.stopping.agreement import SeedAgreement
 from napari_convgen.core.stopping.auto import AutomaticStop
 from napari_convgen.core.stopping.coupled import CoupledSplit
 from napari_convgen.core.stopping.discrepancy import Discrepancy
+from napari_convgen.core.stopping.linearized import LinearizedDynamics
 from napari_convgen.core.stopping.sure import MonteCarloSure
 from napari_convgen.core.stopping.whiteness import ResidualWhiteness
 from napari_convgen.core.stopping.windowed_variance import RunningVariance, WindowedVariance
+from napari_convgen.errors import ConfigError, mismatch
 from napari_convgen.run.devices import Backend
+
+_FEATURES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+COARSEST_SIDE, MIN_SCALES = 16, 3
+"""With ``n_scales = "auto"``, the shorter side of the latent's grid has about this many pixels, but there are so many scales."""
+
+SKIP_SCALES = 4
+"""Scales of a skip network with ``n_scales = "auto"``."""
 
 
 def random_source(seed: int, number: int) -> torch.Generator:
@@ -32,17 +43,72 @@ def random_source(seed: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
-def build_noise(frame: NDArray[Any], layout: Layout, words: NoiseConfig) -> NoiseModel | None:
-    """Model the noise of a frame of a checked array; ``None`` where it is to be fitted as it is."""
-    if words.kind == "none":
-        return None
-    values, is_observed = channels_first(frame, layout)
-    return estimate_noise(values, is_observed, is_color=layout.is_color, **words.model_dump())
+def resolve_scales(config: Config, size: Sequence[int]) -> int:
+    """Check the number of scales against the image, or choose it.
+
+    Raises
+    ------
+    ConfigError
+        So many scales leave nothing of the image.
+    """
+    n_scales = config.generator.n_scales
+    most = max(1, math.ceil(math.log2(max(size))) - 1)
+    if n_scales == "auto" and config.generator.kind == "skip-network":
+        return min(SKIP_SCALES, most)
+    if n_scales == "auto":
+        long_sides = [n for n in size if n >= 4 * COARSEST_SIDE] or [max(size)]  # a thin volume is thin at any scale
+        wanted = round(math.log2(min(long_sides) / COARSEST_SIDE))
+        return min(max(MIN_SCALES, wanted), most)
+    n_scales = int(n_scales)
+    if not 1 <= n_scales <= most:
+        raise ConfigError(
+            mismatch(
+                "generator.n_scales must leave more than one pixel of the image on the coarsest grid",
+                expected=f"1 to {most} for {' × '.join(map(str, size))} pixels",
+                got=n_scales,
+                advice="Use 'auto' or a larger image.",
+            )
+        )
+    return n_scales
+
+
+def plain_backend(config: Config) -> Backend:
+    """Return the backend of a generator that has no fused form.
+
+    Raises
+    ------
+    ConfigError
+        Another one was asked for.
+    """
+    if config.backend not in ("auto", "torch"):
+        raise ConfigError(
+            f"The backend '{config.backend}' computes the deep decoder alone, not the {config.generator.kind}. Choose 'auto'."
+        )
+    return "torch"
 
 
 def count_members(config: Config) -> int:
     """Return how many nets a run fits together."""
     return config.n_seeds + (config.stopping.rule == "sure")
+
+
+def generator_bytes(config: Config, size: Sequence[int], n_outputs: int, n_scales: int, backend: Backend) -> int:
+    """Return about how many bytes a fit takes at its peak, without its snapshots."""
+    words, n_members = config.generator, count_members(config)
+    if words.kind == "skip-network":
+        return skip_bytes(
+            size,
+            n_outputs,
+            n_members=n_members,
+            n_channels=words.n_channels,
+            n_fine_channels=words.n_fine_channels,
+            n_scales=n_scales,
+            n_skip_channels=words.n_skip_channels,
+            n_latent_channels=words.n_latent_channels,
+            itemsize=_FEATURES[config.precision].itemsize,
+        )
+    layers = grids(grid_sizes(size, n_scales), n_scales + words.has_full_resolution_layer, words.kernel)
+    return fit_bytes(layers, n_members, words.n_channels, n_outputs, is_fused=backend != "torch")
 
 
 def build_generator(
@@ -56,10 +122,26 @@ def build_generator(
 ) -> Generator:
     """Build the generator at its start, on the CPU; members with the same start draw the same."""
     words = config.generator
+    rngs = [random_source(seed, 1 + start) for start in starts]
+    if words.kind == "skip-network":
+        return SkipNetwork(
+            size,
+            n_outputs,
+            rngs=rngs,
+            n_channels=words.n_channels,
+            n_fine_channels=words.n_fine_channels,
+            n_scales=n_scales,
+            n_skip_channels=words.n_skip_channels,
+            n_latent_channels=words.n_latent_channels,
+            input_noise=words.input_noise,
+            output_map=words.output_map,
+            kernel=words.kernel,
+            features_dtype=_FEATURES[config.precision],
+        )
     decoder = DeepDecoder(
         size,
         n_outputs,
-        rngs=[random_source(seed, 1 + start) for start in starts],
+        rngs=rngs,
         n_channels=words.n_channels,
         n_scales=n_scales,
         order=words.order,
@@ -81,8 +163,18 @@ def build_optimizer(config: Config, generator: Generator) -> torch.optim.Optimiz
     return torch.optim.SGD(parameters, lr=rate, momentum=momentum)
 
 
-def build_rule(config: Config) -> StoppingRule:
-    """Build the stopping rule, for one fit."""
+def build_rule(config: Config, plain_generator: Callable[[], Generator]) -> StoppingRule:
+    """Build the stopping rule, for one fit.
+
+    Parameters
+    ----------
+    config
+        Names the rule.
+    plain_generator
+        Builds the generator of the first member at its start, of operations that can be differentiated forwards.
+    """
+    if config.stopping.rule == "linearized":
+        return LinearizedDynamics(plain_generator().eval())
     return _RULES[config.stopping.rule](config)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,26 +16,25 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config
 from napari_convgen.config import preset as preset_named
 from napari_convgen.core.fit import Fit
-from napari_convgen.core.fused.grid import grids
-from napari_convgen.core.generators.deep_decoder import grid_sizes
+from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, channels_first, check_array
-from napari_convgen.core.memory import fit_bytes
 from napari_convgen.core.metrics import reference_range
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, n_snapshots
 from napari_convgen.core.stopping import ErrorEstimate, Judgment
 from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError, mismatch
 from napari_convgen.run.build import (
     build_generator,
-    build_noise,
     build_optimizer,
     build_rule,
-    count_members,
+    generator_bytes,
+    plain_backend,
     random_source,
+    resolve_scales,
 )
 from napari_convgen.run.devices import (
     FASTEST,
+    Backend,
     keep_triton_out,
     resolve_backend,
     resolve_device,
@@ -43,6 +42,7 @@ from napari_convgen.run.devices import (
     with_threads,
 )
 from napari_convgen.run.forecast import ADVICE, Forecast, check_memory, free_bytes, is_short_memory
+from napari_convgen.run.noise import model_noise
 from napari_convgen.run.result import FrameResult, Reference, Result
 
 STATUS_SECONDS = 0.05
@@ -50,9 +50,6 @@ STATUS_SECONDS = 0.05
 
 N_PROBE_STEPS = 3
 """Steps that a forecast measures, after one that loads what is needed."""
-
-COARSEST_SIDE, MIN_SCALES = 16, 3
-"""With ``n_scales = "auto"``, the shorter side of the latent's grid has about this many pixels, but there are so many scales."""
 
 
 @dataclass(frozen=True)
@@ -155,13 +152,14 @@ class Denoising:
         self.layout = Layout.of(self.image.shape, axes, self.config.z_axis)
         self._checks = check_array(self.image, self.layout)
         self._size = self.layout.spatial_shape(self.image.shape)
-        self._n_scales = _resolve_scales(self.config.generator.n_scales, self._size)
+        self._n_scales = resolve_scales(self.config, self._size)
         self._reference = check_reference(reference, data_range, self.image.shape)
         keep_triton_out()
         self.device = resolve_device(self.config.device)
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
-        self.backend = resolve_backend(self.config.backend, self.device)
-        if self.backend == "torch" and self.config.precision != "float32":
+        is_fusible = self.config.generator.kind == "deep-decoder"
+        self.backend = resolve_backend(self.config.backend, self.device) if is_fusible else plain_backend(self.config)
+        if is_fusible and self.backend == "torch" and self.config.precision != "float32":
             raise ConfigError(
                 f"precision = '{self.config.precision}' needs fused blocks, and the backend is 'torch'. Choose 'float32'."
             )
@@ -177,7 +175,8 @@ class Denoising:
         self._seed = self.config.seed
         self._position = 0
         self._is_stopping = False
-        if self.config.backend == "auto" and self.backend == "torch" and (fastest := FASTEST.get(self.device.type)):
+        is_slow = is_fusible and self.config.backend == "auto" and self.backend == "torch"
+        if is_slow and (fastest := FASTEST.get(self.device.type)):
             self._notes.append(f"{fastest} is not available: plain PyTorch computed the fit, several times slower.")
         if n_missing := sum(check.n_missing for check in self._checks if not check.is_constant):
             self._notes.append(f"{n_missing} missing (NaN) pixels were left out of the fit and filled in.")
@@ -195,18 +194,10 @@ class Denoising:
     @property
     def n_bytes(self) -> int:
         """Bytes that the fit takes at its peak, snapshots included; about."""
-        generator = self.config.generator
-        sizes = grid_sizes(self._size, self._n_scales)
-        layers = grids(sizes, self._n_scales + generator.has_full_resolution_layer, generator.kernel)
         n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self._size)
-        fit = fit_bytes(
-            layers,
-            generator.n_channels,
-            n_outputs,
-            is_fused=self.backend != "torch",
-            n_members=count_members(self.config),
-        )
-        images = 2 * math.prod(self._size) * n_outputs * np.dtype(self.image.dtype).itemsize
+        fit = generator_bytes(self.config, self._size, n_outputs, self._n_scales, self.backend)
+        itemsize = 2 * np.dtype(self.image.dtype).itemsize + 4 * (self.config.n_seeds > 1)
+        images = itemsize * math.prod(self._size) * n_outputs
         return fit + int(min(self.config.snapshot_memory * 2**20, images * n_snapshots(self.config.n_steps)))
 
     def forecast(self) -> Forecast:
@@ -367,18 +358,22 @@ class Denoising:
     def _new_fit(self, image: ImageTensor, seed: int) -> Fit:
         config = self.config
         problem = Problem.of(image, self.device)
-        rule = build_rule(config)
-        members = rule.members(problem, config.n_seeds, random_source(seed, 0))
         size, n_outputs = image.values.shape[1:], len(image.values)
-        generator = build_generator(config, size, n_outputs, self._n_scales, members.starts, seed, self.backend)
-        generator = generator.to(self.device)
+
+        def generator_of(starts: Sequence[int], backend: Backend) -> Generator:
+            built = build_generator(config, size, n_outputs, self._n_scales, starts, seed, backend)
+            return built.to(self.device)
+
+        rule = build_rule(config, lambda: generator_of([0], "torch"))
+        members = rule.members(problem, config.n_seeds, random_source(seed, 0))
+        generator = generator_of(members.starts, self.backend)
         store = SnapshotStore(config.snapshot_memory * 2**20, image.restore, image.restore_error, config.output)
         return Fit(problem, generator, build_optimizer(config, generator), rule, members, store, config.n_steps)
 
     def _new_image(self, index: tuple[int | slice, ...]) -> ImageTensor:
         """Bring a frame into the generator's units, by the model of its noise."""
         frame = np.asarray(self.image[index])
-        return ImageTensor.of(frame, self.layout, build_noise(frame, self.layout, self.config.noise))
+        return ImageTensor.of(frame, self.layout, model_noise(frame, self.layout, self.config.noise))
 
     def _watch(self, fit: Fit) -> Iterator[Progress]:
         """Advance one fit to its end, telling at snapshots and every now and then."""
@@ -541,26 +536,6 @@ def as_array(image: Any) -> ArrayLike:
             raise InputError(f"The image cannot be read as an array: {error}. Give an array of numbers.") from error
     array: ArrayLike = image
     return array
-
-
-def _resolve_scales(n_scales: int | str, size: Sequence[int]) -> int:
-    """Check the number of scales against the image, or choose it."""
-    most = max(1, math.ceil(math.log2(max(size))) - 1)
-    if n_scales == "auto":
-        long_sides = [n for n in size if n >= 4 * COARSEST_SIDE] or [max(size)]  # a thin volume is thin at any scale
-        wanted = round(math.log2(min(long_sides) / COARSEST_SIDE))
-        return min(max(MIN_SCALES, wanted), most)
-    n_scales = int(n_scales)
-    if not 1 <= n_scales <= most:
-        raise ConfigError(
-            mismatch(
-                "generator.n_scales must leave more than one pixel of the image on the coarsest grid",
-                expected=f"1 to {most} for {' × '.join(map(str, size))} pixels",
-                got=n_scales,
-                advice="Use 'auto' or a larger image.",
-            )
-        )
-    return n_scales
 
 
 def check_reference(reference: ArrayLike | None, data_range: float | None, shape: tuple[int, ...]) -> Reference | None:

@@ -309,7 +309,10 @@ def test_the_expected_error_follows_the_members_variance_where_it_tells_of_the_e
     rule = HeldOutPixels(0.2, 1, 0.4, 100, "iterate")
     begin(rule, problem, n_seeds=2)
     scale = torch.linspace(0.01, 0.2, 240, dtype=torch.float64)
-    own, common = torch.randn((2, 1, 240, 240), generator=rng, dtype=torch.float64), torch.randn((240, 240), generator=rng)
+    own, common = (
+        torch.randn((2, 1, 240, 240), generator=rng, dtype=torch.float64),
+        torch.randn((240, 240), generator=rng),
+    )
     outputs = 0.5 + scale * (own + 2 * common)
     rule.observe(iterate_of(1, outputs, outputs))
     slope, offset = rule.judge([1]).calibration
@@ -317,4 +320,6 @@ def test_the_expected_error_follows_the_members_variance_where_it_tells_of_the_e
     true = (outputs.mean(0) - 0.5) ** 2
     expected = slope * variance + offset
     for part in (slice(0, 80), slice(80, 160), slice(160, 240)):
-        assert float(expected[..., part].mean()) == pytest.approx(float(true[..., part].mean()), abs=0.15 * float(true.mean()))
+        assert float(expected[..., part].mean()) == pytest.approx(
+            float(true[..., part].mean()), abs=0.15 * float(true.mean())
+        )

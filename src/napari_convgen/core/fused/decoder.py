@@ -7,15 +7,16 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_convgen.core.fused.grid import grids
 from napari_convgen.core.fused.passes import Block, Passes, norm_gradient
 from napari_convgen.core.fused.products import Products
 from napari_convgen.core.generators.deep_decoder import DeepDecoder
+from napari_convgen.core.generators.generator import Generator
 
 
-class FusedDecoder(nn.Module):
+class FusedDecoder(Generator):
     """A deep decoder with the same outputs, parameters and gradients, computed by other means: all members in the same passes.
 
     It owns the memory that a step needs, and takes no more of it later: each layer's tensor before upsampling, and one

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from napari_convgen.core.generators.generator import Generator
 from napari_convgen.core.generators.upsampling import half_size, upsample
 
 Order = Literal["relu-norm", "norm-relu"]
@@ -26,7 +27,7 @@ LATENT_SCALE = 0.1
 """The latent is uniform in [0, 0.1], as in the authors' code."""
 
 
-class DeepDecoder(nn.Module):
+class DeepDecoder(Generator):
     r"""Independent nets, the members: fixed upsampling, 1×1 convolutions, ReLU and channel normalization.
 
     In each, with :math:`B_0` the fixed random latent and channels as columns,

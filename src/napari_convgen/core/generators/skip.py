@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, OutputMap, channel_norm, grid_sizes
+from napari_convgen.core.generators.generator import Generator
 from napari_convgen.core.generators.input_noise import InputNoise
 from napari_convgen.core.generators.upsampling import upsample
 from napari_convgen.core.memory import N_IMAGES, N_WEIGHT_COPIES
@@ -28,7 +29,7 @@ LEAK = 0.2
 """Slope of the leaky ReLU below zero."""
 
 
-class SkipNetwork(nn.Module):
+class SkipNetwork(Generator):
     r"""Halve the grid ``n_scales`` times with strided convolutions, and double it again beside thin skip connections.
 
     With :math:`c_w` a convolution of width w, a channel norm and a leaky ReLU, and :math:`U` upsampling, scale i maps its input x to
@@ -74,6 +75,8 @@ class SkipNetwork(nn.Module):
     dtype
         Of the weights and the image.
     """
+
+    is_capturable = False  # the input noise comes from a source of its own
 
     def __init__(
         self,
