@@ -10,7 +10,7 @@ from napari_convgen.core.metrics import psnr, ssim
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run import compare as module
 from napari_convgen.run.compare import DEFAULT_METHODS, Comparison, compare
-from napari_convgen.run.noise import model_noise
+from napari_convgen.run.build import build_noise
 
 QUICK = Config().replace(
     {
@@ -38,7 +38,7 @@ def test_each_method_gets_the_same_stabilized_image_and_goes_the_same_way_back()
     photons = np.random.default_rng(0).poisson(clean() / 10).astype(np.uint16) * 10
     config = QUICK.replace({"noise.kind": "poisson-gaussian", "noise.gain": 10, "noise.offset": 0, "noise.sigma": 0})
     layout = Layout.of(photons.shape)
-    model = model_noise(photons, layout, config.noise)
+    model = build_noise(photons, layout, config.noise)
     tensor = ImageTensor.of(photons, layout, model)
     result = compare(photons, FAST, config)
     assert result.noise == (model,)
@@ -219,7 +219,7 @@ def test_input_is_checked_before_anything_starts():
 
 
 def test_correlated_noise_is_named(monkeypatch):
-    monkeypatch.setattr(module, "model_noise", lambda *_: module.NoiseModel("gaussian", (9.0,), (0.0,), (0.0,), 2))
+    monkeypatch.setattr(module, "build_noise", lambda *_: module.NoiseModel("gaussian", (9.0,), (0.0,), (0.0,), 2))
     result = compare(noisy(), ("nlm",), QUICK)
     assert result["nlm"].notes == ("The noise of neighbors is alike, but this method takes it for independent.",)
 

@@ -17,9 +17,9 @@ from napari_convgen.core.metrics import Scores, match_affine
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.residual import Residual, residual_of
 from napari_convgen.errors import ConfigError
+from napari_convgen.run.build import build_noise
 from napari_convgen.run.comparison import ComparisonResult, MethodResult
 from napari_convgen.run.denoise import Denoising, Progress, as_array, check_reference
-from napari_convgen.run.noise import model_noise
 from napari_convgen.run.result import Result, score, without_alpha
 from napari_convgen.run.words import OURS
 
@@ -248,7 +248,7 @@ class Comparison:
         """Return the model of a frame's noise; estimated where the configuration fits the image as it is."""
         if number not in self._noise:
             words = self.config.noise if self.config.noise.kind != "none" else NoiseConfig()
-            model = model_noise(np.asarray(self.image[self._indices[number]]), self.layout, words)
+            model = build_noise(np.asarray(self.image[self._indices[number]]), self.layout, words)
             assert model is not None
             self._noise[number] = model
         return self._noise[number]

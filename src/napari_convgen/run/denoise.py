@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from napari_convgen.core.stopping import ErrorEstimate, Judgment
 from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError, mismatch
 from napari_convgen.run.build import (
     build_generator,
+    build_noise,
     build_optimizer,
     build_rule,
     generator_bytes,
@@ -42,7 +43,6 @@ from napari_convgen.run.devices import (
     with_threads,
 )
 from napari_convgen.run.forecast import ADVICE, Forecast, check_memory, free_bytes, is_short_memory
-from napari_convgen.run.noise import model_noise
 from napari_convgen.run.result import FrameResult, Reference, Result
 
 STATUS_SECONDS = 0.05
@@ -368,12 +368,21 @@ class Denoising:
         members = rule.members(problem, config.n_seeds, random_source(seed, 0))
         generator = generator_of(members.starts, self.backend)
         store = SnapshotStore(config.snapshot_memory * 2**20, image.restore, image.restore_error, config.output)
-        return Fit(problem, generator, build_optimizer(config, generator), rule, members, store, config.n_steps)
+        return Fit(
+            problem,
+            generator,
+            build_optimizer(config, generator),
+            rule,
+            members,
+            store,
+            config.n_steps,
+            config.averaging,
+        )
 
     def _new_image(self, index: tuple[int | slice, ...]) -> ImageTensor:
         """Bring a frame into the generator's units, by the model of its noise."""
         frame = np.asarray(self.image[index])
-        return ImageTensor.of(frame, self.layout, model_noise(frame, self.layout, self.config.noise))
+        return ImageTensor.of(frame, self.layout, build_noise(frame, self.layout, self.config.noise))
 
     def _watch(self, fit: Fit) -> Iterator[Progress]:
         """Advance one fit to its end, telling at snapshots and every now and then."""
