@@ -9,8 +9,8 @@ from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.metrics import psnr, ssim
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run import compare as module
-from napari_convgen.run.compare import DEFAULT_METHODS, Comparison, compare
 from napari_convgen.run.build import build_noise
+from napari_convgen.run.compare import DEFAULT_METHODS, Comparison, compare
 
 QUICK = Config().replace(
     {
