@@ -54,8 +54,14 @@ class GeneratorConfig(_Model):
     )
     n_skip_channels: int = Field(4, ge=1, le=256, description="Channels of a skip; used by skip-network alone.")
     n_latent_channels: int = Field(8, ge=1, le=256, description="Channels of the latent; used by skip-network alone.")
+    dropout: float = Field(
+        0.3,
+        ge=0,
+        lt=1,
+        description="Share of the features that a skip network leaves out by chance, others in each step; used by skip-network alone.",
+    )
     input_noise: float = Field(
-        0.05,
+        0.03,
         ge=0,
         le=10,
         description="Standard deviation of the noise added to the latent afresh in each step; the latent lies in [0, 0.1]. "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
-from napari_convgen.core.fused.grid import Grid
 from napari_convgen.core.generators.deep_decoder import grid_sizes
 from napari_convgen.core.generators.skip import scale_widths, widths_up
 
@@ -16,8 +16,22 @@ N_WEIGHT_COPIES = 4
 """The weights, their gradient, and the two moments of Adam."""
 
 
+class Layer(Protocol):
+    """What is asked of a hidden layer."""
+
+    @property
+    def n_coarse(self) -> int:
+        """Pixels before upsampling."""
+        ...
+
+    @property
+    def n_fine(self) -> int:
+        """Pixels after it."""
+        ...
+
+
 def fit_bytes(
-    grids: Sequence[Grid], n_members: int, n_channels: int, n_outputs: int, *, is_fused: bool, itemsize: int = 4
+    grids: Sequence[Layer], n_members: int, n_channels: int, n_outputs: int, *, is_fused: bool, itemsize: int = 4
 ) -> int:
     """Return about how many bytes a fit of a deep decoder takes at the peak of a step.
 
