@@ -117,7 +117,8 @@ class NoiseConfig(_Model):
         "auto", description="Value of a pixel without photons; used by poisson-gaussian alone."
     )
     correlation_length: Literal["auto"] | Annotated[int, Ge(1)] = Field(
-        "auto", description="Distance in pixels from which on the noise of two pixels is independent; 1 for white noise."
+        "auto",
+        description="Distance in pixels from which on the noise of two pixels is independent; 1 for white noise.",
     )
     is_shared: Literal["auto", "yes", "no"] = Field(
         "auto", description="Whether all channels have the very same noise; then only their mean is fitted."

@@ -372,7 +372,9 @@ class ImageTensor:
         gain, offset, extra = self._events(values.ndim)
         return np.where(self.is_observed, np.maximum((values - offset) / gain + extra, 0), 0.0)
 
-    def from_counts(self, counts: Float[np.ndarray, "c *spatial"], share: float = 1.0) -> Float[np.ndarray, "c *spatial"]:
+    def from_counts(
+        self, counts: Float[np.ndarray, "c *spatial"], share: float = 1.0
+    ) -> Float[np.ndarray, "c *spatial"]:
         """Bring detected events into the generator's units.
 
         Parameters

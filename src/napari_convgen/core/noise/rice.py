@@ -25,8 +25,6 @@ def rice_variance(nu: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"
     return np.where(far, 1 - 0.5 / np.where(far, nu, 1.0) ** 2, 2 + near**2 - rice_mean(near) ** 2)
 
 
-def rice_density(
-    m: Float[np.ndarray, "*shape"], nu: Float[np.ndarray, "*shape2"]
-) -> Float[np.ndarray, "*shape3"]:
+def rice_density(m: Float[np.ndarray, "*shape"], nu: Float[np.ndarray, "*shape2"]) -> Float[np.ndarray, "*shape3"]:
     """Return the density of the magnitude ``m`` where the clean amplitude is ``nu``, for noise of standard deviation 1."""
     return np.asarray(m * np.exp(-((m - nu) ** 2) / 2) * ive(0, m * nu))
