@@ -143,7 +143,7 @@ def pairs(data: Path) -> str:
         rows.append([pair.name, pair.kind, *numbers, str(model)])
         print(rows[-1], flush=True)
     head = ["image", "kind", "std of difference", "estimated", "error %", "in generator's units", "model"]
-    text = "Real pairs: standard deviation of the difference from the reference, fitted by gain and offset, and the estimate from the noisy image alone:"
+    text = "Real pairs: standard deviation of the difference from the reference, and the estimate from the noisy image alone:"
     return text + "\n\n" + table(head, rows)
 
 

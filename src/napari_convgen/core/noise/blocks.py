@@ -13,7 +13,7 @@ from a single image", Image Processing On Line 3, 2013 (cosine transforms, block
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -116,8 +116,16 @@ class Blocks:
 
     def take(self, chosen: Bool[np.ndarray, "n"] | Int[np.ndarray, "k"]) -> Blocks:
         """Return some of the blocks."""
-        each = (self.mean, self.slow, self.middle, self.smooth, self.fine, self.at_low, self.at_high)
-        return Blocks(*(x[chosen] for x in each), self.n_fine, self.weight)
+        return replace(
+            self,
+            mean=self.mean[chosen],
+            slow=self.slow[chosen],
+            middle=self.middle[chosen],
+            smooth=self.smooth[chosen],
+            fine=self.fine[chosen],
+            at_low=self.at_low[chosen],
+            at_high=self.at_high[chosen],
+        )
 
 
 def _mean(energy: Float[np.ndarray, "n h w"], chosen: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "n"]:

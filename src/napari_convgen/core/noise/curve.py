@@ -66,13 +66,15 @@ class Curve:
             flat = inside[chosen]
             ends = (blocks.at_low[flat].mean(), blocks.at_high[flat].mean())
             rows.append((blocks.mean[flat].mean(), variance, *ends, max(1.0, len(flat) * blocks.weight)))
-        return cls(*np.array(rows).T, n_fine=blocks.n_fine)
+        mean, variance, at_low, at_high, n = np.array(rows).T
+        return cls(mean, variance, at_low, at_high, n, blocks.n_fine)
 
     def take(self, chosen: Bool[np.ndarray, "n"]) -> Curve:
         """Return some of the intervals."""
-        return Curve(
-            *(x[chosen] for x in (self.mean, self.variance, self.at_low, self.at_high, self.n)), n_fine=self.n_fine
+        mean, variance, at_low, at_high, n = (
+            x[chosen] for x in (self.mean, self.variance, self.at_low, self.at_high, self.n)
         )
+        return Curve(mean, variance, at_low, at_high, n, self.n_fine)
 
 
 @dataclass(frozen=True)

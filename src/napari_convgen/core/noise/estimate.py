@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -140,7 +139,7 @@ def _estimate(
     )
     if sharing:
         given = replace(given, kind="gaussian")
-        values, is_observed = values.mean(0, keepdims=True), is_observed.all(0, keepdims=True)
+        values, is_observed = values.mean(0, keepdims=True), np.asarray(is_observed.all(0))[np.newaxis]
     channels = [_channel(x, seen, length, given) for x, seen in zip(values, is_observed, strict=True)]
     kinds = {channel.kind for channel in channels if channel.sigma > 0 or channel.gain > 0}
     if (

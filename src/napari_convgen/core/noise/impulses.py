@@ -79,4 +79,4 @@ def _is_impulse(patches: Float[np.ndarray, "n 5 5"]) -> Bool[np.ndarray, "n"]:
         beside = (inner - level[:, None]) / height[:, None]
         is_alone = np.nanmedian(beside[:, 1::2], axis=1) < ALONE
     n_high = (np.delete(beside, 4, axis=1) > SIDE_BY_SIDE).sum(1)
-    return (np.abs(height) > THRESHOLD * np.maximum(spread, 1)) & is_alone & (n_high <= 1)
+    return np.asarray((np.abs(height) > THRESHOLD * np.maximum(spread, 1)) & is_alone & (n_high <= 1))
