@@ -145,7 +145,7 @@ class NoiseConfig(_Model):
     )
     sigma: Literal["auto"] | Annotated[float, Ge(0)] = Field(
         "auto",
-        description="Standard deviation in the image's units; of the read noise if there are photons, of real and imaginary part if rician.",
+        description="Standard deviation in the image's units; of the read noise if there are photons, of each complex part if rician.",
     )
     gain: Literal["auto"] | Annotated[float, Gt(0)] = Field(
         "auto", description="Image units per photon; used by poisson-gaussian alone."
