@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from pairs import load_pairs, table
 from scipy import ndimage
 from skimage.restoration import estimate_sigma
 
 from napari_convgen.core.image import ImageTensor, Layout, channels_first
 from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.files.images import read_image
-from pairs import load_pairs, table
 
 NATURAL = ("set12", "bsd68", "kodak24", "skimage")
 SIZE = 512

@@ -217,7 +217,7 @@ def test_the_refusal_says_which_numbers_could_stand_for_auto(name, value, words)
         ("generator.channels", "Did you mean 'generator.n_channels'?"),
         ("generator", "Did you mean"),
         ("seed.value", "The settings are "),
-        ("xyzzy", "The settings are n_steps, seed, device, "),
+        ("xyzzy", "The settings are n_steps, seed, n_seeds, device, "),
     ],
 )
 def test_an_unknown_setting_is_refused_with_a_hint(name, hint):
