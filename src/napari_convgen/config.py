@@ -376,7 +376,8 @@ PRESETS: dict[str, Config] = {
     "paper": _PAPER.replace({"generator.n_channels": 512, "n_steps": 1500}),
     "paper-narrow": _PAPER.replace({"generator.n_channels": 128, "n_steps": 3000}),
 }
-"""Ready configurations by name: ``default`` takes seconds, ``best`` minutes; ``paper`` and ``paper-narrow`` are the over- and the under-parameterized decoder of the paper."""
+"""Ready configurations by name: ``default`` takes seconds and ``best`` minutes; ``paper`` and ``paper-narrow`` are the over- and
+the under-parameterized decoder of the paper."""
 
 
 def preset(name: str) -> Config:
