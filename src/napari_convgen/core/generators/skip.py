@@ -69,7 +69,7 @@ class SkipNetwork(Generator):
         uniform in [0, 0.1].
     dropout
         Share of the values that are set to zero by chance where a skip and what comes from below are joined, afresh in each forward
-        pass in training mode, in steps of 1/256. It delays the noise as input noise does, and the peak is higher and flatter.
+        pass in training mode, in steps of 1/256. It delays the noise as input noise does, and may make the peak flatter.
     output_map
         ``"sigmoid"``, or ``"linear"``: the sigmoid's tangent, ``1/2 + x/4``.
     kernel
@@ -90,10 +90,10 @@ class SkipNetwork(Generator):
         *,
         rngs: Sequence[torch.Generator],
         n_channels: int = 64,
-        n_fine_channels: int = 32,
+        n_fine_channels: int = 16,
         n_scales: int = 4,
         n_skip_channels: int = 4,
-        n_latent_channels: int = 8,
+        n_latent_channels: int = 32,
         input_noise: float = 0.03,
         dropout: float = 0.0,
         output_map: OutputMap = "sigmoid",
