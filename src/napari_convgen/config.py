@@ -50,12 +50,12 @@ class GeneratorConfig(_Model):
         "along the coarsest grid's shorter side.",
     )
     n_fine_channels: int = Field(
-        32, ge=1, le=4096, description="Channels on the finest grid; used by skip-network alone."
+        16, ge=1, le=4096, description="Channels on the two finest grids; used by skip-network alone."
     )
     n_skip_channels: int = Field(4, ge=1, le=256, description="Channels of a skip; used by skip-network alone.")
     n_latent_channels: int = Field(32, ge=1, le=256, description="Channels of the latent; used by skip-network alone.")
     dropout: float = Field(
-        0.3,
+        0.0,
         ge=0,
         lt=1,
         description="Share of the features that a skip network leaves out by chance, others in each step; used by skip-network alone.",
