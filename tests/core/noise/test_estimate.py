@@ -149,6 +149,11 @@ def test_a_channel_that_is_missing_or_constant_has_no_noise():
     assert estimate(image).sigma == (pytest.approx(10, rel=0.03), 0, 0)
 
 
+@pytest.mark.parametrize("image", [np.eye(64), np.indices((64, 64)).sum(0) % 2.0, np.indices((64, 64)).sum(0) * 1.0])
+def test_an_image_without_noise_is_no_obstacle(image):
+    assert 0 <= estimate(image).sigma[0] < 1
+
+
 def test_only_gaussian_noise_is_shared():
     with pytest.raises(ConfigError, match=r"noise\.is_shared cannot be 'yes' where noise\.kind is 'rician'"):
         estimate(np.abs(gaussian(10)), kind="rician", is_shared="yes")

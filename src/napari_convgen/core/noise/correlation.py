@@ -59,6 +59,8 @@ def _redness(image: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray,
     if len(blocks) * blocks.weight < N_LEAST or not blocks.middle.any():
         return 1.0
     curve = Curve.of(blocks)
+    if not curve.variance.any():
+        return 1.0
     variance = np.maximum(np.interp(blocks.mean, curve.mean, curve.variance), 1e-3 * curve.variance.max())
     n = max(1, int(SLOW_SHARE * len(blocks)))
     flat = np.argpartition(blocks.slow / variance, n - 1)[:n]

@@ -116,6 +116,8 @@ def fit_line(curve: Curve, slope: float | None = None, origin: tuple[float, floa
         A point, mean and variance, that the line goes through.
     """
     x, y = curve.mean, curve.variance
+    if not y.any():
+        return Line(0.0, 0.0, 0.0, 0.0)
     x0, y0 = origin or (0.0, 0.0)
     columns = np.stack([x - x0, np.ones_like(x)], axis=1)
     is_free = np.array([slope is None, origin is None])

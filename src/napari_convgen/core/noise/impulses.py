@@ -55,7 +55,7 @@ def _in_plane(plane: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     for _ in range(N_PASSES):
         left = np.where(found, np.nan, plane)
         filled = np.where(np.isfinite(left), left, np.nanmedian(left) if np.isfinite(left).any() else 0.0)
-        rough = ndimage.median_filter(filled, size=5, mode="mirror")
+        rough = ndimage.median_filter(filled, size=3, mode="mirror")
         ys, xs = np.nonzero(np.isfinite(left) & (np.abs(filled - rough) > 0.8 * THRESHOLD))
         if not len(ys):
             break
