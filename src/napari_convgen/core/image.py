@@ -326,6 +326,8 @@ class ImageTensor:
         """Standard deviation of the noise in the generator's units, one a channel; NaN without a model."""
         low, high = self._ends()
         levels = np.array([each.noise_level for each in self.stabilizers])
+        if self.noise is not None and self.noise.level is not None:
+            levels = levels * self.noise.level[: len(levels)]
         return (HIGH - LOW) * levels / np.where(high > low, high - low, np.inf)
 
     def scale(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
