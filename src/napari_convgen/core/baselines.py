@@ -270,7 +270,7 @@ def noise_covariance(
     covariance = flat @ flat.T / flat.shape[1] / 2 ** len(axes)
     structure = np.sqrt(np.maximum(np.diag(covariance) - noise_level**2, 0))
     most = np.outer(noise_level, noise_level)
-    covariance = np.clip(covariance - np.outer(structure, structure), 0, most)
+    covariance = np.asarray(np.clip(covariance - np.outer(structure, structure), 0, most))
     np.fill_diagonal(covariance, noise_level**2)
     return covariance
 

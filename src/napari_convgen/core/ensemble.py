@@ -20,7 +20,7 @@ def variance_between(images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "c 
     images
         Of 2 members at least.
     """
-    mean, *others = images
+    mean, *others = images.unbind()
     for image in others:
         mean = mean + image
     mean = mean / len(images)

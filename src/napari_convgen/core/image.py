@@ -368,7 +368,7 @@ class ImageTensor:
     def slope(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
         """Return how many of the frame's units one of the generator's is, where the generator's output is ``values``."""
         values, half = values.astype(np.float64), 1e-3
-        return (self._undo(values + half) - self._undo(values - half)) / (2 * half)
+        return np.asarray((self._undo(values + half) - self._undo(values - half)) / (2 * half))
 
     def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
         """Bring the error of a generator's output into the frame's units and shape.
