@@ -529,6 +529,31 @@ def test_a_run_that_was_stopped_or_ended_by_its_rule_can_be_extended():
     assert len(run.result().curves["loss"]) == n_second + 20
 
 
+def test_a_run_that_goes_back_takes_the_same_steps_again():
+    config = WATCHED.replace({"n_steps": 40})
+    run, whole = Denoising(noisy(), config), Denoising(noisy(), config)
+    for each in (run, whole):
+        for _ in each:
+            pass
+    run.extend(30, from_step=10)
+    assert min(progress.step for progress in run) <= 11
+    again, before = run.result(), whole.result()
+    assert 30 < again.snapshots[-1].step <= 40
+    for step in (20, again.snapshots[-1].step):
+        assert np.array_equal(again.frames[0].at(step).image, before.frames[0].at(step).image)
+
+
+def test_colors_with_the_same_noise_are_fitted_as_one_image():
+    rng = np.random.default_rng(0)
+    color = blob((40, 42))[..., None] * [1.0, 0.5, 0.2]
+    image = (color + 0.1 * rng.standard_normal((40, 42, 1))).astype(np.float32)
+    result = denoise(image, WATCHED.replace({"noise.is_shared": "yes"}))
+    assert result.frames[0].noise.is_shared
+    differences = image - image.mean(-1, keepdims=True)
+    np.testing.assert_allclose(result.image - result.image.mean(-1, keepdims=True), differences, atol=1e-5)
+    assert result.expected_error.shape == image.shape
+
+
 def test_notes_are_not_repeated_when_a_run_is_extended():
     image = noisy()
     image[3, 3] = np.nan

@@ -237,3 +237,73 @@ def test_at_finds_the_latest_snapshot_not_after_a_step():
     snapshots = tuple(Snapshot(s, 0.0, 0.0, np.zeros(1), np.zeros(1)) for s in (2, 5, 9))
     frame = FrameResult(0, (), 5, StopReason(Outcome.BUDGET, ""), 0, (), (), snapshots)
     assert [frame.at(step).step for step in (1, 2, 4, 5, 8, 9, 100)] == [2, 2, 2, 5, 5, 9, 9]
+
+
+def test_another_step_can_be_kept_and_the_original_stays():
+    result = denoise(noisy(), WATCHED.replace({"stopping.rule": "auto"}), reference=clean())
+    other = result.keep(7)
+    assert (other.step, other.reason.outcome) == (7, Outcome.USER)
+    assert np.array_equal(other.image, result.frames[0].at(7).image)
+    assert np.array_equal(other.expected_error, result.frames[0].at(7).expected_error)
+    assert other.estimated_psnr is None
+    assert other.scores(other.image).psnr == pytest.approx(result.psnr_by_step[7])
+    assert result.step != 7
+    assert np.array_equal(result.keep(result.step).image, result.image)
+    assert result.keep(result.step).estimated_psnr == result.estimated_psnr
+
+
+def test_a_step_of_a_stack_is_kept_in_each_frame():
+    stack = np.stack([noisy(), 2 * noisy()[::-1]])
+    result = denoise(stack, WATCHED, axes="TYX").keep(5)
+    assert [frame.step for frame in result.frames] == [5, 5]
+    for i, frame in enumerate(result.frames):
+        assert np.array_equal(result.image[i], frame.at(5).image)
+        assert np.array_equal(result.expected_error[i], frame.at(5).expected_error)
+
+
+def test_the_expected_error_is_in_the_images_units_and_follows_a_change_of_them():
+    image = noisy((32, 40))
+    one = denoise(image, WATCHED)
+    other = denoise(1000 * image + 7, WATCHED)
+    assert one.expected_error.shape == image.shape
+    assert one.expected_error.dtype == np.float32
+    np.testing.assert_allclose(other.expected_error, 1000 * one.expected_error, rtol=1e-2)
+    assert other.frames[0].error.mse == pytest.approx(1e6 * one.frames[0].error.mse, rel=1e-2)
+
+
+def test_the_expected_error_is_that_of_the_estimate_on_average():
+    result = denoise(noisy((48, 48)), WATCHED.replace({"n_steps": 60}))
+    mean_square = float(np.mean(result.expected_error.astype(float) ** 2))
+    assert mean_square == pytest.approx(result.frames[0].error.mse, rel=0.3)
+
+
+def test_a_single_generator_expects_no_error():
+    result = denoise(noisy(), WATCHED.replace({"n_seeds": 1}))
+    assert result.expected_error is None
+    assert result.snapshots[0].expected_error is None
+
+
+def test_the_estimated_psnr_has_the_peak_of_the_reference_or_of_the_image():
+    image, truth = noisy((48, 48)), clean((48, 48))
+    alone, scored = denoise(image, WATCHED), denoise(image, WATCHED, reference=truth)
+    for result, peak in ((alone, np.ptp(alone.image)), (scored, np.ptp(truth))):
+        psnr, deviation = result.estimated_psnr
+        error = result.frames[0].error
+        assert result.data_range == pytest.approx(peak)
+        assert psnr == pytest.approx(10 * np.log10(peak**2 / error.mse))
+        assert deviation == pytest.approx(10 / np.log(10) * error.deviation / error.mse)
+    assert through_json(scored.report())["estimated_psnr"]["psnr"] == scored.estimated_psnr[0]
+
+
+def test_the_error_left_of_white_noise_is_estimated_within_its_own_uncertainty():
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
+    truth = np.exp(-3 * (x**2 + y**2)).astype(np.float32)
+    image = truth + np.random.default_rng(3).normal(0, 0.1, truth.shape).astype(np.float32)
+    config = Config().replace({"generator.n_channels": 16, "n_steps": 150, "device": "cpu"})
+    result = denoise(image, config, reference=truth)
+    error = result.frames[0].error
+    assert abs(error.mse - float(((result.image - truth) ** 2).mean())) < 2 * error.deviation
+    assert error.deviation < 0.1 * 0.1**2
+    assert result.frames[0].noise.sigma[0] == pytest.approx(0.1, rel=0.06)
+    first, last = result.frames[0].interval
+    assert first <= result.step <= last

@@ -165,7 +165,7 @@ class Fit:
     def go_back(self, step: int) -> int:
         """Return to the latest state kept that is not after ``step``, and forget what came later.
 
-        States are kept at snapshots, closest around the step that the rule would keep.
+        States are kept of the first snapshot, the last, and some between, closest around the step that the rule would keep.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""States of a fit that it can go back to: a few networks around the step that is kept."""
+"""States of a fit that it can go back to: a few networks, most of them around the step that is kept."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class StateRing:
         return list(self._states)
 
     def save(self, step: int, around: int) -> None:
-        """Keep the present state; beyond the bounds let the one go that lies farthest from the step ``around``."""
+        """Keep the present state; beyond the bounds let one go, so that those left are close around a step and sparse elsewhere."""
         state = _State(
             {name: _copy(value) for name, value in self.generator.state_dict().items()},
             [tensor.clone() for tensor in self._moments()],
@@ -52,11 +52,19 @@ class StateRing:
         self._states[step] = state
         room = min(MAX_STATES, max(2, MAX_BYTES // _n_bytes(state)))
         while len(self._states) > room:
-            del self._states[max(self._states, key=lambda s: abs(math.log(s / around)))]
+            del self._states[self._least_missed(around)]
+
+    def _least_missed(self, around: int) -> int:
+        """Return the step, not the first or last, whose neighbors are closest to each other for its distance from ``around``."""
+        steps = self.steps
+        gaps = {
+            here: math.log(after / before) for before, here, after in zip(steps, steps[1:], steps[2:], strict=False)
+        }
+        return min(gaps, key=lambda s: gaps[s] / (1 + 4 * abs(math.log(s / around))), default=steps[0])
 
     def restore(self, step: int) -> int:
-        """Bring back the latest state that is not after ``step``, or else the first; forget later ones, and return its step."""
-        found = max((s for s in self._states if s <= step), default=min(self._states))
+        """Bring back the latest state that is not after ``step``, from 1; forget later ones, and return its step."""
+        found = max(s for s in self._states if s <= step)
         state = self._states[found]
         self._states = {s: kept for s, kept in self._states.items() if s <= found}
         self.generator.load_state_dict(state.generator)
