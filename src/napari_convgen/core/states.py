@@ -54,9 +54,13 @@ class StateRing:
         while len(self._states) > room:
             del self._states[max(self._states, key=lambda s: abs(math.log(s / around)))]
 
+    def latest(self, step: int) -> int:
+        """Return the latest step not after ``step`` whose state is kept, or else the first."""
+        return max((s for s in self._states if s <= step), default=min(self._states))
+
     def restore(self, step: int) -> int:
-        """Bring back the latest state that is not after ``step``, or else the first; forget later ones, and return its step."""
-        found = max((s for s in self._states if s <= step), default=min(self._states))
+        """Bring back the state that `latest` names; forget later ones, and return its step."""
+        found = self.latest(step)
         state = self._states[found]
         self._states = {s: kept for s, kept in self._states.items() if s <= found}
         self.generator.load_state_dict(state.generator)
