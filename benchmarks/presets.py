@@ -2,7 +2,7 @@
 
     python benchmarks/presets.py --data FOLDER
 
-FOLDER is as for stopping.py. Each cell is the PSNR at the best of 1,000 steps, of the average; the criterion of the choice is the
+FOLDER is as in cases.py. Each cell is the PSNR at the best of 1,000 steps, of the average; the criterion of the choice is the
 mean, then the time of a step, which speed.py measures. Writes the table to benchmarks/results/presets.md.
 """
 
@@ -12,8 +12,9 @@ import argparse
 import statistics
 from pathlib import Path
 
+from cases import all_cases, choose
 from napari_convgen import PRESETS, denoise
-from pairs import load_pairs, table
+from napari_convgen.run.comparison import markdown_table
 
 NAMES = ["confocal_BPAE_R_noisy", "Confocal_FISH_noisy", "044_0_noisy"]
 """Two confocal images and a wide-field one."""
@@ -35,7 +36,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "presets.md")
     arguments = parser.parse_args()
 
-    pairs = {pair.name: pair for pair in reversed(load_pairs(arguments.data, arguments.size, NAMES))}
+    cases = choose(all_cases(arguments.data), images=NAMES)
+    pairs = {case.name.rpartition("/")[2]: case.load(arguments.size, seed=0) for case in cases}
     head = ["variant", *NAMES, "mean", "mean of raw iterates"]
     rows = []
     for variant, changes in VARIANTS.items():
@@ -45,8 +47,8 @@ def main() -> None:
         iterates = [max(pair.psnr(s.iterate) for s in result.snapshots) for pair, result in results]
         numbers = [*averages, statistics.fmean(averages), statistics.fmean(iterates)]
         rows.append([variant, *(f"{n:.2f}" for n in numbers)])
-        print(table(head, rows).splitlines()[-1], flush=True)
-    arguments.output.write_text(table(head, rows))
+        print(markdown_table(head, rows).splitlines()[-1], flush=True)
+    arguments.output.write_text(markdown_table(head, rows))
 
 
 if __name__ == "__main__":

@@ -38,9 +38,9 @@ from napari_convgen.core.captured import CapturedStep
 from napari_convgen.core.fused import fuse
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.metrics import psnr
+from napari_convgen.run.comparison import markdown_table
 from napari_convgen.run.devices import resolve_backend
 from napari_convgen.run.result import versions
-from pairs import table
 from twins import PlainDecoder, check_twins
 
 TURN_SECONDS = 0.2
@@ -248,9 +248,7 @@ def steps_section(cases: Sequence[Case], machine: Machine, n_turns: int) -> str:
     for case, seconds in times.items():
         ratios = [seconds[AUTHORS] / seconds[FUSED], seconds[CHANNELS_LAST] / seconds[FUSED]]
         rows.append([str(case), *map(_milliseconds, seconds.values()), *map(_ratio, ratios)])
-    text = (
-        f"### A step\n\nForward, backward and Adam; one output channel, five scales.\n\n{LEGEND}\n{table(head, rows)}"
-    )
+    text = f"### A step\n\nForward, backward and Adam; one output channel, five scales.\n\n{LEGEND}\n{markdown_table(head, rows)}"
     return text + (floor_section(times, machine) if machine.device.type == "cuda" else "")
 
 
@@ -279,7 +277,7 @@ def floor_section(times: dict[Case, dict[str, float]], machine: Machine) -> str:
     head = ["ms a step", "precision", "floor", "fused", "fused / floor"]
     return (
         f"\n### The floor\n\nMatrix products and memory traffic of the formula at the speeds measured here: products at "
-        f"{' and '.join(speeds)}, a copy at {copies / 1e12:.2f} TB/s.\n\n{table(head, rows)}"
+        f"{' and '.join(speeds)}, a copy at {copies / 1e12:.2f} TB/s.\n\n{markdown_table(head, rows)}"
     )
 
 
@@ -367,7 +365,7 @@ def memory_section(cases: Sequence[Case], machine: Machine) -> str:
         rows.append([str(case), *(f"{_mebibytes(peak)} ({peak / peaks[FORMULA]:.2f})" for peak in peaks.values())])
     return (
         "### Peak memory of a step\n\nAbove what is in use once everything is loaded, in a fresh process for each number; "
-        f"in parentheses, of that of the formula, channels first.\n\n{table(['MiB', *METHODS], rows)}"
+        f"in parentheses, of that of the formula, channels first.\n\n{markdown_table(['MiB', *METHODS], rows)}"
     )
 
 
@@ -381,7 +379,7 @@ def volume_section(machine: Machine, n_turns: int) -> str:
         ratio = _ratio(seconds[FORMULA] / time_of_step)
         rows.append([method, _milliseconds(time_of_step), ratio, _mebibytes(peak_memory(method, VOLUME, machine))])
     head = ["method", "ms a step", "formula / it", "peak MiB"]
-    return f"### A volume\n\n{VOLUME}, {VOLUME.n_scales} scales.\n\n{table(head, rows)}"
+    return f"### A volume\n\n{VOLUME}, {VOLUME.n_scales} scales.\n\n{markdown_table(head, rows)}"
 
 
 # Quality
@@ -457,7 +455,7 @@ def time_to_quality_section(names: Sequence[str], machine: Machine, is_quick: bo
         "### Time to quality\n\nImages that scikit-image carries, 256 × 256 pixels, with noise of standard deviation 25 of 255. "
         f"The level is {TOLERANCE} dB below the best output of the authors' network, k = 128, within {n_authors} steps; the preset's "
         f"image is its average, within {n_package} steps. Where the best is called rising, more steps would make it better.\n\n"
-        + table(head, rows)
+        + markdown_table(head, rows)
     )
 
 
@@ -507,7 +505,7 @@ def same_quality_section(machine: Machine, is_quick: bool) -> str:
     head = ["best PSNR", *(f"seed {seed}" for seed in seeds), "mean difference"]
     return (
         f"### Same quality\n\nThe middle 128 × 128 pixels of the image `camera`, preset `default`, best of {n_steps} steps.\n\n"
-        + table(head, rows)
+        + markdown_table(head, rows)
     )
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_convgen.config import PRESETS, Config
     from napari_convgen.core.snapshot import Snapshot, StopReason
+    from napari_convgen.run.compare import Comparison, ComparisonProgress, compare
+    from napari_convgen.run.comparison import ComparisonResult, MethodResult
     from napari_convgen.run.denoise import Denoising, Progress, denoise
     from napari_convgen.run.result import Result
 
@@ -23,24 +25,34 @@ __version__ = version("napari-convgen")
 
 __all__ = [
     "PRESETS",
+    "Comparison",
+    "ComparisonProgress",
+    "ComparisonResult",
     "Config",
     "Denoising",
+    "MethodResult",
     "Progress",
     "Result",
     "Snapshot",
     "StopReason",
     "__version__",
+    "compare",
     "denoise",
 ]
 
 _HOMES = {
     "PRESETS": "config",
+    "Comparison": "run.compare",
+    "ComparisonProgress": "run.compare",
+    "ComparisonResult": "run.comparison",
     "Config": "config",
     "Denoising": "run.denoise",
+    "MethodResult": "run.comparison",
     "Progress": "run.denoise",
     "Result": "run.result",
     "Snapshot": "core.snapshot",
     "StopReason": "core.snapshot",
+    "compare": "run.compare",
     "denoise": "run.denoise",
 }
 

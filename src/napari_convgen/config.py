@@ -195,6 +195,12 @@ class Config(_Model):
     output: Literal["average", "iterate"] = Field(
         "average", description="The image that is kept: the running average of the outputs, or the raw iterate."
     )
+    averaging: float = Field(
+        0.08,
+        ge=0,
+        le=1,
+        description="The running average reaches back over about this share of the steps so far.",
+    )
     z_axis: Literal["frames", "volume"] = Field(
         "frames", description="A Z axis is fitted slice by slice (frames) or with a 3-D generator (volume)."
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from napari_convgen.core.metrics import psnr, reference_range, ssim
+from napari_convgen.core.metrics import match_affine, psnr, reference_range, ssim
 
 
 def pair(shape=(24, 31), dtype="float64", seed=0):
@@ -77,3 +77,16 @@ def test_ssim_compares_missing_pixels_as_zero_and_leaves_its_input_alone():
 )
 def test_data_range_of_a_reference(reference, expected):
     assert reference_range(reference) == expected
+
+
+def test_gain_and_offset_are_undone_by_least_squares():
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0, 255, (20, 30))
+    noisy = truth + rng.normal(size=truth.shape)
+    matched = match_affine(0.6 * noisy + 12, truth)
+    gain, offset = np.polyfit(noisy.ravel(), truth.ravel(), 1)
+    np.testing.assert_allclose(matched, gain * noisy + offset)
+    holes = noisy.copy()
+    holes[3, 4] = np.nan
+    assert np.isnan(match_affine(holes, truth)).sum() == 1
+    np.testing.assert_allclose(match_affine(np.full((4, 4), 9), truth[:4, :4]), truth[:4, :4].mean())

@@ -17,7 +17,7 @@ from napari_convgen.core.image import Layout
 from napari_convgen.errors import FileError, InputError
 from napari_convgen.files import atomic, images, tiff
 from napari_convgen.files.atomic import check_writable, replacing, write_text
-from napari_convgen.files.images import check_image, check_snapshots, read_image, write_image, write_snapshots
+from napari_convgen.files.images import check_image, check_stack, read_image, write_image, write_stack
 
 SIZES = {"T": 2, "Z": 3, "C": 2, "Y": 6, "X": 7, "S": 3}
 
@@ -373,9 +373,9 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path, gray, monkeypatch):
         with pytest.raises(FileError, match=sentence):
             check_image(tmp_path / name, gray)
     with pytest.raises(FileError, match=r"must end in \.tif or \.tiff\.$"):
-        check_snapshots(tmp_path / "snapshots.png")
+        check_stack(tmp_path / "snapshots.png")
     with pytest.raises(FileError, match="would not be OME-TIFF"):
-        check_snapshots(tmp_path / "snapshots.ome.tiff")
+        check_stack(tmp_path / "snapshots.ome.tiff")
 
     def refuse(*args):
         raise PermissionError(13, "Permission denied")
@@ -390,7 +390,7 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path, gray, monkeypatch):
 def test_checking_leaves_nothing_behind(tmp_path, gray):
     before = sorted(os.listdir(tmp_path))
     check_image(tmp_path / "image.tif", gray)
-    check_snapshots(tmp_path / "image.tif")
+    check_stack(tmp_path / "image.tif")
     check_writable(tmp_path / "report.json", (".json",))
     assert sorted(os.listdir(tmp_path)) == before
 
@@ -441,7 +441,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file_and_no_other(tmp_path, gray
     sentence = r"image\.tif cannot be written: No space left on device\.$" if raised is FileError else None
     for write in (
         lambda: write_image(target, gray.data, gray),
-        lambda: write_snapshots(target, [gray.data], [1], gray),
+        lambda: write_stack(target, [gray.data], "step", [1], gray),
     ):
         with pytest.raises(raised, match=sentence):
             write()
@@ -473,7 +473,7 @@ def test_a_link_stays_and_the_mode_is_the_usual_one(tmp_path):
 
 def test_snapshots_name_their_steps_in_imagej(tmp_path, gray):
     stack = [gray.data, gray.data + 1, gray.data + 2]
-    write_snapshots(tmp_path / "stack.tif", stack, [1, 20, 300], gray)
+    write_stack(tmp_path / "stack.tif", stack, "step", [1, 20, 300], gray)
     said = describe(tmp_path / "stack.tif")
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "stack.tif"), np.stack(stack))
     assert (said["kind"], said["axes"], said["resolution"]) == ("imagej", "TYX", (4, 5))
@@ -486,7 +486,7 @@ def test_snapshots_of_a_stack_label_each_plane(tmp_path):
     source, target = tmp_path / "image.tif", tmp_path / "stack.tif"
     tifffile.imwrite(source, values((3, 2, 6, 7), "uint8"), imagej=True, metadata={"axes": "TCYX", "finterval": 2})
     image = read_image(source)
-    write_snapshots(target, [image.data, image.data], [5, 8], image)
+    write_stack(target, [image.data, image.data], "step", [5, 8], image)
     said = describe(target)
     assert (said["axes"], said["shape"]) == ("TZCYX", (2, 3, 2, 6, 7))
     assert said["imagej"]["Labels"] == ["step 5"] * 6 + ["step 8"] * 6
@@ -497,7 +497,7 @@ def test_snapshots_of_an_ome_image_have_its_pixel_size(tmp_path):
     sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 2.0}
     tifffile.imwrite(source, values((3, 6, 7), "uint16"), photometric="minisblack", metadata={"axes": "ZYX"} | sizes)
     image = read_image(source)
-    write_snapshots(target, [image.data] * 2, [1, 2], image)
+    write_stack(target, [image.data] * 2, "step", [1, 2], image)
     said = describe(target)
     assert (said["resolution"], said["imagej"]["spacing"], said["imagej"]["unit"]) == ((2, 4), 2.0, "\\u00B5m")
 
@@ -516,7 +516,7 @@ def test_snapshots_that_imagej_cannot_hold_say_their_steps_in_json(tmp_path, dty
     source, target = tmp_path / "image.tif", tmp_path / "stack.tif"
     tifffile.imwrite(source, values(shape, dtype), **{"photometric": "minisblack"} | tags)
     image = read_image(source)
-    write_snapshots(target, [image.data] * 2, [3, 4], image)
+    write_stack(target, [image.data] * 2, "step", [3, 4], image)
     said = describe(target)
     assert said["kind"] == "shaped"
     assert said["shaped"][0]["steps"] == [3, 4]

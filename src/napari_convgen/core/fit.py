@@ -29,9 +29,6 @@ from napari_convgen.core.snapshot import (
 from napari_convgen.core.states import StateRing
 from napari_convgen.core.stopping import Iterate, Judgment, Members, StoppingRule
 
-AVERAGING = 0.08
-"""The running average at step ``t`` reaches back over about ``AVERAGING * t`` steps."""
-
 COARSE_BLOCKS, COLLAPSE_FACTOR = 8, 2.0
 """A fit has collapsed when it rests above so many times the error of the image made of so many constant blocks a side."""
 
@@ -100,6 +97,8 @@ class Fit:
         Where snapshots go.
     n_steps
         Budget.
+    averaging
+        The running average at step ``t`` reaches back over about ``averaging * t`` steps.
     """
 
     def __init__(
@@ -111,7 +110,9 @@ class Fit:
         members: Members,
         snapshots: SnapshotStore,
         n_steps: int,
+        averaging: float = 0.08,
     ) -> None:
+        self.averaging = averaging
         self.problem = problem
         self.generator = generator
         self.optimizer = optimizer
@@ -188,7 +189,7 @@ class Fit:
     def _advance(self) -> Iterate:
         self.step += 1
         outputs, losses = self._take_step()
-        self._averages.lerp_(outputs, 1 / (1 + AVERAGING * (self.step - 1)))
+        self._averages.lerp_(outputs, 1 / (1 + self.averaging * (self.step - 1)))
         is_snapshot = self._is_stopping or self.step >= min(self._next_snapshot, self.n_steps)
         iterate = Iterate(self.step, losses[self._kept_index].mean(), outputs, self._averages, is_snapshot, self._kept)
         self.curves.add(iterate.loss, losses.amax(), self.rule.observe(iterate))

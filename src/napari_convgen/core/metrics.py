@@ -71,3 +71,20 @@ def ssim(image: NDArray[Any], reference: NDArray[Any], data_range: float, channe
         return float("nan")
     window = min(7, side - (side + 1) % 2)
     return float(structural_similarity(a, b, win_size=window, data_range=data_range, channel_axis=channel))
+
+
+def match_affine(image: NDArray[Any], reference: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the image after the gain and offset that bring it closest to the reference by least squares.
+
+    For pairs whose intensities were stretched separately.
+
+    Parameters
+    ----------
+    image, reference
+        Same shape; where one is not finite, it is left out of the fit.
+    """
+    values, truth = image.astype(np.float64), reference.astype(np.float64)
+    is_known = np.isfinite(values) & np.isfinite(truth)
+    columns = np.stack([values[is_known], np.ones(is_known.sum())], axis=1)
+    gain, offset = np.linalg.lstsq(columns, truth[is_known], rcond=None)[0]
+    return np.asarray(gain * values + offset)

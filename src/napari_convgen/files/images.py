@@ -130,8 +130,8 @@ def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
             Image.fromarray(np.ascontiguousarray(samples)).save(file, format="PNG", **like.png)
 
 
-def check_snapshots(path: str | Path) -> None:
-    """Refuse a path that `write_snapshots` could not write, before any work is done for it.
+def check_stack(path: str | Path) -> None:
+    """Refuse a path that `write_stack` could not write, before any work is done for it.
 
     Raises
     ------
@@ -142,19 +142,23 @@ def check_snapshots(path: str | Path) -> None:
     _refuse_ome_name(path)
 
 
-def write_snapshots(path: str | Path, images: Sequence[NDArray[Any]], steps: Sequence[int], like: ImageFile) -> None:
-    """Write images of a fit as one TIFF stack whose first axis is the iteration, whole or not at all.
+def write_stack(
+    path: str | Path, images: Sequence[NDArray[Any]], what: str, names: Sequence[int | str], like: ImageFile
+) -> None:
+    """Write images that belong together, such as those of a fit's steps, as one TIFF stack, whole or not at all.
 
-    Where ImageJ's format can hold the stack, each plane is labeled with its step. The steps stand in the description
-    too, under ``steps``.
+    Where ImageJ's format can hold the stack, each plane is labeled with the name of its image. The names stand in the
+    description too.
 
     Parameters
     ----------
     path
         TIFF.
     images
-        Of the shape and dtype of ``like.data``.
-    steps
+        Of the shape of ``like.data``, all of one dtype.
+    what
+        Word for what the first axis counts: with ``"step"``, labels are ``step 1`` and so on, and all names ``steps``.
+    names
         Of the images.
     like
         The image whose axes and pixel size are written.
@@ -162,11 +166,11 @@ def write_snapshots(path: str | Path, images: Sequence[NDArray[Any]], steps: Seq
     Raises
     ------
     FileError
-        What `check_snapshots` refuses, or the operating system does.
+        What `check_stack` refuses, or the operating system does.
     """
-    check_snapshots(path)
+    check_stack(path)
     with replacing(path) as file:
-        write_tiff(file, np.stack(images), stack_tags(like.tiff, like.axes, images[0], steps))
+        write_tiff(file, np.stack(images), stack_tags(like.tiff, like.axes, images[0], what, names))
 
 
 def _read_tiff(path: Path, axes: str | None) -> ImageFile:

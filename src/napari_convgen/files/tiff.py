@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ STACK_TAGS = (
     "compression",
     "iccprofile",
 )
-"""What a stack of images over a fit has in common with the image."""
+"""What a stack of images has in common with the image that they are of."""
 
 Tags = Mapping[str, Any]
 """Keyword arguments of `tifffile.imwrite`."""
@@ -78,11 +79,11 @@ def is_ome(tags: Tags) -> bool:
     return (tags.get("description") or b"").rstrip().endswith(b"OME>")
 
 
-def stack_tags(tags: Tags, axes: str, image: NDArray[Any], steps: Sequence[int]) -> Tags:
-    """Return the tags of a stack of images, one for each of some steps of a fit.
+def stack_tags(tags: Tags, axes: str, image: NDArray[Any], what: str, names: Sequence[int | str]) -> Tags:
+    """Return the tags of a stack of images that belong together, such as those of a fit's steps.
 
-    ImageJ's format is used where it can hold the stack: frames are steps, and each plane is labeled with its own.
-    Otherwise the steps are in the JSON of the description.
+    ImageJ's format is used where it can hold the stack: its time axis counts the images, and each plane is labeled with the
+    name of its own. Otherwise the names are in the JSON of the description.
 
     Parameters
     ----------
@@ -90,7 +91,9 @@ def stack_tags(tags: Tags, axes: str, image: NDArray[Any], steps: Sequence[int])
         Of the file that the images are like.
     image
         Any of the images.
-    steps
+    what
+        Word for what the stack counts, such as ``"step"``.
+    names
         Of the images.
     """
     kept = {name: tags[name] for name in STACK_TAGS if name in tags}
@@ -99,11 +102,11 @@ def stack_tags(tags: Tags, axes: str, image: NDArray[Any], steps: Sequence[int])
     counted = [letter for letter in axes if letter not in "CYXS"]
     hyperstack = "T" + (axes.replace(counted[0], "Z") if len(counted) == 1 else axes)
     if not _is_hyperstack(hyperstack) or image.dtype.char not in ("B" if "S" in axes else "BHf"):
-        return kept | {"metadata": {"axes": _free_letters(axes)[0] + axes, "steps": list(steps)}}
+        return kept | {"metadata": {"axes": _free_letters(axes)[0] + axes, f"{what}s": list(names)}}
     calibration, words = _imagej_calibration(tags)
     n_planes = int(np.prod([n for n, letter in zip(image.shape, axes, strict=True) if letter not in "YXS"]))
-    labels = [f"step {step}" for step in steps for _ in range(n_planes)]
-    metadata = words | {"axes": hyperstack, "Labels": labels, "steps": str(list(steps))}
+    labels = [f"{what} {name}" for name in names for _ in range(n_planes)]
+    metadata = words | {"axes": hyperstack, "Labels": labels, f"{what}s": json.dumps(names)}
     return kept | calibration | {"imagej": True, "metadata": metadata}
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from napari_convgen.config import Config
+from napari_convgen.config import Config, NoiseConfig
 from napari_convgen.core.fused import fuse
 from napari_convgen.core.fused.grid import grids
 from napari_convgen.core.generators import DeepDecoder, Generator, SkipNetwork
 from napari_convgen.core.generators.deep_decoder import grid_sizes
 from napari_convgen.core.generators.skip import skip_bytes
+from napari_convgen.core.image import Layout, channels_first
 from napari_convgen.core.memory import fit_bytes
+from napari_convgen.core.noise import NoiseModel
+from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
 from napari_convgen.core.stopping.agreement import SeedAgreement
 from napari_convgen.core.stopping.auto import AutomaticStop
@@ -85,6 +90,14 @@ def plain_backend(config: Config) -> Backend:
             f"The backend '{config.backend}' computes the deep decoder alone, not the {config.generator.kind}. Choose 'auto'."
         )
     return "torch"
+
+
+def build_noise(frame: NDArray[Any], layout: Layout, words: NoiseConfig) -> NoiseModel | None:
+    """Model the noise of a frame of a checked array; ``None`` where it is to be fitted as it is."""
+    if words.kind == "none":
+        return None
+    values, is_observed = channels_first(frame, layout)
+    return estimate_noise(values, is_observed, is_color=layout.is_color, **words.model_dump())
 
 
 def count_members(config: Config) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,13 @@ from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, channels_first, check_array
 from napari_convgen.core.metrics import reference_range
 from napari_convgen.core.noise import NoiseModel
-from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, n_snapshots
 from napari_convgen.core.stopping import ErrorEstimate, Judgment
 from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError, mismatch
 from napari_convgen.run.build import (
     build_generator,
+    build_noise,
     build_optimizer,
     build_rule,
     generator_bytes,
@@ -146,7 +146,7 @@ class Denoising:
         n_spared_threads: int = 0,
     ) -> None:
         self.config = config or Config()
-        self.image = _as_array(image)
+        self.image = as_array(image)
         if 0 in self.image.shape or not self.image.shape:
             shape = tuple(self.image.shape)
             raise InputError(f"The image has no pixels: its shape is {shape}. Choose another one.")
@@ -154,7 +154,7 @@ class Denoising:
         self._checks = check_array(self.image, self.layout)
         self._size = self.layout.spatial_shape(self.image.shape)
         self._n_scales = resolve_scales(self.config, self._size)
-        self._reference = _check_reference(reference, data_range, self.image.shape)
+        self._reference = check_reference(reference, data_range, self.image.shape)
         keep_triton_out()
         self.device = resolve_device(self.config.device)
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
@@ -383,16 +383,21 @@ class Denoising:
         members = rule.members(problem, config.n_seeds, random_source(seed, 0))
         generator = generator_of(members.starts, self.backend)
         store = SnapshotStore(config.snapshot_memory * 2**20, image.restore, image.restore_error, config.output)
-        return Fit(problem, generator, build_optimizer(config, generator), rule, members, store, config.n_steps)
+        return Fit(
+            problem,
+            generator,
+            build_optimizer(config, generator),
+            rule,
+            members,
+            store,
+            config.n_steps,
+            config.averaging,
+        )
 
     def _new_image(self, index: tuple[int | slice, ...]) -> ImageTensor:
         """Bring a frame into the generator's units, by the model of its noise."""
-        frame, words = np.asarray(self.image[index]), self.config.noise
-        noise = None
-        if words.kind != "none":
-            values, is_observed = channels_first(frame, self.layout)
-            noise = estimate_noise(values, is_observed, is_color=self.layout.is_color, **words.model_dump())
-        return ImageTensor.of(frame, self.layout, noise)
+        frame = np.asarray(self.image[index])
+        return ImageTensor.of(frame, self.layout, build_noise(frame, self.layout, self.config.noise))
 
     def _watch(self, fit: Fit) -> Iterator[Progress]:
         """Advance one fit to its end, telling at snapshots and every now and then."""
@@ -534,8 +539,14 @@ def denoise(
     return run.result()
 
 
-def _as_array(image: Any) -> ArrayLike:
-    """Leave what numpy can slice lazily as it is; make an array of all else."""
+def as_array(image: Any) -> ArrayLike:
+    """Leave what numpy can slice lazily as it is; make an array of all else.
+
+    Raises
+    ------
+    InputError
+        A masked array, or what is no array of numbers.
+    """
     if isinstance(image, np.ma.MaskedArray):
         raise InputError(
             "The image is a masked array, whose mask would be lost. Fill it: image.astype(float).filled(numpy.nan)."
@@ -551,7 +562,14 @@ def _as_array(image: Any) -> ArrayLike:
     return array
 
 
-def _check_reference(reference: ArrayLike | None, data_range: float | None, shape: tuple[int, ...]) -> Reference | None:
+def check_reference(reference: ArrayLike | None, data_range: float | None, shape: tuple[int, ...]) -> Reference | None:
+    """Take the ground truth to score an image of ``shape`` against, and its peak.
+
+    Raises
+    ------
+    InputError
+        Another shape, no real numbers, or no range.
+    """
     if reference is None:
         return None
     truth = np.asarray(reference)

@@ -253,24 +253,15 @@ class Result:
     def scores(self, image: NDArray[Any]) -> Scores:
         """Score an image of the input's shape against the reference, which must have been given."""
         assert self.reference is not None
-        image, truth = self._without_alpha(np.asarray(image)), self._without_alpha(self.reference.image)
-        data_range = self.reference.data_range
-        values = []
-        for index in self.layout.frames(image.shape):
-            values.append(ssim(image[index], truth[index], data_range, self.layout.frame_channel))
-        return Scores(psnr(image, truth, data_range), statistics.fmean(values))
-
-    def _without_alpha(self, image: NDArray[Any]) -> NDArray[Any]:
-        channel = self.layout.channel
-        return np.take(image, range(3), channel) if self.layout.is_color and channel is not None else image
+        return score(image, self.reference, self.layout)
 
     @functools.cached_property
     def psnr_by_step(self) -> dict[int, float]:
         """PSNR in dB of each snapshot against the reference; empty without one."""
         if self.reference is None:
             return {}
-        truth, data_range = self._without_alpha(self.reference.image), self.reference.data_range
-        return {s.step: psnr(self._without_alpha(s.image), truth, data_range) for s in self.snapshots}
+        truth, data_range = without_alpha(self.reference.image, self.layout), self.reference.data_range
+        return {s.step: psnr(without_alpha(s.image, self.layout), truth, data_range) for s in self.snapshots}
 
     def report(self) -> dict[str, Any]:
         """Return the run as plain values for JSON: what was run, how it ended, the curves, and the scores if there is a reference."""
@@ -321,8 +312,24 @@ class Result:
                 "best_step": best_step,
                 "best_psnr": self.psnr_by_step[best_step],
             }
-        plain: dict[str, Any] = _without_nan(report)
+        plain: dict[str, Any] = without_nan(report)
         return plain
+
+
+def score(image: NDArray[Any], reference: Reference, layout: Layout) -> Scores:
+    """Score an image against a reference: PSNR over all of it, SSIM as the mean over its frames; alpha does not count."""
+    image, truth = without_alpha(np.asarray(image), layout), without_alpha(reference.image, layout)
+    values = [
+        ssim(image[index], truth[index], reference.data_range, layout.frame_channel)
+        for index in layout.frames(image.shape)
+    ]
+    return Scores(psnr(image, truth, reference.data_range), statistics.fmean(values))
+
+
+def without_alpha(image: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """Return the red, green and blue of a color image; any other image as it is."""
+    channel = layout.channel
+    return np.take(image, range(3), channel) if layout.is_color and channel is not None else image
 
 
 def versions() -> dict[str, str]:
@@ -336,12 +343,12 @@ def _plain(column: NDArray[Any]) -> list[Any]:
     return values
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """JSON knows no NaN and no infinity: they become null."""
     if isinstance(value, Mapping):
-        return {key: _without_nan(v) for key, v in value.items()}
+        return {key: without_nan(v) for key, v in value.items()}
     if isinstance(value, list):
-        return [_without_nan(v) for v in value]
+        return [without_nan(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

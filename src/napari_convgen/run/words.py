@@ -25,3 +25,21 @@ def format_place(device: str, backend: str, n_threads: int) -> str:
     """Say where and by what something is computed: ``"cpu (numba, 2 threads)"``."""
     threads = f", {n_threads} thread{'s' * (n_threads != 1)}" if device == "cpu" else ""
     return f"{device} ({backend}{threads})"
+
+
+BASELINES = {
+    "nlm": "Non-local means",
+    "tv": "Total variation",
+    "wavelet": "Wavelet shrinkage",
+    "bm3d": "BM3D",
+}
+"""Classical denoisers that `napari_convgen.run.compare` knows, with their titles."""
+
+OURS = "convgen"
+"""The generator among the methods of a comparison; ``convgen:NAME`` is that with a preset."""
+
+
+def format_method(name: str) -> str:
+    """Return the title of a method of a comparison: ``"Non-local means"``, ``"convgen, preset best"``."""
+    own, _, preset = name.partition(":")
+    return f"{own}, preset {preset}" if preset else BASELINES.get(name, name)

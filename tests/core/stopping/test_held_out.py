@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -300,6 +301,14 @@ def test_no_error_is_estimated_without_a_noise_level():
     problem = problem_of()
     rule, _ = begun(problem)
     assert show_curve(rule, problem, {1: 1.0}).error is None
+
+
+def test_a_noise_level_that_cannot_be_right_is_said_and_no_error_estimated():
+    problem = dataclasses.replace(problem_of(), noise_level=torch.tensor([2.0], dtype=torch.float64))
+    rule, _ = begun(problem)
+    judgment = show_curve(rule, problem, {1: 3.0})
+    assert (judgment.error, judgment.calibration) == (None, None)
+    assert "alike in neighbors" in judgment.warnings[0]
 
 
 def test_the_expected_error_follows_the_members_variance_where_it_tells_of_the_error():

@@ -141,14 +141,20 @@ class HeldOutPixels:
         as_good = [step for step in steps if self._is_as_good(step, best)]
         kept, interval = as_good[-1], (as_good[0], as_good[-1])
         error, calibration = self._estimate_error(kept)
+        warnings: tuple[str, ...] = ()
+        if error is None and self._noise_variance is not None:
+            warnings = (
+                "Pixels left out of the fit are foretold better than their noise allows: it is less than it was taken for, or alike in "
+                "neighbors. So the error of the image cannot be told.",
+            )
         if not is_over(steps[-1], best, self.patience, self.min_patience):
-            return Judgment(kept, None, interval, error, calibration)
+            return Judgment(kept, None, interval, error, calibration, {}, warnings)
         squares = "" if self.size == 1 else f" (squares of {self.size}, as the noise of neighbors is alike)"
         sentence = (
             f"The error at pixels left out of the fit{squares} was least at step {best} and has not improved by step {steps[-1]}; "
             f"step {kept} is the latest within one standard error of it."
         )
-        return Judgment(kept, StopReason(Outcome.RULE, sentence), interval, error, calibration)
+        return Judgment(kept, StopReason(Outcome.RULE, sentence), interval, error, calibration, {}, warnings)
 
     def _is_as_good(self, step: int, best: int) -> bool:
         difference = self._errors[step] - self._errors[best]
@@ -166,7 +172,7 @@ class HeldOutPixels:
         self._seen[iterate.step] = torch.stack((residual, distance)).cpu()
 
     def _estimate_error(self, step: int) -> tuple[ErrorEstimate | None, tuple[float, float] | None]:
-        """Return the error of the kept image, and how it depends on the members' variance."""
+        """Return the error of the kept image, and how it depends on the members' variance; nothing if the noise level is wrong."""
         if self._noise_variance is None:
             return None, None
         noise, errors = self._noise_variance, self._errors[step]
@@ -176,6 +182,8 @@ class HeldOutPixels:
         influence = max(0.0, 1 - math.sqrt(residual / left_out)) if self.size == 1 and left_out else 0.0
         share = self._share if self.size == 1 else 1.0
         unseen = left_out - noise
+        if unseen <= 0:
+            return None, None
         seen = influence**2 * noise + (1 - influence) ** 2 * unseen
         mse = share * unseen + (1 - share) * seen - distance
         deviation = math.hypot(

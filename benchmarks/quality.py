@@ -1,0 +1,254 @@
+"""How good the images are, how good the stop is, and how good the program's own estimate of its error.
+
+    python benchmarks/quality.py --data FOLDER [--split judge] [--kinds fluo/w2s mri] [--images set12/01] [--methods nlm convgen]
+
+FOLDER is as in cases.py. Each cell, a method on a central crop with a seed, is one line of results/quality.jsonl and is not computed
+again; the tables results/quality.csv and quality.md are written anew from the cells that were asked for. Every method is given the
+same model of the noise, see `napari_convgen.run.compare`. PSNR is in dB; of pairs that were stretched separately after a least-squares
+gain and offset.
+
+A minute or two: --images Confocal_FISH set12/02:gauss25 rician5 --methods nlm wavelet convgen --size 128 --set n_steps=500
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import math
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cases import Case, Pair, all_cases, choose
+from napari_convgen.config import Config, preset
+from napari_convgen.run.compare import METHODS, Comparison
+from napari_convgen.run.comparison import MethodResult, markdown_table
+from napari_convgen.run.result import Result
+from napari_convgen.run.words import OURS
+
+RESULTS = Path(__file__).parent / "results"
+
+Cell = dict[str, Any]
+"""One line of quality.jsonl: what was asked (``KEY``), the PSNR before and after, and for the generator what its run knew."""
+
+KEY = ("image", "size", "method", "seed", "settings")
+
+
+def main() -> None:
+    arguments = _arguments()
+    config = preset(arguments.preset).replace(dict(text.split("=", 1) for text in arguments.set))
+    cases = choose(all_cases(arguments.data), arguments.split, arguments.kinds, arguments.images)
+    known = {_key(cell): cell for cell in _read(RESULTS / "quality.jsonl")}
+    wanted, started = [], time.monotonic()
+    for i, case in enumerate(cases):
+        for seed in arguments.seeds:
+            todo = [_asked(case, arguments.size, method, seed, config) for method in arguments.methods]
+            wanted += [_key(cell) for cell in todo]
+            todo = [cell for cell in todo if _key(cell) not in known] if not arguments.table_only else []
+            pair = case.load(arguments.size, seed) if todo else None
+            for cell in todo:
+                cell |= _measure(pair, cell["method"], config.replace({"seed": seed}))
+                known[_key(cell)] = cell
+                with (RESULTS / "quality.jsonl").open("a") as file:
+                    file.write(json.dumps(cell) + "\n")
+                print(f"{time.monotonic() - started:6.0f} s {i + 1}/{len(cases)}", _line(cell), flush=True)
+    rows = list(_rows([known[key] for key in wanted if key in known]))
+    _write_csv(arguments.output.with_suffix(".csv"), rows)
+    text = _summary(rows) + "\n" + _table(rows)
+    arguments.output.with_suffix(".md").write_text(text)
+    print(text)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="FOLDER")
+    add(
+        "--split",
+        choices=["tune", "judge"],
+        help="images that settings may be chosen by, or all others; both by default",
+    )
+    add("--kinds", nargs="*", default=[], metavar="KIND", help="kinds that begin so, such as fluo/w2s")
+    add(
+        "--images",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="images whose name contains it, such as set12/01:gauss25",
+    )
+    add("--methods", nargs="*", default=METHODS, choices=METHODS, metavar="METHOD", help=", ".join(METHODS))
+    add("--seeds", nargs="*", type=int, default=[0], metavar="N", help="of the noise that is added, and of the fit")
+    add("--size", type=int, default=256, help="side of the central crop")
+    add("--preset", default="default")
+    add("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings to change in the preset")
+    add("--table-only", action="store_true", help="write the tables from the cells that are there")
+    add("--output", type=Path, default=RESULTS / "quality.md", help="the tables, as .md and .csv")
+    return parser.parse_args()
+
+
+def _asked(case: Case, size: int, method: str, seed: int, config: Config) -> Cell:
+    """Return what tells a cell from all others. A baseline depends on the settings of the noise alone."""
+    settings = config.replace({"seed": 0}).model_dump() if method == OURS else config.noise.model_dump()
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    return {"image": case.name, "kind": case.kind, "size": size, "method": method, "seed": seed, "settings": digest}
+
+
+def _key(cell: Cell) -> tuple[Any, ...]:
+    return tuple(cell[name] for name in KEY)
+
+
+def _read(path: Path) -> Iterator[Cell]:
+    if path.exists():
+        yield from (json.loads(line) for line in path.read_text().splitlines())
+
+
+def _measure(pair: Pair, method: str, config: Config) -> Cell:
+    """Run one method and say how it did."""
+    comparison = Comparison(
+        pair.noisy,
+        [method],
+        config,
+        axes=pair.axes,
+        reference=pair.reference,
+        data_range=pair.data_range,
+        fit_affine=pair.is_stretched,
+    )
+    for _ in comparison:
+        pass
+    result = comparison.result()
+    [outcome] = result.methods
+    cell: Cell = {"noisy": result.input_scores.psnr, "noise": str(result.noise[0])}
+    if outcome.image is None or outcome.scores is None or outcome.residual is None:
+        return cell | {"error": outcome.error}
+    cell |= {"psnr": outcome.scores.psnr, "ssim": outcome.scores.ssim, "seconds": outcome.seconds}
+    cell |= {"residual": outcome.residual.spread, "autocorrelation": outcome.residual.autocorrelation}
+    return cell if outcome.fit is None else cell | _measure_stop(pair, outcome, outcome.fit)
+
+
+def _measure_stop(pair: Pair, outcome: MethodResult, fit: Result) -> Cell:
+    """Say what other steps of the run would have given, and what the run thought of itself."""
+    [frame] = fit.frames
+    by_step = {snapshot.step: pair.psnr(snapshot.image) for snapshot in frame.snapshots}
+    best = max(by_step, key=by_step.__getitem__)
+    cell: Cell = {
+        "step": frame.step,
+        "best": by_step[best],
+        "best_step": best,
+        "last_step": max(by_step),
+        "votes": {rule: [step, pair.psnr(frame.at(step).image)] for rule, step in frame.votes.items()},
+        "interval": frame.interval,
+    }
+    if frame.error is not None:
+        gain = _gain(outcome.image, pair.reference) if pair.is_stretched else 1.0
+        cell["estimated"] = 10 * math.log10(pair.data_range**2 / (gain**2 * frame.error.mse))
+        cell["estimated_deviation"] = 10 / math.log(10) * frame.error.deviation / frame.error.mse
+    return cell
+
+
+def _gain(image: np.ndarray, reference: np.ndarray) -> float:
+    return float(np.polyfit(image.ravel().astype(float), reference.ravel().astype(float), 1)[0])
+
+
+def _line(cell: Cell) -> str:
+    numbers = (
+        cell["error"] if "error" in cell else f"{cell['noisy']:.2f} -> {cell['psnr']:.2f} dB, {cell['seconds']:.0f} s"
+    )
+    stop = f", step {cell['step']}, best {cell['best']:.2f} at {cell['best_step']}" if "best" in cell else ""
+    return f"{cell['image']} seed {cell['seed']} {cell['method']}: {numbers}{stop}"
+
+
+def _rows(cells: Sequence[Cell]) -> Iterator[Cell]:
+    """Bring the methods of an image together, one row for each seed."""
+    for key in dict.fromkeys((cell["image"], cell["seed"]) for cell in cells):
+        own = [cell for cell in cells if (cell["image"], cell["seed"]) == key]
+        row: Cell = {name: own[0][name] for name in ("image", "kind", "seed", "noisy")}
+        for cell in own:
+            row[cell["method"]] = cell.get("psnr")
+            if "best" in cell:
+                row |= {name: cell[name] for name in ("step", "best", "best_step")}
+                row |= {f"vote {rule}": psnr for rule, (_, psnr) in cell["votes"].items()}
+                row |= {name: cell[name] for name in ("estimated", "estimated_deviation") if name in cell}
+        yield row
+
+
+def _columns(rows: Sequence[Cell]) -> list[str]:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    votes = sorted(name for name in names if name.startswith("vote "))
+    return [name for name in names if name not in votes] + votes
+
+
+def _write_csv(path: Path, rows: Sequence[Cell]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, _columns(rows))
+        writer.writeheader()
+        writer.writerows({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+
+
+def _table(rows: Sequence[Cell]) -> str:
+    names = [name for name in _columns(rows) if name not in ("kind", "seed")]
+    shown = [f"{row['image']}, seed {row['seed']}" if row["seed"] else row["image"] for row in rows]
+    cells = [[image, *(_text(row.get(name)) for name in names[1:])] for image, row in zip(shown, rows, strict=True)]
+    return markdown_table(names, cells)
+
+
+def _text(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.2f}"
+
+
+def _summary(rows: Sequence[Cell]) -> str:
+    """Return means by kind: of each method, of the stop's gap to the best step of its run, and of the estimate's error."""
+    methods = [name for name in ("noisy", *METHODS) if any(name in row for row in rows)]
+    votes = [name for name in _columns(rows) if name.startswith("vote ")]
+    head = [
+        "kind",
+        "images",
+        *methods,
+        "gap",
+        "95 %",
+        "to bm3d",
+        "estimate",
+        "within 1 dB",
+        *(f"gap of {v[5:]}" for v in votes),
+    ]
+    kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in dict.fromkeys(row["kind"] for row in rows)}
+    lines = []
+    for kind, own in [*kinds.items(), ("all", rows)]:
+        fitted = [row for row in own if "best" in row]
+        gaps = [row["best"] - row[OURS] for row in fitted]
+        rivals = [row[OURS] - row["bm3d"] for row in fitted if row.get("bm3d") is not None]
+        estimates = [row["estimated"] - row[OURS] for row in fitted if "estimated" in row]
+        line = [kind, str(len(own)), *(_mean([row.get(name) for row in own]) for name in methods)]
+        line += [
+            _mean(gaps),
+            f"{np.percentile(gaps, 95):.2f}" if gaps else "",
+            _mean(rivals, "+.2f"),
+            _mean(estimates, "+.2f"),
+        ]
+        line += [f"{statistics.fmean(abs(e) <= 1 for e in estimates):.0%}" if estimates else ""]
+        line += [_mean([row["best"] - row[vote] for row in fitted if vote in row]) for vote in votes]
+        lines.append(line)
+    return markdown_table(head, lines) + _LEGEND
+
+
+_LEGEND = """
+PSNR in dB, means over the images of a kind. *gap*: of the kept step to the best snapshot of the same run, and its 95th percentile;
+*to bm3d*: of the generator, above 0 where it is better; *estimate*: the PSNR that the run estimated without a reference less the
+true one, and the share of images where the two are within 1 dB; *gap of* a rule: of the step that it would keep.
+"""
+
+
+def _mean(values: Sequence[float | None], form: str = ".2f") -> str:
+    known = [value for value in values if value is not None]
+    return format(statistics.fmean(known), form) if known else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The command line: an image file in, denoised ones out.
+
+The exit status is 0 after a finished run, 2 after one sentence on what cannot be done, and 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+from napari_convgen import __version__
+from napari_convgen.cli import compare, denoise, new_config
+from napari_convgen.cli.status import FAILED, INTERRUPTED
+from napari_convgen.errors import ConfigError, ConvgenError
+
+COMMANDS = {"denoise": denoise, "compare": compare, "new-config": new_config}
+"""Modules with the words ``HELP`` (a line), ``DESCRIPTION`` and ``EPILOG``, and the functions ``add_options`` and ``run``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments
+        Words of the command; from the shell if ``None``.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 2 for anything that cannot be done, 130 after Ctrl-C.
+    """
+    _quiet_libraries()
+    try:
+        options = _parser().parse_args(arguments)
+        status: int = options.command(options)
+    except ConvgenError as error:
+        _complain(" ".join(str(error).split()))
+        return FAILED
+    except KeyboardInterrupt:
+        _complain("aborted; no further file was written.")
+        return INTERRUPTED
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="napari-convgen", description="Denoise images with untrained convolutional generators.")
+    parser.add_argument("--version", action="version", version=f"napari-convgen {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION, epilog=module.EPILOG)
+        command.set_defaults(command=module.run)
+        module.add_options(command)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports what it does not understand like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see '{self.prog} --help').")
+
+
+def _complain(sentence: str) -> None:
+    print(f"napari-convgen: {sentence}", file=sys.stderr)
+
+
+def _quiet_libraries() -> None:
+    """Keep what libraries grumble about in a file or a setting out of the terminal, unless Python was asked to warn."""
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")

@@ -1,0 +1,71 @@
+"""What a denoiser took away: with a perfect one, nothing but the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from napari_convgen.core.noise import NoiseModel
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The difference of a noisy image from its denoised one, in standard deviations of the noise.
+
+    Attributes
+    ----------
+    spread
+        Its standard deviation: 1 if as strong as the noise, less if noise was left, more if structure was lost.
+    autocorrelation
+        Of neighbors along the last two axes: that of the noise itself, 0 for white noise, if no structure was lost. NaN where
+        there are no neighbors.
+    """
+
+    spread: float
+    autocorrelation: float
+
+    @classmethod
+    def mean(cls, parts: Sequence[Residual]) -> Self:
+        """Return that of several frames together."""
+        spread = np.sqrt(np.mean([part.spread**2 for part in parts]))
+        return cls(float(spread), float(np.mean([part.autocorrelation for part in parts])))
+
+
+def residual_of(
+    noisy: Float[np.ndarray, "c *spatial"],
+    denoised: Float[np.ndarray, "c *spatial"],
+    is_observed: Bool[np.ndarray, "c *spatial"],
+    noise: NoiseModel,
+) -> Residual:
+    """Measure what was taken away from a frame.
+
+    Parameters
+    ----------
+    noisy, denoised
+        In the frame's own units.
+    is_observed
+        False where ``noisy`` has no value.
+    noise
+        Of the frame.
+    """
+    deviation = np.sqrt(noise.variance(denoised))
+    counts = is_observed & (deviation > 0)
+    residual = np.where(counts, (noisy - denoised) / np.where(counts, deviation, 1.0), np.nan)
+    over = tuple(range(1, residual.ndim))
+    counted = residual[counts.any(over)]
+    if not counted.size:
+        return Residual(np.nan, np.nan)
+    centered = counted - np.nanmean(counted, over, keepdims=True)
+    variance = float(np.nanmean(centered**2))
+    products = []
+    for axis in over[-2:]:
+        first, last = (np.delete(centered, side, axis) for side in (-1, 0))
+        both = np.isfinite(first) & np.isfinite(last)
+        if both.any():
+            products.append(float(np.mean((first * last)[both])))
+    correlation = np.mean(products) / variance if products and variance else np.nan
+    return Residual(float(np.sqrt(variance)), float(correlation))
