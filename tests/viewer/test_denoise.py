@@ -160,7 +160,7 @@ def test_without_an_image_layer_run_says_what_to_do(viewer, widget, notes, layer
     viewer.layers.clear()
     if layer is not None:
         viewer.add_layer(layer)
-        assert "Labels" in widget._image.text()
+        assert "Labels" in widget._input.description.text()
     widget._run.click()
     assert len(notes) == 1
     assert "image" in notes[0].message
@@ -170,23 +170,23 @@ def test_reference_of_the_same_shape_is_offered_and_scored(viewer, widget, qtbot
     viewer.add_image(np.zeros((5, 5)), name="small")
     viewer.add_image(noisy // 2, name="truth")
     viewer.layers.selection.active = viewer.layers["cells"]
-    assert "truth" in widget._reference.choices
-    assert "small" not in widget._reference.choices
+    assert "truth" in widget._input.reference.choices
+    assert "small" not in widget._input.reference.choices
     show(widget, small)
-    widget._reference.value = "truth"
+    widget._input.reference.value = "truth"
     widget._run.click()
     wait_for_end(widget, qtbot)
     assert "PSNR" in widget._words.text()
-    assert widget._reference.value == "truth"
+    assert widget._input.reference.value == "truth"
 
 
 def test_frames_of_a_stack_are_announced(viewer, widget):
     viewer.add_image(np.random.default_rng(0).random((3, 16, 16)), name="stack")
-    assert "3 frames of 16 × 16" in widget._image.text()
+    assert "3 frames of 16 × 16" in widget._input.description.text()
     widget._folded.editors["z_axis"].value = "volume"
-    assert "frames" not in widget._image.text()
-    widget._axes.value = "QQ"
-    assert "axes" in widget._image.text()
+    assert "frames" not in widget._input.description.text()
+    widget._input.axes.value = "QQ"
+    assert "axes" in widget._input.description.text()
 
 
 def test_continue_button_adds_steps(widget, qtbot, small):
@@ -208,7 +208,7 @@ def test_promote_button_takes_the_step_on_the_slider(viewer, widget, qtbot, smal
     widget._promote.click()
     assert "Step 4" in widget._words.text()
     np.testing.assert_array_equal(
-        viewer.layers["cells denoised"].data, np.asarray(widget.session.snapshots_layer.data)[4]
+        viewer.layers["cells denoised"].data, np.asarray(widget.session.layers.snapshots.data)[4]
     )
 
 
@@ -216,7 +216,7 @@ def test_closing_the_widget_during_a_run_keeps_the_best_so_far(viewer, widget, q
     session = widget.session
     show(widget, endless)
     widget._run.click()
-    qtbot.waitUntil(lambda: session.state is State.RUNNING and session.result_layer is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: session.state is State.RUNNING and session.layers.result is not None, timeout=30_000)
     viewer.window.remove_dock_widget(widget)
     qtbot.waitUntil(lambda: session.result is not None, timeout=30_000)
     assert session.result.reason.outcome.value == "user"
@@ -270,24 +270,24 @@ def test_default_configuration_is_the_default_preset(widget):
 
 def test_axes_that_were_typed_outlive_the_run(viewer, widget, qtbot, small):
     viewer.add_image(np.random.default_rng(0).random((3, 16, 16)), name="stack")
-    widget._axes.value = "CYX"
+    widget._input.axes.value = "CYX"
     show(widget, small)
     widget._run.click()
     wait_for_end(widget, qtbot)
-    assert widget._axes.value == "CYX"
+    assert widget._input.axes.value == "CYX"
     assert len(widget.session.result.frames) == 1
     viewer.layers.selection.active = viewer.layers["cells"]
-    assert widget._axes.value == "YX"
+    assert widget._input.axes.value == "YX"
 
 
 def test_a_renamed_reference_is_still_the_reference(viewer, widget, qtbot, small, noisy):
     viewer.add_image(noisy // 2, name="truth")
     viewer.layers.selection.active = viewer.layers["cells"]
-    widget._reference.value = "truth"
+    widget._input.reference.value = "truth"
     viewer.layers["truth"].name = "ground truth"
-    assert widget._reference.value == "ground truth"
+    assert widget._input.reference.value == "ground truth"
     viewer.layers["cells"].name = "in<put & co>"
-    assert "in&lt;put &amp; co&gt;" in widget._image.text()
+    assert "in&lt;put &amp; co&gt;" in widget._input.description.text()
     show(widget, small)
     widget._run.click()
     wait_for_end(widget, qtbot)

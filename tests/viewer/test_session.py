@@ -8,7 +8,9 @@ from napari.components import ViewerModel
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.denoise import Denoising
 from napari_convgen.viewer.layers import read_layer
-from napari_convgen.viewer.session import METADATA_KEY, Outputs, Session, State
+from napari_convgen.viewer.run_layers import METADATA_KEY
+from napari_convgen.viewer.session import Session, State
+from napari_convgen.viewer.work import Outputs
 
 
 @pytest.fixture
@@ -41,8 +43,12 @@ def names(session):
     return [layer.name for layer in session.viewer.layers]
 
 
+def snapshot_at(session, step):
+    return next(snapshot for snapshot in session.result.snapshots if snapshot.step == step)
+
+
 def started(session):
-    return session.state is State.RUNNING and session.result_layer is not None
+    return session.state is State.RUNNING and session.layers.result is not None
 
 
 def test_a_run_leaves_result_and_snapshots_and_the_input_selected(session, qtbot, small):
@@ -56,12 +62,12 @@ def test_a_run_leaves_result_and_snapshots_and_the_input_selected(session, qtbot
 
 def test_the_layers_hold_the_result_its_report_and_the_steps(session, qtbot, small):
     run_to_end(session, qtbot, small)
-    np.testing.assert_array_equal(session.result_layer.data, session.result.image)
-    report = session.result_layer.metadata[METADATA_KEY]
+    np.testing.assert_array_equal(session.layers.result.data, session.result.image)
+    report = session.layers.result.metadata[METADATA_KEY]
     assert report["config"] == small.model_dump()
     assert report["step"] == 30
-    assert session.snapshots_layer.metadata["steps"] == [s.step for s in session.result.snapshots]
-    assert session.result_layer.data.dtype == np.uint8
+    assert session.layers.snapshots.metadata["steps"] == [s.step for s in session.result.snapshots]
+    assert session.layers.result.data.dtype == np.uint8
 
 
 def test_snapshots_and_residual_are_optional(session, qtbot, small):
@@ -145,13 +151,13 @@ def test_the_input_layer_may_change_during_the_run(session, qtbot, small, noisy,
         layer.data = np.zeros((5, 5))
     qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
     np.testing.assert_array_equal(session.result.image, alone.result().image)
-    assert session.result_layer in session.viewer.layers
+    assert session.layers.result in session.viewer.layers
 
 
 def test_removing_the_preview_does_not_lose_the_result(session, qtbot, small):
     session.run(source(session), small.replace({"n_steps": 400}))
-    qtbot.waitUntil(lambda: session.result_layer is not None, timeout=30_000)
-    session.viewer.layers.remove(session.result_layer)
+    qtbot.waitUntil(lambda: session.layers.result is not None, timeout=30_000)
+    session.viewer.layers.remove(session.layers.result)
     qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
     np.testing.assert_array_equal(session.viewer.layers["cells denoised"].data, session.result.image)
 
@@ -188,10 +194,10 @@ def test_an_error_in_the_worker_gives_one_notification_and_a_usable_session(
 def test_promote_makes_the_snapshot_on_screen_the_result(session, qtbot, small):
     run_to_end(session, qtbot, small)
     session.viewer.dims.set_current_step(0, 7)
-    promoted = session.promote()
-    assert promoted.step == 7
-    np.testing.assert_array_equal(session.result_layer.data, promoted.image)
-    assert session.result_layer.metadata[METADATA_KEY]["step"] == 7
+    session.promote()
+    assert session.result.step == 7
+    np.testing.assert_array_equal(session.layers.result.data, snapshot_at(session, 7).image)
+    assert session.layers.result.metadata[METADATA_KEY]["step"] == 7
 
 
 def test_promote_without_snapshots_says_what_to_do(session, qtbot, small):
@@ -209,8 +215,8 @@ def test_a_finished_run_goes_on_from_where_it_ended(session, qtbot, small, noisy
     assert session.result.step == 50
     np.testing.assert_array_equal(session.result.image, long.result().image)
     assert names(session) == ["cells", "cells denoised", "cells snapshots"]
-    np.testing.assert_array_equal(session.result_layer.data, session.result.image)
-    assert len(session.snapshots_layer.data) == 51
+    np.testing.assert_array_equal(session.layers.result.data, session.result.image)
+    assert len(session.layers.snapshots.data) == 51
 
 
 def test_a_stack_cannot_be_continued(session, qtbot, small, noisy):
@@ -235,9 +241,10 @@ def test_promote_takes_the_step_on_screen_whatever_other_layers_make_of_the_axis
     session.viewer.add_image(np.zeros((50, 32, 32)), scale=(0.3, 0.5, 0.5), units=("um", "um", "um"), name="z-stack")
     run_to_end(session, qtbot, small)
     assert session.viewer.dims.point[0] == 30
-    assert session.snapshots_layer.units[0] == session.viewer.layers["z-stack"].units[0]
+    assert session.layers.snapshots.units[0] == session.viewer.layers["z-stack"].units[0]
     session.viewer.dims.set_point(0, 10)
-    assert session.promote().step == 10
+    session.promote()
+    assert session.result.step == 10
 
 
 def test_promote_with_the_iteration_axis_displayed_says_what_to_do(session, qtbot, small):
@@ -250,21 +257,23 @@ def test_promote_with_the_iteration_axis_displayed_says_what_to_do(session, qtbo
 def test_promote_scores_the_promoted_image_and_renews_the_residual(session, qtbot, small, noisy):
     run_to_end(session, qtbot, small, outputs=Outputs(has_residual=True), reference=noisy // 2)
     session.viewer.dims.set_point(0, 7)
-    promoted = session.promote()
-    report = session.result_layer.metadata[METADATA_KEY]
+    session.promote()
+    promoted = snapshot_at(session, 7)
+    report = session.layers.result.metadata[METADATA_KEY]
     assert report["psnr"] == session.result.scores(promoted.image).psnr
-    np.testing.assert_array_equal(session.residual_layer.data, noisy.astype(np.float32) - promoted.image)
+    np.testing.assert_array_equal(session.layers.residual.data, noisy.astype(np.float32) - promoted.image)
 
 
 def test_cancelling_a_continued_run_brings_back_what_was_shown(session, qtbot, small):
     run_to_end(session, qtbot, small)
     session.viewer.dims.set_point(0, 7)
-    promoted = session.promote()
+    session.promote()
+    promoted = snapshot_at(session, 7)
     session.continue_from_here(1_000_000)
     qtbot.wait(300)
     session.cancel()
-    np.testing.assert_array_equal(session.result_layer.data, promoted.image)
-    assert session.result_layer.metadata[METADATA_KEY]["step"] == 7
+    np.testing.assert_array_equal(session.layers.result.data, promoted.image)
+    assert session.layers.result.metadata[METADATA_KEY]["step"] == 7
 
 
 class FailingStack:

@@ -12,6 +12,7 @@ from magicgui.widgets.bases import ValueWidget
 from psygnal import Signal
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_convgen.config import AUTO_OR_NUMBER, Config
 
@@ -19,14 +20,19 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 _LABELS = {
     "n_steps": "Steps at most",
+    "n_seeds": "Seeds",
     "stopping.rule": "Stop",
     "z_axis": "Z axis is",
     "n_threads": "Threads",
     "backend": "Computed by",
     "n_restarts": "Restarts",
     "snapshot_memory": "Snapshot memory (MiB)",
+    "averaging": "Average over (share)",
     "generator.n_channels": "Channels",
     "generator.n_scales": "Scales",
+    "generator.n_fine_channels": "Channels, finest grid",
+    "generator.n_skip_channels": "Channels of a skip",
+    "generator.n_latent_channels": "Channels of the latent",
     "generator.order": "Order",
     "generator.output_map": "Output map",
     "generator.has_full_resolution_layer": "Full-resolution layer",
@@ -37,6 +43,13 @@ _LABELS = {
     "stopping.held_out_fraction": "Share held out",
     "stopping.held_out_size": "Squares held out",
     "stopping.min_patience": "Least patience (steps)",
+    "noise.kind": "Noise",
+    "noise.sigma": "Standard deviation",
+    "noise.gain": "Gain (per photon)",
+    "noise.offset": "Offset",
+    "noise.correlation_length": "Alike within (pixels)",
+    "noise.is_shared": "Same in all channels",
+    "noise.has_impulses": "Impulses",
 }
 
 
@@ -120,3 +133,20 @@ def _bounds(field: FieldInfo) -> tuple[int, int]:
         elif isinstance(constraint, Lt):
             high = min(high, int(typing.cast(int, constraint.lt)) - 1)
     return low, high
+
+
+def labeled_rows(editors: Iterable[ValueWidget[Any]], title: str = "") -> QWidget:
+    """Lay editors out below each other, their labels in a column; a label has its editor's tooltip."""
+    widget = QWidget()
+    layout = QFormLayout(widget)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setVerticalSpacing(3)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    if title:
+        layout.addRow(QLabel(f"<b>{title}</b>"))
+    for editor in editors:
+        label = QLabel(editor.label)
+        label.setToolTip(editor.tooltip or "")
+        editor.native.setMinimumWidth(80)
+        layout.addRow(label, editor.native)
+    return widget
