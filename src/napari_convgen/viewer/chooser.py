@@ -24,7 +24,7 @@ NO_REFERENCE = "none"
 
 
 class InputChooser:
-    """Follows the active layer.
+    """Follows the active layer, once `follow_layers` was called with its editors in their place: moving them empties a choice.
 
     Parameters
     ----------
@@ -70,7 +70,6 @@ class InputChooser:
         layers.selection.events.active.connect(self.follow_layers)
         for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
             event.connect(self.follow_layers)
-        self.follow_layers()
 
     def read(self) -> LayerInput:
         """Return what would be denoised.

@@ -75,6 +75,7 @@ class DenoiseWidget(QScrollArea):
         self._build()
         self._connect()
         self._choose_preset("default")
+        self._input.follow_layers()
         self._show_state(State.IDLE)
 
     def config(self) -> Config:
@@ -145,8 +146,7 @@ class DenoiseWidget(QScrollArea):
         )
         self._expected_error = CheckBox(value=False, text="Expected error", tooltip=TRUST)
         more = QCollapsible("More settings")
-        for title, editors in self._sections():
-            more.addWidget(labeled_rows(editors, title))
+        more.addWidget(labeled_rows(self._folded_rows()))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
         outputs = QHBoxLayout()
         for box in (self._snapshots, self._residual, self._expected_error):
@@ -175,13 +175,16 @@ class DenoiseWidget(QScrollArea):
         column.addWidget(self._words)
         column.addWidget(more)
 
-    def _sections(self) -> Iterator[tuple[str, list[ValueWidget[Any]]]]:
-        """Sort the folded settings into groups."""
-        groups: dict[str, list[ValueWidget[Any]]] = {"": [self._input.axes]}
-        for name, editor in self._folded.editors.items():
-            groups.setdefault(name.rpartition(".")[0], []).append(editor)
-        for group, editors in groups.items():
-            yield group.capitalize(), editors
+    def _folded_rows(self) -> Iterator[ValueWidget[Any] | str]:
+        """Go through the settings that are folded away, each group under its title."""
+        yield self._input.axes
+        title = ""
+        for name, editor in sorted(self._folded.editors.items(), key=lambda item: "." in item[0]):
+            group = name.rpartition(".")[0].capitalize()
+            if group != title:
+                yield group
+            title = group
+            yield editor
 
     def _build_buttons(self) -> QGridLayout:
         def button(text: str, tooltip: str) -> QPushButton:
@@ -197,7 +200,8 @@ class DenoiseWidget(QScrollArea):
         self._promote = button("Promote this snapshot", "Make the snapshot on screen the result.")
         self._continue = button(
             "Continue",
-            "Give the finished fit of a single image more steps: from its end, or from the step you went back to.",
+            "Give the finished fit of a single image more steps: from its end, or from the step you went back to, or the nearest one whose "
+            "networks are kept; the button names it.",
         )
         self._more_steps = QSpinBox()
         self._more_steps.setRange(1, 10_000_000)
@@ -206,14 +210,16 @@ class DenoiseWidget(QScrollArea):
         self._more_steps.setToolTip("How many steps 'Continue' adds.")
         grid = QGridLayout()
         grid.setSpacing(4)
-        grid.addWidget(self._run, 0, 0)
-        grid.addWidget(self._forecast, 0, 1)
-        grid.addWidget(self._pause, 1, 0)
-        grid.addWidget(self._cancel, 1, 1)
-        grid.addWidget(self._stop, 2, 0, 1, 2)
-        grid.addWidget(self._continue, 3, 0)
-        grid.addWidget(self._more_steps, 3, 1)
-        grid.addWidget(self._promote, 4, 0, 1, 2)
+        rows = (
+            (self._run, self._forecast),
+            (self._pause, self._stop, self._cancel),
+            (self._continue, self._more_steps),
+            (self._promote,),
+        )
+        for i, row in enumerate(rows):
+            width = 6 // len(row)
+            for j, widget in enumerate(row):
+                grid.addWidget(widget, i, j * width, 1, width)
         return grid
 
     def _connect(self) -> None:

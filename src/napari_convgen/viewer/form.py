@@ -135,18 +135,19 @@ def _bounds(field: FieldInfo) -> tuple[int, int]:
     return low, high
 
 
-def labeled_rows(editors: Iterable[ValueWidget[Any]], title: str = "") -> QWidget:
-    """Lay editors out below each other, their labels in a column; a label has its editor's tooltip."""
+def labeled_rows(rows: Iterable[ValueWidget[Any] | str]) -> QWidget:
+    """Lay editors out below each other, their labels in a column, with titles between them; a label has its editor's tooltip."""
     widget = QWidget()
     layout = QFormLayout(widget)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setVerticalSpacing(3)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    if title:
-        layout.addRow(QLabel(f"<b>{title}</b>"))
-    for editor in editors:
-        label = QLabel(editor.label)
-        label.setToolTip(editor.tooltip or "")
-        editor.native.setMinimumWidth(80)
-        layout.addRow(label, editor.native)
+    for row in rows:
+        if isinstance(row, str):
+            layout.addRow(QLabel(f"<b>{row}</b>"))
+            continue
+        label = QLabel(row.label)
+        label.setToolTip(row.tooltip or "")
+        row.native.setMinimumWidth(80)
+        layout.addRow(label, row.native)
     return widget

@@ -67,7 +67,8 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.setLabel("left", "mean squared error")
         for side in ("left", "bottom"):
             self.getAxis(side).enableAutoSIPrefix(False)
-        self.getAxis("bottom").setHeight(42)
+        self.getAxis("bottom").setHeight(34)
+        self.plotItem.layout.setContentsMargins(0, 0, 0, 6)  # pyqtgraph lets the label hang out by so much
         self.setMenuEnabled(False)
         self.hideButtons()
         self._legend = self.addLegend(offset=(-14, 4))
@@ -94,7 +95,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
 
     def sizeHint(self) -> QSize:
         """Small: the dock decides."""
-        return QSize(280, 190)
+        return QSize(280, 170)
 
     def follow_theme(self, theme: str) -> None:
         """Take the text color of a napari theme."""
@@ -167,7 +168,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         return mark
 
     def _vote_pen(self) -> pg.mkPen:
-        return pg.mkPen(self._text_color, width=3)
+        return pg.mkPen(self._text_color, width=2)
 
     def _on_drag(self) -> None:
         """Snap to the nearest snapshot on the axis as it is shown."""

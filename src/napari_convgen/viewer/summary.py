@@ -27,15 +27,15 @@ def _lines(result: Result, report: Mapping[str, Any]) -> Iterator[str]:
     yield _choice(result)
     if (estimate := result.estimated_psnr) is not None:
         psnr, deviation = estimate
-        yield f"PSNR estimated without a reference: {psnr:.1f} ± {deviation:.1f} dB (data range {result.data_range:g})."
+        data_range = f" (data range {result.data_range:g})" if result.reference is None else ""
+        yield f"Estimated PSNR {psnr:.1f} ± {deviation:.1f} dB{data_range}."
     if result.reference is not None:
         yield (
             f"PSNR {report['input_psnr']:.2f} → {report['psnr']:.2f} dB, SSIM {report['input_ssim']:.3f} → {report['ssim']:.3f} "
-            f"(data range {report['data_range']:g}); the best snapshot, step {report['best_step']}, has {report['best_psnr']:.2f} dB."
+            f"(data range {report['data_range']:g}). Best: step {report['best_step']}, {report['best_psnr']:.2f} dB."
         )
     yield from result.notes
-    place = format_place(result.device, result.backend, result.n_threads)
-    yield f"The fit took {format_seconds(result.seconds)} on {place}."
+    yield f"{format_seconds(result.seconds)} on {format_place(result.device, result.backend, result.n_threads)}."
 
 
 def _choice(result: Result) -> str:
