@@ -3,9 +3,9 @@
     python benchmarks/quality.py --data FOLDER [--split judge] [--kinds fluo/w2s mri] [--images set12/01] [--methods nlm convgen]
 
 FOLDER is as in cases.py. Each cell, a method on a central crop with a seed, is one line of results/quality.jsonl and is not computed
-again; the tables results/quality.csv and quality.md are written anew from the cells that were asked for. Every method is given the
-same model of the noise, see `napari_convgen.run.compare`. PSNR is in dB; of pairs that were stretched separately after a least-squares
-gain and offset.
+again unless --again is given; the tables results/quality.csv and quality.md are written anew from the cells that were asked for.
+Every method is given the same model of the noise, see `napari_convgen.run.compare`. PSNR is in dB; of pairs that were stretched
+separately after a least-squares gain and offset.
 
 A minute or two: --images Confocal_FISH set12/02:gauss25 rician5 --methods nlm wavelet convgen --size 128 --set n_steps=500
 """
@@ -50,7 +50,10 @@ def main() -> None:
         for seed in arguments.seeds:
             todo = [_asked(case, arguments.size, method, seed, config) for method in arguments.methods]
             wanted += [_key(cell) for cell in todo]
-            todo = [cell for cell in todo if _key(cell) not in known] if not arguments.table_only else []
+            if not arguments.again:
+                todo = [cell for cell in todo if _key(cell) not in known]
+            if arguments.table_only:
+                todo = []
             pair = case.load(arguments.size, seed) if todo else None
             for cell in todo:
                 cell |= _measure(pair, cell["method"], config.replace({"seed": seed}))
@@ -87,6 +90,7 @@ def _arguments() -> argparse.Namespace:
     add("--size", type=int, default=256, help="side of the central crop")
     add("--preset", default="default")
     add("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings to change in the preset")
+    add("--again", action="store_true", help="compute cells that are there already, too")
     add("--table-only", action="store_true", help="write the tables from the cells that are there")
     add("--output", type=Path, default=RESULTS / "quality.md", help="the tables, as .md and .csv")
     return parser.parse_args()

@@ -110,16 +110,35 @@ def test_the_report_and_the_summary_tell_the_run(folder, capsys):
     printed, progress = capsys.readouterr()
     lines = printed.splitlines()
     assert lines[0] == "Kept step 6. All 6 steps were taken; step 6 is kept."
-    assert lines[1].startswith(f"PSNR from {report['input_psnr']:.2f} to {report['psnr']:.2f} dB, SSIM from ")
-    assert lines[1].endswith("data range 255.")
-    assert lines[2].startswith("Fitted 6 steps in ")
-    assert lines[3] == "Wrote out.tif, steps.tif, report.json."
-    assert len(lines) == 4
+    assert lines[1].startswith("Gaussian noise of standard deviation ")
+    assert lines[2].startswith(f"PSNR from {report['input_psnr']:.2f} to {report['psnr']:.2f} dB, SSIM from ")
+    assert lines[2].endswith("data range 255.")
+    assert lines[3].startswith("Fitted 6 steps in ")
+    assert lines[4] == "Wrote out.tif, steps.tif, report.json."
+    assert len(lines) == 5
     assert progress.splitlines()[0].startswith("step 1/6  loss 0.")
 
     with tifffile.TiffFile("steps.tif") as file:
         assert file.imagej_metadata["Labels"] == [f"step {step}" for step in range(1, 7)]
         np.testing.assert_array_equal(file.asarray()[-1], tifffile.imread("out.tif"))
+
+
+def test_the_expected_error_is_written_and_the_estimated_quality_told(folder, capsys):
+    denoised(*WATCHED, "--expected-error", "error.tif", "--report", "report.json")
+    error = tifffile.imread("error.tif")
+    assert (error.dtype, error.shape) == (np.float32, tifffile.imread("noisy.tif").shape)
+    assert (error > 0).all()
+    report = json.loads((folder / "report.json").read_text())
+    estimate = report["estimated_psnr"]
+    line = f"Estimated PSNR {estimate['psnr']:.1f} ± {estimate['deviation']:.1f} dB, data range {estimate['data_range']:g}."
+    assert line in capsys.readouterr().out.splitlines()
+    assert set(report["votes"][0]) >= {"held-out", "running-variance"}
+    assert report["noise"][0]["kind"] == "gaussian"
+
+
+def test_the_expected_error_of_a_single_generator_is_refused(folder, capsys):
+    assert main(["denoise", "noisy.tif", "-o", "out.tif", "--expected-error", "e.tif", "--set", "n_seeds=1"]) == 2
+    assert "n_seeds must be at least 2, got 1" in capsys.readouterr().err
 
 
 def test_the_data_range_of_the_scores_can_be_given(folder, capsys):
@@ -141,8 +160,8 @@ def test_notes_are_printed(folder, capsys, noisy):
     image = denoised(*QUICK, input="holes.tif")
     assert np.isfinite(image).all()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "Note: holes.tif holds 2 images; only the first is used."
-    assert lines[2].startswith("Note: 2 missing (NaN) pixels")
+    assert lines[2] == "Note: holes.tif holds 2 images; only the first is used."
+    assert lines[3].startswith("Note: 2 missing (NaN) pixels")
 
 
 def test_stacks_are_gone_through_frame_by_frame(folder, capsys):
@@ -183,7 +202,7 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
         ("denoise noisy.tif -o out.tif --report report.txt", "report.txt must end in .json."),
         ("denoise noisy.tif -o out.tif --axes ZYX", "axes must name each axis of the image once"),
         ("denoise noisy.tif -o out.tif --reference stack.tif", "The reference must have the shape of the image"),
-        ("denoise noisy.tif -o out.tif --preset best", "There is no preset 'best'"),
+        ("denoise noisy.tif -o out.tif --preset good", "There is no preset 'good'"),
         ("denoise noisy.tif -o out.tif --preset paper --config run.toml", "--config is complete"),
         ("denoise noisy.tif -o out.tif --config missing.toml", "missing.toml cannot be read"),
         ("denoise noisy.tif -o out.tif --set n_steps", "--set takes settings as KEY=VALUE, got 'n_steps'"),
@@ -193,7 +212,7 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
         ("denoise noisy.tif -o out.tif --stopping late", "stopping.rule cannot be 'late'"),
         ("denoise noisy.tif -o out.tif --device abacus", "device cannot be 'abacus'"),
         ("denoise noisy.tif -o out.tif --device cuda:99", "The device 'cuda:99' is not available"),
-        ("new-config --preset best", "There is no preset 'best'"),
+        ("new-config --preset good", "There is no preset 'good'"),
         ("new-config -o run.json", "run.json must end in .toml."),
         ("new-config -o run.toml", "run.toml exists already"),
     ],

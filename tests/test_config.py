@@ -217,7 +217,7 @@ def test_the_refusal_says_which_numbers_could_stand_for_auto(name, value, words)
         ("generator.channels", "Did you mean 'generator.n_channels'?"),
         ("generator", "Did you mean"),
         ("seed.value", "The settings are "),
-        ("xyzzy", "The settings are n_steps, seed, device, "),
+        ("xyzzy", "The settings are n_steps, seed, n_seeds, device, "),
     ],
 )
 def test_an_unknown_setting_is_refused_with_a_hint(name, hint):
@@ -251,12 +251,13 @@ def test_replacing_leaves_the_original_alone():
 
 
 def test_the_presets_are_those_of_the_paper_and_the_default():
-    assert set(PRESETS) == {"default", "paper", "paper-narrow"}
+    assert set(PRESETS) == {"default", "best", "paper", "paper-narrow"}
     assert preset("default") == Config()
     wide, narrow = preset("paper"), preset("paper-narrow")
     assert (wide.generator.n_channels, wide.generator.n_scales, wide.n_steps) == (512, 5, 1500)
     assert (narrow.generator.n_channels, narrow.generator.n_scales, narrow.n_steps) == (128, 5, 3000)
     for config in (wide, narrow):
+        assert (config.generator.kind, config.n_seeds) == ("deep-decoder", 1)
         assert config.generator.has_full_resolution_layer
         assert (config.generator.order, config.generator.kernel) == ("relu-norm", "linear")
         assert (config.generator.output_map, config.generator.norm_init) == ("sigmoid", "ones")
@@ -266,8 +267,8 @@ def test_the_presets_are_those_of_the_paper_and_the_default():
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"no preset 'best'\. The presets are default, paper, paper-narrow\."):
-        preset("best")
+    with pytest.raises(ConfigError, match=r"no preset 'good'\. The presets are default, best, paper, paper-narrow\."):
+        preset("good")
 
 
 def test_every_setting_has_a_description():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from napari_convgen.core.image import HIGH, LOW, ImageTensor, Layout, check_array, guess_axes
+from napari_convgen.core.noise import NoiseModel
 from napari_convgen.errors import InputError
 
 SIZES = {"T": 2, "Z": 3, "C": 2, "Y": 6, "X": 7, "S": 3, "Q": 2}
@@ -346,3 +347,126 @@ def test_integers_are_rounded_and_truth_values_cut_at_one_half():
     truth = numbers > 5
     image = ImageTensor.of(truth, Layout.of(truth.shape))
     assert image.restore(values).tolist() == [[False, False, False, True]]
+
+
+PHOTONS = NoiseModel("poisson-gaussian", (3.0,), (2.0,), (100.0,))
+
+
+def photons(shape=(40, 50), peak=30.0, seed=0):
+    rng = np.random.default_rng(seed)
+    expected = peak * (1 + np.sin(np.indices(shape).sum(0) / 5)) / 2
+    return 100 + 2 * rng.poisson(expected) + 3 * rng.standard_normal(shape)
+
+
+def of(frame, noise, axes=None):
+    return ImageTensor.of(frame, Layout.of(frame.shape, axes), noise)
+
+
+@pytest.mark.parametrize(
+    ("frame", "noise"),
+    [
+        (values_of((6, 7)), NoiseModel("gaussian", (2.0,), (0.0,), (0.0,))),
+        (photons(), PHOTONS),
+        (np.abs(values_of((6, 7))), NoiseModel("rician", (5.0,), (0.0,), (0.0,))),
+    ],
+)
+def test_stabilized_values_span_the_generators_range(frame, noise):
+    image = of(frame, noise)
+    assert (image.values.min(), image.values.max()) == (pytest.approx(LOW), pytest.approx(HIGH))
+    assert (np.argsort(image.values, axis=None) == np.argsort(frame, axis=None, kind="quicksort")).mean() > 0.9
+
+
+def test_without_a_model_the_noise_is_not_known():
+    assert np.isnan(of(values_of((6, 7)), None).noise_level).all()
+
+
+def test_the_level_of_gaussian_noise_is_scaled_as_the_values_are():
+    frame = values_of((2, 6, 7))
+    frame[1] *= 10
+    image = of(frame, NoiseModel("gaussian", (2.0, 2.0), (0.0,) * 2, (0.0,) * 2), "CYX")
+    np.testing.assert_allclose(image.noise_level, 0.9 * 2 / np.ptp(frame, axis=(1, 2)))
+    np.testing.assert_array_equal(image.values, of(frame, None, "CYX").values)
+    np.testing.assert_array_equal(image.restore(image.values), of(frame, None, "CYX").restore(image.values))
+
+
+def test_the_level_of_stabilized_noise_is_what_is_there():
+    frame = np.concatenate([100 + 2 * np.random.default_rng(0).poisson(n, (1, 20_000)) for n in (8, 40)]).astype(float)
+    image = of(frame, NoiseModel("poisson-gaussian", (0.0,), (2.0,), (100.0,)))
+    np.testing.assert_allclose(image.values[0].std(1), image.noise_level[0], rtol=0.03)
+
+
+def test_the_mean_of_stabilized_values_comes_back_as_the_clean_value():
+    clean = 12.0
+    frame = 100 + 2 * np.random.default_rng(0).poisson(clean, (400, 400)).astype(float)
+    image = of(frame, NoiseModel("poisson-gaussian", (0.0,), (2.0,), (100.0,)))
+    flat = image.restore(np.full_like(image.values, image.values.mean()))
+    np.testing.assert_allclose(flat, 100 + 2 * clean, atol=0.1)
+
+
+def test_a_rician_background_comes_back_as_zero():
+    rng = np.random.default_rng(0)
+    frame = 5 * np.hypot(
+        np.repeat([[0], [20]], 200, 0) + rng.standard_normal((400, 300)), rng.standard_normal((400, 300))
+    )
+    image = of(frame, NoiseModel("rician", (5.0,), (0.0,), (0.0,)))
+    means = image.values[0].reshape(2, -1).mean(1)
+    restored = image.restore(np.repeat(means, 200)[None, :, None] + np.zeros((1, 400, 300)))
+    assert restored[0, 0] < 1.5
+    assert restored[-1, 0] == pytest.approx(100, rel=0.01)
+    assert frame.min() > 0
+
+
+def test_rician_noise_needs_magnitudes():
+    with pytest.raises(InputError, match=r"has negative values\. Choose another kind"):
+        of(-values_of((6, 7)), NoiseModel("rician", (5.0,), (0.0,), (0.0,)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_of_channels_with_the_same_noise_the_mean_is_fitted_and_the_differences_stay(dtype):
+    rng = np.random.default_rng(0)
+    clean = 60 + 100 * rng.random((20, 30, 3))
+    frame = (clean + 10 * rng.standard_normal((20, 30, 1))).astype(dtype)
+    image = of(frame, NoiseModel("gaussian", (10.0,) * 3, (0.0,) * 3, (0.0,) * 3, is_shared=True))
+    assert image.values.shape == (1, 20, 30)
+    assert image.noise_level.shape == (1,)
+    np.testing.assert_allclose(image.restore(image.values), frame, rtol=1e-6)
+    exact = image.restore(image.scale(clean.mean(-1)[None])).astype(float)
+    assert np.abs(exact - clean).mean() < (1.2 if dtype != "float32" else 0.4)
+    assert image.restore(image.values).dtype == dtype
+
+
+def test_a_missing_sample_takes_the_difference_of_the_nearest_pixel():
+    frame = np.stack([values_of((6, 7)), values_of((6, 7)) + 5, values_of((6, 7)) + 20], -1)
+    whole = frame.copy()
+    frame[2, 3, 1] = np.nan
+    image = of(frame, NoiseModel("gaussian", (1.0,) * 3, (0.0,) * 3, (0.0,) * 3, is_shared=True))
+    assert np.argwhere(~image.is_observed).tolist() == [[0, 2, 3]]
+    np.testing.assert_allclose(image.restore(image.scale(whole.mean(-1)[None])), whole)
+
+
+def test_impulses_are_not_observed():
+    frame = 50 + np.random.default_rng(0).standard_normal((40, 50))
+    frame[20, 20] = 1000
+    image = of(frame, NoiseModel("gaussian", (1.0,), (0.0,), (0.0,), impulses=1e-3))
+    assert np.argwhere(~image.is_observed).tolist() == [[0, 20, 20]]
+    assert image.high[0] < 60
+    assert of(frame, NoiseModel("gaussian", (1.0,), (0.0,), (0.0,))).is_observed.all()
+
+
+def test_counts_are_events_and_come_back():
+    frame = photons()
+    image = of(frame, PHOTONS)
+    counts = image.counts
+    np.testing.assert_allclose(counts[0], np.maximum((frame - 100) / 2 + 2.25, 0))
+    kept = counts > 0
+    np.testing.assert_allclose(image.from_counts(counts)[kept], image.values[kept])
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_thinned_counts_have_the_mean_of_all_and_more_noise(share):
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(20, (1, 400, 400)).astype(float)
+    image = of(counts[0], NoiseModel("poisson-gaussian", (0.0,), (1.0,), (0.0,)))
+    thinned = image.from_counts(rng.binomial(counts.astype(int), share).astype(float), share)
+    assert thinned.mean() == pytest.approx(image.values.mean(), abs=0.02 * image.noise_level[0])
+    assert thinned.std() == pytest.approx(image.noise_level[0] / np.sqrt(share), rel=0.02)

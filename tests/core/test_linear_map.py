@@ -20,4 +20,8 @@ def test_the_dot_test_tells_an_adjoint_from_what_is_none():
     rng = torch.Generator().manual_seed(1)
     a, right = dense_map()
     assert right.dot_error(a, rng) < 1e-14
-    assert dense_map(is_adjoint_right=False)[1].dot_error(a, rng) > 1e-5
+    wrong = dense_map(is_adjoint_right=False)[1]
+    larger = LinearMap(lambda x: 1e6 * wrong.apply(x), lambda y: 1e6 * wrong.adjoint(y), (4, 1), (2, 3))
+    errors = [each.dot_error(a, torch.Generator().manual_seed(2)) for each in (wrong, larger)]
+    assert errors[0] > 1e-5
+    assert abs(errors[1] / errors[0] - 1) < 1e-9

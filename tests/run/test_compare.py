@@ -50,7 +50,7 @@ def test_each_method_gets_the_same_stabilized_image_and_goes_the_same_way_back()
 
 
 def test_the_generator_is_that_of_denoise_bit_for_bit():
-    result = compare(noisy(), ("convgen", "convgen:paper-narrow"), QUICK.replace({"seed": 3}))
+    result = compare(noisy(), ("convgen",), QUICK.replace({"seed": 3}))
     np.testing.assert_array_equal(result["convgen"].image, denoise(noisy(), QUICK.replace({"seed": 3})).image)
     assert result["convgen"].fit.step == 6
     assert result["convgen"].seconds == result["convgen"].fit.seconds
@@ -58,7 +58,7 @@ def test_the_generator_is_that_of_denoise_bit_for_bit():
 
 def test_a_named_preset_runs_where_the_configuration_says():
     config = QUICK.replace({"seed": 3, "device": "cpu", "z_axis": "volume"})
-    comparison = Comparison(np.zeros((5, 8, 9)) + np.arange(9), ("convgen:paper-narrow",), config)
+    comparison = Comparison(np.zeros((5, 64, 64)) + np.arange(64), ("convgen:paper-narrow",), config)
     own = comparison._runs["convgen:paper-narrow"].config
     assert (own.seed, own.device, own.z_axis, own.n_threads) == (3, "cpu", "volume", 1)
     assert own.generator.n_channels == 128
@@ -237,24 +237,8 @@ def test_the_report_and_the_table_tell_it_all():
     assert set(nlm) == {"method", "seconds", "notes", "psnr", "ssim", "residual"}
     assert ours["fit"]["step"] == 6
     lines = result.table().splitlines()
-    assert lines[0].split() == [
-        "|",
-        "method",
-        "|",
-        "PSNR",
-        "|",
-        "SSIM",
-        "|",
-        "residual",
-        "/",
-        "noise",
-        "|",
-        "its",
-        "autocorrelation",
-        "|",
-        "time",
-        "|",
-    ]
+    head = ["method", "PSNR", "SSIM", "residual / noise", "its autocorrelation", "time"]
+    assert [cell.strip() for cell in lines[0].strip("|").split("|")] == head
     assert lines[3].startswith("| Non-local means | ")
     assert f"{nlm['psnr']:.2f}" in lines[3]
     assert len({len(line) for line in lines[:5]}) == 1

@@ -135,12 +135,12 @@ class _Files:
 
     def write(self, result: ComparisonResult) -> None:
         """Write the image of each method that has one, all residuals as one stack, and the report in two forms."""
-        done = [each for each in result.methods if each.image is not None]
-        for each in done:
-            write_image(self._images[each.method], each.image, self._like)
+        done = {each.method: each.image for each in result.methods if each.image is not None}
+        for method, image in done.items():
+            write_image(self._images[method], image, self._like)
         if done:
-            residuals = [result.residual_image(each.method) for each in done]
-            write_stack(self._residuals, residuals, "method", [each.method for each in done], self._like)
+            residuals = [result.residual_image(method) for method in done]
+            write_stack(self._residuals, residuals, "method", list(done), self._like)
         write_text(self._report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
         write_text(self._table, result.table())
 

@@ -51,6 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     add_reference(parser)
     add("--snapshots", type=Path, metavar="FILE", help="write the image at many steps as one TIFF stack")
+    add("--expected-error", type=Path, metavar="FILE", help="write the error to expect at each pixel, as .tif")
     add("--report", type=Path, metavar="FILE", help="write configuration, outcome, curves and scores as .json")
     add("--quiet", action="store_true", help="print nothing but errors")
 
@@ -60,6 +61,10 @@ def run(options: argparse.Namespace) -> int:
     config = read_config(options)
     if options.output is None and not options.dry_run:
         raise ConfigError("--output is missing: name the file for the denoised image, or give --dry-run.")
+    if options.expected_error and config.n_seeds < 2:
+        raise ConfigError(
+            f"--expected-error compares generators with different starts: n_seeds must be at least 2, got {config.n_seeds}."
+        )
     image, reference = read_image(options.input, options.axes), read_reference(options)
     if options.output is not None:
         _check_outputs(options, image)
@@ -97,11 +102,18 @@ def _check_outputs(options: argparse.Namespace, image: ImageFile) -> None:
     check_image(options.output, image)
     if options.snapshots:
         check_stack(options.snapshots)
+    if options.expected_error:
+        check_stack(options.expected_error)
     if options.report:
         check_writable(options.report, (".json",))
     check_distinct(
         {"INPUT": options.input, "--reference": options.reference, "--config": options.config},
-        {"--output": options.output, "--snapshots": options.snapshots, "--report": options.report},
+        {
+            "--output": options.output,
+            "--snapshots": options.snapshots,
+            "--expected-error": options.expected_error,
+            "--report": options.report,
+        },
     )
 
 
@@ -127,12 +139,19 @@ def _write(options: argparse.Namespace, result: Result, image: ImageFile) -> Non
     if options.snapshots:
         snapshots = result.snapshots
         write_stack(options.snapshots, [s.image for s in snapshots], "step", [s.step for s in snapshots], image)
+    if options.expected_error and result.expected_error is not None:
+        write_image(options.expected_error, result.expected_error, image)
     if options.report:
         write_text(options.report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
 
 
 def _summary(options: argparse.Namespace, result: Result, image: ImageFile) -> Iterator[str]:
     yield f"Kept step {result.step}. {result.reason}"
+    noises = {str(frame.noise): None for frame in result.frames if frame.noise is not None}
+    yield from (f"{noise}." for noise in noises if len(noises) == 1)
+    if result.estimated_psnr is not None:
+        psnr, deviation = result.estimated_psnr
+        yield f"Estimated PSNR {psnr:.1f} ± {deviation:.1f} dB, data range {result.data_range:g}."
     yield from (f"Note: {note}" for note in (*image.notes, *result.notes))
     if result.reference is not None:
         before, after = result.scores(result.input), result.scores(result.image)
@@ -142,5 +161,5 @@ def _summary(options: argparse.Namespace, result: Result, image: ImageFile) -> I
         )
     place = format_place(result.device, result.backend, result.n_threads)
     yield f"Fitted {result.n_steps_taken} steps in {format_seconds(result.seconds)} on {place}."
-    written = (options.output, options.snapshots, options.report)
+    written = (options.output, options.snapshots, options.expected_error, options.report)
     yield f"Wrote {', '.join(str(path) for path in written if path)}."

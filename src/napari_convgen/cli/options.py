@@ -27,7 +27,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change settings, by dotted name")
     add("--seed", help="seed of the fit")
     add("--steps", metavar="N", help="steps at most")
-    add("--stopping", metavar="RULE", help="auto, fixed or held-out")
+    add("--stopping", metavar="RULE", help="auto, fixed, or the name of another rule (see docs)")
     add("--device", help="auto, cpu, mps, cuda or cuda:N")
 
 

@@ -64,9 +64,10 @@ def non_local_means(
     if not is_color:
         return _each(_non_local_means, values, noise_level)
     level = float(np.sqrt(np.mean(_known(noise_level) ** 2)))
-    return _each(_non_local_means, np.moveaxis(values, 0, -1)[np.newaxis], np.array([level]), is_color)[0].transpose(
-        -1, *range(values.ndim - 1)
+    denoised = (
+        _non_local_means(np.moveaxis(values, 0, -1), level, is_color) if level > 0 else np.moveaxis(values, 0, -1)
     )
+    return np.moveaxis(denoised, -1, 0)
 
 
 def _non_local_means(image: Plane, level: float, is_color: bool = False) -> Plane:
@@ -239,12 +240,12 @@ def to_opponents(
     """
     covariance = noise_covariance(values, _known(noise_level))
     variances = np.einsum("ij,jk,ik->i", OPPONENTS, covariance, OPPONENTS)
-    return np.tensordot(OPPONENTS, values, 1), np.sqrt(np.maximum(variances, 0))
+    return np.asarray(np.tensordot(OPPONENTS, values, 1)), np.sqrt(np.maximum(variances, 0))
 
 
 def from_opponents(values: Float[np.ndarray, "3 *spatial"]) -> Float[np.ndarray, "3 *spatial"]:
     """Return red, green and blue."""
-    return np.tensordot(OPPONENTS.T, values, 1)
+    return np.asarray(np.tensordot(OPPONENTS.T, values, 1))
 
 
 def noise_covariance(
@@ -275,15 +276,15 @@ def noise_covariance(
 
 
 def _known(noise_level: Float[np.ndarray, "c"]) -> Float[np.ndarray, "c"]:
-    return np.nan_to_num(noise_level, nan=0.0)
+    return np.asarray(np.where(noise_level > 0, noise_level, 0.0))
 
 
 def _each(
-    denoise: Callable[..., Plane], values: Float[np.ndarray, "c *spatial"], levels: Float[np.ndarray, "c"], *more: bool
+    denoise: Callable[..., Plane], values: Float[np.ndarray, "c *spatial"], levels: Float[np.ndarray, "c"]
 ) -> Float[np.ndarray, "c *spatial"]:
     """Denoise channel by channel; one without noise stays as it is."""
     pairs = zip(values, levels, strict=True)
-    return np.stack([denoise(channel, float(level), *more) if level > 0 else channel for channel, level in pairs])
+    return np.stack([denoise(channel, float(level)) if level > 0 else channel for channel, level in pairs])
 
 
 def _in_opponents(

@@ -446,7 +446,7 @@ def _split(
     values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]
 ) -> tuple[Float[np.ndarray, "1 *spatial"], Bool[np.ndarray, "1 *spatial"], Float[np.ndarray, "c *spatial"]]:
     """Take channels apart: their mean, where all are observed, and their differences from it, elsewhere of the nearest."""
-    is_whole = is_observed.all(0)
+    is_whole = np.asarray(is_observed.all(0))
     mean = values.mean(0)
     differences = values - mean
     if is_whole.any() and not is_whole.all():

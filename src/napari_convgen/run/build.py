@@ -15,9 +15,8 @@ from napari_convgen.core.fused import fuse
 from napari_convgen.core.fused.grid import grids
 from napari_convgen.core.generators import DeepDecoder, Generator, SkipNetwork
 from napari_convgen.core.generators.deep_decoder import grid_sizes
-from napari_convgen.core.generators.skip import skip_bytes
 from napari_convgen.core.image import Layout, channels_first
-from napari_convgen.core.memory import fit_bytes
+from napari_convgen.core.memory import fit_bytes, skip_bytes
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
@@ -118,6 +117,7 @@ def generator_bytes(config: Config, size: Sequence[int], n_outputs: int, n_scale
             n_scales=n_scales,
             n_skip_channels=words.n_skip_channels,
             n_latent_channels=words.n_latent_channels,
+            has_dropout=words.dropout > 0,
             itemsize=_FEATURES[config.precision].itemsize,
         )
     layers = grids(grid_sizes(size, n_scales), n_scales + words.has_full_resolution_layer, words.kernel)
@@ -147,6 +147,7 @@ def build_generator(
             n_skip_channels=words.n_skip_channels,
             n_latent_channels=words.n_latent_channels,
             input_noise=words.input_noise,
+            dropout=words.dropout,
             output_map=words.output_map,
             kernel=words.kernel,
             features_dtype=_FEATURES[config.precision],

@@ -99,7 +99,10 @@ class ComparisonResult:
 
     def residual_image(self, method: str) -> NDArray[np.float32]:
         """Return the input minus the image of a method that did not fail."""
-        return np.subtract(self.input, self[method].image, dtype=np.float64).astype(np.float32)
+        image = self[method].image
+        assert image is not None
+        residual: NDArray[np.float32] = np.subtract(self.input, image, dtype=np.float64).astype(np.float32)
+        return residual
 
     def table(self) -> str:
         """Return the outcomes as a Markdown table, and under it what it means."""

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_convgen.core.generators.input_noise import STRIDE, InputNoise, mix
+from napari_convgen.core.generators.input_noise import STRIDE, Dropout, InputNoise, mix
 
 
 def noise(sd=0.5, *, seed=0):
@@ -58,8 +58,23 @@ def test_a_restored_state_draws_on_bit_for_bit():
     assert all(torch.equal(other(x), draw) for draw in expected)
 
 
-@pytest.mark.parametrize(("sd", "is_training"), [(0, True), (0.5, False)])
-def test_without_noise_nothing_is_drawn(sd, is_training):
-    source, x = noise(sd).train(is_training), torch.zeros(3)
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_dropout_sets_its_share_to_zero_and_keeps_the_mean(share):
+    dropout = Dropout(share, torch.Generator().manual_seed(0))
+    x = torch.full((301, 203), 3.0, dtype=torch.float64, requires_grad=True)
+    dropped = dropout(x)
+    is_kept = dropped > 0
+    in_steps = round(256 * share) / 256
+    assert is_kept.double().mean() == pytest.approx(1 - in_steps, abs=4 * 0.5 / x.numel() ** 0.5)
+    torch.testing.assert_close(dropped[is_kept], x[is_kept] / (1 - in_steps))
+    dropped.sum().backward()
+    torch.testing.assert_close(x.grad, dropped.detach() / 3)
+    assert not torch.equal(dropped, dropout(x))
+
+
+@pytest.mark.parametrize("make", [InputNoise, Dropout])
+@pytest.mark.parametrize(("amount", "is_training"), [(0, True), (0.5, False)])
+def test_without_noise_nothing_is_drawn(make, amount, is_training):
+    source, x = make(amount, torch.Generator()).train(is_training), torch.zeros(3)
     assert source(x) is x
     assert source.n_draws == 0

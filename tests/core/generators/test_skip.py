@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call, jvp, vjp
 
-from napari_convgen.core.generators.skip import SkipNetwork, skip_bytes
+from napari_convgen.core.generators.skip import SkipNetwork
+from napari_convgen.core.memory import skip_bytes
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 INTERPOLATIONS = {1: "linear", 2: "bilinear", 3: "trilinear"}
@@ -46,7 +47,7 @@ def written_from_the_formula(member, output_map):
 
     def layer(x, p, stride=1):
         x = CONVOLUTIONS[n_axes](x, p.weights, stride=stride, padding=p.weights.shape[-1] // 2)
-        x = normalized(x, p.norm_scale, p.norm_offset)
+        x = normalized(x, p.norm.scale, p.norm.offset)
         return torch.where(x > 0, x, 0.2 * x)
 
     def doubled(x, size):
@@ -60,7 +61,7 @@ def written_from_the_formula(member, output_map):
         down, up = scales[0]
         below = drawn(layer(layer(x, down[0], 2), down[1]), scales[1:])
         joined = torch.cat((layer(x, up.skip), doubled(below, x.shape[2:])), 1)
-        return layer(layer(normalized(joined, up.norm_scale, up.norm_offset), up.layers[0]), up.layers[1])
+        return layer(layer(normalized(joined, up.norm.scale, up.norm.offset), up.layers[0]), up.layers[1])
 
     scales = list(zip(member.ways_down, member.ways_up, strict=True))
     x = drawn(member.latent.movedim(-1, 0)[None], scales)[0]
@@ -105,7 +106,7 @@ def test_any_size_is_drawn(size, n_scales, kernel):
 @pytest.mark.parametrize("features_dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("size", [(29,), (12, 17), (5, 8, 7)])
 def test_a_member_is_the_single_net_of_its_seed_at_each_step(size, features_dtype):
-    options = {"n_outputs": 2, "dtype": torch.float32, "features_dtype": features_dtype}
+    options = {"n_outputs": 2, "dtype": torch.float32, "features_dtype": features_dtype, "dropout": 0.3}
     several = network(size, seeds=(3, 0, 3), **options)
     single = network(size, seeds=(3,), **options)
     for _ in range(3):
@@ -115,8 +116,9 @@ def test_a_member_is_the_single_net_of_its_seed_at_each_step(size, features_dtyp
         assert not torch.equal(images[0], images[1])
 
 
-def test_every_step_has_fresh_noise_on_the_input_unless_it_is_turned_off():
-    generator = network(input_noise=0.03)
+@pytest.mark.parametrize("options", [{"input_noise": 0.03}, {"input_noise": 0, "dropout": 0.3}])
+def test_every_step_has_fresh_noise_unless_it_is_turned_off(options):
+    generator = network(**options)
     assert not torch.equal(generator(), generator())
     generator.eval()
     assert torch.equal(generator(), generator())
@@ -134,9 +136,9 @@ def test_a_restored_fit_goes_on_bit_for_bit():
             optimizer.step()
         return generator()
 
-    one = network(seeds=(0, 1))
+    one = network(seeds=(0, 1), dropout=0.3)
     steps(one, 3)
-    other = network(seeds=(5, 6))
+    other = network(seeds=(5, 6), dropout=0.3)
     other.load_state_dict({name: value.clone() for name, value in one.state_dict().items()})
     assert torch.equal(steps(one, 3), steps(other, 3))
 
@@ -197,14 +199,17 @@ def test_dead_fraction_is_the_share_of_constant_channels_in_the_worst_layer():
 def test_dead_fraction_leaves_nothing_behind():
     generator, twin = network(), network()
     generator.dead_fraction()
+    assert generator.training
     assert torch.is_grad_enabled()
     assert all(p.grad is None for p in generator.parameters())
     assert torch.equal(generator(), twin())
 
 
-@pytest.mark.parametrize("features_dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("features_dtype", "dropout"), [(torch.float32, 0.0), (torch.bfloat16, 0.0), (torch.bfloat16, 0.3)]
+)
 @pytest.mark.parametrize(("size", "n_scales"), [((67, 80), 3), ((20, 24, 16), 2)])
-def test_memory_is_a_little_more_than_what_autograd_keeps(size, n_scales, features_dtype):
+def test_memory_is_a_little_more_than_what_autograd_keeps(size, n_scales, features_dtype, dropout):
     options = {"n_channels": 16, "n_fine_channels": 12, "n_skip_channels": 4, "n_latent_channels": 8}
     kept = {}
 
@@ -213,12 +218,20 @@ def test_memory_is_a_little_more_than_what_autograd_keeps(size, n_scales, featur
         return x
 
     generator = network(
-        size, seeds=(0, 1), n_scales=n_scales, dtype=torch.float32, features_dtype=features_dtype, **options
+        size,
+        seeds=(0, 1),
+        n_scales=n_scales,
+        dtype=torch.float32,
+        features_dtype=features_dtype,
+        dropout=dropout,
+        **options,
     )
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         image = generator()
     itemsize = torch.empty((), dtype=features_dtype).itemsize
-    estimate = skip_bytes(size, 1, n_members=2, n_scales=n_scales, itemsize=itemsize, **options)
+    estimate = skip_bytes(
+        size, 1, n_members=2, n_scales=n_scales, itemsize=itemsize, has_dropout=dropout > 0, **options
+    )
     own = sum(kept.values())
     assert image.requires_grad
     # Besides: the latent, images, the optimizer's copies of the weights, and the gradients that are alive at once.

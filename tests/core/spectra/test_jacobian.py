@@ -9,7 +9,7 @@ def decoder(order="norm-relu", **options):
     return DeepDecoder(
         (9, 8),
         2,
-        rng=torch.Generator().manual_seed(0),
+        rngs=[torch.Generator().manual_seed(0)],
         order=order,
         dtype=torch.float64,
         **{"n_channels": 4, "n_scales": 2, "kernel": "smooth"} | options,

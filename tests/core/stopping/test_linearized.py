@@ -41,7 +41,7 @@ def descend(rule, problem, net, optimizer, n_steps):
     """Fit; return the images of all steps, and the last judgment."""
     steps, images = [], []
     for step in range(1, n_steps + 1):
-        image = net()
+        image = net().view(problem.measurement.shape)
         loss = ((image - problem.measurement) ** 2)[problem.weights > 0].mean()
         images.append(image.detach().clone())
         rule.observe(Iterate(step, loss.detach(), image.detach()[None], image.detach()[None], True))
@@ -74,7 +74,7 @@ def test_the_losses_foreseen_are_those_of_gradient_descent_on_a_decoder():
         1,
         n_channels=48,
         n_scales=2,
-        rng=torch.Generator().manual_seed(0),
+        rngs=[torch.Generator().manual_seed(0)],
         order="norm-relu",
         dtype=torch.float64,
     )
@@ -98,7 +98,7 @@ def test_adam_is_stopped_by_its_loss_with_an_error_near_the_least():
         1,
         n_channels=16,
         n_scales=2,
-        rng=torch.Generator().manual_seed(0),
+        rngs=[torch.Generator().manual_seed(0)],
         order="norm-relu",
         dtype=torch.float64,
     )
@@ -125,8 +125,8 @@ def test_what_lies_beyond_the_steps_foreseen_is_left_open():
     _, problem = problem_of(sigma=0.001)
     net = LinearModel()
     rule = begun(problem, net, n_products=5)
-    _, judgment = descend(rule, problem, net, torch.optim.SGD(net.parameters(), lr=0.8), 30)
-    assert judgment.step == 30
+    _, judgment = descend(rule, problem, net, torch.optim.SGD(net.parameters(), lr=0.8), 60)
+    assert judgment.step == 60
     assert judgment.reason is None
     assert judgment.interval is None
 

@@ -16,14 +16,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, OutputMap, channel_norm, grid_sizes
+from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, OutputMap, grid_sizes
 from napari_convgen.core.generators.generator import Generator
-from napari_convgen.core.generators.input_noise import InputNoise
+from napari_convgen.core.generators.input_noise import Dropout, InputNoise
 from napari_convgen.core.generators.upsampling import upsample
-from napari_convgen.core.memory import N_IMAGES, N_WEIGHT_COPIES
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 """By number of spatial axes."""
+
+N_FINE_SCALES = 2
+"""Scales with fewer channels."""
 
 LEAK = 0.2
 """Slope of the leaky ReLU below zero."""
@@ -53,9 +55,9 @@ class SkipNetwork(Generator):
         One source of chance for each member, on the CPU whatever the device: of its latent, initial weights and input noise.
         Members with the same seed are the same at each step.
     n_channels
-        Channels of the layers on all grids but the finest.
+        Channels of the layers of the coarser scales.
     n_fine_channels
-        Channels of the layers on the finest grid, which take most of the time.
+        Channels of the layers of the two finest scales, which take most of the time.
     n_scales
         How often the grid is halved.
     n_skip_channels
@@ -65,6 +67,9 @@ class SkipNetwork(Generator):
     input_noise
         Standard deviation of the noise that is added to the latent, afresh in each forward pass in training mode. The latent is
         uniform in [0, 0.1].
+    dropout
+        Share of the values that are set to zero by chance where a skip and what comes from below are joined, afresh in each forward
+        pass in training mode, in steps of 1/256. It delays the noise as input noise does, and may make the peak flatter.
     output_map
         ``"sigmoid"``, or ``"linear"``: the sigmoid's tangent, ``1/2 + x/4``.
     kernel
@@ -85,11 +90,12 @@ class SkipNetwork(Generator):
         *,
         rngs: Sequence[torch.Generator],
         n_channels: int = 64,
-        n_fine_channels: int = 32,
+        n_fine_channels: int = 16,
         n_scales: int = 4,
         n_skip_channels: int = 4,
-        n_latent_channels: int = 8,
+        n_latent_channels: int = 32,
         input_noise: float = 0.03,
+        dropout: float = 0.0,
         output_map: OutputMap = "sigmoid",
         kernel: str = "linear",
         features_dtype: torch.dtype | None = None,
@@ -100,10 +106,11 @@ class SkipNetwork(Generator):
             _Member(
                 grid_sizes(size, n_scales),
                 n_outputs,
-                _widths(n_channels, n_fine_channels, n_scales),
+                scale_widths(n_channels, n_fine_channels, n_scales),
                 n_skip_channels,
                 n_latent_channels,
                 InputNoise(input_noise, rng),
+                dropout,
                 output_map,
                 kernel,
                 features_dtype or dtype,
@@ -122,66 +129,28 @@ class SkipNetwork(Generator):
         shares: list[float] = []
 
         def note(layer: nn.Module, inputs: Any, features: Tensor) -> None:
-            low, high = features.flatten(0, -2).aminmax(dim=0)
+            low, high = features[0].flatten(1).aminmax(dim=1)
             shares.append(float((low == high).float().mean()))
 
         hooks = [layer.register_forward_hook(note) for layer in self.modules() if isinstance(layer, _Layer)]
+        was_training = self.training
         try:
-            for member in self.members:
-                member(is_noisy=False)
+            self.eval()()
         finally:
+            self.train(was_training)
             for hook in hooks:
                 hook.remove()
         return max(shares)
 
 
-def skip_bytes(
-    size: Sequence[int],
-    n_outputs: int,
-    *,
-    n_members: int,
-    n_channels: int,
-    n_fine_channels: int,
-    n_scales: int,
-    n_skip_channels: int,
-    n_latent_channels: int,
-    itemsize: int = 4,
-) -> int:
-    """Return about how many bytes a step of a `SkipNetwork` takes at its peak, the optimizer's among them.
-
-    Parameters
-    ----------
-    size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels, n_latent_channels
-        As for the network.
-    n_members
-        Nets, whose hidden tensors are all alive at once.
-    itemsize
-        Bytes of a hidden value.
-    """
-    pixels = [math.prod(grid) for grid in reversed(grid_sizes(size, n_scales))]
-    widths = _widths(n_channels, n_fine_channels, n_scales)
-    hidden = n_weights = 0
-    n_in = n_latent_channels
-    for n, n_below, n_fine, n_coarse in zip(widths, _below(widths), pixels[:-1], pixels[1:], strict=True):
-        n_joined = n_skip_channels + n_below
-        # Autograd keeps what goes into each norm and what comes out.
-        hidden += 2 * n_fine * (n_skip_channels + n_joined + 2 * n) + 2 * n_coarse * 2 * n
-        n_weights += n_in * n_skip_channels + 3 ** len(size) * n * (n_in + n + n_joined) + n * n
-        n_in = n
-    gradients = 3 * pixels[0] * (n_skip_channels + _below(widths)[0])
-    copied = n_fine_channels if itemsize < 4 else 0  # the last convolution is not rounded
-    finest = 4 * pixels[0] * (copied + 2 * n_latent_channels + N_IMAGES * n_outputs)
-    return n_members * (itemsize * hidden + finest + 4 * N_WEIGHT_COPIES * n_weights) + itemsize * gradients
-
-
-def _widths(n_channels: int, n_fine_channels: int, n_scales: int) -> list[int]:
+def scale_widths(n_channels: int, n_fine_channels: int, n_scales: int) -> list[int]:
     """Channels of each scale's layers, the finest first."""
-    return [n_fine_channels] + [n_channels] * (n_scales - 1)
+    return [n_fine_channels if i < N_FINE_SCALES else n_channels for i in range(n_scales)]
 
 
-def _below(widths: Sequence[int]) -> list[int]:
-    """Channels that come up to each scale from below."""
-    return [*widths[1:], widths[-1]]
+def widths_up(widths: Sequence[int]) -> list[int]:
+    """Channels that each scale hands up: as many as the next finer scale has."""
+    return [widths[0], *widths[:-1]]
 
 
 class _Start:
@@ -213,6 +182,7 @@ class _Member(nn.Module):
         n_skip_channels: int,
         n_latent_channels: int,
         noise: InputNoise,
+        dropout: float,
         output_map: OutputMap,
         kernel: str,
         features_dtype: torch.dtype,
@@ -225,24 +195,23 @@ class _Member(nn.Module):
         n_in, n_axes = n_latent_channels, len(sizes[-1])
         wide = (3,) * n_axes
         self.ways_down, self.ways_up = nn.ModuleList(), nn.ModuleList()
-        for n, n_below, size in zip(widths, _below(widths), reversed(sizes[1:]), strict=True):
+        for n, n_up, size in zip(widths, widths_up(widths), reversed(sizes[1:]), strict=True):
             halving = _Layer(start.weights(n, n_in, *wide), stride=2)
             self.ways_down.append(nn.Sequential(halving, _Layer(start.weights(n, n, *wide))))
-            self.ways_up.append(_WayUp(n_in, n_below, n, n_skip_channels, size, kernel, start))
+            self.ways_up.append(_WayUp(n_in, n, n_up, n_skip_channels, dropout, size, kernel, start))
             n_in = n
         self.output_weights = nn.Parameter(start.weights(n_outputs, widths[0]).t().contiguous())
         self.output_offset = nn.Parameter(start.uniform(-(widths[0] ** -0.5), widths[0] ** -0.5, n_outputs))
 
-    def forward(self, is_noisy: bool = True) -> Tensor:
+    def forward(self) -> Tensor:
         """Return the image, channels last."""
-        latent = self.noise(self.latent) if is_noisy else self.latent
-        x, inputs = latent.to(self.features_dtype), []
+        x, inputs = _as_image(self.noise(self.latent).to(self.features_dtype)), []
         for go_down in self.ways_down:
             inputs.append(x)
             x = go_down(x)
         for go_up, above in zip(reversed(self.ways_up), reversed(inputs), strict=True):
             x = go_up(above, x)
-        x = x.to(self.output_weights.dtype) @ self.output_weights + self.output_offset
+        x = _channels_last(x).to(self.output_weights.dtype) @ self.output_weights + self.output_offset
         return torch.sigmoid(x) if self.output_map == "sigmoid" else 0.5 + x / 4
 
 
@@ -250,36 +219,64 @@ class _WayUp(nn.Module):
     """From half the grid back to the grid, beside a skip connection."""
 
     def __init__(
-        self, n_above: int, n_below: int, n: int, n_skip: int, size: tuple[int, ...], kernel: str, start: _Start
+        self,
+        n_in: int,
+        n: int,
+        n_up: int,
+        n_skip: int,
+        dropout: float,
+        size: tuple[int, ...],
+        kernel: str,
+        start: _Start,
     ) -> None:
         super().__init__()
         self.size, self.kernel = size, kernel
         narrow, wide = (1,) * len(size), (3,) * len(size)
-        self.skip = _Layer(start.weights(n_skip, n_above, *narrow))
-        self.norm_scale = nn.Parameter(torch.ones(n_skip + n_below, dtype=start.dtype))
-        self.norm_offset = nn.Parameter(torch.zeros(n_skip + n_below, dtype=start.dtype))
+        self.skip = _Layer(start.weights(n_skip, n_in, *narrow))
+        self.norm = _Norm(n_skip + n, start.dtype)
+        self.dropout = Dropout(dropout, start.rng)
         self.layers = nn.Sequential(
-            _Layer(start.weights(n, n_skip + n_below, *wide)), _Layer(start.weights(n, n, *narrow))
+            _Layer(start.weights(n, n_skip + n, *wide)), _Layer(start.weights(n_up, n, *narrow))
         )
 
     def forward(self, above: Tensor, below: Tensor) -> Tensor:
-        joined = torch.cat((self.skip(above), upsample(below, self.size, self.kernel)), -1)
-        drawn: Tensor = self.layers(channel_norm(joined, self.norm_scale, self.norm_offset))
+        doubled = _as_image(upsample(_channels_last(below), self.size, self.kernel))
+        joined = self.norm(torch.cat((self.skip(above), doubled), 1))
+        drawn: Tensor = self.layers(_as_image(self.dropout(_channels_last(joined))))
         return drawn
 
 
 class _Layer(nn.Module):
-    """Convolution, channel norm, leaky ReLU; channels last. The norm takes the place of an offset."""
+    """Convolution, channel norm, leaky ReLU. The norm takes the place of an offset."""
 
     def __init__(self, weights: Tensor, stride: int = 1) -> None:
         super().__init__()
         self.weights, self.stride = nn.Parameter(weights), stride
-        self.norm_scale = nn.Parameter(weights.new_ones(len(weights)))
-        self.norm_offset = nn.Parameter(weights.new_zeros(len(weights)))
+        self.norm = _Norm(len(weights), weights.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        convolve, padding = CONVOLUTIONS[x.ndim - 1], self.weights.shape[-1] // 2
-        # Seen as an image with its channels first, in the memory order that oneDNN and cuDNN know as channels-last.
-        image = convolve(x.movedim(-1, 0)[None], self.weights.to(x.dtype), stride=self.stride, padding=padding)
-        normed = channel_norm(image[0].movedim(0, -1), self.norm_scale, self.norm_offset)
-        return F.leaky_relu(normed, LEAK, inplace=True)
+        convolve, padding = CONVOLUTIONS[x.ndim - 2], self.weights.shape[-1] // 2
+        x = convolve(x, self.weights.to(x.dtype), stride=self.stride, padding=padding)
+        return F.leaky_relu(self.norm(x), LEAK, inplace=True)
+
+
+class _Norm(nn.Module):
+    """Each channel's mean over the pixels taken out, its deviation divided by; then a scale and an offset."""
+
+    def __init__(self, n: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(n, dtype=dtype))
+        self.offset = nn.Parameter(torch.zeros(n, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, None, None, self.scale, self.offset, training=True, eps=1e-5)
+
+
+def _as_image(x: Tensor) -> Tensor:
+    """See a tensor with its channels last as a batch of one: in the memory order that oneDNN and cuDNN are fast in."""
+    return x.movedim(-1, 0)[None]
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """See a batch of one with its channels last."""
+    return x[0].movedim(0, -1)

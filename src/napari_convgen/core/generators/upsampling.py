@@ -50,7 +50,8 @@ def upsample(x: Float[Tensor, "*coarse k"], size: Sequence[int], kernel: str = "
     kernel
         Name in `KERNELS`. ``"linear"`` equals ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``.
     """
-    for axis, n in enumerate(size):
+    # The last axis first, on the smaller tensor: along the others the slices are longer, which is faster.
+    for axis, n in reversed(list(enumerate(size))):
         if n > 1:
             x = _apply(x, axis, n, kernel, is_adjoint=False)
     return x

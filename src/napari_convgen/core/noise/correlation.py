@@ -5,19 +5,33 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-MAX_LENGTH = 3
-"""Correlations over more pixels than this are not told from structure."""
+from napari_convgen.core.noise.blocks import Blocks
+from napari_convgen.core.noise.curve import Curve
 
-FIRST_RISE, FURTHER_RISE = 1.6, 1.3
-"""Growth of the differences from one distance to the next that means correlation: at distance 1, and beyond."""
+SPACINGS = (1, 2, 3, 4, 6)
+"""Distances between pixels that are tried."""
+
+CORRELATED, SURELY_CORRELATED = 1.7, 4.0
+"""Ratio of slower to faster noise, neighbor beside neighbor, that may mean correlation, and that cannot mean texture."""
+
+KEPT = 0.3
+"""Of what that ratio is above 1 at most so much is left at twice the distance: more is texture."""
+
+WHITE = 1.35
+"""Ratio up to which noise is white."""
+
+SLOW_SHARE = 0.05
+"""Of the blocks, the flattest, that the ratio is taken from."""
+
+N_LEAST = 40
+"""Blocks that a ratio is taken from at least; images too small for that are taken for white."""
 
 
 def correlation_length(image: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]) -> int:
-    """Return the distance in pixels from which on the noise of two pixels is independent; 1 for white noise.
+    """Return the distance in pixels from which on the noise of two pixels is independent: 1 for white noise, 6 at most.
 
-    Differences along the last two axes, taken one after the other, cancel what is smooth. Their mean square does not
-    depend on the distance where noise is white; where neighbors' noise is alike it grows until the pixels are far enough
-    apart. The tenth with the strongest structure is left out.
+    In the flattest blocks of an image, those with the least energy in the very lowest frequencies, white noise has the same
+    energy in lower and higher frequencies. Where lower ones have more, pixels are taken at wider distances until it is so.
 
     Parameters
     ----------
@@ -26,20 +40,29 @@ def correlation_length(image: Float[np.ndarray, "c *spatial"], is_observed: Bool
     is_observed
         False where a value is missing.
     """
-    values = np.where(is_observed, image, np.nan)
-    axes = range(max(1, values.ndim - 2), values.ndim)
-    longest: int = min(MAX_LENGTH, min(values.shape[axis] for axis in axes) // 2 - 1)
-    strengths = [_difference(values, axes, distance) for distance in range(1, longest + 2)]
-    for distance in range(1, longest + 1):
-        here, next_one = strengths[distance - 1], strengths[distance]
-        if not next_one > here * (FIRST_RISE if distance == 1 else FURTHER_RISE):
-            return distance
-    return max(1, longest)
+    ratios: list[float] = []
+    for spacing in SPACINGS:
+        ratio = max(_redness(x, seen, spacing) for x, seen in zip(image, is_observed, strict=True))
+        ratios.append(ratio)
+        if spacing == 1 and ratio < CORRELATED:
+            return 1
+        if spacing == 2 and ratios[0] < SURELY_CORRELATED and ratio - 1 > KEPT * (ratios[0] - 1):
+            return 1
+        if ratio < WHITE:
+            return spacing
+    return SPACINGS[int(np.argmin(ratios))]
 
 
-def _difference(values: Float[np.ndarray, "c *spatial"], axes: range, distance: int) -> float:
-    for axis in axes:
-        n = values.shape[axis]
-        values = np.take(values, range(distance, n), axis) - np.take(values, range(n - distance), axis)
-    squares = values[np.isfinite(values)] ** 2
-    return float(np.minimum(squares, np.quantile(squares, 0.9)).mean()) if squares.size else 0.0
+def _redness(image: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray, "*spatial"], spacing: int) -> float:
+    """Energy of the noise in lower frequencies over that in higher ones; 1 where there is too little to tell."""
+    blocks = Blocks.of(image, is_observed, spacing)
+    if len(blocks) * blocks.weight < N_LEAST or not blocks.middle.any():
+        return 1.0
+    curve = Curve.of(blocks)
+    if not curve.variance.any():
+        return 1.0
+    variance = np.maximum(np.interp(blocks.mean, curve.mean, curve.variance), 1e-3 * curve.variance.max())
+    n = max(1, int(SLOW_SHARE * len(blocks)))
+    flat = np.argpartition(blocks.slow / variance, n - 1)[:n]
+    fine = (blocks.fine / variance)[flat].mean()
+    return float((blocks.middle / variance)[flat].mean() / fine) if fine > 0 else 1.0

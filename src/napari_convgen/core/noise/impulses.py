@@ -2,14 +2,81 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy import ndimage
 
 from napari_convgen.core.noise.model import NoiseModel
+from napari_convgen.core.noise.stabilize import stabilizers
+
+THRESHOLD = 6.0
+"""An impulse lies so many standard deviations of the noise, and of its surroundings, off their level."""
+
+ALONE = 0.15
+"""Of its height the middle of its four neighbors shares less; a point that optics has drawn, or a line, shares more."""
+
+SIDE_BY_SIDE = 0.3
+"""Of its eight neighbors one may reach this share of its height."""
+
+N_PASSES = 2
+"""The second one finds those that the first found beside each other."""
 
 
 def find_impulses(
     values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"], noise: NoiseModel
 ) -> Bool[np.ndarray, "c *spatial"]:
-    """Return where the impulses are."""
-    return np.zeros_like(is_observed)
+    """Return where single pixels stand out of the noise and their neighbors do not.
+
+    Parameters
+    ----------
+    values
+        Channels first, in the image's units.
+    is_observed
+        False where a value is missing.
+    noise
+        Of the image; what stands out is judged after it is stabilized.
+    """
+    found = np.zeros_like(is_observed)
+    for channel, transform in enumerate(stabilizers(noise)):
+        seen = is_observed[channel]
+        if transform.noise_level > 0 and seen.any():
+            stable = np.where(seen, transform.forward(np.where(seen, values[channel], 0.0)), np.nan)
+            stable = stable / transform.noise_level
+            planes = stable.reshape(-1, *stable.shape[-2:]) if stable.ndim > 1 else stable[np.newaxis, np.newaxis]
+            marks = [_in_plane(plane) for plane in planes]
+            found[channel] = np.stack(marks).reshape(seen.shape)
+    return found
+
+
+def _in_plane(plane: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    found = np.zeros(plane.shape, bool)
+    for _ in range(N_PASSES):
+        left = np.where(found, np.nan, plane)
+        filled = np.where(np.isfinite(left), left, np.nanmedian(left) if np.isfinite(left).any() else 0.0)
+        rough = ndimage.median_filter(filled, size=3, mode="mirror")
+        ys, xs = np.nonzero(np.isfinite(left) & (np.abs(filled - rough) > 0.8 * THRESHOLD))
+        if not len(ys):
+            break
+        padded = np.pad(left, 2, constant_values=np.nan)
+        patches = np.lib.stride_tricks.sliding_window_view(padded, (5, 5))[ys, xs]
+        is_impulse = _is_impulse(patches)
+        found[ys[is_impulse], xs[is_impulse]] = True
+    return found
+
+
+def _is_impulse(patches: Float[np.ndarray, "n 5 5"]) -> Bool[np.ndarray, "n"]:
+    """Judge the middle of each patch; what is beyond the image or missing is NaN."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of patches where nothing is there to be compared
+        inner = patches[:, 1:4, 1:4].reshape(-1, 9)
+        outer = patches.copy()
+        outer[:, 1:4, 1:4] = np.nan
+        level = np.nanmedian(outer.reshape(-1, 25), axis=1)
+        spread = 1.4826 * np.nanmedian(np.abs(outer.reshape(-1, 25) - level[:, None]), axis=1)
+        height = inner[:, 4] - level
+        beside = (inner - level[:, None]) / height[:, None]
+        is_alone = np.nanmedian(beside[:, 1::2], axis=1) < ALONE
+    n_high = (np.delete(beside, 4, axis=1) > SIDE_BY_SIDE).sum(1)
+    return np.asarray((np.abs(height) > THRESHOLD * np.maximum(spread, 1)) & is_alone & (n_high <= 1))

@@ -70,8 +70,8 @@ class NoiseModel:
         sigma, gain, offset = (np.array(each)[column] for each in (self.sigma, self.gain, self.offset))
         if self.kind == "rician":
             unit = np.where(sigma > 0, sigma, 1.0)
-            return sigma**2 * rice_variance(np.maximum(x, 0) / unit)
-        return sigma**2 + gain * np.maximum(x - offset, 0) + np.zeros_like(x)
+            return np.asarray(sigma**2 * rice_variance(np.maximum(x, 0) / unit))
+        return np.asarray(sigma**2 + gain * np.maximum(x - offset, 0) + np.zeros_like(x))
 
     def __str__(self) -> str:
         """Say it in a sentence."""

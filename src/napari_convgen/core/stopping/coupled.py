@@ -24,8 +24,8 @@ class CoupledSplit:
     is known, the mean of :math:`w^2/a^2` is subtracted in the place of its expectation.
 
     *Counted events.* Where the problem has them, each event goes to the fit with the probability ``share``, else to the judgment: the
-    two are independent Poisson images, brought to the same mean. Their variance is not known, so the error is not estimated, and
-    where counts are few the curved way into the generator's units biases the judgment a little.
+    two are independent Poisson images. In the generator's units, where the noise is the same everywhere, they have the same mean and
+    1/``share`` and 1/(1 - ``share``) times the variance, but for a remainder at few counts.
 
     Members have a split each. Their mean has less error than they have, by the mean square of their distances to it.
 
@@ -78,7 +78,8 @@ class CoupledSplit:
         plain = plain_members(problem, n_seeds)
         if problem.counts is not None and problem.from_counts is not None:
             fitted = self._split_counts(problem, problem.counts, n_seeds, rng)
-            self._noise_variance = None
+            variance = noise_variance(problem)
+            self._noise_variance = None if variance is None else variance / (1 - self.share)
         else:
             fitted = self._split_noise(plain, problem, rng)
             self._noise_variance = noise_variance(problem)
@@ -100,8 +101,8 @@ class CoupledSplit:
         fitted, targets = [], []
         for _ in range(n_seeds):
             drawn = torch.binomial(counts, share, generator=rng)
-            fitted.append(problem.from_counts((drawn / self.share).to(problem.measurement)))
-            targets.append(problem.from_counts(((counts - drawn) / (1 - self.share)).to(problem.measurement)))
+            fitted.append(problem.from_counts(drawn.to(problem.measurement), self.share))
+            targets.append(problem.from_counts((counts - drawn).to(problem.measurement), 1 - self.share))
         self._targets = torch.stack(targets)
         self._known = torch.zeros_like(self._targets)
         return torch.stack(fitted)
@@ -111,7 +112,7 @@ class CoupledSplit:
         self._problem = problem
 
     def observe(self, iterate: Iterate) -> Tensor:
-        """Return the estimate of the mean squared error of the image; of counts, but for a constant."""
+        """Return the estimate of the mean squared error of the image; of counts but for a constant, if their noise is not known."""
         images = iterate.images(self.output)
         terms = ((images - self._targets) ** 2 - self._known).mean(0) - images.var(0, correction=0)
         weights = self._problem.weights

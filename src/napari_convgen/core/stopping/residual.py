@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -45,7 +44,7 @@ def required_noise_level(problem: Problem, rule: str) -> Float[Tensor, "c *ones"
             f"The stopping rule {rule!r} needs the level of the noise, and that of this image is not known. "
             "Give a noise model or have it estimated, or use the rule 'held-out'."
         )
-    if not bool(((problem.noise_level > 0) & torch.isfinite(problem.noise_level)).all()):
+    if not bool((problem.noise_level > 0).all()):
         raise ConfigError(
             f"The stopping rule {rule!r} needs a noise level above 0 in each channel, got {problem.noise_level.tolist()} "
             "in the generator's units. Give a noise model, or use the rule 'held-out'."

@@ -1,0 +1,151 @@
+"""How well the noise is estimated: synthetic noise of known strength, and real pairs.
+
+    python benchmarks/noise.py --data FOLDER
+
+FOLDER has a PAIRS.tsv as for benchmarks/stopping.py, and clean images in natural/, fluo/clean/ and mri/clean/. Writes
+benchmarks/results/noise.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from pairs import load_pairs, table
+from scipy import ndimage
+from skimage.restoration import estimate_sigma
+
+from napari_convgen.core.image import ImageTensor, Layout, channels_first
+from napari_convgen.core.noise import NoiseModel, estimate_noise
+from napari_convgen.files.images import read_image
+
+NATURAL = ("set12", "bsd68", "kodak24", "skimage")
+SIZE = 512
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "noise.md")
+    arguments = parser.parse_args()
+    parts = [gaussian(arguments.data), poisson(arguments.data), rician(arguments.data), pairs(arguments.data)]
+    arguments.output.write_text("\n".join(parts))
+
+
+def clean_images(folders: list[Path], channel: int | None = None) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield gray images from 0 to 255."""
+    for folder in folders:
+        for path in sorted(folder.iterdir()):
+            image = read_image(path)
+            data = np.asarray(image.data, dtype=float)
+            while data.ndim > 2:
+                data = data[..., :3].mean(-1) if image.axes.endswith("S") and data.ndim == 3 else data[0]
+            data = data[:SIZE, :SIZE]
+            yield path.stem, 255 * (data - data.min()) / (data.max() - data.min())
+
+
+def estimate(image: np.ndarray, **given: object) -> NoiseModel:
+    return estimate_noise(image[None], np.isfinite(image)[None], **given)  # type: ignore[arg-type]
+
+
+def summary(errors: list[float]) -> list[str]:
+    """Median error, and its size in the mean and at the ninetieth percentile, in percent."""
+    e = 100 * np.array(errors)
+    return [f"{np.median(e):+.1f}", f"{np.abs(e).mean():.1f}", f"{np.quantile(np.abs(e), 0.9):.1f}"]
+
+
+ERRORS = ["median", "mean size", "90 %"]
+
+
+def gaussian(data: Path) -> str:
+    rows = []
+    images = list(clean_images([data / "natural" / name for name in NATURAL]))
+    for sigma in (10, 25, 50):
+        rng = np.random.default_rng(0)
+        ours, others, kinds = [], [], []
+        for _, clean in images:
+            noisy = clean + sigma * rng.standard_normal(clean.shape)
+            kinds.append(estimate(noisy).kind)
+            ours.append(estimate(noisy, kind="gaussian").sigma[0] / sigma - 1)
+            others.append(estimate_sigma(noisy) / sigma - 1)
+        right = f"{kinds.count('gaussian')} of {len(kinds)}"
+        rows.append([f"{sigma} of 255", *summary(ours), right, *summary(others)])
+        print(rows[-1], flush=True)
+    head = ["sigma", *ERRORS, "taken for Gaussian", *(f"wavelets: {word}" for word in ERRORS)]
+    return f"Gaussian noise on {len(images)} photographs, error of sigma in %:\n\n" + table(head, rows)
+
+
+def poisson(data: Path) -> str:
+    rows = []
+    gain, offset = 2.0, 100.0
+    images = [(name, ndimage.gaussian_filter(clean, 1)) for name, clean in clean_images([data / "fluo" / "clean"])]
+    for photons in (10, 30, 100):
+        for read in (0.0, 2.0):
+            rng = np.random.default_rng(0)
+            gains, darks, kinds = [], [], []
+            for _, clean in images:
+                low, high = np.quantile(clean, [0.001, 0.999])
+                expected = photons * np.maximum(clean - low, 0) / (high - low)
+                noisy = offset + gain * rng.poisson(expected) + read * rng.standard_normal(clean.shape)
+                kinds.append(estimate(noisy).kind)
+                model = estimate(noisy, kind="poisson-gaussian", offset=offset)
+                gains.append(model.gain[0] / gain - 1)
+                darks.append(model.sigma[0])
+            right = f"{kinds.count('poisson-gaussian')} of {len(kinds)}"
+            rows.append(
+                [f"{photons}, {read:g}", *summary(gains), f"{np.median(darks):.2f}", f"{max(darks):.2f}", right]
+            )
+            print(rows[-1], flush=True)
+    head = [
+        "photons at the brightest, read noise",
+        *ERRORS,
+        "read noise: median",
+        "largest",
+        "taken for Poisson-Gaussian",
+    ]
+    text = f"Poisson-Gaussian noise, gain {gain:g}, on {len(images)} fluorescence images smoothed by a pixel; error of the gain in %:"
+    return text + "\n\n" + table(head, rows)
+
+
+def rician(data: Path) -> str:
+    rows = []
+    [(_, clean)] = clean_images([data / "mri" / "clean"])
+    for percent in (3, 5, 10):
+        rng = np.random.default_rng(0)
+        sigma = 2.55 * percent
+        noisy = np.hypot(clean + sigma * rng.standard_normal(clean.shape), sigma * rng.standard_normal(clean.shape))
+        error = estimate(noisy, kind="rician").sigma[0] / sigma - 1
+        rows.append([f"{percent} % of 255", f"{100 * error:+.1f}", estimate(noisy).kind])
+        print(rows[-1], flush=True)
+    return "Rician noise on a slice of a brain template, error of sigma in %:\n\n" + table(
+        ["sigma", "error", "taken for"], rows
+    )
+
+
+def pairs(data: Path) -> str:
+    rows = []
+    for pair in load_pairs(data, 1024):
+        layout = Layout.of(pair.noisy.shape, pair.axes)
+        values, is_observed = channels_first(pair.noisy, layout)
+        model = estimate_noise(values, is_observed, is_color=layout.is_color)
+        reference, _ = channels_first(pair.reference, layout)
+        differences, expected = [], []
+        for noisy, truth in zip(values, reference, strict=True):
+            slope, start = np.polyfit(truth.ravel(), noisy.ravel(), 1)
+            differences.append(noisy - slope * truth - start)
+            expected.append(slope * truth + start)
+        true = float(np.std(differences))
+        ours = float(np.sqrt(model.variance(np.stack(expected)).mean()))
+        level = float(np.mean(ImageTensor.of(pair.noisy, layout, model).noise_level))
+        numbers = [f"{true:.2f}", f"{ours:.2f}", f"{100 * (ours / true - 1):+.0f}", f"{level:.3f}"]
+        rows.append([pair.name, pair.kind, *numbers, str(model)])
+        print(rows[-1], flush=True)
+    head = ["image", "kind", "std of difference", "estimated", "error %", "in generator's units", "model"]
+    text = "Real pairs: standard deviation of the difference from the reference, and the estimate from the noisy image alone:"
+    return text + "\n\n" + table(head, rows)
+
+
+if __name__ == "__main__":
+    main()

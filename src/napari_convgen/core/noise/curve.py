@@ -1,0 +1,145 @@
+"""Variance of the noise against the intensity, and the line through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from napari_convgen.core.noise.blocks import Blocks, flat_variance
+
+N_BINS = 24
+"""Intervals of intensity."""
+
+MIN_BLOCKS, MIN_SHARE = 60, 1 / 400
+"""An interval has at least so many blocks, and that share of all."""
+
+FLAT_SHARES = (0.05, 0.1, 0.2, 0.4, 0.7)
+"""Of an interval's blocks that are taken for flat."""
+
+N_ROUNDS = 30
+"""Of the fit of a line, whose weights depend on it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What was measured at each intensity.
+
+    Attributes
+    ----------
+    mean, variance
+        Of the flat blocks of an interval of intensity.
+    at_low, at_high
+        Share of their values at the image's minimum and maximum.
+    n
+        Independent blocks, about.
+    n_fine
+        Squares that a block's variance is the mean of.
+    """
+
+    mean: Float[np.ndarray, "n"]
+    variance: Float[np.ndarray, "n"]
+    at_low: Float[np.ndarray, "n"]
+    at_high: Float[np.ndarray, "n"]
+    n: Float[np.ndarray, "n"]
+    n_fine: int
+
+    @classmethod
+    def of(cls, blocks: Blocks) -> Curve:
+        """Measure the variance at each intensity."""
+        order = np.argsort(blocks.mean, kind="stable")
+        means = blocks.mean[order]
+        least = max(MIN_BLOCKS, int(MIN_SHARE * len(order)))
+        cuts = [0]
+        for cut in np.searchsorted(means, np.linspace(means[0], means[-1], N_BINS + 1)[1:-1]):
+            if cut - cuts[-1] >= least:
+                cuts.append(int(cut))
+        if len(order) - cuts[-1] < least and len(cuts) > 1:
+            cuts.pop()
+        rows = []
+        for start, stop in zip(cuts, [*cuts[1:], len(order)], strict=True):
+            inside = order[start:stop]
+            variance, chosen = flat_variance(
+                blocks.smooth[inside], blocks.fine[inside], blocks.n_fine, blocks.weight, FLAT_SHARES
+            )
+            flat = inside[chosen]
+            ends = (blocks.at_low[flat].mean(), blocks.at_high[flat].mean())
+            rows.append((blocks.mean[flat].mean(), variance, *ends, max(1.0, len(flat) * blocks.weight)))
+        mean, variance, at_low, at_high, n = np.array(rows).T
+        return cls(mean, variance, at_low, at_high, n, blocks.n_fine)
+
+    def take(self, chosen: Bool[np.ndarray, "n"]) -> Curve:
+        """Return some of the intervals."""
+        mean, variance, at_low, at_high, n = (
+            x[chosen] for x in (self.mean, self.variance, self.at_low, self.at_high, self.n)
+        )
+        return Curve(mean, variance, at_low, at_high, n, self.n_fine)
+
+
+@dataclass(frozen=True)
+class Line:
+    """``variance = slope * mean + intercept``.
+
+    Attributes
+    ----------
+    slope, intercept
+        Of the line.
+    slope_error
+        Standard error of the slope.
+    misfit
+        Median distance of the measured variances from the line, as a share of it.
+    """
+
+    slope: float
+    intercept: float
+    slope_error: float
+    misfit: float
+
+    def at(self, mean: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+        """Return the variance at some intensities; it may be negative."""
+        return np.asarray(self.slope * mean + self.intercept)
+
+
+def fit_line(curve: Curve, slope: float | None = None, origin: tuple[float, float] | None = None) -> Line:
+    """Fit a line by weighted least squares; variances above it, which have structure in them, count less.
+
+    A measured variance is uncertain by its chi-squared spread and, of few events, by their fourth cumulant.
+
+    Parameters
+    ----------
+    curve
+        What was measured.
+    slope
+        If it is known.
+    origin
+        A point, mean and variance, that the line goes through.
+    """
+    x, y = curve.mean, curve.variance
+    if not y.any():
+        return Line(0.0, 0.0, 0.0, 0.0)
+    x0, y0 = origin or (0.0, 0.0)
+    columns = np.stack([x - x0, np.ones_like(x)], axis=1)
+    is_free = np.array([slope is None, origin is None])
+    known = np.array([slope or 0.0, y0 if origin else 0.0])
+    floor = 1e-3 * max(float(y.max()), np.finfo(float).tiny)
+    line, known_line = np.maximum(y, floor), columns @ known
+    answer, weights, gain = known, 1 / line, 0.0
+    for i in range(N_ROUNDS):
+        errors = np.sqrt((2 * line**2 / curve.n_fine + gain**2 * line / 64) / curve.n)
+        weights = 1 / errors
+        if i:
+            off = (y - columns @ answer) / errors / 1.5
+            weights = weights / np.sqrt(1 + np.where(off > 0, 1, 0.25) * off**2)
+        answer = known.copy()
+        if is_free.any():
+            free = columns[:, is_free] * weights[:, None]
+            answer[is_free] = np.linalg.lstsq(free, (y - known_line) * weights, rcond=None)[0]
+        gain = max(0.0, float(answer[0]))
+        line = np.maximum(columns @ answer, floor)
+    error = 0.0
+    if is_free[0]:
+        normal = (columns * weights[:, None])[:, is_free]
+        error = float(np.sqrt(np.linalg.pinv(normal.T @ normal)[0, 0]))
+    misfit = float(np.median(np.abs(y - columns @ answer) / line))
+    return Line(float(answer[0]), float(answer[1] - answer[0] * x0), error, misfit)

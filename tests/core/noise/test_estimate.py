@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_convgen.core.noise import estimate_noise
+from napari_convgen.errors import ConfigError
+
+GAIN, OFFSET = 2.0, 100.0
+
+
+def scene(seed=0, side=256):
+    """Blobs and edges between 0 and 1, with a dark background."""
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.standard_normal((side, side)), 12)
+    blobs = np.maximum(smooth / np.abs(smooth).max(), 0)
+    y, x = np.mgrid[:side, :side]
+    return np.clip(blobs + 0.5 * (np.hypot(x - 60, y - 170) < 30), 0, 1)
+
+
+def estimate(image, **given):
+    values = image if image.ndim == 3 else image[None]
+    return estimate_noise(values, np.isfinite(values), **given)
+
+
+def gaussian(sigma, seed=0):
+    return 255 * scene() + sigma * np.random.default_rng(seed).standard_normal((256, 256))
+
+
+def photons(peak, read=0.0, seed=0):
+    rng = np.random.default_rng(seed)
+    return OFFSET + GAIN * rng.poisson(peak * scene()) + read * rng.standard_normal((256, 256))
+
+
+@pytest.mark.parametrize("sigma", [3, 10, 25, 50])
+def test_gaussian_noise_is_measured(sigma):
+    model = estimate(gaussian(sigma))
+    assert (model.kind, model.correlation_length, model.impulses) == ("gaussian", 1, 0)
+    assert model.sigma[0] == pytest.approx(sigma, rel=0.03)
+
+
+def test_texture_is_not_taken_for_noise():
+    image = gaussian(10)
+    image[:, :128] += 60 * ndimage.gaussian_filter(np.random.default_rng(1).standard_normal((256, 128)), 0.8)
+    assert estimate(image).sigma[0] == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize("peak", [10, 30, 100])
+@pytest.mark.parametrize("read", [0.0, 2.0])
+def test_photon_noise_is_measured(peak, read):
+    model = estimate(photons(peak, read))
+    assert model.kind == "poisson-gaussian"
+    assert model.gain[0] == pytest.approx(GAIN, rel=0.1)
+    # The line is what can be measured: its value in the dark is the read noise's variance.
+    assert GAIN * (OFFSET - model.offset[0]) + model.sigma[0] ** 2 == pytest.approx(read**2, abs=1.0)
+
+
+def test_what_is_given_is_taken():
+    image = photons(30, 2.0)
+    model = estimate(image, offset=OFFSET)
+    assert (model.offset, model.kind) == ((OFFSET,), "poisson-gaussian")
+    assert model.sigma[0] == pytest.approx(2, rel=0.15)
+    model = estimate(image, sigma=2.0)
+    assert (model.sigma, model.offset[0]) == ((2.0,), pytest.approx(OFFSET, abs=1))
+    model = estimate(image, sigma=2.0, offset=OFFSET)
+    assert model.gain[0] == pytest.approx(GAIN, rel=0.05)
+    model = estimate(image, gain=3.0, sigma=2.0, offset=90.0, correlation_length=2)
+    assert (model.gain, model.sigma, model.offset, model.correlation_length) == ((3.0,), (2.0,), (90.0,), 2)
+    assert estimate(image, kind="gaussian", sigma=7.0).sigma == (7.0,)
+
+
+@pytest.mark.parametrize("percent", [3, 5, 10])
+def test_rician_noise_is_measured(percent):
+    rng = np.random.default_rng(0)
+    sigma = 2.55 * percent
+    clean = 255 * np.where(scene() > 0.1, scene(), 0)
+    image = np.hypot(clean + sigma * rng.standard_normal(clean.shape), sigma * rng.standard_normal(clean.shape))
+    assert estimate(image, kind="rician").sigma[0] == pytest.approx(sigma, rel=0.05)
+    assert estimate(image).kind in ("rician", "gaussian")
+
+
+@pytest.mark.parametrize("image", [gaussian(10), np.abs(gaussian(25)), photons(30)])
+def test_other_noise_is_not_taken_for_rician(image):
+    assert estimate(image).kind != "rician"
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_the_strength_of_correlated_noise_is_that_of_a_pixel(width):
+    noise = ndimage.uniform_filter(np.random.default_rng(0).standard_normal((512, 512)), width) * width * 20
+    model = estimate(255 * scene(side=512) + noise)
+    assert model.correlation_length == width
+    assert model.sigma[0] == pytest.approx(noise.std(), rel=0.06)
+
+
+def test_noise_that_was_cut_off_does_not_count():
+    clean = 255 * scene()
+    noisy = np.clip(clean + 20 * np.random.default_rng(0).standard_normal(clean.shape), 0, 255)
+    model = estimate(noisy)
+    assert model.kind == "gaussian"
+    assert model.sigma[0] == pytest.approx(20, rel=0.06)
+    assert model.clipped_low == pytest.approx((noisy == 0).mean())
+
+
+def test_channels_with_the_same_noise_are_told_from_others():
+    rng = np.random.default_rng(0)
+    clean = 200 * np.stack([scene(), scene(1), scene(2)])
+    same = clean + 15 * rng.standard_normal((256, 256))
+    model = estimate(same, is_color=True)
+    assert (model.is_shared, model.n_channels) == (True, 3)
+    assert model.sigma == (pytest.approx(15, rel=0.03),) * 3
+    own = clean + 15 * rng.standard_normal(clean.shape)
+    assert not estimate(own, is_color=True).is_shared
+    assert not estimate(same).is_shared
+    assert estimate(own, is_shared="yes").is_shared
+
+
+def test_impulses_are_found_and_left_out():
+    image = gaussian(10)
+    is_hit = np.random.default_rng(1).random(image.shape) < 0.02
+    image[is_hit] = 400
+    model = estimate(image)
+    assert model.impulses == pytest.approx(0.02, rel=0.2)
+    assert model.sigma[0] == pytest.approx(10, rel=0.05)
+    assert estimate(image, has_impulses="no").impulses == 0
+    assert estimate(gaussian(10), has_impulses="yes").impulses < 1e-4
+
+
+def test_missing_values_do_not_count():
+    image = gaussian(10)
+    image[np.random.default_rng(1).random(image.shape) < 0.2] = np.nan
+    assert estimate(image).sigma[0] == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (1, 40), (40,), (2, 9), (3, 5, 5), (4,)])
+def test_small_images_have_some_noise(shape):
+    image = np.random.default_rng(0).standard_normal((1, *shape))
+    model = estimate_noise(image, np.isfinite(image))
+    assert 0 <= model.sigma[0] < 3
+
+
+def test_a_signal_and_a_volume_are_measured():
+    rng = np.random.default_rng(0)
+    for shape in [(20_000,), (12, 64, 64)]:
+        image = 20 * np.sin(np.indices(shape).sum(0) / 30) + 3 * rng.standard_normal(shape)
+        assert estimate_noise(image[None], np.isfinite(image)[None]).sigma[0] == pytest.approx(3, rel=0.05)
+
+
+def test_a_channel_that_is_missing_or_constant_has_no_noise():
+    image = np.stack([gaussian(10), np.full((256, 256), np.nan), np.full((256, 256), 7.0)])
+    assert estimate(image).sigma == (pytest.approx(10, rel=0.03), 0, 0)
+
+
+@pytest.mark.parametrize("image", [np.eye(64), np.indices((64, 64)).sum(0) % 2.0, np.indices((64, 64)).sum(0) * 1.0])
+def test_an_image_without_noise_is_no_obstacle(image):
+    assert 0 <= estimate(image).sigma[0] < 1
+
+
+def test_only_gaussian_noise_is_shared():
+    with pytest.raises(ConfigError, match=r"noise\.is_shared cannot be 'yes' where noise\.kind is 'rician'"):
+        estimate(np.abs(gaussian(10)), kind="rician", is_shared="yes")
