@@ -24,6 +24,7 @@ from napari_convgen.run.words import BASELINES, OURS
 from napari_convgen.viewer.chooser import InputChooser
 from napari_convgen.viewer.comparing import ComparisonSession, share_done
 from napari_convgen.viewer.form import ConfigForm, labeled_rows
+from napari_convgen.viewer.job import PROGRESS_PARTS
 from napari_convgen.viewer.scores_table import ScoresTable
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ SHORT = {"nlm": "NLM", "tv": "TV", "wavelet": "Wavelets", "bm3d": "BM3D"}
 
 OWN_SETTINGS = ("noise.kind", "z_axis", "seed", "device")
 """Settings of the comparison; all others are the preset's."""
-
-PROGRESS_PARTS = 1000
-"""Of the progress bar."""
 
 
 class CompareWidget(QScrollArea):
@@ -179,8 +177,7 @@ class CompareWidget(QScrollArea):
         self._progress.setValue(0)
 
     def _show_progress(self, where: ComparisonProgress) -> None:
-        share = (where.position + share_done(where)) / where.n_methods
-        self._progress.setValue(round(PROGRESS_PARTS * share))
+        self._progress.setValue(round(PROGRESS_PARTS * share_done(where)))
         if where.done is not None:
             self._table.add_row(where.done)
         self._words.setText(f"{BASELINES.get(where.method, where.method)}, {where.position + 1} of {where.n_methods}.")

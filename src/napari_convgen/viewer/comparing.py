@@ -174,7 +174,7 @@ class ComparisonSession:
             return
         where = message.progress
         assert self._job is not None
-        self._job.show_progress(where.position + share_done(where), where.n_methods)
+        self._job.show_progress(share_done(where))
         if where.done is not None and where.done.image is not None:
             self._show(where.done, message.residual)
         self.progressed.emit(where)
@@ -223,8 +223,10 @@ class ComparisonSession:
 
 
 def share_done(where: ComparisonProgress) -> float:
-    """Return how much of the method at work is done, from 0 to 1."""
+    """Return how much of a comparison is done, from 0 to 1; each method counts alike."""
     if where.done is not None:
-        return 1.0
-    frame = where.frame if where.fit is None else where.frame + where.fit.step / where.fit.n_steps
-    return frame / where.n_frames
+        part = 1.0
+    else:
+        frame = where.frame if where.fit is None else where.frame + where.fit.step / where.fit.n_steps
+        part = frame / where.n_frames
+    return (where.position + part) / where.n_methods

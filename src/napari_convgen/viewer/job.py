@@ -13,6 +13,9 @@ from napari.utils.progress import progress
 N_SPARED_THREADS = 1
 """Threads that a fit leaves to the window, unless it is told how many to use."""
 
+PROGRESS_PARTS = 1000
+"""Of a progress bar."""
+
 
 class Link:
     """What the viewer's thread tells the worker's: whether to hold, and when to send the next image."""
@@ -52,7 +55,7 @@ class Job:
         self.link = Link()
         self._on_message = on_message
         self._on_answer = on_answer
-        self._bar = progress(total=1, desc=title)
+        self._bar = progress(total=PROGRESS_PARTS, desc=title)
         self._is_left = False
         self._worker: Any = create_worker(work, self.link, *arguments)
         self._worker.yielded.connect(lambda message: self._hear(message))
@@ -66,10 +69,9 @@ class Job:
         self.link.may_go.set()
         self._bar.close()
 
-    def show_progress(self, n_done: float, n_total: float) -> None:
-        """Move the progress bar."""
-        self._bar.total = n_total
-        self._bar.update(n_done - self._bar.n)
+    def show_progress(self, share: float) -> None:
+        """Move the progress bar; ``share`` is what is done, from 0 to 1."""
+        self._bar.update(round(share * PROGRESS_PARTS) - self._bar.n)
 
     @property
     def _is_heard(self) -> bool:

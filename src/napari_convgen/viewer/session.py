@@ -260,7 +260,7 @@ class Session:
             return
         where = message.progress
         assert self._job is not None
-        self._job.show_progress(where.frame * where.n_steps + where.step, where.n_frames * where.n_steps)
+        self._job.show_progress((where.frame + where.step / where.n_steps) / where.n_frames)
         if message.preview is not None:
             assert self._run is not None
             assert self.layers is not None

@@ -30,7 +30,7 @@ class SideBySide:
 
     def show(self) -> None:
         """Show all layers, in cells that they fit in: where the grid has another shape now, the view is reset."""
-        self._grid.stride = -1
+        self._grid.stride = 1
         self._grid.shape = (-1, -1)
         self._grid.enabled = True
         shape = self._grid.actual_shape(self.viewer.layers)
