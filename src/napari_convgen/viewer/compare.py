@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_convgen.config import PRESETS, Config, preset
 from napari_convgen.errors import ConfigError, ConvgenError
-from napari_convgen.run.words import BASELINES, OURS
+from napari_convgen.run.words import BASELINES, OURS, format_method
 from napari_convgen.viewer.chooser import InputChooser
 from napari_convgen.viewer.comparing import ComparisonSession, share_done
 from napari_convgen.viewer.form import ConfigForm, labeled_rows
@@ -175,16 +175,17 @@ class CompareWidget(QScrollArea):
         self._stop.setEnabled(self.session.can_stop)
         self._cancel.setEnabled(self.session.is_busy)
         self._progress.setValue(0)
+        self._progress.setTextVisible(self.session.is_busy)
 
     def _show_progress(self, where: ComparisonProgress) -> None:
         self._progress.setValue(round(PROGRESS_PARTS * share_done(where)))
         if where.done is not None:
-            self._table.add_row(where.done)
-        self._words.setText(f"{BASELINES.get(where.method, where.method)}, {where.position + 1} of {where.n_methods}.")
+            self._table.add_row(where.done, self.session.titles[where.method])
+        self._words.setText(f"{format_method(where.method)}, {where.position + 1} of {where.n_methods} …")
 
     def _show_end(self, result: ComparisonResult | None) -> None:
         self._table.clear_rows()
         self._words.setText("")
         if result is not None:
-            self._table.show_result(result)
+            self._table.show_result(result, self.session.titles)
             self._words.setText("\n".join(result.remarks()))

@@ -81,6 +81,8 @@ class ComparisonSession:
         The image of each of its methods.
     residuals
         What each of them took away, if that was wanted.
+    titles
+        What its methods are called, by their names.
     """
 
     state_changed = Signal()
@@ -93,7 +95,7 @@ class ComparisonSession:
         self.layers: dict[str, Image] = {}
         self.residuals: dict[str, Image] = {}
         self._source: LayerInput | None = None
-        self._titles: Mapping[str, str] = {}
+        self.titles: Mapping[str, str] = {}
         self._side_by_side: SideBySide | None = None
         self._comparison: Comparison | None = None
         self._job: Job | None = None
@@ -138,7 +140,7 @@ class ComparisonSession:
         """
         if self.is_busy:
             raise InputError("A comparison is under way. Wait for it, stop it or cancel it first.")
-        self._source, self._titles = source, titles
+        self._source, self.titles = source, titles
         self.result = self._comparison = None
         self.layers, self.residuals = {}, {}
         self._side_by_side = SideBySide(self.viewer)
@@ -198,16 +200,21 @@ class ComparisonSession:
         assert self._source is not None
         assert self._side_by_side is not None
         assert done.image is not None
-        name = f"{self._source.name} · {self._titles[done.method]}"
+        name = f"{self._source.name} · {self.titles[done.method]}"
         scores = "" if done.scores is None else f" {done.scores.psnr:.1f} dB"
         self.layers[done.method] = image_layer(self._source, done.image, name + scores)
-        add_layer(self.viewer, self.layers[done.method])
+        self._add(self.layers[done.method])
         if residual is not None:
-            layer = residual_layer(self._source, residual, f"{name} residual")
-            layer.visible = True
-            self.residuals[done.method] = layer
-            add_layer(self.viewer, layer)
+            self.residuals[done.method] = residual_layer(self._source, residual, f"{name} residual")
+            self._add(self.residuals[done.method])
         self._side_by_side.show()
+
+    def _add(self, layer: Image) -> None:
+        """Add a layer with its name in its cell."""
+        layer.visible = True
+        if hasattr(layer, "name_overlay"):  # older versions of napari have none
+            layer.name_overlay.visible = True
+        add_layer(self.viewer, layer)
 
     def _give_up(self) -> None:
         """Take back what the comparison has shown."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
@@ -19,7 +19,7 @@ COLUMNS = {
     "PSNR": "In dB, against the reference.",
     "SSIM": "Against the reference.",
     "Res./noise": "Standard deviation of what was taken away, in that of the noise. 1 is right: less leaves noise, more takes structure.",
-    "Time": "That the method took.",
+    "Time": "That the method itself took.",
 }
 """Headers and their tooltips."""
 
@@ -57,27 +57,35 @@ class ScoresTable(QTableWidget):
         self.setRowCount(0)
         self.hide()
 
-    def show_result(self, result: ComparisonResult) -> None:
-        """Show a whole comparison: the noisy image first if there is a reference, the best scores in bold."""
+    def show_result(self, result: ComparisonResult, titles: Mapping[str, str]) -> None:
+        """Show a whole comparison: the noisy image first if there is a reference, the best scores in bold.
+
+        Parameters
+        ----------
+        result
+            What came of it.
+        titles
+            What each method is called, by its name.
+        """
         self.clear_rows()
         if (noisy := result.input_scores) is not None:
             self._add("noisy", (noisy.psnr, noisy.ssim), "", "")
         first = self.rowCount()
         for each in result.methods:
-            self.add_row(each)
+            self.add_row(each, titles[each.method])
         scores = [None if each.scores is None else (each.scores.psnr, each.scores.ssim) for each in result.methods]
         for column in SCORES:
             values = [-math.inf if pair is None else pair[column - SCORES[0]] for pair in scores]
             if (best := max(values, default=-math.inf)) > -math.inf:
                 self._embolden(first + values.index(best), column)
 
-    def add_row(self, done: MethodResult) -> None:
+    def add_row(self, done: MethodResult, title: str) -> None:
         """Add the row of a method."""
         if done.residual is None:
-            self._add(done.title, None, "", "failed", done.error or "")
+            self._add(title, None, "", "failed", done.error or "")
         else:
             scores = None if done.scores is None else (done.scores.psnr, done.scores.ssim)
-            self._add(done.title, scores, f"{done.residual.spread:.2f}", format_seconds(done.seconds))
+            self._add(title, scores, f"{done.residual.spread:.2f}", format_seconds(done.seconds), done.title)
 
     def _add(self, title: str, scores: tuple[float, float] | None, residual: str, time: str, tooltip: str = "") -> None:
         cells = ("", "") if scores is None else (f"{scores[0]:.2f}", f"{scores[1]:.3f}")
