@@ -124,7 +124,7 @@ def test_the_report_and_the_summary_tell_the_run(folder, capsys):
 
 
 def test_the_expected_error_is_written_and_the_estimated_quality_told(folder, capsys):
-    denoised(*WATCHED, "--expected-error", "error.tif", "--report", "report.json")
+    denoised(*QUICK[:-4], "--stopping", "auto", "--steps", "60", "--expected-error", "error.tif", "--report", "report.json")
     error = tifffile.imread("error.tif")
     assert (error.dtype, error.shape) == (np.float32, tifffile.imread("noisy.tif").shape)
     assert (error > 0).all()
@@ -137,7 +137,7 @@ def test_the_expected_error_is_written_and_the_estimated_quality_told(folder, ca
 
 
 def test_the_expected_error_of_a_single_generator_is_refused(folder, capsys):
-    assert main(["denoise", "noisy.tif", "-o", "out.tif", "--expected-error", "e.tif", "--set", "n_seeds=1"]) == 2
+    assert cli.main(["denoise", "noisy.tif", "-o", "out.tif", "--expected-error", "e.tif", "--set", "n_seeds=1"]) == 2
     assert "n_seeds must be at least 2, got 1" in capsys.readouterr().err
 
 

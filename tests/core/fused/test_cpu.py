@@ -41,9 +41,12 @@ def every_pass(grid=GRID, low1=-math.inf, low2=0.0, dtype=torch.float32):
     adjoints = [torch.full_like(z, math.nan) for _ in range(2)]
     passes.features(z, grid, block, features)
     passes.output(z, grid, block, weights, output)
+    sums = (
+        passes.feature_sums(z, grid, block, g, adjoints[0]),
+        passes.output_sums(z, grid, block, gs, weights, adjoints[1]),
+    )
     passes.feature_adjoint(z, grid, block, slope, g, adjoints[0])
     passes.output_adjoint(z, grid, block, slope, gs, weights, adjoints[1])
-    sums = passes.feature_sums(z, grid, block, g), passes.output_sums(z, grid, block, gs)
     return [*passes.moments(z, grid, low1), *sums, features, output, *adjoints]
 
 

@@ -85,18 +85,27 @@ def results(passes, grid, order, n_outputs, k=3, n_members=1, device="cpu", dtyp
     z, coarse, fine = some(grid.n_coarse, k), (grid.n_coarse, k), (grid.n_fine, k)
     z.view(-1)[list(spoil)] = math.nan
     g, features_g, weights = some(n_outputs, grid.n_fine), some(*fine), some(n_outputs, k)
-    block = Block(*LOWS[order], some(k), 0.3 * some(k), *torch.zeros(3, m, k))
+    block = Block(*LOWS[order], *(0.3 * some(k) for _ in range(5)))
     slope = Slope(some(k), some(k))
     mean, variance = passes.moments(z, grid, block.low1)
+    sums = {}
+
+    def by_output(out):
+        sums["output sums"] = passes.output_sums(z, grid, block, g, weights, out)
+        passes.output_adjoint(z, grid, block, slope, g, weights, out)
+
+    def by_features(out):
+        sums["feature sums"] = passes.feature_sums(z, grid, block, features_g, out)
+        passes.feature_adjoint(z, grid, block, slope, features_g, out)
+
     return {
         "mean": mean,
         "variance": variance,
         "features": written(lambda out: passes.features(z, grid, block, out), *fine),
         "output": written(lambda out: passes.output(z, grid, block, weights, out), n_outputs, grid.n_fine),
-        "output sums": passes.output_sums(z, grid, block, g),
-        "feature sums": passes.feature_sums(z, grid, block, features_g),
-        "output adjoint": written(lambda out: passes.output_adjoint(z, grid, block, slope, g, weights, out), *coarse),
-        "feature adjoint": written(lambda out: passes.feature_adjoint(z, grid, block, slope, features_g, out), *coarse),
+        "output adjoint": written(by_output, *coarse),
+        "feature adjoint": written(by_features, *coarse),
+        **sums,
     }
 
 

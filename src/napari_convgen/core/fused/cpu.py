@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -24,67 +25,109 @@ Kernel = Callable[..., None]
 LINE_BYTES = 2**17
 """A fine line is taken in parts of about this size, so that a few of them fit a core's second cache."""
 
+N_SHARES = 8
+"""Shares of a pass for each thread: enough that none waits long for the others, few enough to be no work themselves."""
+
 SMALL_PASS = 2**19
 """Fine values below which a pass is not worth handing to other threads."""
 
 
 class CpuPasses:
-    """`napari_convgen.core.fused.passes.Passes` in main memory, on as many threads as PyTorch is set to."""
+    """`napari_convgen.core.fused.passes.Passes` in main memory, on as many threads as PyTorch is set to.
+
+    Where no ReLU comes before the norm, moments and slope are taken on the coarse grid, and one pass over the fine one both
+    spreads the gradient and sums it.
+    """
 
     def moments(self, z: Tensor, grid: Grid, low: float) -> tuple[Tensor, Tensor]:  # noqa: D102
         shift = np.empty((len(z), z.shape[2]), z.numpy().dtype)
         cpu_kernels.center(_lines(z, grid.coarse), z.shape[2], _number(z, low), shift)
-        sums = self._sums(cpu_kernels.moments, z, grid, (2, z.shape[2]), _number(z, low), shift)
-        mean, square = (sums / grid.n_fine).unbind(1)
+        sums = _sums(z, grid, 2)
+        if low == -math.inf:
+            _run(cpu_kernels.coarse_moments, z, grid, shift, sums)
+        else:
+            _run(cpu_kernels.moments, z, grid, _number(z, low), shift, sums)
+        mean, square = (_total(sums) / grid.n_fine).unbind(1)
         return mean + torch.from_numpy(shift), (square - mean**2).clamp_min(0)
 
     def features(self, z: Tensor, grid: Grid, block: Block, out: Tensor) -> None:  # noqa: D102
-        self._run(cpu_kernels.features, z, grid, *_block(z, block), _lines(out, grid.fine))
+        _run(cpu_kernels.features, z, grid, *_block(z, block), _lines(out, grid.fine))
 
     def output(self, z: Tensor, grid: Grid, block: Block, weights: Tensor, out: Tensor) -> None:  # noqa: D102
-        self._run(cpu_kernels.output, z, grid, *_block(z, block), weights.numpy(), _planes(out, grid))
+        _run(cpu_kernels.output, z, grid, *_block(z, block), weights.numpy(), _planes(out, grid))
 
-    def output_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:  # noqa: D102
-        return self._sums(
-            cpu_kernels.output_sums, z, grid, (2, g.shape[1], z.shape[2]), *_block(z, block), _planes(g, grid)
-        )
+    def output_sums(  # noqa: D102
+        self, z: Tensor, grid: Grid, block: Block, g: Tensor, weights: Tensor, out: Tensor
+    ) -> Tensor:
+        return _gradient_sums(z, grid, block, _planes(g, grid), weights.numpy(), out)
 
-    def feature_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:  # noqa: D102
-        return self._sums(cpu_kernels.feature_sums, z, grid, (2, z.shape[2]), *_block(z, block), _lines(g, grid.fine))
+    def feature_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor, out: Tensor) -> Tensor:  # noqa: D102
+        return _gradient_sums(z, grid, block, _lines(g, grid.fine)[:, None], None, out)[:, :, 0]
 
     def output_adjoint(  # noqa: D102
         self, z: Tensor, grid: Grid, block: Block, slope: Slope, g: Tensor, weights: Tensor, out: Tensor
     ) -> None:
-        arrays = slope.constant.numpy(), slope.linear.numpy(), _planes(g, grid), weights.numpy()
-        self._run(cpu_kernels.output_adjoint, z, grid, *_block(z, block), *arrays, _lines(out, grid.coarse))
+        _adjoint(z, grid, block, slope, _planes(g, grid), weights.numpy(), out)
 
     def feature_adjoint(  # noqa: D102
         self, z: Tensor, grid: Grid, block: Block, slope: Slope, g: Tensor, out: Tensor
     ) -> None:
-        arrays = slope.constant.numpy(), slope.linear.numpy(), _lines(g, grid.fine)
-        self._run(cpu_kernels.feature_adjoint, z, grid, *_block(z, block), *arrays, _lines(out, grid.coarse))
+        _adjoint(z, grid, block, slope, _lines(g, grid.fine)[:, None], None, out)
 
-    def _sums(self, kernel: Kernel, z: Tensor, grid: Grid, shape: tuple[int, ...], *arguments: Any) -> Tensor:
-        """Run a pass that adds up, and return its sums over all tiles, in double precision."""
-        sums = np.zeros((_n_tiles(grid, z), len(z), *shape))
-        self._run(kernel, z, grid, *arguments, sums)
-        return torch.from_numpy(sums.sum(0))
 
-    def _run(self, kernel: Kernel, z: Tensor, grid: Grid, *arguments: Any) -> None:
-        k, n_tasks = z.shape[2], len(z) * _n_tiles(grid, z)
-        shared = _lines(z, grid.coarse), k, _axes(grid, z.dtype), _tile_columns(grid, z), *arguments
-        tasks = itertools.count()
+def _gradient_sums(
+    z: Tensor, grid: Grid, block: Block, g: NDArray[Any], weights: NDArray[Any] | None, out: Tensor
+) -> Tensor:
+    sums = _sums(z, grid, 2, 1 if weights is None else weights.shape[1])
+    if block.low1 == -math.inf:
+        _run(cpu_kernels.spread, z, grid, *_block(z, block)[1:], g, weights, sums, _lines(out, grid.coarse))
+    else:
+        _run(cpu_kernels.relu_sums, z, grid, g, weights, sums)
+    return _total(sums)
 
-        def work() -> None:
-            """Take one tile of a member after another until none is left."""
-            while (task := next(tasks)) < n_tasks:
-                kernel(task, *shared)
 
-        n_threads = 1 if len(z) * grid.n_fine * k <= SMALL_PASS else min(torch.get_num_threads(), n_tasks)
-        helpers = [_pool(n_threads).submit(work) for _ in range(n_threads - 1)]
-        work()
-        for helper in helpers:
-            helper.result()
+def _adjoint(
+    z: Tensor, grid: Grid, block: Block, slope: Slope, g: NDArray[Any], weights: NDArray[Any] | None, out: Tensor
+) -> None:
+    constant = slope.constant - slope.linear * block.mean
+    a, c1, c2 = (x.to(z.dtype).numpy() for x in (block.a, constant, slope.linear))
+    if block.low1 == -math.inf:
+        if weights is not None and weights.shape[1] == 1:
+            a = a * weights[:, 0]
+        _run(cpu_kernels.add_slope, z, grid, a, c1, c2, _lines(out, grid.coarse))
+    else:
+        _run(cpu_kernels.relu_adjoint, z, grid, a, c1, c2, g, weights, _lines(out, grid.coarse))
+
+
+def _sums(z: Tensor, grid: Grid, *shape: int) -> NDArray[np.float64]:
+    """Return where each tile of each member adds up, in double precision."""
+    return np.zeros((_n_tiles(grid, z), len(z), *shape, z.shape[2]))
+
+
+def _total(sums: NDArray[np.float64]) -> Tensor:
+    """Add the tiles up."""
+    return torch.from_numpy(sums.sum(0))
+
+
+def _run(kernel: Kernel, z: Tensor, grid: Grid, *arguments: Any) -> None:
+    """Run a pass: threads take one share of the tiles after another until none is left."""
+    k, n_tasks = z.shape[2], len(z) * _n_tiles(grid, z)
+    shared = _lines(z, grid.coarse), k, _axes(grid, z.dtype), _tile_columns(grid, z), *arguments
+    if len(z) * grid.n_fine * k <= SMALL_PASS:
+        kernel(0, n_tasks, *shared)
+        return
+    n_threads = min(torch.get_num_threads(), n_tasks)
+    n_each = math.ceil(n_tasks / (N_SHARES * n_threads))
+    shares = itertools.count(0, n_each)
+
+    def work() -> None:
+        while (first := next(shares)) < n_tasks:
+            kernel(first, min(first + n_each, n_tasks), *shared)
+
+    helpers = [_pool(n_threads).submit(work) for _ in range(n_threads - 1)]
+    work()
+    for helper in helpers:
+        helper.result()
 
 
 @functools.cache
@@ -96,14 +139,16 @@ def _pool(n_threads: int) -> ThreadPoolExecutor:
 @functools.lru_cache(maxsize=64)
 def _axes(grid: Grid, dtype: torch.dtype) -> tuple[Any, ...]:
     number = torch.empty(0, dtype=dtype).numpy().dtype
+    tables = [[getattr(axis, field.name) for field in dataclasses.fields(axis)] for axis in grid.axes]
     return tuple(
-        (axis.taps, axis.weights.astype(number), axis.back_taps, axis.back_weights.astype(number)) for axis in grid.axes
+        tuple(x.astype(number) if isinstance(x, np.ndarray) and x.dtype == np.float64 else x for x in axis)
+        for axis in tables
     )
 
 
 def _tile_columns(grid: Grid, z: Tensor) -> int:
-    """Coarse columns of a tile."""
-    return min(grid.coarse[-1], max(8, LINE_BYTES // (2 * z.shape[2] * z.element_size())))
+    """Coarse columns of a tile: an even number, or all."""
+    return min(grid.coarse[-1], max(8, 2 * (LINE_BYTES // (4 * z.shape[2] * z.element_size()))))
 
 
 def _n_tiles(grid: Grid, z: Tensor) -> int:
@@ -117,7 +162,9 @@ def _number(z: Tensor, value: float) -> Any:
 
 
 def _block(z: Tensor, block: Block) -> tuple[Any, ...]:
-    return _number(z, block.low1), _number(z, block.low2), block.a.numpy(), block.b.numpy()
+    """Return bounds and numbers of a block, None for a first bound that bounds nothing."""
+    low1 = None if block.low1 == -math.inf else _number(z, block.low1)
+    return low1, _number(z, block.low2), block.a.numpy(), block.b.numpy()
 
 
 def _lines(x: Tensor, size: tuple[int, ...]) -> NDArray[Any]:

@@ -84,13 +84,13 @@ class FusedDecoder(Generator):
             gz = self._in_scratch(grid.n_coarse)
             if i == len(self.grids) - 1:
                 weights = decoder.output_convolution.mT.contiguous()
-                sums = passes.output_sums(z, grid, block, g)
+                sums = passes.output_sums(z, grid, block, g, weights, gz)
                 by_weights = block.a[:, None] * sums[:, 1] + block.b[:, None] * sums[:, 0]
                 gradients[decoder.output_convolution] = by_weights.mT.to(g.dtype)
                 slope, by_scale, by_offset = norm_gradient(block, (sums * weights[:, None]).sum(2), grid.n_fine)
                 passes.output_adjoint(z, grid, block, slope, g, weights, gz)
             else:
-                sums = passes.feature_sums(z, grid, block, g)
+                sums = passes.feature_sums(z, grid, block, g, gz)
                 slope, by_scale, by_offset = norm_gradient(block, sums, grid.n_fine)
                 passes.feature_adjoint(z, grid, block, slope, g, gz)
             gradients[decoder.norm_scales[i]] = by_scale

@@ -13,24 +13,30 @@ from numpy.typing import NDArray
 from napari_convgen.core.generators.upsampling import KERNELS
 
 N_TAPS = 3
-"""Coarse samples that a fine one is made of, at most."""
+"""Coarse samples that a pair of fine ones is made of."""
 
-N_BACK_TAPS = 6
-"""Fine samples that a coarse one goes into, at most."""
+N_GRAM_TAPS = 5
+"""Coarse samples whose fine ones a coarse sample shares, itself among them, at most."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Upsampling along one axis as tables, the ends held.
+    """Upsampling along one axis, a matrix ``U``, as tables. The fine samples come in pairs, an even one and the odd one after it.
 
     Attributes
     ----------
     n_coarse, n_fine
         Samples before and after. Equal ones mean that nothing is done along this axis.
     taps, weights
-        Coarse samples that each fine one is made of, shape ``(n_fine, N_TAPS)``.
+        Coarse samples that each pair is made of, ``(n_pairs, N_TAPS)``, and their weights in both of it, ``(n_pairs, 2, N_TAPS)``.
+        The second is in the pair's place: it, or the next one. An odd number of fine samples ends with a pair of one, twice.
     back_taps, back_weights
-        Fine samples that each coarse one goes into, shape ``(n_coarse, N_BACK_TAPS)``; filled up with weight 0.
+        Pairs that each coarse sample goes into, ``(n_coarse, N_TAPS)``, and its weights there, ``(n_coarse, N_TAPS, 2)``; filled up with
+        weight 0.
+    gram_taps, gram_weights
+        The rows of ``U'U``, ``(n_coarse, N_GRAM_TAPS)``, in the same way.
+    totals
+        The sums ``U'1``, ``(n_coarse,)``.
     """
 
     n_coarse: int
@@ -39,29 +45,64 @@ class Axis:
     weights: NDArray[np.float64]
     back_taps: NDArray[np.int64]
     back_weights: NDArray[np.float64]
+    gram_taps: NDArray[np.int64]
+    gram_weights: NDArray[np.float64]
+    totals: NDArray[np.float64]
 
     @classmethod
     def of(cls, n_coarse: int, n_fine: int, kernel: str) -> Axis:
         """Build the tables of a kernel."""
-        matrix = np.zeros((n_fine, n_coarse))
-        taps = np.zeros((n_fine, N_TAPS), np.int64)
-        weights = np.zeros((n_fine, N_TAPS))
-        for i in range(n_fine):
-            pairs = [(0, 1.0)] if n_coarse == n_fine else KERNELS[kernel][i % 2]
-            center = i if n_coarse == n_fine else i // 2
-            taps[i] = center
-            for t, (offset, weight) in enumerate(pairs):
-                taps[i, t] = np.clip(center + offset, 0, n_coarse - 1)
-                weights[i, t] = weight
-                matrix[i, taps[i, t]] += weight
-        back_taps = np.zeros((n_coarse, N_BACK_TAPS), np.int64)
-        back_weights = np.zeros((n_coarse, N_BACK_TAPS))
-        for j in range(n_coarse):
-            (found,) = np.nonzero(matrix[:, j])
-            back_taps[j] = found[-1]
-            back_taps[j, : len(found)] = found
-            back_weights[j, : len(found)] = matrix[found, j]
-        return cls(n_coarse, n_fine, taps, weights, back_taps, back_weights)
+        matrix = _matrix(n_coarse, n_fine, kernel)
+        n_pairs = -(-n_fine // 2)
+        first, offsets = (2, [0, 0, 1]) if n_coarse == n_fine else (1, [-1, 0, 1])
+        taps = (first * np.arange(n_pairs)[:, None] + np.array(offsets)).clip(0, n_coarse - 1)
+        even, odd = np.arange(n_pairs) * 2, np.minimum(np.arange(n_pairs) * 2 + 1, n_fine - 1)
+        weights = np.stack([_shared_out(matrix[fine], taps) for fine in (even, odd)], 1)
+        by_pair = np.zeros((n_coarse, n_pairs, 2))
+        by_pair[..., 0], by_pair[:, : n_fine // 2, 1] = matrix[::2].T, matrix[1::2].T
+        back_taps, is_back = _places(np.abs(by_pair).sum(2) > 0, N_TAPS)
+        gram = matrix.T @ matrix
+        gram_taps, is_gram = _places(gram != 0, N_GRAM_TAPS)
+        return cls(
+            n_coarse,
+            n_fine,
+            taps,
+            weights,
+            back_taps,
+            np.take_along_axis(by_pair, back_taps[..., None], 1) * is_back[..., None],
+            gram_taps,
+            np.take_along_axis(gram, gram_taps, 1) * is_gram,
+            matrix.sum(0),
+        )
+
+
+def _matrix(n_coarse: int, n_fine: int, kernel: str) -> NDArray[np.float64]:
+    """The upsampling along an axis, the ends held."""
+    matrix = np.zeros((n_fine, n_coarse))
+    for i in range(n_fine):
+        taps, center = (((0, 1.0),), i) if n_coarse == n_fine else (KERNELS[kernel][i % 2], i // 2)
+        for offset, weight in taps:
+            matrix[i, min(max(center + offset, 0), n_coarse - 1)] += weight
+    return matrix
+
+
+def _shared_out(rows: NDArray[np.float64], taps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the entries of a matrix's rows at their taps; a tap that comes again has none left."""
+    weights = np.take_along_axis(rows, taps, 1)
+    for t in range(1, taps.shape[1]):
+        weights[(taps[:, :t] == taps[:, t : t + 1]).any(1), t] = 0
+    return weights
+
+
+def _places(mask: NDArray[np.bool_], n: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the places in each row of a mask, at most n, and which are none: they are filled up with the last one."""
+    taps, is_place = np.zeros((len(mask), n), np.int64), np.zeros((len(mask), n), bool)
+    for i, row in enumerate(mask):
+        (found,) = np.nonzero(row)
+        taps[i] = found[-1]
+        taps[i, : len(found)] = found
+        is_place[i, : len(found)] = True
+    return taps, is_place
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Slope:
-    """What the moments' own dependence on ``r`` adds to its gradient: ``constant + linear * r``, ``(m, k)`` each."""
+    """What the moments' own dependence on ``r`` adds to its gradient: ``constant + linear * (r - mean)``, ``(m, k)`` each."""
 
     constant: Tensor
     linear: Tensor
@@ -78,9 +78,9 @@ def norm_gradient(block: Block, sums: Tensor, n_pixels: int) -> tuple[Slope, Ten
     plain, weighted = sums.unbind(1)
     centered = weighted - block.mean * plain
     linear = -block.scale * centered / (n_pixels * block.deviation**3)
-    constant = -block.scale * plain / (n_pixels * block.deviation) - linear * block.mean
+    constant = -block.scale * plain / (n_pixels * block.deviation)
     dtype = block.a.dtype
-    return Slope(constant.to(dtype), linear.to(dtype)), (centered / block.deviation).to(dtype), plain.to(dtype)
+    return Slope(constant, linear), (centered / block.deviation).to(dtype), plain.to(dtype)
 
 
 class Passes(Protocol):
@@ -100,11 +100,14 @@ class Passes(Protocol):
     def output(self, z: Tensor, grid: Grid, block: Block, weights: Tensor, out: Tensor) -> None:
         """Write the sums over channels of the weights times ``f``."""
 
-    def output_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:
-        """Return, ``(m, 2, n_outputs, k)``, the sums of ``m g`` and of ``m g r``; m is 1 where ``a r + b > low2``, else 0."""
+    def output_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor, weights: Tensor, out: Tensor) -> Tensor:
+        """Return, ``(m, 2, n_outputs, k)``, the sums of ``m g`` and of ``m g r``; m is 1 where ``a r + b > low2``, else 0.
 
-    def feature_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor) -> Tensor:
-        """Return the same for a gradient of the features, ``(m, 2, k)``."""
+        What ``out`` gets is for `output_adjoint` to complete.
+        """
+
+    def feature_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor, out: Tensor) -> Tensor:
+        """Return the same for a gradient of the features, ``(m, 2, k)``; `feature_adjoint` completes ``out``."""
 
     def output_adjoint(
         self, z: Tensor, grid: Grid, block: Block, slope: Slope, g: Tensor, weights: Tensor, out: Tensor
