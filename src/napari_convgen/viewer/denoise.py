@@ -12,7 +12,6 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 AT_HAND = ("noise.kind", "stopping.rule", "n_steps", "seed", "device")
 """Settings that are always in sight; the others are folded away."""
 
-NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend", "precision")
+NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend")
 """Settings that a preset leaves as they are."""
 
 LOADING = "Loading … The first fit on a machine takes some seconds more: it compiles what is then kept."
@@ -148,9 +147,10 @@ class DenoiseWidget(QScrollArea):
         more = QCollapsible("More settings")
         more.addWidget(labeled_rows(self._folded_rows()))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
-        outputs = QHBoxLayout()
-        for box in (self._snapshots, self._residual, self._expected_error):
-            outputs.addWidget(box.native)
+        outputs = QGridLayout()
+        outputs.setSpacing(4)
+        for i, box in enumerate((self._snapshots, self._residual, self._expected_error)):
+            outputs.addWidget(box.native, i // 2, i % 2)
 
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
