@@ -141,5 +141,7 @@ def test_interval_is_shaded_and_rules_that_agree_share_a_mark(finished):
 def test_marks_take_no_room(finished):
     plot, _ = finished
     plot.show_choice([1], (1, 10_000), {"sure": 9_000})
+    plot.show()
+    plot.plotItem.vb.updateAutoRange()
     _, high = plot.plotItem.vb.viewRange()[0]
     assert high < np.log10(1_000)
