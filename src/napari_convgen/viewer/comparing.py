@@ -176,10 +176,10 @@ class ComparisonSession:
             return
         where = message.progress
         assert self._job is not None
-        self._job.show_progress(share_done(where))
         if where.done is not None and where.done.image is not None:
             self._show(where.done, message.residual)
         self.progressed.emit(where)
+        self._job.show_progress(share_done(where))
 
     def _on_answer(self, answer: _Answer) -> None:
         if answer.result is None:
@@ -210,10 +210,10 @@ class ComparisonSession:
         self._side_by_side.show()
 
     def _add(self, layer: Image) -> None:
-        """Add a layer with its name in its cell."""
+        """Add a layer with its name in its cell; where that is narrow, the end of the name shows."""
         layer.visible = True
         if hasattr(layer, "name_overlay"):  # older versions of napari have none
-            layer.name_overlay.visible = True
+            layer.name_overlay.update({"visible": True, "position": "top_right", "font_size": 8})
         add_layer(self.viewer, layer)
 
     def _give_up(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -57,9 +58,11 @@ class Job:
         self._on_answer = on_answer
         self._bar = progress(total=PROGRESS_PARTS, desc=title)
         self._is_left = False
+        self._waiting: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._is_delivering = False
         self._worker: Any = create_worker(work, self.link, *arguments)
-        self._worker.yielded.connect(lambda message: self._hear(message))
-        self._worker.returned.connect(lambda answer: self._end(answer))
+        self._worker.yielded.connect(lambda message: self._deliver(self._hear, message))
+        self._worker.returned.connect(lambda answer: self._deliver(self._end, answer))
         self._worker.start()
 
     def leave(self) -> None:
@@ -73,18 +76,27 @@ class Job:
         """Move the progress bar; ``share`` is what is done, from 0 to 1."""
         self._bar.update(round(share * PROGRESS_PARTS) - self._bar.n)
 
-    @property
-    def _is_heard(self) -> bool:
-        return not (self._is_left or self._worker.abort_requested)
+    def _deliver(self, take: Callable[[Any], None], message: Any) -> None:
+        """Hand on one message after the other: moving a progress bar lets the next one come in between."""
+        self._waiting.append((take, message))
+        if self._is_delivering:
+            return
+        self._is_delivering = True
+        try:
+            while self._waiting:
+                take, message = self._waiting.popleft()
+                if not (self._is_left or self._worker.abort_requested):
+                    take(message)
+        finally:
+            self._is_delivering = False
 
     def _hear(self, message: Any) -> None:
-        if message is not None and self._is_heard:
+        if message is not None:
             self._on_message(message)
 
     def _end(self, answer: Any) -> None:
-        if self._is_heard:
-            self._bar.close()
-            self._on_answer(answer)
+        self._bar.close()
+        self._on_answer(answer)
 
 
 def notify(error: Exception) -> None:

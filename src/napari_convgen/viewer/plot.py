@@ -71,7 +71,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.plotItem.layout.setContentsMargins(0, 0, 0, 6)  # pyqtgraph lets the label hang out by so much
         self.setMenuEnabled(False)
         self.hideButtons()
-        self._legend = self.addLegend(offset=(-14, 4))
+        self._legend = self.addLegend(offset=(-26, 1))
         self._loss_curve = self.plot(pen=pg.mkPen(LOSS_COLOR, width=1.5), name="fitted pixels")
         self._criterion_curve = self.plot(pen=pg.mkPen(CRITERION_COLOR, width=1.5), name="held-out pixels")
         self._interval = pg.LinearRegionItem(
@@ -83,7 +83,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             pen=pg.mkPen(KEPT_COLOR, width=1.5, dash=[4, 3]),
             hoverPen=pg.mkPen(KEPT_COLOR, width=3),
             label="",
-            labelOpts={"color": KEPT_COLOR, "position": 0.55, "anchors": [(1, 0.5), (1, 0.5)]},
+            labelOpts={"color": KEPT_COLOR, "position": 0.42, "anchors": [(1, 0.5), (1, 0.5)]},
         )
         self._votes: list[pg.InfiniteLine] = []
         self._kept.sigDragged.connect(self._on_drag)

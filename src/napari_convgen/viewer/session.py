@@ -260,7 +260,6 @@ class Session:
             return
         where = message.progress
         assert self._job is not None
-        self._job.show_progress((where.frame + where.step / where.n_steps) / where.n_frames)
         if message.preview is not None:
             assert self._run is not None
             assert self.layers is not None
@@ -269,6 +268,7 @@ class Session:
             now = time.perf_counter()
             self._job.link.next_preview = now + max(PREVIEW_SECONDS, (now - started) / MAX_DISPLAY_SHARE)
         self.progressed.emit(where)
+        self._job.show_progress((where.frame + where.step / where.n_steps) / where.n_frames)
 
     def _on_forecast(self, answer: Answer) -> None:
         self._is_forecasting = False
