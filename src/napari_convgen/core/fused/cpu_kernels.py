@@ -25,17 +25,23 @@ N_RING = 4
 """Pairs of fine columns that are kept until all coarse columns under them have got their share: 3, and a power of two."""
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
+def _compiled(function: Callable[..., Any], inline: str = "never") -> Any:
     # Sums may be reordered, but a diverging fit must show its NaN and infinities.
     options: dict[str, Any] = {
         "nogil": True,
         "fastmath": {"reassoc", "contract", "nsz", "arcp"},
         "error_model": "numpy",
+        "inline": inline,
     }
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep the compiled code in
         return numba.njit(**options)(function)
+
+
+def _inlined(function: Callable[..., Any]) -> Any:
+    """Compile a function for a pixel: a call counts references to its arrays, which takes as long as part of the pixel's work."""
+    return _compiled(function, "always")
 
 
 @_compiled
@@ -101,11 +107,10 @@ def _upsample_rows(z, k, axes, d, p, x0, x1, lines):
         is_empty = False
 
 
-# The functions for a pixel take arrays as they are and slice none: a slice is an object whose references are counted, which
-# takes longer than the pixel.
+# The functions for a pixel slice no array either: a slice is one more object whose references are counted.
 
 
-@_compiled
+@_inlined
 def _around(r, k, taps, weights, x0):
     """Return where, in lines that start at the coarse column x0, the pixels begin that the pair r is made of, and its weights."""
     y0, y1, y2 = np.uint64((taps[r, 0] - x0) * k), np.uint64((taps[r, 1] - x0) * k), np.uint64((taps[r, 2] - x0) * k)
@@ -122,7 +127,7 @@ def _around(r, k, taps, weights, x0):
     )
 
 
-@_compiled
+@_inlined
 def _pair(p, n_fine):
     """Return the fine samples of a pair, and whether the second is another one."""
     q0, q1 = 2 * p, min(2 * p + 1, n_fine - 1)
@@ -205,7 +210,7 @@ def _gram_rows(z, k, axes, plane, row, x0, x1, line):
         is_empty = False
 
 
-@_compiled
+@_inlined
 def _gram_around(j, k, taps, weights, x0):
     """Return where, in a line that starts at the coarse column x0, the pixels begin that U'U mixes at column j, and their weights."""
     y0, y1, y2, y3, y4 = (
@@ -381,7 +386,7 @@ def _adjoint_reach(i0, i1, j0, j1, member, k, axes, gz):
     return p0, p1, r0, r1, x0, x1
 
 
-@_compiled
+@_inlined
 def _fold(j, below, ring, k, taps, weights, folded):
     """Apply the adjoint of the upsampling along columns at the coarse column j, to both lines of a pair."""
     channels = np.uint64(k)
@@ -413,7 +418,7 @@ def _fold(j, below, ring, k, taps, weights, folded):
         )
 
 
-@_compiled
+@_inlined
 def _add_rows(j, folded, k, n_targets, targets, shares, gz):
     """Apply it along rows and depth too: add what is folded of a pair of lines to the coarse lines that have a share in it."""
     channels, x = np.uint64(k), np.uint64(j * k)

@@ -14,9 +14,6 @@ Precision = Literal["float32", "bfloat16"]
 PART_VALUES = 2**20
 """Values of a tall tensor that are multiplied at once where the library wants new memory for the result."""
 
-IMAGE_PIXELS = 128
-"""Pixels that the library multiplies at once; of many small images it makes a sixth more in the same time than of a large one."""
-
 ALIGNMENT = 64
 """Bytes that the beginning of new memory is a multiple of."""
 
@@ -54,11 +51,7 @@ class Products:
         elif _is_convolution_faster(x):
             kernel = matrix.t().contiguous()[:, :, None, None]
             for part, target in _parts(x, out):
-                n_whole = len(part) - len(part) % IMAGE_PIXELS
-                for pixels, result in zip(part.tensor_split([n_whole]), target.tensor_split([n_whole]), strict=True):
-                    if len(pixels):
-                        product = F.conv2d(_images(pixels), kernel)
-                        result.copy_(product.permute(0, 2, 3, 1).reshape(result.shape))
+                target.copy_(F.conv2d(_image(part), kernel)[0, :, 0].t())
         else:
             torch.mm(x, matrix, out=out)
 
@@ -70,7 +63,7 @@ class Products:
             return total
         if _is_convolution_faster(x):
             shape = (y.shape[1], x.shape[1], 1, 1)
-            gradient: Tensor = conv2d_weight(_images(x, len(x)), shape, _images(y, len(y)))
+            gradient: Tensor = conv2d_weight(_image(x), shape, _image(y))
             return gradient[:, :, 0, 0].t()
         return x.t() @ y
 
@@ -85,11 +78,10 @@ def _parts(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
     return list(zip(x.split(n), y.split(n), strict=True))
 
 
-def _images(x: Tensor, n_pixels: int = IMAGE_PIXELS) -> Tensor:
-    """See ``(n, k)`` as images of n_pixels in a row, or fewer, in the strides that oneDNN knows as channels-last."""
+def _image(x: Tensor) -> Tensor:
+    """See ``(n, k)`` as one image of n pixels in a row, in the strides that oneDNN knows as channels-last."""
     n, k = x.shape
-    n_pixels = min(n_pixels, n)
-    return x.as_strided((n // n_pixels, k, 1, n_pixels), (n_pixels * k, 1, n_pixels * k, k))
+    return x.as_strided((1, k, 1, n), (n * k, 1, n * k, k))
 
 
 def _is_convolution_faster(x: Tensor) -> bool:
