@@ -27,6 +27,7 @@ def modules_after(statement):
         "import napari_convgen.config",
         "import napari_convgen.files.samples",
         "import npe2; assert npe2.PluginManifest.from_distribution('napari-convgen').contributions.widgets",
+        "import napari_convgen.viewer.compare",
         "import napari_convgen.viewer.denoise",
         "import napari_convgen.viewer.samples",
         "import napari_convgen.viewer.session",

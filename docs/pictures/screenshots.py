@@ -1,4 +1,4 @@
-"""Take the pictures of the real napari window: before a run, during it, after it, and on a stack of settings.
+"""Take the pictures of the real napari window: before a run, during it, after it, with another step, the expected error, and a comparison.
 
 Run it through ``make pictures``, which provides a display.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import napari
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QScrollArea
 from superqt import QCollapsible
 
 FOLDER = Path(__file__).parent
@@ -30,31 +30,67 @@ def shoot(viewer: napari.Viewer, name: str) -> None:
     viewer.screenshot(str(FOLDER / f"{name}.png"), canvas_only=False, flash=False)
 
 
-def main() -> None:
-    """Take all pictures."""
+def open_sample(widget: str) -> tuple[napari.Viewer, QScrollArea]:
+    """Open a window with the fluorescence sample and a widget beside it, the reference chosen."""
     viewer = napari.Viewer()
     viewer.window.resize(1280, 800)
     viewer.open_sample("napari-convgen", "fluorescence")
-    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise (convolutional generator)")
+    _, docked = viewer.window.add_plugin_dock_widget("napari-convgen", widget)
     wait(lambda: False, 1)
     viewer.reset_view()
-    widget._reference.value = next(name for name in widget._reference.choices if "reference" in name)
+    editor = docked._input.reference
+    editor.value = next(name for name in editor.choices if "reference" in name)
+    return viewer, docked
+
+
+def denoise() -> None:
+    """Take the pictures of a denoising."""
+    viewer, widget = open_sample("Denoise (convolutional generator)")
     shoot(viewer, "before")
 
+    widget._expected_error.value = True
     widget.run()
     wait(lambda: widget._plot.n_steps > 250)
     shoot(viewer, "during")
 
     wait(lambda: not widget.session.is_busy)
     shoot(viewer, "after")
-    viewer.dims.set_current_step(0, 60)
-    shoot(viewer, "scrubbing")
+
+    steps = [snapshot.step for snapshot in widget.session.result.frames[0].snapshots]
+    line = widget._plot._kept
+    line.moving = True
+    line.setValue(2.0)  # step 100, as the mouse would drag it
+    line.sigDragged.emit(line)
+    line.sigPositionChangeFinished.emit(line)
+    assert widget.session.result.step in steps
+    shoot(viewer, "moved")
+
+    widget.session.keep(widget.session.result.frames[0].votes.get("held-out", steps[-1]))
+    layers = widget.session.layers
+    layers.snapshots.visible = False
+    layers.expected_error.visible = True
+    shoot(viewer, "expected-error")
 
     widget.findChild(QCollapsible).expand(animate=False)
     wait(lambda: False, 1)
     widget.verticalScrollBar().setValue(widget.verticalScrollBar().maximum())
     shoot(viewer, "settings")
     viewer.close()
+
+
+def compare() -> None:
+    """Take the pictures of a comparison."""
+    viewer, widget = open_sample("Compare methods")
+    widget.run()
+    wait(lambda: not widget.session.is_busy)
+    shoot(viewer, "compare")
+    viewer.close()
+
+
+def main() -> None:
+    """Take all pictures."""
+    denoise()
+    compare()
 
 
 if __name__ == "__main__":

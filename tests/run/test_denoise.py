@@ -510,6 +510,17 @@ def test_an_extended_run_equals_one_with_more_steps():
     assert run.result().frames[0].loss == expected.frames[0].loss
 
 
+def test_a_run_names_the_step_that_it_will_go_on_from():
+    run = Denoising(noisy(), QUICK)
+    advance(run)
+    assert [run.step_before_extension(step) for step in (None, 100, 8)] == [8, 8, 8]
+    foretold = run.step_before_extension(5)
+    assert foretold <= 5
+    run.extend(3, from_step=5)
+    advance(run)
+    assert len(run.result().curves["loss"]) == foretold + 3
+
+
 def test_a_run_that_was_stopped_or_ended_by_its_rule_can_be_extended():
     noise = np.random.default_rng(0).random((20, 23))
     eager = {"stopping.patience": 0, "stopping.min_patience": 0, "n_steps": 500, "generator.n_channels": 32}

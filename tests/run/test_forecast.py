@@ -30,8 +30,11 @@ def test_a_forecast_counts_frames_and_steps_and_leaves_the_run_as_it_was():
     assert forecast.seconds == pytest.approx(forecast.seconds_per_step * 100)
     assert forecast.seconds_per_step > 0
     assert (forecast.device, forecast.backend, forecast.n_threads) == ("cpu", "numba", torch.get_num_threads())
+    assert run.noise is None
     list(run)
     np.testing.assert_array_equal(run.result().image, denoise(stack, SMALL).image)
+    assert forecast.noise == run.result().frames[0].noise
+    assert run.noise == run.result().frames[-1].noise
 
 
 def test_a_forecast_reads_as_two_sentences():

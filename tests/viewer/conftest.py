@@ -9,7 +9,14 @@ from napari_convgen.config import Config
 def small():
     """A configuration that takes a fraction of a second."""
     return Config().replace(
-        {"generator.n_channels": 8, "n_steps": 30, "stopping.rule": "fixed", "n_threads": 1, "device": "cpu"}
+        {
+            "generator.n_channels": 8,
+            "n_steps": 30,
+            "n_seeds": 1,
+            "stopping.rule": "fixed",
+            "n_threads": 1,
+            "device": "cpu",
+        }
     )
 
 

@@ -6,6 +6,9 @@ from napari_convgen.config import PRESETS, Config
 from napari_convgen.viewer.denoise import DenoiseWidget
 from napari_convgen.viewer.session import State
 
+SCROLL_BAR = 16
+"""Width in pixels that it takes of a dock."""
+
 
 @pytest.fixture
 def viewer(make_napari_viewer, noisy):
@@ -160,7 +163,7 @@ def test_without_an_image_layer_run_says_what_to_do(viewer, widget, notes, layer
     viewer.layers.clear()
     if layer is not None:
         viewer.add_layer(layer)
-        assert "Labels" in widget._image.text()
+        assert "Labels" in widget._input.description.text()
     widget._run.click()
     assert len(notes) == 1
     assert "image" in notes[0].message
@@ -170,23 +173,23 @@ def test_reference_of_the_same_shape_is_offered_and_scored(viewer, widget, qtbot
     viewer.add_image(np.zeros((5, 5)), name="small")
     viewer.add_image(noisy // 2, name="truth")
     viewer.layers.selection.active = viewer.layers["cells"]
-    assert "truth" in widget._reference.choices
-    assert "small" not in widget._reference.choices
+    assert "truth" in widget._input.reference.choices
+    assert "small" not in widget._input.reference.choices
     show(widget, small)
-    widget._reference.value = "truth"
+    widget._input.reference.value = "truth"
     widget._run.click()
     wait_for_end(widget, qtbot)
     assert "PSNR" in widget._words.text()
-    assert widget._reference.value == "truth"
+    assert widget._input.reference.value == "truth"
 
 
 def test_frames_of_a_stack_are_announced(viewer, widget):
     viewer.add_image(np.random.default_rng(0).random((3, 16, 16)), name="stack")
-    assert "3 frames of 16 × 16" in widget._image.text()
+    assert "3 frames of 16 × 16" in widget._input.description.text()
     widget._folded.editors["z_axis"].value = "volume"
-    assert "frames" not in widget._image.text()
-    widget._axes.value = "QQ"
-    assert "axes" in widget._image.text()
+    assert "frames" not in widget._input.description.text()
+    widget._input.axes.value = "QQ"
+    assert "axes" in widget._input.description.text()
 
 
 def test_continue_button_adds_steps(widget, qtbot, small):
@@ -208,7 +211,7 @@ def test_promote_button_takes_the_step_on_the_slider(viewer, widget, qtbot, smal
     widget._promote.click()
     assert "Step 4" in widget._words.text()
     np.testing.assert_array_equal(
-        viewer.layers["cells denoised"].data, np.asarray(widget.session.snapshots_layer.data)[4]
+        viewer.layers["cells denoised"].data, np.asarray(widget.session.layers.snapshots.data)[4]
     )
 
 
@@ -216,7 +219,7 @@ def test_closing_the_widget_during_a_run_keeps_the_best_so_far(viewer, widget, q
     session = widget.session
     show(widget, endless)
     widget._run.click()
-    qtbot.waitUntil(lambda: session.state is State.RUNNING and session.result_layer is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: session.state is State.RUNNING and session.layers.result is not None, timeout=30_000)
     viewer.window.remove_dock_widget(widget)
     qtbot.waitUntil(lambda: session.result is not None, timeout=30_000)
     assert session.result.reason.outcome.value == "user"
@@ -251,8 +254,11 @@ def test_widget_and_command_are_in_the_menus():
     from npe2 import PluginManager
 
     manifest = PluginManager.instance().get_manifest("napari-convgen")
-    assert [w.display_name for w in manifest.contributions.widgets] == ["Denoise (convolutional generator)"]
-    assert [item.command for item in manifest.contributions.menus["napari/layers/filter"]] == ["napari-convgen.denoise"]
+    names = ["Denoise (convolutional generator)", "Compare methods"]
+    assert [widget.display_name for widget in manifest.contributions.widgets] == names
+    commands = ["napari-convgen.denoise", "napari-convgen.compare"]
+    assert [widget.command for widget in manifest.contributions.widgets] == commands
+    assert [item.command for item in manifest.contributions.menus["napari/layers/filter"]] == commands
 
 
 def test_multiscale_layer_is_denoised_at_its_finest_level(viewer, widget, qtbot, small, noisy):
@@ -270,24 +276,24 @@ def test_default_configuration_is_the_default_preset(widget):
 
 def test_axes_that_were_typed_outlive_the_run(viewer, widget, qtbot, small):
     viewer.add_image(np.random.default_rng(0).random((3, 16, 16)), name="stack")
-    widget._axes.value = "CYX"
+    widget._input.axes.value = "CYX"
     show(widget, small)
     widget._run.click()
     wait_for_end(widget, qtbot)
-    assert widget._axes.value == "CYX"
+    assert widget._input.axes.value == "CYX"
     assert len(widget.session.result.frames) == 1
     viewer.layers.selection.active = viewer.layers["cells"]
-    assert widget._axes.value == "YX"
+    assert widget._input.axes.value == "YX"
 
 
 def test_a_renamed_reference_is_still_the_reference(viewer, widget, qtbot, small, noisy):
     viewer.add_image(noisy // 2, name="truth")
     viewer.layers.selection.active = viewer.layers["cells"]
-    widget._reference.value = "truth"
+    widget._input.reference.value = "truth"
     viewer.layers["truth"].name = "ground truth"
-    assert widget._reference.value == "ground truth"
+    assert widget._input.reference.value == "ground truth"
     viewer.layers["cells"].name = "in<put & co>"
-    assert "in&lt;put &amp; co&gt;" in widget._image.text()
+    assert "in&lt;put &amp; co&gt;" in widget._input.description.text()
     show(widget, small)
     widget._run.click()
     wait_for_end(widget, qtbot)
@@ -300,3 +306,89 @@ def test_the_button_names_the_step_on_screen(viewer, widget, qtbot, small):
     wait_for_end(widget, qtbot)
     viewer.dims.set_point(0, 9)
     assert "step 9" in widget._promote.text()
+
+
+@pytest.fixture
+def two(small):
+    """A quick configuration with two generators and the automatic rule."""
+    return small.replace({"n_seeds": 2, "stopping.rule": "auto"})
+
+
+def test_a_line_that_is_dropped_makes_its_snapshot_the_result(viewer, widget, qtbot, two):
+    show(widget, two)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    assert widget._continue.text() == "Continue from step 30"
+    line = widget._plot._kept
+    line.setValue(1.0)
+    line.sigDragged.emit(line)
+    assert viewer.dims.point[0] == 10
+    assert widget.session.result.step != 10
+    line.sigPositionChangeFinished.emit(line)
+    assert widget.session.result.step == 10
+    assert widget._words.text().startswith("Step 10 was chosen by the user.")
+    assert "Estimated PSNR" not in widget._words.text()
+    assert widget._continue.text() == f"Continue from step {widget.session.step_to_continue}"
+
+
+def test_the_plot_shows_what_the_rules_say(widget, qtbot, two):
+    show(widget, two)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    frame = widget.session.result.frames[0]
+    assert {round(10 ** mark.value()) for mark in widget._plot._votes} == set(frame.votes.values())
+    assert [round(10**end) for end in widget._plot._interval.getRegion()] == list(frame.interval)
+
+
+def test_after_a_run_the_words_tell_the_estimate_and_the_noise_stands_at_the_layer(viewer, widget, qtbot, two):
+    show(widget, two)
+    widget._run.click()
+    assert not widget._noise.isVisibleTo(widget)
+    wait_for_end(widget, qtbot)
+    result = widget.session.result
+    psnr, deviation = result.estimated_psnr
+    assert f"Estimated PSNR {psnr:.1f} ± {deviation:.1f} dB (data range 255)" in widget._words.text()
+    assert widget._noise.text() == f"{result.frames[0].noise}."
+    viewer.add_image(np.zeros((5, 5)), name="other")
+    assert not widget._noise.isVisibleTo(widget)
+    viewer.layers.selection.active = viewer.layers["cells"]
+    assert widget._noise.isVisibleTo(widget)
+
+
+def test_a_forecast_tells_the_noise(widget, qtbot, small):
+    show(widget, small)
+    widget._forecast.click()
+    wait_for_end(widget, qtbot)
+    assert "noise of standard deviation" in widget._noise.text()
+
+
+def test_expected_error_needs_two_seeds(viewer, widget, qtbot, two):
+    show(widget, two)
+    widget._expected_error.value = True
+    assert widget._expected_error.enabled
+    widget._folded.editors["n_seeds"].value = 1
+    assert not widget._expected_error.enabled
+    assert "two 'Seeds'" in widget._expected_error.tooltip
+    assert not widget._outputs().has_expected_error
+    widget._folded.editors["n_seeds"].value = 2
+    assert "trust" in widget._expected_error.tooltip
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    assert "cells expected error" in viewer.layers
+
+
+def test_cancelling_a_continued_run_shows_the_last_one_again(widget, qtbot, small):
+    show(widget, small)
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    words = widget._words.text()
+    widget._more_steps.setValue(1_000_000)
+    widget._continue.click()
+    qtbot.waitUntil(lambda: widget._plot.n_steps > 31, timeout=30_000)
+    widget._cancel.click()
+    assert widget._words.text() == words
+    assert widget._plot.n_steps == 30
+
+
+def test_widget_fits_a_narrow_dock(widget):
+    assert widget.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR

@@ -8,6 +8,7 @@ from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import InputError
 from napari_convgen.viewer.layers import (
     StepStack,
+    expected_error_layer,
     guess_axes,
     image_layer,
     read_layer,
@@ -123,6 +124,15 @@ def test_residual_is_signed_and_symmetric_about_zero():
     assert residual.data.dtype == np.float32
     low, high = residual.contrast_limits
     assert low == -high
+
+
+def test_expected_error_of_color_is_the_root_mean_square_over_its_channels():
+    layer = Image(np.zeros((6, 8, 4), np.uint8), rgb=True)
+    error = np.zeros((6, 8, 4), np.float32)
+    error[..., :3] = 1, 2, 2
+    shown = expected_error_layer(read_layer(layer), error, "expected error")
+    assert not shown.rgb
+    np.testing.assert_allclose(shown.data, np.sqrt(3), rtol=1e-6)
 
 
 @settings(deadline=None, max_examples=50)

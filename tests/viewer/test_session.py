@@ -8,7 +8,9 @@ from napari.components import ViewerModel
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.denoise import Denoising
 from napari_convgen.viewer.layers import read_layer
-from napari_convgen.viewer.session import METADATA_KEY, Outputs, Session, State
+from napari_convgen.viewer.run_layers import METADATA_KEY
+from napari_convgen.viewer.session import Session, State
+from napari_convgen.viewer.work import Outputs
 
 
 @pytest.fixture
@@ -41,8 +43,12 @@ def names(session):
     return [layer.name for layer in session.viewer.layers]
 
 
+def snapshot_at(session, step):
+    return next(snapshot for snapshot in session.result.snapshots if snapshot.step == step)
+
+
 def started(session):
-    return session.state is State.RUNNING and session.result_layer is not None
+    return session.state is State.RUNNING and session.layers.result is not None
 
 
 def test_a_run_leaves_result_and_snapshots_and_the_input_selected(session, qtbot, small):
@@ -56,12 +62,12 @@ def test_a_run_leaves_result_and_snapshots_and_the_input_selected(session, qtbot
 
 def test_the_layers_hold_the_result_its_report_and_the_steps(session, qtbot, small):
     run_to_end(session, qtbot, small)
-    np.testing.assert_array_equal(session.result_layer.data, session.result.image)
-    report = session.result_layer.metadata[METADATA_KEY]
+    np.testing.assert_array_equal(session.layers.result.data, session.result.image)
+    report = session.layers.result.metadata[METADATA_KEY]
     assert report["config"] == small.model_dump()
     assert report["step"] == 30
-    assert session.snapshots_layer.metadata["steps"] == [s.step for s in session.result.snapshots]
-    assert session.result_layer.data.dtype == np.uint8
+    assert session.layers.snapshots.metadata["steps"] == [s.step for s in session.result.snapshots]
+    assert session.layers.result.data.dtype == np.uint8
 
 
 def test_snapshots_and_residual_are_optional(session, qtbot, small):
@@ -145,13 +151,13 @@ def test_the_input_layer_may_change_during_the_run(session, qtbot, small, noisy,
         layer.data = np.zeros((5, 5))
     qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
     np.testing.assert_array_equal(session.result.image, alone.result().image)
-    assert session.result_layer in session.viewer.layers
+    assert session.layers.result in session.viewer.layers
 
 
 def test_removing_the_preview_does_not_lose_the_result(session, qtbot, small):
     session.run(source(session), small.replace({"n_steps": 400}))
-    qtbot.waitUntil(lambda: session.result_layer is not None, timeout=30_000)
-    session.viewer.layers.remove(session.result_layer)
+    qtbot.waitUntil(lambda: session.layers.result is not None, timeout=30_000)
+    session.viewer.layers.remove(session.layers.result)
     qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
     np.testing.assert_array_equal(session.viewer.layers["cells denoised"].data, session.result.image)
 
@@ -188,10 +194,10 @@ def test_an_error_in_the_worker_gives_one_notification_and_a_usable_session(
 def test_promote_makes_the_snapshot_on_screen_the_result(session, qtbot, small):
     run_to_end(session, qtbot, small)
     session.viewer.dims.set_current_step(0, 7)
-    promoted = session.promote()
-    assert promoted.step == 7
-    np.testing.assert_array_equal(session.result_layer.data, promoted.image)
-    assert session.result_layer.metadata[METADATA_KEY]["step"] == 7
+    session.promote()
+    assert session.result.step == 7
+    np.testing.assert_array_equal(session.layers.result.data, snapshot_at(session, 7).image)
+    assert session.layers.result.metadata[METADATA_KEY]["step"] == 7
 
 
 def test_promote_without_snapshots_says_what_to_do(session, qtbot, small):
@@ -209,8 +215,8 @@ def test_a_finished_run_goes_on_from_where_it_ended(session, qtbot, small, noisy
     assert session.result.step == 50
     np.testing.assert_array_equal(session.result.image, long.result().image)
     assert names(session) == ["cells", "cells denoised", "cells snapshots"]
-    np.testing.assert_array_equal(session.result_layer.data, session.result.image)
-    assert len(session.snapshots_layer.data) == 51
+    np.testing.assert_array_equal(session.layers.result.data, session.result.image)
+    assert len(session.layers.snapshots.data) == 51
 
 
 def test_a_stack_cannot_be_continued(session, qtbot, small, noisy):
@@ -235,9 +241,10 @@ def test_promote_takes_the_step_on_screen_whatever_other_layers_make_of_the_axis
     session.viewer.add_image(np.zeros((50, 32, 32)), scale=(0.3, 0.5, 0.5), units=("um", "um", "um"), name="z-stack")
     run_to_end(session, qtbot, small)
     assert session.viewer.dims.point[0] == 30
-    assert session.snapshots_layer.units[0] == session.viewer.layers["z-stack"].units[0]
+    assert session.layers.snapshots.units[0] == session.viewer.layers["z-stack"].units[0]
     session.viewer.dims.set_point(0, 10)
-    assert session.promote().step == 10
+    session.promote()
+    assert session.result.step == 10
 
 
 def test_promote_with_the_iteration_axis_displayed_says_what_to_do(session, qtbot, small):
@@ -250,21 +257,23 @@ def test_promote_with_the_iteration_axis_displayed_says_what_to_do(session, qtbo
 def test_promote_scores_the_promoted_image_and_renews_the_residual(session, qtbot, small, noisy):
     run_to_end(session, qtbot, small, outputs=Outputs(has_residual=True), reference=noisy // 2)
     session.viewer.dims.set_point(0, 7)
-    promoted = session.promote()
-    report = session.result_layer.metadata[METADATA_KEY]
+    session.promote()
+    promoted = snapshot_at(session, 7)
+    report = session.layers.result.metadata[METADATA_KEY]
     assert report["psnr"] == session.result.scores(promoted.image).psnr
-    np.testing.assert_array_equal(session.residual_layer.data, noisy.astype(np.float32) - promoted.image)
+    np.testing.assert_array_equal(session.layers.residual.data, noisy.astype(np.float32) - promoted.image)
 
 
 def test_cancelling_a_continued_run_brings_back_what_was_shown(session, qtbot, small):
     run_to_end(session, qtbot, small)
     session.viewer.dims.set_point(0, 7)
-    promoted = session.promote()
+    session.promote()
+    promoted = snapshot_at(session, 7)
     session.continue_from_here(1_000_000)
     qtbot.wait(300)
     session.cancel()
-    np.testing.assert_array_equal(session.result_layer.data, promoted.image)
-    assert session.result_layer.metadata[METADATA_KEY]["step"] == 7
+    np.testing.assert_array_equal(session.layers.result.data, promoted.image)
+    assert session.layers.result.metadata[METADATA_KEY]["step"] == 7
 
 
 class FailingStack:
@@ -291,3 +300,112 @@ def test_an_error_in_a_stack_keeps_the_frames_that_are_done(session, qtbot, smal
     assert ["the share is gone" in str(note.message) for note in notes].count(True) == 1
     assert [frame.number for frame in session.result.frames] == [0, 1]
     np.testing.assert_array_equal(session.viewer.layers["stack denoised"].data, session.result.image)
+
+
+@pytest.fixture
+def two(small):
+    """A quick configuration with two generators and the automatic rule."""
+    return small.replace({"n_seeds": 2, "stopping.rule": "auto"})
+
+
+def test_another_step_that_is_kept_becomes_the_result_with_all_that_goes_with_it(session, qtbot, two, noisy):
+    run_to_end(session, qtbot, two, outputs=Outputs(has_residual=True, has_expected_error=True), reference=noisy // 2)
+    told = []
+    session.kept.connect(told.append)
+    n_layers = len(session.viewer.layers)
+    session.keep(13)
+    kept = snapshot_at(session, 13)
+    assert told == [session.result]
+    assert session.result.step == 13
+    np.testing.assert_array_equal(session.layers.result.data, kept.image)
+    np.testing.assert_array_equal(session.layers.residual.data, noisy.astype(np.float32) - kept.image)
+    np.testing.assert_array_equal(session.layers.expected_error.data, kept.expected_error)
+    report = session.layers.result.metadata[METADATA_KEY]
+    assert (report["step"], report["outcome"]) == (13, "user")
+    assert report["psnr"] == session.result.scores(kept.image).psnr
+    assert session.viewer.dims.point[0] == 13
+    assert len(session.viewer.layers) == n_layers
+
+
+def test_the_step_that_was_left_can_be_taken_again(session, qtbot, two):
+    run_to_end(session, qtbot, two)
+    before = session.result
+    session.keep(5)
+    session.keep(before.step)
+    assert session.result.step == before.step
+    assert session.result.estimated_psnr == before.estimated_psnr
+    np.testing.assert_array_equal(session.layers.result.data, before.image)
+
+
+def test_expected_error_lies_where_the_input_lies_in_its_units_from_zero_up(session, qtbot, two):
+    run_to_end(session, qtbot, two, outputs=Outputs(has_expected_error=True))
+    assert names(session) == ["cells", "cells denoised", "cells snapshots", "cells expected error"]
+    layer = session.layers.expected_error
+    assert layer.data.dtype == np.float32
+    assert tuple(layer.scale) == (0.5, 0.5)
+    assert layer.units == session.viewer.layers["cells"].units
+    assert layer.colormap.name == "magma"
+    assert layer.contrast_limits[0] == 0
+    assert not layer.visible
+
+
+def test_one_generator_has_no_expected_error(session, qtbot, small):
+    run_to_end(session, qtbot, small, outputs=Outputs(has_snapshots=False, has_expected_error=True))
+    assert names(session) == ["cells", "cells denoised"]
+
+
+def test_a_step_is_shown_in_the_snapshots_and_leaves_the_result(session, qtbot, small):
+    run_to_end(session, qtbot, small)
+    session.show_step(9)
+    assert session.step_on_screen() == 9
+    assert session.result.step == 30
+    np.testing.assert_array_equal(session.layers.result.data, session.result.image)
+
+
+@pytest.mark.parametrize("is_hidden", [True, False])
+def test_without_snapshots_in_sight_a_step_is_shown_in_the_place_of_the_result(session, qtbot, small, is_hidden):
+    run_to_end(session, qtbot, small, outputs=Outputs(has_snapshots=is_hidden))
+    if is_hidden:
+        session.layers.snapshots.visible = False
+    session.show_step(9)
+    np.testing.assert_array_equal(session.layers.result.data, snapshot_at(session, 9).image)
+    assert session.result.step == 30
+
+
+def test_a_step_of_a_stack_is_kept_in_every_frame(session, qtbot, small, noisy):
+    stack = session.viewer.add_image(np.stack([noisy, noisy[::-1]]), name="stack")
+    session.run(read_layer(stack), small)
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    session.keep(7)
+    expected = np.stack([frame.at(7).image for frame in session.result.frames])
+    np.testing.assert_array_equal(session.layers.result.data, expected)
+    assert [frame.step for frame in session.result.frames] == [7, 7]
+
+
+def test_a_run_goes_on_from_the_step_that_the_user_went_back_to(session, qtbot, small):
+    run_to_end(session, qtbot, small)
+    assert session.step_to_continue == 30
+    session.keep(20)
+    foretold = session.step_to_continue
+    assert foretold <= 20
+    session.continue_from_here(4)
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    assert len(session.result.frames[0].loss) == foretold + 4
+    assert len(session.layers.snapshots.data) == foretold + 5
+    assert session.step_to_continue == foretold + 4
+
+
+def test_no_step_can_be_kept_without_a_finished_run(session, endless):
+    with pytest.raises(InputError, match="Press Run first"):
+        session.keep(3)
+    session.run(source(session), endless)
+    with pytest.raises(InputError, match="Press Run first"):
+        session.keep(3)
+
+
+def test_the_noise_is_known_while_the_frame_is_fitted(session, qtbot, endless):
+    seen = []
+    session.progressed.connect(lambda _: seen.append(session.noise))
+    session.run(source(session), endless)
+    qtbot.waitUntil(lambda: bool(seen), timeout=30_000)
+    assert seen[0].kind in ("gaussian", "poisson-gaussian")

@@ -162,6 +162,10 @@ class Fit:
         self.is_extended = True
         self._is_stopping = False
 
+    def goes_back_to(self, step: int) -> int:
+        """Return the step that `go_back` would return to."""
+        return self._states.latest(step)
+
     def go_back(self, step: int) -> int:
         """Return to the latest state kept that is not after ``step``, and forget what came later.
 

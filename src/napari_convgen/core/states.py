@@ -62,9 +62,13 @@ class StateRing:
         }
         return min(gaps, key=lambda s: gaps[s] / (1 + 4 * abs(math.log(s / around))), default=steps[0])
 
+    def latest(self, step: int) -> int:
+        """Return the latest step not after ``step``, from 1, whose state is kept."""
+        return max(s for s in self._states if s <= step)
+
     def restore(self, step: int) -> int:
-        """Bring back the latest state that is not after ``step``, from 1; forget later ones, and return its step."""
-        found = max(s for s in self._states if s <= step)
+        """Bring back the state that `latest` names; forget later ones, and return its step."""
+        found = self.latest(step)
         state = self._states[found]
         self._states = {s: kept for s, kept in self._states.items() if s <= found}
         self.generator.load_state_dict(state.generator)

@@ -116,9 +116,10 @@ class ComparisonResult:
             cells = [f"{result.residual.spread:.2f}", f"{result.residual.autocorrelation:.2f}"]
             scores = _score_cells(result.scores) if has_scores else []
             rows.append([result.title, *scores, *cells, format_seconds(result.seconds)])
-        return markdown_table(head, rows) + "".join(f"\n{line}\n" for line in self._remarks())
+        return markdown_table(head, rows) + "".join(f"\n{line}\n" for line in self.remarks())
 
-    def _remarks(self) -> Iterator[str]:
+    def remarks(self) -> Iterator[str]:
+        """Say what the table means: the noise, the data range, and what there is to note."""
         if models := list(dict.fromkeys(str(model) for model in self.noise if model is not None)):
             yield f"{models[0]}." if len(models) == 1 else "The noise was estimated for each frame; see the report."
         if self.reference is not None:

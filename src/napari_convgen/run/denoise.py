@@ -19,6 +19,7 @@ from napari_convgen.core.fit import Fit
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, channels_first, check_array
 from napari_convgen.core.metrics import reference_range
+from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, n_snapshots
 from napari_convgen.core.stopping import ErrorEstimate, Judgment
@@ -192,6 +193,11 @@ class Denoising:
         return len(self._frames)
 
     @property
+    def noise(self) -> NoiseModel | None:
+        """Model of the noise of the frame that was last begun; ``None`` before the first, or if it is fitted as it is."""
+        return None if self._image_tensor is None else self._image_tensor.noise
+
+    @property
     def n_bytes(self) -> int:
         """Bytes that the fit takes at its peak, snapshots included; about."""
         n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self._size)
@@ -204,7 +210,8 @@ class Denoising:
         """Say what the run will take: a few steps of the first frame are taken and timed, and forgotten."""
         position = next(i for i, check in enumerate(self._checks) if not check.is_constant)
         n_free = free_bytes(self.device)
-        fit = self._new_fit(self._new_image(self.indices[position]), self.config.seed)
+        image = self._new_image(self.indices[position])
+        fit = self._new_fit(image, self.config.seed)
         started = 0.0
         for iterate in with_threads(iter(fit), self.n_threads):
             if iterate.step == 1:
@@ -220,6 +227,7 @@ class Denoising:
             device=str(self.device),
             backend=self.backend,
             n_threads=self.n_threads,
+            noise=image.noise,
         )
 
     def __iter__(self) -> Iterator[Progress]:
@@ -267,6 +275,13 @@ class Denoising:
     def can_extend(self) -> bool:
         """Whether `extend` can be called: a run over a single frame that has ended."""
         return self.n_frames == 1 and self._position == 1 and self._fit is not None
+
+    def step_before_extension(self, from_step: int | None = None) -> int:
+        """Return the step that `extend` would go on from. Only of a run that `can_extend`."""
+        assert self._fit is not None
+        if from_step is None or from_step >= self._fit.step:
+            return self._fit.step
+        return self._fit.goes_back_to(from_step)
 
     def extend(self, n_steps: int, from_step: int | None = None) -> None:
         """Let an ended run take that many steps more, whatever its rule says; iterate again to take them.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from napari_convgen.core.noise import NoiseModel
 from napari_convgen.errors import ShortMemoryError
 from napari_convgen.run.words import format_bytes, format_place, format_seconds
 
@@ -27,6 +28,8 @@ class Forecast:
         Frames to fit, and steps of each at most.
     device, backend, n_threads
         Where the fit will run, what will compute it, and on how many threads of the CPU.
+    noise
+        Model of the first frame's noise; ``None`` if it will be fitted as it is.
     """
 
     n_bytes: int
@@ -37,6 +40,7 @@ class Forecast:
     device: str
     backend: str
     n_threads: int
+    noise: NoiseModel | None
 
     @property
     def seconds(self) -> float:

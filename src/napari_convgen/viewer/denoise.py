@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import html
-import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from magicgui.widgets import CheckBox, ComboBox, LineEdit
+from magicgui.widgets import CheckBox, ComboBox
 from magicgui.widgets.bases import ValueWidget
-from napari.layers import Image, Layer
+from napari.layers import Image
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
-    QFormLayout,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
@@ -28,31 +23,38 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_convgen.config import PRESETS, Config, preset
-from napari_convgen.core.image import Layout
 from napari_convgen.errors import ConvgenError
-from napari_convgen.run.words import format_place, format_seconds
-from napari_convgen.viewer.form import ConfigForm, setting_fields
-from napari_convgen.viewer.layers import LayerInput, guess_axes, read_layer
+from napari_convgen.run.words import format_seconds
+from napari_convgen.viewer.chooser import InputChooser
+from napari_convgen.viewer.form import ConfigForm, labeled_rows, setting_fields
 from napari_convgen.viewer.plot import CurvePlot
-from napari_convgen.viewer.session import Outputs, Session, State
+from napari_convgen.viewer.session import Session, State
+from napari_convgen.viewer.summary import summarize
+from napari_convgen.viewer.work import Outputs
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_convgen.core.noise import NoiseModel
     from napari_convgen.run.denoise import Progress
     from napari_convgen.run.forecast import Forecast
     from napari_convgen.run.result import Result
 
-AT_HAND = ("stopping.rule", "n_steps", "seed", "device")
+AT_HAND = ("noise.kind", "stopping.rule", "n_steps", "seed", "device")
 """Settings that are always in sight; the others are folded away."""
 
-NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend", "precision")
+NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend")
 """Settings that a preset leaves as they are."""
 
 LOADING = "Loading … The first fit on a machine takes some seconds more: it compiles what is then kept."
 
 CUSTOM = "custom"
-NO_REFERENCE = "none"
+
+TRUST = (
+    "May I trust this structure? Add the error to expect at each pixel, in the image's units, as a layer, hidden at first: "
+    "a structure fainter than this may be invented."
+)
+NO_TRUST = "The error to expect is told by how much fits with different starts differ: needs two 'Seeds' or more."
 
 
 class DenoiseWidget(QScrollArea):
@@ -68,14 +70,11 @@ class DenoiseWidget(QScrollArea):
         super().__init__()
         self.viewer = napari_viewer
         self.session = Session(napari_viewer)
-        self._active: Layer | None = None
-        self._typed_axes: list[tuple[Layer, str]] = []
-        self._layer: Image | None = None
-        self._wanted_reference: Image | None = None
+        self._noise_of: tuple[Image | None, NoiseModel | None] = (None, None)
         self._build()
         self._connect()
         self._choose_preset("default")
-        self._follow_layers()
+        self._input.follow_layers()
         self._show_state(State.IDLE)
 
     def config(self) -> Config:
@@ -91,37 +90,32 @@ class DenoiseWidget(QScrollArea):
     def run(self) -> None:
         """Start denoising the active layer."""
         try:
-            source, config = self._read()
-            self.session.run(
-                source, config, Outputs(self._snapshots.value, self._residual.value), self._reference_data()
-            )
+            source, config = self._input.read(), self.config()
+            self.session.run(source, config, self._outputs(), self._input.reference_data())
         except ConvgenError as error:
             show_error(str(error))
             return
+        self._begin()
         self._plot.clear_curves()
-        self._words.setText(LOADING)
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
         try:
-            self.session.forecast(*self._read())
+            self.session.forecast(self._input.read(), self.config())
         except ConvgenError as error:
             show_error(str(error))
             return
+        self._begin()
+
+    def _begin(self) -> None:
+        self._noise_of = self._input.layer, None
+        self._show_noise()
         self._words.setText(LOADING)
 
-    def _read(self) -> tuple[LayerInput, Config]:
-        """Return what would be denoised, and how.
-
-        Raises
-        ------
-        ConvgenError
-            What cannot be run.
-        """
-        config = self.config()
-        source = read_layer(self._layer or self.viewer.layers.selection.active, self._axes.value or None)
-        Layout.of(source.data.shape, source.axes, config.z_axis)
-        return source, config
+    def _outputs(self) -> Outputs:
+        return Outputs(
+            self._snapshots.value, self._residual.value, self._expected_error.enabled and self._expected_error.value
+        )
 
     def _build(self) -> None:
         content = QWidget()
@@ -132,40 +126,37 @@ class DenoiseWidget(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(300)
 
-        self._image = QLabel()
-        self._image.setWordWrap(True)
-        self._image.setToolTip("The active image layer: select another one in the layer list.")
+        self._folded = ConfigForm(name for name in setting_fields() if name not in AT_HAND)
+        self._input = InputChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
+        self._noise = QLabel()
+        self._noise.setWordWrap(True)
+        self._noise.setToolTip("The model of the noise; say more of it in 'Noise' and 'More settings'.")
         self._preset = ComboBox(
             choices=(*PRESETS, CUSTOM), label="Preset", tooltip="Ready settings; 'custom' once you have changed one."
         )
         self._at_hand = ConfigForm(AT_HAND)
-        self._reference = ComboBox(
-            choices=(NO_REFERENCE,),
-            label="Reference",
-            tooltip="A clean image of the same shape, if there is one: only to report PSNR and SSIM.",
-        )
         self._snapshots = CheckBox(
             value=True, text="Snapshots", tooltip="Add the images of the fit as a layer with an iteration axis."
         )
         self._residual = CheckBox(
-            value=False, text="Residual", tooltip="Add what was taken away, input minus result, as a layer."
+            value=False,
+            text="Residual",
+            tooltip="Add what was taken away, input minus result, as a layer, hidden at first.",
         )
-        self._axes = LineEdit(
-            label="Axes",
-            tooltip="A letter for each axis of the layer: X, Y, Z, C (channels, fitted together), others are frames.",
-        )
-        self._folded = ConfigForm(name for name in setting_fields() if name not in AT_HAND)
+        self._expected_error = CheckBox(value=False, text="Expected error", tooltip=TRUST)
         more = QCollapsible("More settings")
-        more.addWidget(_rows([self._axes, *self._folded.editors.values()]))
-        more.setToolTip("Axes, generator, optimizer, stopping rule and memory.")
-        outputs = QHBoxLayout()
-        for box in (self._snapshots, self._residual):
-            outputs.addWidget(box.native)
+        more.addWidget(labeled_rows(self._folded_rows()))
+        more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
+        outputs = QGridLayout()
+        outputs.setSpacing(4)
+        for i, box in enumerate((self._snapshots, self._residual, self._expected_error)):
+            outputs.addWidget(box.native, i // 2, i % 2)
 
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
         self._plot.setToolTip(
-            "Mean squared error of the fitted pixels and of those left out, by step; the dashed line marks the step that is kept."
+            "Mean squared error of the fitted pixels and of those left out, by step. The dashed line marks the step that is kept: after a "
+            "run, drag it to keep another one. Shaded: steps that cannot be told from the best. Marks below: what each rule would keep."
         )
         self._progress = QProgressBar()
         self._progress.setToolTip("Steps taken of those allowed; the stopping rule may end the fit sooner.")
@@ -174,14 +165,26 @@ class DenoiseWidget(QScrollArea):
         self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._words.setAlignment(Qt.AlignmentFlag.AlignTop)
 
-        column.addWidget(self._image)
-        column.addWidget(_rows([self._preset, *self._at_hand.editors.values(), self._reference]))
+        column.addWidget(self._input.description)
+        column.addWidget(self._noise)
+        column.addWidget(labeled_rows([self._preset, *self._at_hand.editors.values(), self._input.reference]))
         column.addLayout(outputs)
         column.addLayout(self._build_buttons())
         column.addWidget(self._progress)
         column.addWidget(self._plot, stretch=1)
         column.addWidget(self._words)
         column.addWidget(more)
+
+    def _folded_rows(self) -> Iterator[ValueWidget[Any] | str]:
+        """Go through the settings that are folded away, each group under its title."""
+        yield self._input.axes
+        title = ""
+        for name, editor in sorted(self._folded.editors.items(), key=lambda item: "." in item[0]):
+            group = name.rpartition(".")[0].capitalize()
+            if group != title:
+                yield group
+            title = group
+            yield editor
 
     def _build_buttons(self) -> QGridLayout:
         def button(text: str, tooltip: str) -> QPushButton:
@@ -195,22 +198,28 @@ class DenoiseWidget(QScrollArea):
         self._stop = button("Stop and keep", "End the fit now and keep the best image so far.")
         self._cancel = button("Cancel", "End the fit and leave the viewer as it was.")
         self._promote = button("Promote this snapshot", "Make the snapshot on screen the result.")
-        self._continue = button("Continue from here", "Give the finished fit of a single image more steps.")
+        self._continue = button(
+            "Continue",
+            "Give the finished fit of a single image more steps: from its end, or from the step you went back to, or the nearest one whose "
+            "networks are kept; the button names it.",
+        )
         self._more_steps = QSpinBox()
         self._more_steps.setRange(1, 10_000_000)
         self._more_steps.setValue(500)
         self._more_steps.setSuffix(" steps")
-        self._more_steps.setToolTip("How many steps 'Continue from here' adds.")
+        self._more_steps.setToolTip("How many steps 'Continue' adds.")
         grid = QGridLayout()
         grid.setSpacing(4)
-        grid.addWidget(self._run, 0, 0)
-        grid.addWidget(self._forecast, 0, 1)
-        grid.addWidget(self._pause, 1, 0)
-        grid.addWidget(self._cancel, 1, 1)
-        grid.addWidget(self._stop, 2, 0, 1, 2)
-        grid.addWidget(self._continue, 3, 0)
-        grid.addWidget(self._more_steps, 3, 1)
-        grid.addWidget(self._promote, 4, 0, 1, 2)
+        rows = (
+            (self._run, self._forecast),
+            (self._pause, self._stop, self._cancel),
+            (self._continue, self._more_steps),
+            (self._promote,),
+        )
+        for i, row in enumerate(rows):
+            width = 6 // len(row)
+            for j, widget in enumerate(row):
+                grid.addWidget(widget, i, j * width, 1, width)
         return grid
 
     def _connect(self) -> None:
@@ -222,19 +231,18 @@ class DenoiseWidget(QScrollArea):
         self._promote.clicked.connect(self._promote_snapshot)
         self._continue.clicked.connect(self._continue_run)
         self._preset.changed.connect(self._choose_preset)
-        self._reference.changed.connect(self._want_reference)
         for form in (self._at_hand, self._folded):
             form.edited.connect(self._show_preset_of_form)
-        self._axes.changed.connect(self._remember_axes)
-        self._folded.editors["z_axis"].changed.connect(self._describe_image)
+        self._folded.editors["z_axis"].changed.connect(self._input.describe)
+        self._folded.editors["n_seeds"].changed.connect(self._allow_expected_error)
+        self._input.changed.connect(self._show_noise)
+        self._plot.dragged.connect(self.session.show_step)
+        self._plot.dropped.connect(self.session.keep)
         self.session.state_changed.connect(self._show_state)
         self.session.progressed.connect(self._show_progress)
         self.session.finished.connect(self._show_end)
+        self.session.kept.connect(self._show_kept)
         self.session.forecasted.connect(self._show_forecast)
-        layers = self.viewer.layers
-        layers.selection.events.active.connect(self._follow_layers)
-        for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
-            event.connect(self._follow_layers)
         self.viewer.dims.events.point.connect(self._name_snapshot)
         self.viewer.events.theme.connect(self._follow_theme)
 
@@ -264,74 +272,17 @@ class DenoiseWidget(QScrollArea):
         with self._preset.changed.blocked():
             self._preset.value = name
 
-    def _follow_layers(self) -> None:
-        """Show what would be denoised, and offer the references that fit it."""
-        active = self.viewer.layers.selection.active
-        is_new = active != self._active
-        self._active = active
-        self._layer = active if isinstance(active, Image) else None
-        references: list[Image] = []
-        if active is None:
-            self._image.setText("<i>Select an image layer to denoise.</i>")
-        elif self._layer is None:
-            self._image.setText(
-                f"<i>'{html.escape(active.name)}' is a {active.__class__.__name__} layer. Select an image layer.</i>"
-            )
-        else:
-            data = active.data[0] if active.multiscale else active.data
-            references = [
-                layer
-                for layer in self.viewer.layers
-                if isinstance(layer, Image)
-                and layer != active
-                and not layer.multiscale
-                and layer.data.shape == data.shape
-            ]
-            if is_new:
-                with self._axes.changed.blocked():
-                    self._axes.value = self._axes_of(active)
-            self._describe_image()
-        with self._reference.changed.blocked():
-            self._reference.choices = (NO_REFERENCE, *(layer.name for layer in references))
-            wanted = next((layer for layer in references if layer == self._wanted_reference), None)
-            self._reference.value = NO_REFERENCE if wanted is None else wanted.name
+    def _allow_expected_error(self) -> None:
+        """One generator has nothing to differ from."""
+        self._expected_error.enabled = self._folded.editors["n_seeds"].value > 1
+        self._expected_error.tooltip = TRUST if self._expected_error.enabled else NO_TRUST
 
-    def _axes_of(self, layer: Layer) -> str:
-        """Return the axes that were typed for a layer, or a guess."""
-        self._typed_axes = [(known, axes) for known, axes in self._typed_axes if known in self.viewer.layers]
-        typed = [axes for known, axes in self._typed_axes if known == layer]
-        try:
-            return typed[-1] if typed else guess_axes(layer)
-        except ConvgenError:
-            return ""
-
-    def _remember_axes(self, axes: str) -> None:
-        if self._active is not None:
-            self._typed_axes.append((self._active, axes))
-        self._describe_image()
-
-    def _describe_image(self) -> None:
-        """Say what a run would take: the layer, its pixels, and into how many frames its axes divide them."""
-        layer = self._layer
-        if layer is None:
-            return
-        data = layer.data[0] if layer.multiscale else layer.data
-        words = f"<b>{html.escape(layer.name)}</b> · {_times(data.shape)} · {np.dtype(data.dtype)}"
-        try:
-            layout = Layout.of(data.shape, self._axes.value or None, self._folded.values()["z_axis"])
-            if counted := layout.frame_axes():
-                n_frames = math.prod(data.shape[i] for i in counted)
-                words += f" · {n_frames} frames of {_times(layout.frame_shape(data.shape))}, one after another"
-        except ConvgenError as error:
-            words += f"<br><i>{error}</i>"
-        self._image.setText(words)
-
-    def _want_reference(self, name: str) -> None:
-        self._wanted_reference = None if name == NO_REFERENCE else self.viewer.layers[name]
-
-    def _reference_data(self) -> Any:
-        name = self._reference.value
-        return None if name == NO_REFERENCE else self.viewer.layers[name].data
+    def _show_noise(self) -> None:
+        """Say what the noise of the layer that was last denoised is, while that layer is the active one."""
+        layer, noise = self._noise_of
+        is_known = noise is not None and layer == self._input.layer
+        self._noise.setText(f"{noise}." if is_known else "")
+        self._noise.setVisible(is_known)
 
     def _follow_theme(self) -> None:
         self._plot.follow_theme(self.viewer.theme)
@@ -351,19 +302,16 @@ class DenoiseWidget(QScrollArea):
     def _name_snapshot(self) -> None:
         """Say on the button which step is on screen."""
         try:
-            step = f" (step {self.session.snapshot_on_screen().step})"
+            step = f" (step {self.session.step_on_screen()})"
         except ConvgenError:
             step = ""
         self._promote.setText(f"Promote this snapshot{step}")
 
     def _promote_snapshot(self) -> None:
         try:
-            snapshot = self.session.promote()
+            self.session.promote()
         except ConvgenError as error:
             show_error(str(error))
-            return
-        self._plot.mark_kept(snapshot.step)
-        self._words.setText(f"Step {snapshot.step}, which you chose, is the result.")
 
     def _show_state(self, state: State) -> None:
         is_running = state in (State.RUNNING, State.PAUSED)
@@ -373,9 +321,12 @@ class DenoiseWidget(QScrollArea):
         self._pause.setText("Continue" if state is State.PAUSED else "Pause")
         self._stop.setEnabled(is_running)
         self._cancel.setEnabled(state is not State.IDLE)
-        self._continue.setEnabled(self.session.can_continue)
-        self._more_steps.setEnabled(self.session.can_continue)
-        self._promote.setEnabled(state is State.IDLE and self.session.snapshots_layer is not None)
+        can_continue = self.session.can_continue
+        self._continue.setEnabled(can_continue)
+        self._continue.setText(f"Continue from step {self.session.step_to_continue}" if can_continue else "Continue")
+        self._more_steps.setEnabled(can_continue)
+        layers = self.session.layers
+        self._promote.setEnabled(state is State.IDLE and layers is not None and layers.snapshots is not None)
         self._name_snapshot()
         if state is State.LOADING:
             self._progress.setRange(0, 0)
@@ -388,6 +339,7 @@ class DenoiseWidget(QScrollArea):
         if where.step - len(where.losses) < self._plot.n_steps:  # a new frame or a fresh start
             self._plot.clear_curves()
         self._plot.extend(where.losses, where.criteria, where.kept_step)
+        self._tell_noise(self.session.noise)
         self._progress.setRange(0, where.n_frames * where.n_steps)
         n_done = where.frame * where.n_steps + where.step
         self._progress.setValue(n_done)
@@ -399,42 +351,28 @@ class DenoiseWidget(QScrollArea):
             + (f"Step {where.kept_step} is the best so far." if where.kept_step else "")
         )
 
+    def _tell_noise(self, noise: NoiseModel | None) -> None:
+        if noise != self._noise_of[1]:
+            self._noise_of = self._noise_of[0], noise
+            self._show_noise()
+
     def _show_forecast(self, forecast: Forecast | None) -> None:
         self._words.setText("" if forecast is None else str(forecast))
+        if forecast is not None:
+            self._tell_noise(forecast.noise)
 
     def _show_end(self, result: Result | None) -> None:
         self._show_state(self.session.state)
-        if result is None:
-            self._words.setText("")
+        self._words.setText("")
+        if self.session.result is None:
             return
-        last = result.frames[-1]
+        last = self.session.result.frames[-1]
         self._plot.show_curves(last.loss, last.criterion)
-        self._plot.mark_kept(last.step)
-        place = format_place(result.device, result.backend, result.n_threads)
-        words = [str(result.reason), *result.notes, f"The fit took {format_seconds(result.seconds)} on {place}."]
-        if result.reference is not None:
-            report = self.session.report
-            words.append(
-                f"PSNR {report['input_psnr']:.2f} → {report['psnr']:.2f} dB, SSIM {report['input_ssim']:.3f} → {report['ssim']:.3f} "
-                f"(data range {report['data_range']:g}); the best snapshot, step {report['best_step']}, has {report['best_psnr']:.2f} dB."
-            )
-        self._words.setText(" ".join(words))
+        self._plot.show_choice([snapshot.step for snapshot in last.snapshots], last.interval, last.votes)
+        self._show_kept(self.session.result)
 
-
-def _times(shape: Iterable[int]) -> str:
-    return " × ".join(map(str, shape))
-
-
-def _rows(editors: Iterable[ValueWidget[Any]]) -> QWidget:
-    """Lay editors out below each other, their labels in a column; a label has its editor's tooltip."""
-    widget = QWidget()
-    layout = QFormLayout(widget)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setVerticalSpacing(3)
-    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    for editor in editors:
-        label = QLabel(editor.label)
-        label.setToolTip(editor.tooltip or "")
-        editor.native.setMinimumWidth(80)
-        layout.addRow(label, editor.native)
-    return widget
+    def _show_kept(self, result: Result) -> None:
+        self._show_state(self.session.state)
+        self._plot.mark_kept(result.frames[-1].step)
+        self._words.setText(summarize(result, self.session.report))
+        self._words.setToolTip(str(result.reason))

@@ -12,6 +12,7 @@ from magicgui.widgets.bases import ValueWidget
 from psygnal import Signal
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_convgen.config import AUTO_OR_NUMBER, Config
 
@@ -19,14 +20,19 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 _LABELS = {
     "n_steps": "Steps at most",
+    "n_seeds": "Seeds",
     "stopping.rule": "Stop",
     "z_axis": "Z axis is",
     "n_threads": "Threads",
     "backend": "Computed by",
     "n_restarts": "Restarts",
-    "snapshot_memory": "Snapshot memory (MiB)",
+    "snapshot_memory": "Snapshots (MiB)",
+    "averaging": "Averaging share",
     "generator.n_channels": "Channels",
     "generator.n_scales": "Scales",
+    "generator.n_fine_channels": "Finest channels",
+    "generator.n_skip_channels": "Skip channels",
+    "generator.n_latent_channels": "Latent channels",
     "generator.order": "Order",
     "generator.output_map": "Output map",
     "generator.has_full_resolution_layer": "Full-resolution layer",
@@ -36,7 +42,14 @@ _LABELS = {
     "optimizer.learning_rate": "Learning rate",
     "stopping.held_out_fraction": "Share held out",
     "stopping.held_out_size": "Squares held out",
-    "stopping.min_patience": "Least patience (steps)",
+    "stopping.min_patience": "Least patience",
+    "noise.kind": "Noise",
+    "noise.sigma": "Standard deviation",
+    "noise.gain": "Gain (per photon)",
+    "noise.offset": "Offset",
+    "noise.correlation_length": "Alike within (pixels)",
+    "noise.is_shared": "Same in channels",
+    "noise.has_impulses": "Impulses",
 }
 
 
@@ -120,3 +133,21 @@ def _bounds(field: FieldInfo) -> tuple[int, int]:
         elif isinstance(constraint, Lt):
             high = min(high, int(typing.cast(int, constraint.lt)) - 1)
     return low, high
+
+
+def labeled_rows(rows: Iterable[ValueWidget[Any] | str]) -> QWidget:
+    """Lay editors out below each other, their labels in a column, with titles between them; a label has its editor's tooltip."""
+    widget = QWidget()
+    layout = QFormLayout(widget)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setVerticalSpacing(3)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    for row in rows:
+        if isinstance(row, str):
+            layout.addRow(QLabel(f"<b>{row}</b>"))
+            continue
+        label = QLabel(row.label)
+        label.setToolTip(row.tooltip or "")
+        row.native.setMinimumWidth(80)
+        layout.addRow(label, row.native)
+    return widget

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Layer
@@ -15,6 +15,9 @@ from napari_convgen.core.image import ArrayLike
 from napari_convgen.core.image import guess_axes as core_guess
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import InputError
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
 ITERATION = "iteration"
 """Label of the axis that counts steps in a snapshots layer."""
@@ -214,12 +217,30 @@ def subtract(image: ArrayLike, result: NDArray[Any]) -> NDArray[Any]:
 
 
 def residual_layer(source: LayerInput, residual: NDArray[Any], name: str) -> Image:
-    """Make the layer of what was taken away, with a diverging colormap around zero."""
+    """Make the layer of what was taken away, with a diverging colormap around zero; hidden at first, as it would cover the result."""
     if source.look["rgb"]:  # a signed image has no color: the channels' mean is shown
         residual = residual[..., :3].mean(-1)
     limit = float(np.nanpercentile(np.abs(residual), 99.9)) or 1.0
-    look = {"rgb": False, "colormap": "PiYG", "contrast_limits": (-limit, limit), "gamma": 1.0}
+    look = {"rgb": False, "colormap": "PiYG", "contrast_limits": (-limit, limit), "gamma": 1.0, "visible": False}
     return image_layer(source, residual, name, **look)
+
+
+def expected_error_layer(source: LayerInput, error: NDArray[np.float32], name: str) -> Image:
+    """Make the layer of the error that is expected at each pixel, in the image's units; hidden at first, as it would cover the result."""
+    if source.look["rgb"]:  # one for each color: their root mean square is shown
+        error = np.sqrt(np.mean(np.square(error[..., :3]), axis=-1))
+    limit = float(np.nanpercentile(error, 99.9)) or 1.0
+    look = {"rgb": False, "colormap": "magma", "contrast_limits": (0.0, limit), "gamma": 1.0, "visible": False}
+    return image_layer(source, error, name, **look)
+
+
+def add_layer(viewer: ViewerModel, layer: Image) -> None:
+    """Add a layer; what was selected stays selected, so that the next run takes the same input."""
+    selected, active = set(viewer.layers.selection), viewer.layers.selection.active
+    viewer.add_layer(layer)
+    if selected:
+        viewer.layers.selection = selected
+        viewer.layers.selection.active = active
 
 
 def _placement(transform: CompositeAffine, affine: Affine) -> dict[str, Any]:

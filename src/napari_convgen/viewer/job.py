@@ -1,0 +1,104 @@
+"""One piece of work in napari's own worker thread, with its progress bar."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any
+
+from napari.qt.threading import create_worker
+from napari.utils.notifications import notification_manager
+from napari.utils.progress import progress
+
+N_SPARED_THREADS = 1
+"""Threads that a fit leaves to the window, unless it is told how many to use."""
+
+PROGRESS_PARTS = 1000
+"""Of a progress bar."""
+
+
+class Link:
+    """What the viewer's thread tells the worker's: whether to hold, and when to send the next image."""
+
+    def __init__(self) -> None:
+        self.may_go = threading.Event()
+        self.may_go.set()
+        self.next_preview = 0.0
+
+
+class Job:
+    """A generator function at work in a thread of its own.
+
+    What it yields and returns is handed on in the viewer's thread. Once the job was left, or napari told it to quit as it closed,
+    nothing more is heard of it. It takes its errors to its answer: superqt's worker would take a RuntimeError for a result.
+
+    Parameters
+    ----------
+    title
+        Of the progress bar.
+    work
+        Called with a `Link` and ``arguments``.
+    arguments
+        Of ``work``.
+    on_message, on_answer
+        Take what is yielded, unless it is ``None``, and what is returned.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        work: Callable[..., Generator[Any, None, Any]],
+        *arguments: Any,
+        on_message: Callable[[Any], None],
+        on_answer: Callable[[Any], None],
+    ) -> None:
+        self.link = Link()
+        self._on_message = on_message
+        self._on_answer = on_answer
+        self._bar = progress(total=PROGRESS_PARTS, desc=title)
+        self._is_left = False
+        self._waiting: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._is_delivering = False
+        self._worker: Any = create_worker(work, self.link, *arguments)
+        self._worker.yielded.connect(lambda message: self._deliver(self._hear, message))
+        self._worker.returned.connect(lambda answer: self._deliver(self._end, answer))
+        self._worker.start()
+
+    def leave(self) -> None:
+        """End the work at its next yield, and hear nothing more of it."""
+        self._is_left = True
+        self._worker.quit()
+        self.link.may_go.set()
+        self._bar.close()
+
+    def show_progress(self, share: float) -> None:
+        """Move the progress bar; ``share`` is what is done, from 0 to 1."""
+        self._bar.update(round(share * PROGRESS_PARTS) - self._bar.n)
+
+    def _deliver(self, take: Callable[[Any], None], message: Any) -> None:
+        """Hand on one message after the other: moving a progress bar lets the next one come in between."""
+        self._waiting.append((take, message))
+        if self._is_delivering:
+            return
+        self._is_delivering = True
+        try:
+            while self._waiting:
+                take, message = self._waiting.popleft()
+                if not (self._is_left or self._worker.abort_requested):
+                    take(message)
+        finally:
+            self._is_delivering = False
+
+    def _hear(self, message: Any) -> None:
+        if message is not None:
+            self._on_message(message)
+
+    def _end(self, answer: Any) -> None:
+        self._bar.close()
+        self._on_answer(answer)
+
+
+def notify(error: Exception) -> None:
+    """Show an error as napari shows its own: one notification."""
+    notification_manager.receive_error(type(error), error, error.__traceback__)
