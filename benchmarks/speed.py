@@ -252,6 +252,36 @@ def steps_section(cases: Sequence[Case], machine: Machine, n_turns: int) -> str:
     return text + (floor_section(times, machine) if machine.device.type == "cuda" else "")
 
 
+# Several nets at once
+
+TOGETHER = [Case((128, 128), 64, n_scales=3), Case((256, 256), 64, n_scales=4)]
+N_MEMBERS = [1, 2, 4]
+
+
+def together_section(machine: Machine, n_turns: int) -> str:
+    rows = []
+    for case in TOGETHER:
+        for n_members in N_MEMBERS:
+            _say(f"several nets: {case}, {n_members}")
+            target = torch.rand((1, 1, *case.size), generator=torch.Generator().manual_seed(0)).to(machine.device)
+            batched = Training(_members(case, machine, range(n_members)), target.expand(n_members, -1, *case.size))
+            alone = [Training(_members(case, machine, [seed]), target) for seed in range(n_members)]
+            works = batched.step, lambda alone=alone: [training.step() for training in alone]
+            turns = [[pace(work, machine) for work in works] for _ in range(1 + n_turns)]
+            together, one_by_one = (statistics.median(times) for times in zip(*turns[1:], strict=True))
+            ratio = _ratio(one_by_one / together)
+            rows.append([str(case), str(n_members), _milliseconds(together), _milliseconds(one_by_one), ratio])
+    head = ["ms a step of all", "nets", "together", "one by one", "one by one / together"]
+    return f"### Several nets at once\n\nThe preset `default`.\n\n{table(head, rows)}"
+
+
+def _members(case: Case, machine: Machine, seeds: Sequence[int]) -> nn.Module:
+    preset = PRESETS["default"]
+    settings = preset.generator.model_dump() | {"n_channels": case.n_channels, "n_scales": case.n_scales}
+    rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return fuse(DeepDecoder(case.size, 1, rngs=rngs, **settings).to(machine.device), machine.backend, preset.precision)
+
+
 # The floor under a step's time on CUDA
 
 TRAFFIC = 14
@@ -517,7 +547,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--quick", action="store_true", help="a few steps of the smallest case, to see that all works")
-    parser.add_argument("--part", choices=["steps", "memory", "volume", "quality", "all"], default="all")
+    parser.add_argument("--part", choices=["steps", "together", "memory", "volume", "quality", "all"], default="all")
     parser.add_argument("--images", nargs="*", default=["camera", "moon", "cell"], help="names in skimage.data")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "speed.md")
     arguments = parser.parse_args()
@@ -528,6 +558,7 @@ def main() -> None:
     cases, n_turns = (CASES[:1], 1) if is_quick else (CASES, 5)
     sections = {
         "steps": [lambda: steps_section(cases, machine, n_turns)],
+        "together": [lambda: together_section(machine, n_turns)],
         "memory": [lambda: memory_section(cases, machine)],
         "volume": [lambda: volume_section(machine, n_turns)],
         "quality": [

@@ -124,7 +124,9 @@ def test_the_report_and_the_summary_tell_the_run(folder, capsys):
 
 
 def test_the_expected_error_is_written_and_the_estimated_quality_told(folder, capsys):
-    denoised(*QUICK[:-4], "--stopping", "auto", "--steps", "60", "--expected-error", "error.tif", "--report", "report.json")
+    denoised(
+        *QUICK[:-4], "--stopping", "auto", "--steps", "60", "--expected-error", "error.tif", "--report", "report.json"
+    )
     error = tifffile.imread("error.tif")
     assert (error.dtype, error.shape) == (np.float32, tifffile.imread("noisy.tif").shape)
     assert (error > 0).all()

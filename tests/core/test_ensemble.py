@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_convgen.core.ensemble import local_variance
+from napari_convgen.core.ensemble import local_variance, variance_between
 
 
 @pytest.mark.parametrize("shape", [(2, 17), (1, 9, 12), (1, 6, 7, 5), (1, 3, 40)])
@@ -20,3 +20,9 @@ def test_the_variance_between_members_is_averaged_over_a_window_that_ends_at_the
 def test_members_that_agree_have_no_variance():
     image = torch.rand(1, 8, 8)
     assert float(local_variance(image.expand(4, 1, 8, 8)).max()) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("n_members", [2, 3, 5])
+def test_the_variance_between_members_is_the_unbiased_one(n_members):
+    images = torch.rand((n_members, 2, 5, 6), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(variance_between(images), images.var(0))

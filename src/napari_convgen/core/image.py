@@ -323,10 +323,16 @@ class ImageTensor:
 
     @property
     def noise_level(self) -> Float[np.ndarray, "c"]:
-        """Standard deviation of the noise in the generator's units, one a channel; NaN without a model."""
+        """Standard deviation of the noise in the generator's units, one a channel; NaN without a model. Dark pixels can have less."""
         low, high = self._ends()
         levels = np.array([each.noise_level for each in self.stabilizers])
         return (HIGH - LOW) * levels / np.where(high > low, high - low, np.inf)
+
+    @property
+    def mean_noise_level(self) -> Float[np.ndarray, "c"]:
+        """The same over the whole image, dark pixels included: root of the mean variance."""
+        measured = None if self.noise is None else self.noise.level
+        return self.noise_level * (1.0 if measured is None else np.array(measured[: len(self.values)]))
 
     def scale(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Bring noisy values from the frame's units into the generator's."""

@@ -26,7 +26,7 @@ class Problem:
     weights
         1 where a value is observed, 0 where it is missing.
     noise_level
-        Standard deviation of the noise in each channel; ``None`` if it is not known.
+        Standard deviation of the noise in each channel, over the whole image; ``None`` if it is not known.
     correlation_length
         Distance in pixels from which on the noise of two pixels is independent; 1 for white noise.
     counts
@@ -49,7 +49,7 @@ class Problem:
         def tensor(values: NDArray[Any]) -> Tensor:
             return torch.as_tensor(values, dtype=dtype).to(device)
 
-        noise, level = image.noise, image.noise_level
+        noise, level = image.noise, image.mean_noise_level
         is_counted = noise is not None and noise.kind == "poisson-gaussian" and min(noise.gain) > 0
         return cls(
             tensor(image.values),

@@ -404,6 +404,7 @@ class Largest(TorchDispatchMode):
 @pytest.mark.parametrize("has_full_resolution_layer", [False, True])
 def test_a_step_takes_no_memory_of_all_channels_beyond_the_decoders_own(monkeypatch, has_full_resolution_layer, dtype):
     monkeypatch.setattr(products, "PART_VALUES", 2**10)
+    monkeypatch.setattr(products, "PART_PIXELS", 1)
     plain = decoder(
         (96, 120), n_channels=16, dtype=dtype, order="norm-relu", has_full_resolution_layer=has_full_resolution_layer
     )

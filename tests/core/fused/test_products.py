@@ -19,6 +19,8 @@ def path(request, monkeypatch):
 def memory(request, monkeypatch):
     if request.param == "in parts":
         monkeypatch.setattr(module, "PART_VALUES", 100)
+        monkeypatch.setattr(module, "PART_PIXELS", 1)
+        monkeypatch.setattr(module, "IMAGE_PIXELS", 4)
 
 
 M = 2

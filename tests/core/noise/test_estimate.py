@@ -3,6 +3,7 @@ import pytest
 from scipy import ndimage
 
 from napari_convgen.core.noise import estimate_noise
+from napari_convgen.core.noise.stabilize import stabilizers
 from napari_convgen.errors import ConfigError
 
 GAIN, OFFSET = 2.0, 100.0
@@ -157,3 +158,29 @@ def test_an_image_without_noise_is_no_obstacle(image):
 def test_only_gaussian_noise_is_shared():
     with pytest.raises(ConfigError, match=r"noise\.is_shared cannot be 'yes' where noise\.kind is 'rician'"):
         estimate(np.abs(gaussian(10)), kind="rician", is_shared="yes")
+
+
+@pytest.mark.parametrize(("n_events", "kind"), [(0.4, "poisson-gaussian"), (40.0, "poisson-gaussian"), (1.0, "rician")])
+def test_how_much_noise_the_stabilized_image_has_is_measured(n_events, kind):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:192, :192] / 192
+    clean = n_events * (1 + 8 * (x > 0.6) + 20 * (x > 0.8) + y)
+    if kind == "rician":
+        noisy = np.hypot(clean + rng.normal(size=clean.shape), rng.normal(size=clean.shape))
+    else:
+        noisy = rng.poisson(clean).astype(float)
+    model = estimate_noise(noisy[np.newaxis], np.ones((1, 192, 192), bool), kind=kind)
+    [each] = stabilizers(model)
+    noisy = np.stack([each.forward(v) for v in noisy[np.newaxis]])[0]
+    again = (
+        np.hypot(clean + rng.normal(size=clean.shape), rng.normal(size=clean.shape))
+        if kind == "rician"
+        else rng.poisson(clean)
+    )
+    expected = np.sqrt(((noisy - each.forward(again.astype(float))) ** 2).mean() / 2)
+    assert model.level[0] == pytest.approx(expected, rel=0.06)
+
+
+def test_a_noise_that_was_given_is_not_measured_again():
+    noisy = np.random.default_rng(0).poisson(5.0, (1, 64, 64)).astype(float)
+    assert estimate_noise(noisy, np.ones(noisy.shape, bool), kind="poisson-gaussian", gain=1.0).level is None

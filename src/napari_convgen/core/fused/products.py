@@ -11,8 +11,11 @@ from torch.nn.grad import conv2d_weight
 
 Precision = Literal["float32", "bfloat16"]
 
-PART_VALUES = 2**20
-"""Values of a tall tensor that are multiplied at once where the library wants new memory for the result."""
+PART_VALUES, PART_PIXELS = 2**19, 2**11
+"""Values of a tall tensor that are multiplied at once where the library wants new memory for the result, but so many pixels.
+
+Of larger memory the system takes back the pages each time, and clears them for the next.
+"""
 
 IMAGE_PIXELS = 128
 """Pixels that the library multiplies at once; of many small images it makes a sixth more in the same time than of a large one."""
@@ -57,7 +60,7 @@ class Products:
                 n_whole = len(part) - len(part) % IMAGE_PIXELS
                 for pixels, result in zip(part.tensor_split([n_whole]), target.tensor_split([n_whole]), strict=True):
                     if len(pixels):
-                        product = F.conv2d(_images(pixels), kernel)
+                        product = F.conv2d(_images(pixels, min(IMAGE_PIXELS, len(pixels))), kernel)
                         result.copy_(product.permute(0, 2, 3, 1).reshape(result.shape))
         else:
             torch.mm(x, matrix, out=out)
@@ -81,14 +84,13 @@ def _aligned(x: Tensor) -> Tensor:
 
 
 def _parts(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
-    n = max(1, PART_VALUES // x.shape[1])
+    n = max(PART_PIXELS, PART_VALUES // x.shape[1])
     return list(zip(x.split(n), y.split(n), strict=True))
 
 
-def _images(x: Tensor, n_pixels: int = IMAGE_PIXELS) -> Tensor:
-    """See ``(n, k)`` as images of n_pixels in a row, or fewer, in the strides that oneDNN knows as channels-last."""
+def _images(x: Tensor, n_pixels: int) -> Tensor:
+    """See ``(n, k)`` as images of n_pixels in a row, in the strides that oneDNN knows as channels-last."""
     n, k = x.shape
-    n_pixels = min(n_pixels, n)
     return x.as_strided((n // n_pixels, k, 1, n_pixels), (n_pixels * k, 1, n_pixels * k, k))
 
 

@@ -14,6 +14,7 @@ from napari_convgen.core.noise.curve import Curve, Line, fit_line
 from napari_convgen.core.noise.impulses import find_impulses
 from napari_convgen.core.noise.model import NoiseKind, NoiseModel
 from napari_convgen.core.noise.rice import rice_mean, rice_variance
+from napari_convgen.core.noise.stabilize import stabilizers
 from napari_convgen.errors import ConfigError
 
 Auto = Literal["auto"]
@@ -89,15 +90,34 @@ def estimate_noise(
     given = _Given(kind, sigma, gain, offset)
     model = _estimate(values, is_observed, given, correlation_length, is_shared, is_color)
     if has_impulses == "no":
-        return model
+        return _with_level(model, values, is_observed, given)
     found = find_impulses(values, is_observed, model)
     share = found.sum() / max(1, is_observed.sum())
     if not share or (has_impulses == "auto" and share < MIN_IMPULSES):
-        return model
+        return _with_level(model, values, is_observed, given)
     is_left = is_observed & ~found
     model = _estimate(values, is_left, given, correlation_length, is_shared, is_color)
     share = find_impulses(values, is_observed, model).sum() / is_observed.sum()
-    return replace(model, impulses=float(share))
+    return _with_level(replace(model, impulses=float(share)), values, is_left, given)
+
+
+def _with_level(
+    model: NoiseModel,
+    values: Float[np.ndarray, "c *spatial"],
+    is_observed: Bool[np.ndarray, "c *spatial"],
+    given: _Given,
+) -> NoiseModel:
+    """Measure how much noise the stabilized image has, where nothing of it was given."""
+    if model.kind == "gaussian" or given.sigma != "auto" or given.gain != "auto":
+        return model
+    levels = []
+    for each, x, seen in zip(stabilizers(model), values, is_observed, strict=True):
+        blocks = Blocks.of(each.forward(x), seen, model.correlation_length)
+        if not len(blocks):
+            return model
+        curve = Curve.of(blocks)
+        levels.append(float(np.sqrt(np.interp(blocks.mean, curve.mean, curve.variance).mean())))
+    return replace(model, level=tuple(levels)) if min(levels) > 0 else model
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ class NoiseModel:
         Image units per detected event, one a channel; 0 unless Poisson-Gaussian.
     offset
         Value of a pixel without events, one a channel; 0 unless Poisson-Gaussian.
+    level
+        Standard deviation of the stabilized noise over the whole image, one a channel, where it was measured: 1 in theory, less where
+        much of the image has few events. ``None`` takes the theory's.
     correlation_length
         Distance in pixels from which on the noise of two pixels is independent; 1 for white noise.
     is_shared
@@ -47,6 +50,7 @@ class NoiseModel:
     sigma: tuple[float, ...]
     gain: tuple[float, ...]
     offset: tuple[float, ...]
+    level: tuple[float, ...] | None = None
     correlation_length: int = 1
     is_shared: bool = False
     clipped_low: float = 0.0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from napari_convgen.core.ensemble import variance_between
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
@@ -61,8 +62,8 @@ class SeedAgreement:
 
     def observe(self, iterate: Iterate) -> Tensor:
         """Return the variance of the kept image over seeds."""
-        images = iterate.images(self.output)[list(iterate.kept)]
-        variance = weighted_mean(images.var(0), self._weights) / len(images)
+        images = iterate.kept_images(self.output)
+        variance = weighted_mean(variance_between(images), self._weights) / len(images)
         self._curve.add(iterate.step, variance)
         return variance
 

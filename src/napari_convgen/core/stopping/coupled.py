@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from napari_convgen.core.ensemble import variance_between
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
@@ -114,7 +115,9 @@ class CoupledSplit:
     def observe(self, iterate: Iterate) -> Tensor:
         """Return the estimate of the mean squared error of the image; of counts but for a constant, if their noise is not known."""
         images = iterate.images(self.output)
-        terms = ((images - self._targets) ** 2 - self._known).mean(0) - images.var(0, correction=0)
+        terms = ((images - self._targets) ** 2 - self._known).mean(0)
+        if (n := len(images)) > 1:
+            terms = terms - variance_between(images) * (1 - 1 / n)
         weights = self._problem.weights
         mean = weighted_mean(terms, weights)
         risk = mean if self._noise_variance is None else mean - self._noise_variance

@@ -97,6 +97,11 @@ class Iterate:
         """The image of that kind of each member."""
         return self.averages if output == "average" else self.outputs
 
+    def kept_images(self, output: Output) -> Float[Tensor, "k c *spatial"]:
+        """The image of that kind of each kept member."""
+        images = self.images(output)
+        return images if len(self.kept) == len(images) else torch.stack([images[i] for i in self.kept])
+
     def _mean(self, images: Tensor) -> Tensor:
         if len(self.kept) == 1:
             return images[self.kept[0]]
