@@ -174,7 +174,7 @@ def test_bm3d_sees_color_as_luminance_first_with_the_noise_of_each(calls):
     baselines.bm3d(gray, levels(0.05, 0.05, 0.05), True)
     [(shape, level)] = calls
     assert shape == (96, 96, 3)
-    np.testing.assert_allclose(level / 0.05, [3**0.5, 0, 0], atol=0.15)
+    np.testing.assert_allclose(level / 0.05, [3**0.5, 0, 0], atol=0.25)
 
 
 def test_bm3d_needs_rows_and_columns(calls):

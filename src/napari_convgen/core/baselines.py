@@ -272,7 +272,7 @@ def noise_covariance(
     most = np.outer(noise_level, noise_level)
     covariance = np.asarray(np.clip(covariance - np.outer(structure, structure), 0, most))
     np.fill_diagonal(covariance, noise_level**2)
-    return covariance
+    return np.asarray(covariance)
 
 
 def _known(noise_level: Float[np.ndarray, "c"]) -> Float[np.ndarray, "c"]:
