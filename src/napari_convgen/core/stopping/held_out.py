@@ -18,6 +18,9 @@ NOISE_LEVEL_ERROR = 0.01
 """Relative error that an estimated noise level is taken to have."""
 
 
+MIN_SQUARE = 5
+"""Side in pixels of a square that has a middle of 3 pixels which is not at its border."""
+
 N_BINS = 16
 """Groups of like pixels over which errors are averaged to be held against the members' variance."""
 
@@ -45,8 +48,8 @@ class HeldOutPixels:
     size
         Side in pixels of the squares (cubes in a volume) that are left out together. Where the noise of neighbors is alike, a
         pixel left out alone could be guessed from its neighbors' noise, and the error would not rise. ``"auto"`` takes 1 for
-        white noise and otherwise enough for the middle of a square to be out of the noise's reach. Of larger squares only the 3
-        pixels in the middle of each axis are watched.
+        white noise and otherwise enough for the middle of a square to be all but out of the noise's reach: larger squares are
+        hard to foretell even for a good image, and stop too early. Of squares only the 3 pixels in the middle of each axis are watched.
     patience, min_patience
         The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least error.
     output
@@ -85,7 +88,7 @@ class HeldOutPixels:
         n_least = 1
         if self.size == "auto":
             length = problem.correlation_length
-            self.size = 1 if length == 1 else 2 * length + 1
+            self.size = 1 if length == 1 else max(MIN_SQUARE, 2 * length - 1)
             n_least = self.MIN_WATCHED
         left_out, watched = _draw_squares(shape, self.size, fraction, n_seeds, rng)
         if self.size == 1 or any(
