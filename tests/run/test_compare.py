@@ -219,7 +219,9 @@ def test_input_is_checked_before_anything_starts():
 
 
 def test_correlated_noise_is_named(monkeypatch):
-    monkeypatch.setattr(module, "build_noise", lambda *_: module.NoiseModel("gaussian", (9.0,), (0.0,), (0.0,), 2))
+    monkeypatch.setattr(
+        module, "build_noise", lambda *_: module.NoiseModel("gaussian", (9.0,), (0.0,), (0.0,), None, 2)
+    )
     result = compare(noisy(), ("nlm",), QUICK)
     assert result["nlm"].notes == ("The noise of neighbors is alike, but this method takes it for independent.",)
 
