@@ -87,8 +87,7 @@ class HeldOutPixels:
         shape, fraction = problem.measurement.shape[1:], min(self.fraction, 1 / n_seeds)
         n_least = 1
         if self.size == "auto":
-            length = problem.correlation_length
-            self.size = 1 if length == 1 else max(MIN_SQUARE, 2 * length - 1)
+            self.size = _square_size(problem.correlation_length)
             n_least = self.MIN_WATCHED
         left_out, watched = _draw_squares(shape, self.size, fraction, n_seeds, rng)
         if self.size == 1 or any(
@@ -195,6 +194,11 @@ class HeldOutPixels:
         estimate = ErrorEstimate(max(mse, 0.1 * deviation), deviation)
         variance = self._variances.get(step)
         return estimate, None if variance is None else _calibrate(variance, errors - noise, estimate.mse)
+
+
+def _square_size(correlation_length: int) -> int:
+    """Return the side of the squares whose middle the noise around hardly reaches; 1 for white noise."""
+    return 1 if correlation_length == 1 else max(MIN_SQUARE, 2 * correlation_length - 1)
 
 
 def _standard_error(values: Tensor) -> float:
