@@ -135,13 +135,17 @@ def _fused(case: Case, machine: Machine) -> nn.Module:
     return fuse(decoder(case, machine.device), machine.backend)
 
 
+DECODER_WORDS = {"order", "output_map", "has_full_resolution_layer", "norm_init", "kernel"}
+"""Settings of the preset that are the decoder's, beside its channels and scales."""
+
+
 def _fused_authors(case: Case, machine: Machine) -> nn.Module:
     return fuse(decoder(case, machine.device, has_full_resolution_layer=True), machine.backend)
 
 
 def _fused_default(case: Case, machine: Machine) -> nn.Module:
     preset = PRESETS["default"]
-    settings = preset.generator.model_dump(exclude={"n_channels", "n_scales"})
+    settings = preset.generator.model_dump(include=DECODER_WORDS)
     return fuse(decoder(case, machine.device, **settings), machine.backend, preset.precision)
 
 
@@ -277,7 +281,10 @@ def together_section(machine: Machine, n_turns: int) -> str:
 
 def _members(case: Case, machine: Machine, seeds: Sequence[int]) -> nn.Module:
     preset = PRESETS["default"]
-    settings = preset.generator.model_dump() | {"n_channels": case.n_channels, "n_scales": case.n_scales}
+    settings = preset.generator.model_dump(include=DECODER_WORDS) | {
+        "n_channels": case.n_channels,
+        "n_scales": case.n_scales,
+    }
     rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
     return fuse(DeepDecoder(case.size, 1, rngs=rngs, **settings).to(machine.device), machine.backend, preset.precision)
 
