@@ -38,6 +38,7 @@ from napari_convgen.core.captured import CapturedStep
 from napari_convgen.core.fused import fuse
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.metrics import psnr
+from napari_convgen.run.build import DECODER_WORDS
 from napari_convgen.run.comparison import markdown_table
 from napari_convgen.run.devices import resolve_backend
 from napari_convgen.run.result import versions
@@ -133,10 +134,6 @@ def _unfused(case: Case, machine: Machine) -> nn.Module:
 
 def _fused(case: Case, machine: Machine) -> nn.Module:
     return fuse(decoder(case, machine.device), machine.backend)
-
-
-DECODER_WORDS = {"order", "output_map", "has_full_resolution_layer", "norm_init", "kernel"}
-"""Settings of the preset that are the decoder's, beside its channels and scales."""
 
 
 def _fused_authors(case: Case, machine: Machine) -> nn.Module:

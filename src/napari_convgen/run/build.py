@@ -31,6 +31,13 @@ from napari_convgen.core.stopping.windowed_variance import RunningVariance, Wind
 from napari_convgen.errors import ConfigError, mismatch
 from napari_convgen.run.devices import Backend
 
+DECODER_WORDS = {"order", "output_map", "has_full_resolution_layer", "norm_init", "kernel"}
+"""Settings of a deep decoder beside its channels and scales."""
+
+SKIP_WIDTHS = {"n_channels", "n_fine_channels", "n_skip_channels", "n_latent_channels"}
+SKIP_WORDS = {"input_noise", "dropout", "output_map", "kernel"}
+"""Settings of a skip network: its channels, and others beside its scales."""
+
 _FEATURES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -112,11 +119,8 @@ def generator_bytes(config: Config, size: Sequence[int], n_outputs: int, n_scale
             size,
             n_outputs,
             n_members=n_members,
-            n_channels=words.n_channels,
-            n_fine_channels=words.n_fine_channels,
             n_scales=n_scales,
-            n_skip_channels=words.n_skip_channels,
-            n_latent_channels=words.n_latent_channels,
+            **words.model_dump(include=SKIP_WIDTHS),
             has_dropout=words.dropout > 0,
             itemsize=_FEATURES[config.precision].itemsize,
         )
@@ -141,29 +145,12 @@ def build_generator(
             size,
             n_outputs,
             rngs=rngs,
-            n_channels=words.n_channels,
-            n_fine_channels=words.n_fine_channels,
             n_scales=n_scales,
-            n_skip_channels=words.n_skip_channels,
-            n_latent_channels=words.n_latent_channels,
-            input_noise=words.input_noise,
-            dropout=words.dropout,
-            output_map=words.output_map,
-            kernel=words.kernel,
+            **words.model_dump(include=SKIP_WIDTHS | SKIP_WORDS),
             features_dtype=_FEATURES[config.precision],
         )
-    decoder = DeepDecoder(
-        size,
-        n_outputs,
-        rngs=rngs,
-        n_channels=words.n_channels,
-        n_scales=n_scales,
-        order=words.order,
-        output_map=words.output_map,
-        has_full_resolution_layer=words.has_full_resolution_layer,
-        norm_init=words.norm_init,
-        kernel=words.kernel,
-    )
+    options = words.model_dump(include=DECODER_WORDS)
+    decoder = DeepDecoder(size, n_outputs, rngs=rngs, n_channels=words.n_channels, n_scales=n_scales, **options)
     return fuse(decoder, backend, config.precision)
 
 

@@ -19,7 +19,8 @@ from napari_convgen.core.residual import Residual, residual_of
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.build import build_noise
 from napari_convgen.run.comparison import ComparisonResult, MethodResult
-from napari_convgen.run.denoise import Denoising, Progress, as_array, check_reference
+from napari_convgen.run.denoise import Denoising, Progress
+from napari_convgen.run.inputs import as_array, check_reference
 from napari_convgen.run.result import Result, score, without_alpha
 from napari_convgen.run.words import OURS
 

@@ -18,12 +18,11 @@ from napari_convgen.config import preset as preset_named
 from napari_convgen.core.fit import Fit
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, channels_first, check_array
-from napari_convgen.core.metrics import reference_range
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, n_snapshots
 from napari_convgen.core.stopping import ErrorEstimate, Judgment
-from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError, mismatch
+from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError
 from napari_convgen.run.build import (
     build_generator,
     build_noise,
@@ -44,7 +43,8 @@ from napari_convgen.run.devices import (
     with_threads,
 )
 from napari_convgen.run.forecast import ADVICE, Forecast, check_memory, free_bytes, is_short_memory
-from napari_convgen.run.result import FrameResult, Reference, Result
+from napari_convgen.run.inputs import as_array, check_reference
+from napari_convgen.run.result import FrameResult, Result
 
 STATUS_SECONDS = 0.05
 """Progress is yielded at every snapshot and otherwise this often."""
@@ -314,8 +314,7 @@ class Denoising:
         """Return the current frame as it is now, in the input's units; ``None`` before its first step."""
         if self._fit is None or self._image_tensor is None or self._fit.iterate is None:
             return None
-        iterate = self._fit.iterate
-        image = iterate.average if self.config.output == "average" else iterate.output
+        image = self._fit.iterate.image(self.config.output)
         return self._image_tensor.restore(image.cpu().numpy())
 
     def result(self) -> Result:
@@ -537,56 +536,3 @@ def denoise(
         if callback is not None:
             callback(progress)
     return run.result()
-
-
-def as_array(image: Any) -> ArrayLike:
-    """Leave what numpy can slice lazily as it is; make an array of all else.
-
-    Raises
-    ------
-    InputError
-        A masked array, or what is no array of numbers.
-    """
-    if isinstance(image, np.ma.MaskedArray):
-        raise InputError(
-            "The image is a masked array, whose mask would be lost. Fill it: image.astype(float).filled(numpy.nan)."
-        )
-    try:
-        np.dtype(image.dtype)
-    except (AttributeError, TypeError):  # a list, or a tensor of another library
-        try:
-            return np.asarray(image)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"The image cannot be read as an array: {error}. Give an array of numbers.") from error
-    array: ArrayLike = image
-    return array
-
-
-def check_reference(reference: ArrayLike | None, data_range: float | None, shape: tuple[int, ...]) -> Reference | None:
-    """Take the ground truth to score an image of ``shape`` against, and its peak.
-
-    Raises
-    ------
-    InputError
-        Another shape, no real numbers, or no range.
-    """
-    if reference is None:
-        return None
-    truth = np.asarray(reference)
-    if truth.shape != tuple(shape):
-        raise InputError(
-            mismatch(
-                "The reference must have the shape of the image",
-                expected=tuple(shape),
-                got=truth.shape,
-                advice="Crop or resample one of them.",
-            )
-        )
-    if truth.dtype.kind not in "buif":
-        raise InputError(f"The reference must have real numbers as values, got {truth.dtype}.")
-    peak = reference_range(truth) if data_range is None else float(data_range)
-    if not (math.isfinite(peak) and peak > 0):
-        raise InputError(
-            f"The data range of the scores must be positive, got {peak}: give data_range, or a reference that is not constant."
-        )
-    return Reference(truth, peak)
