@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-MAX_STATES, MAX_BYTES = 16, 2**28
+MAX_STATES, MAX_BYTES = 16, 2**26
 """States are kept up to so many, and up to so many bytes, but two at least."""
 
 
