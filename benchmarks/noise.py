@@ -2,7 +2,7 @@
 
     python benchmarks/noise.py --data FOLDER
 
-FOLDER has a PAIRS.tsv as for benchmarks/stopping.py, and clean images in natural/, fluo/clean/ and mri/clean/. Writes
+FOLDER is as in cases.py, with clean images in natural/, fluo/clean/ and mri/clean/. Writes
 benchmarks/results/noise.md.
 """
 
@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from pairs import load_pairs, table
 from scipy import ndimage
 from skimage.restoration import estimate_sigma
 
+from cases import all_cases
 from napari_convgen.core.image import ImageTensor, Layout, channels_first
 from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.files.images import read_image
+from napari_convgen.run.comparison import markdown_table
 
 NATURAL = ("set12", "bsd68", "kodak24", "skimage")
 SIZE = 512
@@ -74,7 +75,7 @@ def gaussian(data: Path) -> str:
         rows.append([f"{sigma} of 255", *summary(ours), right, *summary(others)])
         print(rows[-1], flush=True)
     head = ["sigma", *ERRORS, "taken for Gaussian", *(f"wavelets: {word}" for word in ERRORS)]
-    return f"Gaussian noise on {len(images)} photographs, error of sigma in %:\n\n" + table(head, rows)
+    return f"Gaussian noise on {len(images)} photographs, error of sigma in %:\n\n" + markdown_table(head, rows)
 
 
 def poisson(data: Path) -> str:
@@ -106,7 +107,7 @@ def poisson(data: Path) -> str:
         "taken for Poisson-Gaussian",
     ]
     text = f"Poisson-Gaussian noise, gain {gain:g}, on {len(images)} fluorescence images smoothed by a pixel; error of the gain in %:"
-    return text + "\n\n" + table(head, rows)
+    return text + "\n\n" + markdown_table(head, rows)
 
 
 def rician(data: Path) -> str:
@@ -119,14 +120,17 @@ def rician(data: Path) -> str:
         error = estimate(noisy, kind="rician").sigma[0] / sigma - 1
         rows.append([f"{percent} % of 255", f"{100 * error:+.1f}", estimate(noisy).kind])
         print(rows[-1], flush=True)
-    return "Rician noise on a slice of a brain template, error of sigma in %:\n\n" + table(
+    return "Rician noise on a slice of a brain template, error of sigma in %:\n\n" + markdown_table(
         ["sigma", "error", "taken for"], rows
     )
 
 
 def pairs(data: Path) -> str:
     rows = []
-    for pair in load_pairs(data, 1024):
+    for case in all_cases(data):
+        if case.noise is not None:
+            continue
+        pair = case.load(1024, seed=0)
         layout = Layout.of(pair.noisy.shape, pair.axes)
         values, is_observed = channels_first(pair.noisy, layout)
         model = estimate_noise(values, is_observed, is_color=layout.is_color)
@@ -140,11 +144,11 @@ def pairs(data: Path) -> str:
         ours = float(np.sqrt(model.variance(np.stack(expected)).mean()))
         level = float(np.mean(ImageTensor.of(pair.noisy, layout, model).noise_level))
         numbers = [f"{true:.2f}", f"{ours:.2f}", f"{100 * (ours / true - 1):+.0f}", f"{level:.3f}"]
-        rows.append([pair.name, pair.kind, *numbers, str(model)])
+        rows.append([case.name, case.kind, *numbers, str(model)])
         print(rows[-1], flush=True)
     head = ["image", "kind", "std of difference", "estimated", "error %", "in generator's units", "model"]
     text = "Real pairs: standard deviation of the difference from the reference, and the estimate from the noisy image alone:"
-    return text + "\n\n" + table(head, rows)
+    return text + "\n\n" + markdown_table(head, rows)
 
 
 if __name__ == "__main__":
