@@ -35,7 +35,7 @@ clean:
 	tools/make-venv $(PYTHON)
 
 .venv/demo.done: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[demo]"
+	$(BIN)/python -m pip install --constraint constraints.txt --editable .
 	touch $@
 
 .venv/test.done: .venv/bin/python pyproject.toml constraints.txt

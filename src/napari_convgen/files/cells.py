@@ -1,0 +1,55 @@
+"""Finished parts of a long computation, kept in a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_convgen.errors import FileError
+from napari_convgen.files.atomic import write_text
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A folder with one JSON file for each finished part, which is written whole or not at all.
+
+    Attributes
+    ----------
+    folder
+        Made when the first part is kept.
+    """
+
+    folder: Path
+
+    def __call__(self, key: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+        """Return the part with that key if it was kept before; else compute it and keep it.
+
+        Parameters
+        ----------
+        key
+            All that decides the result, as JSON can write it.
+        compute
+            Returns what JSON can write.
+
+        Raises
+        ------
+        FileError
+            The operating system refuses, or the file that should hold the part is none of ours.
+        """
+        text = json.dumps(dict(key), sort_keys=True)
+        path = self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+        try:
+            if path.exists():
+                return json.loads(path.read_text(encoding="utf-8"))["result"]
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"{path} cannot be used: {error.strerror or error}.") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(f"{path} does not hold a finished part. Remove it.") from error
+        result = compute()
+        write_text(path, json.dumps({"key": dict(key), "result": result}) + "\n")
+        return result
