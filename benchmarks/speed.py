@@ -117,7 +117,7 @@ def decoder(case: Case, device: torch.device, **settings: object) -> DeepDecoder
 
 
 def _authors(case: Case, machine: Machine) -> nn.Module:
-    return PlainDecoder.of(decoder(case, machine.device, has_full_resolution_layer=True))
+    return PlainDecoder.of(decoder(case, machine.device, extra_layer="last"))
 
 
 def _formula(case: Case, machine: Machine) -> nn.Module:
@@ -137,7 +137,7 @@ def _fused(case: Case, machine: Machine) -> nn.Module:
 
 
 def _fused_authors(case: Case, machine: Machine) -> nn.Module:
-    return fuse(decoder(case, machine.device, has_full_resolution_layer=True), machine.backend)
+    return fuse(decoder(case, machine.device, extra_layer="last"), machine.backend)
 
 
 def _fused_default(case: Case, machine: Machine) -> nn.Module:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from napari_convgen.core.generators import DeepDecoder
+from napari_convgen.core.generators.deep_decoder import ExtraLayer
+
+EXTRA_LAYERS: tuple[ExtraLayer, ...] = ("none", "first", "last")
 
 
 class PlainDecoder(nn.Module):
     """Convolution, upsampling, ReLU and batch norm, channels first: the paper's formula, or the authors' network.
 
-    The authors' network has one more hidden layer than the formula, on the finest grid, without upsampling.
+    The authors' network has one more hidden layer than the formula, without upsampling.
 
     Parameters
     ----------
@@ -21,15 +26,13 @@ class PlainDecoder(nn.Module):
         Fixed input, ``(1, k, *spatial)`` with two or three spatial axes.
     n_outputs
         Output channels.
-    n_scales
-        Upsamplings.
-    has_full_resolution_layer
-        Whether to add the authors' last hidden layer.
+    is_upsampled
+        Whether each hidden layer upsamples.
     """
 
     latent: Tensor
 
-    def __init__(self, latent: Tensor, n_outputs: int, n_scales: int, has_full_resolution_layer: bool) -> None:
+    def __init__(self, latent: Tensor, n_outputs: int, is_upsampled: Sequence[bool]) -> None:
         super().__init__()
         is_volume = latent.ndim == 5
         convolution = nn.Conv3d if is_volume else nn.Conv2d
@@ -37,9 +40,9 @@ class PlainDecoder(nn.Module):
         mode = "trilinear" if is_volume else "bilinear"
         k = latent.shape[1]
         layers: list[nn.Module] = []
-        for i in range(n_scales + has_full_resolution_layer):
+        for upsamples in is_upsampled:
             layers.append(convolution(k, k, 1, bias=False))
-            if i < n_scales:
+            if upsamples:
                 layers.append(nn.Upsample(scale_factor=2, mode=mode, align_corners=False))
             layers += [nn.ReLU(), norm(k)]
         self.layers = nn.Sequential(*layers, convolution(k, n_outputs, 1, bias=False), nn.Sigmoid())
@@ -54,10 +57,9 @@ class PlainDecoder(nn.Module):
         """Return the twin of a decoder of one member, in the formula's order, with a linear kernel and a sigmoid; from the same start."""
         assert len(decoder.latent) == 1
         assert (decoder.order, decoder.kernel, decoder.output_map) == ("relu-norm", "linear", "sigmoid")
-        n_scales = len(decoder.sizes) - 1
         latent = decoder.latent.movedim(-1, 1).clone(memory_format=torch.contiguous_format)
         n_outputs = decoder.output_convolution.shape[2]
-        twin = cls(latent, n_outputs, n_scales, len(decoder.convolutions) > n_scales).to(latent)
+        twin = cls(latent, n_outputs, [a != b for a, b in itertools.pairwise(decoder.sizes)]).to(latent)
         convolutions = [layer for layer in twin.layers if isinstance(layer, nn.Conv2d | nn.Conv3d)]
         norms = [layer for layer in twin.layers if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d)]
         with torch.no_grad():
@@ -72,14 +74,14 @@ class PlainDecoder(nn.Module):
 def check_twins() -> None:
     """Assert that twins are the same functions: their images agree in double precision, also after a step down the gradient."""
     for size in [(32, 48), (8, 16, 24)]:
-        for has_full_resolution_layer in (False, True):
+        for extra_layer in EXTRA_LAYERS:
             decoder = DeepDecoder(
                 size,
                 2,
                 n_channels=8,
                 n_scales=3,
                 rngs=[torch.Generator().manual_seed(0)],
-                has_full_resolution_layer=has_full_resolution_layer,
+                extra_layer=extra_layer,
                 dtype=torch.float64,
             )
             twin = PlainDecoder.of(decoder)

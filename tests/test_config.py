@@ -28,7 +28,8 @@ configs = st.builds(
         n_scales=st.one_of(st.just("auto"), st.integers(1, 9)),
         order=st.sampled_from(["relu-norm", "norm-relu"]),
         output_map=st.sampled_from(["sigmoid", "linear"]),
-        has_full_resolution_layer=st.booleans(),
+        extra_layer=st.sampled_from(["none", "first", "last"]),
+        padding=st.sampled_from(["zeros", "reflection"]),
         norm_init=st.sampled_from(["ones", "uniform"]),
         kernel=st.sampled_from(["linear", "smooth"]),
     ),
@@ -164,7 +165,8 @@ def test_a_missing_file_is_refused_with_its_name(tmp_path):
         ("generator.n_scales", 0),
         ("n_threads", 0),
         ("generator.order", "relu"),
-        ("generator.has_full_resolution_layer", "perhaps"),
+        ("generator.extra_layer", "middle"),
+        ("generator.padding", "wrap"),
         ("optimizer.learning_rate", 0),
         ("optimizer.learning_rate", float("nan")),
         ("optimizer.momentum", 1),
@@ -251,14 +253,14 @@ def test_replacing_leaves_the_original_alone():
 
 
 def test_the_presets_are_those_of_the_paper_and_the_default():
-    assert set(PRESETS) == {"default", "best", "paper", "paper-narrow"}
+    assert set(PRESETS) == {"default", "best", "paper", "paper-narrow", "deep-image-prior"}
     assert preset("default") == Config()
     wide, narrow = preset("paper"), preset("paper-narrow")
     assert (wide.generator.n_channels, wide.generator.n_scales, wide.n_steps) == (512, 5, 1500)
     assert (narrow.generator.n_channels, narrow.generator.n_scales, narrow.n_steps) == (128, 5, 3000)
+    assert (wide.generator.extra_layer, narrow.generator.extra_layer) == ("last", "first")
     for config in (wide, narrow):
         assert (config.generator.kind, config.n_seeds) == ("deep-decoder", 1)
-        assert config.generator.has_full_resolution_layer
         assert (config.generator.order, config.generator.kernel) == ("relu-norm", "linear")
         assert (config.generator.output_map, config.generator.norm_init) == ("sigmoid", "ones")
         assert (config.optimizer.method, config.optimizer.learning_rate) == ("adam", 0.01)
@@ -266,8 +268,21 @@ def test_the_presets_are_those_of_the_paper_and_the_default():
         assert config.noise.kind == "none"
 
 
+def test_the_deep_image_prior_is_the_published_network_for_denoising():
+    config = preset("deep-image-prior")
+    net = config.generator
+    assert (net.kind, net.n_channels, net.n_fine_channels, net.n_scales) == ("skip-network", 128, 128, 5)
+    assert (net.n_skip_channels, net.n_latent_channels, net.kernel, net.padding) == (4, 32, "linear", "reflection")
+    assert net.input_noise == pytest.approx(0.7 / 30)
+    assert (config.optimizer.method, config.optimizer.learning_rate, config.n_steps) == ("adam", 0.01, 1900)
+    assert (config.stopping.rule, config.output, config.n_seeds) == ("fixed", "iterate", 1)
+    assert (config.noise.kind, config.precision) == ("none", "float32")
+
+
 def test_an_unknown_preset_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"no preset 'good'\. The presets are default, best, paper, paper-narrow\."):
+    with pytest.raises(
+        ConfigError, match=r"no preset 'good'\. The presets are default, best, paper, paper-narrow, deep-image-prior\."
+    ):
         preset("good")
 
 

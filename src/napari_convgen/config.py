@@ -73,9 +73,14 @@ class GeneratorConfig(_Model):
     output_map: Literal["sigmoid", "linear"] = Field(
         "sigmoid", description="Output range map: sigmoid (bounded, as in the paper's code) or linear."
     )
-    has_full_resolution_layer: bool = Field(
-        False,
-        description="Add the extra full-resolution hidden layer that the authors' code has and the formula has not.",
+    extra_layer: Literal["none", "first", "last"] = Field(
+        "none",
+        description="Where one more hidden layer is, without upsampling, that the authors' code has and the formula has not: first, on the "
+        "coarsest grid, or last, on the image's; used by deep-decoder alone.",
+    )
+    padding: Literal["zeros", "reflection"] = Field(
+        "zeros",
+        description="What the 3×3 convolutions see beyond the edges: zeros, or the image reflected; used by skip-network alone.",
     )
     norm_init: Literal["ones", "uniform"] = Field(
         "ones",
@@ -349,16 +354,20 @@ def _toml_setting(name: str, comment: str | None, value: str | float | bool) -> 
     return f"# {comment}\n{name} = {json.dumps(value)}"
 
 
-_PAPER = Config().replace(
+_PUBLISHED = Config().replace(
     {
         "output": "iterate",
         "n_seeds": 1,
         "stopping.rule": "fixed",
         "noise.kind": "none",
         "generator.n_scales": 5,
-        "generator.order": "relu-norm",
         "generator.kernel": "linear",
-        "generator.has_full_resolution_layer": True,
+    }
+)
+_PAPER = _PUBLISHED.replace(
+    {
+        "generator.order": "relu-norm",
+        "generator.extra_layer": "last",
     }
 )
 
@@ -374,10 +383,20 @@ PRESETS: dict[str, Config] = {
         }
     ),
     "paper": _PAPER.replace({"generator.n_channels": 512, "n_steps": 1500}),
-    "paper-narrow": _PAPER.replace({"generator.n_channels": 128, "n_steps": 3000}),
+    "paper-narrow": _PAPER.replace({"generator.n_channels": 128, "generator.extra_layer": "first", "n_steps": 3000}),
+    "deep-image-prior": _PUBLISHED.replace(
+        {
+            "generator.kind": "skip-network",
+            "generator.n_channels": 128,
+            "generator.n_fine_channels": 128,
+            "generator.padding": "reflection",
+            "generator.input_noise": 0.7 / 30,
+            "n_steps": 1900,
+        }
+    ),
 }
 """Ready configurations by name: ``default`` takes seconds and ``best`` minutes; ``paper`` and ``paper-narrow`` are the over- and
-the under-parameterized decoder of the paper."""
+the under-parameterized decoder of the paper, ``deep-image-prior`` the skip network that it compares them with."""
 
 
 def preset(name: str) -> Config:

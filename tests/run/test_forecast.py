@@ -47,11 +47,11 @@ def test_a_forecast_reads_as_two_sentences():
 
 
 @pytest.mark.parametrize("size", [(33,), (40, 37), (9, 20, 18)])
-@pytest.mark.parametrize("has_full_resolution_layer", [False, True])
-def test_the_forecast_bytes_are_those_that_a_fused_decoder_holds(size, has_full_resolution_layer):
+@pytest.mark.parametrize("extra_layer", ["none", "first", "last"])
+def test_the_forecast_bytes_are_those_that_a_fused_decoder_holds(size, extra_layer):
     z_axis = "volume" if len(size) == 3 else "frames"
     changes = {"generator.n_channels": 64, "z_axis": z_axis, "snapshot_memory": 1e-6}
-    config = SMALL.replace(changes | {"generator.has_full_resolution_layer": has_full_resolution_layer})
+    config = SMALL.replace(changes | {"generator.extra_layer": extra_layer})
     run = Denoising(noisy(*size), config)
     next(iter(run))
     generator = run._fit.generator

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from napari_convgen.core.generators.deep_decoder import grid_sizes
-from napari_convgen.core.generators.skip import scale_widths, widths_up
+from napari_convgen.core.generators.skip import Padding, scale_widths, widths_up
 
 N_IMAGES = 16
 """Images on the finest grid that a step has at once beside the generator: measurement, weights, average, their temporaries."""
@@ -69,6 +69,7 @@ def skip_bytes(
     n_skip_channels: int,
     n_latent_channels: int,
     has_dropout: bool = False,
+    padding: Padding = "zeros",
     itemsize: int = 4,
 ) -> int:
     """Return about how many bytes a step of a skip network takes at its peak, the optimizer's among them.
@@ -81,6 +82,8 @@ def skip_bytes(
         Nets, whose hidden tensors are all alive at once.
     has_dropout
         Whether values are dropped.
+    padding
+        As for the network; what is reflected is copied.
     itemsize
         Bytes of a hidden value.
     """
@@ -93,6 +96,8 @@ def skip_bytes(
         # Autograd keeps what goes into each norm and what comes out.
         hidden += 2 * n_fine * (n_skip_channels + n_joined + n + n_up) + 2 * n_coarse * 2 * n
         hidden += n_fine * n_joined * has_dropout
+        if padding == "reflection":
+            hidden += n_fine * (n_in + n_joined) + n_coarse * n
         n_weights += n_in * n_skip_channels + 3 ** len(size) * n * (n_in + n + n_joined) + n * n_up
         n_in = n
     gradients = 3 * pixels[0] * (n_skip_channels + n_fine_channels)

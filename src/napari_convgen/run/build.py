@@ -14,7 +14,7 @@ from napari_convgen.config import Config, NoiseConfig
 from napari_convgen.core.fused import fuse
 from napari_convgen.core.fused.grid import grids
 from napari_convgen.core.generators import DeepDecoder, Generator, SkipNetwork
-from napari_convgen.core.generators.deep_decoder import grid_sizes
+from napari_convgen.core.generators.deep_decoder import layer_sizes
 from napari_convgen.core.image import Layout, channels_first
 from napari_convgen.core.memory import fit_bytes, skip_bytes
 from napari_convgen.core.noise import NoiseModel
@@ -31,11 +31,11 @@ from napari_convgen.core.stopping.windowed_variance import RunningVariance, Wind
 from napari_convgen.errors import ConfigError, mismatch
 from napari_convgen.run.devices import Backend
 
-DECODER_WORDS = {"order", "output_map", "has_full_resolution_layer", "norm_init", "kernel"}
+DECODER_WORDS = {"order", "output_map", "extra_layer", "norm_init", "kernel"}
 """Settings of a deep decoder beside its channels and scales."""
 
 SKIP_WIDTHS = {"n_channels", "n_fine_channels", "n_skip_channels", "n_latent_channels"}
-SKIP_WORDS = {"input_noise", "dropout", "output_map", "kernel"}
+SKIP_WORDS = {"input_noise", "dropout", "padding", "output_map", "kernel"}
 """Settings of a skip network: its channels, and others beside its scales."""
 
 _FEATURES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -122,9 +122,10 @@ def generator_bytes(config: Config, size: Sequence[int], n_outputs: int, n_scale
             n_scales=n_scales,
             **words.model_dump(include=SKIP_WIDTHS),
             has_dropout=words.dropout > 0,
+            padding=words.padding,
             itemsize=_FEATURES[config.precision].itemsize,
         )
-    layers = grids(grid_sizes(size, n_scales), n_scales + words.has_full_resolution_layer, words.kernel)
+    layers = grids(layer_sizes(size, n_scales, words.extra_layer), words.kernel)
     return fit_bytes(layers, n_members, words.n_channels, n_outputs, is_fused=backend != "torch")
 
 

@@ -35,7 +35,7 @@ _LABELS = {
     "generator.n_latent_channels": "Latent channels",
     "generator.order": "Order",
     "generator.output_map": "Output map",
-    "generator.has_full_resolution_layer": "Full-resolution layer",
+    "generator.extra_layer": "Extra layer",
     "generator.norm_init": "Norm starts at",
     "generator.kernel": "Upsampling kernel",
     "optimizer.method": "Method",

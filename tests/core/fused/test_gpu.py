@@ -210,20 +210,20 @@ def largest_error(found, expected):
     return max(float((a.cpu() - b).abs().max() / b.abs().max()) for a, b in zip(found, expected, strict=True))
 
 
-ALL_OPTIONS = list(itertools.product(LOWS, ["linear", "smooth"], [False, True]))
+ALL_OPTIONS = list(itertools.product(LOWS, ["linear", "smooth"], ["none", "first", "last"]))
 
 
 @pytest.mark.parametrize(
     ("size", "n_outputs", "options"),
     [
         *(((29,), 3, options) for options in ALL_OPTIONS),
-        *(((5, 7), 1, options) for options in ALL_OPTIONS[::3]),
-        ((2, 3, 5), 3, ("relu-norm", "smooth", True)),
+        *(((5, 7), 1, options) for options in ALL_OPTIONS[::5]),
+        ((2, 3, 5), 3, ("relu-norm", "smooth", "last")),
     ],
 )
 def test_the_decoder_has_the_image_and_the_gradients_of_the_plain_one(size, n_outputs, options):
-    order, kernel, has_full_resolution_layer = options
-    plain = decoder(size, n_outputs, order=order, kernel=kernel, has_full_resolution_layer=has_full_resolution_layer)
+    order, kernel, extra_layer = options
+    plain = decoder(size, n_outputs, order=order, kernel=kernel, extra_layer=extra_layer)
     expected = image_and_gradients(plain, list(plain.parameters()))
     fused = FusedDecoder(plain.to(DEVICE), gpu.GpuPasses(), Products())
     assert largest_error(image_and_gradients(fused, list(plain.parameters())), expected) < 1e-9

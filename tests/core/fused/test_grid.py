@@ -77,11 +77,9 @@ def test_the_axes_of_a_grid_together_are_the_upsampling(kernel, size):
     assert (grid.n_fine, grid.n_coarse) == dense_matrix(size, kernel).shape
 
 
-@pytest.mark.parametrize("has_full_resolution_layer", [False, True])
+@pytest.mark.parametrize("extra_layer", ["none", "first", "last"])
 @pytest.mark.parametrize("size", [(37,), (24, 9), (1, 5, 12)])
-def test_each_layer_of_a_decoder_goes_from_its_grid_to_the_next_and_the_extra_one_stays(
-    size, has_full_resolution_layer
-):
+def test_each_layer_of_a_decoder_goes_from_its_grid_to_the_next_and_the_extra_one_stays(size, extra_layer):
     decoder = DeepDecoder(
         size,
         1,
@@ -89,11 +87,13 @@ def test_each_layer_of_a_decoder_goes_from_its_grid_to_the_next_and_the_extra_on
         n_scales=3,
         rngs=[torch.Generator()],
         kernel="smooth",
-        has_full_resolution_layer=has_full_resolution_layer,
+        extra_layer=extra_layer,
     )
-    found = grids(decoder.sizes, len(decoder.convolutions), decoder.kernel)
-    expected = [(half_size(half_size(half_size(size))), half_size(half_size(size)))]
+    found = grids(decoder.sizes, decoder.kernel)
+    coarsest = half_size(half_size(half_size(size)))
+    expected = [(coarsest, coarsest)] * (extra_layer == "first")
+    expected += [(coarsest, half_size(half_size(size)))]
     expected += [(half_size(half_size(size)), half_size(size)), (half_size(size), size)]
-    expected += [(size, size)] * has_full_resolution_layer
+    expected += [(size, size)] * (extra_layer == "last")
     assert [(grid.coarse, grid.fine) for grid in found] == expected
     assert {grid.kernel for grid in found} == {"smooth"}

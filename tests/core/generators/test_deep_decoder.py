@@ -27,7 +27,7 @@ def with_random_norms(generator, seeds=(0,)):
     return generator
 
 
-def written_from_the_formula(generator, member, size, n_scales, order, output_map):
+def written_from_the_formula(generator, member, size, n_scales, order, extra_layer, output_map):
     """Channels first, each convolution after its upsampling, mean and variance spelled out."""
     sizes = [tuple(size)]
     for _ in range(n_scales):
@@ -48,10 +48,11 @@ def written_from_the_formula(generator, member, size, n_scales, order, output_ma
     layers = zip(generator.convolutions, generator.norm_scales, generator.norm_offsets, strict=True)
     for i, layer in enumerate(layers):
         weights, scale, offset = (parameter[member] for parameter in layer)
-        if i < n_scales:
-            doubled = [1 if n == 1 else 2 * m for n, m in zip(sizes[i + 1], x.shape[2:], strict=True)]
+        doubling = i if extra_layer == "first" else i + 1
+        if 1 <= doubling <= n_scales:
+            doubled = [1 if n == 1 else 2 * m for n, m in zip(sizes[doubling], x.shape[2:], strict=True)]
             x = F.interpolate(x, doubled, mode=mode, align_corners=False)
-            x = x[(..., *(slice(n) for n in sizes[i + 1]))]
+            x = x[(..., *(slice(n) for n in sizes[doubling]))]
         x = convolved(x, weights)
         x = normalized(x.relu(), scale, offset) if order == "relu-norm" else normalized(x, scale, offset).relu()
     x = convolved(x, generator.output_convolution[member])[0]
@@ -59,10 +60,10 @@ def written_from_the_formula(generator, member, size, n_scales, order, output_ma
 
 
 @pytest.mark.parametrize("output_map", ["sigmoid", "linear"])
-@pytest.mark.parametrize("has_full_resolution_layer", [False, True])
+@pytest.mark.parametrize("extra_layer", ["none", "first", "last"])
 @pytest.mark.parametrize("order", ["relu-norm", "norm-relu"])
 @pytest.mark.parametrize(("size", "n_outputs", "n_scales"), [((29,), 2, 3), ((12, 17), 3, 2), ((5, 8, 7), 1, 2)])
-def test_image_and_gradients_equal_the_formula(size, n_outputs, n_scales, order, has_full_resolution_layer, output_map):
+def test_image_and_gradients_equal_the_formula(size, n_outputs, n_scales, order, extra_layer, output_map):
     generator = with_random_norms(
         decoder(
             size,
@@ -70,15 +71,18 @@ def test_image_and_gradients_equal_the_formula(size, n_outputs, n_scales, order,
             seeds=(0, 1),
             n_scales=n_scales,
             order=order,
-            has_full_resolution_layer=has_full_resolution_layer,
+            extra_layer=extra_layer,
             output_map=output_map,
         ),
         seeds=(0, 1),
     )
-    assert len(generator.convolutions) == n_scales + has_full_resolution_layer
+    assert len(generator.convolutions) == n_scales + (extra_layer != "none")
     image = generator()
     expected = torch.stack(
-        [written_from_the_formula(generator, member, size, n_scales, order, output_map) for member in range(2)]
+        [
+            written_from_the_formula(generator, member, size, n_scales, order, extra_layer, output_map)
+            for member in range(2)
+        ]
     )
     torch.testing.assert_close(image, expected, rtol=1e-10, atol=1e-12)
 
@@ -102,8 +106,9 @@ def test_parameter_counts_are_those_of_the_paper(preset_name, changes, size, n_o
     assert sum(p.numel() for p in generator.parameters()) == n_parameters
 
 
-def test_the_full_resolution_layer_adds_one_convolution_and_one_norm():
-    n = [sum(p.numel() for p in decoder(has_full_resolution_layer=extra).parameters()) for extra in (False, True)]
+@pytest.mark.parametrize("extra_layer", ["first", "last"])
+def test_the_extra_layer_adds_one_convolution_and_one_norm(extra_layer):
+    n = [sum(p.numel() for p in decoder(extra_layer=extra).parameters()) for extra in ("none", extra_layer)]
     assert n[1] - n[0] == 6 * 6 + 2 * 6
 
 
@@ -227,7 +232,7 @@ def image_gradients_and_state(generator):
     [
         (6, {"norm_init": "uniform"}),
         (33, {"order": "norm-relu", "kernel": "smooth"}),
-        (16, {"output_map": "linear", "has_full_resolution_layer": True}),
+        (16, {"output_map": "linear", "extra_layer": "last"}),
     ],
 )
 @pytest.mark.parametrize("size", [(101,), (23, 31), (5, 11, 7)])

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -34,7 +35,14 @@ def with_random_norms(generator):
     return generator
 
 
-def written_from_the_formula(member, output_map):
+def mirrored(x, n):
+    """Continued by NumPy's indices of a reflected axis."""
+    for axis in range(2, x.ndim):
+        x = x.index_select(axis, torch.from_numpy(np.pad(np.arange(x.shape[axis]), n, mode="reflect")))
+    return x
+
+
+def written_from_the_formula(member, output_map, padding="zeros"):
     """Channels first, one scale inside the other, mean and variance spelled out."""
     n_axes = member.latent.ndim - 1
     column = (1, -1, *(1,) * n_axes)
@@ -46,7 +54,10 @@ def written_from_the_formula(member, output_map):
         return (x - mean) / (variance + 1e-5).sqrt() * scale.reshape(column) + offset.reshape(column)
 
     def layer(x, p, stride=1):
-        x = CONVOLUTIONS[n_axes](x, p.weights, stride=stride, padding=p.weights.shape[-1] // 2)
+        n_beyond = p.weights.shape[-1] // 2
+        if padding == "reflection":
+            x, n_beyond = mirrored(x, n_beyond), 0
+        x = CONVOLUTIONS[n_axes](x, p.weights, stride=stride, padding=n_beyond)
         x = normalized(x, p.norm.scale, p.norm.offset)
         return torch.where(x > 0, x, 0.2 * x)
 
@@ -69,13 +80,15 @@ def written_from_the_formula(member, output_map):
     return 1 / (1 + (-x).exp()) if output_map == "sigmoid" else 0.5 + 0.25 * x
 
 
+@pytest.mark.parametrize("padding", ["zeros", "reflection"])
 @pytest.mark.parametrize("output_map", ["sigmoid", "linear"])
 @pytest.mark.parametrize(("size", "n_outputs", "n_scales"), [((29,), 2, 3), ((12, 17), 3, 2), ((5, 8, 7), 1, 1)])
-def test_image_and_gradients_equal_the_formula(size, n_outputs, n_scales, output_map):
-    generator = with_random_norms(network(size, n_outputs, n_scales=n_scales, output_map=output_map, seeds=(0, 1)))
+def test_image_and_gradients_equal_the_formula(size, n_outputs, n_scales, output_map, padding):
+    options = {"n_scales": n_scales, "output_map": output_map, "padding": padding}
+    generator = with_random_norms(network(size, n_outputs, seeds=(0, 1), **options))
     generator.eval()
     image = generator()
-    expected = torch.stack([written_from_the_formula(member, output_map) for member in generator.members])
+    expected = torch.stack([written_from_the_formula(member, output_map, padding) for member in generator.members])
     assert image.shape == (2, n_outputs, *size)
     torch.testing.assert_close(image, expected, rtol=1e-10, atol=1e-12)
 
@@ -97,8 +110,9 @@ def test_parameter_count_is_that_of_the_published_network():
 @pytest.mark.parametrize(
     ("size", "n_scales"), [((17, 31), 3), ((101,), 2), ((5, 11, 7), 2), ((1, 9), 1), ((3, 64), 4), ((13, 13), 1)]
 )
-def test_any_size_is_drawn(size, n_scales, kernel):
-    image = network(size, 2, n_scales=n_scales, kernel=kernel)()
+@pytest.mark.parametrize("padding", ["zeros", "reflection"])
+def test_any_size_is_drawn(size, n_scales, kernel, padding):
+    image = network(size, 2, n_scales=n_scales, kernel=kernel, padding=padding)()
     assert image.shape == (1, 2, *size)
     assert ((image > 0) & (image < 1)).all()
 
@@ -206,10 +220,17 @@ def test_dead_fraction_leaves_nothing_behind():
 
 
 @pytest.mark.parametrize(
-    ("features_dtype", "dropout"), [(torch.float32, 0.0), (torch.bfloat16, 0.0), (torch.bfloat16, 0.3)]
+    ("features_dtype", "dropout", "padding"),
+    [
+        (torch.float32, 0.0, "zeros"),
+        (torch.float32, 0.0, "reflection"),
+        (torch.bfloat16, 0.0, "zeros"),
+        (torch.bfloat16, 0.3, "zeros"),
+        (torch.bfloat16, 0.3, "reflection"),
+    ],
 )
 @pytest.mark.parametrize(("size", "n_scales"), [((67, 80), 3), ((20, 24, 16), 2)])
-def test_memory_is_a_little_more_than_what_autograd_keeps(size, n_scales, features_dtype, dropout):
+def test_memory_is_a_little_more_than_what_autograd_keeps(size, n_scales, features_dtype, dropout, padding):
     options = {"n_channels": 16, "n_fine_channels": 12, "n_skip_channels": 4, "n_latent_channels": 8}
     kept = {}
 
@@ -224,13 +245,14 @@ def test_memory_is_a_little_more_than_what_autograd_keeps(size, n_scales, featur
         dtype=torch.float32,
         features_dtype=features_dtype,
         dropout=dropout,
+        padding=padding,
         **options,
     )
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         image = generator()
     itemsize = torch.empty((), dtype=features_dtype).itemsize
     estimate = skip_bytes(
-        size, 1, n_members=2, n_scales=n_scales, itemsize=itemsize, has_dropout=dropout > 0, **options
+        size, 1, n_members=2, n_scales=n_scales, itemsize=itemsize, has_dropout=dropout > 0, padding=padding, **options
     )
     own = sum(kept.values())
     assert image.requires_grad

@@ -37,7 +37,7 @@ class FusedDecoder(Generator):
         self.decoder = decoder
         self.passes = passes
         self.products = products
-        self.grids = grids(decoder.sizes, len(decoder.convolutions), decoder.kernel)
+        self.grids = grids(decoder.sizes, decoder.kernel)
         self._low1 = 0.0 if decoder.order == "relu-norm" else -math.inf
         latent = decoder.latent.flatten(1, -2)
         m, _, k = latent.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -140,7 +141,6 @@ class Grid:
         return math.prod(self.fine)
 
 
-def grids(sizes: Sequence[tuple[int, ...]], n_layers: int, kernel: str) -> list[Grid]:
-    """Return the grid of each hidden layer of a decoder whose grids have these sizes; a layer beyond them is not upsampled."""
-    last = len(sizes) - 1
-    return [Grid(sizes[min(i, last)], sizes[min(i + 1, last)], kernel) for i in range(n_layers)]
+def grids(sizes: Sequence[tuple[int, ...]], kernel: str) -> list[Grid]:
+    """Return the grid of each hidden layer of a decoder, given the sizes before the first and after each."""
+    return [Grid(coarse, fine, kernel) for coarse, fine in itertools.pairwise(sizes)]

@@ -1,7 +1,8 @@
 """Untrained convolutional generators."""
 
+from napari_convgen.core.generators.convolutional import ConvolutionalGenerator
 from napari_convgen.core.generators.deep_decoder import DeepDecoder
 from napari_convgen.core.generators.generator import Generator
 from napari_convgen.core.generators.skip import SkipNetwork
 
-__all__ = ["DeepDecoder", "Generator", "SkipNetwork"]
+__all__ = ["ConvolutionalGenerator", "DeepDecoder", "Generator", "SkipNetwork"]

@@ -17,11 +17,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from napari_convgen.core.generators.generator import Generator
+from napari_convgen.core.generators.layers import NormInit, Start
 from napari_convgen.core.generators.upsampling import half_size, upsample
 
 Order = Literal["relu-norm", "norm-relu"]
 OutputMap = Literal["sigmoid", "linear"]
-NormInit = Literal["ones", "uniform"]
+ExtraLayer = Literal["none", "first", "last"]
 
 LATENT_SCALE = 0.1
 """The latent is uniform in [0, 0.1], as in the authors' code."""
@@ -58,8 +59,9 @@ class DeepDecoder(Generator):
         ``"relu-norm"`` as in the formula, or ``"norm-relu"`` as in the paper's Table 1.
     output_map
         ``"sigmoid"``, or ``"linear"``: the sigmoid's tangent, ``1/2 + x/4``.
-    has_full_resolution_layer
-        Add one hidden layer without upsampling before the output, as the authors' code has and the formula has not.
+    extra_layer
+        Where one more hidden layer is, without upsampling: ``"last"``, on the image's grid before the output, or ``"first"``, on the
+        latent's, as in the authors' code (``upsample_first=True`` and ``False``); ``"none"`` as in the formula.
     norm_init
         Initial scale of the channel norm: ``"ones"``, or ``"uniform"`` in [0, 1] as in the torch of the paper's time.
     kernel
@@ -80,34 +82,30 @@ class DeepDecoder(Generator):
         rngs: Sequence[torch.Generator],
         order: Order = "relu-norm",
         output_map: OutputMap = "sigmoid",
-        has_full_resolution_layer: bool = False,
+        extra_layer: ExtraLayer = "none",
         norm_init: NormInit = "ones",
         kernel: str = "linear",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.sizes = grid_sizes(size, n_scales)
+        self.sizes = layer_sizes(size, n_scales, extra_layer)
         self.order, self.output_map, self.kernel = order, output_map, kernel
 
         k = n_channels
-        n_hidden = n_scales + has_full_resolution_layer
+        n_hidden = len(self.sizes) - 1
         bound = k**-0.5  # PyTorch's default for a convolution with k inputs
 
-        def start(rng: torch.Generator) -> tuple[Tensor, list[Tensor], list[Tensor], Tensor]:
+        def draw(rng: torch.Generator) -> tuple[Tensor, list[Tensor], list[Tensor], Tensor]:
             """Draw a member: its latent, convolutions, scales, and output convolution."""
-
-            def uniform(low: float, high: float, *shape: int) -> Tensor:
-                draw = torch.rand(shape, generator=rng, dtype=torch.float64)
-                return (low + (high - low) * draw).to(dtype)
-
+            start = Start(rng, dtype)
             return (
-                uniform(0, LATENT_SCALE, *self.sizes[0], k),
-                [uniform(-bound, bound, k, k) for _ in range(n_hidden)],
-                [torch.ones(k, dtype=dtype) if norm_init == "ones" else uniform(0, 1, k) for _ in range(n_hidden)],
-                uniform(-bound, bound, k, n_outputs),
+                start.uniform(0, LATENT_SCALE, *self.sizes[0], k),
+                [start.uniform(-bound, bound, k, k) for _ in range(n_hidden)],
+                [start.scales(k, norm_init) for _ in range(n_hidden)],
+                start.uniform(-bound, bound, k, n_outputs),
             )
 
-        latents, convolutions, scales, output_convolutions = zip(*map(start, rngs), strict=True)
+        latents, convolutions, scales, output_convolutions = zip(*map(draw, rngs), strict=True)
         self.register_buffer("latent", torch.stack(latents))
         self.convolutions = nn.ParameterList(torch.stack(layer) for layer in zip(*convolutions, strict=True))
         self.norm_scales = nn.ParameterList(torch.stack(layer) for layer in zip(*scales, strict=True))
@@ -144,10 +142,11 @@ class DeepDecoder(Generator):
     def _features_of(self, x: Tensor, layers: Sequence[tuple[Tensor, Tensor, Tensor]]) -> list[Tensor]:
         """The hidden tensors of a member: its latent, and each layer's convolution, scale and offset."""
         features = []
-        for i, (convolution, scale, offset) in enumerate(layers):
+        for size, (convolution, scale, offset) in zip(self.sizes[1:], layers, strict=True):
+            is_upsampled = x.shape[:-1] != size
             x = x @ convolution
-            if i + 1 < len(self.sizes):
-                x = upsample(x, self.sizes[i + 1], self.kernel)
+            if is_upsampled:
+                x = upsample(x, size, self.kernel)
             if self.order == "relu-norm":
                 x = channel_norm(F.relu_(x), scale, offset)
             else:
@@ -162,6 +161,12 @@ def grid_sizes(size: Sequence[int], n_scales: int) -> list[tuple[int, ...]]:
     for _ in range(n_scales):
         sizes.insert(0, half_size(sizes[0]))
     return sizes
+
+
+def layer_sizes(size: Sequence[int], n_scales: int, extra_layer: ExtraLayer) -> list[tuple[int, ...]]:
+    """Return the spatial shapes before the first hidden layer and after each; those around the extra layer are equal."""
+    sizes = grid_sizes(size, n_scales)
+    return {"none": sizes, "first": [sizes[0], *sizes], "last": [*sizes, sizes[-1]]}[extra_layer]
 
 
 def _members(x: Tensor) -> list[Tensor]:

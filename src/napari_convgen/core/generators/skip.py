@@ -7,9 +7,8 @@ Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior", CVPR 2018; International Jou
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +18,10 @@ from torch import Tensor, nn
 from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, OutputMap, grid_sizes
 from napari_convgen.core.generators.generator import Generator
 from napari_convgen.core.generators.input_noise import Dropout, InputNoise
+from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, Start, reflect
 from napari_convgen.core.generators.upsampling import upsample
 
-CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-"""By number of spatial axes."""
+Padding = Literal["zeros", "reflection"]
 
 N_FINE_SCALES = 2
 """Scales with fewer channels."""
@@ -41,7 +40,7 @@ class SkipNetwork(Generator):
     and :math:`D_{n}(x) = x` ends it. The image is :math:`\rho(D_0(z) C + b)` of the fixed random latent z of the image's own size.
     The published network for denoising has 128 channels everywhere, 5 scales, 4 skip channels, 32 latent channels and
     linear upsampling: 2,217,831 parameters with 3 outputs, or 2,215,251 without the offsets of convolutions before a
-    norm, which takes them out again; they are left out here. Edges are padded with zeros, where the published one reflects.
+    norm, which takes them out again; they are left out here.
 
     Members are nets of their own, each with its own start and its own input noise, evaluated one after the other.
 
@@ -70,6 +69,8 @@ class SkipNetwork(Generator):
     dropout
         Share of the values that are set to zero by chance where a skip and what comes from below are joined, afresh in each forward
         pass in training mode, in steps of 1/256. It delays the noise as input noise does, and may make the peak flatter.
+    padding
+        What a convolution of width 3 sees beyond the edges: ``"zeros"``, or the tensor's ``"reflection"`` as in the published network.
     output_map
         ``"sigmoid"``, or ``"linear"``: the sigmoid's tangent, ``1/2 + x/4``.
     kernel
@@ -96,6 +97,7 @@ class SkipNetwork(Generator):
         n_latent_channels: int = 32,
         input_noise: float = 0.03,
         dropout: float = 0.0,
+        padding: Padding = "zeros",
         output_map: OutputMap = "sigmoid",
         kernel: str = "linear",
         features_dtype: torch.dtype | None = None,
@@ -111,10 +113,11 @@ class SkipNetwork(Generator):
                 n_latent_channels,
                 InputNoise(input_noise, rng),
                 dropout,
+                padding,
                 output_map,
                 kernel,
                 features_dtype or dtype,
-                _Start(rng, dtype),
+                Start(rng, dtype),
             )
             for rng in rngs
         )
@@ -153,22 +156,6 @@ def widths_up(widths: Sequence[int]) -> list[int]:
     return [widths[0], *widths[:-1]]
 
 
-class _Start:
-    """Draws of initial values."""
-
-    def __init__(self, rng: torch.Generator, dtype: torch.dtype) -> None:
-        self.rng, self.dtype = rng, dtype
-
-    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        draw = torch.rand(shape, generator=self.rng, dtype=torch.float64)
-        return (low + (high - low) * draw).to(self.dtype)
-
-    def weights(self, n_out: int, n_in: int, *width: int) -> Tensor:
-        """PyTorch's default for a convolution."""
-        bound = (n_in * math.prod(width)) ** -0.5
-        return self.uniform(-bound, bound, n_out, n_in, *width)
-
-
 class _Member(nn.Module):
     """One net: its latent, its noise, and the ways down and up, those of the finest grid first."""
 
@@ -183,10 +170,11 @@ class _Member(nn.Module):
         n_latent_channels: int,
         noise: InputNoise,
         dropout: float,
+        padding: Padding,
         output_map: OutputMap,
         kernel: str,
         features_dtype: torch.dtype,
-        start: _Start,
+        start: Start,
     ) -> None:
         super().__init__()
         self.output_map, self.features_dtype = output_map, features_dtype
@@ -196,9 +184,9 @@ class _Member(nn.Module):
         wide = (3,) * n_axes
         self.ways_down, self.ways_up = nn.ModuleList(), nn.ModuleList()
         for n, n_up, size in zip(widths, widths_up(widths), reversed(sizes[1:]), strict=True):
-            halving = _Layer(start.weights(n, n_in, *wide), stride=2)
-            self.ways_down.append(nn.Sequential(halving, _Layer(start.weights(n, n, *wide))))
-            self.ways_up.append(_WayUp(n_in, n, n_up, n_skip_channels, dropout, size, kernel, start))
+            halving = _Layer(start.weights(n, n_in, *wide), padding, stride=2)
+            self.ways_down.append(nn.Sequential(halving, _Layer(start.weights(n, n, *wide), padding)))
+            self.ways_up.append(_WayUp(n_in, n, n_up, n_skip_channels, dropout, padding, size, kernel, start))
             n_in = n
         self.output_weights = nn.Parameter(start.weights(n_outputs, widths[0]).t().contiguous())
         self.output_offset = nn.Parameter(start.uniform(-(widths[0] ** -0.5), widths[0] ** -0.5, n_outputs))
@@ -225,18 +213,20 @@ class _WayUp(nn.Module):
         n_up: int,
         n_skip: int,
         dropout: float,
+        padding: Padding,
         size: tuple[int, ...],
         kernel: str,
-        start: _Start,
+        start: Start,
     ) -> None:
         super().__init__()
         self.size, self.kernel = size, kernel
         narrow, wide = (1,) * len(size), (3,) * len(size)
-        self.skip = _Layer(start.weights(n_skip, n_in, *narrow))
-        self.norm = _Norm(n_skip + n, start.dtype)
+        self.skip = _Layer(start.weights(n_skip, n_in, *narrow), padding)
+        self.norm = Norm(start.scales(n_skip + n, "ones"))
         self.dropout = Dropout(dropout, start.rng)
         self.layers = nn.Sequential(
-            _Layer(start.weights(n, n_skip + n, *wide)), _Layer(start.weights(n_up, n, *narrow))
+            _Layer(start.weights(n, n_skip + n, *wide), padding),
+            _Layer(start.weights(n_up, n, *narrow), padding),
         )
 
     def forward(self, above: Tensor, below: Tensor) -> Tensor:
@@ -249,27 +239,17 @@ class _WayUp(nn.Module):
 class _Layer(nn.Module):
     """Convolution, channel norm, leaky ReLU. The norm takes the place of an offset."""
 
-    def __init__(self, weights: Tensor, stride: int = 1) -> None:
+    def __init__(self, weights: Tensor, padding: Padding, stride: int = 1) -> None:
         super().__init__()
-        self.weights, self.stride = nn.Parameter(weights), stride
-        self.norm = _Norm(len(weights), weights.dtype)
+        self.weights, self.padding, self.stride = nn.Parameter(weights), padding, stride
+        self.norm = Norm(weights.new_ones(len(weights)))
 
     def forward(self, x: Tensor) -> Tensor:
-        convolve, padding = CONVOLUTIONS[x.ndim - 2], self.weights.shape[-1] // 2
-        x = convolve(x, self.weights.to(x.dtype), stride=self.stride, padding=padding)
+        convolve, n_beyond = CONVOLUTIONS[x.ndim - 2], self.weights.shape[-1] // 2
+        if self.padding == "reflection":
+            x, n_beyond = reflect(x, n_beyond, n_beyond), 0
+        x = convolve(x, self.weights.to(x.dtype), stride=self.stride, padding=n_beyond)
         return F.leaky_relu(self.norm(x), LEAK, inplace=True)
-
-
-class _Norm(nn.Module):
-    """Each channel's mean over the pixels taken out, its deviation divided by; then a scale and an offset."""
-
-    def __init__(self, n: int, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(n, dtype=dtype))
-        self.offset = nn.Parameter(torch.zeros(n, dtype=dtype))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(x, None, None, self.scale, self.offset, training=True, eps=1e-5)
 
 
 def _as_image(x: Tensor) -> Tensor:

@@ -1,0 +1,158 @@
+"""Generators with other convolutions than the decoder's: fixed ones without upsampling, learned ones, and transposed ones.
+
+References
+----------
+Heckel and Soltanolkotabi, "Denoising and Regularization via Exploiting the Structural Bias of Convolutional Generators",
+ICLR 2020, appendix B; Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative
+Adversarial Networks", ICLR 2016 (the transposed convolutions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, grid_sizes
+from napari_convgen.core.generators.generator import Generator
+from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, NormInit, Start, reflect
+
+Convolution = Literal["fixed", "learned", "transposed"]
+
+WIDTHS: dict[Convolution, int] = {"fixed": 1, "learned": 3, "transposed": 4}
+"""Of the learned weights along each axis."""
+
+FIXED_TAPS = (0.25, 0.75, 0.75, 0.25)
+"""The kernel of linear upsampling along an axis. It sums to two, as in the authors' code, where the image then has four times the gain."""
+
+_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+class ConvolutionalGenerator(Generator):
+    r"""Layers of one kind of convolution :math:`T_i`, each with ReLU and channel normalization; then a 1×1 convolution and a sigmoid.
+
+    .. math:: B_{i+1} = \mathrm{cn}(\mathrm{ReLU}(T_i B_i)), \quad x = \mathrm{sigmoid}(B_n c),
+
+    of the fixed random latent :math:`B_0`, uniform in [0, 0.1]. No convolution has an offset. With k channels, n layers, c outputs and w
+    learned weights of a convolution between two channels there are :math:`n (w k^2 + 2 k) + k c` parameters. On a gray image of
+    256² pixels that is, over the pixels:
+
+    ============== ======== ==== ================== ====================
+    convolution    n        w    channels           parameters per pixel
+    ============== ======== ==== ================== ====================
+    ``fixed``      4        1    128, 256, 512      1.02, 4.04, 16.1
+    ``learned``    5        9    42, 85, 170        1.22, 4.98, 19.9
+    ``transposed`` 3        16   42, 85, 170        1.30, 5.30, 21.2
+    ============== ======== ==== ================== ====================
+
+    Members are nets of their own, evaluated one after the other.
+
+    Parameters
+    ----------
+    size
+        Spatial shape of the image, 1 to 3 axes.
+    n_outputs
+        Output channels.
+    convolution
+        ``"fixed"``: the kernel of linear upsampling, (1, 3, 3, 1) along each axis, but without upsampling, then a learned 1×1
+        convolution. ``"learned"``: 3×3. Both are on the image's grid, which is reflected at its edges; the authors' fixed
+        kernel takes one more row and column of zeros instead. ``"transposed"``: 4×4 with stride 2, so that each layer doubles the
+        grid, as in the generator of DC-GAN.
+    n_channels
+        Channels ``k`` of every hidden layer.
+    n_layers
+        Hidden layers ``n``.
+    rngs
+        For each member the source of its latent and its initial weights, on the CPU whatever the device.
+    norm_init
+        Initial scale of the channel norm: ``"ones"``, or ``"uniform"`` in [0, 1] as in the torch of the paper's time.
+    dtype
+        Of the weights.
+    """
+
+    def __init__(
+        self,
+        size: Sequence[int],
+        n_outputs: int,
+        *,
+        convolution: Convolution,
+        n_channels: int,
+        n_layers: int,
+        rngs: Sequence[torch.Generator],
+        norm_init: NormInit = "ones",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        sizes = grid_sizes(size, n_layers) if convolution == "transposed" else [tuple(size)] * (n_layers + 1)
+        self.members = nn.ModuleList(
+            _Member(sizes, n_outputs, convolution, n_channels, norm_init, Start(rng, dtype)) for rng in rngs
+        )
+
+    def forward(self) -> Float[Tensor, "m c *spatial"]:
+        """Return the members' images: output channels first, values in [0, 1]."""
+        return torch.cat([member() for member in self.members])
+
+    @torch.no_grad()
+    def dead_fraction(self) -> float:
+        """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""
+        pixels = [features[0].flatten(1) for member in self.members for features in cast(_Member, member).features()]
+        return max(float((x.amax(1) == x.amin(1)).float().mean()) for x in pixels)
+
+
+class _Member(nn.Module):
+    """One net; its tensors are batches of one, channels second."""
+
+    latent: Tensor
+
+    def __init__(
+        self,
+        sizes: Sequence[tuple[int, ...]],
+        n_outputs: int,
+        convolution: Convolution,
+        k: int,
+        norm_init: NormInit,
+        start: Start,
+    ) -> None:
+        super().__init__()
+        self.sizes, self.convolution = sizes, convolution
+        n_axes, n_layers = len(sizes[0]), len(sizes) - 1
+        width = (WIDTHS[convolution],) * n_axes
+        self.register_buffer("latent", start.uniform(0, LATENT_SCALE, 1, k, *sizes[0]))
+        self.convolutions = nn.ParameterList(start.weights(k, k, *width) for _ in range(n_layers))
+        self.norms = nn.ModuleList(Norm(start.scales(k, norm_init)) for _ in range(n_layers))
+        self.output_convolution = nn.Parameter(start.weights(n_outputs, k, *(1,) * n_axes))
+
+    def forward(self) -> Tensor:
+        last = self.features()[-1]
+        return torch.sigmoid(CONVOLUTIONS[last.ndim - 2](last, self.output_convolution))
+
+    def features(self) -> list[Tensor]:
+        """The hidden tensors B_1 … B_n."""
+        features = [self.latent]
+        for weights, norm, size in zip(self.convolutions, self.norms, self.sizes[1:], strict=True):
+            features.append(norm(F.relu(self._convolved(features[-1], weights, size))))
+        return features[1:]
+
+    def _convolved(self, x: Tensor, weights: Tensor, size: tuple[int, ...]) -> Tensor:
+        n_axes = len(size)
+        if self.convolution == "transposed":
+            x = _TRANSPOSED[n_axes](x, weights, stride=2, padding=1)
+            for axis, n in enumerate(size, 2):
+                x = x.narrow(axis, 0, n)  # an odd size drops the last sample
+            return x
+        x = smooth(x) if self.convolution == "fixed" else reflect(x, 1, 1)
+        return CONVOLUTIONS[n_axes](x, weights)
+
+
+def smooth(x: Float[Tensor, "1 k *spatial"]) -> Float[Tensor, "1 k *spatial"]:
+    """Convolve each channel with the fixed kernel; of its four taps along an axis, two lie before the sample and one after."""
+    x = reflect(x, 2, 1)
+    for axis in range(2, x.ndim):
+        n = x.shape[axis] - len(FIXED_TAPS) + 1
+        parts = [x.narrow(axis, i, n) * tap for i, tap in enumerate(FIXED_TAPS)]
+        x = parts[0] + parts[1] + parts[2] + parts[3]
+    return x

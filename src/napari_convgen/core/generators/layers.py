@@ -1,0 +1,68 @@
+"""What the generators with convolutions of their own share: draws of initial values, channel norm, and edges reflected."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NormInit = Literal["ones", "uniform"]
+
+CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+"""By number of spatial axes."""
+
+
+class Start:
+    """Draws of initial values, in double precision whatever the type of the weights."""
+
+    def __init__(self, rng: torch.Generator, dtype: torch.dtype) -> None:
+        self.rng, self.dtype = rng, dtype
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        """Draw values in [low, high)."""
+        draw = torch.rand(shape, generator=self.rng, dtype=torch.float64)
+        return (low + (high - low) * draw).to(self.dtype)
+
+    def weights(self, n_out: int, n_in: int, *width: int) -> Tensor:
+        """Draw a convolution's weights, uniform within one over the root of the values that go into an output: PyTorch's default."""
+        bound = (n_in * math.prod(width)) ** -0.5
+        return self.uniform(-bound, bound, n_out, n_in, *width)
+
+    def scales(self, n: int, init: NormInit) -> Tensor:
+        """Draw a norm's scales, in [0, 1), or take ones."""
+        return torch.ones(n, dtype=self.dtype) if init == "ones" else self.uniform(0, 1, n)
+
+
+class Norm(nn.Module):
+    """Each channel's mean over the pixels taken out, its deviation divided by; then a scale and an offset."""
+
+    def __init__(self, scale: Tensor) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(scale)
+        self.offset = nn.Parameter(torch.zeros_like(scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map a batch of one, channels second."""
+        return F.batch_norm(x, None, None, self.scale, self.offset, training=True, eps=1e-5)
+
+
+def reflect(x: Tensor, before: int, after: int) -> Tensor:
+    """Continue a batch beyond both ends of each spatial axis by its mirror image, whose mirror is the last sample.
+
+    Unlike the library's, it takes axes of any length, one sample included, and its gradient has the same bits every time.
+    """
+    for axis in range(2, x.ndim):
+        n = x.shape[axis]
+        places = [*range(-before, 0), *range(n, n + after)]
+        outside = [x.narrow(axis, _mirrored(place, n), 1) for place in places]
+        x = torch.cat((*outside[:before], x, *outside[before:]), axis)
+    return x
+
+
+def _mirrored(place: int, n: int) -> int:
+    """The sample, of n, that is seen at a place beyond the ends."""
+    period = max(1, 2 * (n - 1))
+    return min(place % period, -place % period)
