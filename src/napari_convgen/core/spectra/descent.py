@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_convgen.core.spectra.quadrature import lanczos_quadrature
+from napari_convgen.core.spectra.pace import Paced, finish
+from napari_convgen.core.spectra.quadrature import paced_quadrature
 
 POINTS_PER_DECADE = 40
 """Steps at which a descent is foreseen."""
@@ -97,10 +98,26 @@ def foresee_descent(
     ----------
     The dynamics: Heckel and Soltanolkotabi, ICLR 2020, theorem 2 and its proof. The trace: Ubaru, Chen and Saad (2017).
     """
+    return finish(paced_descent(gram, residual, noise_level, rng, n_products, n_probes, rate))
+
+
+def paced_descent(
+    gram: Callable[[Tensor], Tensor],
+    residual: Float[Tensor, "n"],
+    noise_level: Float[Tensor, "n"],
+    rng: torch.Generator,
+    n_products: int = 100,
+    n_probes: int = 1,
+    rate: float | None = None,
+) -> Paced[Descent]:
+    """Do the same, with a pause after each of ``n_products (1 + n_probes)`` products."""
     n = len(residual)
-    fit = lanczos_quadrature(gram, residual, n_products)
+    fit = yield from paced_quadrature(gram, residual, n_products)
     signs = 2.0 * torch.randint(2, (n_probes, n), generator=rng).to(residual) - 1
-    traces = [lanczos_quadrature(gram, noise_level * probe, n_products) for probe in signs]
+    traces = []
+    for probe in signs:
+        trace = yield from paced_quadrature(gram, noise_level * probe, n_products)
+        traces.append(trace)
     eta = 1 / max(float(nodes.max()) for nodes, _ in [fit, *traces]) if rate is None else rate
     decades = 2 * math.log10(n_products)
     steps = torch.logspace(0, decades, int(POINTS_PER_DECADE * decades) + 1, dtype=torch.float64).round().unique()

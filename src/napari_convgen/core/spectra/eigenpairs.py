@@ -3,21 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_convgen.core.spectra.pace import Paced
+
 OVERSAMPLING = 10
 """Vectors that are followed beyond those that are asked for."""
 
 
-def largest_eigenpairs(
-    apply: Callable[[Tensor], Tensor], like: Float[Tensor, "n"], rank: int, n_passes: int, rng: torch.Generator
-) -> tuple[Float[Tensor, "r"], Float[Tensor, "n r"]]:
-    """Return the largest eigenvalues of a symmetric operator without negative ones, falling, and their vectors as columns.
+@dataclass(frozen=True, eq=False)
+class Eigenpairs:
+    """Approximate eigenvalues of an operator K and their vectors.
 
-    Randomized subspace iteration with a Rayleigh-Ritz step; it takes ``(rank + OVERSAMPLING) (n_passes + 1)`` products.
+    Attributes
+    ----------
+    values
+        Falling, not negative.
+    vectors
+        Orthonormal columns.
+    residuals
+        ``K u - λ u`` of each, as columns.
+    """
+
+    values: Float[Tensor, "r"]
+    vectors: Float[Tensor, "n r"]
+    residuals: Float[Tensor, "n r"]
+
+    @property
+    def errors(self) -> Float[Tensor, "r"]:
+        """Length of each residual: so near to the value there is an eigenvalue of K. Where eigenvalues lie apart, it is far nearer."""
+        lengths: Tensor = torch.linalg.vector_norm(self.residuals, dim=0)
+        return lengths
+
+    def remove(self, vector: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+        """Return what of a vector is orthogonal to all of theirs."""
+        return vector - self.vectors @ (self.vectors.T @ vector)
+
+
+def n_eigenpair_products(n: int, rank: int, n_passes: int) -> int:
+    """Return how many products `paced_eigenpairs` takes with an operator on vectors of ``n`` values."""
+    return min(rank + OVERSAMPLING, n) * (n_passes + 1)
+
+
+def paced_eigenpairs(
+    apply: Callable[[Tensor], Tensor], like: Float[Tensor, "n"], rank: int, n_passes: int, rng: torch.Generator
+) -> Paced[Eigenpairs]:
+    """Find the largest eigenvalues of a symmetric operator without negative ones, and their vectors.
+
+    Randomized subspace iteration with a Rayleigh-Ritz step.
 
     Parameters
     ----------
@@ -26,7 +63,7 @@ def largest_eigenpairs(
     like
         A vector of the operator's size, dtype and device.
     rank
-        Eigenpairs wanted.
+        Eigenpairs wanted; as many as there are at most.
     n_passes
         At least 1; each brings the subspace nearer by the ratio of the eigenvalues beyond it to those within.
     rng
@@ -39,12 +76,19 @@ def largest_eigenpairs(
     n = len(like)
     vectors = torch.randn((n, min(rank + OVERSAMPLING, n)), generator=rng).to(like)
     for _ in range(n_passes):
-        vectors = torch.linalg.qr(_apply_to_columns(apply, vectors))[0]
-    projected = vectors.T @ _apply_to_columns(apply, vectors)
+        images = yield from _apply_to_columns(apply, vectors)
+        vectors = torch.linalg.qr(images)[0]
+    images = yield from _apply_to_columns(apply, vectors)
+    projected = vectors.T @ images
     values, rotation = torch.linalg.eigh((projected + projected.T) / 2)
-    order = torch.arange(len(values) - 1, len(values) - 1 - min(rank, n), -1, device=like.device)
-    return values[order].clamp_min(0), vectors @ rotation[:, order]
+    values, rotation = (x.flip(-1)[..., : min(rank, n)] for x in (values, rotation))
+    values, vectors = values.clamp_min(0), vectors @ rotation
+    return Eigenpairs(values, vectors, images @ rotation - vectors * values)
 
 
-def _apply_to_columns(apply: Callable[[Tensor], Tensor], vectors: Tensor) -> Tensor:
-    return torch.stack([apply(vector) for vector in vectors.T.contiguous()], 1)
+def _apply_to_columns(apply: Callable[[Tensor], Tensor], vectors: Tensor) -> Paced[Tensor]:
+    images = torch.empty_like(vectors)
+    for i in range(vectors.shape[1]):
+        images[:, i] = apply(vectors[:, i].contiguous())
+        yield
+    return images

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_convgen.core.spectra.pace import Paced, finish
+
 
 def lanczos_quadrature(
     apply: Callable[[Tensor], Tensor], start: Float[Tensor, "n"], n_products: int
@@ -30,18 +32,26 @@ def lanczos_quadrature(
     Returns
     -------
     nodes, weights
-        In float64 on the CPU; the weights add up to the vector's squared length.
+        Nodes rising, both in float64 on the CPU; the weights add up to the vector's squared length.
 
     References
     ----------
     Golub and Meurant, "Matrices, Moments and Quadrature with Applications", 2010, chapter 6; Ubaru, Chen and Saad, "Fast estimation of
     tr(f(A)) via stochastic Lanczos quadrature", SIAM J. Matrix Anal. Appl. 38 (2017), algorithm 1.
     """
+    return finish(paced_quadrature(apply, start, n_products))
+
+
+def paced_quadrature(
+    apply: Callable[[Tensor], Tensor], start: Float[Tensor, "n"], n_products: int
+) -> Paced[tuple[Tensor, Tensor]]:
+    """Do the same, with a pause after each product."""
     basis = (start / start.norm())[:, None]
     diagonal: list[float] = []
     beside: list[float] = []
     while True:
         image = apply(basis[:, -1])
+        yield
         diagonal.append(float(image @ basis[:, -1]))
         for _ in range(2):  # against all that came before, twice: rounding would bring copies of large eigenvalues
             image = image - basis @ (basis.T @ image)
