@@ -1,0 +1,89 @@
+"""Gradient descent on linear least squares in closed form: the warm-up of the paper's theory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from napari_convgen.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class LeastSquares:
+    r"""Descent on :math:`\frac12 \|y - Jc\|^2` from :math:`c_0 = 0`.
+
+    Along the left singular vector :math:`w_i` of J the residual falls by :math:`1 - \eta\sigma_i^2` each step:
+
+    .. math:: y - Jc_\tau = (I - \eta J J^\top)^\tau y, \quad Jc_\tau = \sum_i (1 - (1 - \eta\sigma_i^2)^\tau) \langle w_i, y\rangle w_i.
+
+    Attributes
+    ----------
+    left, right
+        Singular vectors :math:`w_i` and :math:`v_i`, as columns.
+    singular_values
+        :math:`\sigma_i`, falling.
+    rate
+        :math:`\eta`; up to :math:`1/\sigma_1^2` no component overshoots.
+
+    References
+    ----------
+    Heckel and Soltanolkotabi, ICLR 2020, equation 2, proposition 1 and figure 5.
+    """
+
+    left: Float[np.ndarray, "n r"]
+    singular_values: Float[np.ndarray, "r"]
+    right: Float[np.ndarray, "p r"]
+    rate: float
+
+    def output(self, measurement: Float[np.ndarray, "n"], step: int) -> Float[np.ndarray, "n"]:
+        r"""Return :math:`Jc_\tau` after ``step`` steps."""
+        drawn: np.ndarray = self.left @ ((1 - self._decay(step)) * (self.left.T @ measurement))
+        return drawn
+
+    def coefficients(self, measurement: Float[np.ndarray, "n"], step: int) -> Float[np.ndarray, "p"]:
+        r"""Return :math:`c_\tau` after ``step`` steps."""
+        s = self.singular_values
+        fitted = (1 - self._decay(step)) * (self.left.T @ measurement)
+        parameters: np.ndarray = self.right @ np.divide(fitted, s, out=np.zeros_like(s), where=s > 0)
+        return parameters
+
+    def errors(
+        self, signal: Float[np.ndarray, "n"], noise: Float[np.ndarray, "n"], step: int
+    ) -> tuple[float, float, float]:
+        r"""Return :math:`\|Jc_\tau - x\|` for :math:`y = x + z`, and its two parts.
+
+        Returns
+        -------
+        error
+            Of the output, against the signal.
+        unfitted
+            What of the signal is not yet drawn, :math:`\|(I - \eta JJ^\top)^\tau x\|`. A signal in the span of the first p left singular
+            vectors has no more than :math:`(1 - \eta\sigma_p^2)^\tau \|x\|`.
+        fitted_noise
+            What of the noise is drawn; error is no more than the sum of both.
+        """
+        unfitted, fitted = signal - self.output(signal, step), self.output(noise, step)
+        return float(np.linalg.norm(fitted - unfitted)), float(np.linalg.norm(unfitted)), float(np.linalg.norm(fitted))
+
+    def _decay(self, step: int) -> Float[np.ndarray, "r"]:
+        decay: np.ndarray = (1 - self.rate * self.singular_values**2) ** step
+        return decay
+
+
+def least_squares(matrix: Float[np.ndarray, "n p"], rate: float) -> LeastSquares:
+    """Return the descent for a matrix J and a step size.
+
+    Raises
+    ------
+    InputError
+        The step size is not positive, or so large that the descent diverges.
+    """
+    left, singular_values, right = np.linalg.svd(matrix, full_matrices=False)
+    if not 0 < rate * singular_values[0] ** 2 < 2:
+        raise InputError(
+            f"The step size must let the descent converge: expected more than 0 and less than {2 / singular_values[0] ** 2:.4g}, "
+            f"got {rate:.4g}. Give one in this range."
+        )
+    return LeastSquares(left, singular_values, right.T, rate)
