@@ -35,8 +35,9 @@ class TwoLayer(Generator):
     n_channels
         Channels k, even.
     weight_scale
-        Standard deviation :math:`\omega` of the initial weights. The first image has the mean square :math:`\omega^2\|u\|^2 (1 - 1/\pi)/2`, which
-        the theory needs to be small beside the measurement's; a tenth of the measurement's root mean square does.
+        Standard deviation :math:`\omega` of the initial weights. The first image has the mean square
+        :math:`\omega^2\|u\|^2 (1 - 1/\pi)/2`, which the theory needs to be small beside the measurement's; a tenth of the measurement's
+        root mean square does.
     rngs
         For each member the source of its initial weights, on the CPU whatever the device.
 

@@ -37,12 +37,12 @@ class LeastSquares:
     right: Float[np.ndarray, "p r"]
     rate: float
 
-    def output(self, measurement: Float[np.ndarray, "n"], step: int) -> Float[np.ndarray, "n"]:
+    def output(self, measurement: Float[np.ndarray, "n"], step: float) -> Float[np.ndarray, "n"]:
         r"""Return :math:`Jc_\tau` after ``step`` steps."""
         drawn: np.ndarray = self.left @ ((1 - self._decay(step)) * (self.left.T @ measurement))
         return drawn
 
-    def coefficients(self, measurement: Float[np.ndarray, "n"], step: int) -> Float[np.ndarray, "p"]:
+    def coefficients(self, measurement: Float[np.ndarray, "n"], step: float) -> Float[np.ndarray, "p"]:
         r"""Return :math:`c_\tau` after ``step`` steps."""
         s = self.singular_values
         fitted = (1 - self._decay(step)) * (self.left.T @ measurement)
@@ -50,7 +50,7 @@ class LeastSquares:
         return parameters
 
     def errors(
-        self, signal: Float[np.ndarray, "n"], noise: Float[np.ndarray, "n"], step: int
+        self, signal: Float[np.ndarray, "n"], noise: Float[np.ndarray, "n"], step: float
     ) -> tuple[float, float, float]:
         r"""Return :math:`\|Jc_\tau - x\|` for :math:`y = x + z`, and its two parts.
 
@@ -67,7 +67,7 @@ class LeastSquares:
         unfitted, fitted = signal - self.output(signal, step), self.output(noise, step)
         return float(np.linalg.norm(fitted - unfitted)), float(np.linalg.norm(unfitted)), float(np.linalg.norm(fitted))
 
-    def _decay(self, step: int) -> Float[np.ndarray, "r"]:
+    def _decay(self, step: float) -> Float[np.ndarray, "r"]:
         decay: np.ndarray = (1 - self.rate * self.singular_values**2) ** step
         return decay
 
