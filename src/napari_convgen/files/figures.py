@@ -55,14 +55,14 @@ def draw(panels: Sequence[Panel]) -> Figure:
     n_rows = math.ceil(len(panels) / n_columns)
     with mpl.rc_context({"svg.hashsalt": "napari-convgen", "svg.fonttype": "none", "font.size": 8}):
         figure = Figure((PANEL_WIDTH * n_columns, PANEL_HEIGHT * n_rows), layout="constrained")
-        grid = figure.subplots(n_rows, n_columns, squeeze=False).flat
+        grid = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
         for axes, panel in zip(grid, panels, strict=False):
             axes.set_title(panel.title)
             if isinstance(panel, Plot):
                 _draw_plot(axes, panel)
             else:
                 _draw_picture(axes, panel)
-        for axes in list(grid)[len(panels) :]:
+        for axes in grid[len(panels) :]:
             axes.set_axis_off()
     return figure
 
