@@ -66,7 +66,7 @@ def test_a_channel_without_a_positive_value_is_dead():
     generator = two_layer(kernel, k=4)
     assert generator.dead_fraction() == 0
     with torch.no_grad():
-        generator.weights[..., :3] = -1
+        generator.weights[..., :3] = -generator.weights[..., :3].abs()
     assert generator.dead_fraction() == 0.75
 
 

@@ -36,7 +36,7 @@ NOISE_NORM = 0.5
 
 N_DRAWS = 5
 
-SMALL, LARGE = (128, 512), (512, 2048)
+SMALL, LARGE = (128, 512), (256, 1024)
 """Samples and channels of figure 11, of which the paper says nothing: in the quick and in the full size."""
 
 N_FIT_STEPS = 6000
