@@ -13,11 +13,17 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from napari_convgen import __version__
-from napari_convgen.cli import compare, denoise, new_config, reproduce
+from napari_convgen.cli import compare, denoise, new_config, reproduce, spectrum
 from napari_convgen.cli.status import FAILED, INTERRUPTED
 from napari_convgen.errors import ConfigError, ConvgenError
 
-COMMANDS = {"denoise": denoise, "compare": compare, "reproduce": reproduce, "new-config": new_config}
+COMMANDS = {
+    "denoise": denoise,
+    "compare": compare,
+    "spectrum": spectrum,
+    "reproduce": reproduce,
+    "new-config": new_config,
+}
 """Modules with the words ``HELP`` (a line), ``DESCRIPTION`` and ``EPILOG``, and the functions ``add_options`` and ``run``."""
 
 

@@ -211,6 +211,11 @@ class SpectrumRun:
             1 + len(self.at_steps) // 2
         )
 
+    @property
+    def n_steps_done(self) -> int:
+        """Steps that were looked at to the end."""
+        return len(self._spectra)
+
     def forecast(self) -> SpectrumForecast:
         """Say what the run will take: two products are taken and timed, and forgotten."""
 
@@ -497,6 +502,6 @@ def _signs(pairs: Eigenpairs) -> Tensor:
     return pairs.vectors.gather(0, largest).sign()
 
 
-def _numpy(values: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = values.cpu().numpy()
+def _numpy(values: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = values.cpu().numpy()
     return array

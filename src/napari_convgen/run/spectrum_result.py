@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ from napari_convgen.core.spectra.jacobian import Group
 MARKS = (0.5, 0.9, 0.99)
 """Shares of an image's energy whose number of vectors is told."""
 
-N_SHOWN_VECTORS = 8
+N_SHOWN_VECTORS = 6
 """Singular vectors in the figure."""
 
 
@@ -157,6 +156,21 @@ class SpectrumResult:
             "spectra": [_record(spectrum) for spectrum in self.spectra],
         }
 
+    def table(self) -> list[tuple[str | float, ...]]:
+        """Return the names of columns, and a row for each singular value of each step."""
+        head = ("step", "number", "singular_value", "error", "coefficient", "image_energy", "noise_energy")
+        rows: list[tuple[str | float, ...]] = [head]
+        for spectrum in self.spectra:
+            columns = (
+                spectrum.singular_values,
+                spectrum.errors,
+                spectrum.coefficients,
+                spectrum.image_energy,
+                spectrum.noise_energy,
+            )
+            rows += [(spectrum.step, i, *map(float, row)) for i, row in enumerate(zip(*columns, strict=True), 1)]
+        return rows
+
     def panels(self) -> list[Panel]:
         """Return the figure: values, energies, alignment and descent, then the first step's sensitivity and vectors."""
         panels: list[Panel] = [_values(self.spectra), _energies(self.spectra), _alignments(self.spectra)]
@@ -227,7 +241,7 @@ def _descents(spectra: Sequence[Spectrum]) -> list[Plot]:
     described = [(spectrum.step, spectrum.descent) for spectrum in spectra if spectrum.descent is not None]
     if not described:
         return []
-    risk = [Curve(f"error, from step {step}", d.steps, np.maximum(d.risk, 0)) for step, d in described]
+    risk = [Curve(f"error, from step {step}", d.steps, d.risk.clamp_min(0)) for step, d in described]
     loss = [Curve(f"loss, from step {step}", d.steps, d.loss, style="dashes") for step, d in described]
     marks = [("best", float(d.steps[d.best])) for _, d in described]
     return [
@@ -249,28 +263,3 @@ def _plane(image: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "rows co
     planes = channel.reshape(-1, *np.atleast_2d(channel).shape[-2:])
     plane: Float[np.ndarray, "rows columns"] = planes[len(planes) // 2]
     return plane
-
-
-@functools.cache
-def table_head() -> tuple[str, ...]:
-    """Names of the columns of `table`."""
-    return ("step", "number", "singular_value", "error", "coefficient", "image_energy", "noise_energy")
-
-
-def table(result: SpectrumResult) -> list[tuple[float, ...]]:
-    """Return a row for each singular value of each step."""
-    return [
-        (spectrum.step, i + 1, *(float(column[i]) for column in _columns(spectrum)))
-        for spectrum in result.spectra
-        for i in range(spectrum.rank)
-    ]
-
-
-def _columns(spectrum: Spectrum) -> Sequence[Float[np.ndarray, "r"]]:
-    return (
-        spectrum.singular_values,
-        spectrum.errors,
-        spectrum.coefficients,
-        spectrum.image_energy,
-        spectrum.noise_energy,
-    )
