@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_convgen.core.generators import ConvolutionalGenerator
-from napari_convgen.core.generators.convolutional import smooth
+from napari_convgen.core.generators.convolutional import Smoothing
 
 KINDS = ("fixed", "learned", "transposed")
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -118,7 +118,8 @@ def test_parameter_counts_are_those_of_the_paper(convolution, n_layers, n_channe
 
 def test_the_fixed_kernel_has_a_gain_of_four_in_the_plane():
     x = torch.full((1, 2, 5, 7), 0.5, dtype=torch.float64)
-    torch.testing.assert_close(smooth(x), 4 * x)
+    smoothed = Smoothing(3, 7, x.dtype)(Smoothing(2, 5, x.dtype)(x))
+    torch.testing.assert_close(smoothed, 4 * x)
 
 
 def test_transposed_convolutions_start_on_a_grid_halved_once_a_layer():

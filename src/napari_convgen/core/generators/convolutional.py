@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, grid_sizes
 from napari_convgen.core.generators.generator import Generator
-from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, NormInit, Start, reflect
+from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, NormInit, Start, mirrored, reflect
 
 Convolution = Literal["fixed", "learned", "transposed"]
 
@@ -122,6 +122,8 @@ class _Member(nn.Module):
         n_axes, n_layers = len(sizes[0]), len(sizes) - 1
         width = (WIDTHS[convolution],) * n_axes
         self.register_buffer("latent", start.uniform(0, LATENT_SCALE, 1, k, *sizes[0]))
+        axes = enumerate(sizes[0], 2) if convolution == "fixed" else ()
+        self.smoothings = nn.Sequential(*(Smoothing(axis, n, start.dtype) for axis, n in axes))
         self.convolutions = nn.ParameterList(start.weights(k, k, *width) for _ in range(n_layers))
         self.norms = nn.ModuleList(Norm(start.scales(k, norm_init)) for _ in range(n_layers))
         self.output_convolution = nn.Parameter(start.weights(n_outputs, k, *(1,) * n_axes))
@@ -144,15 +146,27 @@ class _Member(nn.Module):
             for axis, n in enumerate(size, 2):
                 x = x.narrow(axis, 0, n)  # an odd size drops the last sample
             return x
-        x = smooth(x) if self.convolution == "fixed" else reflect(x, 1, 1)
+        x = self.smoothings(x) if self.convolution == "fixed" else reflect(x, 1, 1)
         return CONVOLUTIONS[n_axes](x, weights)
 
 
-def smooth(x: Float[Tensor, "1 k *spatial"]) -> Float[Tensor, "1 k *spatial"]:
-    """Convolve each channel with the fixed kernel; of its four taps along an axis, two lie before the sample and one after."""
-    x = reflect(x, 2, 1)
-    for axis in range(2, x.ndim):
-        n = x.shape[axis] - len(FIXED_TAPS) + 1
-        parts = [x.narrow(axis, i, n) * tap for i, tap in enumerate(FIXED_TAPS)]
-        x = parts[0] + parts[1] + parts[2] + parts[3]
-    return x
+class Smoothing(nn.Module):
+    """The fixed kernel along an axis of n samples, whose ends are reflected; two of its taps lie before a sample, and one after.
+
+    It is a matrix product: on grids of some hundred samples faster than sums of shifted slices.
+    """
+
+    matrix: Tensor
+
+    def __init__(self, axis: int, n: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.axis = axis
+        matrix = torch.zeros(n, n, dtype=dtype)
+        for after in range(n):
+            for offset, tap in zip(range(-2, 2), FIXED_TAPS, strict=True):
+                matrix[mirrored(after + offset, n), after] += tap
+        self.register_buffer("matrix", matrix, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve."""
+        return (x.movedim(self.axis, -1) @ self.matrix).movedim(-1, self.axis)

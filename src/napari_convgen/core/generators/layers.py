@@ -57,12 +57,12 @@ def reflect(x: Tensor, before: int, after: int) -> Tensor:
     for axis in range(2, x.ndim):
         n = x.shape[axis]
         places = [*range(-before, 0), *range(n, n + after)]
-        outside = [x.narrow(axis, _mirrored(place, n), 1) for place in places]
+        outside = [x.narrow(axis, mirrored(place, n), 1) for place in places]
         x = torch.cat((*outside[:before], x, *outside[before:]), axis)
     return x
 
 
-def _mirrored(place: int, n: int) -> int:
-    """The sample, of n, that is seen at a place beyond the ends."""
+def mirrored(place: int, n: int) -> int:
+    """Return which of n samples is seen at a place, which may lie beyond the ends."""
     period = max(1, 2 * (n - 1))
     return min(place % period, -place % period)
