@@ -31,7 +31,7 @@ def residual_norms(
     Parameters
     ----------
     weights
-        Eigenvalues :math:`\sigma_i^2` of :math:`JJ^\top`; of :math:`\Sigma` for the dynamics of theorem 3.
+        Eigenvalues :math:`\sigma_i^2` of :math:`JJ^\top`; of :math:`\Sigma` for an infinitely wide generator.
     rate
         :math:`\eta`, on half the squared residual.
     residual

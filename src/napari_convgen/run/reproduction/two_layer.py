@@ -1,4 +1,4 @@
-"""The two-layer generator: a step and noise, the bound on its error, and its error foreseen. Figure 11 and theorems 1 to 3.
+"""The two-layer generator: a step and noise, the bound on its error, and its error foreseen. Figure 11, theorems 1 and 2.
 
 The nets are small: they are fitted in double precision on the CPU, whatever the device.
 """
@@ -282,7 +282,7 @@ def theorem2(setting: Setting) -> Findings:
             list(gaps.values()) == sorted(gaps.values(), reverse=True),
         ),
         Claim(
-            "theorem 3: the residual comes closer to the foreseen one, too",
+            "the residual comes closer to the foreseen one, too",
             "largest difference, over the measurement's norm "
             + ", ".join(f"{gap:.3f} ({w} channels)" for w, gap in residual_gaps.items()),
             "falls with each width",
