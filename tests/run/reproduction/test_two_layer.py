@@ -48,6 +48,7 @@ def test_figure_11_counts_the_steps_of_both_targets(monkeypatch):
 
 def test_theorem_1_holds_and_its_stop_is_too_early(monkeypatch):
     monkeypatch.setattr(module, "N_DRAWS", 1)
+    monkeypatch.setattr(module, "CHECKED_WIDTH", 60)
     findings = module.theorem1(SETTING)
     holds, says = findings.claims
     assert holds.agrees

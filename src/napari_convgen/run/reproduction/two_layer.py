@@ -52,6 +52,9 @@ QUICK_WIDTHS, FULL_WIDTHS = (150, 600, 2400), (600, 2400, 9600)
 JUDGED_WIDTH = 2400
 """Channels in theorem 2: how the difference from the foreseen falls, and how small it is."""
 
+CHECKED_WIDTH = 600
+"""Channels of the nets that the bound of theorem 1 is checked on."""
+
 DIMENSIONS = (1, 3, 5, 7, 9, 11, 15, 19)
 """p in theorem 1: odd, so that a cosine comes with its sine."""
 
@@ -162,7 +165,7 @@ def theorem1(setting: Setting) -> Findings:
         row = _bound_row("", kernel, p)
         for seed in range(N_DRAWS):
             setting.tell(f"dimension {p}, draw {seed + 1} of {N_DRAWS}", len(checked) / (3 * N_DRAWS))
-            errors = _errors(kernel, p, seed, 600, max(int(row["stop"]), 60))
+            errors = _errors(kernel, p, seed, CHECKED_WIDTH, max(int(row["stop"]), 60))
             bound = worst_terms(_sorted_weights(kernel), step_size(kernel), p, 1.0, NOISE_NORM, int(row["stop"]))
             checked.append(
                 {
@@ -179,7 +182,7 @@ def theorem1(setting: Setting) -> Findings:
     claims = [
         Claim(
             "after the stopping step the error is at most what is left of the signal and ς√(2p/n)",
-            f"at the last whole step before it, {worst:.2f} of the bound or less, in {len(checked)} fits of 600 channels",
+            f"at the last whole step before it, {worst:.2f} of the bound or less, in {len(checked)} fits of {CHECKED_WIDTH} channels",
             "never more",
             worst <= 1,
         ),
@@ -357,14 +360,14 @@ def _errors(kernel: Vector, dimension: int, seed: int, n_channels: int, n_steps:
 
 def _bound_plot(kernel: Vector, p: int) -> Plot:
     """A net's error, and the bound on it with its two parts."""
-    errors = _errors(kernel, p, 0, 600, 300)
+    errors = _errors(kernel, p, 0, CHECKED_WIDTH, 300)
     steps = np.arange(1, len(errors))
     bounds = [
         worst_terms(_sorted_weights(kernel), step_size(kernel), p, 1.0, NOISE_NORM, float(step)) for step in steps
     ]
     stop = _bound_row("", kernel, p)["stop"]
     return Plot(
-        f"Error of a net of 600 channels, p = {p}",
+        f"Error of a net of {CHECKED_WIDTH} channels, p = {p}",
         "step",
         "Euclidean norm (signal: 1)",
         [
