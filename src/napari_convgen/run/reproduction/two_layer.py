@@ -227,13 +227,14 @@ def theorem2(setting: Setting) -> Findings:
     for seed in range(N_DRAWS):
         signal, noise = signal_and_noise(N, DIMENSION, NOISE_NORM, seed)
         measurement = signal + noise
-        foreseen = np.array([float(np.linalg.norm(descent.apply(measurement, float(step)) - signal)) for step in steps])
-        losses = _residuals(descent, -measurement, steps)
+        foreseen = _foreseen(descent, np.zeros(N), measurement, signal, steps)
         for width in widths:
             setting.tell(f"draw {seed + 1} of {N_DRAWS}, {width} channels", seed / N_DRAWS)
             images = list(descend(two_layer(kernel, measurement, width, seed), measurement, descent.rate, n_steps))
             errors = np.array([float(np.linalg.norm(image - signal)) for image in images])
             residuals = np.array([float(np.linalg.norm(image - measurement)) for image in images])
+            closer = _foreseen(descent, images[0], measurement, signal, steps)
+            losses = _residuals(descent, images[0] - measurement, steps)
             rows.append(
                 {
                     "seed": seed,
@@ -243,7 +244,8 @@ def theorem2(setting: Setting) -> Findings:
                     "foreseen_error": float(foreseen.min()),
                     "foreseen_step": int(foreseen.argmin()),
                     "error_at_foreseen_step": float(errors[foreseen.argmin()]),
-                    "error_gap": float(np.abs(errors - foreseen).max()),
+                    "error_gap_from_zero": float(np.abs(errors - foreseen).max()),
+                    "error_gap": float(np.abs(errors - closer).max()),
                     "residual_gap": float(np.abs(residuals - losses).max() / np.linalg.norm(measurement)),
                 }
             )
@@ -280,13 +282,14 @@ def theorem2(setting: Setting) -> Findings:
         ),
         Claim(
             "the error comes closer to the foreseen one as the net gets wider",
-            "largest difference " + ", ".join(f"{gap:.3f} ({w} channels)" for w, gap in gaps.items()),
+            "foreseen from the net's own first image: largest difference "
+            + ", ".join(f"{gap:.3f} ({w} channels)" for w, gap in gaps.items()),
             "falls with each width",
             list(gaps.values()) == sorted(gaps.values(), reverse=True),
         ),
         Claim(
             "the residual comes closer to the foreseen one, too",
-            "largest difference, over the measurement's norm "
+            "likewise, over the measurement's norm: "
             + ", ".join(f"{gap:.3f} ({w} channels)" for w, gap in residual_gaps.items()),
             "falls with each width",
             list(residual_gaps.values()) == sorted(residual_gaps.values(), reverse=True),
@@ -307,13 +310,26 @@ def theorem2(setting: Setting) -> Findings:
         )
     )
     numbers = {"n": N, "noise_norm": NOISE_NORM, "dimension": DIMENSION, "half_width": HALF_WIDTH, "rows": rows}
-    return Findings(claims, panels, numbers, NOTES)
+    notes = [
+        *NOTES,
+        "What is foreseen starts from zero, as the paper's formula does, or where it says so from the net's own first image. That "
+        "has about 0.06 of the measurement's norm at every width, by which the first stays off.",
+    ]
+    return Findings(claims, panels, numbers, notes)
 
 
 NOTES = [
     "The paper's theorems add a term for the finite width and ask for widths beyond any machine; both are left out, and nets of "
     "ordinary width are measured instead. The formulas are derived from the linear dynamics."
 ]
+
+
+def _foreseen(
+    descent: InducedFilter, first: Vector, measurement: Vector, signal: Vector, steps: NDArray[np.int64]
+) -> Vector:
+    """The error after each step from a first image, foreseen."""
+    images = (first + descent.apply(measurement - first, float(step)) for step in steps)
+    return np.array([float(np.linalg.norm(image - signal)) for image in images])
 
 
 def _residuals(descent: InducedFilter, residual: Vector, steps: NDArray[np.int64]) -> Vector:
