@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_convgen.config import Config
+from napari_convgen.core import generators
 from napari_convgen.core.fit import Fit
 from napari_convgen.core.image import ArrayLike, ImageTensor
 from napari_convgen.core.linear_map import LinearMap
@@ -50,7 +50,10 @@ N_DESCENT_PRODUCTS = 100
 """For each of the two quadratures; the last step foreseen is their square."""
 
 N_MATRICES = 5
-"""As large as all singular vectors, that are held at once."""
+"""As large as all singular vectors, that are held at once beside those of each step."""
+
+KINDS = ("deep-decoder", "skip-network")
+"""Generators whose input is fixed, so that the image depends on the parameters alone."""
 
 RANDOM_SOURCES = 1000
 """Numbers of the run's own sources of chance begin here; the generators have those before."""
@@ -150,6 +153,17 @@ class SpectrumRun:
     n_spared_threads
         That ``n_threads = "auto"`` leaves to others, such as a window.
 
+    Attributes
+    ----------
+    at_steps, groups
+        In order, each once.
+    config
+        That is used.
+    image
+        The frame in the generator's units.
+    device, n_threads
+        Where it is computed, and on how many threads of the CPU.
+
     Raises
     ------
     InputError, ConfigError, DeviceError, ShortMemoryError
@@ -172,6 +186,11 @@ class SpectrumRun:
         self.groups = _check_groups(groups)
         changes = {"n_seeds": 1, "stopping.rule": "fixed", "precision": "float32", "n_steps": max(1, self.at_steps[-1])}
         self.config = (config or Config()).replace(changes)
+        if self.config.generator.kind not in KINDS:
+            raise ConfigError(
+                f"The spectrum is that of a generator with a fixed input, which the {self.config.generator.kind} is not. "
+                f"Choose generator.kind = '{KINDS[0]}'."
+            )
         checked = Denoising(image, self.config, axes=axes, n_spared_threads=n_spared_threads)
         if checked.n_frames > 1:
             raise InputError(
@@ -207,9 +226,8 @@ class SpectrumRun:
         """Bytes that it takes at its peak, about: the generator with its derivative, and the vectors."""
         size, n_outputs = self.image.values.shape[1:], len(self.image.values)
         generator = 2 * generator_bytes(self.config, size, n_outputs, self._n_scales, "torch")
-        return generator + 4 * N_MATRICES * self.rank * math.prod(self.image.values.shape) * (
-            1 + len(self.at_steps) // 2
-        )
+        n_matrices = N_MATRICES + len(self.at_steps)
+        return generator + torch.float32.itemsize * n_matrices * self.rank * self.image.values.size
 
     @property
     def n_steps_done(self) -> int:
@@ -384,7 +402,7 @@ class SpectrumRun:
     def _jacobian(self, generator: nn.Module) -> LinearMap:
         return module_jacobian(generator, self.groups)
 
-    def _generator(self, backend: Backend) -> Any:
+    def _generator(self, backend: Backend) -> generators.Generator:
         size, n_outputs = self.image.values.shape[1:], len(self.image.values)
         seed = self.config.seed
         return build_generator(self.config, size, n_outputs, self._n_scales, [0], seed, backend).to(self.device)

@@ -129,7 +129,7 @@ class SpectrumResult:
         Parameters
         ----------
         n_vectors
-            At most the rank.
+            All if there are fewer.
         position
             Of the step.
         """
