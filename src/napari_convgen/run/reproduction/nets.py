@@ -79,6 +79,11 @@ def convolutional(convolution: str, n_channels: int, n_layers: int) -> Net:
     return Net("convolutional", words)
 
 
+def count_parameters(net: Net, n_outputs: int) -> int:
+    """Return how many parameters a net has, which does not depend on the size of its image."""
+    return sum(p.numel() for p in net.build((64, 64), n_outputs, 0, torch.device("cpu")).parameters())
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """What a fit was like.
@@ -165,15 +170,15 @@ class Fits:
         """
         key = {
             "net": [net.kind, dict(net.words)],
-            "target": _digest(target),
-            "clean": None if clean is None else _digest(clean),
+            "target": digest(target),
+            "clean": None if clean is None else digest(clean),
             "optimizer": optimizer.model_dump(),
             "n_steps": n_steps,
             "seed": seed,
         }
         kept = self.setting.keep(key, lambda: self._fit(what, net, target, optimizer, n_steps, seed, clean))
         self.n_done += 1
-        images = {name: _unpacked(kept[name], target.shape) for name in ("best", "last")}
+        images = {name: unpacked(kept[name], target.shape) for name in ("best", "last")}
         return Trace(**(kept | images))
 
     def _fit(
@@ -214,8 +219,8 @@ class Fits:
             "errors": errors,
             "distances": [list(layer) for layer in zip(*distances, strict=True)],
             "half_step": next(half, None),
-            "best": _packed(last if truth is None else best),
-            "last": _packed(last),
+            "best": packed((last if truth is None else best).cpu().numpy()),
+            "last": packed(last.cpu().numpy()),
             "final_error": float("nan") if truth is None else _mean_square(last - truth),
         }
 
@@ -249,15 +254,16 @@ def _relative_distance(now: Tensor, start: Tensor) -> float:
     return float((now.detach() - start).norm() / start.norm())
 
 
-def _digest(image: Values) -> str:
-    """Tell images apart."""
+def digest(image: Values) -> str:
+    """Return a short text that tells images apart."""
     return hashlib.sha256(np.ascontiguousarray(image, np.float32).tobytes()).hexdigest()[:16]
 
 
-def _packed(image: Tensor) -> str:
-    """An image of 8 bits as text."""
-    return base64.b64encode((image.clamp(0, 1) * 255).round().byte().cpu().numpy().tobytes()).decode()
+def packed(image: Values) -> str:
+    """Return an image of 8 bits as text."""
+    return base64.b64encode(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).tobytes()).decode()
 
 
-def _unpacked(text: str, shape: tuple[int, ...]) -> Values:
+def unpacked(text: str, shape: tuple[int, ...]) -> Values:
+    """Return the image of a text."""
     return cast(Values, np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape) / 255)
