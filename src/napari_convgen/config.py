@@ -36,23 +36,25 @@ class _Model(BaseModel):
 class GeneratorConfig(_Model):
     """The generator that is fitted."""
 
-    kind: Literal["deep-decoder", "skip-network"] = Field(
+    kind: Literal["deep-decoder", "skip-network", "guided-network"] = Field(
         "deep-decoder",
-        description="deep-decoder: fixed upsampling and 1×1 convolutions, fast; skip-network: that of the deep image prior, with learned "
-        "3×3 convolutions, slower and finer.",
+        description="deep-decoder: fixed upsampling and 1×1 convolutions; skip-network: that of the deep image prior, with learned 3×3 "
+        "convolutions; guided-network: the same, but it draws from the noisy image with more noise on it instead of from a random latent.",
     )
     n_channels: int = Field(
         64, ge=1, le=4096, description="Channels of every hidden layer: more draw finer detail, and noise sooner."
     )
     n_scales: Literal["auto"] | Annotated[int, Ge(1)] = Field(
         "auto",
-        description="How often the grid is doubled. auto takes 4 for a skip network; for a deep decoder 3, or as many as leave 16 pixels "
-        "along the coarsest grid's shorter side.",
+        description="How often the grid is doubled. auto takes 4 for a skip or guided network; for a deep decoder 3, or as many as leave "
+        "16 pixels along the coarsest grid's shorter side.",
     )
     n_fine_channels: int = Field(
-        16, ge=1, le=4096, description="Channels on the two finest grids; used by skip-network alone."
+        16, ge=1, le=4096, description="Channels on the two finest grids; used by skip-network and guided-network."
     )
-    n_skip_channels: int = Field(4, ge=1, le=256, description="Channels of a skip; used by skip-network alone.")
+    n_skip_channels: int = Field(
+        4, ge=1, le=256, description="Channels of a skip; used by skip-network and guided-network."
+    )
     n_latent_channels: int = Field(32, ge=1, le=256, description="Channels of the latent; used by skip-network alone.")
     dropout: float = Field(
         0.0,
@@ -67,6 +69,26 @@ class GeneratorConfig(_Model):
         description="Standard deviation of the noise added to the latent afresh in each step; the latent lies in [0, 0.1]. "
         "Used by skip-network alone.",
     )
+    recorruption: float = Field(
+        0.5,
+        gt=0,
+        le=10,
+        description="Noise added to the input of a guided network in its first steps, in standard deviations of the image's noise; more "
+        "is steadier, and hides more of the image. Used by guided-network alone.",
+    )
+    guide_step: int = Field(
+        200,
+        ge=1,
+        le=10_000_000,
+        description="Step from which on a guided network draws from its own image instead of the noisy one. Used by guided-network alone.",
+    )
+    guide_noise: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        description="Noise added to the input of a guided network from then on, in standard deviations of the image's noise; more "
+        "suits sparse images, less suits texture. Used by guided-network alone.",
+    )
     order: Literal["relu-norm", "norm-relu"] = Field(
         "norm-relu", description="Order of ReLU and channel norm: relu-norm (the paper's formula) or norm-relu."
     )
@@ -80,7 +102,8 @@ class GeneratorConfig(_Model):
     )
     padding: Literal["zeros", "reflection"] = Field(
         "zeros",
-        description="What the 3×3 convolutions see beyond the edges: zeros, or the image reflected; used by skip-network alone.",
+        description="What the 3×3 convolutions see beyond the edges: zeros, or the image reflected; used by skip-network and "
+        "guided-network.",
     )
     norm_init: Literal["ones", "uniform"] = Field(
         "ones",

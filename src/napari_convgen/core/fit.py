@@ -130,6 +130,7 @@ class Fit:
         self._next_snapshot = 1
         self._coarse_error = _coarse_error(problem)
         rule.begin(problem, members)
+        generator.meet(members.measurements, members.weights, problem.noise_level)
         over = tuple(range(1, members.weights.ndim))
         self._weights = members.weights / members.weights.sum(over, keepdim=True)
         self._kept = tuple(i for i, is_kept in enumerate(members.is_kept) if is_kept)
@@ -190,6 +191,7 @@ class Fit:
         self.step += 1
         outputs, losses = self._take_step()
         self._averages.lerp_(outputs, 1 / (1 + self.averaging * (self.step - 1)))
+        self.generator.follow(self.step, self._averages)
         is_snapshot = self._is_stopping or self.step >= min(self._next_snapshot, self.n_steps)
         iterate = Iterate(self.step, losses[self._kept_index].mean(), outputs, self._averages, is_snapshot, self._kept)
         self.curves.add(iterate.loss, losses.amax(), self.rule.observe(iterate))
@@ -197,13 +199,20 @@ class Fit:
 
     def _move(self) -> tuple[Tensor, ...]:
         """Move the weights; return the members' outputs and losses from before."""
+        measurements = self.members.measurements
         with torch.enable_grad():
             outputs = self.generator()
-            losses = (self._weights * (outputs - self.members.measurements) ** 2).flatten(1).sum(1)
+            targets = self.generator.targets(measurements)
+            losses = self._mean_squares(outputs - targets)
             self.optimizer.zero_grad()
             losses.sum().backward()  # each member's gradient is that of its own loss
         self.optimizer.step()
-        return outputs.detach(), losses.detach()
+        outputs, losses = outputs.detach(), losses.detach()
+        return outputs, losses if targets is measurements else self._mean_squares(outputs - measurements)
+
+    def _mean_squares(self, difference: Tensor) -> Tensor:
+        """Of each member, over the pixels that it is fitted to."""
+        return (self._weights * difference**2).flatten(1).sum(1)
 
     def _take_snapshot(self, iterate: Iterate) -> StopReason | None:
         """Keep this step's images, then ask whether the fit was stopped, failed, is done, or has used its budget."""

@@ -67,7 +67,7 @@ def skip_bytes(
     n_fine_channels: int,
     n_scales: int,
     n_skip_channels: int,
-    n_latent_channels: int,
+    n_inputs: int,
     has_dropout: bool = False,
     padding: Padding = "zeros",
     itemsize: int = 4,
@@ -76,8 +76,10 @@ def skip_bytes(
 
     Parameters
     ----------
-    size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels, n_latent_channels
+    size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels
         As for the network.
+    n_inputs
+        Channels of what it draws from: the latent, or the image.
     n_members
         Nets, whose hidden tensors are all alive at once.
     has_dropout
@@ -90,7 +92,7 @@ def skip_bytes(
     pixels = [math.prod(grid) for grid in reversed(grid_sizes(size, n_scales))]
     widths = scale_widths(n_channels, n_fine_channels, n_scales)
     hidden = n_weights = 0
-    n_in = n_latent_channels
+    n_in = n_inputs
     for n, n_up, n_fine, n_coarse in zip(widths, widths_up(widths), pixels[:-1], pixels[1:], strict=True):
         n_joined = n_skip_channels + n
         # Autograd keeps what goes into each norm and what comes out.
@@ -102,5 +104,5 @@ def skip_bytes(
         n_in = n
     gradients = 3 * pixels[0] * (n_skip_channels + n_fine_channels)
     copied = n_fine_channels if itemsize < 4 else 0  # the last convolution is not rounded
-    finest = 4 * pixels[0] * (copied + 2 * n_latent_channels + N_IMAGES * n_outputs)
+    finest = 4 * pixels[0] * (copied + 2 * n_inputs + N_IMAGES * n_outputs)
     return n_members * (itemsize * hidden + finest + 4 * N_WEIGHT_COPIES * n_weights) + itemsize * gradients

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config, NoiseConfig
 from napari_convgen.core.fused import fuse
 from napari_convgen.core.fused.grid import grids
-from napari_convgen.core.generators import DeepDecoder, Generator, SkipNetwork
+from napari_convgen.core.generators import DeepDecoder, Generator, GuidedNetwork, SkipNetwork
 from napari_convgen.core.generators.deep_decoder import layer_sizes
 from napari_convgen.core.image import Layout, channels_first
 from napari_convgen.core.memory import fit_bytes, skip_bytes
@@ -34,9 +34,15 @@ from napari_convgen.run.devices import Backend
 DECODER_WORDS = {"order", "output_map", "extra_layer", "norm_init", "kernel"}
 """Settings of a deep decoder beside its channels and scales."""
 
-SKIP_WIDTHS = {"n_channels", "n_fine_channels", "n_skip_channels", "n_latent_channels"}
-SKIP_WORDS = {"input_noise", "dropout", "padding", "output_map", "kernel"}
-"""Settings of a skip network: its channels, and others beside its scales."""
+HOURGLASS_WORDS = {"n_channels", "n_fine_channels", "n_skip_channels", "padding", "output_map", "kernel"}
+SKIP_WORDS = HOURGLASS_WORDS | {"n_latent_channels", "input_noise", "dropout"}
+GUIDED_WORDS = HOURGLASS_WORDS | {"recorruption", "guide_step", "guide_noise"}
+"""Settings of a skip network and of a guided one, and those that both have, beside the scales."""
+
+_HOURGLASSES: Mapping[str, tuple[type[SkipNetwork] | type[GuidedNetwork], set[str]]] = {
+    "skip-network": (SkipNetwork, SKIP_WORDS),
+    "guided-network": (GuidedNetwork, GUIDED_WORDS),
+}
 
 _FEATURES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -64,7 +70,7 @@ def resolve_scales(config: Config, size: Sequence[int]) -> int:
     """
     n_scales = config.generator.n_scales
     most = max(1, math.ceil(math.log2(max(size))) - 1)
-    if n_scales == "auto" and config.generator.kind == "skip-network":
+    if n_scales == "auto" and config.generator.kind != "deep-decoder":
         return min(SKIP_SCALES, most)
     if n_scales == "auto":
         long_sides = [n for n in size if n >= 4 * COARSEST_SIDE] or [max(size)]  # a thin volume is thin at any scale
@@ -81,6 +87,25 @@ def resolve_scales(config: Config, size: Sequence[int]) -> int:
             )
         )
     return n_scales
+
+
+def check_guidance(config: Config) -> None:
+    """Refuse settings that a guided network cannot do with.
+
+    Raises
+    ------
+    ConfigError
+        Noise that is not to be modeled, or a rule that asks for the generator without the image.
+    """
+    if config.generator.kind != "guided-network":
+        return
+    if config.noise.kind == "none":
+        raise ConfigError("A guided network needs the noise's level, and noise.kind is 'none'. Choose 'auto'.")
+    if config.stopping.rule == "linearized":
+        raise ConfigError(
+            "The rule 'linearized' foresees the descent of a generator with a fixed input, which the guided network is not. "
+            "Choose 'auto'."
+        )
 
 
 def plain_backend(config: Config) -> Backend:
@@ -114,14 +139,18 @@ def count_members(config: Config) -> int:
 def generator_bytes(config: Config, size: Sequence[int], n_outputs: int, n_scales: int, backend: Backend) -> int:
     """Return about how many bytes a fit takes at its peak, without its snapshots."""
     words, n_members = config.generator, count_members(config)
-    if words.kind == "skip-network":
+    if words.kind != "deep-decoder":
+        is_guided = words.kind == "guided-network"
         return skip_bytes(
             size,
             n_outputs,
             n_members=n_members,
             n_scales=n_scales,
-            **words.model_dump(include=SKIP_WIDTHS),
-            has_dropout=words.dropout > 0,
+            n_inputs=n_outputs if is_guided else words.n_latent_channels,
+            n_channels=words.n_channels,
+            n_fine_channels=words.n_fine_channels,
+            n_skip_channels=words.n_skip_channels,
+            has_dropout=words.dropout > 0 and not is_guided,
             padding=words.padding,
             itemsize=_FEATURES[config.precision].itemsize,
         )
@@ -141,15 +170,10 @@ def build_generator(
     """Build the generator at its start, on the CPU; members with the same start draw the same."""
     words = config.generator
     rngs = [random_source(seed, 1 + start) for start in starts]
-    if words.kind == "skip-network":
-        return SkipNetwork(
-            size,
-            n_outputs,
-            rngs=rngs,
-            n_scales=n_scales,
-            **words.model_dump(include=SKIP_WIDTHS | SKIP_WORDS),
-            features_dtype=_FEATURES[config.precision],
-        )
+    if words.kind != "deep-decoder":
+        network, names = _HOURGLASSES[words.kind]
+        options = words.model_dump(include=names) | {"features_dtype": _FEATURES[config.precision]}
+        return network(size, n_outputs, rngs=rngs, n_scales=n_scales, **options)
     options = words.model_dump(include=DECODER_WORDS)
     decoder = DeepDecoder(size, n_outputs, rngs=rngs, n_channels=words.n_channels, n_scales=n_scales, **options)
     return fuse(decoder, backend, config.precision)

@@ -28,6 +28,7 @@ from napari_convgen.run.build import (
     build_noise,
     build_optimizer,
     build_rule,
+    check_guidance,
     generator_bytes,
     plain_backend,
     random_source,
@@ -154,6 +155,7 @@ class Denoising:
         self._checks = check_array(self.image, self.layout)
         self._size = self.layout.spatial_shape(self.image.shape)
         self._n_scales = resolve_scales(self.config, self._size)
+        check_guidance(self.config)
         self._reference = check_reference(reference, data_range, self.image.shape)
         keep_triton_out()
         self.device = resolve_device(self.config.device)
@@ -372,6 +374,10 @@ class Denoising:
     def _new_fit(self, image: ImageTensor, seed: int) -> Fit:
         config = self.config
         problem = Problem.of(image, self.device)
+        if config.generator.kind == "guided-network" and problem.noise_level is None:
+            raise InputError(
+                "No noise was found in the image, and a guided network needs its level. Set noise.sigma, or use a skip-network."
+            )
         size, n_outputs = image.values.shape[1:], len(image.values)
 
         def generator_of(starts: Sequence[int], backend: Backend) -> Generator:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_convgen.core.generators.input_noise import STRIDE, Dropout, InputNoise, mix
+from napari_convgen.core.generators.input_noise import STRIDE, Dropout, GaussianNoise, InputNoise, mix
 
 
 def noise(sd=0.5, *, seed=0):
@@ -78,3 +78,15 @@ def test_without_noise_nothing_is_drawn(make, amount, is_training):
     source, x = make(amount, torch.Generator()).train(is_training), torch.zeros(3)
     assert source(x) is x
     assert source.n_draws == 0
+
+
+def test_gaussian_noise_has_the_moments_of_a_gaussian_and_no_memory():
+    noise = GaussianNoise(torch.Generator().manual_seed(0))
+    first, second = noise(torch.empty(400, 500)), noise(torch.empty(400, 500))
+    n = first.numel()
+    assert abs(first.mean()) < 4 / n**0.5
+    assert abs(first.var() - 1) < 4 * (2 / n) ** 0.5
+    assert abs((first**3).mean()) < 4 * (15 / n) ** 0.5
+    assert abs((first**4).mean() - 3) < 4 * (96 / n) ** 0.5
+    for a, b in ((first, second), (first[:, 1:], first[:, :-1]), (first[1:], first[:-1])):
+        assert abs((a * b).mean()) < 4 / n**0.5

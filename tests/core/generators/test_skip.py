@@ -74,9 +74,9 @@ def written_from_the_formula(member, output_map, padding="zeros"):
         joined = torch.cat((layer(x, up.skip), doubled(below, x.shape[2:])), 1)
         return layer(layer(normalized(joined, up.norm.scale, up.norm.offset), up.layers[0]), up.layers[1])
 
-    scales = list(zip(member.ways_down, member.ways_up, strict=True))
+    scales = list(zip(member.hourglass.ways_down, member.hourglass.ways_up, strict=True))
     x = drawn(member.latent.movedim(-1, 0)[None], scales)[0]
-    x = torch.einsum("k...,kc->c...", x, member.output_weights) + member.output_offset.reshape(column[1:])
+    x = torch.einsum("k...,kc->c...", x, member.hourglass.output_weights) + member.hourglass.output_offset.reshape(column[1:])
     return 1 / (1 + (-x).exp()) if output_map == "sigmoid" else 0.5 + 0.25 * x
 
 
@@ -205,8 +205,8 @@ def test_dead_fraction_is_the_share_of_constant_channels_in_the_worst_layer():
     generator = network((24, 24), seeds=(0, 1), n_channels=8, n_fine_channels=8)
     assert generator.dead_fraction() == 0
     with torch.no_grad():
-        generator.members[1].ways_up[0].layers[1].weights[:3] = 0
-        generator.members[0].ways_down[1][1].weights[:2] = 0
+        generator.members[1].hourglass.ways_up[0].layers[1].weights[:3] = 0
+        generator.members[0].hourglass.ways_down[1][1].weights[:2] = 0
     assert generator.dead_fraction() == 3 / 8
 
 
@@ -231,7 +231,7 @@ def test_dead_fraction_leaves_nothing_behind():
 )
 @pytest.mark.parametrize(("size", "n_scales"), [((67, 80), 3), ((20, 24, 16), 2)])
 def test_memory_is_a_little_more_than_what_autograd_keeps(size, n_scales, features_dtype, dropout, padding):
-    options = {"n_channels": 16, "n_fine_channels": 12, "n_skip_channels": 4, "n_latent_channels": 8}
+    options = {"n_channels": 16, "n_fine_channels": 12, "n_skip_channels": 4}
     kept = {}
 
     def keep(x):
@@ -246,13 +246,22 @@ def test_memory_is_a_little_more_than_what_autograd_keeps(size, n_scales, featur
         features_dtype=features_dtype,
         dropout=dropout,
         padding=padding,
+        n_latent_channels=8,
         **options,
     )
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         image = generator()
     itemsize = torch.empty((), dtype=features_dtype).itemsize
     estimate = skip_bytes(
-        size, 1, n_members=2, n_scales=n_scales, itemsize=itemsize, has_dropout=dropout > 0, padding=padding, **options
+        size,
+        1,
+        n_members=2,
+        n_scales=n_scales,
+        n_inputs=8,
+        itemsize=itemsize,
+        has_dropout=dropout > 0,
+        padding=padding,
+        **options,
     )
     own = sum(kept.values())
     assert image.requires_grad

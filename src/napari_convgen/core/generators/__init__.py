@@ -3,6 +3,7 @@
 from napari_convgen.core.generators.convolutional import ConvolutionalGenerator
 from napari_convgen.core.generators.deep_decoder import DeepDecoder
 from napari_convgen.core.generators.generator import Generator
+from napari_convgen.core.generators.guided import GuidedNetwork
 from napari_convgen.core.generators.skip import SkipNetwork
 
-__all__ = ["ConvolutionalGenerator", "DeepDecoder", "Generator", "SkipNetwork"]
+__all__ = ["ConvolutionalGenerator", "DeepDecoder", "Generator", "GuidedNetwork", "SkipNetwork"]

@@ -17,9 +17,24 @@ class Generator(nn.Module):
 
     is_capturable = True
 
+    def meet(
+        self,
+        measurements: Float[Tensor, "m c *spatial"],
+        weights: Float[Tensor, "m c *spatial"],
+        noise_level: Float[Tensor, "c"] | None,
+    ) -> None:
+        """Get to know what the members are to be fitted to, before the first step; most generators need not."""
+
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return each member's image, values around [0, 1]."""
         raise NotImplementedError
+
+    def targets(self, measurements: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
+        """Return what the images of the last forward pass are to be near: the measurements, unless they were part of its input."""
+        return measurements
+
+    def follow(self, step: int, averages: Float[Tensor, "m c *spatial"]) -> None:
+        """Take note of a step that was taken, and of the running average of each member's images."""
 
     def dead_fraction(self) -> float:
         """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""

@@ -63,6 +63,25 @@ class InputNoise(_Draws):
         return torch.add(x, self.integers(x, torch.int16).to(x.dtype), alpha=self.sd * 3**0.5 / 2**15)
 
 
+class GaussianNoise(_Draws):
+    """Standard Gaussian noise; each call is one draw.
+
+    Parameters
+    ----------
+    rng
+        Source of the seed, on the CPU whatever the device.
+
+    References
+    ----------
+    Box and Muller, "A Note on the Generation of Random Normal Deviates", Annals of Mathematical Statistics 29, 1958.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the next draw, in the shape and on the device of x."""
+        first, second = (self.integers(x, torch.int32).to(x.dtype) / 2**32 + 0.5 for _ in range(2))
+        return (-2 * first.clamp_min(2**-33).log()).sqrt_() * (2 * torch.pi * second).cos_()
+
+
 class Dropout(_Draws):
     """Set values to zero by chance while training, and scale the others so that the mean stays; each call is one draw.
 

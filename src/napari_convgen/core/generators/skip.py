@@ -106,18 +106,21 @@ class SkipNetwork(Generator):
         super().__init__()
         self.members = nn.ModuleList(
             _Member(
-                grid_sizes(size, n_scales),
-                n_outputs,
-                scale_widths(n_channels, n_fine_channels, n_scales),
-                n_skip_channels,
+                rng,
+                input_noise,
                 n_latent_channels,
-                InputNoise(input_noise, rng),
-                dropout,
-                padding,
-                output_map,
-                kernel,
-                features_dtype or dtype,
-                Start(rng, dtype),
+                size=size,
+                n_outputs=n_outputs,
+                n_channels=n_channels,
+                n_fine_channels=n_fine_channels,
+                n_scales=n_scales,
+                n_skip_channels=n_skip_channels,
+                dropout=dropout,
+                padding=padding,
+                output_map=output_map,
+                kernel=kernel,
+                features_dtype=features_dtype or dtype,
+                dtype=dtype,
             )
             for rng in rngs
         )
@@ -126,24 +129,9 @@ class SkipNetwork(Generator):
         """Return the members' images: output channels first, values around [0, 1]."""
         return torch.stack([member() for member in self.members]).movedim(-1, 1)
 
-    @torch.no_grad()
     def dead_fraction(self) -> float:
         """Return the largest share, over members and layers, of channels that are the same at every pixel."""
-        shares: list[float] = []
-
-        def note(layer: nn.Module, inputs: Any, features: Tensor) -> None:
-            low, high = features[0].flatten(1).aminmax(dim=1)
-            shares.append(float((low == high).float().mean()))
-
-        hooks = [layer.register_forward_hook(note) for layer in self.modules() if isinstance(layer, _Layer)]
-        was_training = self.training
-        try:
-            self.eval()()
-        finally:
-            self.train(was_training)
-            for hook in hooks:
-                hook.remove()
-        return max(shares)
+        return dead_fraction(self)
 
 
 def scale_widths(n_channels: int, n_fine_channels: int, n_scales: int) -> list[int]:
@@ -156,19 +144,69 @@ def widths_up(widths: Sequence[int]) -> list[int]:
     return [widths[0], *widths[:-1]]
 
 
+@torch.no_grad()
+def dead_fraction(generator: nn.Module) -> float:
+    """Return the largest share, over the layers of a generator made of hourglasses, of channels that are the same at every pixel."""
+    shares: list[float] = []
+
+    def note(layer: nn.Module, inputs: Any, features: Tensor) -> None:
+        low, high = features[0].flatten(1).aminmax(dim=1)
+        shares.append(float((low == high).float().mean()))
+
+    hooks = [layer.register_forward_hook(note) for layer in generator.modules() if isinstance(layer, _Layer)]
+    was_training = generator.training
+    try:
+        generator.eval()()
+    finally:
+        generator.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return max(shares)
+
+
 class _Member(nn.Module):
-    """One net: its latent, its noise, and the ways down and up, those of the finest grid first."""
+    """One net: its latent, the noise on it, and the hourglass."""
 
     latent: Tensor
 
     def __init__(
+        self, rng: torch.Generator, input_noise: float, n_latent_channels: int, *, size: Sequence[int], **words: Any
+    ) -> None:
+        super().__init__()
+        self.noise = InputNoise(input_noise, rng)
+        start = Start(rng, words.pop("dtype"))
+        self.register_buffer("latent", start.uniform(0, LATENT_SCALE, *size, n_latent_channels))
+        self.hourglass = Hourglass(size, n_latent_channels, start=start, **words)
+
+    def forward(self) -> Tensor:
+        """Return the image, channels last."""
+        image: Tensor = self.hourglass(self.noise(self.latent))
+        return image
+
+
+class Hourglass(nn.Module):
+    """The ways down and up of a skip network, those of the finest grid first.
+
+    Parameters
+    ----------
+    size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels, dropout, padding, output_map, kernel, features_dtype
+        As of `SkipNetwork`.
+    n_inputs
+        Channels of the input.
+    start
+        Draws the initial weights.
+    """
+
+    def __init__(
         self,
-        sizes: Sequence[tuple[int, ...]],
+        size: Sequence[int],
+        n_inputs: int,
         n_outputs: int,
-        widths: Sequence[int],
+        *,
+        n_channels: int,
+        n_fine_channels: int,
+        n_scales: int,
         n_skip_channels: int,
-        n_latent_channels: int,
-        noise: InputNoise,
         dropout: float,
         padding: Padding,
         output_map: OutputMap,
@@ -178,9 +216,8 @@ class _Member(nn.Module):
     ) -> None:
         super().__init__()
         self.output_map, self.features_dtype = output_map, features_dtype
-        self.noise = noise
-        self.register_buffer("latent", start.uniform(0, LATENT_SCALE, *sizes[-1], n_latent_channels))
-        n_in, n_axes = n_latent_channels, len(sizes[-1])
+        sizes, widths = grid_sizes(size, n_scales), scale_widths(n_channels, n_fine_channels, n_scales)
+        n_in, n_axes = n_inputs, len(size)
         wide = (3,) * n_axes
         self.ways_down, self.ways_up = nn.ModuleList(), nn.ModuleList()
         for n, n_up, size in zip(widths, widths_up(widths), reversed(sizes[1:]), strict=True):
@@ -191,9 +228,9 @@ class _Member(nn.Module):
         self.output_weights = nn.Parameter(start.weights(n_outputs, widths[0]).t().contiguous())
         self.output_offset = nn.Parameter(start.uniform(-(widths[0] ** -0.5), widths[0] ** -0.5, n_outputs))
 
-    def forward(self) -> Tensor:
-        """Return the image, channels last."""
-        x, inputs = _as_image(self.noise(self.latent).to(self.features_dtype)), []
+    def forward(self, x: Float[Tensor, "*spatial k"]) -> Float[Tensor, "*spatial c"]:
+        """Return the image; all channels last."""
+        x, inputs = _as_image(x.to(self.features_dtype)), []
         for go_down in self.ways_down:
             inputs.append(x)
             x = go_down(x)

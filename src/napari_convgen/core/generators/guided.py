@@ -1,0 +1,168 @@
+"""A skip network that is guided by the noisy image itself, and by its own image of it later on.
+
+References
+----------
+Pang, Zheng, Quan and Ji, "Recorrupted-to-Recorrupted: Unsupervised Deep Learning for Image Denoising", CVPR 2021, for the first steps.
+Liang, Bell, Qu, Wang and Ravishankar, "Analysis of Deep Image Prior and Exploiting Self-Guidance for Image Reconstruction", 2024, for
+the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from napari_convgen.core.generators.deep_decoder import OutputMap
+from napari_convgen.core.generators.generator import Generator
+from napari_convgen.core.generators.input_noise import GaussianNoise
+from napari_convgen.core.generators.layers import Start
+from napari_convgen.core.generators.skip import Hourglass, Padding, dead_fraction
+
+POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+"""By number of spatial axes."""
+
+
+class GuidedNetwork(Generator):
+    r"""An hourglass of learned convolutions that does not draw the image from a random latent, but from an image with fresh noise on it.
+
+    With y the measurement, :math:`\sigma` its noise's level and w standard Gaussian noise that is new in each step:
+
+    - At first the net draws from :math:`y + \alpha \sigma w`, and is to come near :math:`y - \sigma w / \alpha`. The two have
+      independent noise, so that on average it is fitted to the clean image, until it knows the noise in y by heart. What is
+      minimized is Stein's unbiased estimate of the squared error, probed with w.
+    - After ``guide_step`` steps the running average of its images, the guide, is put in the place of y, and the net draws from it with
+      :math:`\beta \sigma w` added, to come near y: it adds from y what the guide lacks, and the noise on the guide keeps it from
+      drawing what is as fine and as faint as the noise of y.
+
+    What is not in a member's loss, missing pixels and those held out, is not in its input either: its neighbors' mean is.
+
+    Parameters
+    ----------
+    size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels, padding, output_map, kernel, features_dtype, dtype
+        As of `napari_convgen.core.generators.skip.SkipNetwork`.
+    rngs
+        One source of chance for each member, on the CPU whatever the device: of its initial weights and its noise.
+    recorruption
+        :math:`\alpha`.
+    guide_step
+        Last step without a guide.
+    guide_noise
+        :math:`\beta`.
+    """
+
+    is_capturable = False  # the step decides what is drawn from
+
+    inputs: Tensor
+    noise_level: Tensor
+
+    def __init__(
+        self,
+        size: Sequence[int],
+        n_outputs: int,
+        *,
+        rngs: Sequence[torch.Generator],
+        n_channels: int = 64,
+        n_fine_channels: int = 16,
+        n_scales: int = 4,
+        n_skip_channels: int = 4,
+        recorruption: float = 0.5,
+        guide_step: int = 200,
+        guide_noise: float = 1.0,
+        padding: Padding = "zeros",
+        output_map: OutputMap = "sigmoid",
+        kernel: str = "linear",
+        features_dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.recorruption, self.guide_step, self.guide_noise = recorruption, guide_step, guide_noise
+        self.noises = nn.ModuleList(GaussianNoise(rng) for rng in rngs)
+        self.hourglasses = nn.ModuleList(
+            Hourglass(
+                size,
+                n_outputs,
+                n_outputs,
+                n_channels=n_channels,
+                n_fine_channels=n_fine_channels,
+                n_scales=n_scales,
+                n_skip_channels=n_skip_channels,
+                dropout=0.0,
+                padding=padding,
+                output_map=output_map,
+                kernel=kernel,
+                features_dtype=features_dtype or dtype,
+                start=Start(rng, dtype),
+            )
+            for rng in rngs
+        )
+        self.register_buffer("inputs", torch.full((len(rngs), n_outputs, *size), 0.5, dtype=dtype))
+        self.register_buffer("noise_level", torch.zeros(n_outputs, *(1,) * len(size), dtype=dtype))
+        self.is_guided = False
+        self._shift = torch.zeros(())
+
+    def meet(
+        self,
+        measurements: Float[Tensor, "m c *spatial"],
+        weights: Float[Tensor, "m c *spatial"],
+        noise_level: Float[Tensor, "c"] | None,
+    ) -> None:
+        """Take the measurements as inputs, where they are in the members' losses."""
+        assert noise_level is not None
+        self.inputs.copy_(fill_in(measurements, weights > 0))
+        self.noise_level.copy_(noise_level.view_as(self.noise_level))
+
+    def forward(self) -> Float[Tensor, "m c *spatial"]:
+        """Return the members' images: output channels first, values around [0, 1]."""
+        inputs = self.inputs
+        if self.training:
+            noise = self.noise_level * torch.stack([noise(inputs[0]) for noise in self.noises])
+            inputs = inputs + (self.guide_noise if self.is_guided else self.recorruption) * noise
+            self._shift = noise / self.recorruption
+        images = [
+            hourglass(x.movedim(0, -1).contiguous()) for hourglass, x in zip(self.hourglasses, inputs, strict=True)
+        ]
+        return torch.stack(images).movedim(-1, 1)
+
+    def targets(self, measurements: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
+        """Return the measurements; without a guide, with the noise of the last input on them that makes theirs independent of it."""
+        return measurements if self.is_guided else measurements - self._shift
+
+    def follow(self, step: int, averages: Float[Tensor, "m c *spatial"]) -> None:
+        """Take the running averages as inputs from ``guide_step`` on."""
+        if step == self.guide_step:
+            self.inputs.copy_(averages)
+            self.is_guided = True
+
+    def dead_fraction(self) -> float:
+        """Return the largest share, over members and layers, of channels that are the same at every pixel."""
+        return dead_fraction(self)
+
+    def get_extra_state(self) -> bool:
+        """Return whether there is a guide: part of the state beside weights and buffers."""
+        return self.is_guided
+
+    def set_extra_state(self, state: bool) -> None:
+        """Take that back."""
+        self.is_guided = state
+
+
+def fill_in(
+    images: Float[Tensor, "m c *spatial"], is_known: Bool[Tensor, "m c *spatial"]
+) -> Float[Tensor, "m c *spatial"]:
+    """Give each unknown pixel the mean of its known neighbors, ring by ring inwards; 0.5 where a whole channel is unknown."""
+    pool = POOLS[images.ndim - 2]
+    is_empty = ~is_known.flatten(2).any(2)
+    values = torch.where(is_known, images, 0.0)
+    values[is_empty] = 0.5
+    known = is_known.to(images.dtype)
+    known[is_empty] = 1
+    while not bool(known.all()):
+        around, n_around = pool(values, 3, 1, 1), pool(known, 3, 1, 1)
+        is_new = (known == 0) & (n_around > 0)
+        values = torch.where(is_new, around / n_around.clamp_min(1e-9), values)
+        known = torch.where(is_new, 1.0, known)
+    return values
