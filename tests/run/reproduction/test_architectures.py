@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from napari_convgen.run.reproduction import architectures
 from napari_convgen.run.reproduction.nets import Trace
+from napari_convgen.run.reproduction.report import record
 from napari_convgen.run.reproduction.study import Setting
 
 QUICK, FULL = (Setting(is_full, torch.device("cpu")) for is_full in (False, True))
@@ -34,6 +37,7 @@ def test_curves_like_those_of_the_paper_agree_but_for_a_ratio_that_does_not_fall
     monkeypatch.setattr(architectures, "Fits", fake_fits(AS_PUBLISHED))
     findings = study(QUICK)
     assert len(findings.claims) == n_claims
+    assert json.dumps(record("fig8", findings, is_full=True, seconds=1, device="cpu", version="1"))
     assert all(claim.agrees for claim in findings.claims if "the wider" not in claim.paper)
     assert not any(claim.agrees for claim in findings.claims if "the wider" in claim.paper)
     assert [panel.title[:2] for panel in findings.panels] == ["i)", "ii", "ii", "iv"]
@@ -66,6 +70,7 @@ def test_weights_that_move_three_times_as_far_agree(monkeypatch, noise, agrees):
     monkeypatch.setattr(architectures, "Fits", fake_fits(AS_PUBLISHED, ((2.0, 1.0), noise)))
     findings = architectures.figure9(QUICK)
     assert [claim.agrees for claim in findings.claims] == agrees
+    assert json.dumps(record("fig9", findings, is_full=True, seconds=1, device="cpu", version="1"))
     assert [curve.label for curve in findings.panels[0].curves] == ["layer 1", "output"]
 
 

@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from napari_convgen.run.reproduction import curves
 from napari_convgen.run.reproduction.nets import Trace
+from napari_convgen.run.reproduction.report import record
 from napari_convgen.run.reproduction.study import Setting
 
 QUICK, FULL = (Setting(is_full, torch.device("cpu")) for is_full in (False, True))
@@ -59,6 +62,7 @@ def test_figure_1_in_full_size_compares_losses_with_those_stored(monkeypatch):
     monkeypatch.setattr(curves, "Fits", fake_fits(FIGURE1, DIP))
     findings = curves.figure1(FULL)
     assert len(findings.claims) == 7
+    assert json.dumps(record("fig1", findings, is_full=True, seconds=1, device="cpu", version="1"))
     ours = {claim.paper: claim for claim in findings.claims}[
         "deep decoder, noise: a loss of 0.0089 after the last step"
     ]
@@ -72,6 +76,7 @@ def test_figure_10_agrees_with_curves_like_those_of_the_paper(monkeypatch):
     monkeypatch.setattr(curves, "Fits", fake_fits(FIGURE10))
     findings = curves.figure10(QUICK)
     assert [claim.agrees for claim in findings.claims] == [True, True]
+    assert json.dumps(record("fig10", findings, is_full=True, seconds=1, device="cpu", version="1"))
     assert len(findings.numbers["images"]) == len(findings.numbers["noise"]) == 6
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from napari_convgen.run.reproduction import methods
 from napari_convgen.run.reproduction.images import photographs, with_noise
 from napari_convgen.run.reproduction.methods import DIP, NARROW, WIDE
 from napari_convgen.run.reproduction.nets import Trace
+from napari_convgen.run.reproduction.report import record
 from napari_convgen.run.reproduction.study import Setting
 
 QUICK, FULL = (Setting(is_full, torch.device("cpu")) for is_full in (False, True))
@@ -93,7 +95,9 @@ def test_the_decoder_is_compared_with_both_kinds_of_bm3d(monkeypatch, left, agre
     monkeypatch.setattr(methods, "with_noise", note_clean)
     monkeypatch.setattr(methods, "_papers_bm3d", leaving(0.8))
     monkeypatch.setattr(methods, "_own_bm3d", leaving(left))
-    claims = methods.table1(QUICK).claims
+    findings = methods.table1(QUICK)
+    assert json.dumps(record("table1", findings, is_full=True, seconds=1, device="cpu", version="1"))
+    claims = findings.claims
     assert [claim.agrees for claim in claims[3:5]] == agrees
     assert len(claims) == 6
 

@@ -212,11 +212,11 @@ def _claims(setting: Setting, task: _Task, means: Mapping[bool, Mapping[str, flo
     claims.append(_higher(ours, task, (WIDE, PAPERS_BM3D), _BECAUSE[task.is_shared]))
     claims.append(
         Claim(
-            "the over-parameterized decoder is better than BM3D, which does not know that the noise may be the same in all channels",
-            f"BM3D that finds this out by itself: {ours[BM3D]:.2f} dB, decoder {ours[WIDE]:.2f} dB",
+            "the over-parameterized decoder is better than BM3D",
+            f"BM3D that looks whether the channels have the same noise: {ours[BM3D]:.2f} dB, decoder {ours[WIDE]:.2f} dB",
             "the decoder's is higher",
             ours[WIDE] > ours[BM3D],
-            "" if ours[WIDE] > ours[BM3D] else "BM3D that is told the noise as it is, is the better one.",
+            "" if ours[WIDE] > ours[BM3D] else "BM3D that is run for the noise as it is, is better than the nets.",
         )
     )
     claims.append(
