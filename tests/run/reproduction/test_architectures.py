@@ -23,8 +23,8 @@ def fake_fits(half_steps, distances=((1.0,), (5.0,))):
             self.n_done += 1
             assert self.n_done <= self.n
             half = half_steps.get(what.partition(")")[0], (None, None))["noise" in what]
-            moved = [[far] * 2 for far in distances["noise" in what]]
-            return Trace([1, n_steps], [1.0, 0.1], [], moved, half, target, target, np.nan)
+            moved = [[0.0, far, 100.0] for far in distances["noise" in what]]
+            return Trace([1, n_steps - 1, n_steps], [1.0, 0.25, 0.1], [], moved, half, target, target, np.nan)
 
     return Fits
 
