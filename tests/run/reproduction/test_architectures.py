@@ -71,6 +71,7 @@ def test_weights_that_move_three_times_as_far_agree(monkeypatch, noise, agrees):
     findings = architectures.figure9(QUICK)
     assert [claim.agrees for claim in findings.claims] == agrees
     assert json.dumps(record("fig9", findings, is_full=True, seconds=1, device="cpu", version="1"))
+    assert findings.numbers["ratios_at_end"] == [1, 1]
     assert [curve.label for curve in findings.panels[0].curves] == ["layer 1", "output"]
 
 

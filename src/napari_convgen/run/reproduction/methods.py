@@ -205,7 +205,7 @@ def _claims(setting: Setting, task: _Task, means: Mapping[bool, Mapping[str, flo
     too_small = (
         ""
         if setting.is_full
-        else f"The paper's order is that at 512² pixels; an image of {task.side}² is too small to decide it."
+        else f"The image has {task.side}² pixels instead of 512², which may decide the order; it was not tried."
     )
     claims = [_higher(ours, task, pair, too_small) for pair in ((WIDE, DIP), (NARROW, DIP), (WIDE, NARROW))]
     if not _has_bm3d():
