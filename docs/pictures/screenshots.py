@@ -87,10 +87,23 @@ def compare() -> None:
     viewer.close()
 
 
+def image_against_noise() -> None:
+    """Take the picture of fits to an image and to noise."""
+    viewer, widget = open_sample("Image against noise")
+    widget._added.value = "60"
+    widget._settings.editors["n_steps"].value = 1000
+    widget.run()
+    wait(lambda: not widget.session.is_busy)
+    viewer.reset_view()
+    shoot(viewer, "image-against-noise")
+    viewer.close()
+
+
 def main() -> None:
     """Take all pictures."""
     denoise()
     compare()
+    image_against_noise()
 
 
 if __name__ == "__main__":

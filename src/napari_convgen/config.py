@@ -83,7 +83,7 @@ class GeneratorConfig(_Model):
         description="Step from which on a guided network draws from its own image instead of the noisy one. Used by guided-network alone.",
     )
     guide_noise: float = Field(
-        1.0,
+        1.25,
         ge=0,
         le=10,
         description="Noise added to the input of a guided network from then on, in standard deviations of the image's noise; more "
@@ -398,11 +398,12 @@ PRESETS: dict[str, Config] = {
     "default": Config(),
     "best": Config().replace(
         {
-            "generator.kind": "skip-network",
+            "generator.kind": "guided-network",
             "generator.kernel": "linear",
+            "optimizer.learning_rate": 0.003,
             "precision": "bfloat16",
             "averaging": 0.16,
-            "n_steps": 2000,
+            "n_steps": 1000,
         }
     ),
     "paper": _PAPER.replace({"generator.n_channels": 512, "n_steps": 1500}),

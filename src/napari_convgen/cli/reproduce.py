@@ -57,10 +57,10 @@ def run(options: argparse.Namespace) -> int:
     with progress_display(options.quiet) as show:
         for i, name in enumerate(names):
             tell = _Teller(show, name, i, len(names))
-            setting = Setting(options.full, device, options.images, Cells(out / "cells"), tell)
+            cells = Cells(out / "cells")
             start = time.monotonic()
-            findings = load_study(name)(setting)
-            seconds = time.monotonic() - start
+            findings = load_study(name)(Setting(options.full, device, options.images, cells, tell))
+            seconds = time.monotonic() - start + cells.seconds_saved
             for suffix in (".png", ".svg"):
                 write_figure(out / f"{name}{suffix}", findings.panels)
             write_curves(out / f"{name}.csv", findings.panels)

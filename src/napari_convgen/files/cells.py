@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,23 @@ from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import write_text
 
 
-@dataclass(frozen=True)
 class Cells:
     """A folder with one JSON file for each finished part, which is written whole or not at all.
 
-    Attributes
+    Parameters
     ----------
     folder
         Made when the first part is kept.
+
+    Attributes
+    ----------
+    seconds_saved
+        That the parts taken from the folder took when they were computed.
     """
 
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seconds_saved = 0.0
 
     def __call__(self, key: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
         """Return the part with that key if it was kept before; else compute it and keep it.
@@ -44,12 +50,17 @@ class Cells:
         path = self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
         try:
             if path.exists():
-                return json.loads(path.read_text(encoding="utf-8"))["result"]
+                cell = json.loads(path.read_text(encoding="utf-8"))
+                result, seconds = cell["result"], float(cell["seconds"])
+                self.seconds_saved += seconds
+                return result
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"{path} cannot be used: {error.strerror or error}.") from error
         except (ValueError, KeyError, TypeError) as error:
             raise FileError(f"{path} does not hold a finished part. Remove it.") from error
+        start = time.monotonic()
         result = compute()
-        write_text(path, json.dumps({"key": dict(key), "result": result}) + "\n")
+        cell = {"key": dict(key), "seconds": round(time.monotonic() - start, 3), "result": result}
+        write_text(path, json.dumps(cell) + "\n")
         return result

@@ -22,6 +22,9 @@ PANEL_WIDTH, PANEL_HEIGHT = 4.2, 3.4
 
 MOST_COLUMNS = 4
 
+SVG = {"svg.hashsalt": "napari-convgen", "svg.fonttype": "none"}
+"""Names of parts that do not change, and text as text."""
+
 
 def write_figure(path: Path, panels: Sequence[Panel]) -> None:
     """Draw panels side by side, into a PNG or an SVG file.
@@ -38,9 +41,11 @@ def write_figure(path: Path, panels: Sequence[Panel]) -> None:
     FileError
         The operating system refuses.
     """
+    import matplotlib as mpl
+
     figure = draw(panels)
-    with replacing(path) as file:
-        # A fixed salt and no date: the same figure is the same file.
+    # A fixed salt and no date: the same figure is the same file.
+    with mpl.rc_context(SVG), replacing(path) as file:
         figure.savefig(
             file, format=path.suffix[1:], dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None
         )
@@ -53,7 +58,7 @@ def draw(panels: Sequence[Panel]) -> Figure:
 
     n_columns = min(MOST_COLUMNS, len(panels))
     n_rows = math.ceil(len(panels) / n_columns)
-    with mpl.rc_context({"svg.hashsalt": "napari-convgen", "svg.fonttype": "none", "font.size": 8}):
+    with mpl.rc_context({"font.size": 8}):
         figure = Figure((PANEL_WIDTH * n_columns, PANEL_HEIGHT * n_rows), layout="constrained")
         grid = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
         for axes, panel in zip(grid, panels, strict=False):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_convgen.core.generators.guided import GuidedNetwork, fill_in
+from napari_convgen.core.generators.guided import GuidedNetwork, correlate, fill_in
 
 SIZE = (24, 20)
 SMALL = {"n_channels": 6, "n_fine_channels": 5, "n_scales": 2, "n_skip_channels": 2}
@@ -13,7 +13,7 @@ def network(n_members=1, n_outputs=1, seed=0, **options):
 
 
 def meet(net, noisy, level=0.1, weights=None):
-    net.meet(noisy, torch.ones_like(noisy) if weights is None else weights, torch.full((noisy.shape[1],), level))
+    net.meet(noisy, torch.ones_like(noisy) if weights is None else weights, torch.full((noisy.shape[1],), level), 1)
 
 
 def test_noise_of_input_and_target_are_independent():
@@ -38,7 +38,7 @@ def test_noise_of_input_and_target_are_independent():
 def test_the_level_of_each_channel_counts():
     net = network(n_outputs=2)
     noisy = torch.full((1, 2, *SIZE), 0.5)
-    net.meet(noisy, torch.ones_like(noisy), torch.tensor([0.1, 0.0]))
+    net.meet(noisy, torch.ones_like(noisy), torch.tensor([0.1, 0.0]), 1)
     net()
     difference = net.targets(noisy) - noisy
     assert difference[0, 0].std() > 0.1
@@ -114,7 +114,7 @@ def test_it_draws_images_of_any_size_and_learns(size):
     rng = torch.Generator().manual_seed(3)
     net = GuidedNetwork(size, 2, rngs=[rng, torch.Generator().manual_seed(4)], **SMALL)
     noisy = torch.rand(2, 2, *size)
-    net.meet(noisy, torch.ones_like(noisy), torch.full((2,), 0.05))
+    net.meet(noisy, torch.ones_like(noisy), torch.full((2,), 0.05), 3)
     images = net()
     assert images.shape == noisy.shape
     ((images - net.targets(noisy)) ** 2).sum().backward()
@@ -138,3 +138,15 @@ def test_wide_gaps_are_filled_from_their_edge_and_an_unknown_channel_is_gray():
     filled = fill_in(images, images.isfinite())
     assert (filled[0, 0] == 0.25).all()
     assert (filled[0, 1] == 0.5).all()
+
+
+@pytest.mark.parametrize(("length", "shape"), [(3, (2, 300, 280)), (6, (1, 400, 500)), (4, (1, 60, 64, 50))])
+def test_correlated_noise_keeps_its_variance_and_is_alike_within_the_length(length, shape):
+    white = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    noise = correlate(white, length)
+    assert noise.var() == pytest.approx(1, rel=0.05)
+    for axis in range(1, noise.ndim):
+        near, far = ((noise * noise.roll(d, axis)).mean() for d in (1, length))
+        assert near > 0.6
+        assert far == pytest.approx(0.05, abs=0.03)
+    assert correlate(white, 1) is white

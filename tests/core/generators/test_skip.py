@@ -76,7 +76,9 @@ def written_from_the_formula(member, output_map, padding="zeros"):
 
     scales = list(zip(member.hourglass.ways_down, member.hourglass.ways_up, strict=True))
     x = drawn(member.latent.movedim(-1, 0)[None], scales)[0]
-    x = torch.einsum("k...,kc->c...", x, member.hourglass.output_weights) + member.hourglass.output_offset.reshape(column[1:])
+    x = torch.einsum("k...,kc->c...", x, member.hourglass.output_weights) + member.hourglass.output_offset.reshape(
+        column[1:]
+    )
     return 1 / (1 + (-x).exp()) if output_map == "sigmoid" else 0.5 + 0.25 * x
 
 

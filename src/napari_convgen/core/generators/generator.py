@@ -22,8 +22,9 @@ class Generator(nn.Module):
         measurements: Float[Tensor, "m c *spatial"],
         weights: Float[Tensor, "m c *spatial"],
         noise_level: Float[Tensor, "c"] | None,
+        correlation_length: int,
     ) -> None:
-        """Get to know what the members are to be fitted to, before the first step; most generators need not."""
+        """Get to know what the members are to be fitted to, and its noise, before the first step; most generators need not."""
 
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return each member's image, values around [0, 1]."""

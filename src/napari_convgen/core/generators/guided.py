@@ -9,6 +9,7 @@ the others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -21,6 +22,9 @@ from napari_convgen.core.generators.generator import Generator
 from napari_convgen.core.generators.input_noise import GaussianNoise
 from napari_convgen.core.generators.layers import Start
 from napari_convgen.core.generators.skip import Hourglass, Padding, dead_fraction
+
+CORRELATED_WITHIN = 2 * math.log(20) ** 0.5
+"""Distance, in standard deviations of a Gaussian blur, at which the correlation of blurred white noise has fallen to 5 %."""
 
 POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 """By number of spatial axes."""
@@ -37,6 +41,8 @@ class GuidedNetwork(Generator):
     - After ``guide_step`` steps the running average of its images, the guide, is put in the place of y, and the net draws from it with
       :math:`\beta \sigma w` added, to come near y: it adds from y what the guide lacks, and the noise on the guide keeps it from
       drawing what is as fine and as faint as the noise of y.
+
+    Where the noise of neighbors is alike, so is w.
 
     What is not in a member's loss, missing pixels and those held out, is not in its input either: its neighbors' mean is.
 
@@ -71,7 +77,7 @@ class GuidedNetwork(Generator):
         n_skip_channels: int = 4,
         recorruption: float = 0.5,
         guide_step: int = 200,
-        guide_noise: float = 1.0,
+        guide_noise: float = 1.25,
         padding: Padding = "zeros",
         output_map: OutputMap = "sigmoid",
         kernel: str = "linear",
@@ -101,7 +107,7 @@ class GuidedNetwork(Generator):
         )
         self.register_buffer("inputs", torch.full((len(rngs), n_outputs, *size), 0.5, dtype=dtype))
         self.register_buffer("noise_level", torch.zeros(n_outputs, *(1,) * len(size), dtype=dtype))
-        self.is_guided = False
+        self.is_guided, self.correlation_length = False, 1
         self._shift = torch.zeros(())
 
     def meet(
@@ -109,9 +115,11 @@ class GuidedNetwork(Generator):
         measurements: Float[Tensor, "m c *spatial"],
         weights: Float[Tensor, "m c *spatial"],
         noise_level: Float[Tensor, "c"] | None,
+        correlation_length: int,
     ) -> None:
         """Take the measurements as inputs, where they are in the members' losses."""
         assert noise_level is not None
+        self.correlation_length = correlation_length
         self.inputs.copy_(fill_in(measurements, weights > 0))
         self.noise_level.copy_(noise_level.view_as(self.noise_level))
 
@@ -119,7 +127,8 @@ class GuidedNetwork(Generator):
         """Return the members' images: output channels first, values around [0, 1]."""
         inputs = self.inputs
         if self.training:
-            noise = self.noise_level * torch.stack([noise(inputs[0]) for noise in self.noises])
+            draws = [correlate(noise(inputs[0]), self.correlation_length) for noise in self.noises]
+            noise = self.noise_level * torch.stack(draws)
             inputs = inputs + (self.guide_noise if self.is_guided else self.recorruption) * noise
             self._shift = noise / self.recorruption
         images = [
@@ -148,6 +157,30 @@ class GuidedNetwork(Generator):
     def set_extra_state(self, state: bool) -> None:
         """Take that back."""
         self.is_guided = state
+
+
+def correlate(noise: Float[Tensor, "c *spatial"], length: int) -> Float[Tensor, "c *spatial"]:
+    """Blur white noise so that pixels are alike within ``length``, and keep its variance; at the edges it wraps around.
+
+    Parameters
+    ----------
+    noise
+        White.
+    length
+        Distance in pixels from which on two pixels are independent, all but 5 %; 1 leaves the noise as it is.
+    """
+    if length == 1:
+        return noise
+    sd = length / CORRELATED_WITHIN
+    radius = math.ceil(3 * sd)
+    weights = torch.exp(-(torch.arange(-radius, radius + 1) ** 2) / (2 * sd**2))
+    weights /= weights.norm()
+    for axis in range(1, noise.ndim):
+        shifted = [
+            noise.roll(i, axis) * float(weight) for i, weight in zip(range(-radius, radius + 1), weights, strict=True)
+        ]
+        noise = torch.stack(shifted).sum(0)
+    return noise
 
 
 def fill_in(
