@@ -67,7 +67,7 @@ def test_it_writes_what_the_verb_finds(folder, noisy, clean, capsys):
     assert (report["noise"], report["mean"], report["added_noise"]) == ("gaussian", "kept", 12)
     assert Config.from_file("out/report.json") == result.config.base
     with open("out/curves.csv") as file:
-        rows = [row for row in csv.DictReader(file) if row["curve"] == "noise of the same norm"]
+        rows = [row for row in csv.DictReader(file) if row["curve"] == "noise"]
     assert [float(row["y"]) for row in rows[:6]] == pytest.approx(result["noise"].losses)
     assert {path.name for path in (folder / "out").glob("*.*g")} == {"fits.png", "fits.svg"}
     printed = capsys.readouterr().out.splitlines()

@@ -6,7 +6,8 @@ import pytest
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.snapshot import Outcome, StopReason
 from napari_convgen.run.fits_config import FitsConfig
-from napari_convgen.run.fits_result import FitsResult, TargetFit, format_share
+from napari_convgen.run.fits_panels import format_share
+from napari_convgen.run.fits_result import FitsResult, TargetFit
 
 STEPS = (1, 10, 100, 1000)
 NONE = (np.nan,) * 4
@@ -70,9 +71,9 @@ def test_plots_show_every_target_and_layer():
     errors = (1, 0.5, 0.2, 0.1)
     panels = result(target("image", (1, 0.8, 0.5, 0.2), errors), target("noise", (1, 1, 0.9, 0.4))).panels()
     left, layers, of_image, of_noise = panels
-    assert [curve.label for curve in left.curves] == ["image", "image, to the clean one", "noise of the same norm"]
+    assert [curve.label for curve in left.curves] == ["image", "noise", "image to clean"]
     assert (left.x_scale, left.y_scale) == ("log", "log")
-    np.testing.assert_array_equal(left.curves[1].y, errors)
+    np.testing.assert_array_equal(left.curves[2].y, errors)
     assert "1000" in layers.title
     np.testing.assert_allclose(layers.curves[0].y, [0.3, 0.6, 0.9])
     assert [curve.label for curve in of_noise.curves] == ["layer 1", "layer 2", "output"]

@@ -29,7 +29,8 @@ from napari_convgen.run.build import (
 from napari_convgen.run.denoise import N_PROBE_STEPS, STATUS_SECONDS, Denoising
 from napari_convgen.run.devices import with_threads
 from napari_convgen.run.fits_config import FitsConfig
-from napari_convgen.run.fits_result import FitsResult, TargetFit, format_share
+from napari_convgen.run.fits_panels import format_share
+from napari_convgen.run.fits_result import FitsResult, TargetFit
 from napari_convgen.run.fits_targets import Target, build_targets, variance
 from napari_convgen.run.fits_weights import WeightDistances
 from napari_convgen.run.forecast import ADVICE, Forecast, check_memory, free_bytes, is_short_memory

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.panel import Curve, Plot
 from napari_convgen.core.snapshot import Snapshot, StopReason
 from napari_convgen.run.fits_config import FitsConfig
+from napari_convgen.run.fits_panels import TITLES, distance_plot, error_plot, format_share
 from napari_convgen.run.result import versions, without_nan
 
 FITTED = 0.1
@@ -21,9 +22,6 @@ FITTED = 0.1
 
 MOST_LAYERS = 8
 """In a plot of weight distances; of deeper generators so many layers are drawn, evenly spread."""
-
-TITLES = {"image": "image", "noise": "noise of the same norm", "reference": "reference", "added noise": "noisier image"}
-"""What targets are called in plots."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +156,7 @@ class FitsResult:
         curves = [Curve(self.layers[i], np.array(self.steps), target.distances[:, i]) for i in shown]
         some = "" if len(shown) == n else f" ({len(shown)} of {n} layers)"
         title = f"Weights, {target.title}{some}"
-        return Plot(title, "step", "distance / norm at the start", curves, "log", "log")
+        return Plot(title, "step", "relative distance", curves, "log", "log")
 
     def report(self) -> dict[str, Any]:
         """Return all but the images as plain values for JSON."""
@@ -183,49 +181,6 @@ class FitsResult:
         }
         plain: dict[str, Any] = without_nan(report)
         return plain
-
-
-def error_plot(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], steps: Sequence[int]) -> Plot:
-    """Return the plot of what is left of each target by step, as in the paper's figure 1.
-
-    Parameters
-    ----------
-    curves
-        A target's name, its losses, and its errors, NaN where there are none.
-    steps
-        That they were noted at.
-    """
-    lines, x = [], np.array(steps)
-    for name, losses, errors in curves:
-        lines.append(Curve(TITLES[name], x, np.array(losses)))
-        if np.isfinite(errors).all():
-            lines.append(Curve(f"{TITLES[name]}, to the clean one", x, np.array(errors), "dashes"))
-    return Plot("What is left", "step", "squared error / variance", lines, "log", "log")
-
-
-def distance_plot(curves: Sequence[tuple[str, ArrayLike]], layers: Sequence[str], step: int) -> Plot:
-    """Return the plot of how far each layer's weights are from their start, as in the paper's figure 9.
-
-    Parameters
-    ----------
-    curves
-        A target's name, and the distance of each layer.
-    layers
-        Their names; the last is the output's.
-    step
-        After which the distances were measured.
-    """
-    numbers = np.arange(1, len(layers) + 1)
-    lines = [Curve(TITLES[name], numbers, np.array(distances)) for name, distances in curves]
-    return Plot(
-        f"Weights after step {step}", f"layer ({len(layers)} is the output)", "distance / norm at the start", lines
-    )
-
-
-def format_share(share: float) -> str:
-    """Return a share in percent, two digits at least where it is small: ``"0.35 %"``, ``"12 %"``."""
-    percent = 100 * share
-    return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.2g} %"
 
 
 def _times(ratio: float) -> str:
