@@ -30,11 +30,11 @@ def shoot(viewer: napari.Viewer, name: str) -> None:
     viewer.screenshot(str(FOLDER / f"{name}.png"), canvas_only=False, flash=False)
 
 
-def open_sample(widget: str) -> tuple[napari.Viewer, QScrollArea]:
-    """Open a window with the fluorescence sample and a widget beside it, the reference chosen."""
+def open_sample(widget: str, sample: str = "fluorescence") -> tuple[napari.Viewer, QScrollArea]:
+    """Open a window with a sample and a widget beside it, the reference chosen."""
     viewer = napari.Viewer()
     viewer.window.resize(1280, 800)
-    viewer.open_sample("napari-convgen", "fluorescence")
+    viewer.open_sample("napari-convgen", sample)
     _, docked = viewer.window.add_plugin_dock_widget("napari-convgen", widget)
     wait(lambda: False, 1)
     viewer.reset_view()
@@ -89,9 +89,9 @@ def compare() -> None:
 
 def image_against_noise() -> None:
     """Take the picture of fits to an image and to noise."""
-    viewer, widget = open_sample("Image against noise")
-    widget._added.value = "60"
-    widget._settings.editors["n_steps"].value = 1000
+    viewer, widget = open_sample("Image against noise", "mri")
+    widget._added.value = "25"
+    widget._settings.editors["n_steps"].value = 400
     widget.run()
     wait(lambda: not widget.session.is_busy)
     viewer.reset_view()
