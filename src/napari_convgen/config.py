@@ -400,10 +400,10 @@ PRESETS: dict[str, Config] = {
         {
             "generator.kind": "guided-network",
             "generator.kernel": "linear",
-            "optimizer.learning_rate": 0.003,
+            "optimizer.learning_rate": 0.006,
             "precision": "bfloat16",
             "averaging": 0.16,
-            "n_steps": 1000,
+            "n_steps": 600,
         }
     ),
     "paper": _PAPER.replace({"generator.n_channels": 512, "n_steps": 1500}),
