@@ -403,6 +403,7 @@ PRESETS: dict[str, Config] = {
             "optimizer.learning_rate": 0.006,
             "precision": "bfloat16",
             "averaging": 0.16,
+            "stopping.min_patience": 300,
             "n_steps": 600,
         }
     ),
