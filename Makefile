@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check docs pictures clean
+.PHONY: demo test check docs pictures reproduction clean
 
 demo: .venv/demo.done
 	$(BIN)/python examples/demo.py
@@ -27,6 +27,11 @@ docs: .venv/docs.done
 pictures: .venv/test.done .venv/demo.done
 	$(BIN)/python examples/demo.py --picture docs/pictures/demo.png
 	tools/with-display $(BIN)/python docs/pictures/screenshots.py
+
+reproduction: .venv/demo.done
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[bm3d]"
+	$(BIN)/napari-convgen reproduce --all --quick --out build/reproduction
+	cp build/reproduction/README.md build/reproduction/*.png docs/reproduction/
 
 clean:
 	rm -rf .venv build dist site demo-output

@@ -22,10 +22,6 @@ PANEL_WIDTH, PANEL_HEIGHT = 4.2, 3.4
 
 MOST_COLUMNS = 4
 
-SVG = {"svg.hashsalt": "napari-convgen", "svg.fonttype": "none"}
-"""Names of parts that do not change, and text as text."""
-
-
 def write_figure(path: Path, panels: Sequence[Panel]) -> None:
     """Draw panels side by side, into a PNG or an SVG file.
 
@@ -45,7 +41,7 @@ def write_figure(path: Path, panels: Sequence[Panel]) -> None:
 
     figure = draw(panels)
     # A fixed salt and no date: the same figure is the same file.
-    with mpl.rc_context(SVG), replacing(path) as file:
+    with mpl.rc_context({"svg.hashsalt": "napari-convgen", "svg.fonttype": "none"}), replacing(path) as file:
         figure.savefig(
             file, format=path.suffix[1:], dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None
         )

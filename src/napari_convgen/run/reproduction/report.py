@@ -18,7 +18,7 @@ def record(name: str, findings: Findings, *, is_full: bool, seconds: float, devi
         "study": name,
         "title": STUDIES[name][1],
         "size": "full" if is_full else "quick",
-        "claims": [asdict(claim) for claim in findings.claims],
+        "claims": [asdict(claim) | {"agrees": bool(claim.agrees)} for claim in findings.claims],
         "notes": list(findings.notes),
         "seconds": round(seconds, 1),
         "device": device,
