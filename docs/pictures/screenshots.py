@@ -99,10 +99,26 @@ def image_against_noise() -> None:
     viewer.close()
 
 
+def kernels() -> None:
+    """Take the pictures of the kernel explorer on both samples, each tab on one of them."""
+    for sample, tabs in (("mri", ("Kernel", "Weights", "Filter")), ("fluorescence", ("Basis", "Bound"))):
+        viewer = napari.Viewer()
+        viewer.window.resize(1280, 800)
+        viewer.open_sample("napari-convgen", sample)
+        _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Kernel explorer")
+        wait(lambda widget=widget: widget.session.preview is not None)
+        viewer.reset_view()
+        for tab in tabs:
+            widget.show_tab(tab)
+            shoot(viewer, f"kernels-{tab.lower()}")
+        viewer.close()
+
+
 def main() -> None:
     """Take all pictures."""
     denoise()
     compare()
+    kernels()
     image_against_noise()
 
 

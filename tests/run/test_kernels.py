@@ -1,4 +1,6 @@
 import csv
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from napari_convgen.core.theory.dual_kernel import dual_kernel
 from napari_convgen.core.theory.kernels import gaussian, normalized, triangular
 from napari_convgen.core.theory.trigonometric import trigonometric_basis
 from napari_convgen.errors import ConfigError, InputError
-from napari_convgen.files.figures import write_curves, write_figure
+from napari_convgen.files.figures import write_curves
+from napari_convgen.files.samples import fluorescence, mri
 from napari_convgen.run import kernel_panels
 from napari_convgen.run.kernels import LAST_STEP, STEPS, KernelChoice, explore
 
@@ -90,6 +93,21 @@ def test_the_foreseen_error_is_that_against_the_clean_image(explored, clean, noi
 def test_the_best_step_is_as_good_as_any(explored, clean):
     errors = [np.sqrt(np.mean((explored.prediction.draw(step) - clean) ** 2)) for step in STEPS]
     assert errors[explored.prediction.best] < 1.05 * min(errors)
+
+
+@pytest.mark.parametrize("sample", [mri, fluorescence])
+def test_the_samples_are_foreseen_under_their_own_noise(sample):
+    image = sample()
+    clean = image.clean.astype(float)
+
+    def error(values):
+        return np.sqrt(np.mean((values - clean) ** 2))
+
+    prediction = explore(KernelChoice("triangle", 5), 60, image.noisy).prediction
+    errors = [error(prediction.draw(step)) / error(image.noisy) for step in STEPS]
+    assert abs(int(np.argmin(errors)) - prediction.best) <= 1
+    assert 0 < prediction.errors[prediction.best] - min(errors) < 0.04
+    assert prediction.bound.least > 1
 
 
 def test_noise_is_estimated_unless_it_is_given(noisy):
@@ -246,10 +264,17 @@ def test_words_tell_what_is_foreseen_and_whether_the_bound_promises_anything(exp
     assert ("promises a better one" in kernel_panels.bound_words(wide)[-1]) == (wide.prediction.bound.least < 1)
 
 
-def test_all_panels_can_be_written(explored, tmp_path):
+def test_the_points_of_all_curves_can_be_written(explored, tmp_path):
     panels = [panel for group in kernel_panels.all_panels(explored, 20.0).values() for panel in group]
-    write_figure(tmp_path / "all.svg", panels)
     write_curves(tmp_path / "all.csv", panels)
     with open(tmp_path / "all.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["plot"] for row in rows} == {panel.title for panel in panels if not isinstance(panel, Picture)}
+
+
+def test_what_a_widget_imports_loads_no_torch():
+    statement = (
+        "import napari_convgen.run.kernel_panels, napari_convgen.files.figures, sys; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

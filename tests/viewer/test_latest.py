@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+from qtpy.QtCore import QThreadPool
 
 from napari_convgen.viewer.latest import Latest
 
@@ -46,6 +47,17 @@ def test_nothing_is_heard_of_what_was_forgotten(latest, answers, qtbot):
     qtbot.waitUntil(lambda: not latest.is_busy)
     qtbot.wait(50)
     assert answers == ["new"]
+
+
+def test_nothing_is_heard_once_napari_told_its_workers_to_quit(latest, answers, qtbot):
+    latest.ask(lambda: "done, but not heard yet")
+    worker = latest._worker
+    assert QThreadPool.globalInstance().waitForDone(10_000)
+    latest.ask(lambda: "next")
+    worker.quit()
+    assert not latest.is_busy
+    qtbot.wait(50)
+    assert answers == []
 
 
 def test_an_answer_may_ask_again(qtbot):

@@ -58,7 +58,7 @@ def weight_panels(exploration: Exploration) -> list[Panel]:
     shades = np.log10(np.maximum(relative, least))
     return [
         Plot("Dual kernel", FREQUENCY, "weight σ", duals, y_scale="log"),
-        Plot("Drawn in each step, ησ²", FREQUENCY, "share of the rest", shares, y_scale="log"),
+        Plot("Drawn in each step, ησ²", FREQUENCY, "share", shares, y_scale="log"),
         Picture(f"Dual kernel in 2-D, from {least:.2g} σ₁ to σ₁", shades, (float(np.log10(least)), 0.0)),
     ]
 
@@ -167,14 +167,13 @@ def bound_words(exploration: Exploration) -> list[str]:
     bound, terms = prediction.bound, prediction.bound.at_stop
     error = float(prediction.errors[prediction.best])
     return [
-        f"p = {bound.n_signal:,} of n = {bound.n:,}; {100 * bound.outside:.2g} % of the signal's energy (mean excluded) lies "
-        "outside, where the theorem wants none.",
+        f"p = {bound.n_signal:,} of n = {bound.n:,}; outside lies {100 * bound.outside:.2g} % of the signal's energy.",
         f"At its step τ* = {bound.stopping_step:.3g}{', not even one' if bound.stopping_step < 1 else ''}: "
         f"signal not drawn {terms.signal:.3g} + noise drawn {terms.noise:.3g} = {terms.total:.3g}.",
         f"Least bound at any step {bound.least:.3g}; foreseen at the best step {error:.2f}.",
-        "The bound is never below 1, the error of the noisy image: it promises nothing."
+        "Never below 1, the error of the noisy image: it promises nothing."
         if bound.least >= 1
-        else "The bound falls below 1, the error of the noisy image: it promises a better one.",
+        else "Below 1, the error of the noisy image: it promises a better one.",
     ]
 
 

@@ -113,6 +113,10 @@ class KernelWidget(QScrollArea):
         else:
             show_info(f"Saved {path}.")
 
+    def show_tab(self, name: str) -> None:
+        """Open a tab by its name."""
+        self._tabs.setCurrentIndex(list(self._views).index(name))
+
     @property
     def _tab(self) -> str:
         """Name of the tab that is open."""
@@ -222,6 +226,9 @@ class KernelWidget(QScrollArea):
         self._share.setSuffix(" % of functions")
         self._share.setKeyboardTracking(False)
         self._bound = _words_label()
+        self._bound.setToolTip(
+            "Errors are in units of the noise's. The theorem wants no energy of the signal, its mean not counted, outside of the functions."
+        )
         own_rows = {
             "Basis": (
                 "Functions",

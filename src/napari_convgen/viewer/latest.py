@@ -24,8 +24,8 @@ class Latest:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an answer is to come."""
-        return self._worker is not None
+        """Whether an answer is to come: not once napari has told its workers to quit, as it does when it closes."""
+        return self._worker is not None and not self._worker.abort_requested
 
     def ask(self, work: Callable[..., Any], *arguments: Any) -> None:
         """Do this next."""
@@ -46,7 +46,7 @@ class Latest:
         worker.start()
 
     def _end(self, worker: Any, answer: Any) -> None:
-        if worker is not self._worker:
+        if worker is not self._worker or worker.abort_requested:
             return
         self._worker = None
         if self._next is not None:

@@ -51,7 +51,7 @@ class _Canvas(pg.PlotWidget):  # type: ignore[misc]
             self.getAxis(side).enableAutoSIPrefix(False)
         self.getAxis("left").setWidth(52)
         self.getAxis("bottom").setHeight(34)
-        self.plotItem.layout.setContentsMargins(0, 0, 4, 6)  # pyqtgraph lets the label hang out by so much
+        self.plotItem.layout.setContentsMargins(0, 7, 4, 6)  # pyqtgraph lets the label hang out by so much
 
     def sizeHint(self) -> QSize:
         """Small: the dock decides."""
@@ -130,13 +130,13 @@ class PanelView(QWidget):
         if names:
             self._title.setText(f"{html.escape(plot.title)}<br><small>{'&nbsp;&nbsp;&nbsp; '.join(names)}</small>")
         pen = pg.mkPen(self._text_color, width=1, dash=[4, 3])
-        for label, position in plot.marks:
+        for i, (label, position) in enumerate(plot.marks):
             line = pg.InfiniteLine(
                 pos=np.log10(position) if is_log[0] else position,
                 angle=90,
                 pen=pen,
                 label=label,
-                labelOpts={"color": self._text_color, "position": 0.9, "anchors": [(1, 0.5), (0, 0.5)]},
+                labelOpts={"color": self._text_color, "position": 0.92 - 0.15 * i, "anchors": [(1, 0.5), (0, 0.5)]},
             )
             canvas.addItem(line)
 
