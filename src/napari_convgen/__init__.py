@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from napari_convgen.run.comparison import ComparisonResult, MethodResult
     from napari_convgen.run.denoise import Denoising, Progress, denoise
     from napari_convgen.run.result import Result
+    from napari_convgen.run.spectrum import SpectrumProgress, SpectrumRun, spectrum
+    from napari_convgen.run.spectrum_result import SpectrumResult
 
 __version__ = version("napari-convgen")
 
@@ -34,10 +36,14 @@ __all__ = [
     "Progress",
     "Result",
     "Snapshot",
+    "SpectrumProgress",
+    "SpectrumResult",
+    "SpectrumRun",
     "StopReason",
     "__version__",
     "compare",
     "denoise",
+    "spectrum",
 ]
 
 _HOMES = {
@@ -51,9 +57,13 @@ _HOMES = {
     "Progress": "run.denoise",
     "Result": "run.result",
     "Snapshot": "core.snapshot",
+    "SpectrumProgress": "run.spectrum",
+    "SpectrumResult": "run.spectrum_result",
+    "SpectrumRun": "run.spectrum",
     "StopReason": "core.snapshot",
     "compare": "run.compare",
     "denoise": "run.denoise",
+    "spectrum": "run.spectrum",
 }
 
 

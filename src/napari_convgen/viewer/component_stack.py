@@ -1,0 +1,60 @@
+"""Images by the number of singular vectors in them, along an axis of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+N_KEPT = 4
+"""Images that are kept after they were looked at: napari asks for the same one several times."""
+
+
+class ComponentStack:
+    """An array whose first index is a number of vectors, from 0; an image is computed when it is looked at.
+
+    Parameters
+    ----------
+    draw
+        Returns the image for a number.
+    n_components
+        The largest number.
+    shape, dtype
+        Of each image.
+    """
+
+    def __init__(
+        self, draw: Callable[[int], NDArray[Any]], n_components: int, shape: tuple[int, ...], dtype: DTypeLike
+    ) -> None:
+        self._draw = lru_cache(N_KEPT)(draw)
+        self.shape = (n_components + 1, *shape)
+        self.dtype = np.dtype(dtype)
+
+    @property
+    def ndim(self) -> int:
+        """Axes, the components' among them."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Values that `__array__` returns."""
+        return int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        if first is Ellipsis:
+            first, rest = slice(None), [Ellipsis, *rest]
+        numbers = np.arange(len(self))[first]
+        if np.ndim(numbers) == 0:
+            return np.asarray(self._draw(int(numbers))[tuple(rest)])
+        images = [self._draw(int(n))[tuple(rest)] for n in numbers]
+        return np.stack(images) if images else np.empty(self.shape, self.dtype)[(slice(0), *rest)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)
