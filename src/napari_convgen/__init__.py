@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from napari_convgen.config import PRESETS, Config
     from napari_convgen.core.snapshot import Snapshot, StopReason
     from napari_convgen.run.compare import Comparison, ComparisonProgress, compare
+    from napari_convgen.run.compare_fits import FitsProgress, FitsRun, compare_fits
     from napari_convgen.run.comparison import ComparisonResult, MethodResult
     from napari_convgen.run.denoise import Denoising, Progress, denoise
+    from napari_convgen.run.fits_config import FitsConfig
+    from napari_convgen.run.fits_result import FitsResult
     from napari_convgen.run.result import Result
     from napari_convgen.run.spectrum import SpectrumProgress, SpectrumRun, spectrum
     from napari_convgen.run.spectrum_result import SpectrumResult
@@ -32,6 +35,10 @@ __all__ = [
     "ComparisonResult",
     "Config",
     "Denoising",
+    "FitsConfig",
+    "FitsProgress",
+    "FitsResult",
+    "FitsRun",
     "MethodResult",
     "Progress",
     "Result",
@@ -42,6 +49,7 @@ __all__ = [
     "StopReason",
     "__version__",
     "compare",
+    "compare_fits",
     "denoise",
     "spectrum",
 ]
@@ -53,6 +61,10 @@ _HOMES = {
     "ComparisonResult": "run.comparison",
     "Config": "config",
     "Denoising": "run.denoise",
+    "FitsConfig": "run.fits_config",
+    "FitsProgress": "run.compare_fits",
+    "FitsResult": "run.fits_result",
+    "FitsRun": "run.compare_fits",
     "MethodResult": "run.comparison",
     "Progress": "run.denoise",
     "Result": "run.result",
@@ -62,6 +74,7 @@ _HOMES = {
     "SpectrumRun": "run.spectrum",
     "StopReason": "core.snapshot",
     "compare": "run.compare",
+    "compare_fits": "run.compare_fits",
     "denoise": "run.denoise",
     "spectrum": "run.spectrum",
 }
