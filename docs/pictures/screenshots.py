@@ -114,12 +114,38 @@ def kernels() -> None:
         viewer.close()
 
 
+def why_it_works() -> None:
+    """Take the pictures of a Jacobian beside a part of the sample that was denoised before."""
+    viewer, denoiser = open_sample("Denoise (convolutional generator)")
+    for layer in viewer.layers:
+        layer.data = layer.data[:128, :128]
+    denoiser._snapshots.value = False
+    denoiser.run()
+    wait(lambda: not denoiser.session.is_busy)
+    viewer.window.remove_dock_widget(denoiser)
+    viewer.layers.remove(next(layer for layer in viewer.layers if "reference" in layer.name))
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Why it works")
+    widget._rank.value = 60
+    widget._steps.value = "0, 60"
+    widget.run()
+    wait(lambda: not widget.session.is_busy)
+    viewer.reset_view()
+    widget.show_tab("Energy")
+    shoot(viewer, "why-it-works")
+    widget.show_tab("Fit")
+    wait(lambda: False, 1)
+    widget.verticalScrollBar().setValue(widget.verticalScrollBar().maximum())
+    shoot(viewer, "why-it-works-fit")
+    viewer.close()
+
+
 def main() -> None:
     """Take all pictures."""
     denoise()
     compare()
     kernels()
     image_against_noise()
+    why_it_works()
 
 
 if __name__ == "__main__":

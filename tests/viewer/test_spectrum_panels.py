@@ -150,6 +150,11 @@ def test_the_error_foreseen_is_drawn_on_the_fit(made):
     assert plot.marks == [("[", 3.0), ("best", 5.0), ("]", 6.0), ("kept", 4.0)]
 
 
+def test_a_start_that_is_kept_has_no_place_on_a_logarithmic_axis(made):
+    [plot] = spectrum_panels(made(None), 0, fit([1, 0.5], kept=0))["Fit"]
+    assert plot.marks == []
+
+
 def test_psnr_is_drawn_where_there_is_a_reference(made):
     _, plot = spectrum_panels(made(descent(RISK, LOSS)), 0, fit([1, 0.2], psnr={0: 5.0, 1: 20.0, 2: 22.0}))["Fit"]
     np.testing.assert_array_equal(plot.curves[0].x, [1, 2])

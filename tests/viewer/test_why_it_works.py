@@ -197,7 +197,7 @@ def test_without_an_image_a_run_is_one_notification(viewer, widget, notes, layer
 def test_the_plots_of_the_open_tab_are_saved(widget, qtbot, tmp_path, monkeypatch, name, chosen, made):
     run(widget, qtbot)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: (str(tmp_path / name), chosen))
-    widget._tabs.setCurrentIndex(1)
+    widget.show_tab("Energy")
     widget._save.click()
     text = (tmp_path / made).read_text()
     assert "Energy in the first vectors" in text
@@ -212,11 +212,17 @@ def test_plots_follow_the_theme(viewer, widget):
     assert colors["light"] != colors["dark"]
 
 
-def test_closing_the_widget_ends_the_run(viewer, widget, qtbot):
+def test_closing_the_widget_ends_the_run(viewer, widget, qtbot, noisy):
     widget._steps.value = "0, 1000000"
     widget._run.click()
+    qtbot.waitUntil(lambda: "fit …" in widget._words.text(), timeout=30_000)
+    assert "of memory" in widget._words.text()
     viewer.window.remove_dock_widget(widget)
     qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=30_000)
+    assert [each.step for each in widget.session.result.spectra] == [0]
+    viewer.add_image(noisy, name="new")
+    viewer.dims.set_point(0, 1)
+    viewer.theme = "light"
 
 
 def test_widget_fits_a_narrow_dock(widget, qtbot):

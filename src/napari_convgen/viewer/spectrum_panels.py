@@ -121,7 +121,7 @@ def _fit(result: SpectrumResult, fit: FitRecord) -> list[Plot]:
     """Draw the fit's own curve with what is foreseen at its losses."""
     steps = np.arange(1, len(fit.loss) + 1)
     curves = [Curve("loss of the fit", steps, fit.loss)]
-    marks = [("kept", float(fit.kept_step))]
+    marks = [("kept", float(fit.kept_step))] if fit.kept_step else []  # step 0 has no place on the axis
     stop, descent = foreseen_stop(result), result.spectra[0].descent
     if stop is not None and descent is not None:
         curves.append(Curve("error foreseen at that loss", steps, _foreseen_error(fit, result), style="dashes"))

@@ -145,6 +145,7 @@ class WhyItWorksWidget(QScrollArea):
         self._result: SpectrumResult | None = None
         self._frame: _Frame | None = None  # of the result
         self._next_frame: _Frame | None = None  # of the run under way
+        self._foreseen = ""
         self._fits: dict[str, Image] = {}
         self._views: dict[str, list[PanelView]] = {}
         self._build()
@@ -215,6 +216,10 @@ class WhyItWorksWidget(QScrollArea):
             show_error(str(error))
         else:
             show_info(f"Saved {path}.")
+
+    def show_tab(self, name: str) -> None:
+        """Open one of the tabs `TABS`."""
+        self._tabs.setCurrentIndex(list(TABS).index(name))
 
     @property
     def _tab(self) -> str:
@@ -464,12 +469,13 @@ class WhyItWorksWidget(QScrollArea):
         self._progress.setFormat("%p %")
 
     def _show_forecast(self, forecast: SpectrumForecast) -> None:
-        self._words.setText(html.escape(str(forecast)))
+        self._foreseen = html.escape(str(forecast))
+        self._words.setText(self._foreseen)
 
     def _show_progress(self, where: SpectrumProgress) -> None:
         self._progress.setValue(round(PROGRESS_PARTS * where.n_done / where.n_total))
         self._progress.setFormat(f"%p % · about {format_seconds(where.seconds_left)} left")
-        self._words.setText(f"Step {where.step}: {where.doing} …")
+        self._words.setText(f"{self._foreseen}<br>Step {where.step:,}: {where.doing} …")
 
     def _show_end(self, result: SpectrumResult | None) -> None:
         """Show what a run came to, or what there was before it."""
