@@ -4,10 +4,12 @@ import sys
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
 from napari_convgen.run import spectrum as module
+from napari_convgen.viewer.why_it_works import WhyItWorksWidget
 
 SCROLL_BAR = 16
 """Width in pixels that it takes of a dock."""
@@ -20,28 +22,49 @@ def _few_products(monkeypatch):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer, noisy):
-    viewer = make_napari_viewer()
-    viewer.add_image(noisy, name="cells")
-    return viewer
+def viewer(noisy):
+    model = ViewerModel()
+    model.add_image(noisy, name="cells")
+    return model
 
 
 @pytest.fixture
-def widget(viewer, small, monkeypatch):
-    """The widget as the Plugins menu opens it, with a preset that is quick."""
-    monkeypatch.setitem(PRESETS, "tiny", small)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Why it works")
-    widget._preset.choices = tuple(PRESETS)
-    widget._preset.value = "tiny"
-    widget._settings.editors["device"].value = "cpu"
-    widget._rank.value = 4
-    widget._passes.value = 1
-    yield widget
+def quick(small, monkeypatch):
+    """Fill the form of a widget so that a run is quick, and end what it is doing after the test."""
+    made = []
+
+    def fill(widget):
+        made.append(widget)
+        monkeypatch.setitem(PRESETS, "tiny", small)
+        widget._preset.choices = tuple(PRESETS)
+        widget._preset.value = "tiny"
+        widget._settings.editors["device"].value = "cpu"
+        widget._rank.value = 4
+        widget._passes.value = 1
+        return widget
+
+    yield fill
     from napari._qt.qthreading import wait_for_workers_to_quit
 
-    widget.session.cancel()
-    widget.fitting.cancel()
+    for widget in made:
+        widget.session.cancel()
+        widget.fitting.cancel()
     wait_for_workers_to_quit(20_000)
+
+
+@pytest.fixture
+def widget(viewer, quick, qtbot):
+    widget = quick(WhyItWorksWidget(viewer))
+    qtbot.addWidget(widget)
+    return widget
+
+
+@pytest.fixture
+def docked(make_napari_viewer, quick, noisy):
+    """The widget as the Plugins menu opens it, with napari's style."""
+    viewer = make_napari_viewer()
+    viewer.add_image(noisy, name="cells")
+    return quick(viewer.window.add_plugin_dock_widget("napari-convgen", "Why it works")[1])
 
 
 def run(widget, qtbot):
@@ -212,7 +235,8 @@ def test_plots_follow_the_theme(viewer, widget):
     assert colors["light"] != colors["dark"]
 
 
-def test_closing_the_widget_ends_the_run(viewer, widget, qtbot, noisy):
+def test_closing_the_widget_ends_the_run(docked, qtbot, noisy):
+    widget, viewer = docked, docked.viewer
     widget._steps.value = "0, 1000000"
     widget._run.click()
     qtbot.waitUntil(lambda: "fit …" in widget._words.text(), timeout=30_000)
@@ -225,11 +249,11 @@ def test_closing_the_widget_ends_the_run(viewer, widget, qtbot, noisy):
     viewer.theme = "light"
 
 
-def test_widget_fits_a_narrow_dock(widget, qtbot):
-    assert widget.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR
-    widget._steps.value = "0, 10"
-    run(widget, qtbot)
-    assert widget.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR
+def test_widget_fits_a_narrow_dock(docked, qtbot):
+    assert docked.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR
+    docked._steps.value = "0, 10"
+    run(docked, qtbot)
+    assert docked.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR
 
 
 def test_importing_the_widget_loads_no_torch():
