@@ -9,7 +9,7 @@ demo: .venv/demo.done
 	$(BIN)/python examples/demo.py
 
 test: .venv/test.done
-	tools/with-display $(BIN)/python -m pytest
+	tools/with-display $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: .venv/test.done
 	$(BIN)/ruff check .

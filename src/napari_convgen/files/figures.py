@@ -22,6 +22,7 @@ PANEL_WIDTH, PANEL_HEIGHT = 4.2, 3.4
 
 MOST_COLUMNS = 4
 
+
 def write_figure(path: Path, panels: Sequence[Panel]) -> None:
     """Draw panels side by side, into a PNG or an SVG file.
 

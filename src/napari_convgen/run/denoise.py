@@ -54,7 +54,8 @@ N_PROBE_STEPS = 3
 """Steps that a forecast measures, after one that loads what is needed."""
 
 SMOOTHED_NOISE = (
-    "The noise of neighbors is alike, and a guided network hardly tells such noise from structure. The preset 'default' may do better."
+    "The noise of neighbors is alike, and a guided network hardly tells such noise from structure. "
+    "The preset 'default' may do better."
 )
 """Note of a run with a guided network on an image whose noise is correlated."""
 
