@@ -250,15 +250,24 @@ def test_napari_knows_that_a_run_is_under_way(viewer, widget, qtbot, endless):
     qtbot.waitUntil(lambda: not tasks.is_busy(), timeout=10_000)
 
 
-def test_widget_and_command_are_in_the_menus():
-    from npe2 import PluginManager
+def test_each_widget_has_a_command_and_is_in_one_menu():
+    from npe2 import PluginManifest
 
-    manifest = PluginManager.instance().get_manifest("napari-convgen")
-    names = ["Denoise (convolutional generator)", "Compare methods"]
-    assert [widget.display_name for widget in manifest.contributions.widgets] == names
-    commands = ["napari-convgen.denoise", "napari-convgen.compare"]
-    assert [widget.command for widget in manifest.contributions.widgets] == commands
-    assert [item.command for item in manifest.contributions.menus["napari/layers/filter"]] == commands
+    contributed = PluginManifest.from_distribution("napari-convgen").contributions
+    names = [
+        "Denoise (convolutional generator)",
+        "Compare methods",
+        "Kernel explorer",
+        "Image against noise",
+        "Why it works",
+    ]
+    assert [widget.display_name for widget in contributed.widgets] == names
+    commands = [
+        f"napari-convgen.{name}" for name in ("denoise", "compare", "kernels", "image_against_noise", "why_it_works")
+    ]
+    assert [widget.command for widget in contributed.widgets] == commands
+    in_menus = [item.command for menu in ("filter", "measure") for item in contributed.menus[f"napari/layers/{menu}"]]
+    assert in_menus == commands
 
 
 def test_multiscale_layer_is_denoised_at_its_finest_level(viewer, widget, qtbot, small, noisy):
