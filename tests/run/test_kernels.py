@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import subprocess
 import sys
 
@@ -262,6 +263,14 @@ def test_words_tell_what_is_foreseen_and_whether_the_bound_promises_anything(exp
     assert "promises nothing" in kernel_panels.bound_words(explored)[-1]
     wide = explore(KernelChoice("Gaussian", 9), 60, noisy, SIGMA, 0.005)
     assert ("promises a better one" in kernel_panels.bound_words(wide)[-1]) == (wide.prediction.bound.least < 1)
+
+
+def test_an_error_whose_square_is_estimated_below_zero_is_unknown(explored):
+    prediction = dataclasses.replace(explored.prediction, errors=np.full_like(explored.prediction.errors, np.nan))
+    unknown = dataclasses.replace(explored, prediction=prediction)
+    words = [*kernel_panels.prediction_words(unknown, 1.0), *kernel_panels.bound_words(unknown)]
+    assert sum("unknown" in line for line in words) == 3
+    assert not any("nan" in line for line in words)
 
 
 def test_the_points_of_all_curves_can_be_written(explored, tmp_path):

@@ -150,8 +150,8 @@ def prediction_words(exploration: Exploration, step: float) -> list[str]:
             f"The error is least at the {'first' if best == 0 else 'last'} step foreseen: choose another width."
         )
     words += [
-        f"Best step {STEPS[best]:,.0f}: error {prediction.errors[best]:.2f} of the noise.",
-        f"Shown: error {prediction.errors[at]:.2f}, freedom {100 * prediction.freedom[at] / prediction.bound.n:.2g} %.",
+        f"Best step {STEPS[best]:,.0f}: error {_error(prediction.errors[best])} of the noise.",
+        f"Shown: error {_error(prediction.errors[at])}, freedom {100 * prediction.freedom[at] / prediction.bound.n:.2g} %.",
     ]
     if noise.correlation_length > 1:
         words.append(
@@ -160,17 +160,22 @@ def prediction_words(exploration: Exploration, step: float) -> list[str]:
     return words
 
 
+def _error(value: float) -> str:
+    """Say an error, which is NaN where its square is estimated below zero."""
+    return "unknown" if np.isnan(value) else f"{value:.2f}"
+
+
 def bound_words(exploration: Exploration) -> list[str]:
     """Say what theorem 1 comes to; nothing without an image."""
     if (prediction := exploration.prediction) is None:
         return []
     bound, terms = prediction.bound, prediction.bound.at_stop
-    error = float(prediction.errors[prediction.best])
+    error = _error(prediction.errors[prediction.best])
     return [
         f"p = {bound.n_signal:,} of n = {bound.n:,}; outside lies {100 * bound.outside:.2g} % of the signal's energy.",
         f"At its step τ* = {bound.stopping_step:.3g}{', not even one' if bound.stopping_step < 1 else ''}: "
         f"signal not drawn {terms.signal:.3g} + noise drawn {terms.noise:.3g} = {terms.total:.3g}.",
-        f"Least bound at any step {bound.least:.3g}; foreseen at the best step {error:.2f}.",
+        f"Least bound at any step {bound.least:.3g}; foreseen at the best step {error}.",
         "Never below 1, the error of the noisy image: it promises nothing."
         if bound.least >= 1
         else "Below 1, the error of the noisy image: it promises a better one.",
