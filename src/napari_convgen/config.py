@@ -113,6 +113,11 @@ class GeneratorConfig(_Model):
         "smooth", description="Upsampling kernel: linear (1, 3, 3, 1)/4 or smooth (1, 5, 10, 10, 5, 1)/16."
     )
 
+    @property
+    def draws_from_image(self) -> bool:
+        """Whether the noisy image is part of the generator's input, so that it depends on more than its parameters."""
+        return self.kind == "guided-network"
+
 
 class OptimizerConfig(_Model):
     """How the generator's weights are moved."""
@@ -422,6 +427,9 @@ PRESETS: dict[str, Config] = {
 }
 """Ready configurations by name: ``default`` takes seconds and ``best`` minutes; ``paper`` and ``paper-narrow`` are the over- and
 the under-parameterized decoder of the paper, ``deep-image-prior`` the skip network that it compares them with."""
+
+FIXED_INPUT_PRESETS = tuple(name for name, config in PRESETS.items() if not config.generator.draws_from_image)
+"""Presets whose generator draws from a latent alone."""
 
 
 def preset(name: str) -> Config:

@@ -271,7 +271,6 @@ def test_the_start_is_that_of_the_configuration_s_first_generator():
     assert torch.equal(run._generator("torch")(), expected())
 
 
-def test_a_generator_without_a_fixed_input_is_refused(monkeypatch):
-    monkeypatch.setattr(module, "KINDS", ("skip-network",))
-    with pytest.raises(ConfigError, match="fixed input, which the deep-decoder is not"):
-        SpectrumRun(noisy(), QUICK, rank=3)
+def test_a_generator_without_a_fixed_input_is_refused():
+    with pytest.raises(ConfigError, match="fixed input, which the guided-network is not"):
+        SpectrumRun(noisy(), QUICK.replace({"generator.kind": "guided-network"}), rank=3)

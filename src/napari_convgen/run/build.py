@@ -97,7 +97,7 @@ def check_guidance(config: Config) -> None:
     ConfigError
         Noise that is not to be modeled, or a rule that asks for the generator without the image.
     """
-    if config.generator.kind != "guided-network":
+    if not config.generator.draws_from_image:
         return
     if config.noise.kind == "none":
         raise ConfigError("A guided network needs the noise's level, and noise.kind is 'none'. Choose 'auto'.")
@@ -140,17 +140,16 @@ def generator_bytes(config: Config, size: Sequence[int], n_outputs: int, n_scale
     """Return about how many bytes a fit takes at its peak, without its snapshots."""
     words, n_members = config.generator, count_members(config)
     if words.kind != "deep-decoder":
-        is_guided = words.kind == "guided-network"
         return skip_bytes(
             size,
             n_outputs,
             n_members=n_members,
             n_scales=n_scales,
-            n_inputs=n_outputs if is_guided else words.n_latent_channels,
+            n_inputs=n_outputs if words.draws_from_image else words.n_latent_channels,
             n_channels=words.n_channels,
             n_fine_channels=words.n_fine_channels,
             n_skip_channels=words.n_skip_channels,
-            has_dropout=words.dropout > 0 and not is_guided,
+            has_dropout=words.dropout > 0 and not words.draws_from_image,
             padding=words.padding,
             itemsize=_FEATURES[config.precision].itemsize,
         )

@@ -381,7 +381,7 @@ class Denoising:
     def _new_fit(self, image: ImageTensor, seed: int) -> Fit:
         config = self.config
         problem = Problem.of(image, self.device)
-        if config.generator.kind == "guided-network" and problem.noise_level is None:
+        if config.generator.draws_from_image and problem.noise_level is None:
             raise InputError(
                 "No noise was found in the image, and a guided network needs its level. Set noise.sigma, or use a skip-network."
             )
@@ -414,7 +414,7 @@ class Denoising:
     def _warn_of_smoothed_noise(self, image: ImageTensor) -> None:
         """Say so where a guided network has to tell structure from noise that is smooth itself."""
         is_smoothed = image.noise is not None and image.noise.correlation_length > 1
-        if self.config.generator.kind == "guided-network" and is_smoothed and SMOOTHED_NOISE not in self._notes:
+        if self.config.generator.draws_from_image and is_smoothed and SMOOTHED_NOISE not in self._notes:
             self._notes.append(SMOOTHED_NOISE)
 
     def _watch(self, fit: Fit) -> Iterator[Progress]:

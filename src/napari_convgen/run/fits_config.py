@@ -51,7 +51,7 @@ class FitsConfig:
             raise ConfigError(f"mean must be one of {', '.join(MEAN_WORDS)}, got '{self.mean}'.")
         if not (math.isfinite(self.added_noise) and self.added_noise >= 0):
             raise ConfigError(f"added_noise must be a number from 0, got {self.added_noise}.")
-        if self.base.generator.kind == "guided-network":
+        if self.base.generator.draws_from_image:
             raise ConfigError(
                 "A guided network draws from what it is fitted to, so that fits to an image and to noise do not start alike. "
                 "Choose generator.kind = 'deep-decoder' or 'skip-network'."

@@ -52,9 +52,6 @@ N_DESCENT_PRODUCTS = 100
 N_MATRICES = 5
 """As large as all singular vectors, that are held at once beside those of each step."""
 
-KINDS = ("deep-decoder", "skip-network")
-"""Generators whose input is fixed, so that the image depends on the parameters alone."""
-
 RANDOM_SOURCES = 1000
 """Numbers of the run's own sources of chance begin here; the generators have those before."""
 
@@ -186,10 +183,10 @@ class SpectrumRun:
         self.groups = _check_groups(groups)
         changes = {"n_seeds": 1, "stopping.rule": "fixed", "precision": "float32", "n_steps": max(1, self.at_steps[-1])}
         self.config = (config or Config()).replace(changes)
-        if self.config.generator.kind not in KINDS:
+        if self.config.generator.draws_from_image:
             raise ConfigError(
                 f"The spectrum is that of a generator with a fixed input, which the {self.config.generator.kind} is not. "
-                f"Choose generator.kind = '{KINDS[0]}'."
+                "Choose generator.kind = 'deep-decoder' or 'skip-network'."
             )
         checked = Denoising(image, self.config, axes=axes, n_spared_threads=n_spared_threads)
         if checked.n_frames > 1:

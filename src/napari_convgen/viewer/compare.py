@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox, ComboBox
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QGridLayout,
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
 )
 
 from napari_convgen.config import PRESETS, Config, preset
@@ -23,6 +20,7 @@ from napari_convgen.errors import ConfigError, ConvgenError
 from napari_convgen.run.words import BASELINES, OURS, format_method
 from napari_convgen.viewer.chooser import InputChooser
 from napari_convgen.viewer.comparing import ComparisonSession, share_done
+from napari_convgen.viewer.dock import DockWidget
 from napari_convgen.viewer.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.job import PROGRESS_PARTS
 from napari_convgen.viewer.scores_table import ScoresTable
@@ -40,7 +38,7 @@ OWN_SETTINGS = ("noise.kind", "z_axis", "seed", "device")
 """Settings of the comparison; all others are the preset's."""
 
 
-class CompareWidget(QScrollArea):
+class CompareWidget(DockWidget):
     """Denoise the active layer by several methods, side by side, with a table of how they did.
 
     Parameters
@@ -109,14 +107,6 @@ class CompareWidget(QScrollArea):
         self._words.setText("Loading …")
 
     def _build(self) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
-        self.setWidget(content)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(300)
-
         boxes = QGridLayout()
         boxes.setSpacing(4)
         for i, box in enumerate((*self._methods.values(), self._residuals)):
@@ -130,15 +120,15 @@ class CompareWidget(QScrollArea):
         self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._words.setAlignment(Qt.AlignmentFlag.AlignTop)
 
-        column.addWidget(self._input.description)
-        column.addLayout(boxes)
-        column.addWidget(
+        self.column.addWidget(self._input.description)
+        self.column.addLayout(boxes)
+        self.column.addWidget(
             labeled_rows([self._preset, self._input.reference, self._input.axes, *self._settings.editors.values()])
         )
-        column.addLayout(self._build_buttons())
-        column.addWidget(self._progress)
-        column.addWidget(self._table)
-        column.addWidget(self._words, stretch=1)
+        self.column.addLayout(self._build_buttons())
+        self.column.addWidget(self._progress)
+        self.column.addWidget(self._table)
+        self.column.addWidget(self._words, stretch=1)
 
     def _build_buttons(self) -> QGridLayout:
         def button(text: str, tooltip: str) -> QPushButton:
@@ -164,11 +154,9 @@ class CompareWidget(QScrollArea):
         self.session.progressed.connect(self._show_progress)
         self.session.finished.connect(self._show_end)
 
-    def event(self, event: QEvent | None) -> bool:
-        """When napari takes the widget out of its dock, the comparison ends and delivers what it has."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.session.stop()
-        return bool(super().event(event))
+    def leave(self) -> None:
+        """End the comparison, which delivers what it has."""
+        self.session.stop()
 
     def _show_state(self) -> None:
         self._run.setEnabled(not self.session.is_busy)

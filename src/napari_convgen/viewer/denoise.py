@@ -9,16 +9,13 @@ from magicgui.widgets import CheckBox, ComboBox
 from magicgui.widgets.bases import ValueWidget
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QGridLayout,
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QSpinBox,
-    QVBoxLayout,
-    QWidget,
 )
 from superqt import QCollapsible
 
@@ -26,6 +23,7 @@ from napari_convgen.config import PRESETS, Config, preset
 from napari_convgen.errors import ConvgenError
 from napari_convgen.run.words import format_seconds
 from napari_convgen.viewer.chooser import InputChooser
+from napari_convgen.viewer.dock import DockWidget
 from napari_convgen.viewer.form import ConfigForm, labeled_rows, setting_fields
 from napari_convgen.viewer.plot import CurvePlot
 from napari_convgen.viewer.session import Session, State
@@ -57,7 +55,7 @@ TRUST = (
 NO_TRUST = "The error to expect is told by how much fits with different starts differ: needs two 'Seeds' or more."
 
 
-class DenoiseWidget(QScrollArea):
+class DenoiseWidget(DockWidget):
     """Denoise the active layer, watch it, and keep the best step.
 
     Parameters
@@ -118,14 +116,6 @@ class DenoiseWidget(QScrollArea):
         )
 
     def _build(self) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
-        self.setWidget(content)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(300)
-
         self._folded = ConfigForm(name for name in setting_fields() if name not in AT_HAND)
         self._input = InputChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
         self._noise = QLabel()
@@ -165,15 +155,15 @@ class DenoiseWidget(QScrollArea):
         self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._words.setAlignment(Qt.AlignmentFlag.AlignTop)
 
-        column.addWidget(self._input.description)
-        column.addWidget(self._noise)
-        column.addWidget(labeled_rows([self._preset, *self._at_hand.editors.values(), self._input.reference]))
-        column.addLayout(outputs)
-        column.addLayout(self._build_buttons())
-        column.addWidget(self._progress)
-        column.addWidget(self._plot, stretch=1)
-        column.addWidget(self._words)
-        column.addWidget(more)
+        self.column.addWidget(self._input.description)
+        self.column.addWidget(self._noise)
+        self.column.addWidget(labeled_rows([self._preset, *self._at_hand.editors.values(), self._input.reference]))
+        self.column.addLayout(outputs)
+        self.column.addLayout(self._build_buttons())
+        self.column.addWidget(self._progress)
+        self.column.addWidget(self._plot, stretch=1)
+        self.column.addWidget(self._words)
+        self.column.addWidget(more)
 
     def _folded_rows(self) -> Iterator[ValueWidget[Any] | str]:
         """Go through the settings that are folded away, each group under its title."""
@@ -246,11 +236,9 @@ class DenoiseWidget(QScrollArea):
         self.viewer.dims.events.point.connect(self._name_snapshot)
         self.viewer.events.theme.connect(self._follow_theme)
 
-    def event(self, event: QEvent | None) -> bool:
-        """When napari takes the widget out of its dock, the run ends and delivers what it has."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.session.stop_and_keep()
-        return bool(super().event(event))
+    def leave(self) -> None:
+        """End the run, which delivers what it has."""
+        self.session.stop_and_keep()
 
     def _choose_preset(self, name: str) -> None:
         if name == CUSTOM:

@@ -11,20 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from magicgui.widgets import ComboBox, LineEdit
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
 )
 from superqt import QCollapsible
 
-from napari_convgen.config import PRESETS, preset
+from napari_convgen.config import FIXED_INPUT_PRESETS, preset
 from napari_convgen.core.panel import Plot
 from napari_convgen.errors import ConfigError, ConvgenError
 from napari_convgen.run.fits_config import MEAN_WORDS, NOISE_SHAPES, FitsConfig
@@ -32,6 +29,7 @@ from napari_convgen.run.fits_panels import distance_plot, error_plot
 from napari_convgen.run.words import format_seconds
 from napari_convgen.viewer.chooser import InputChooser
 from napari_convgen.viewer.denoise import LOADING
+from napari_convgen.viewer.dock import DockWidget
 from napari_convgen.viewer.fits_session import FitsSession
 from napari_convgen.viewer.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.job import PROGRESS_PARTS
@@ -54,7 +52,7 @@ PLOT_HEIGHT = 170
 """Pixels that a plot has at least."""
 
 
-class ImageAgainstNoiseWidget(QScrollArea):
+class ImageAgainstNoiseWidget(DockWidget):
     """Fit a generator to the active layer, to noise of the same norm and to more, side by side, and say which is drawn sooner.
 
     Parameters
@@ -71,8 +69,7 @@ class ImageAgainstNoiseWidget(QScrollArea):
         self._drawn = 0.0
         self._settings = ConfigForm(OWN_SETTINGS)
         self._input = InputChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value)
-        presets = tuple(name for name, config in PRESETS.items() if config.generator.kind != "guided-network")
-        self._preset = ComboBox(choices=presets, label="Preset", tooltip="Settings of the generator.")
+        self._preset = ComboBox(choices=FIXED_INPUT_PRESETS, label="Preset", tooltip="Settings of the generator.")
         self._noise = ComboBox(
             choices=NOISE_SHAPES,
             label="Pure noise",
@@ -131,14 +128,6 @@ class ImageAgainstNoiseWidget(QScrollArea):
             show_error(str(error))
 
     def _build(self) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
-        self.setWidget(content)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(300)
-
         self._progress = QProgressBar()
         self._progress.setRange(0, PROGRESS_PARTS)
         self._progress.setToolTip("Steps taken; all fits take them together.")
@@ -157,19 +146,19 @@ class ImageAgainstNoiseWidget(QScrollArea):
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             label.setAlignment(Qt.AlignmentFlag.AlignTop)
 
-        column.addWidget(self._input.description)
+        self.column.addWidget(self._input.description)
         targets = [self._noise, self._mean, self._added, self._input.reference]
         n_steps, *folded = self._settings.editors.values()
         more = QCollapsible("More settings")
         more.addWidget(labeled_rows([*folded, self._input.axes]))
-        column.addWidget(labeled_rows([*targets, self._preset, n_steps]))
-        column.addLayout(self._build_buttons())
-        column.addWidget(self._progress)
-        column.addWidget(self._words)
-        column.addWidget(self._errors, stretch=1)
-        column.addWidget(self._distances, stretch=1)
-        column.addWidget(self._details)
-        column.addWidget(more)
+        self.column.addWidget(labeled_rows([*targets, self._preset, n_steps]))
+        self.column.addLayout(self._build_buttons())
+        self.column.addWidget(self._progress)
+        self.column.addWidget(self._words)
+        self.column.addWidget(self._errors, stretch=1)
+        self.column.addWidget(self._distances, stretch=1)
+        self.column.addWidget(self._details)
+        self.column.addWidget(more)
 
     def _build_buttons(self) -> QGridLayout:
         def button(text: str, tooltip: str) -> QPushButton:
@@ -204,11 +193,9 @@ class ImageAgainstNoiseWidget(QScrollArea):
         self.session.step_changed.connect(self._draw)
         self.viewer.events.theme.connect(self._follow_theme)
 
-    def event(self, event: QEvent | None) -> bool:
-        """When napari takes the widget out of its dock, the run ends and delivers what it has."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.session.stop()
-        return bool(super().event(event))
+    def leave(self) -> None:
+        """End the run, which delivers what it has."""
+        self.session.stop()
 
     def _choose_preset(self) -> None:
         own = {name: value for name, value in self._settings.values().items() if name != "n_steps"}

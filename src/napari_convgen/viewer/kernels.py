@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -21,7 +21,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QSlider,
     QSpinBox,
@@ -34,6 +33,7 @@ from qtpy.QtWidgets import (
 from napari_convgen.errors import ConfigError, ConvgenError
 from napari_convgen.run.kernel_panels import SHOWN
 from napari_convgen.run.kernels import KINDS, MAX_LENGTH, MIN_LENGTH, STEPS
+from napari_convgen.viewer.dock import DockWidget
 from napari_convgen.viewer.exploring import Answer, ExplorerSession, Words
 from napari_convgen.viewer.panels import FORMATS, PanelView, save_panels
 
@@ -54,7 +54,7 @@ MEANING = {
 NO_TAPS = "none"
 
 
-class KernelWidget(QScrollArea):
+class KernelWidget(DockWidget):
     """Choose a kernel, see what it makes of frequencies, and watch the filter that it is on the active layer.
 
     Parameters
@@ -123,14 +123,6 @@ class KernelWidget(QScrollArea):
         return str(self._tabs.tabText(self._tabs.currentIndex()))
 
     def _build(self) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
-        self.setWidget(content)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(300)
-
         self._description = _words_label()
         self._description.setToolTip("The image layer that was active last: select another one in the layer list.")
         self._words = _words_label()
@@ -138,11 +130,11 @@ class KernelWidget(QScrollArea):
             "The noise, and the root mean squared error that is foreseen: 1 is that of the noisy image. Freedom: how much of its values' "
             "noise the image can follow."
         )
-        column.addWidget(self._description)
-        column.addLayout(self._build_form())
-        column.addLayout(self._build_steps())
-        column.addWidget(self._words)
-        column.addWidget(self._build_tabs(), stretch=1)
+        self.column.addWidget(self._description)
+        self.column.addLayout(self._build_form())
+        self.column.addLayout(self._build_steps())
+        self.column.addWidget(self._words)
+        self.column.addWidget(self._build_tabs(), stretch=1)
 
     def _build_form(self) -> QFormLayout:
         self._kind = QComboBox()
@@ -287,14 +279,12 @@ class KernelWidget(QScrollArea):
         events = self.viewer.layers.events
         return events.inserted, events.removed, events.renamed
 
-    def event(self, event: QEvent | None) -> bool:
-        """When napari takes the widget out of its dock, it lets go of the viewer."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.session.close()
-            for signal, slot in self._signals:
-                signal.disconnect(slot)
-            self._signals = []
-        return bool(super().event(event))
+    def leave(self) -> None:
+        """Let go of the viewer."""
+        self.session.close()
+        for signal, slot in self._signals:
+            signal.disconnect(slot)
+        self._signals = []
 
     def _change(self) -> None:
         try:

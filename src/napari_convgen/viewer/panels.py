@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from napari_convgen.core.panel import Curve, Panel, Picture, Plot
 from napari_convgen.errors import FileError
 from napari_convgen.files.figures import write_curves, write_figure
-from napari_convgen.viewer.plot import CRITERION_COLOR, KEPT_COLOR, LOSS_COLOR, _LogAxis
+from napari_convgen.viewer.plot import CRITERION_COLOR, KEPT_COLOR, LOSS_COLOR, LogAxis
 
 COLORS = (LOSS_COLOR, CRITERION_COLOR, KEPT_COLOR, "#d773c4", "#e2c044", "#8f8f8f")
 
@@ -26,7 +26,7 @@ FORMATS = {".png": "PNG image", ".svg": "SVG drawing", ".csv": "CSV table of the
 """Endings of the files that panels are saved as."""
 
 
-class _Axis(_LogAxis):
+class _Axis(LogAxis):
     """A logarithmic axis on which large numbers take little room."""
 
     def logTickStrings(self, values: list[float], scale: float, spacing: object) -> list[str]:

@@ -25,7 +25,7 @@ INTERVAL_OPACITY = 48
 """Of 255."""
 
 
-class _LogAxis(pg.AxisItem):  # type: ignore[misc]
+class LogAxis(pg.AxisItem):  # type: ignore[misc]
     """A logarithmic axis that labels decades, and 2 and 5 between them where there is room."""
 
     def logTickValues(self, low: float, high: float, size: float, ticks: object) -> list[tuple[None, list[float]]]:
@@ -55,7 +55,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
     dropped = Signal(int)
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent, background=None, axisItems={side: _LogAxis(side) for side in ("left", "bottom")})
+        super().__init__(parent, background=None, axisItems={side: LogAxis(side) for side in ("left", "bottom")})
         self._loss: list[float] = []
         self._criterion: list[float] = []
         self._kept_step = 0

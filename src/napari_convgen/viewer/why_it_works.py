@@ -11,7 +11,7 @@ import numpy as np
 from magicgui.widgets import CheckBox, ComboBox, LineEdit, SpinBox
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -20,17 +20,17 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QCollapsible
 
-from napari_convgen.config import PRESETS, Config, preset
+from napari_convgen.config import FIXED_INPUT_PRESETS, Config, preset
 from napari_convgen.errors import ConfigError, ConvgenError
 from napari_convgen.run.words import format_seconds
 from napari_convgen.viewer.chooser import InputChooser
+from napari_convgen.viewer.dock import DockWidget
 from napari_convgen.viewer.fit_record import FitRecord, find_fits, read_fit
 from napari_convgen.viewer.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.job import PROGRESS_PARTS
@@ -126,7 +126,7 @@ class _Frame:
     shapes: tuple[tuple[int, ...], tuple[int, ...]]
 
 
-class WhyItWorksWidget(QScrollArea):
+class WhyItWorksWidget(DockWidget):
     """Take the Jacobian of a generator apart beside the active layer: what it draws soon, what late, and when to stop.
 
     Parameters
@@ -240,17 +240,9 @@ class WhyItWorksWidget(QScrollArea):
         self._words.setText("Loading …")
 
     def _build(self) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
-        self.setWidget(content)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(300)
-
         self._description = _words_label()
         self._description.setToolTip("The active image layer: select another one in the layer list.")
-        self._preset = ComboBox(choices=tuple(PRESETS), label="Preset", tooltip="Settings of the generator.")
+        self._preset = ComboBox(choices=FIXED_INPUT_PRESETS, label="Preset", tooltip="Settings of the generator.")
         self._rank = SpinBox(
             value=Wishes.rank,
             min=1,
@@ -283,17 +275,17 @@ class WhyItWorksWidget(QScrollArea):
         self._at_slider = _words_label()
         self._at_slider.setToolTip("Where napari's slider 'component' is.")
 
-        column.addWidget(self._description)
-        column.addWidget(labeled_rows([self._preset, self._rank, self._steps]))
-        column.addWidget(more)
-        column.addLayout(self._build_buttons())
-        column.addWidget(self._progress)
-        column.addWidget(self._words)
-        column.addLayout(self._build_shown_step())
-        column.addWidget(self._at_slider)
-        column.addWidget(self._build_tabs(), stretch=1)
-        column.addWidget(self._save)
-        column.addStretch()
+        self.column.addWidget(self._description)
+        self.column.addWidget(labeled_rows([self._preset, self._rank, self._steps]))
+        self.column.addWidget(more)
+        self.column.addLayout(self._build_buttons())
+        self.column.addWidget(self._progress)
+        self.column.addWidget(self._words)
+        self.column.addLayout(self._build_shown_step())
+        self.column.addWidget(self._at_slider)
+        self.column.addWidget(self._build_tabs(), stretch=1)
+        self.column.addWidget(self._save)
+        self.column.addStretch()
 
     def _build_boxes(self) -> QWidget:
         boxes = QWidget()
@@ -383,12 +375,10 @@ class WhyItWorksWidget(QScrollArea):
         self.viewer.dims.events.point.connect(self._follow_sliders)
         self.viewer.events.theme.connect(self._follow_theme)
 
-    def event(self, event: QEvent | None) -> bool:
-        """When napari takes the widget out of its dock, run and fit end and deliver what they have."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.session.stop()
-            self.fitting.stop_and_keep()
-        return bool(super().event(event))
+    def leave(self) -> None:
+        """End run and fit, which deliver what they have."""
+        self.session.stop()
+        self.fitting.stop_and_keep()
 
     def _choose_preset(self, name: str) -> None:
         own = {key: value for key, value in self._settings.values().items() if key in NOT_IN_PRESETS and value}

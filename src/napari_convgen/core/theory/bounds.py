@@ -12,6 +12,7 @@ For a finite width the paper adds a term that vanishes with the width, at a widt
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,11 +137,9 @@ def worst_terms(
     Heckel and Soltanolkotabi, ICLR 2020, theorem 1; derived here. The noise part holds for the expected energy.
     """
     _check_n_signal(n_signal, len(weights))
-    decay = (1 - rate * weights) ** step
-    drawn = 1 - decay[n_signal]
-    return ErrorTerms(
-        float(decay[n_signal - 1]) * signal_norm, noise_norm * float(np.sqrt(n_signal / len(weights) + drawn**2))
-    )
+    last_within, first_beyond = ((1 - rate * weights[n_signal - 1 : n_signal + 1]) ** step).tolist()
+    noise = noise_norm * math.sqrt(n_signal / len(weights) + (1 - first_beyond) ** 2)
+    return ErrorTerms(last_within * signal_norm, noise)
 
 
 def _check_n_signal(n_signal: int, n: int) -> None:
