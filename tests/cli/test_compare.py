@@ -4,7 +4,6 @@ import signal
 import numpy as np
 import pytest
 import tifffile
-import torch
 from PIL import Image
 
 from napari_convgen import cli
@@ -12,14 +11,6 @@ from napari_convgen.run.compare import Comparison, compare
 
 SMALL = ["generator.n_channels=4", "generator.n_scales=1", "n_seeds=1", "n_restarts=0", "n_threads=1"]
 QUICK = ["--set", *SMALL, "--stopping", "fixed", "--steps", "6"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture

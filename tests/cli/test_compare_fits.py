@@ -5,7 +5,6 @@ import signal
 import numpy as np
 import pytest
 import tifffile
-import torch
 
 from napari_convgen import cli
 from napari_convgen.config import Config
@@ -13,14 +12,6 @@ from napari_convgen.run.compare_fits import FitsRun, compare_fits
 from napari_convgen.run.fits_config import FitsConfig
 
 SMALL = ["generator.n_channels=4", "generator.n_scales=1", "n_threads=1"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture

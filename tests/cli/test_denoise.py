@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-import torch
 from PIL import Image
 
 import napari_convgen
@@ -16,16 +15,6 @@ from napari_convgen.run.denoise import Denoising, denoise
 
 SMALL = {"generator.n_channels": "4", "generator.n_scales": "1", "n_restarts": "0"}
 QUICK = ["--set", *(f"{name}={value}" for name, value in SMALL.items()), "--stopping", "fixed", "--steps", "6"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch):
-    """Images this small are slower on more threads."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    yield
-    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture

@@ -15,14 +15,6 @@ from napari_convgen.run.reproduction.study import Claim, Findings, Setting
 FASTEST = ["fig3", "fig5", "fig6", "proposition1", "theorem1", "theorem4"]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
-
-
 @pytest.fixture
 def study(monkeypatch):
     """A study in the place of another that says what it was given."""

@@ -5,7 +5,6 @@ import signal
 import numpy as np
 import pytest
 import tifffile
-import torch
 
 from napari_convgen import cli
 from napari_convgen.config import Config
@@ -19,10 +18,6 @@ SMALL = ["generator.n_channels=4", "generator.n_scales=1", "n_threads=1"]
 def _few_products(monkeypatch):
     for name in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):
         monkeypatch.setattr(module, name, 4)
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from napari_convgen.cli.options import (
     add_input,
     add_reference,
     check_distinct,
+    make_folder,
     read_config,
     read_reference,
 )
 from napari_convgen.cli.progress import progress_display
 from napari_convgen.cli.status import INTERRUPTED, first_interrupt
-from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.images import (
     PNG_SUFFIXES,
@@ -117,14 +117,7 @@ class _Files:
 
     def check(self, read: dict[str, Path | None]) -> None:
         """Refuse what could not be written; make the folder."""
-        if self._folder.exists() and not self._folder.is_dir():
-            raise FileError(f"{self._folder} is a file. Name a folder.")
-        try:
-            self._folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise FileError(
-                f"{self._folder} cannot be made: {error.strerror or error}. Choose another folder."
-            ) from error
+        make_folder(self._folder)
         for path in self._images.values():
             check_image(path, self._like)
         check_stack(self._residuals)

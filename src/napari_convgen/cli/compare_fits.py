@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_convgen.cli.options import add_config, add_input, check_distinct, read_config, read_reference
+from napari_convgen.cli.options import add_config, add_input, check_distinct, make_folder, read_config, read_reference
 from napari_convgen.cli.progress import progress_display
 from napari_convgen.cli.status import INTERRUPTED, first_interrupt
 from napari_convgen.errors import FileError
@@ -99,14 +99,7 @@ class _Files:
 
     def check(self, read: dict[str, Path | None]) -> None:
         """Refuse what could not be written; make the folder."""
-        if self._folder.exists() and not self._folder.is_dir():
-            raise FileError(f"{self._folder} is a file. Name a folder.")
-        try:
-            self._folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise FileError(
-                f"{self._folder} cannot be made: {error.strerror or error}. Choose another folder."
-            ) from error
+        make_folder(self._folder)
         stacks, others = (*self._snapshots.values(), self._targets), (self._curves, self._report, *self._figures)
         for path in stacks:
             check_stack(path)

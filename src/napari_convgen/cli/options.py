@@ -54,6 +54,22 @@ def read_reference(options: argparse.Namespace) -> ImageFile | None:
     return None if options.reference is None else read_image(options.reference)
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder that outputs go to, if it is missing.
+
+    Raises
+    ------
+    FileError
+        A file of that name, or the operating system refuses.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileError(f"{folder} is a file. Name a folder.")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{folder} cannot be made: {error.strerror or error}. Choose another folder.") from error
+
+
 def check_distinct(read: Mapping[str, Path | None], written: Mapping[str, Path | None]) -> None:
     """Refuse to write to a file that is read or written under another name.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_convgen import __version__
+from napari_convgen.cli.options import make_folder
 from napari_convgen.cli.progress import Show, progress_display
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.atomic import write_text
@@ -48,7 +49,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry the command out; return the exit status."""
     names = _names(options)
-    _check_folders(options)
+    if options.images is not None and not options.images.is_dir():
+        raise FileError(f"--images must be a folder, got {options.images}.")
+    make_folder(options.out)
     from napari_convgen.run.devices import resolve_device
     from napari_convgen.run.reproduction.report import record, to_markdown
     from napari_convgen.run.reproduction.study import Setting
@@ -82,15 +85,6 @@ def _names(options: argparse.Namespace) -> list[str]:
     if options.all == bool(options.names):
         raise ConfigError(f"Name the studies, or give --all. The studies are {', '.join(STUDIES)}.")
     return [name for name in STUDIES if options.all or name in options.names]
-
-
-def _check_folders(options: argparse.Namespace) -> None:
-    if options.images is not None and not options.images.is_dir():
-        raise FileError(f"--images must be a folder, got {options.images}.")
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"--out {options.out} cannot be made: {error.strerror or error}.") from error
 
 
 class _Teller:

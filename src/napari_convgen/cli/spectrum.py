@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_convgen.cli.options import add_input, check_distinct, read_config
+from napari_convgen.cli.options import add_input, check_distinct, make_folder, read_config
 from napari_convgen.cli.progress import progress_display
 from napari_convgen.cli.status import INTERRUPTED, first_interrupt
 from napari_convgen.config import PRESETS
@@ -126,14 +126,7 @@ class _Files:
 
     def check(self, read: dict[str, Path | None]) -> None:
         """Refuse what could not be written; make the folder."""
-        if self._folder.exists() and not self._folder.is_dir():
-            raise FileError(f"{self._folder} is a file. Name a folder.")
-        try:
-            self._folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise FileError(
-                f"{self._folder} cannot be made: {error.strerror or error}. Choose another folder."
-            ) from error
+        make_folder(self._folder)
         for path in self._stacks.values():
             check_stack(path)
         others = [*self._others.values(), *self._figures]
