@@ -428,8 +428,10 @@ PRESETS: dict[str, Config] = {
 """Ready configurations by name: ``default`` takes seconds and ``best`` minutes; ``paper`` and ``paper-narrow`` are the over- and
 the under-parameterized decoder of the paper, ``deep-image-prior`` the skip network that it compares them with."""
 
-FIXED_INPUT_PRESETS = tuple(name for name, config in PRESETS.items() if not config.generator.draws_from_image)
-"""Presets whose generator draws from a latent alone."""
+
+def fixed_input_presets() -> tuple[str, ...]:
+    """Return the presets whose generator draws from a latent alone."""
+    return tuple(name for name, config in PRESETS.items() if not config.generator.draws_from_image)
 
 
 def preset(name: str) -> Config:

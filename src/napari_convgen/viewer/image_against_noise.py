@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_convgen.config import FIXED_INPUT_PRESETS, preset
+from napari_convgen.config import fixed_input_presets, preset
 from napari_convgen.core.panel import Plot
 from napari_convgen.errors import ConfigError, ConvgenError
 from napari_convgen.run.fits_config import MEAN_WORDS, NOISE_SHAPES, FitsConfig
@@ -69,7 +69,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._drawn = 0.0
         self._settings = ConfigForm(OWN_SETTINGS)
         self._input = InputChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value)
-        self._preset = ComboBox(choices=FIXED_INPUT_PRESETS, label="Preset", tooltip="Settings of the generator.")
+        self._preset = ComboBox(choices=fixed_input_presets(), label="Preset", tooltip="Settings of the generator.")
         self._noise = ComboBox(
             choices=NOISE_SHAPES,
             label="Pure noise",
