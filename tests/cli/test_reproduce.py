@@ -108,7 +108,7 @@ def test_what_cannot_be_done_is_one_sentence(tmp_path, monkeypatch, capsys, word
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path, capsys):
     (tmp_path / "out").write_text("mine")
     assert cli.main(["reproduce", "fig3", "--out", str(tmp_path / "out")]) == 2
-    assert "--out" in capsys.readouterr().err
+    assert f"{tmp_path / 'out'} is a file. Name a folder." in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "mine"
 
 
