@@ -130,7 +130,7 @@ class Fit:
         self._next_snapshot = 1
         self._coarse_error = _coarse_error(problem)
         rule.begin(problem, members)
-        generator.meet(members.measurements, members.weights, problem.noise_level, problem.correlation_length)
+        generator.meet(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
         over = tuple(range(1, members.weights.ndim))
         self._weights = members.weights / members.weights.sum(over, keepdim=True)
         self._kept = tuple(i for i, is_kept in enumerate(members.is_kept) if is_kept)

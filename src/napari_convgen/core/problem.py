@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.core.image import ImageTensor
-from napari_convgen.core.noise.correlation import correlation_length
+from napari_convgen.core.noise import correlation_length, noise_spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,9 @@ class Problem:
         Standard deviation of the noise in each channel, over the whole image; ``None`` if it is not known.
     correlation_length
         Distance in pixels from which on the noise of two pixels is independent; 1 for white noise.
+    noise_spectrum
+        Power of the noise at each frequency along the last two axes, as of `napari_convgen.core.noise.noise_spectrum`; ``None`` for white
+        noise.
     counts
         The image in detected events, where the noise is that of counting them.
     from_counts
@@ -39,6 +43,7 @@ class Problem:
     weights: Float[Tensor, "c *spatial"]
     noise_level: Float[Tensor, "c"] | None = None
     correlation_length: int = 1
+    noise_spectrum: Float[np.ndarray, "a b"] | None = None
     counts: Float[Tensor, "c *spatial"] | None = None
     from_counts: Callable[[Tensor, float], Tensor] | None = None
 
@@ -50,12 +55,14 @@ class Problem:
             return torch.as_tensor(values, dtype=dtype).to(device)
 
         noise, level = image.noise, image.mean_noise_level
+        length = correlation_length(image.values, image.is_observed) if noise is None else noise.correlation_length
         is_counted = noise is not None and noise.kind == "poisson-gaussian" and min(noise.gain) > 0
         return cls(
             tensor(image.values),
             tensor(image.is_observed),
             tensor(level) if (level > 0).all() else None,
-            correlation_length(image.values, image.is_observed) if noise is None else noise.correlation_length,
+            length,
+            None if length == 1 else noise_spectrum(image.values, image.is_observed),
             tensor(image.counts) if is_counted else None,
             (lambda counts, share: tensor(image.from_counts(counts.cpu().numpy(), share))) if is_counted else None,
         )

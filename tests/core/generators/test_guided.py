@@ -1,10 +1,13 @@
+import numpy as np
 import pytest
 import torch
 
-from napari_convgen.core.generators.guided import GuidedNetwork, correlate, fill_in
+from napari_convgen.core.generators.guided import GuidedNetwork, fill_in, shape_noise
+from napari_convgen.core.noise import shaping_filter
 
 SIZE = (24, 20)
 SMALL = {"n_channels": 6, "n_fine_channels": 5, "n_scales": 2, "n_skip_channels": 2}
+RED = np.array([[3.0, 1.0], [1.0, 0.2]])
 
 
 def network(n_members=1, n_outputs=1, seed=0, **options):
@@ -13,7 +16,7 @@ def network(n_members=1, n_outputs=1, seed=0, **options):
 
 
 def meet(net, noisy, level=0.1, weights=None):
-    net.meet(noisy, torch.ones_like(noisy) if weights is None else weights, torch.full((noisy.shape[1],), level), 1)
+    net.meet(noisy, torch.ones_like(noisy) if weights is None else weights, torch.full((noisy.shape[1],), level), None)
 
 
 def test_noise_of_input_and_target_are_independent():
@@ -38,7 +41,7 @@ def test_noise_of_input_and_target_are_independent():
 def test_the_level_of_each_channel_counts():
     net = network(n_outputs=2)
     noisy = torch.full((1, 2, *SIZE), 0.5)
-    net.meet(noisy, torch.ones_like(noisy), torch.tensor([0.1, 0.0]), 1)
+    net.meet(noisy, torch.ones_like(noisy), torch.tensor([0.1, 0.0]), None)
     net()
     difference = net.targets(noisy) - noisy
     assert difference[0, 0].std() > 0.1
@@ -114,7 +117,7 @@ def test_it_draws_images_of_any_size_and_learns(size):
     rng = torch.Generator().manual_seed(3)
     net = GuidedNetwork(size, 2, rngs=[rng, torch.Generator().manual_seed(4)], **SMALL)
     noisy = torch.rand(2, 2, *size)
-    net.meet(noisy, torch.ones_like(noisy), torch.full((2,), 0.05), 3)
+    net.meet(noisy, torch.ones_like(noisy), torch.full((2,), 0.05), RED)
     images = net()
     assert images.shape == noisy.shape
     ((images - net.targets(noisy)) ** 2).sum().backward()
@@ -140,13 +143,29 @@ def test_wide_gaps_are_filled_from_their_edge_and_an_unknown_channel_is_gray():
     assert (filled[0, 1] == 0.5).all()
 
 
-@pytest.mark.parametrize(("length", "shape"), [(3, (2, 300, 280)), (6, (1, 400, 500)), (4, (1, 60, 64, 50))])
-def test_correlated_noise_keeps_its_variance_and_is_alike_within_the_length(length, shape):
+def test_noise_of_input_and_target_has_the_spectrum_of_the_image_s():
+    net, noisy = network(), torch.full((1, 1, *SIZE), 0.5)
+    net.meet(noisy, torch.ones_like(noisy), torch.tensor([0.1]), RED)
+    differences = []
+    for _ in range(200):
+        with torch.no_grad():
+            net()
+        differences.append(net.targets(noisy)[0, 0] - noisy[0, 0])
+    noise = torch.stack(differences)
+    assert noise.std() == pytest.approx(0.1 / 0.5, rel=0.02)
+    power = (torch.fft.rfft2(noise).abs() ** 2).mean(0)
+    power = power / power[[0, 12, 12, 0], [0, 0, 10, 10]].mean()
+    expected = torch.as_tensor(shaping_filter(RED, SIZE)) ** 2
+    assert power[0, 0] / power[12, 10] == pytest.approx(float(expected[0, 0] / expected[12, 10]), rel=0.5)
+
+
+@pytest.mark.parametrize("shape", [(2, 31, 28), (1, 6, 20, 25), (3, 50)])
+def test_shaped_noise_has_the_power_of_the_filter_at_each_frequency(shape):
     white = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    noise = correlate(white, length)
-    assert noise.var() == pytest.approx(1, rel=0.05)
-    for axis in range(1, noise.ndim):
-        near, far = ((noise * noise.roll(d, axis)).mean() for d in (1, length))
-        assert near > 0.6
-        assert far == pytest.approx(0.05, abs=0.03)
-    assert correlate(white, 1) is white
+    size = shape[-2:] if len(shape) > 2 else (1, shape[-1])
+    gain = torch.as_tensor(shaping_filter(RED, size), dtype=torch.float32)
+    noise = shape_noise(white, gain)
+    assert noise.shape == white.shape
+    before, after = (torch.fft.rfft2(x.view(-1, *size)) for x in (white, noise))
+    torch.testing.assert_close(after, gain * before, atol=1e-4, rtol=1e-4)
+    assert shape_noise(white, None) is white

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -22,7 +23,7 @@ class Generator(nn.Module):
         measurements: Float[Tensor, "m c *spatial"],
         weights: Float[Tensor, "m c *spatial"],
         noise_level: Float[Tensor, "c"] | None,
-        correlation_length: int,
+        noise_spectrum: Float[np.ndarray, "a b"] | None,
     ) -> None:
         """Get to know what the members are to be fitted to, and its noise, before the first step; most generators need not."""
 

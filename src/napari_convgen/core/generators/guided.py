@@ -9,9 +9,9 @@ the others.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -22,9 +22,7 @@ from napari_convgen.core.generators.generator import Generator
 from napari_convgen.core.generators.input_noise import GaussianNoise
 from napari_convgen.core.generators.layers import Start
 from napari_convgen.core.generators.skip import Hourglass, Padding, dead_fraction
-
-CORRELATED_WITHIN = 2 * math.log(20) ** 0.5
-"""Distance, in standard deviations of a Gaussian blur, at which the correlation of blurred white noise has fallen to 5 %."""
+from napari_convgen.core.noise import shaping_filter
 
 POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 """By number of spatial axes."""
@@ -107,7 +105,8 @@ class GuidedNetwork(Generator):
         )
         self.register_buffer("inputs", torch.full((len(rngs), n_outputs, *size), 0.5, dtype=dtype))
         self.register_buffer("noise_level", torch.zeros(n_outputs, *(1,) * len(size), dtype=dtype))
-        self.is_guided, self.correlation_length = False, 1
+        self.is_guided = False
+        self._noise_gain: Tensor | None = None
         self._shift = torch.zeros(())
 
     def meet(
@@ -115,11 +114,13 @@ class GuidedNetwork(Generator):
         measurements: Float[Tensor, "m c *spatial"],
         weights: Float[Tensor, "m c *spatial"],
         noise_level: Float[Tensor, "c"] | None,
-        correlation_length: int,
+        noise_spectrum: Float[np.ndarray, "a b"] | None,
     ) -> None:
         """Take the measurements as inputs, where they are in the members' losses."""
         assert noise_level is not None
-        self.correlation_length = correlation_length
+        if noise_spectrum is not None:
+            size = self.inputs.shape[-2:] if self.inputs.ndim > 3 else (1, self.inputs.shape[-1])
+            self._noise_gain = self.inputs.new_tensor(shaping_filter(noise_spectrum, size))
         self.inputs.copy_(fill_in(measurements, weights > 0))
         self.noise_level.copy_(noise_level.view_as(self.noise_level))
 
@@ -127,7 +128,7 @@ class GuidedNetwork(Generator):
         """Return the members' images: output channels first, values around [0, 1]."""
         inputs = self.inputs
         if self.training:
-            draws = [correlate(noise(inputs[0]), self.correlation_length) for noise in self.noises]
+            draws = [shape_noise(noise(inputs[0]), self._noise_gain) for noise in self.noises]
             noise = self.noise_level * torch.stack(draws)
             inputs = inputs + (self.guide_noise if self.is_guided else self.recorruption) * noise
             self._shift = noise / self.recorruption
@@ -159,28 +160,20 @@ class GuidedNetwork(Generator):
         self.is_guided = state
 
 
-def correlate(noise: Float[Tensor, "c *spatial"], length: int) -> Float[Tensor, "c *spatial"]:
-    """Blur white noise so that pixels are alike within ``length``, and keep its variance; at the edges it wraps around.
+def shape_noise(noise: Float[Tensor, "c *spatial"], gain: Float[Tensor, "h w"] | None) -> Float[Tensor, "c *spatial"]:
+    """Give white noise a spectrum along its last two axes; at the edges it wraps around. Without a gain it is left as it is.
 
     Parameters
     ----------
     noise
         White.
-    length
-        Distance in pixels from which on two pixels are independent, all but 5 %; 1 leaves the noise as it is.
+    gain
+        As of `napari_convgen.core.noise.shaping_filter`.
     """
-    if length == 1:
+    if gain is None:
         return noise
-    sd = length / CORRELATED_WITHIN
-    radius = math.ceil(3 * sd)
-    weights = torch.exp(-(torch.arange(-radius, radius + 1) ** 2) / (2 * sd**2))
-    weights /= weights.norm()
-    for axis in range(1, noise.ndim):
-        shifted = [
-            noise.roll(i, axis) * float(weight) for i, weight in zip(range(-radius, radius + 1), weights, strict=True)
-        ]
-        noise = torch.stack(shifted).sum(0)
-    return noise
+    planes = noise.view(-1, gain.shape[0], noise.shape[-1])
+    return torch.fft.irfft2(gain * torch.fft.rfft2(planes), planes.shape[-2:]).view_as(noise)
 
 
 def fill_in(

@@ -83,7 +83,7 @@ class Blocks:
             shape = [side if n >= side * spacing else 1 for n in planes.shape[1:]]
             if max(shape) == 1:
                 continue
-            blocks = _cut(planes, shape, spacing)
+            blocks = cut(planes, shape, spacing)
             n_all = len(blocks)
             blocks = blocks[np.isfinite(blocks).all((1, 2))]
             if len(blocks) >= min(N_ENOUGH, 0.1 * n_all):
@@ -132,7 +132,7 @@ def _mean(energy: Float[np.ndarray, "n h w"], chosen: Bool[np.ndarray, "h w"]) -
     return energy[:, chosen].mean(1) if chosen.any() else np.zeros(len(energy))
 
 
-def _cut(planes: Float[np.ndarray, "n h w"], shape: Sequence[int], spacing: int) -> Float[np.ndarray, "k a b"]:
+def cut(planes: Float[np.ndarray, "n h w"], shape: Sequence[int], spacing: int = 1) -> Float[np.ndarray, "k a b"]:
     """All blocks, or as many on a coarser grid as are looked at."""
     reach = [spacing * (n - 1) + 1 for n in shape]
     views = np.lib.stride_tricks.sliding_window_view(planes, reach, axis=(1, 2))[..., ::spacing, ::spacing]
