@@ -23,6 +23,7 @@ SKIP = {
     "generator.n_channels": 4,
     "generator.n_fine_channels": 3,
 }
+GUIDED = SKIP | {"generator.kind": "guided-network", "generator.guide_step": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +64,7 @@ def dense(image, config, groups=("convolutions", "norms", "output"), steps=0):
         ({}, ("convolutions", "norms", "output")),
         ({"generator.order": "relu-norm"}, ("convolutions",)),
         (SKIP, ("norms",)),
+        (GUIDED, ("convolutions", "output")),
     ],
 )
 def test_all_is_that_of_the_dense_jacobian(changes, groups):
@@ -271,6 +273,21 @@ def test_the_start_is_that_of_the_configuration_s_first_generator():
     assert torch.equal(run._generator("torch")(), expected())
 
 
-def test_a_generator_without_a_fixed_input_is_refused():
-    with pytest.raises(ConfigError, match="fixed input, which the guided-network is not"):
-        SpectrumRun(noisy(), QUICK.replace({"generator.kind": "guided-network"}), rank=3)
+def test_a_guided_network_is_looked_at_with_its_input_of_then():
+    config = QUICK.replace(GUIDED)
+    run = SpectrumRun(noisy(), config, rank=3, at_steps=(0, 1, 3))
+    inputs = []
+    take_jacobian = run._jacobian
+    run._jacobian = lambda generator: (inputs.append(generator.inputs.clone()), take_jacobian(generator))[1]
+    list(run)
+    measurement = run._problem.measurement
+    assert [torch.equal(each[0], measurement) for each in inputs] == [True, True, False]  # the guide comes with step 2
+    [_, _, last] = run.result().spectra
+    values = torch.linalg.svdvals(dense(noisy(), config, steps=3)[0])
+    assert last.singular_values[:2] == pytest.approx(values[:2].numpy(), rel=2e-2)
+    assert any("draws from the image" in note for note in run.result().notes)
+
+
+def test_a_guided_network_needs_noise_to_be_found():
+    with pytest.raises(InputError, match="No noise was found"):
+        SpectrumRun(np.tile(np.arange(12.0), (12, 1)), Config().replace({"generator.kind": "guided-network"}), rank=3)

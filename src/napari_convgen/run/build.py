@@ -19,6 +19,7 @@ from napari_convgen.core.image import Layout, channels_first
 from napari_convgen.core.memory import fit_bytes, skip_bytes
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.noise.estimate import estimate_noise
+from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
 from napari_convgen.core.stopping.agreement import SeedAgreement
 from napari_convgen.core.stopping.auto import AutomaticStop
@@ -28,7 +29,7 @@ from napari_convgen.core.stopping.linearized import LinearizedDynamics
 from napari_convgen.core.stopping.sure import MonteCarloSure
 from napari_convgen.core.stopping.whiteness import ResidualWhiteness
 from napari_convgen.core.stopping.windowed_variance import RunningVariance, WindowedVariance
-from napari_convgen.errors import ConfigError, mismatch
+from napari_convgen.errors import ConfigError, InputError, mismatch
 from napari_convgen.run.devices import Backend
 
 DECODER_WORDS = {"order", "output_map", "extra_layer", "norm_init", "kernel"}
@@ -105,6 +106,20 @@ def check_guidance(config: Config) -> None:
         raise ConfigError(
             "The rule 'linearized' foresees the descent of a generator with a fixed input, which the guided network is not. "
             "Choose 'auto'."
+        )
+
+
+def check_noise_level(config: Config, problem: Problem) -> None:
+    """Refuse to let a guided network draw from an image whose noise is not known.
+
+    Raises
+    ------
+    InputError
+        No noise was found.
+    """
+    if config.generator.draws_from_image and problem.noise_level is None:
+        raise InputError(
+            "No noise was found in the image, and a guided network needs its level. Set noise.sigma, or use a skip-network."
         )
 
 

@@ -29,6 +29,7 @@ from napari_convgen.run.build import (
     build_optimizer,
     build_rule,
     check_guidance,
+    check_noise_level,
     generator_bytes,
     plain_backend,
     random_source,
@@ -381,10 +382,7 @@ class Denoising:
     def _new_fit(self, image: ImageTensor, seed: int) -> Fit:
         config = self.config
         problem = Problem.of(image, self.device)
-        if config.generator.draws_from_image and problem.noise_level is None:
-            raise InputError(
-                "No noise was found in the image, and a guided network needs its level. Set noise.sigma, or use a skip-network."
-            )
+        check_noise_level(config, problem)
         size, n_outputs = image.values.shape[1:], len(image.values)
 
         def generator_of(starts: Sequence[int], backend: Backend) -> Generator:

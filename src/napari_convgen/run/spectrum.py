@@ -31,6 +31,7 @@ from napari_convgen.run.build import (
     build_noise,
     build_optimizer,
     build_rule,
+    check_noise_level,
     generator_bytes,
     random_source,
     resolve_scales,
@@ -183,11 +184,6 @@ class SpectrumRun:
         self.groups = _check_groups(groups)
         changes = {"n_seeds": 1, "stopping.rule": "fixed", "precision": "float32", "n_steps": max(1, self.at_steps[-1])}
         self.config = (config or Config()).replace(changes)
-        if self.config.generator.draws_from_image:
-            raise ConfigError(
-                f"The spectrum is that of a generator with a fixed input, which the {self.config.generator.kind} is not. "
-                "Choose generator.kind = 'deep-decoder' or 'skip-network'."
-            )
         checked = Denoising(image, self.config, axes=axes, n_spared_threads=n_spared_threads)
         if checked.n_frames > 1:
             raise InputError(
@@ -197,6 +193,7 @@ class SpectrumRun:
         frame = np.asarray(checked.image[checked.indices[0]])
         self.image = ImageTensor.of(frame, checked.layout, build_noise(frame, checked.layout, self.config.noise))
         self._problem = Problem.of(self.image, self.device)
+        check_noise_level(self.config, self._problem)
         self._n_scales = resolve_scales(self.config, self.image.values.shape[1:])
         self._n_values = int(self.image.is_observed.sum()) - len(self.image.values)
         self.rank, self.n_passes = _check_rank(rank, self._n_values), n_passes
@@ -316,6 +313,11 @@ class SpectrumRun:
             yield f"{n_left} of {len(self.at_steps)} steps were not looked at."
         if self._problem.noise_level is None:
             yield "The noise level is not known: the descent is not foreseen."
+        if self.config.generator.draws_from_image:
+            yield (
+                "The network draws from the image, or from its own of then: the noise in that is among its first singular vectors, and the "
+                "descent is foreseen as if its input stayed as it is."
+            )
         if self._problem.correlation_length > 1:
             yield "The noise of neighbors is alike: the generator draws it sooner than the white noise that it is compared with."
         if n_missing := int((~self.image.is_observed).sum()):
@@ -330,9 +332,7 @@ class SpectrumRun:
                 fit = self._new_fit() if fit is None else fit
                 for step in _fit_until(fit, at_step):
                     yield step, "fit"
-                with torch.no_grad():
-                    for parameter, fitted in zip(generator.parameters(), fit.generator.parameters(), strict=True):
-                        parameter.copy_(fitted)
+                _copy_state(fit.generator, generator)
             spectrum = yield from self._look(generator, at_step)
             self._spectra.append(spectrum)
 
@@ -400,9 +400,12 @@ class SpectrumRun:
         return module_jacobian(generator, self.groups)
 
     def _generator(self, backend: Backend) -> generators.Generator:
-        size, n_outputs = self.image.values.shape[1:], len(self.image.values)
-        seed = self.config.seed
-        return build_generator(self.config, size, n_outputs, self._n_scales, [0], seed, backend).to(self.device)
+        problem, size, n_outputs = self._problem, self.image.values.shape[1:], len(self.image.values)
+        built = build_generator(self.config, size, n_outputs, self._n_scales, [0], self.config.seed, backend).to(
+            self.device
+        )
+        built.meet(problem.measurement[None], problem.weights[None], problem.noise_level, problem.noise_spectrum)
+        return built
 
     def _new_fit(self) -> Fit:
         rule = build_rule(self.config, lambda: self._generator("torch"))
@@ -499,6 +502,16 @@ def _fit_until(fit: Fit, step: int) -> Iterator[int]:
         if iterate is None or (fit.reason is not None and fit.reason.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED)):
             raise FitError(f"{fit.reason} Choose another seed, or lower optimizer.learning_rate.")
         yield fit.step
+
+
+def _copy_state(source: nn.Module, target: nn.Module) -> None:
+    """Copy parameters and buffers to a generator that is the same but for what computes it."""
+    for pairs in (
+        zip(source.parameters(), target.parameters(), strict=True),
+        zip(source.buffers(), target.buffers(), strict=True),
+    ):
+        for value, own in pairs:
+            own.detach().copy_(value.detach())
 
 
 def _named(step: int, doing: str, computation: Paced[Any]) -> Generator[tuple[int, str], None, Any]:

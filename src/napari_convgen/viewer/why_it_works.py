@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_convgen.config import Config, fixed_input_presets, preset
+from napari_convgen.config import PRESETS, Config, preset
 from napari_convgen.errors import ConfigError, ConvgenError
 from napari_convgen.run.words import format_seconds
 from napari_convgen.viewer.chooser import InputChooser
@@ -242,7 +242,7 @@ class WhyItWorksWidget(DockWidget):
     def _build(self) -> None:
         self._description = _words_label()
         self._description.setToolTip("The active image layer: select another one in the layer list.")
-        self._preset = ComboBox(choices=fixed_input_presets(), label="Preset", tooltip="Settings of the generator.")
+        self._preset = ComboBox(choices=tuple(PRESETS), label="Preset", tooltip="Settings of the generator.")
         self._rank = SpinBox(
             value=Wishes.rank,
             min=1,

@@ -3,7 +3,9 @@ import threading
 import pytest
 import torch
 
-from napari_convgen.core.generators import DeepDecoder, SkipNetwork
+from napari_convgen.core.generators import DeepDecoder, GuidedNetwork, SkipNetwork
+from napari_convgen.core.generators.convolutional import WIDTHS, ConvolutionalGenerator
+from napari_convgen.core.generators.two_layer import TwoLayer
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.spectra.jacobian import GROUPS, gram, jacobian, module_jacobian, observed, remove_mean
 
@@ -34,11 +36,34 @@ def dense(net, names=None):
     return torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
 
 
+def guided_network(**options):
+    words = {"n_channels": 3, "n_fine_channels": 2, "n_scales": 2, "n_skip_channels": 1}
+    net = GuidedNetwork((9, 8), 2, rngs=[torch.Generator().manual_seed(0)], dtype=torch.float64, **words | options)
+    noisy = torch.rand(1, 2, 9, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    net.meet(noisy, torch.ones_like(noisy), torch.full((2,), 0.1, dtype=torch.float64), None)
+    return net
+
+
+def convolutional(convolution):
+    rngs = [torch.Generator().manual_seed(0)]
+    return ConvolutionalGenerator(
+        (9, 8), 2, convolution=convolution, n_channels=3, n_layers=2, rngs=rngs, dtype=torch.float64
+    )
+
+
+def two_layer():
+    kernel = torch.rand(9, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return TwoLayer(kernel, n_channels=6, weight_scale=1.0, rngs=[torch.Generator().manual_seed(0)])
+
+
 NETS = {
     "paper's order": lambda: decoder("relu-norm"),
     "norm before ReLU": lambda: decoder("norm-relu"),
     "authors' layer, linear": lambda: decoder("relu-norm", extra_layer="last", output_map="linear"),
     "skip network": skip_network,
+    "guided network": guided_network,
+    **{convolution: lambda convolution=convolution: convolutional(convolution) for convolution in WIDTHS},
+    "two layers": two_layer,
 }
 
 
