@@ -40,7 +40,7 @@ class GuidedNetwork(Generator):
       :math:`\beta \sigma w` added, to come near y: it adds from y what the guide lacks, and the noise on the guide keeps it from
       drawing what is as fine and as faint as the noise of y.
 
-    Where the noise of neighbors is alike, so is w.
+    Where the noise of neighbors is alike, so is that of w: it has the spectrum of the measurement's.
 
     What is not in a member's loss, missing pixels and those held out, is not in its input either: its neighbors' mean is.
 
@@ -173,7 +173,8 @@ def shape_noise(noise: Float[Tensor, "c *spatial"], gain: Float[Tensor, "h w"] |
     if gain is None:
         return noise
     planes = noise.view(-1, gain.shape[0], noise.shape[-1])
-    return torch.fft.irfft2(gain * torch.fft.rfft2(planes), planes.shape[-2:]).view_as(noise)
+    shaped: Tensor = torch.fft.irfft2(gain * torch.fft.rfft2(planes), planes.shape[-2:])
+    return shaped.view_as(noise)
 
 
 def fill_in(

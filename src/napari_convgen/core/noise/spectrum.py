@@ -79,4 +79,4 @@ def shaping_filter(spectrum: Float[np.ndarray, "a b"], size: Sequence[int]) -> F
     """
     rows, columns = (2 * n * np.abs(np.fft.fftfreq(m)) for n, m in zip(spectrum.shape, size, strict=True))
     power = map_coordinates(spectrum, np.meshgrid(rows, columns, indexing="ij"), order=1, mode="nearest")
-    return np.sqrt(power / power.mean())[:, : size[-1] // 2 + 1]
+    return np.asarray(np.sqrt(power / power.mean())[:, : size[-1] // 2 + 1])
