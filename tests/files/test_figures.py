@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,6 +30,13 @@ def test_limits_that_are_given_are_kept():
     [axes] = draw([Picture("image", IMAGE.values, limits=(0, 1))]).axes
     assert axes.images[0].get_clim() == (0, 1)
     assert axes.images[0].get_cmap().name == "gray"
+
+
+def test_a_span_is_shaded():
+    [axes] = draw([replace(PLOT, span=(2.0, 20.0))]).axes
+    [shade] = axes.patches
+    assert (shade.get_x(), shade.get_width()) == (2.0, 18.0)
+    assert not draw([PLOT]).axes[0].patches
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pyqtgraph as pg
 import pytest
@@ -38,6 +40,22 @@ def test_a_plot_is_drawn_on_its_axes(view):
     [mark] = items(view, pg.InfiniteLine)
     assert (mark.value(), mark.label.format) == (1.0, "best")
     assert view._canvas.getAxis("left").labelText == "error"
+
+
+def test_a_span_is_shaded_on_either_axis(view):
+    view.show_panel(replace(PLOT, span=(10.0, 100.0)))
+    [shade] = items(view, pg.LinearRegionItem)
+    assert shade.getRegion() == (1.0, 2.0)
+    assert not shade.movable
+    view.show_panel(replace(PLOT, span=(10.0, 100.0), x_scale="linear"))
+    [shade] = items(view, pg.LinearRegionItem)
+    assert shade.getRegion() == (10.0, 100.0)
+
+
+def test_no_curve_is_left_out(view):
+    view.show_panel(replace(PLOT, curves=[Curve(str(i), [1, 2], [i + 1, 2]) for i in range(9)]))
+    assert len(items(view, pg.PlotDataItem)) == 9
+    assert all(f">{i}</font>" in view._title.text() for i in range(9))
 
 
 def test_title_names_the_curves_in_their_colors(view):

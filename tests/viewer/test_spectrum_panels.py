@@ -134,11 +134,13 @@ def test_what_is_estimated_and_foreseen_is_that_of_the_step_that_is_shown(made):
         np.testing.assert_allclose(error.y, RISK if position == 0 else RISK[::-1])
 
 
-def test_marks_name_the_interval_and_fall_together_where_it_is_short(made):
+def test_the_interval_around_the_best_step_is_shaded(made):
     [plot, _] = spectrum_panels(made(descent(RISK, LOSS)), 0, None)["Descent"]
-    assert plot.marks == [("[", 100.0), ("best", 1000.0), ("]", 10_000.0)]
+    assert (plot.marks, plot.span) == ([("best", 1000.0)], (100.0, 10_000.0))
     [plot, _] = spectrum_panels(made(descent([1, 0.1, 0.5])), 0, None)["Descent"]
-    assert plot.marks == [("best", 10.0)]
+    assert (plot.marks, plot.span) == ([("best", 10.0)], (10.0, 10.0))
+    [plot, _] = spectrum_panels(made(descent([1, 0.5, 0.5])), 0, None)["Descent"]
+    assert plot.span[1] == plot.curves[0].x[-1]  # as far as is foreseen
 
 
 def test_the_error_foreseen_is_drawn_on_the_fit(made):
@@ -147,12 +149,12 @@ def test_the_error_foreseen_is_drawn_on_the_fit(made):
     actual, foreseen = plot.curves
     np.testing.assert_array_equal(actual.x, np.arange(1, 7))
     np.testing.assert_allclose(foreseen.y, [np.nan, 1.0, 0.1001, 0.30005, 0.1, np.nan])
-    assert plot.marks == [("[", 3.0), ("best", 5.0), ("]", 6.0), ("kept", 4.0)]
+    assert (plot.marks, plot.span) == ([("best", 5.0), ("kept", 4.0)], (3.0, 6.0))
 
 
 def test_a_start_that_is_kept_has_no_place_on_a_logarithmic_axis(made):
     [plot] = spectrum_panels(made(None), 0, fit([1, 0.5], kept=0))["Fit"]
-    assert plot.marks == []
+    assert (plot.marks, plot.span) == ([], None)
 
 
 def test_psnr_is_drawn_where_there_is_a_reference(made):

@@ -47,6 +47,8 @@ class Plot:
         Of the axes.
     marks
         Vertical lines, each with a label and a position.
+    span
+        Positions between which the plot is shaded.
     """
 
     title: str
@@ -56,6 +58,7 @@ class Plot:
     x_scale: Scale = "linear"
     y_scale: Scale = "linear"
     marks: Sequence[tuple[str, float]] = ()
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,6 +90,8 @@ def write_curves(path: Path, panels: Sequence[Panel]) -> None:
 def _draw_plot(axes: Axes, plot: Plot) -> None:
     for curve in plot.curves:
         axes.plot(curve.x, curve.y, LINES[curve.style], label=curve.label, linewidth=1.2, markersize=3)
+    if plot.span is not None:
+        axes.axvspan(*plot.span, color="0.5", alpha=0.2, linewidth=0)
     for label, position in plot.marks:
         axes.axvline(position, color="0.5", linewidth=0.8, linestyle=":")
         axes.annotate(label, (position, 0.98), xycoords=("data", "axes fraction"), rotation=90, va="top", ha="right")

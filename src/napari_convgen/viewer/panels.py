@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from napari_convgen.files.figures import write_curves, write_figure
 from napari_convgen.viewer.plot import CRITERION_COLOR, KEPT_COLOR, LOSS_COLOR, LogAxis
 
 COLORS = (LOSS_COLOR, CRITERION_COLOR, KEPT_COLOR, "#d773c4", "#e2c044", "#8f8f8f")
+
+SHADE = (143, 143, 143, 50)
 
 SIGNED_COLORS = pg.ColorMap([0.0, 0.5, 1.0], ["#2166ac", "#ffffff", "#b2182b"])
 
@@ -123,12 +126,15 @@ class PanelView(QWidget):
         canvas.setLabel("bottom", plot.x_label)
         canvas.setLabel("left", plot.y_label)
         names = []
-        for curve, color in zip(plot.curves, COLORS, strict=False):
+        for curve, color in zip(plot.curves, itertools.cycle(COLORS), strict=False):
             self._draw_curve(curve, color, is_log[1])
             if curve.label:
                 names.append(f"<font color='{color}'>{html.escape(curve.label).replace(' ', '&nbsp;')}</font>")
         if names:
             self._title.setText(f"{html.escape(plot.title)}<br><small>{'&nbsp;&nbsp;&nbsp; '.join(names)}</small>")
+        if plot.span is not None:
+            ends = np.log10(plot.span) if is_log[0] else plot.span
+            canvas.addItem(pg.LinearRegionItem(ends, brush=SHADE, pen=pg.mkPen(None), movable=False))
         pen = pg.mkPen(self._text_color, width=1, dash=[4, 3])
         for i, (label, position) in enumerate(plot.marks):
             line = pg.InfiniteLine(

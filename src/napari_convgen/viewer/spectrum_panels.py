@@ -101,20 +101,24 @@ def _descent(result: SpectrumResult, position: int, plots: Sequence[Plot]) -> li
     stop = foreseen_stop(result, position)
     if stop is None:
         return []
-    marks = _marks(stop.steps)
+    marks, span = _marks(stop.steps), _span(stop.steps, stop.end)
     start = f"from step {result.spectra[position].step}"
     courses, freedom = (
-        replace(plot, marks=marks, curves=[curve for curve in plot.curves if curve.label.endswith(start)])
+        replace(plot, marks=marks, span=span, curves=[curve for curve in plot.curves if curve.label.endswith(start)])
         for plot in plots
     )
     return [courses, replace(freedom, y_label="values")]
 
 
 def _marks(steps: Interval) -> list[tuple[str, float]]:
-    """Put the best step in brackets; those that fall together are named once."""
-    first, best, last = steps
-    named = {step: name for step, name in ((first, "["), (last, "]"), (best, "best")) if step is not None}
-    return [(name, float(step)) for step, name in sorted(named.items())]
+    """Mark the best step."""
+    return [] if steps[1] is None else [("best", float(steps[1]))]
+
+
+def _span(steps: Interval, end: int) -> tuple[float, float] | None:
+    """Return the interval from the first to the last step; it reaches to the end where the last is not known."""
+    first, _, last = steps
+    return None if first is None else (float(first), float(end if last is None else last))
 
 
 def _fit(result: SpectrumResult, fit: FitRecord) -> list[Plot]:
@@ -122,14 +126,15 @@ def _fit(result: SpectrumResult, fit: FitRecord) -> list[Plot]:
     steps = np.arange(1, len(fit.loss) + 1)
     curves = [Curve("loss of the fit", steps, fit.loss)]
     marks = [("kept", float(fit.kept_step))] if fit.kept_step else []  # step 0 has no place on the axis
-    stop, descent = foreseen_stop(result), result.spectra[0].descent
+    stop, descent, span = foreseen_stop(result), result.spectra[0].descent, None
     if stop is not None and descent is not None:
         curves.append(Curve("error foreseen at that loss", steps, _foreseen_error(fit, result), style="dashes"))
-        marks = _marks(stop.of_fit(fit)) + marks
-    plots = [Plot(f"{fit.name}: loss", "step", "mean squared", curves, "log", "log", marks)]
+        steps_of_fit = stop.of_fit(fit)
+        marks, span = _marks(steps_of_fit) + marks, _span(steps_of_fit, len(fit.loss))
+    plots = [Plot(f"{fit.name}: loss", "step", "mean squared", curves, "log", "log", marks, span)]
     if scored := [step for step in fit.psnr if step > 0]:
         psnr = Curve("", scored, [fit.psnr[step] for step in scored])
-        plots.append(Plot("Against the reference", "step", "PSNR (dB)", [psnr], "log", marks=marks))
+        plots.append(Plot("Against the reference", "step", "PSNR (dB)", [psnr], "log", marks=marks, span=span))
     return plots
 
 
