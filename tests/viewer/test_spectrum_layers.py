@@ -10,7 +10,7 @@ from napari_convgen.viewer.run_layers import METADATA_KEY
 from napari_convgen.viewer.spectrum_layers import SpectrumLayers, find_frame, take_frame
 
 RANK = 5
-NAMES = ["cells vectors", "cells projection", "cells remainder", "cells sensitivity"]
+NAMES = ["vectors, cells", "projection, cells", "remainder, cells", "sensitivity, cells"]
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_another_step_takes_the_place_of_the_first_where_its_layers_are_left(noi
     shown = look(noisy, small, at_steps=(0, 20))
     shown.add(has_grid=False)
     before = shown.layers["remainder"].contrast_limits
-    shown.viewer.layers.remove("cells vectors")
+    shown.viewer.layers.remove("vectors, cells")
     shown.show(1)
     assert [layer.name for layer in shown.viewer.layers] == ["cells", *NAMES[1:]]
     np.testing.assert_array_equal(shown.layers["projection"].data[3], shown.result.projection(3, 1))

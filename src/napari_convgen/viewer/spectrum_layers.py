@@ -108,7 +108,7 @@ class SpectrumLayers:
         for layer in self.layers.values():
             layer.metadata = {METADATA_KEY: self.result.report()}
             if has_grid and hasattr(layer, "name_overlay"):  # older versions of napari have none
-                layer.name_overlay.update({"visible": True, "position": "top_right", "font_size": 8})
+                layer.name_overlay.update({"visible": True, "position": "top_left", "font_size": 8})
             add_layer(self.viewer, layer)
         self.viewer.dims.set_point(self.axis, self.result.spectra[0].rank)
         if has_grid:
@@ -166,18 +166,18 @@ class SpectrumLayers:
         return {
             "vectors": self._stack(
                 ComponentStack(vector, rank, plain, np.float32),
-                f"{name} vectors",
+                f"vectors, {name}",
                 contrast_limits=(-limit, limit),
                 **signed,
             ),
-            "projection": self._stack(ComponentStack(projection, rank, shape, source.data.dtype), f"{name} projection"),
+            "projection": self._stack(ComponentStack(projection, rank, shape, source.data.dtype), f"projection, {name}"),
             "remainder": self._stack(
                 ComponentStack(remainder, rank, plain, np.float32),
-                f"{name} remainder",
+                f"remainder, {name}",
                 contrast_limits=(-rest, rest),
                 **signed,
             ),
-            "sensitivity": image_layer(source, sensitivity, f"{name} sensitivity", **sensitive),
+            "sensitivity": image_layer(source, sensitivity, f"sensitivity, {name}", **sensitive),
         }
 
     def _stack(self, data: ComponentStack, name: str, **look: Any) -> Image:
