@@ -409,7 +409,7 @@ PRESETS: dict[str, Config] = {
             "precision": "bfloat16",
             "averaging": 0.16,
             "stopping.min_patience": 300,
-            "n_steps": 600,
+            "n_steps": 1400,
         }
     ),
     "paper": _PAPER.replace({"generator.n_channels": 512, "n_steps": 1500}),

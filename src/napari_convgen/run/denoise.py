@@ -54,12 +54,6 @@ STATUS_SECONDS = 0.05
 N_PROBE_STEPS = 3
 """Steps that a forecast measures, after one that loads what is needed."""
 
-SMOOTHED_NOISE = (
-    "The noise of neighbors is alike, and a guided network hardly tells such noise from structure. "
-    "The preset 'default' may do better."
-)
-"""Note of a run with a guided network on an image whose noise is correlated."""
-
 
 @dataclass(frozen=True)
 class Progress:
@@ -271,7 +265,6 @@ class Denoising:
                     self._position += 1
                     continue
                 self._image_tensor = self._new_image(index)
-                self._warn_of_smoothed_noise(self._image_tensor)
                 self._seed = self.config.seed
                 self._fit = self._new_fit(self._image_tensor, self._seed)
             yield from self._watch(self._fit)
@@ -408,12 +401,6 @@ class Denoising:
         """Bring a frame into the generator's units, by the model of its noise."""
         frame = np.asarray(self.image[index])
         return ImageTensor.of(frame, self.layout, build_noise(frame, self.layout, self.config.noise))
-
-    def _warn_of_smoothed_noise(self, image: ImageTensor) -> None:
-        """Say so where a guided network has to tell structure from noise that is smooth itself."""
-        is_smoothed = image.noise is not None and image.noise.correlation_length > 1
-        if self.config.generator.draws_from_image and is_smoothed and SMOOTHED_NOISE not in self._notes:
-            self._notes.append(SMOOTHED_NOISE)
 
     def _watch(self, fit: Fit) -> Iterator[Progress]:
         """Advance one fit to its end, telling at snapshots and every now and then."""

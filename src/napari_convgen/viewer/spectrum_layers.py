@@ -170,7 +170,9 @@ class SpectrumLayers:
                 contrast_limits=(-limit, limit),
                 **signed,
             ),
-            "projection": self._stack(ComponentStack(projection, rank, shape, source.data.dtype), f"projection, {name}"),
+            "projection": self._stack(
+                ComponentStack(projection, rank, shape, source.data.dtype), f"projection, {name}"
+            ),
             "remainder": self._stack(
                 ComponentStack(remainder, rank, plain, np.float32),
                 f"remainder, {name}",
