@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -460,6 +461,21 @@ def test_members_are_fitted_each_on_its_own():
     np.testing.assert_allclose(together.curves.loss, expected, rtol=1e-4)
     worst = [max(pair) for pair in zip(*(fit.curves.loss for fit in alone), strict=True)]
     np.testing.assert_allclose(together.curves.worst, worst, rtol=1e-4)
+
+
+def test_the_generator_meets_what_it_is_fitted_to_before_the_first_step(monkeypatch):
+    met = []
+    monkeypatch.setattr(DeepDecoder, "meet", lambda net, *words: met.append(words))
+    fit = fit_to(noisy_blob(), 1, n_seeds=2)
+    problem = replace(fit.problem, noise_level=torch.tensor([0.1]), noise_spectrum=np.eye(2))
+    Fit(problem, fit.generator, fit.optimizer, fit.rule, fit.members, fit.snapshots, 1)
+    assert all(
+        word is value
+        for word, value in zip(met[0], (fit.members.measurements, fit.members.weights, None, None), strict=True)
+    )
+    assert all(
+        word is value for word, value in zip(met[1][2:], (problem.noise_level, problem.noise_spectrum), strict=True)
+    )
 
 
 def test_only_kept_members_are_in_the_image_and_the_loss():

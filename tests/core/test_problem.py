@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import TypeCheckError
+from scipy import ndimage
 
 from napari_convgen.core.image import ImageTensor, Layout
+from napari_convgen.core.noise import estimate_noise
 from napari_convgen.core.problem import Problem
 
 
@@ -54,6 +56,16 @@ def test_missing_values_get_no_weight():
     assert problem.measurement.dtype == problem.weights.dtype == torch.float32
     assert problem.measurement.isfinite().all()
     assert problem.weights.tolist() == [np.isfinite(frame).astype(float).tolist()]
+
+
+@pytest.mark.parametrize(("blur", "told", "has_spectrum"), [(0, "auto", False), (1, "auto", True), (1, 1, False)])
+def test_the_noise_has_a_spectrum_where_that_of_neighbors_is_alike(blur, told, has_spectrum):
+    frame = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((96, 96)), blur)
+    noise = estimate_noise(frame[None], np.isfinite(frame)[None], correlation_length=told)
+    problem = Problem.of(ImageTensor.of(frame, Layout.of(frame.shape), noise), torch.device("cpu"))
+    assert (problem.noise_spectrum is not None) == has_spectrum
+    if has_spectrum:
+        assert problem.noise_spectrum[0, 0] > 3 * problem.noise_spectrum[-1, -1]
 
 
 def test_tensor_shapes_are_checked_while_tests_run():
