@@ -42,7 +42,7 @@ def picture(path: Path, folder: Path) -> None:
         wait(lambda: False, 1)
         if widget_name == "Kernel explorer":
             wait(lambda widget=widget: widget.session.preview is not None)
-            widget.show_tab("Filter")
+            widget.tabs.show_page("Filter")
         else:
             if "rank" in settings:
                 widget._rank.value = settings["rank"]

@@ -109,7 +109,7 @@ def kernels() -> None:
         wait(lambda widget=widget: widget.session.preview is not None)
         viewer.reset_view()
         for tab in tabs:
-            widget.show_tab(tab)
+            widget.tabs.show_page(tab)
             shoot(viewer, f"kernels-{tab.lower()}")
         viewer.close()
 
@@ -130,9 +130,9 @@ def why_it_works() -> None:
     widget.run()
     wait(lambda: not widget.session.is_busy)
     viewer.reset_view()
-    widget.show_tab("Energy")
+    widget.tabs.show_page("Energy")
     shoot(viewer, "why-it-works")
-    widget.show_tab("Fit")
+    widget.tabs.show_page("Fit")
     wait(lambda: False, 1)
     widget.verticalScrollBar().setValue(widget.verticalScrollBar().maximum())
     shoot(viewer, "why-it-works-fit")

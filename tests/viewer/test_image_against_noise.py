@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
 from napari_convgen.run.fits_config import FitsConfig
@@ -72,14 +73,12 @@ def test_plots_can_be_saved(widget, qtbot, tmp_path, monkeypatch):
     run_to_end(widget, qtbot)
     for ending, words in ((".csv", "CSV table of the curves (*.csv)"), (".svg", "SVG drawing (*.svg)")):
         answer = str(tmp_path / "mine"), words
-        monkeypatch.setattr(
-            "napari_convgen.viewer.image_against_noise.QFileDialog.getSaveFileName", lambda *_, answer=answer: answer
-        )
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, answer=answer: answer)
         widget._save.click()
         assert (tmp_path / f"mine{ending}").stat().st_size > 1000
 
 
-def test_bad_numbers_and_folders_are_one_notification(widget, qtbot, notes, tmp_path):
+def test_bad_numbers_and_folders_are_one_notification(widget, qtbot, notes, tmp_path, monkeypatch):
     widget._added.value = "much"
     widget.run()
     assert ["must be a number, or 'none', got 'much'" in note.message for note in notes] == [True]
@@ -87,7 +86,8 @@ def test_bad_numbers_and_folders_are_one_notification(widget, qtbot, notes, tmp_
     widget._added.value = "12.5"
     assert widget.config().added_noise == 12.5
     run_to_end(widget, qtbot)
-    widget.save_plots(tmp_path / "no" / "fits.png")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "no" / "fits.png"), ""))
+    widget.save()
     assert "cannot be written" in notes[-1].message
 
 

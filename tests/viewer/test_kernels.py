@@ -58,7 +58,7 @@ def test_widget_shows_all_there_is_at_the_best_step(viewer, widget):
     assert "noise of standard deviation" in widget._words.text()
     assert "τ*" in widget._bound.text()
     assert "cells" in widget._description.text()
-    for name, views in widget._views.items():
+    for name, views in widget.tabs.views.items():
         assert [view.panel for view in views] == answer.panels[name]
 
 
@@ -67,7 +67,7 @@ def test_slider_moves_the_preview_and_the_button_moves_it_back(viewer, widget, q
     widget._slider.setValue(0)
     assert widget._step.text() == "1"
     settle(widget, qtbot)
-    assert widget._views["Filter"][0].panel.title == "Filter after 1 steps"
+    assert widget.tabs.views["Filter"][0].panel.title == "Filter after 1 steps"
     assert not np.array_equal(viewer.layers["cells filtered"].data, best)
     widget._best.click()
     settle(widget, qtbot)
@@ -88,7 +88,7 @@ def test_form_says_what_is_explored(widget, qtbot):
     words = widget.session.answer.request.words
     assert (words.kind, words.width, words.length, words.sigma) == ("Gaussian", 2.5, 100, 12.0)
     assert (words.functions, words.signal_share) == ((1, 4), 0.1)
-    assert len(widget._views["Basis"][0].panel.curves) == 2
+    assert len(widget.tabs.views["Basis"][0].panel.curves) == 2
 
 
 def test_a_triangle_has_a_whole_width_and_other_kernels_what_they_need(widget):
@@ -144,7 +144,7 @@ def test_too_wide_a_kernel_is_one_notification_and_leaves_no_plots(viewer, widge
     settle(widget, qtbot)
     assert ["must fit" in note.message for note in notes] == [True]
     assert "must fit" in widget._words.text()
-    assert all(view.panel is None for views in widget._views.values() for view in views)
+    assert all(view.panel is None for views in widget.tabs.views.values() for view in views)
     assert [layer.name for layer in viewer.layers] == ["cells"]
 
 
@@ -166,7 +166,7 @@ def test_the_layer_can_be_removed(viewer, widget, qtbot, notes):
     settle(widget, qtbot)
     assert not viewer.layers
     assert "Select an image layer" in widget._description.text()
-    assert widget._views["Kernel"][0].panel is not None
+    assert widget.tabs.views["Kernel"][0].panel is not None
     assert not notes
 
 
@@ -182,15 +182,15 @@ def test_without_an_image_there_is_a_kernel_and_no_prediction(qtbot):
     qtbot.addWidget(widget)
     settle(widget, qtbot)
     assert "Select an image layer" in widget._description.text()
-    assert widget._views["Kernel"][0].panel is not None
-    assert widget._views["Bound"][0].panel is None
+    assert widget.tabs.views["Kernel"][0].panel is not None
+    assert widget.tabs.views["Bound"][0].panel is None
     assert not widget._best.isEnabled()
 
 
 @pytest.mark.parametrize(("name", "chosen", "made"), [("a", "CSV table (*.csv)", "a.csv"), ("b.svg", "", "b.svg")])
 def test_the_plots_of_the_open_tab_are_saved(widget, tmp_path, monkeypatch, notes, name, chosen, made):
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: (str(tmp_path / name), chosen))
-    widget.show_tab("Filter")
+    widget.tabs.show_page("Filter")
     widget._save.click()
     assert "Filter after" in (tmp_path / made).read_text()
     assert "Kernel" not in (tmp_path / made).read_text()
@@ -201,7 +201,7 @@ def test_plots_follow_the_theme(viewer, widget):
     colors = {}
     for theme in ("light", "dark"):
         viewer.theme = theme
-        colors[theme] = widget._views["Kernel"][0]._text_color
+        colors[theme] = widget.tabs.views["Kernel"][0]._text_color
     assert colors["light"] != colors["dark"]
 
 

@@ -126,7 +126,7 @@ def test_the_layer_may_go_while_it_is_looked_at(session, qtbot, small, notes):
     session.viewer.layers.remove("cells")
     settle(session, qtbot)
     assert [layer.name for layer in session.viewer.layers] == [
-        f"cells {what}" for what in ("vectors", "projection", "remainder", "sensitivity")
+        f"{what}, cells" for what in ("vectors", "projection", "remainder", "sensitivity")
     ]
     assert not notes
 

@@ -73,7 +73,7 @@ def run(widget, qtbot):
 
 
 def plots(widget, tab):
-    return [view.panel for view in widget._views[tab] if view.panel is not None]
+    return [view.panel for view in widget.tabs.views[tab] if view.panel is not None]
 
 
 def fits(widget):
@@ -81,20 +81,20 @@ def fits(widget):
 
 
 def test_run_fills_viewer_words_and_plots(viewer, widget, qtbot):
-    assert widget._tabs.isHidden()
+    assert widget.tabs.isHidden()
     run(widget, qtbot)
     assert len(viewer.layers) == 5
     assert "times</b> that of noise" in widget._words.text()
     assert "Parameters: convolutions, norms, output" in widget._words.toolTip()
     assert "Vector 4" in widget._at_slider.text()
-    assert {tab: len(plots(widget, tab)) for tab in widget._views} == {
+    assert {tab: len(plots(widget, tab)) for tab in widget.tabs.views} == {
         "Values": 1,
         "Energy": 2,
         "Descent": 2,
         "Fit": 0,
         "Change": 0,
     }
-    assert not widget._tabs.isHidden()
+    assert not widget.tabs.isHidden()
     assert not widget._no_change.isHidden()
     assert [button.isEnabled() for button in (widget._run, widget._stop, widget._cancel)] == [True, False, False]
 
@@ -148,7 +148,7 @@ def test_the_words_follow_the_slider(viewer, widget, qtbot):
     viewer.dims.set_point(widget.session.layers.axis, 2)
     assert "Vector 2" in widget._at_slider.text()
     for name in ("vectors", "projection", "remainder"):
-        viewer.layers.remove(f"cells {name}")
+        viewer.layers.remove(f"{name}, cells")
     viewer.dims.set_point(0, 1)
     assert widget._at_slider.isHidden()
 
@@ -162,7 +162,7 @@ def test_another_step_is_shown_in_layers_words_and_plots(viewer, widget, qtbot):
     widget._shown_step.activated.emit(1)
     assert "<b>Step 10.</b>" in widget._words.text()
     assert "from step 10" in plots(widget, "Descent")[0].curves[0].label
-    np.testing.assert_array_equal(viewer.layers["cells projection"].data[2], widget.session.result.projection(2, 1))
+    np.testing.assert_array_equal(viewer.layers["projection, cells"].data[2], widget.session.result.projection(2, 1))
 
 
 def test_a_fit_is_offered_and_compared(viewer, widget, qtbot):
@@ -220,7 +220,7 @@ def test_without_an_image_a_run_is_one_notification(viewer, widget, notes, layer
 def test_the_plots_of_the_open_tab_are_saved(widget, qtbot, tmp_path, monkeypatch, name, chosen, made):
     run(widget, qtbot)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: (str(tmp_path / name), chosen))
-    widget.show_tab("Energy")
+    widget.tabs.show_page("Energy")
     widget._save.click()
     text = (tmp_path / made).read_text()
     assert "Energy in the first vectors" in text
@@ -231,7 +231,7 @@ def test_plots_follow_the_theme(viewer, widget):
     colors = {}
     for theme in ("light", "dark"):
         viewer.theme = theme
-        colors[theme] = widget._views["Values"][0]._text_color
+        colors[theme] = widget.tabs.views["Values"][0]._text_color
     assert colors["light"] != colors["dark"]
 
 

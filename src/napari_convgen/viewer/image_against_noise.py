@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,6 @@ from magicgui.widgets import ComboBox, LineEdit
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QFileDialog,
     QGridLayout,
     QLabel,
     QProgressBar,
@@ -33,7 +31,7 @@ from napari_convgen.viewer.dock import DockWidget
 from napari_convgen.viewer.fits_session import FitsSession
 from napari_convgen.viewer.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.job import PROGRESS_PARTS
-from napari_convgen.viewer.panels import FORMATS, PanelView, save_panels
+from napari_convgen.viewer.panels import PanelView, ask_and_save
 from napari_convgen.viewer.plot import REDRAW_SECONDS
 from napari_convgen.viewer.session import State
 
@@ -119,13 +117,10 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._draw()
         self._say([LOADING])
 
-    def save_plots(self, path: Path) -> None:
-        """Save the plots of the last run as the file's ending says: ``.png``, ``.svg``, or ``.csv`` for the points of all curves."""
+    def save(self) -> None:
+        """Ask for a file, and save the plots of the last run."""
         assert self.session.result is not None
-        try:
-            save_panels(path, self.session.result.panels())
-        except ConvgenError as error:
-            show_error(str(error))
+        ask_and_save(self, self.session.result.panels(), "fits")
 
     def _build(self) -> None:
         self._progress = QProgressBar()
@@ -184,7 +179,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._pause.clicked.connect(self._toggle_pause)
         self._stop.clicked.connect(self.session.stop)
         self._cancel.clicked.connect(self.session.cancel)
-        self._save.clicked.connect(self._ask_where_to_save)
+        self._save.clicked.connect(self.save)
         self._preset.changed.connect(self._choose_preset)
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
         self.session.state_changed.connect(self._show_state)
@@ -206,14 +201,6 @@ class ImageAgainstNoiseWidget(DockWidget):
             self.session.resume()
         else:
             self.session.pause()
-
-    def _ask_where_to_save(self) -> None:
-        filters = ";;".join(f"{words} (*{ending})" for ending, words in FORMATS.items())
-        name, chosen = QFileDialog.getSaveFileName(self, "Save the plots", "fits.png", filters)
-        if name:
-            path = Path(name)
-            ending = next((e for e in FORMATS if f"*{e}" in chosen), ".png")
-            self.save_plots(path if path.suffix else path.with_suffix(ending))
 
     def _follow_theme(self) -> None:
         for view in (self._errors, self._distances):

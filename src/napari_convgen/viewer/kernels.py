@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import html
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
@@ -25,8 +23,6 @@ from qtpy.QtWidgets import (
     QSlider,
     QSpinBox,
     QStackedWidget,
-    QTabWidget,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -35,7 +31,7 @@ from napari_convgen.run.kernel_panels import SHOWN
 from napari_convgen.run.kernels import KINDS, MAX_LENGTH, MIN_LENGTH, STEPS
 from napari_convgen.viewer.dock import DockWidget
 from napari_convgen.viewer.exploring import Answer, ExplorerSession, Words
-from napari_convgen.viewer.panels import FORMATS, PanelView, save_panels
+from napari_convgen.viewer.plot_tabs import PlotTabs
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -68,7 +64,6 @@ class KernelWidget(DockWidget):
         self.viewer = napari_viewer
         self.session = ExplorerSession(napari_viewer)
         self._wanted_taps: Image | None = None
-        self._views: dict[str, list[PanelView]] = {}
         self._build()
         self._offer_taps()
         self._connect()
@@ -96,31 +91,6 @@ class KernelWidget(DockWidget):
             signal_share=self._share.value() / 100,
             functions=_read_functions(self._functions.text()),
         )
-
-    def save(self) -> None:
-        """Ask for a file, and save the plots on the tab that is open."""
-        filters = ";;".join(f"{name} (*{ending})" for ending, name in FORMATS.items())
-        name, chosen = QFileDialog.getSaveFileName(self, "Save these plots", f"{self._tab.lower()}.png", filters)
-        if not name:
-            return
-        path = Path(name)
-        if not path.suffix:
-            path = path.with_suffix(next(ending for ending in FORMATS if f"*{ending}" in chosen))
-        try:
-            save_panels(path, self.session.answer.panels.get(self._tab, ()))
-        except ConvgenError as error:
-            show_error(str(error))
-        else:
-            show_info(f"Saved {path}.")
-
-    def show_tab(self, name: str) -> None:
-        """Open a tab by its name."""
-        self._tabs.setCurrentIndex(list(self._views).index(name))
-
-    @property
-    def _tab(self) -> str:
-        """Name of the tab that is open."""
-        return str(self._tabs.tabText(self._tabs.currentIndex()))
 
     def _build(self) -> None:
         self._description = _words_label()
@@ -209,7 +179,7 @@ class KernelWidget(DockWidget):
         grid.addLayout(buttons, 1, 0, 1, 3)
         return grid
 
-    def _build_tabs(self) -> QTabWidget:
+    def _build_tabs(self) -> PlotTabs:
         self._functions = QLineEdit(", ".join(map(str, SHOWN)))
         self._share = QDoubleSpinBox()
         self._share.setRange(0.1, 99)
@@ -233,24 +203,15 @@ class KernelWidget(DockWidget):
                 "p/n of theorem 1: the share of the functions, those of largest weight.",
             ),
         }
-        self._tabs = QTabWidget()
-        self._tabs.setUsesScrollButtons(False)
+        self.tabs = PlotTabs(self.viewer.theme)
         for name, n_views in N_VIEWS.items():
-            page = QWidget()
-            column = QVBoxLayout(page)
-            column.setContentsMargins(0, 4, 0, 0)
+            above = []
             if name in own_rows:
                 form = QFormLayout()
                 _add_row(form, *own_rows[name])
-                column.addLayout(form)
-            views = [PanelView(self.viewer.theme) for _ in range(n_views)]
-            for view in views:
-                column.addWidget(view, stretch=1)
-            if name == "Bound":
-                column.addWidget(self._bound)
-            self._views[name] = views
-            self._tabs.setTabToolTip(self._tabs.addTab(page, name), MEANING[name])
-        return self._tabs
+                above.append(form)
+            self.tabs.add_page(name, n_views, MEANING[name], above, [self._bound] if name == "Bound" else [])
+        return self.tabs
 
     def _connect(self) -> None:
         self._kind.currentIndexChanged.connect(self._fit_width)
@@ -264,7 +225,7 @@ class KernelWidget(DockWidget):
         self._best.clicked.connect(lambda: self.session.show_step(None))
         self._preview.toggled.connect(self.session.want_preview)
         self._keep.clicked.connect(self._keep_preview)
-        self._save.clicked.connect(self.save)
+        self._save.clicked.connect(self.tabs.save)
         self.session.bound.connect(self._describe)
         self.session.answered.connect(self._show)
         self.session.preview_removed.connect(self._uncheck_preview)
@@ -346,10 +307,7 @@ class KernelWidget(DockWidget):
             self._words.setText(f"<i>{html.escape(str(answer.error))}</i>")
         self._words.setVisible(bool(self._words.text()))
         self._bound.setText("<br>".join(map(html.escape, answer.bound)))
-        for name, views in self._views.items():
-            panels = answer.panels.get(name, ())
-            for i, view in enumerate(views):
-                view.show_panel(panels[i] if i < len(panels) else None)
+        self.tabs.show_panels(answer.panels)
         self._best.setEnabled(answer.best is not None)
         self._keep.setEnabled(self.session.preview is not None)
         self._save.setEnabled(bool(answer.panels))
@@ -376,9 +334,7 @@ class KernelWidget(DockWidget):
         self._keep.setEnabled(False)
 
     def _follow_theme(self) -> None:
-        for views in self._views.values():
-            for view in views:
-                view.follow_theme(self.viewer.theme)
+        self.tabs.follow_theme(self.viewer.theme)
 
 
 def _words_label() -> QLabel:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pyqtgraph as pg
+from napari.utils.notifications import show_error, show_info
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_convgen.core.panel import Curve, Panel, Picture, Plot
 from napari_convgen.errors import FileError
@@ -164,6 +165,33 @@ class PanelView(QWidget):
             item.setColorMap(SIGNED_COLORS)
         item.setLevels((low, high))
         self._canvas.addItem(item)
+
+
+def ask_and_save(parent: QWidget, panels: Sequence[Panel], name: str) -> None:
+    """Ask for a file, and save panels as its ending says; what went wrong is one notification.
+
+    Parameters
+    ----------
+    parent
+        Of the dialog.
+    panels
+        To save.
+    name
+        That is proposed, without an ending.
+    """
+    filters = ";;".join(f"{words} (*{ending})" for ending, words in FORMATS.items())
+    answer, chosen = QFileDialog.getSaveFileName(parent, "Save these plots", f"{name}.png", filters)
+    if not answer:
+        return
+    path = Path(answer)
+    if not path.suffix:
+        path = path.with_suffix(next((ending for ending in FORMATS if f"*{ending}" in chosen), ".png"))
+    try:
+        save_panels(path, panels)
+    except FileError as error:
+        show_error(str(error))
+    else:
+        show_info(f"Saved {path}.")
 
 
 def save_panels(path: Path, panels: Sequence[Panel]) -> None:

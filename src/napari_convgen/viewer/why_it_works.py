@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from magicgui.widgets import CheckBox, ComboBox, LineEdit, SpinBox
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QProgressBar,
     QPushButton,
-    QTabWidget,
-    QVBoxLayout,
     QWidget,
 )
 from superqt import QCollapsible
@@ -35,7 +32,7 @@ from napari_convgen.viewer.fit_record import FitRecord, find_fits, read_fit
 from napari_convgen.viewer.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.job import PROGRESS_PARTS
 from napari_convgen.viewer.layers import LayerInput
-from napari_convgen.viewer.panels import FORMATS, PanelView, save_panels
+from napari_convgen.viewer.plot_tabs import PlotTabs
 from napari_convgen.viewer.session import Session
 from napari_convgen.viewer.spectrum_layers import find_frame, take_frame
 from napari_convgen.viewer.spectrum_panels import spectrum_panels
@@ -147,7 +144,6 @@ class WhyItWorksWidget(DockWidget):
         self._next_frame: _Frame | None = None  # of the run under way
         self._foreseen = ""
         self._fits: dict[str, Image] = {}
-        self._views: dict[str, list[PanelView]] = {}
         self._build()
         self._connect()
         self._choose_preset("default")
@@ -200,31 +196,6 @@ class WhyItWorksWidget(DockWidget):
             self.fitting.run(self._frame.source, self.config(), Outputs(has_snapshots=False))
         except ConvgenError as error:
             show_error(str(error))
-
-    def save(self) -> None:
-        """Ask for a file, and save the plots on the tab that is open."""
-        filters = ";;".join(f"{name} (*{ending})" for ending, name in FORMATS.items())
-        name, chosen = QFileDialog.getSaveFileName(self, "Save these plots", f"{self._tab.lower()}.png", filters)
-        if not name:
-            return
-        path = Path(name)
-        if not path.suffix:
-            path = path.with_suffix(next(ending for ending in FORMATS if f"*{ending}" in chosen))
-        try:
-            save_panels(path, [view.panel for view in self._views[self._tab] if view.panel is not None])
-        except ConvgenError as error:
-            show_error(str(error))
-        else:
-            show_info(f"Saved {path}.")
-
-    def show_tab(self, name: str) -> None:
-        """Open one of the tabs `TABS`."""
-        self._tabs.setCurrentIndex(list(TABS).index(name))
-
-    @property
-    def _tab(self) -> str:
-        """Name of the tab that is open."""
-        return str(self._tabs.tabText(self._tabs.currentIndex()))
 
     def _start(self, is_forecast: bool) -> None:
         try:
@@ -316,7 +287,7 @@ class WhyItWorksWidget(DockWidget):
         row.addWidget(self._shown_step, stretch=1)
         return row
 
-    def _build_tabs(self) -> QTabWidget:
+    def _build_tabs(self) -> PlotTabs:
         self._fit_of = QComboBox()
         self._fit_of.setToolTip("A denoised layer of the same shape, whose fit is compared with what is foreseen.")
         self._fit = _button("Fit", "")
@@ -326,28 +297,18 @@ class WhyItWorksWidget(DockWidget):
         self._save = _button(
             "Save …", "Save the plots on the open tab as PNG or SVG, or the points of their curves as CSV."
         )
-        self._tabs = QTabWidget()
-        self._tabs.setUsesScrollButtons(False)
+        fits = QHBoxLayout()
+        fits.addWidget(self._fit_of, stretch=1)
+        fits.addWidget(self._fit)
+        above: dict[str, list[QWidget | QLayout]] = {
+            "Descent": [self._stop_words["Descent"]],
+            "Fit": [fits, self._stop_words["Fit"]],
+            "Change": [self._no_change],
+        }
+        self.tabs = PlotTabs(self.viewer.theme)
         for name, (n_views, meaning) in TABS.items():
-            page = QWidget()
-            column = QVBoxLayout(page)
-            column.setContentsMargins(0, 4, 0, 0)
-            if name == "Fit":
-                row = QHBoxLayout()
-                row.addWidget(self._fit_of, stretch=1)
-                row.addWidget(self._fit)
-                column.addLayout(row)
-            if name in self._stop_words:
-                column.addWidget(self._stop_words[name])
-            if name == "Change":
-                column.addWidget(self._no_change)
-            self._views[name] = [PanelView(self.viewer.theme) for _ in range(n_views)]
-            for view in self._views[name]:
-                view.setMinimumHeight(VIEW_HEIGHT)
-                column.addWidget(view, stretch=1)
-            column.addStretch()
-            self._tabs.setTabToolTip(self._tabs.addTab(page, name), meaning)
-        return self._tabs
+            self.tabs.add_page(name, n_views, meaning, above.get(name, []), least_height=VIEW_HEIGHT)
+        return self.tabs
 
     def _connect(self) -> None:
         self._run.clicked.connect(self.run)
@@ -355,7 +316,7 @@ class WhyItWorksWidget(DockWidget):
         self._stop.clicked.connect(self.session.stop)
         self._cancel.clicked.connect(self.session.cancel)
         self._fit.clicked.connect(self.fit)
-        self._save.clicked.connect(self.save)
+        self._save.clicked.connect(self.tabs.save)
         self._preset.changed.connect(self._choose_preset)
         self._settings.editors["z_axis"].changed.connect(self._describe_input)
         self._input.axes.changed.connect(self._describe_input)
@@ -482,7 +443,7 @@ class WhyItWorksWidget(DockWidget):
         has_steps = result is not None and len(result.spectra) > 1
         self._shown_step_name.setVisible(has_steps)
         self._shown_step.setVisible(has_steps)
-        self._tabs.setVisible(result is not None)
+        self.tabs.setVisible(result is not None)
         self._save.setVisible(result is not None)
         self._words.setText("" if result is None else summarize(result, self._shown_step.currentIndex()))
         self._words.setToolTip("" if result is None else f"{MEANING} {describe_cost(result)}")
@@ -499,10 +460,7 @@ class WhyItWorksWidget(DockWidget):
             return
         fit = self._read_fit()
         position = self._shown_step.currentIndex()
-        panels = spectrum_panels(self._result, position, fit)
-        for name, views in self._views.items():
-            for i, view in enumerate(views):
-                view.show_panel(panels[name][i] if i < len(panels[name]) else None)
+        self.tabs.show_panels(spectrum_panels(self._result, position, fit))
         self._stop_words["Descent"].setText(describe_stop(self._result, position))
         self._stop_words["Fit"].setText(NO_FIT_YET if fit is None else describe_fit(self._result, fit))
         self._no_change.setVisible(len(self._result.spectra) == 1)
@@ -520,9 +478,7 @@ class WhyItWorksWidget(DockWidget):
             self._show_panels()
 
     def _follow_theme(self) -> None:
-        for views in self._views.values():
-            for view in views:
-                view.follow_theme(self.viewer.theme)
+        self.tabs.follow_theme(self.viewer.theme)
 
 
 def _button(text: str, tooltip: str) -> QPushButton:
