@@ -90,12 +90,3 @@ def test_an_image_without_noise_is_refused():
     run = Denoising((y + 2 * x).astype(np.float32), GUIDED)
     with pytest.raises(InputError, match="No noise was found"):
         next(iter(run))
-
-
-def test_noise_that_is_alike_in_neighbors_is_noted_once():
-    _, noisy = pair()
-    words = {"n_steps": 3, "stopping.rule": "fixed", "noise.correlation_length": 3}
-    notes = denoise(np.stack([noisy, noisy]), GUIDED.replace(words)).notes
-    assert sum("neighbors is alike" in note for note in notes) == 1
-    plain = denoise(noisy, GUIDED.replace(words | {"noise.correlation_length": 1})).notes
-    assert not any("neighbors is alike" in note for note in plain)

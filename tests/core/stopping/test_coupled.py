@@ -24,7 +24,13 @@ def begun(problem, n_seeds=1, seed=0, **options):  # the seed of the split must 
 
 def counting_problem(mean=40.0, shape=(1, 24, 24), seed=0, level=None):
     counts = torch.poisson(torch.full(shape, mean, dtype=torch.float64), generator=generator(seed))
-    return Problem(counts / 100, torch.ones_like(counts), level, 1, counts, lambda counts, share: counts / share / 100)
+    return Problem(
+        counts / 100,
+        torch.ones_like(counts),
+        level,
+        counts=counts,
+        from_counts=lambda counts, share: counts / share / 100,
+    )
 
 
 @pytest.mark.parametrize("n_seeds", [1, 3])
