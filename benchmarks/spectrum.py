@@ -3,9 +3,9 @@
     python benchmarks/spectrum.py
 
 The time is that of ``napari-convgen spectrum --rank 100`` without loading, for the preset ``default`` and white noise: about six minutes
-for 512 × 512 pixels on two cores. The memory is the most that the process had in use at once, all libraries loaded. The energies are those of images of 64 × 64
-pixels in the first 1, 5 and 10 % of all vectors, means left out, over some starts of the generator. Writes the tables to
-benchmarks/results/spectrum.md.
+for 512 × 512 pixels on two cores. The memory is the most that the process had in use at once, all libraries loaded. The energies are
+those of images of 64 × 64 pixels in the first 1, 5 and 10 % of all vectors, means left out, over some starts of the generator. Writes
+the tables to benchmarks/results/spectrum.md.
 """
 
 from __future__ import annotations
