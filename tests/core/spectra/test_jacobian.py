@@ -139,7 +139,8 @@ def test_two_threads_can_take_products():
 
     def work():
         try:
-            wrong.extend(i for i in range(20) if not torch.equal(linear_map.apply(change), right))
+            # The last bits depend on the number of OpenMP threads, which each thread has of its own.
+            wrong.extend(i for i in range(20) if not torch.allclose(linear_map.apply(change), right, rtol=1e-9))
         except RuntimeError as error:
             wrong.append(error)
 
