@@ -30,6 +30,7 @@ pictures: .venv/test.done .venv/demo.done
 
 reproduction: .venv/demo.done
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[bm3d]"
+	mkdir -p build
 	$(BIN)/napari-convgen reproduce --all --quick --out build/reproduction
 	cp build/reproduction/README.md build/reproduction/*.png docs/reproduction/
 

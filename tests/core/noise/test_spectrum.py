@@ -59,6 +59,14 @@ def test_where_nothing_can_be_said_there_is_none(image):
     assert measure(image) is None
 
 
+def test_noise_without_some_frequencies_has_a_spectrum_too():
+    stripes = np.zeros((1, 64, 64))
+    stripes[0] = np.random.default_rng(0).choice([-1.0, 1.0], 64)  # along rows only
+    spectrum = measure(stripes)
+    assert np.isfinite(spectrum).all()
+    assert spectrum[3:].max() < 1e-9
+
+
 @pytest.mark.parametrize("size", [(40, 64), (33, 21), (1, 50)])
 def test_the_filter_leaves_the_variance(size):
     spectrum = np.outer(np.linspace(2, 0.1, 8), np.linspace(1, 0.3, 8))[-min(8, size[0]) :]

@@ -41,7 +41,7 @@ def noise_spectrum(
     -------
     spectrum
         At 0, 1/16, 2/16, … 7/16 cycles a pixel along each of the last two axes; a single row where there is but one axis, or it is
-        shorter than a block. Its mean is 1. ``None`` where no block is without structure, or complete.
+        shorter than a block. Its mean is 1. ``None`` where there are too few blocks that are complete and not constant.
     """
     values = np.where(is_observed, image, np.nan)
     values = values.reshape(len(values), -1, *(values.shape[-2:] if values.ndim > 2 else (1, values.shape[-1])))
@@ -62,7 +62,8 @@ def noise_spectrum(
     spectrum = np.mean(spectra, axis=0)
     squares = np.add.outer(*(np.arange(n) ** 2 for n in shape))
     is_next = ~is_low & (frequency <= NEXT)
-    slope, height = np.polyfit(squares[is_next], np.log(spectrum[is_next]), 1)
+    known = np.maximum(spectrum[is_next], np.finfo(float).tiny)
+    slope, height = np.polyfit(squares[is_next], np.log(known), 1)
     spectrum[is_low] = np.exp(min(slope, 0) * squares[is_low] + height)
     return np.asarray(spectrum / spectrum.mean())
 
