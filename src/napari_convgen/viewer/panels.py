@@ -143,7 +143,7 @@ class PanelView(QWidget):
                 angle=90,
                 pen=pen,
                 label=label,
-                labelOpts={"color": self._text_color, "position": 0.92 - 0.15 * i, "anchors": [(1, 0.5), (0, 0.5)]},
+                labelOpts={"color": self._text_color, "position": 0.92 - 0.15 * i, "anchors": [(0, 0.5), (1, 0.5)]},
             )
             canvas.addItem(line)
 
