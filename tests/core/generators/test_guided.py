@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_convgen.core.generators.guided import GuidedNetwork, fill_in, shape_noise
+from napari_convgen.core.generators.guided import GuidedNetwork, fill_in
 from napari_convgen.core.noise import shaping_filter
 
 SIZE = (24, 20)
@@ -157,15 +157,3 @@ def test_noise_of_input_and_target_has_the_spectrum_of_the_image_s():
     power = power / power[[0, 12, 12, 0], [0, 0, 10, 10]].mean()
     expected = torch.as_tensor(shaping_filter(RED, SIZE)) ** 2
     assert power[0, 0] / power[12, 10] == pytest.approx(float(expected[0, 0] / expected[12, 10]), rel=0.5)
-
-
-@pytest.mark.parametrize("shape", [(2, 31, 28), (1, 6, 20, 25), (3, 50)])
-def test_shaped_noise_has_the_power_of_the_filter_at_each_frequency(shape):
-    white = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    size = shape[-2:] if len(shape) > 2 else (1, shape[-1])
-    gain = torch.as_tensor(shaping_filter(RED, size), dtype=torch.float32)
-    noise = shape_noise(white, gain)
-    assert noise.shape == white.shape
-    before, after = (torch.fft.rfft2(x.view(-1, *size)) for x in (white, noise))
-    torch.testing.assert_close(after, gain * before, atol=1e-4, rtol=1e-4)
-    assert shape_noise(white, None) is white

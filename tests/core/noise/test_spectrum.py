@@ -18,7 +18,7 @@ def autocorrelation(spectrum, axis):
     return np.fft.irfft2(gain**2, (64, 64)).take(0, 1 - axis)[:6]
 
 
-@pytest.mark.parametrize("shape", [(1, 128, 128), (3, 96, 80), (1, 4, 96, 64)])
+@pytest.mark.parametrize("shape", [(1, 256, 256), (3, 192, 160), (1, 6, 160, 128)])
 def test_white_noise_has_the_same_power_everywhere(shape):
     spectrum = measure(white(*shape))
     assert spectrum.shape == (8, 8)
@@ -33,7 +33,7 @@ def test_blurred_noise_is_as_much_alike_along_each_axis_as_it_was(blur):
     spectrum = measure((noise / noise.std() + structure)[None])
     for axis in (0, 1):
         expected = [np.mean(noise * np.roll(noise, i, axis)) / noise.var() for i in range(6)]
-        np.testing.assert_allclose(autocorrelation(spectrum, axis), expected, atol=0.1)
+        np.testing.assert_allclose(autocorrelation(spectrum, axis), expected, atol=0.05)
 
 
 def test_missing_values_do_not_count():

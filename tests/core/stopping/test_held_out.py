@@ -332,3 +332,22 @@ def test_the_expected_error_follows_the_members_variance_where_it_tells_of_the_e
         assert float(expected[..., part].mean()) == pytest.approx(
             float(true[..., part].mean()), abs=0.15 * float(true.mean())
         )
+
+
+def test_the_error_is_known_better_than_from_the_pixels_left_out_alone(two_band_fit):
+    step, ours, plain = 60, [], []
+    for seed in range(40):
+        fit = two_band_fit(shape=(1, 48, 48), seed=seed)
+        rule = HeldOutPixels(0.1, 1, 0.4, 100, "iterate")
+        members = rule.members(fit.problem, 2, torch.Generator().manual_seed(seed))
+        rule.begin(fit.problem, members)
+        filled = dataclasses.replace(
+            members, measurements=torch.where(members.weights > 0, members.measurements, fit.truth.mean())
+        )
+        left_out = float(rule.observe(fit.iterate(step, filled)))
+        error = fit.error(step, filled)
+        ours.append(rule.judge([step]).error.mse - error)
+        plain.append(left_out - float(fit.sigma[0]) ** 2 - error)
+    ours, plain = torch.tensor(ours), torch.tensor(plain)
+    assert float(ours.std()) < 0.8 * float(plain.std())
+    assert abs(float(ours.mean())) < 0.1 * float(fit.sigma[0]) ** 2

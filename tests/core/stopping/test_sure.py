@@ -1,9 +1,12 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from napari_convgen.core.generators.input_noise import noise_gain, shape_noise
+from napari_convgen.core.noise import shaping_filter
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.stopping.rule import Iterate, plain_members
@@ -141,7 +144,60 @@ def test_without_a_noise_level_it_says_so(two_band_fit, level, word):
         MonteCarloSure().members(Problem(problem.measurement, problem.weights, level), 1, generator())
 
 
-def test_correlated_noise_gets_a_warning(two_band_fit):
+def test_noise_that_is_alike_in_neighbors_without_a_known_spectrum_gets_a_warning(two_band_fit):
     fit = two_band_fit()
     fit.problem = Problem(fit.problem.measurement, fit.problem.weights, fit.sigma, correlation_length=2)
     assert "independent" in fit.run(MonteCarloSure("iterate"))[2].warnings[0]
+
+
+RED = np.outer(*[np.linspace(1, 0.02, 8) ** 2] * 2)
+
+
+def with_red_noise(fit, spectrum):
+    """The same fit of the same truth, with noise of that spectrum."""
+    red = shape_noise(fit.noise[None], noise_gain(RED, fit.noise[None]))[0]
+    measurement = fit.problem.measurement - fit.noise + red
+    fit.problem = Problem(measurement, fit.problem.weights, fit.sigma, 4, spectrum)
+    return fit
+
+
+def test_of_noise_with_a_spectrum_it_is_unbiased_and_of_noise_taken_for_white_it_is_not(two_band_fit):
+    step, differences = 80, {"red": [], "white": []}
+    for seed in range(60):
+        for name, spectrum in (("red", RED / RED.mean()), ("white", None)):
+            fit = with_red_noise(two_band_fit(seed=seed), spectrum)
+            rule, members = begun(fit.problem, 2, seed, n_probes=2, probe_size=0.01)
+            differences[name].append(float(rule.observe(fit.iterate(step, members))) - fit.error(step, members))
+    red, white = (torch.tensor(x) for x in differences.values())
+    error = float(red.std()) / math.sqrt(len(red))
+    assert abs(float(red.mean())) < 3 * error
+    assert float(white.mean()) < -10 * error
+
+
+def test_probes_have_the_spectrum_of_the_noise_and_its_level_in_each_channel(two_band_fit):
+    problem = dataclasses.replace(two_band_fit(sigma=(0.05, 0.2), shape=(2, 24, 24)).problem, noise_spectrum=RED / RED.mean())
+    _, members = begun(problem, n_probes=200)
+    nudges = (members.measurements[1:] - problem.measurement) / 0.2
+    assert nudges.std((0, 2, 3)).tolist() == pytest.approx([0.05, 0.2], rel=0.05)
+    neighbors = (nudges * nudges.roll(1, -1)).mean((0, 2, 3)) / nudges.var((0, 2, 3))
+    expected = np.fft.irfft2(shaping_filter(RED, (24, 24)) ** 2, (24, 24))[0, 1]
+    assert neighbors.tolist() == pytest.approx([expected] * 2, abs=0.05)
+
+
+def test_without_a_number_of_probes_each_kept_member_has_a_twin(two_band_fit):
+    _, members = begun(two_band_fit().problem, n_seeds=3, n_probes=None)
+    assert members.starts == (0, 1, 2) * 2
+
+
+def test_the_interval_holds_the_steps_that_cannot_be_told_from_the_best(two_band_fit):
+    fit = two_band_fit()
+    members, _, judgment = fit.run(MonteCarloSure("iterate"))
+    first, last = judgment.interval
+    assert first <= judgment.step <= last
+    assert all(fit.excess(step, members) < 1.3 for step in judgment.interval)
+    # Noise that is alike leaves less to tell them by.
+    fit.problem = dataclasses.replace(fit.problem, correlation_length=6)
+    wider = fit.run(MonteCarloSure("iterate"))[2].interval
+    assert wider[0] <= first
+    assert wider[1] >= last
+    assert wider != (first, last)

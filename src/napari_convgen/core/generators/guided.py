@@ -19,10 +19,9 @@ from torch import Tensor, nn
 
 from napari_convgen.core.generators.deep_decoder import OutputMap
 from napari_convgen.core.generators.generator import Generator
-from napari_convgen.core.generators.input_noise import GaussianNoise
+from napari_convgen.core.generators.input_noise import GaussianNoise, noise_gain, shape_noise
 from napari_convgen.core.generators.layers import Start
 from napari_convgen.core.generators.skip import Hourglass, Padding, dead_fraction
-from napari_convgen.core.noise import shaping_filter
 
 POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 """By number of spatial axes."""
@@ -119,8 +118,7 @@ class GuidedNetwork(Generator):
         """Take the measurements as inputs, where they are in the members' losses."""
         assert noise_level is not None
         if noise_spectrum is not None:
-            size = self.inputs.shape[-2:] if self.inputs.ndim > 3 else (1, self.inputs.shape[-1])
-            self._noise_gain = self.inputs.new_tensor(shaping_filter(noise_spectrum, size))
+            self._noise_gain = noise_gain(noise_spectrum, self.inputs)
         self.inputs.copy_(fill_in(measurements, weights > 0))
         self.noise_level.copy_(noise_level.view_as(self.noise_level))
 
@@ -128,8 +126,10 @@ class GuidedNetwork(Generator):
         """Return the members' images: output channels first, values around [0, 1]."""
         inputs = self.inputs
         if self.training:
-            draws = [shape_noise(noise(inputs[0]), self._noise_gain) for noise in self.noises]
-            noise = self.noise_level * torch.stack(draws)
+            noise = torch.stack([noise(inputs[0]) for noise in self.noises])
+            if self._noise_gain is not None:
+                noise = shape_noise(noise, self._noise_gain)
+            noise = self.noise_level * noise
             inputs = inputs + (self.guide_noise if self.is_guided else self.recorruption) * noise
             self._shift = noise / self.recorruption
         images = [
@@ -158,23 +158,6 @@ class GuidedNetwork(Generator):
     def set_extra_state(self, state: bool) -> None:
         """Take that back."""
         self.is_guided = state
-
-
-def shape_noise(noise: Float[Tensor, "c *spatial"], gain: Float[Tensor, "h w"] | None) -> Float[Tensor, "c *spatial"]:
-    """Give white noise a spectrum along its last two axes; at the edges it wraps around. Without a gain it is left as it is.
-
-    Parameters
-    ----------
-    noise
-        White.
-    gain
-        As of `napari_convgen.core.noise.shaping_filter`.
-    """
-    if gain is None:
-        return noise
-    planes = noise.view(-1, gain.shape[0], noise.shape[-1])
-    shaped: Tensor = torch.fft.irfft2(gain * torch.fft.rfft2(planes), planes.shape[-2:])
-    return shaped.view_as(noise)
 
 
 def fill_in(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.fft import dctn
+from scipy.fft import dct, dctn
 from scipy.ndimage import map_coordinates
 
 from napari_convgen.core.noise.blocks import cut
@@ -16,6 +16,9 @@ SIDE = 8
 
 FLAT_SHARE = 0.05
 """Of the blocks, the flattest, that the noise is read from."""
+
+N_ROUNDS = 5
+"""Rounds in which the spectrum is found that gives blocks the energy they have (Richardson and Lucy's)."""
 
 LOWEST, NEXT = 2, 6
 """Frequencies, of both axes together, by which blocks are chosen: structure shows there first, and what the chosen blocks have there is
@@ -59,13 +62,37 @@ def noise_spectrum(
             spectra.append(energy.mean(0) / energy[:, ~is_low].mean())
     if not spectra:
         return None
-    spectrum = np.mean(spectra, axis=0)
-    squares = np.add.outer(*(np.arange(n) ** 2 for n in shape))
-    is_next = ~is_low & (frequency <= NEXT)
+    energy = np.mean(spectra, axis=0)
+    rows, columns = (_leakage(n) for n in shape)
+    share = np.multiply.outer(rows.sum(0), columns.sum(0))
+    spectrum = _foretell_lowest(energy, is_low)
+    for _ in range(N_ROUNDS):
+        ratio = np.where(is_low, 1, energy / (rows @ spectrum @ columns.T))
+        spectrum = _foretell_lowest(spectrum * (rows.T @ ratio @ columns) / share, is_low)
+    return np.asarray(spectrum / spectrum.mean())
+
+
+def _leakage(n: int) -> Float[np.ndarray, "n n"]:
+    """Return how much of each cosine coefficient's energy, of ``n`` pixels, is that of noise around each frequency; rows add up to 1.
+
+    A block's cosines are short waves: each takes in what lies beside its frequency, and a little of all others.
+    """
+    frequency = (np.arange(64 * n) + 0.5) / (128 * n)
+    waves = np.exp(2j * np.pi * np.outer(np.arange(n), frequency))
+    energy = np.abs(dct(waves, axis=0, norm="ortho")) ** 2
+    position = np.minimum(2 * n * frequency, n - 1)
+    near = np.maximum(0, 1 - np.abs(position[:, np.newaxis] - np.arange(n)))
+    return np.asarray(energy @ near / len(frequency))
+
+
+def _foretell_lowest(spectrum: Float[np.ndarray, "a b"], is_low: Bool[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
+    """Replace the lowest frequencies by what noise with a Gaussian blur would have there, were it as the next ones."""
+    rows, columns = (np.arange(n) for n in spectrum.shape)
+    is_next = ~is_low & (np.add.outer(rows, columns) <= NEXT)
+    squares = np.add.outer(rows**2, columns**2)
     known = np.maximum(spectrum[is_next], np.finfo(float).tiny)
     slope, height = np.polyfit(squares[is_next], np.log(known), 1)
-    spectrum[is_low] = np.exp(min(slope, 0) * squares[is_low] + height)
-    return np.asarray(spectrum / spectrum.mean())
+    return np.where(is_low, np.exp(min(slope, 0) * squares + height), spectrum)
 
 
 def shaping_filter(spectrum: Float[np.ndarray, "a b"], size: Sequence[int]) -> Float[np.ndarray, "h w"]:

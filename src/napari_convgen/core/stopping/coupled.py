@@ -12,8 +12,7 @@ from napari_convgen.core.ensemble import variance_between
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
-from napari_convgen.core.stopping.held_out import NOISE_LEVEL_ERROR
-from napari_convgen.core.stopping.residual import noise_variance, required_noise_level, weighted_mean
+from napari_convgen.core.stopping.residual import noise_level_error, noise_variance, required_noise_level, weighted_mean
 from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
 
 
@@ -129,8 +128,8 @@ class CoupledSplit:
     def judge(self, steps: Sequence[int]) -> Judgment:
         """Take the snapshot of the least estimate; end once that lies far enough back.
 
-        The error's standard deviation is that of the mean over the pixels, with that of a noise level known to
-        `napari_convgen.core.stopping.held_out.NOISE_LEVEL_ERROR`.
+        The error's standard deviation is that of the mean over the pixels, with that of the noise level
+        (`napari_convgen.core.stopping.residual.noise_level_error`).
         """
         self._deviations = {step: self._deviations[step] for step in steps}
         best = self._curve.least(steps)
@@ -151,6 +150,6 @@ class CoupledSplit:
     def _estimate_error(self, step: int) -> ErrorEstimate | None:
         if self._noise_variance is None:
             return None
-        of_level = 2 * NOISE_LEVEL_ERROR * float(self._noise_variance)
+        of_level = 2 * noise_level_error(self._problem) * float(self._noise_variance)
         deviation = math.hypot(float(self._deviations[step]), of_level)
         return ErrorEstimate(max(self._curve.smoothed(step), 0.1 * deviation), deviation)

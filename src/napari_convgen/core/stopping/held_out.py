@@ -12,11 +12,9 @@ from torch import Tensor
 from napari_convgen.core.ensemble import local_variance
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
+from napari_convgen.core.stopping.paired import MAX_PAIRED, PairedErrors
+from napari_convgen.core.stopping.residual import noise_level_error
 from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
-
-NOISE_LEVEL_ERROR = 0.01
-"""Relative error that an estimated noise level is taken to have."""
-
 
 MIN_SQUARE = 5
 """Side in pixels of a square that has a middle of 3 pixels which is not at its border."""
@@ -36,8 +34,9 @@ class HeldOutPixels:
 
     How good the image is follows without a reference. Let ``s`` be the influence of a pixel's own value on its fitted value.
     A smoother's residual is ``1 - s`` times what it would be had the pixel been left out (the identity under generalized
-    cross-validation), so the mean squares of both give ``s``. With the noise variance σ² and the error ``e`` at pixels left
-    out, less σ², the error where a pixel was seen is ``s² σ² + (1 - s)² e``. The mean over K members has less, by the mean
+    cross-validation). What one member has left out others have seen: their residuals at the very same pixels give ``s``. The residual of
+    all pixels, over ``(1 - s)²`` and less the noise variance σ², is then the error ``e`` of a member at pixels left out, better known
+    than from these few alone; where a pixel was seen it is ``s² σ² + (1 - s)² e``. The mean over K members has less, by the mean
     square of their distances to it (the ambiguity decomposition). Where the members' variance is larger, so is the error:
     the pixels left out tell by how much.
 
@@ -62,9 +61,6 @@ class HeldOutPixels:
     functions", Numer. Math. 31, 1979. Krogh and Vedelsby, "Neural network ensembles, cross validation, and active learning", NIPS 1994.
     """
 
-    MAX_PAIRED = 2**16
-    """Pixels whose errors are remembered for the paired differences; a random subset of those held out."""
-
     MIN_WATCHED = 128
     """Pixels in the middle of squares that are enough to judge by; with fewer, single pixels are left out."""
 
@@ -77,9 +73,10 @@ class HeldOutPixels:
         self.min_patience = min_patience
         self.output = output
         self._watched: list[Tensor] = []
-        self._errors: dict[int, Tensor] = {}
+        self._errors = PairedErrors()
         self._variances: dict[int, Tensor] = {}
-        self._seen: dict[int, Tensor] = {}
+        self._sums: dict[int, Tensor] = {}
+        self._seen_errors: dict[int, Tensor] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
         """Draw the pixels that each member leaves out."""
@@ -106,12 +103,14 @@ class HeldOutPixels:
 
     def begin(self, problem: Problem, members: Members) -> None:
         """Note what is to be seen at the pixels left out."""
-        self._members = members
-        self._share = 1 - float(members.weights.sum() / (len(members) * problem.weights.sum()))
+        self._problem = problem
+        self._seen = members.weights
+        self._n_observed = int((problem.weights > 0).any(0).sum())
+        self._share = 1 - float(self._seen.sum() / (len(self._seen) * problem.weights.sum()))
         target, weights = problem.measurement.flatten(1), problem.weights.flatten(1)
         self._target = torch.cat([target[:, places] for places in self._watched], 1)
         self._weights = torch.cat([weights[:, places] for places in self._watched], 1)
-        n_paired = self.MAX_PAIRED // len(self._watched)
+        n_paired = MAX_PAIRED // len(self._watched)
         lengths = [len(places) for places in self._watched]
         starts = [sum(lengths[:i]) for i in range(len(lengths))]
         self._paired = torch.cat(
@@ -129,18 +128,18 @@ class HeldOutPixels:
         unseen = torch.cat([images[i][:, places] for i, places in enumerate(self._watched)], 1)
         errors = self._weights * (unseen - self._target) ** 2
         if iterate.is_snapshot:
-            self._errors[iterate.step] = errors[:, self._paired].mean(0).cpu()
+            self._errors.add(iterate.step, (errors.sum(0) / self._weights.sum(0))[self._paired])
             self._look_at_all(iterate)
         return errors.sum() / self._weights.sum()
 
     def judge(self, steps: Sequence[int]) -> Judgment:
         """Take the latest snapshot within one standard error of the least error; end once the least lies far enough back."""
-        self._errors = {step: self._errors[step] for step in steps}
-        self._seen = {step: self._seen[step] for step in steps}
+        self._errors.keep(steps)
+        self._sums = {step: self._sums[step] for step in steps}
+        self._seen_errors = {step: self._seen_errors[step] for step in steps}
         self._variances = {step: self._variances[step] for step in steps if step in self._variances}
-        means = {step: float(errors.mean()) for step, errors in self._errors.items()}
-        best = min(steps, key=means.__getitem__)
-        as_good = [step for step in steps if self._is_as_good(step, best)]
+        best = self._errors.least()
+        as_good = self._errors.as_good_as(best)
         kept, interval = as_good[-1], (as_good[0], as_good[-1])
         error, calibration = self._estimate_error(kept)
         warnings: tuple[str, ...] = ()
@@ -158,51 +157,55 @@ class HeldOutPixels:
         )
         return Judgment(kept, StopReason(Outcome.RULE, sentence), interval, error, calibration, {}, warnings)
 
-    def _is_as_good(self, step: int, best: int) -> bool:
-        difference = self._errors[step] - self._errors[best]
-        return float(difference.mean()) <= _standard_error(difference)
-
     def _look_at_all(self, iterate: Iterate) -> None:
         """Note the residuals of the pixels seen, and how much the members differ."""
-        images, members = iterate.images(self.output), self._members
-        residual = (members.weights * (images - members.measurements) ** 2).sum() / members.weights.sum()
-        distance = residual.new_zeros(())
+        images = iterate.images(self.output)
+        errors = self._seen * (images - self._problem.measurement) ** 2
+        distance = errors.new_zeros(())
         if len(images) > 1:
             variance = local_variance(images).flatten(1)
             self._variances[iterate.step] = variance[:, self._places].mean(0).cpu()
             distance = variance.mean() * (1 - 1 / len(images))
-        self._seen[iterate.step] = torch.stack((residual, distance)).cpu()
+        self._sums[iterate.step] = torch.stack((errors.sum() / self._seen.sum(), distance)).cpu()
+        seen, n_seen = (x.flatten(2)[..., self._places].sum((0, 1)) for x in (errors, self._seen))
+        self._seen_errors[iterate.step] = (seen / n_seen).cpu()
 
     def _estimate_error(self, step: int) -> tuple[ErrorEstimate | None, tuple[float, float] | None]:
         """Return the error of the kept image, and how it depends on the members' variance; nothing if the noise level is wrong."""
         if self._noise_variance is None:
             return None, None
-        noise, errors = self._noise_variance, self._errors[step]
-        residual, distance = self._seen[step].tolist()
-        left_out = float(errors.mean())
-        # Of squares, only the middle is watched: what the residuals say of single pixels does not carry over to them.
-        influence = max(0.0, 1 - math.sqrt(residual / left_out)) if self.size == 1 and left_out else 0.0
-        share = self._share if self.size == 1 else 1.0
-        unseen = left_out - noise
+        noise, left_out, share = self._noise_variance, self._errors[step], self._share
+        residual, distance = self._sums[step].tolist()
+        ratio, of_unseen = 1.0, self._errors.standard_error(left_out)
+        unseen = float(left_out.mean()) - noise
+        if self.size != 1:
+            # Of squares, only the middle is watched: what the residuals say of single pixels does not carry over to them.
+            share = 1.0
+        elif unseen + noise > 0:
+            seen = self._seen_errors[step]
+            ratio, of_ratio = self._ratio(seen if seen.isfinite().all() else left_out.new_full((1,), residual), left_out)
+            of_residual = of_unseen * math.sqrt(len(left_out) / self._n_observed)
+            unseen = residual / ratio - noise
+            of_unseen = math.hypot(of_residual / ratio, residual * of_ratio / ratio**2)
         if unseen <= 0:
             return None, None
-        seen = influence**2 * noise + (1 - influence) ** 2 * unseen
-        mse = share * unseen + (1 - share) * seen - distance
-        deviation = math.hypot(
-            (1 - influence) ** 2 * _standard_error(errors), 2 * NOISE_LEVEL_ERROR * abs(1 - 2 * influence) * noise
-        )
+        influence = 1 - math.sqrt(ratio)
+        mse = share * unseen + (1 - share) * (influence**2 * noise + ratio * unseen) - distance
+        of_level = 2 * noise_level_error(self._problem) * abs(1 - 2 * influence) * noise
+        deviation = math.hypot(ratio * of_unseen, of_level)
         estimate = ErrorEstimate(max(mse, 0.1 * deviation), deviation)
         variance = self._variances.get(step)
-        return estimate, None if variance is None else _calibrate(variance, errors - noise, estimate.mse)
+        return estimate, None if variance is None else _calibrate(variance, left_out - noise, estimate.mse)
+
+    def _ratio(self, seen: Tensor, left_out: Tensor) -> tuple[float, float]:
+        """Return how much smaller squared residuals are where pixels are seen, and the standard error of that."""
+        ratio = min(1.0, float(seen.mean() / left_out.mean()))
+        return ratio, self._errors.standard_error(seen - ratio * left_out) / float(left_out.mean())
 
 
 def _square_size(correlation_length: int) -> int:
     """Return the side of the squares whose middle the noise around hardly reaches; 1 for white noise."""
     return 1 if correlation_length == 1 else max(MIN_SQUARE, 2 * correlation_length - 1)
-
-
-def _standard_error(values: Tensor) -> float:
-    return float(values.std(correction=0)) / math.sqrt(len(values))
 
 
 def _calibrate(variance: Tensor, errors: Tensor, mse: float) -> tuple[float, float]:

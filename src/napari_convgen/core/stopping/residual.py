@@ -9,6 +9,15 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.errors import ConfigError
 
 
+LEVEL_ERROR, CORRELATED_LEVEL_ERROR = 0.01, 0.05
+"""Relative error that an estimated noise level is taken to have, where the noise is white, and where that of neighbors is alike."""
+
+
+def noise_level_error(problem: Problem) -> float:
+    """Return the relative error that the noise level is taken to have."""
+    return LEVEL_ERROR if problem.correlation_length == 1 else CORRELATED_LEVEL_ERROR
+
+
 def weighted_mean(values: Float[Tensor, "*shape"], weights: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """Return the mean over the pixels that count."""
     return (weights * values).sum() / weights.sum()

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from napari_convgen.core.generators.input_noise import noise_gain, shape_noise
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
-from napari_convgen.core.stopping.held_out import NOISE_LEVEL_ERROR
-from napari_convgen.core.stopping.residual import noise_variance, required_noise_level, weighted_mean
+from napari_convgen.core.stopping.paired import MAX_PAIRED, PairedErrors
+from napari_convgen.core.stopping.residual import noise_level_error, noise_variance, required_noise_level, weighted_mean
 from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
 
 
@@ -26,7 +27,8 @@ class MonteCarloSure:
               \qquad \mathrm{div}\,x_t \approx \tfrac1\epsilon\, b^\top (x_t(y + \epsilon b) - x_t(y)),
 
     has the mean squared error as its expectation. The divergence comes from a twin: a member with the same start that is fitted to
-    :math:`y + \epsilon b`, with random signs :math:`b`. Twins are not kept. Where several members are, the residual is that of their
+    :math:`y + \epsilon b`, with random signs :math:`b`. Where the noise of neighbors is alike, :math:`b` is noise with the same spectrum,
+    and what takes the place of the divergence is the trace of its covariance times the fit's Jacobian. Twins are not kept. Where several members are, the residual is that of their
     mean, and since the divergence is linear and members differ by no more than their start, the mean over the twins there are
     stands for that of all members. It holds likewise for members that leave pixels out, and for a running average.
 
@@ -38,7 +40,7 @@ class MonteCarloSure:
     output
         Which image is judged: the one that is kept.
     n_probes
-        Twins; the first is of the first member, the next of the next, and round again.
+        Twins; the first is of the first member, the next of the next, and round again. ``None`` takes one for each kept member.
     probe_size
         :math:`\epsilon` in noise levels. Smaller, and what rounding makes of two fits shows; larger, and the fit is not linear.
     patience, min_patience
@@ -54,7 +56,7 @@ class MonteCarloSure:
     def __init__(
         self,
         output: Output = "average",
-        n_probes: int = 1,
+        n_probes: int | None = 1,
         probe_size: float = 0.2,
         patience: float = 0.4,
         min_patience: int = 100,
@@ -65,7 +67,7 @@ class MonteCarloSure:
         self.patience = patience
         self.min_patience = min_patience
         self._curve = Curve()
-        self._moments: dict[int, Tensor] = {}
+        self._influences: dict[int, Tensor] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
         """Fit every observed pixel, with a twin for each probe."""
@@ -81,18 +83,26 @@ class MonteCarloSure:
         """
         level = required_noise_level(problem, "sure")
         kept = [i for i, is_kept in enumerate(members.is_kept) if is_kept]
-        self._bases = [kept[i % len(kept)] for i in range(self.n_probes)]
-        self._twins = list(range(len(members), len(members) + self.n_probes))
-        shape = (self.n_probes, *problem.measurement.shape)
-        signs = 2.0 * torch.randint(2, shape, generator=rng).to(problem.measurement) - 1
-        self._signs = signs * problem.weights
-        nudged = members.measurements[self._bases] + self.probe_size * level * self._signs
+        n_probes = self.n_probes or len(kept)
+        self._bases = [kept[i % len(kept)] for i in range(n_probes)]
+        self._twins = list(range(len(members), len(members) + n_probes))
+        probes = self._draw(problem, rng)
+        self._probes = probes * problem.weights
+        nudged = members.measurements[self._bases] + self.probe_size * level * self._probes
         return Members(
             torch.cat((members.measurements, nudged)),
             torch.cat((members.weights, members.weights[self._bases])),
             members.starts + tuple(members.starts[i] for i in self._bases),
-            members.is_kept + (False,) * self.n_probes,
+            members.is_kept + (False,) * n_probes,
         )
+
+    def _draw(self, problem: Problem, rng: torch.Generator) -> Tensor:
+        """Draw a probe for each twin: signs, or noise with the spectrum of the measurement's."""
+        shape = (len(self._twins), *problem.measurement.shape)
+        if problem.noise_spectrum is None:
+            return 2.0 * torch.randint(2, shape, generator=rng).to(problem.measurement) - 1
+        white = torch.randn(shape, generator=rng, dtype=torch.float64).to(problem.measurement)
+        return shape_noise(white, noise_gain(problem.noise_spectrum, white))
 
     def begin(self, problem: Problem, members: Members) -> None:
         """Note the measurement and its noise."""
@@ -101,36 +111,39 @@ class MonteCarloSure:
         assert variance is not None  # or there would be no twins
         self._variance = variance
         # Of b (x(y + eps b) - x(y)) / eps, times the variance: eps is in noise levels, and each channel has its own.
-        self._scaled_signs = self._signs * required_noise_level(problem, "sure") / self.probe_size
+        self._scaled_probes = self._probes * required_noise_level(problem, "sure") / self.probe_size
+        self._terms = PairedErrors(problem.correlation_length ** (problem.measurement.ndim - 1))
+        weights = problem.weights.sum(0).flatten()
+        places = weights.nonzero().squeeze(1)
+        self._n_places = len(places)
+        self._places = places[:: math.ceil(len(places) / MAX_PAIRED)]
+        self._place_weights = weights[self._places]
 
     def observe(self, iterate: Iterate) -> Tensor:
         """Return the estimate of the mean squared error of the image."""
-        images = iterate.images(self.output)
+        images, weights = iterate.images(self.output), self._problem.weights
         residual = (iterate.image(self.output) - self._problem.measurement) ** 2
-        influence = (self._scaled_signs * (images[self._twins] - images[self._bases])).mean(0)
+        influence = (self._scaled_probes * (images[self._twins] - images[self._bases])).mean(0)
         terms = residual + 2 * influence
-        mean = weighted_mean(terms, self._problem.weights)
-        sure = mean - self._variance
+        sure = weighted_mean(terms, weights) - self._variance
         self._curve.add(iterate.step, sure)
         if iterate.is_snapshot:
-            deviation = weighted_mean((terms - mean) ** 2, self._problem.weights).sqrt()
-            self._moments[iterate.step] = torch.stack((deviation, weighted_mean(influence, self._problem.weights)))
+            self._terms.add(iterate.step, (weights * terms).flatten(1)[:, self._places].sum(0) / self._place_weights)
+            self._influences[iterate.step] = weighted_mean(influence, weights)
         return sure
 
     def judge(self, steps: Sequence[int]) -> Judgment:
         """Take the snapshot of the least estimate; end once that lies far enough back.
 
-        The error's standard deviation is that of the mean of the pixels' terms, taken as independent, with that of a noise
-        level known to `napari_convgen.core.stopping.held_out.NOISE_LEVEL_ERROR`.
+        The error's standard deviation is that of the mean of the pixels' terms, as many as are independent, with that of the noise
+        level (`napari_convgen.core.stopping.residual.noise_level_error`). The interval is that of the steps whose terms' mean is within one
+        standard error of the least.
         """
-        self._moments = {step: self._moments[step] for step in steps}
+        self._terms.keep(steps)
+        self._influences = {step: self._influences[step] for step in steps}
         best = self._curve.least(steps)
-        warnings: tuple[str, ...] = ()
-        if self._problem.correlation_length > 1:
-            warnings = (
-                "Stein's estimate takes the noise of pixels as independent, but that of neighbors is alike: "
-                "its stop is too late and its error too small.",
-            )
+        as_good = self._terms.as_good_as(best)
+        interval = (min(best, as_good[0]), max(best, as_good[-1]))
         reason = None
         if is_over(steps[-1], best, self.patience, self.min_patience):
             sentence = (
@@ -138,12 +151,21 @@ class MonteCarloSure:
                 f"step {best} is kept."
             )
             reason = StopReason(Outcome.RULE, sentence)
-        return Judgment(best, reason, error=self._estimate_error(best), warnings=warnings)
+        warnings: tuple[str, ...] = ()
+        if self._problem.correlation_length > 1 and self._problem.noise_spectrum is None:
+            warnings = (
+                "Stein's estimate takes the noise of pixels as independent, as its spectrum could not be measured, but that of neighbors is "
+                "alike: its stop is too late and its error too small.",
+            )
+        return Judgment(best, reason, interval, self._estimate_error(best), warnings=warnings)
+
+    def risk(self, step: int) -> float:
+        """Return the estimate at a step, averaged over those around it. It is an estimate: below zero the noise is not as it was taken for."""
+        return self._curve.smoothed(step)
 
     def _estimate_error(self, step: int) -> ErrorEstimate:
-        spread, influence = self._moments[step].tolist()
-        variance = float(self._variance)
-        of_pixels = spread / math.sqrt(float(self._problem.weights.sum()))
-        of_level = 2 * NOISE_LEVEL_ERROR * abs(variance - 2 * influence)
+        variance, influence = float(self._variance), float(self._influences[step])
+        of_level = 2 * noise_level_error(self._problem) * abs(variance - 2 * influence)
+        of_pixels = self._terms.standard_error(self._terms[step]) * math.sqrt(len(self._places) / self._n_places)
         deviation = math.hypot(of_pixels, of_level)
-        return ErrorEstimate(max(self._curve.smoothed(step), 0.1 * deviation), deviation)
+        return ErrorEstimate(max(self.risk(step), 0.1 * deviation), deviation)
