@@ -334,20 +334,38 @@ def test_the_expected_error_follows_the_members_variance_where_it_tells_of_the_e
         )
 
 
-def test_the_error_is_known_better_than_from_the_pixels_left_out_alone(two_band_fit):
-    step, ours, plain = 60, [], []
-    for seed in range(40):
+def test_the_error_is_known_better_than_with_the_residuals_of_the_pixels_left_out_alone(two_band_fit):
+    step, ours, plain, deviations = 60, [], [], []
+    for seed in range(60):
         fit = two_band_fit(shape=(1, 48, 48), seed=seed)
         rule = HeldOutPixels(0.1, 1, 0.4, 100, "iterate")
         members = rule.members(fit.problem, 2, torch.Generator().manual_seed(seed))
         rule.begin(fit.problem, members)
-        filled = dataclasses.replace(
-            members, measurements=torch.where(members.weights > 0, members.measurements, fit.truth.mean())
-        )
-        left_out = float(rule.observe(fit.iterate(step, filled)))
-        error = fit.error(step, filled)
-        ours.append(rule.judge([step]).error.mse - error)
-        plain.append(left_out - float(fit.sigma[0]) ** 2 - error)
-    ours, plain = torch.tensor(ours), torch.tensor(plain)
+        is_seen = members.weights > 0
+        members = dataclasses.replace(members, measurements=torch.where(is_seen, members.measurements, fit.truth.mean()))
+        noise, left_out = float(fit.sigma[0]) ** 2, float(rule.observe(fit.iterate(step, members)))
+        outputs = fit.outputs(step, members)
+        influence = 1 - math.sqrt(float(((outputs - fit.problem.measurement) ** 2)[is_seen].mean()) / left_out)
+        mse = 0.1 * (left_out - noise) + 0.9 * (influence**2 * noise + (1 - influence) ** 2 * (left_out - noise))
+        plain.append(mse - float(((outputs[0] - outputs[1]) ** 2).mean()) / 4 - fit.error(step, members))
+        error = rule.judge([step]).error
+        ours.append(error.mse - fit.error(step, members))
+        deviations.append(error.deviation)
+    ours, plain, deviations = torch.tensor(ours), torch.tensor(plain), torch.tensor(deviations)
     assert float(ours.std()) < 0.8 * float(plain.std())
-    assert abs(float(ours.mean())) < 0.1 * float(fit.sigma[0]) ** 2
+    assert 0.8 < float(deviations.mean()) / float(ours.std()) < 1.4
+
+
+def test_values_missing_in_one_channel_do_not_count_in_the_error():
+    errors = []
+    for share_missing in (0, 0.5):
+        is_observed = torch.ones((2, 40, 40))
+        is_observed[1, :, : round(40 * share_missing)] = 0
+        problem = dataclasses.replace(problem_of((2, 40, 40), is_observed), noise_level=torch.ones(2, dtype=torch.float64))
+        rule = HeldOutPixels(0.1, 1, 0.6, 100, "iterate")
+        members = begin(rule, problem, n_seeds=2)
+        images = problem.measurement + torch.where(members.weights > 0, 2.0, 3.0).sqrt()
+        images = torch.where(is_observed > 0, images, 1e3)
+        rule.observe(iterate_of(1, images, images))
+        errors.append(rule.judge([1]).error.mse)
+    assert errors[1] == pytest.approx(errors[0], rel=0.05)

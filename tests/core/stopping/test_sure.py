@@ -184,11 +184,6 @@ def test_probes_have_the_spectrum_of_the_noise_and_its_level_in_each_channel(two
     assert neighbors.tolist() == pytest.approx([expected] * 2, abs=0.05)
 
 
-def test_without_a_number_of_probes_each_kept_member_has_a_twin(two_band_fit):
-    _, members = begun(two_band_fit().problem, n_seeds=3, n_probes=None)
-    assert members.starts == (0, 1, 2) * 2
-
-
 def test_the_interval_holds_the_steps_that_cannot_be_told_from_the_best(two_band_fit):
     fit = two_band_fit()
     members, _, judgment = fit.run(MonteCarloSure("iterate"))
@@ -201,3 +196,12 @@ def test_the_interval_holds_the_steps_that_cannot_be_told_from_the_best(two_band
     assert wider[0] <= first
     assert wider[1] >= last
     assert wider != (first, last)
+
+
+def test_a_noise_level_is_less_well_known_where_noise_is_alike_and_so_is_the_error(two_band_fit):
+    fit = two_band_fit()
+    white = fit.run(MonteCarloSure("iterate"), n_steps=40)[2].error
+    fit.problem = dataclasses.replace(fit.problem, correlation_length=2)
+    alike = fit.run(MonteCarloSure("iterate"), n_steps=40)[2].error
+    assert alike.mse == white.mse
+    assert alike.deviation > 2 * white.deviation

@@ -40,7 +40,7 @@ class MonteCarloSure:
     output
         Which image is judged: the one that is kept.
     n_probes
-        Twins; the first is of the first member, the next of the next, and round again. ``None`` takes one for each kept member.
+        Twins; the first is of the first member, the next of the next, and round again.
     probe_size
         :math:`\epsilon` in noise levels. Smaller, and what rounding makes of two fits shows; larger, and the fit is not linear.
     patience, min_patience
@@ -56,7 +56,7 @@ class MonteCarloSure:
     def __init__(
         self,
         output: Output = "average",
-        n_probes: int | None = 1,
+        n_probes: int = 1,
         probe_size: float = 0.2,
         patience: float = 0.4,
         min_patience: int = 100,
@@ -83,9 +83,8 @@ class MonteCarloSure:
         """
         level = required_noise_level(problem, "sure")
         kept = [i for i, is_kept in enumerate(members.is_kept) if is_kept]
-        n_probes = self.n_probes or len(kept)
-        self._bases = [kept[i % len(kept)] for i in range(n_probes)]
-        self._twins = list(range(len(members), len(members) + n_probes))
+        self._bases = [kept[i % len(kept)] for i in range(self.n_probes)]
+        self._twins = list(range(len(members), len(members) + self.n_probes))
         probes = self._draw(problem, rng)
         self._probes = probes * problem.weights
         nudged = members.measurements[self._bases] + self.probe_size * level * self._probes
@@ -93,7 +92,7 @@ class MonteCarloSure:
             torch.cat((members.measurements, nudged)),
             torch.cat((members.weights, members.weights[self._bases])),
             members.starts + tuple(members.starts[i] for i in self._bases),
-            members.is_kept + (False,) * n_probes,
+            members.is_kept + (False,) * self.n_probes,
         )
 
     def _draw(self, problem: Problem, rng: torch.Generator) -> Tensor:
