@@ -41,11 +41,10 @@ def main() -> None:
         rows.append(row)
         print(name, *row, flush=True)
     head = ["image", "kept", "last step", "auto", "told the step", "ratio", "told the last", "ratio "]
-    lines = [
-        [name, str(kept), str(last), *map(str, (format_seconds(auto), format_seconds(best), f"{auto / best:.2f}"))]
-        + [format_seconds(same), f"{auto / same:.2f}"]
-        for (name, _), (kept, last, auto, best, same) in zip(_images(), rows, strict=True)
-    ]
+    lines = []
+    for (name, _), (kept, last, auto, best, same) in zip(_images(), rows, strict=True):
+        told = [format_seconds(best), f"{auto / best:.2f}", format_seconds(same), f"{auto / same:.2f}"]
+        lines.append([name, str(kept), str(last), format_seconds(auto), *told])
     ratios = [[auto / best, auto / same] for _, _, auto, best, same in rows]
     to_best, to_same = (f"{statistics.fmean(each):.2f}" for each in zip(*ratios, strict=True))
     text = markdown_table(head, [*lines, ["mean", "", "", "", "", to_best, "", to_same]])

@@ -342,7 +342,9 @@ def test_the_error_is_known_better_than_with_the_residuals_of_the_pixels_left_ou
         members = rule.members(fit.problem, 2, torch.Generator().manual_seed(seed))
         rule.begin(fit.problem, members)
         is_seen = members.weights > 0
-        members = dataclasses.replace(members, measurements=torch.where(is_seen, members.measurements, fit.truth.mean()))
+        members = dataclasses.replace(
+            members, measurements=torch.where(is_seen, members.measurements, fit.truth.mean())
+        )
         noise, left_out = float(fit.sigma[0]) ** 2, float(rule.observe(fit.iterate(step, members)))
         outputs = fit.outputs(step, members)
         influence = 1 - math.sqrt(float(((outputs - fit.problem.measurement) ** 2)[is_seen].mean()) / left_out)
@@ -361,7 +363,9 @@ def test_values_missing_in_one_channel_do_not_count_in_the_error():
     for share_missing in (0, 0.5):
         is_observed = torch.ones((2, 40, 40))
         is_observed[1, :, : round(40 * share_missing)] = 0
-        problem = dataclasses.replace(problem_of((2, 40, 40), is_observed), noise_level=torch.ones(2, dtype=torch.float64))
+        problem = dataclasses.replace(
+            problem_of((2, 40, 40), is_observed), noise_level=torch.ones(2, dtype=torch.float64)
+        )
         rule = HeldOutPixels(0.1, 1, 0.6, 100, "iterate")
         members = begin(rule, problem, n_seeds=2)
         images = problem.measurement + torch.where(members.weights > 0, 2.0, 3.0).sqrt()

@@ -24,7 +24,9 @@ def test_what_all_steps_share_drops_out():
 
 
 def test_pixels_that_are_alike_count_as_one():
-    assert errors_of(9, s1=NOISE).standard_error(NOISE) == pytest.approx(3 * errors_of(1, s1=NOISE).standard_error(NOISE))
+    assert errors_of(9, s1=NOISE).standard_error(NOISE) == pytest.approx(
+        3 * errors_of(1, s1=NOISE).standard_error(NOISE)
+    )
 
 
 def test_other_steps_are_forgotten():

@@ -175,7 +175,9 @@ def test_of_noise_with_a_spectrum_it_is_unbiased_and_of_noise_taken_for_white_it
 
 
 def test_probes_have_the_spectrum_of_the_noise_and_its_level_in_each_channel(two_band_fit):
-    problem = dataclasses.replace(two_band_fit(sigma=(0.05, 0.2), shape=(2, 24, 24)).problem, noise_spectrum=RED / RED.mean())
+    problem = dataclasses.replace(
+        two_band_fit(sigma=(0.05, 0.2), shape=(2, 24, 24)).problem, noise_spectrum=RED / RED.mean()
+    )
     _, members = begun(problem, n_probes=200)
     nudges = (members.measurements[1:] - problem.measurement) / 0.2
     assert nudges.std((0, 2, 3)).tolist() == pytest.approx([0.05, 0.2], rel=0.05)

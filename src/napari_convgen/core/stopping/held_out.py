@@ -183,7 +183,9 @@ class HeldOutPixels:
             share = 1.0
         elif unseen + noise > 0:
             seen = self._seen_errors[step]
-            ratio, of_ratio = self._ratio(seen if seen.isfinite().all() else left_out.new_full((1,), residual), left_out)
+            ratio, of_ratio = self._ratio(
+                seen if seen.isfinite().all() else left_out.new_full((1,), residual), left_out
+            )
             of_residual = of_unseen * math.sqrt(len(left_out) / self._n_observed)
             unseen = residual / ratio - noise
             of_unseen = math.hypot(of_residual / ratio, residual * of_ratio / ratio**2)

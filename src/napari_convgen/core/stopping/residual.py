@@ -8,7 +8,6 @@ from torch import Tensor
 from napari_convgen.core.problem import Problem
 from napari_convgen.errors import ConfigError
 
-
 LEVEL_ERROR, CORRELATED_LEVEL_ERROR = 0.01, 0.05
 """Relative error that an estimated noise level is taken to have, where the noise is white, and where that of neighbors is alike."""
 

@@ -28,9 +28,10 @@ class MonteCarloSure:
 
     has the mean squared error as its expectation. The divergence comes from a twin: a member with the same start that is fitted to
     :math:`y + \epsilon b`, with random signs :math:`b`. Where the noise of neighbors is alike, :math:`b` is noise with the same spectrum,
-    and what takes the place of the divergence is the trace of its covariance times the fit's Jacobian. Twins are not kept. Where several members are, the residual is that of their
-    mean, and since the divergence is linear and members differ by no more than their start, the mean over the twins there are
-    stands for that of all members. It holds likewise for members that leave pixels out, and for a running average.
+    and what takes the place of the divergence is the trace of its covariance times the fit's Jacobian. Twins are not kept. Where several
+    members are, the residual is that of their mean, and since the divergence is linear and members differ by no more than their start, the
+    mean over the twins there are stands for that of all members. It holds likewise for members that leave pixels out, and for a running
+    average.
 
     Each channel has its own noise level. For Poisson-Gaussian noise the fit runs on the variance-stabilized image, where the noise
     is Gaussian with the same variance everywhere but for a remainder at few counts; the error is then that of the stabilized image.
@@ -153,18 +154,14 @@ class MonteCarloSure:
         warnings: tuple[str, ...] = ()
         if self._problem.correlation_length > 1 and self._problem.noise_spectrum is None:
             warnings = (
-                "Stein's estimate takes the noise of pixels as independent, as its spectrum could not be measured, but that of neighbors is "
-                "alike: its stop is too late and its error too small.",
+                "Stein's estimate takes the noise of pixels as independent, but that of neighbors is alike, and its spectrum could not be "
+                "measured: its stop is too late and its error too small.",
             )
         return Judgment(best, reason, interval, self._estimate_error(best), warnings=warnings)
-
-    def risk(self, step: int) -> float:
-        """Return the estimate at a step, averaged over those around it. It is an estimate: below zero the noise is not as it was taken for."""
-        return self._curve.smoothed(step)
 
     def _estimate_error(self, step: int) -> ErrorEstimate:
         variance, influence = float(self._variance), float(self._influences[step])
         of_level = 2 * noise_level_error(self._problem) * abs(variance - 2 * influence)
         of_pixels = self._terms.standard_error(self._terms[step]) * math.sqrt(len(self._places) / self._n_places)
         deviation = math.hypot(of_pixels, of_level)
-        return ErrorEstimate(max(self.risk(step), 0.1 * deviation), deviation)
+        return ErrorEstimate(max(self._curve.smoothed(step), 0.1 * deviation), deviation)
