@@ -2,9 +2,9 @@
 
     python benchmarks/stop_cost.py
 
-Samples and photographs with noise, 256 × 256 pixels, preset ``default``. *Told the step*: the same fit with the rule ``fixed``, ended at
+Samples and photographs with noise, 128 × 128 pixels, preset ``default``. *Told the step*: the same fit with the rule ``fixed``, ended at
 the step that ``auto`` kept; it knows what nobody knows beforehand. *Told the last*: ended where ``auto`` ended, which leaves what the rule
-itself costs. The three follow each other, ``--repeats`` times, after a fit that loads and compiles; times are the least of each. Two
+itself costs. The three follow each other, ``--repeats`` times, after a fit that loads and compiles; times are the least of each. Some
 minutes on two cores. Writes the table to benchmarks/results/stop_cost.md.
 """
 
@@ -69,9 +69,9 @@ def _measure(image: np.ndarray, config: Config, n_repeats: int) -> tuple[int, in
 def _images() -> Iterator[tuple[str, np.ndarray]]:
     rng = np.random.default_rng(0)
     for name, sample in SAMPLES.items():
-        yield name, sample().noisy
+        yield name, sample().noisy[64:192, 64:192]
     for name in ("camera", "coins"):
-        clean = getattr(data, name)()[:256, 100:356].astype(np.float32)
+        clean = getattr(data, name)()[64:192, 164:292].astype(np.float32)
         white = rng.standard_normal(clean.shape).astype(np.float32)
         yield f"{name}, white noise", clean + 25 * white
         alike = ndimage.gaussian_filter(white, 1, mode="wrap")
