@@ -28,7 +28,7 @@ from napari_convgen.run.words import format_seconds
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "stop_cost.md")
     arguments = parser.parse_args()
 
@@ -40,7 +40,7 @@ def main() -> None:
         row = _measure(image, config, arguments.repeats)
         rows.append(row)
         print(name, *row, flush=True)
-    head = ["image", "kept", "last step", "auto", "told the step", "ratio", "told the last", "ratio "]
+    head = ["image", "kept", "last step", "auto", "told the step", "auto to that", "told the last", "auto to that one"]
     lines = []
     for (name, _), (kept, last, auto, best, same) in zip(_images(), rows, strict=True):
         told = [format_seconds(best), f"{auto / best:.2f}", format_seconds(same), f"{auto / same:.2f}"]

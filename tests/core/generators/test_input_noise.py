@@ -1,19 +1,7 @@
-import numpy as np
 import pytest
 import torch
 
-from napari_convgen.core.generators.input_noise import (
-    STRIDE,
-    Dropout,
-    GaussianNoise,
-    InputNoise,
-    mix,
-    noise_gain,
-    shape_noise,
-)
-from napari_convgen.core.noise import shaping_filter
-
-RED = np.array([[3.0, 1.0], [1.0, 0.2]])
+from napari_convgen.core.generators.input_noise import STRIDE, Dropout, GaussianNoise, InputNoise, mix
 
 
 def noise(sd=0.5, *, seed=0):
@@ -102,14 +90,3 @@ def test_gaussian_noise_has_the_moments_of_a_gaussian_and_no_memory():
     assert abs((first**4).mean() - 3) < 4 * (96 / n) ** 0.5
     for a, b in ((first, second), (first[:, 1:], first[:, :-1]), (first[1:], first[:-1])):
         assert abs((a * b).mean()) < 4 / n**0.5
-
-
-@pytest.mark.parametrize("shape", [(1, 2, 31, 28), (2, 1, 6, 20, 25), (2, 3, 50)])
-def test_shaped_noise_has_the_power_of_the_filter_at_each_frequency(shape):
-    white = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    size = shape[-2:] if len(shape) > 3 else (1, shape[-1])
-    noise = shape_noise(white, noise_gain(RED, white))
-    assert noise.shape == white.shape
-    before, after = (torch.fft.rfft2(x.view(-1, *size)) for x in (white, noise))
-    gain = torch.as_tensor(shaping_filter(RED, size), dtype=torch.float32)
-    torch.testing.assert_close(after, gain * before, atol=1e-4, rtol=1e-4)

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from napari_convgen.core.generators.deep_decoder import OutputMap
 from napari_convgen.core.generators.generator import Generator
-from napari_convgen.core.generators.input_noise import GaussianNoise, noise_gain, shape_noise
+from napari_convgen.core.generators.input_noise import GaussianNoise
 from napari_convgen.core.generators.layers import Start
 from napari_convgen.core.generators.skip import Hourglass, Padding, dead_fraction
+from napari_convgen.core.noise.colored import noise_gain, shape_noise
 
 POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 """By number of spatial axes."""

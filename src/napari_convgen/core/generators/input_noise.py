@@ -1,4 +1,4 @@
-"""Chance inside a generator, fresh at each step: noise on its input, and dropout. And noise that is not white.
+"""Chance inside a generator, fresh at each step: noise on its input, and dropout.
 
 The draws are a function of a seed, the number of the draw and the place alone: the same on every device, in a captured
 CUDA graph too, and a fit goes on bit for bit once its two numbers are restored.
@@ -10,12 +10,9 @@ Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor, nn
-
-from napari_convgen.core.noise import shaping_filter
 
 STRIDE = 0x9E3779B97F4A7C15 - 2**64
 FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
@@ -106,35 +103,6 @@ class Dropout(_Draws):
             return x
         is_kept = self.integers(x, torch.int8) >= self.n_dropped - 128
         return x * is_kept.to(x.dtype).mul_(256 / (256 - self.n_dropped))
-
-
-def noise_gain(spectrum: Float[np.ndarray, "a b"], like: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "h w"]:
-    """Return the gain at each frequency that gives white noise a spectrum, for noise like some images.
-
-    Parameters
-    ----------
-    spectrum
-        Along the last two axes, or along the only one, as of `napari_convgen.core.noise.noise_spectrum`.
-    like
-        Images of the noise's size, type and device.
-    """
-    size = like.shape[-2:] if like.ndim > 3 else (1, like.shape[-1])
-    return like.new_tensor(shaping_filter(spectrum, size))
-
-
-def shape_noise(noise: Float[Tensor, "m c *spatial"], gain: Float[Tensor, "h w"]) -> Float[Tensor, "m c *spatial"]:
-    """Give white noise a spectrum; at the edges it wraps around.
-
-    Parameters
-    ----------
-    noise
-        White.
-    gain
-        As of `noise_gain`.
-    """
-    planes = noise.reshape(-1, gain.shape[0], noise.shape[-1])
-    shaped: Tensor = torch.fft.irfft2(gain * torch.fft.rfft2(planes), planes.shape[-2:])
-    return shaped.view_as(noise)
 
 
 def mix(x: Int64[Tensor, "*n"]) -> Int64[Tensor, "*n"]:

@@ -174,21 +174,18 @@ class HeldOutPixels:
         """Return the error of the kept image, and how it depends on the members' variance; nothing if the noise level is wrong."""
         if self._noise_variance is None:
             return None, None
-        noise, left_out, share = self._noise_variance, self._errors[step], self._share
+        noise, left_out = self._noise_variance, self._errors[step]
         residual, distance = self._sums[step].tolist()
-        ratio, of_unseen = 1.0, self._errors.standard_error(left_out)
-        unseen = float(left_out.mean()) - noise
-        if self.size != 1:
-            # Of squares, only the middle is watched: what the residuals say of single pixels does not carry over to them.
-            share = 1.0
-        elif unseen + noise > 0:
-            seen = self._seen_errors[step]
-            ratio, of_ratio = self._ratio(
-                seen if seen.isfinite().all() else left_out.new_full((1,), residual), left_out
-            )
-            of_residual = of_unseen * math.sqrt(len(left_out) / self._n_observed)
+        mean, of_mean = float(left_out.mean()), self._errors.standard_error(left_out)
+        if mean == 0:  # an image without noise, drawn to the last bit
+            return None, None
+        if self.size == 1:
+            share, (ratio, of_ratio) = self._share, self._ratio(step)
+            of_residual = of_mean * math.sqrt(len(left_out) / self._n_observed)
             unseen = residual / ratio - noise
             of_unseen = math.hypot(of_residual / ratio, residual * of_ratio / ratio**2)
+        else:  # only the middle of squares is watched: what residuals say of single pixels does not carry over to it
+            share, ratio, unseen, of_unseen = 1.0, 1.0, mean - noise, of_mean
         if unseen <= 0:
             return None, None
         influence = 1 - math.sqrt(ratio)
@@ -199,10 +196,17 @@ class HeldOutPixels:
         variance = self._variances.get(step)
         return estimate, None if variance is None else _calibrate(variance, left_out - noise, estimate.mse)
 
-    def _ratio(self, seen: Tensor, left_out: Tensor) -> tuple[float, float]:
-        """Return how much smaller squared residuals are where pixels are seen, and the standard error of that."""
-        ratio = min(1.0, float(seen.mean() / left_out.mean()))
-        return ratio, self._errors.standard_error(seen - ratio * left_out) / float(left_out.mean())
+    def _ratio(self, step: int) -> tuple[float, float]:
+        """Return how much smaller squared residuals are where pixels are seen, and the standard error of that.
+
+        They are those of the same pixels, where other members have seen them, or of all if there are no others.
+        """
+        left_out, seen = self._errors[step], self._seen_errors[step]
+        if not seen.isfinite().all():
+            seen = self._sums[step][:1]
+        mean = float(left_out.mean())
+        ratio = min(1.0, float(seen.mean()) / mean)
+        return ratio, self._errors.standard_error(seen - ratio * left_out) / mean
 
 
 def _square_size(correlation_length: int) -> int:

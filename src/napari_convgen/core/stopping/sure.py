@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from napari_convgen.core.generators.input_noise import noise_gain, shape_noise
+from napari_convgen.core.noise.colored import noise_gain, shape_noise
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
@@ -30,8 +30,7 @@ class MonteCarloSure:
     :math:`y + \epsilon b`, with random signs :math:`b`. Where the noise of neighbors is alike, :math:`b` is noise with the same spectrum,
     and what takes the place of the divergence is the trace of its covariance times the fit's Jacobian. Twins are not kept. Where several
     members are, the residual is that of their mean, and since the divergence is linear and members differ by no more than their start, the
-    mean over the twins there are stands for that of all members. It holds likewise for members that leave pixels out, and for a running
-    average.
+    mean over the twins there are stands for that of all members. It holds likewise for a running average.
 
     Each channel has its own noise level. For Poisson-Gaussian noise the fit runs on the variance-stabilized image, where the noise
     is Gaussian with the same variance everywhere but for a remainder at few counts; the error is then that of the stabilized image.
@@ -71,11 +70,7 @@ class MonteCarloSure:
         self._influences: dict[int, Tensor] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
-        """Fit every observed pixel, with a twin for each probe."""
-        return self.with_twins(plain_members(problem, n_seeds), problem, rng)
-
-    def with_twins(self, members: Members, problem: Problem, rng: torch.Generator) -> Members:
-        """Return the members that there are, whatever rule chose them, and the twins of those that are kept after them.
+        """Fit every observed pixel, with a twin for each probe.
 
         Raises
         ------
@@ -83,16 +78,15 @@ class MonteCarloSure:
             The noise level is not known.
         """
         level = required_noise_level(problem, "sure")
-        kept = [i for i, is_kept in enumerate(members.is_kept) if is_kept]
-        self._bases = [kept[i % len(kept)] for i in range(self.n_probes)]
-        self._twins = list(range(len(members), len(members) + self.n_probes))
-        probes = self._draw(problem, rng)
-        self._probes = probes * problem.weights
+        members = plain_members(problem, n_seeds)
+        self._bases = [i % n_seeds for i in range(self.n_probes)]
+        self._twins = list(range(n_seeds, n_seeds + self.n_probes))
+        self._probes = self._draw(problem, rng) * problem.weights
         nudged = members.measurements[self._bases] + self.probe_size * level * self._probes
         return Members(
             torch.cat((members.measurements, nudged)),
             torch.cat((members.weights, members.weights[self._bases])),
-            members.starts + tuple(members.starts[i] for i in self._bases),
+            members.starts + tuple(self._bases),
             members.is_kept + (False,) * self.n_probes,
         )
 
@@ -143,7 +137,6 @@ class MonteCarloSure:
         self._influences = {step: self._influences[step] for step in steps}
         best = self._curve.least(steps)
         as_good = self._terms.as_good_as(best)
-        interval = (min(best, as_good[0]), max(best, as_good[-1]))
         reason = None
         if is_over(steps[-1], best, self.patience, self.min_patience):
             sentence = (
@@ -157,7 +150,7 @@ class MonteCarloSure:
                 "Stein's estimate takes the noise of pixels as independent, but that of neighbors is alike, and its spectrum could not be "
                 "measured: its stop is too late and its error too small.",
             )
-        return Judgment(best, reason, interval, self._estimate_error(best), warnings=warnings)
+        return Judgment(best, reason, (as_good[0], as_good[-1]), self._estimate_error(best), warnings=warnings)
 
     def _estimate_error(self, step: int) -> ErrorEstimate:
         variance, influence = float(self._variance), float(self._influences[step])
