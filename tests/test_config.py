@@ -1,6 +1,7 @@
 import itertools
 import json
 import tomllib
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -291,3 +292,10 @@ def test_every_setting_has_a_description():
         for name, field in model.model_fields.items():
             assert field.description or name in {"generator", "optimizer", "stopping", "noise"}
             assert "\n" not in (field.description or "")
+
+
+def test_every_stopping_rule_has_a_name_for_what_it_watches():
+    from napari_convgen.config import StoppingConfig
+    from napari_convgen.run.words import CRITERIA
+
+    assert set(CRITERIA) == set(get_args(StoppingConfig.model_fields["rule"].annotation))

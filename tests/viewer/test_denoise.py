@@ -401,3 +401,10 @@ def test_cancelling_a_continued_run_shows_the_last_one_again(widget, qtbot, smal
 
 def test_widget_fits_a_narrow_dock(widget):
     assert widget.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR
+
+
+def test_the_legend_names_the_criterion_of_the_rule_that_ran(widget, qtbot, two):
+    show(widget, two.replace({"stopping.rule": "sure", "n_steps": 3}))
+    widget._run.click()
+    wait_for_end(widget, qtbot)
+    assert [label.text for _, label in widget._plot._legend.items] == ["fitted pixels", "Stein's estimate"]

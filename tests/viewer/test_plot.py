@@ -30,6 +30,14 @@ def test_a_rule_without_criterion_draws_no_curve_for_it(plot):
     assert not plot._criterion_curve.isVisible()
 
 
+def test_the_legend_says_what_the_rule_watches(plot):
+    labels = [label.text for _, label in plot._legend.items]
+    assert labels == ["fitted pixels", "held-out pixels"]
+    plot.name_criterion("Stein's estimate")
+    plot.follow_theme("light")
+    assert plot._legend.items[1][1].text == "Stein's estimate"
+
+
 def test_growing_curves_are_drawn_in_the_end(plot):
     plot.extend([0.5], [0.6], 0)
     plot.extend([0.4, 0.3], [0.5, 0.4], 2)

@@ -21,7 +21,7 @@ from superqt import QCollapsible
 
 from napari_convgen.config import PRESETS, Config, preset
 from napari_convgen.errors import ConvgenError
-from napari_convgen.run.words import format_seconds
+from napari_convgen.run.words import CRITERIA, format_seconds
 from napari_convgen.viewer.chooser import InputChooser
 from napari_convgen.viewer.dock import DockWidget
 from napari_convgen.viewer.form import ConfigForm, labeled_rows, setting_fields
@@ -94,6 +94,7 @@ class DenoiseWidget(DockWidget):
             show_error(str(error))
             return
         self._begin()
+        self._plot.name_criterion(CRITERIA[config.stopping.rule])
         self._plot.clear_curves()
 
     def forecast(self) -> None:
@@ -145,8 +146,9 @@ class DenoiseWidget(DockWidget):
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
         self._plot.setToolTip(
-            "Mean squared error of the fitted pixels and of those left out, by step. The dashed line marks the step that is kept: after a "
-            "run, drag it to keep another one. Shaded: steps that cannot be told from the best. Marks below: what each rule would keep."
+            "Mean squared error of the fitted pixels and what the stopping rule watches, by step. The dashed line marks the step that is "
+            "kept: after a run, drag it to keep another one. Shaded: steps that cannot be told from the best. Marks below: what each rule "
+            "would keep."
         )
         self._progress = QProgressBar()
         self._progress.setToolTip("Steps taken of those allowed; the stopping rule may end the fit sooner.")

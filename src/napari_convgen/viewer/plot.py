@@ -13,6 +13,8 @@ from psygnal import Signal
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QWidget
 
+from napari_convgen.run.words import CRITERIA
+
 REDRAW_SECONDS = 0.25
 """The curves are redrawn at most this often while they grow."""
 
@@ -73,7 +75,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.hideButtons()
         self._legend = self.addLegend(offset=(-26, 1))
         self._loss_curve = self.plot(pen=pg.mkPen(LOSS_COLOR, width=1.5), name="fitted pixels")
-        self._criterion_curve = self.plot(pen=pg.mkPen(CRITERION_COLOR, width=1.5), name="held-out pixels")
+        self._criterion_curve = self.plot(pen=pg.mkPen(CRITERION_COLOR, width=1.5), name=CRITERIA["auto"])
         self._interval = pg.LinearRegionItem(
             movable=False, brush=pg.mkColor(KEPT_COLOR + f"{INTERVAL_OPACITY:02x}"), pen=pg.mkPen(None)
         )
@@ -109,6 +111,10 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             label.setText(label.text)
         for vote in self._votes:
             vote.setPen(self._vote_pen())
+
+    def name_criterion(self, name: str) -> None:
+        """Say in the legend what the stopping rule watches."""
+        self._legend.getLabel(self._criterion_curve).setText(name)
 
     def clear_curves(self) -> None:
         """Start anew."""
