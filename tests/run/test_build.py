@@ -5,6 +5,7 @@ import torch
 from napari_convgen.config import Config
 from napari_convgen.core.fused import FusedDecoder
 from napari_convgen.core.generators import DeepDecoder, SkipNetwork
+from napari_convgen.core.generators.layers import Norm, channel_norm
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import ConfigError, DeviceError
 from napari_convgen.run.build import (
@@ -13,8 +14,8 @@ from napari_convgen.run.build import (
     build_rule,
     count_members,
     generator_bytes,
-    plain_backend,
     random_source,
+    resolve_generator_backend,
     resolve_scales,
 )
 from napari_convgen.run.denoise import Denoising, denoise
@@ -68,11 +69,38 @@ def test_more_generators_take_more_memory(config):
     assert 1.5 * one < two < 2.1 * one
 
 
-@pytest.mark.parametrize("backend", ["numba", "triton"])
-def test_a_skip_network_has_no_fused_form(backend):
-    assert plain_backend(SKIP) == "torch"
-    with pytest.raises(ConfigError, match=f"'{backend}' computes the deep decoder alone, not the skip-network"):
-        Denoising(noisy(), SKIP.replace({"backend": backend}))
+@pytest.mark.parametrize(
+    ("name", "device", "n_axes", "expected"),
+    [
+        ("auto", "cpu", 2, "numba"),
+        ("auto", "cpu", 1, "numba"),
+        ("auto", "cpu", 3, "torch"),
+        ("numba", "cpu", 2, "numba"),
+        ("torch", "cpu", 2, "torch"),
+        ("auto", "cuda", 2, "torch"),
+        ("torch", "cuda", 3, "torch"),
+        ("auto", "mps", 2, "torch"),
+    ],
+)
+def test_a_skip_network_has_fused_norms_on_the_cpu_except_in_volumes(name, device, n_axes, expected):
+    assert resolve_generator_backend(SKIP.replace({"backend": name}), torch.device(device), n_axes) == expected
+
+
+def test_backends_that_cannot_compute_a_skip_network_are_refused():
+    with pytest.raises(ConfigError, match=r"'triton' does not compute a skip-network\. Choose 'auto'"):
+        Denoising(noisy(), SKIP.replace({"backend": "triton"}))
+    with pytest.raises(ConfigError, match="'numba' does not compute a skip-network of a volume"):
+        Denoising(noisy((6, 8, 9)), SKIP.replace({"backend": "numba", "z_axis": "volume"}))
+    with pytest.raises(DeviceError, match="'numba' runs on cpu, not on the device 'mps'"):
+        resolve_generator_backend(SKIP.replace({"backend": "numba"}), torch.device("mps"), 2)
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_the_norms_of_a_skip_network_are_fused_where_numba_computes_it(backend):
+    generator = build_generator(SKIP, (16, 18), 1, 2, [0], 5, backend)
+    norms = [module for module in generator.modules() if isinstance(module, Norm)]
+    assert norms
+    assert {each.compute is channel_norm for each in norms} == {backend == "torch"}
 
 
 def test_a_skip_network_takes_four_scales_or_as_many_as_fit():
@@ -86,7 +114,7 @@ def test_a_skip_network_denoises_any_number_of_axes_and_the_same_each_time(shape
     one, other = (denoise(noisy(shape), config) for _ in range(2))
     assert np.array_equal(one.image, other.image)
     assert one.image.shape == shape
-    assert one.backend == "torch"
+    assert one.backend == ("torch" if len(shape) == 3 else "numba")
     assert one.notes == ()
 
 

@@ -194,10 +194,13 @@ def test_auto_computes_by_numba_on_the_cpu(noisy):
     assert denoise(noisy, QUICK, n_steps=2).report()["backend"] == "numba"
 
 
+@pytest.mark.parametrize("kind", ["deep-decoder", "skip-network"])
 @pytest.mark.parametrize(("backend", "n_notes"), [("auto", 1), ("torch", 0)])
-def test_without_numba_pytorch_computes_and_only_who_did_not_ask_for_it_is_told(packages, noisy, backend, n_notes):
+def test_without_numba_pytorch_computes_and_only_who_did_not_ask_for_it_is_told(
+    packages, noisy, backend, n_notes, kind
+):
     packages()
-    result = denoise(noisy, QUICK.replace({"backend": backend}), n_steps=2)
+    result = denoise(noisy, QUICK.replace({"backend": backend, "generator.kind": kind}), n_steps=2)
     assert result.report()["backend"] == "torch"
     assert [note for note in result.notes if note.startswith("numba is not available")] == list(result.notes)
     assert len(result.notes) == n_notes

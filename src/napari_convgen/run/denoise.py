@@ -30,16 +30,15 @@ from napari_convgen.run.build import (
     build_rule,
     check_guidance,
     check_noise_level,
+    fastest_backend,
     generator_bytes,
-    plain_backend,
     random_source,
+    resolve_generator_backend,
     resolve_scales,
 )
 from napari_convgen.run.devices import (
-    FASTEST,
     Backend,
     keep_triton_out,
-    resolve_backend,
     resolve_device,
     resolve_threads,
     with_threads,
@@ -161,9 +160,9 @@ class Denoising:
         keep_triton_out()
         self.device = resolve_device(self.config.device)
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
-        is_fusible = self.config.generator.kind == "deep-decoder"
-        self.backend = resolve_backend(self.config.backend, self.device) if is_fusible else plain_backend(self.config)
-        if is_fusible and self.backend == "torch" and self.config.precision != "float32":
+        self.backend = resolve_generator_backend(self.config, self.device, len(self._size))
+        is_decoder = self.config.generator.kind == "deep-decoder"
+        if is_decoder and self.backend == "torch" and self.config.precision != "float32":
             raise ConfigError(
                 f"precision = '{self.config.precision}' needs fused blocks, and the backend is 'torch'. Choose 'float32'."
             )
@@ -179,8 +178,8 @@ class Denoising:
         self._seed = self.config.seed
         self._position = 0
         self._is_stopping = False
-        is_slow = is_fusible and self.config.backend == "auto" and self.backend == "torch"
-        if is_slow and (fastest := FASTEST.get(self.device.type)):
+        fastest = fastest_backend(self.config, self.device, len(self._size))
+        if self.config.backend == "auto" and self.backend != fastest:
             self._notes.append(f"{fastest} is not available: plain PyTorch computed the fit, several times slower.")
         if n_missing := sum(check.n_missing for check in self._checks if not check.is_constant):
             self._notes.append(f"{n_missing} missing (NaN) pixels were left out of the fit and filled in.")

@@ -4,7 +4,8 @@ import numba
 import pytest
 import torch
 
-from napari_convgen.core.fused import cpu, cpu_kernels
+from napari_convgen.core.fused import cpu, threads
+from napari_convgen.core.fused.compiled import compiled
 from napari_convgen.core.fused.cpu import CpuPasses
 from napari_convgen.core.fused.grid import Grid
 from napari_convgen.core.fused.passes import Block, Slope
@@ -15,8 +16,8 @@ GRID, K = Grid((40, 31), (79, 62), "smooth"), 6
 @pytest.fixture
 def pools(monkeypatch):
     """The sizes of the pools of threads that were asked for."""
-    asked, pool = [], cpu._pool
-    monkeypatch.setattr(cpu, "_pool", lambda n_threads: asked.append(n_threads) or pool(n_threads))
+    asked, pool = [], threads._pool
+    monkeypatch.setattr(threads, "_pool", lambda n_threads: asked.append(n_threads) or pool(n_threads))
     return asked
 
 
@@ -53,7 +54,7 @@ def every_pass(grid=GRID, low1=-math.inf, low2=0.0, dtype=torch.float32):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("low1", "low2"), [(0.0, -math.inf), (-math.inf, 0.0)])
 def test_every_number_of_threads_gives_the_same_bits(monkeypatch, set_threads, pools, low1, low2, dtype):
-    monkeypatch.setattr(cpu, "SMALL_PASS", 0)
+    monkeypatch.setattr(threads, "SMALL_PASS", 0)
     monkeypatch.setattr(cpu, "LINE_BYTES", 10 * 2 * K * dtype.itemsize)  # ten columns
     results = []
     for n_threads in (1, 2, 3):
@@ -66,7 +67,7 @@ def test_every_number_of_threads_gives_the_same_bits(monkeypatch, set_threads, p
 
 
 def test_no_more_threads_are_asked_for_than_there_are_tiles(monkeypatch, set_threads, pools):
-    monkeypatch.setattr(cpu, "SMALL_PASS", 0)
+    monkeypatch.setattr(threads, "SMALL_PASS", 0)
     set_threads(3)
     every_pass(Grid((16, 9), (32, 18), "linear"))
     assert set(pools) == {2}  # a tile of each of two members
@@ -76,7 +77,7 @@ def test_small_passes_stay_on_the_thread_that_asks(set_threads, pools):
     set_threads(2)
     every_pass()
     assert not pools
-    n = math.isqrt(cpu.SMALL_PASS // (2 * 4 * K)) + 1
+    n = math.isqrt(threads.SMALL_PASS // (2 * 4 * K)) + 1
     every_pass(Grid((n, n), (2 * n, 2 * n), "linear"))
     assert set(pools) == {2}
 
@@ -99,7 +100,7 @@ def test_the_kernels_compile_where_no_folder_can_keep_them(monkeypatch):
         return lambda function: (function, options)
 
     monkeypatch.setattr(numba, "njit", njit)
-    function, options = cpu_kernels._compiled(len)
+    function, options = compiled(len)
     assert function is len
     assert options["nogil"]
     assert not options["fastmath"] & {"nnan", "ninf", "fast"}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from napari_convgen.core.fused import FusedDecoder, cpu, fuse, products
+from napari_convgen.core.fused import FusedDecoder, cpu, fuse, products, threads
 from napari_convgen.core.generators import DeepDecoder
 
 
@@ -366,7 +366,7 @@ def test_a_decoder_that_diverges_shows_it(order, layer, value):
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_same_start_gives_the_same_bits(monkeypatch, set_threads, precision, n_threads):
-    monkeypatch.setattr(cpu, "SMALL_PASS", 0)
+    monkeypatch.setattr(threads, "SMALL_PASS", 0)
     set_threads(n_threads)
 
     def step():

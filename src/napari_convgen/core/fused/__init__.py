@@ -1,8 +1,10 @@
-"""Fused blocks: the deep decoder without tensors of all channels on the finest grid.
+"""What is fast: fused blocks, the deep decoder without tensors of all channels on the finest grid, and the norms of other networks.
 
 A block upsamples ``z``, which has a quarter of the pixels, applies ReLU and channel norm, and the last one sums over the
 channels. `passes` says which few passes over ``z`` that takes, `cpu` computes them, `decoder` puts the blocks and the
 matrix products between them together. The plain twin is `napari_convgen.core.generators.DeepDecoder` itself.
+
+`norm` computes the channel norm and the leaky ReLU of networks with learned convolutions, whose convolutions are left to PyTorch.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from typing import Literal
 from napari_convgen.core.fused.decoder import FusedDecoder
 from napari_convgen.core.fused.passes import Passes
 from napari_convgen.core.fused.products import Precision, Products
-from napari_convgen.core.generators import DeepDecoder
+from napari_convgen.core.generators import DeepDecoder, Generator
+from napari_convgen.core.generators.layers import Norm
 
-__all__ = ["FusedDecoder", "fuse"]
+__all__ = ["FusedDecoder", "fuse", "fuse_norms"]
 
 
 def fuse(
@@ -33,3 +36,12 @@ def fuse(
 
         passes = GpuPasses()
     return FusedDecoder(decoder, passes, Products(precision))
+
+
+def fuse_norms(network: Generator) -> None:
+    """Let all channel norms of a network on the CPU be computed by Numba; its parameters stay what they are."""
+    from napari_convgen.core.fused.norm import fused_norm
+
+    for module in network.modules():
+        if isinstance(module, Norm):
+            module.compute = fused_norm

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,17 +16,10 @@ from napari_convgen.core.fused import cpu_kernels
 from napari_convgen.core.fused.cpu_kernels import TILE_ROWS
 from napari_convgen.core.fused.grid import Grid
 from napari_convgen.core.fused.passes import Block, Slope
-
-Kernel = Callable[..., None]
+from napari_convgen.core.fused.threads import Kernel, share_out
 
 LINE_BYTES = 2**17
 """A fine line is taken in parts of about this size, so that a few of them fit a core's second cache."""
-
-N_SHARES = 8
-"""Shares of a pass for each thread: enough that none waits long for the others, few enough to be no work themselves."""
-
-SMALL_PASS = 2**19
-"""Fine values below which a pass is not worth handing to other threads."""
 
 
 class CpuPasses:
@@ -110,30 +100,10 @@ def _total(sums: NDArray[np.float64]) -> Tensor:
 
 
 def _run(kernel: Kernel, z: Tensor, grid: Grid, *arguments: Any) -> None:
-    """Run a pass: threads take one share of the tiles after another until none is left."""
-    k, n_tasks = z.shape[2], len(z) * _n_tiles(grid, z)
+    """Run a pass over the tiles of all members."""
+    k = z.shape[2]
     shared = _lines(z, grid.coarse), k, _axes(grid, z.dtype), _tile_columns(grid, z), *arguments
-    if len(z) * grid.n_fine * k <= SMALL_PASS:
-        kernel(0, n_tasks, *shared)
-        return
-    n_threads = min(torch.get_num_threads(), n_tasks)
-    n_each = math.ceil(n_tasks / (N_SHARES * n_threads))
-    shares = itertools.count(0, n_each)
-
-    def work() -> None:
-        while (first := next(shares)) < n_tasks:
-            kernel(first, min(first + n_each, n_tasks), *shared)
-
-    helpers = [_pool(n_threads).submit(work) for _ in range(n_threads - 1)]
-    work()
-    for helper in helpers:
-        helper.result()
-
-
-@functools.cache
-def _pool(n_threads: int) -> ThreadPoolExecutor:
-    """Return threads that work beside the calling one."""
-    return ThreadPoolExecutor(n_threads - 1, "fused-block")
+    share_out(kernel, len(z) * _n_tiles(grid, z), len(z) * grid.n_fine * k, *shared)
 
 
 @functools.lru_cache(maxsize=64)

@@ -12,11 +12,9 @@ other takes its place, and what it would add counts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
+
+from napari_convgen.core.fused.compiled import compiled, inlined
 
 TILE_ROWS = 16
 """Coarse rows of a tile; even."""
@@ -25,26 +23,7 @@ N_RING = 4
 """Pairs of fine columns that are kept until all coarse columns under them have got their share: 3, and a power of two."""
 
 
-def _compiled(function: Callable[..., Any], inline: str = "never") -> Any:
-    # Sums may be reordered, but a diverging fit must show its NaN and infinities.
-    options: dict[str, Any] = {
-        "nogil": True,
-        "fastmath": {"reassoc", "contract", "nsz", "arcp"},
-        "error_model": "numpy",
-        "inline": inline,
-    }
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # there is no folder to keep the compiled code in
-        return numba.njit(**options)(function)
-
-
-def _inlined(function: Callable[..., Any]) -> Any:
-    """Compile a function for a pixel: a call counts references to its arrays, which takes as long as part of the pixel's work."""
-    return _compiled(function, "always")
-
-
-@_compiled
+@compiled
 def _tile(task, axes, n_across):
     """Return a task's member and tile, and the coarse rows and columns of the tile, which is n_across columns wide."""
     n_rows, n_columns = axes[1][0], axes[2][0]
@@ -55,7 +34,7 @@ def _tile(task, axes, n_across):
     return member, tile, i0, min(i0 + TILE_ROWS, n_rows), j0, min(j0 + n_across, n_columns)
 
 
-@_compiled
+@compiled
 def _pairs(task, axes, n_across):
     """Return the same with the pairs of fine rows and columns that belong to the tile."""
     member, tile, i0, i1, j0, j1 = _tile(task, axes, n_across)
@@ -66,13 +45,13 @@ def _pairs(task, axes, n_across):
     return member, tile, i0, i1, j0, j1
 
 
-@_compiled
+@compiled
 def _reach(taps, j0, j1):
     """Return the samples that the taps from j0 to j1 lie in."""
     return taps[j0].min(), taps[j1 - 1].max() + 1
 
 
-@_compiled
+@compiled
 def _upsample_rows(z, k, axes, d, p, x0, x1, lines):
     """Upsample along depth and rows to the pair p of lines of the fine plane d, at the coarse columns x0 … x1."""
     depth, rows = axes[0], axes[1]
@@ -110,7 +89,7 @@ def _upsample_rows(z, k, axes, d, p, x0, x1, lines):
 # The functions for a pixel slice no array either: a slice is one more object whose references are counted.
 
 
-@_inlined
+@inlined
 def _around(r, k, taps, weights, x0):
     """Return where, in lines that start at the coarse column x0, the pixels begin that the pair r is made of, and its weights."""
     y0, y1, y2 = np.uint64((taps[r, 0] - x0) * k), np.uint64((taps[r, 1] - x0) * k), np.uint64((taps[r, 2] - x0) * k)
@@ -127,14 +106,14 @@ def _around(r, k, taps, weights, x0):
     )
 
 
-@_inlined
+@inlined
 def _pair(p, n_fine):
     """Return the fine samples of a pair, and whether the second is another one."""
     q0, q1 = 2 * p, min(2 * p + 1, n_fine - 1)
     return q0, q1, q1 > q0
 
 
-@_compiled
+@compiled
 def center(z, k, low, shift):
     """Write what is near enough to the mean of max(z, low) for sums about it: the mean of some pixels of each member."""
     for member in range(len(z)):
@@ -147,7 +126,7 @@ def center(z, k, low, shift):
         shift[member] /= -(-len(pixels) // step)
 
 
-@_compiled
+@compiled
 def moments(first, last, z, k, axes, n_across, low, shift, sums):
     """Sum r − shift and its square over the fine pixels, r = max(u, low)."""
     channels, one = np.uint64(k), z.dtype.type(1)
@@ -183,7 +162,7 @@ def moments(first, last, z, k, axes, n_across, low, shift, sums):
                 sums[tile, member, 1] += sum2
 
 
-@_compiled
+@compiled
 def _gram_rows(z, k, axes, plane, row, x0, x1, line):
     """Multiply by U'U along depth and rows, at a coarse row and the coarse columns x0 … x1."""
     depth, rows = axes[0], axes[1]
@@ -210,7 +189,7 @@ def _gram_rows(z, k, axes, plane, row, x0, x1, line):
         is_empty = False
 
 
-@_inlined
+@inlined
 def _gram_around(j, k, taps, weights, x0):
     """Return where, in a line that starts at the coarse column x0, the pixels begin that U'U mixes at column j, and their weights."""
     y0, y1, y2, y3, y4 = (
@@ -223,7 +202,7 @@ def _gram_around(j, k, taps, weights, x0):
     return y0, y1, y2, y3, y4, weights[j, 0], weights[j, 1], weights[j, 2], weights[j, 3], weights[j, 4]
 
 
-@_compiled
+@compiled
 def coarse_moments(first, last, z, k, axes, n_across, shift, sums):
     """Sum u − shift and its square over the fine pixels, without u: as <U'1, z − shift> and <z − shift, U'U (z − shift)>."""
     channels = np.uint64(k)
@@ -258,7 +237,7 @@ def coarse_moments(first, last, z, k, axes, n_across, shift, sums):
                 sums[tile, member, 1] += sum2
 
 
-@_compiled
+@compiled
 def features(first, last, z, k, axes, n_across, low1, low2, a, b, out):
     """Write the features max(a r + b, low2); r is u if low1 is None."""
     channels = np.uint64(k)
@@ -288,7 +267,7 @@ def features(first, last, z, k, axes, n_across, low1, low2, a, b, out):
                             target[t1 + c] = low2 if f1 <= low2 else f1
 
 
-@_compiled
+@compiled
 def output(first, last, z, k, axes, n_across, low1, low2, a, b, w, out):
     """Write the sums over channels of w times the features; r is u if low1 is None."""
     channels, zero = np.uint64(k), z.dtype.type(0)
@@ -334,7 +313,7 @@ def output(first, last, z, k, axes, n_across, low1, low2, a, b, w, out):
 # ``g`` holds the gradient of outputs, whose weights are ``w``; or without, with w None, that of the features in place of an output.
 
 
-@_compiled
+@compiled
 def relu_sums(first, last, z, k, axes, n_across, g, w, sums):
     """Sum, for each output if there are weights, the gradient's products with 1 and with r = max(u, 0)."""
     channels, one, zero = np.uint64(k), z.dtype.type(1), z.dtype.type(0)
@@ -373,7 +352,7 @@ def relu_sums(first, last, z, k, axes, n_across, g, w, sums):
                     sums[tile, member, 1, o] += sum2
 
 
-@_compiled
+@compiled
 def _adjoint_reach(i0, i1, j0, j1, member, k, axes, gz):
     """Clear a tile of gz; return the pairs of fine rows and columns that reach into it, and the coarse columns under them."""
     rows, columns = axes[1], axes[2]
@@ -386,7 +365,7 @@ def _adjoint_reach(i0, i1, j0, j1, member, k, axes, gz):
     return p0, p1, r0, r1, x0, x1
 
 
-@_inlined
+@inlined
 def _fold(j, below, ring, k, taps, weights, folded):
     """Apply the adjoint of the upsampling along columns at the coarse column j, to both lines of a pair."""
     channels = np.uint64(k)
@@ -418,7 +397,7 @@ def _fold(j, below, ring, k, taps, weights, folded):
         )
 
 
-@_inlined
+@inlined
 def _add_rows(j, folded, k, n_targets, targets, shares, gz):
     """Apply it along rows and depth too: add what is folded of a pair of lines to the coarse lines that have a share in it."""
     channels, x = np.uint64(k), np.uint64(j * k)
@@ -428,7 +407,7 @@ def _add_rows(j, folded, k, n_targets, targets, shares, gz):
             gz[row, x + c] += w0 * folded[c] + w1 * folded[channels + c]
 
 
-@_compiled
+@compiled
 def _shares(axes, d, p, i0, i1, targets, shares):
     """Write which coarse lines of a tile the pair p of lines of the fine plane d goes into, and their shares; return how many."""
     depth, rows = axes[0], axes[1]
@@ -445,7 +424,7 @@ def _shares(axes, d, p, i0, i1, targets, shares):
     return n
 
 
-@_compiled
+@compiled
 def relu_adjoint(first, last, z, k, axes, n_across, a, c1, c2, g, w, gz):
     """Write U' [u > 0] (a g + c1 + c2 u)."""
     channels, one, zero = np.uint64(k), z.dtype.type(1), z.dtype.type(0)
@@ -493,7 +472,7 @@ def relu_adjoint(first, last, z, k, axes, n_across, a, c1, c2, g, w, gz):
                         j += 1
 
 
-@_compiled
+@compiled
 def spread(first, last, z, k, axes, n_across, low2, a, b, g, w, sums, gz):
     """Write U' m g, with m = 1 where a u + b > low2, else 0; sum, for each output if there are weights, m g and m g u.
 
@@ -553,7 +532,7 @@ def spread(first, last, z, k, axes, n_across, low2, a, b, g, w, sums, gz):
                         sums[tile, member, 1, o] += sum2
 
 
-@_compiled
+@compiled
 def add_slope(first, last, z, k, axes, n_across, a, c1, c2, gz):
     """Multiply by a and add U' (c1 + c2 u), without u."""
     channels = np.uint64(k)

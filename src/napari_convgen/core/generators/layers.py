@@ -36,17 +36,48 @@ class Start:
         return torch.ones(n, dtype=self.dtype) if init == "ones" else self.uniform(0, 1, n)
 
 
-class Norm(nn.Module):
-    """Each channel's mean over the pixels taken out, its deviation divided by; then a scale and an offset."""
+def channel_norm(x: Tensor, scale: Tensor, offset: Tensor, leak: float) -> Tensor:
+    """Take each channel's mean over the pixels out, divide by its deviation, scale and offset it, and apply a leaky ReLU.
 
-    def __init__(self, scale: Tensor) -> None:
+    Parameters
+    ----------
+    x
+        A batch of one, channels second.
+    scale, offset
+        One a channel.
+    leak
+        Slope of the ReLU below zero; with 1 it is none.
+    """
+    x = F.batch_norm(x, None, None, scale, offset, training=True, eps=1e-5)
+    return x if leak == 1 else F.leaky_relu(x, leak, inplace=True)
+
+
+class Norm(nn.Module):
+    """Channel norm, and the leaky ReLU after it.
+
+    Parameters
+    ----------
+    scale
+        Initial scales, one a channel.
+    leak
+        Slope of the ReLU below zero; with 1 it is none.
+
+    Attributes
+    ----------
+    compute
+        What computes it, see `channel_norm`.
+    """
+
+    def __init__(self, scale: Tensor, leak: float = 1.0) -> None:
         super().__init__()
         self.scale = nn.Parameter(scale)
         self.offset = nn.Parameter(torch.zeros_like(scale))
+        self.leak = leak
+        self.compute = channel_norm
 
     def forward(self, x: Tensor) -> Tensor:
         """Map a batch of one, channels second."""
-        return F.batch_norm(x, None, None, self.scale, self.offset, training=True, eps=1e-5)
+        return self.compute(x, self.scale, self.offset, self.leak)
 
 
 def reflect(x: Tensor, before: int, after: int) -> Tensor:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -274,26 +273,31 @@ class _WayUp(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Convolution, channel norm, leaky ReLU. The norm takes the place of an offset."""
+    """Convolution, channel norm with leaky ReLU. The norm takes the place of an offset."""
 
     def __init__(self, weights: Tensor, padding: Padding, stride: int = 1) -> None:
         super().__init__()
         self.weights, self.padding, self.stride = nn.Parameter(weights), padding, stride
-        self.norm = Norm(weights.new_ones(len(weights)))
+        self.norm = Norm(weights.new_ones(len(weights)), LEAK)
 
     def forward(self, x: Tensor) -> Tensor:
         convolve, n_beyond = CONVOLUTIONS[x.ndim - 2], self.weights.shape[-1] // 2
         if self.padding == "reflection":
             x, n_beyond = reflect(x, n_beyond, n_beyond), 0
-        x = convolve(x, self.weights.to(x.dtype), stride=self.stride, padding=n_beyond)
-        return F.leaky_relu(self.norm(x), LEAK, inplace=True)
+        drawn: Tensor = self.norm(convolve(x, self.weights.to(x.dtype), stride=self.stride, padding=n_beyond))
+        return drawn
 
 
 def _as_image(x: Tensor) -> Tensor:
-    """See a tensor with its channels last as a batch of one: in the memory order that oneDNN and cuDNN are fast in."""
-    return x.movedim(-1, 0)[None]
+    """See a tensor with its channels last as a batch of one, channels second.
+
+    By the stride of the batch PyTorch tells which layout it is in. Lines and planes are seen as what they are, which oneDNN and cuDNN are
+    fast in; volumes as one with channels first, which PyTorch copies: its convolution of volumes in half precision reads memory that was
+    never written where channels come last (oneDNN 3.12).
+    """
+    return x.movedim(-1, 0)[None] if x.ndim > 3 else x[None].movedim(-1, 1)
 
 
 def _channels_last(x: Tensor) -> Tensor:
     """See a batch of one with its channels last."""
-    return x[0].movedim(0, -1)
+    return x.squeeze(0).movedim(0, -1)  # not x[0], whose gradient is copied into another layout

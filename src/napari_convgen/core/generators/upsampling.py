@@ -50,11 +50,14 @@ def upsample(x: Float[Tensor, "*coarse k"], size: Sequence[int], kernel: str = "
     kernel
         Name in `KERNELS`. ``"linear"`` equals ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``.
     """
+    dtype = x.dtype
+    # Sums in half precision are slow on a CPU, and round at each term.
+    x = x.to(torch.promote_types(dtype, torch.float32))
     # The last axis first, on the smaller tensor: along the others the slices are longer, which is faster.
     for axis, n in reversed(list(enumerate(size))):
         if n > 1:
             x = _apply(x, axis, n, kernel, is_adjoint=False)
-    return x
+    return x.to(dtype)
 
 
 def _upsample_axis(x: Tensor, axis: int, n: int, kernel: str) -> Tensor:
