@@ -126,9 +126,9 @@ class OptimizerConfig(_Model):
         "adam", description="adam, gradient-descent, or momentum (gradient descent with heavy-ball momentum)."
     )
     learning_rate: float = Field(
-        0.01,
+        0.02,
         gt=0,
-        description="Step size on the mean squared error of the scaled image; 0.01 suits adam, 0.1 the others.",
+        description="Step size on the mean squared error of the scaled image; 0.02 suits adam, 0.1 the others.",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum; used by the method momentum alone.")
 
@@ -202,7 +202,7 @@ class Config(_Model):
     """Everything that decides what a run does."""
 
     n_steps: int = Field(
-        2000, ge=1, le=10_000_000, description="Steps at most; the stopping rule may end the fit sooner."
+        1000, ge=1, le=10_000_000, description="Steps at most; the stopping rule may end the fit sooner."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of the generators' starts and of the held-out pixels.")
     n_seeds: int = Field(
@@ -390,6 +390,7 @@ _PUBLISHED = Config().replace(
         "noise.kind": "none",
         "generator.n_scales": 5,
         "generator.kernel": "linear",
+        "optimizer.learning_rate": 0.01,
     }
 )
 _PAPER = _PUBLISHED.replace(
@@ -409,7 +410,7 @@ PRESETS: dict[str, Config] = {
             "precision": "bfloat16",
             "averaging": 0.16,
             "stopping.min_patience": 300,
-            "n_steps": 1400,
+            "n_steps": 2000,
         }
     ),
     "paper": _PAPER.replace({"generator.n_channels": 512, "n_steps": 1500}),

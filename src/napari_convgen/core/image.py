@@ -343,10 +343,10 @@ class ImageTensor:
     def restore(self, values: NDArray[Any]) -> NDArray[Any]:
         """Bring a generator's output (channels first) back into the frame's shape, dtype and range.
 
-        What was stabilized is undone without bias. Values are held between the frame's own minimum (Rician: 0, since the
-        minimum is too high) and maximum; integers are rounded; alpha is the frame's.
+        What was stabilized is undone without bias, and what is no more than the noise floor of magnitudes is brought to 0. Values are held
+        between the frame's own minimum (Rician: 0, since the minimum is too high) and maximum; integers are rounded; alpha is the frame's.
         """
-        image = self._undo(values.astype(np.float64))
+        image = self._undo(values.astype(np.float64)) * self._signal_share(values)
         least = np.zeros_like(self.low) if self.noise is not None and self.noise.kind == "rician" else self.low
         image = np.clip(image, _column(least, values.ndim), _column(self.high, values.ndim))
         if self.differences is not None:
@@ -380,7 +380,7 @@ class ImageTensor:
         values
             The output that it belongs to.
         """
-        deviation = error * np.abs(self.slope(values))
+        deviation = error * self._error_slope(values)
         restored = np.zeros(self.frame.shape, np.float32)  # alpha has no error
         if self.channel is None:
             restored[...] = deviation[0]
@@ -389,11 +389,37 @@ class ImageTensor:
             np.moveaxis(restored, self.channel, 0)[:n] = deviation
         return restored
 
+    def error_unit(self, error: NDArray[Any], values: NDArray[Any]) -> float:
+        """Return what a mean squared error of one in the generator's units is in the frame's, where it is spread as ``error``.
+
+        Parameters
+        ----------
+        error, values
+            As for `restore_error`.
+        """
+        counts = self.is_observed & np.isfinite(error)
+        squares = np.square(error, dtype=np.float64)
+        restored = squares * np.square(self._error_slope(values))
+        return float(np.mean(restored, where=counts) / max(float(np.mean(squares, where=counts)), 1e-300))
+
+    def _error_slope(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
+        """How many of the frame's units an error of one of the generator's is."""
+        return np.asarray(np.abs(self.slope(values)) * self._signal_share(values))
+
+    def _signal_share(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
+        """Probability that there is any signal."""
+        stable = self._stable(values.astype(np.float64))
+        return np.stack([each.signal_share(x) for each, x in zip(self.stabilizers, stable, strict=True)])
+
     def _undo(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Undo the scaling and the stabilization."""
-        low, high = (_column(each, values.ndim) for each in self._ends())
-        stable = low + (values - LOW) / (HIGH - LOW) * (high - low)
+        stable = self._stable(values)
         return np.stack([each.inverse(x) for each, x in zip(self.stabilizers, stable, strict=True)])
+
+    def _stable(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Undo the scaling."""
+        low, high = (_column(each, values.ndim) for each in self._ends())
+        return np.asarray(low + (values - LOW) / (HIGH - LOW) * (high - low))
 
     @property
     def counts(self) -> Float[np.ndarray, "c *spatial"]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,8 @@ class Snapshot:
     expected_error
         Standard deviation of the image's error that is expected at each pixel, in the input's units and shape; ``None`` for a single
         generator.
+    error_unit
+        What a mean squared error of one in the generator's units is in the input's.
     output
         Which of the two images is ``image``.
     """
@@ -74,6 +76,7 @@ class Snapshot:
     iterate: NDArray[Any]
     average: NDArray[Any]
     expected_error: NDArray[np.float32] | None = None
+    error_unit: float = 1.0
     output: Output = "average"
 
     @property
@@ -100,6 +103,38 @@ def n_snapshots(n_steps: int) -> int:
     return n
 
 
+class Units(Protocol):
+    """The way from the generator's units into the user's; images have their channels first."""
+
+    def restore(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Bring an output of the generator over."""
+        ...
+
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+        """Bring the standard deviation of the error of an output, ``values``, over."""
+        ...
+
+    def error_unit(self, error: NDArray[Any], values: NDArray[Any]) -> float:
+        """Return what a mean squared error of one is, where it is spread as the squares of ``error``."""
+        ...
+
+
+class GeneratorUnits:
+    """No way at all: images stay as they are."""
+
+    def restore(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the output."""
+        return values
+
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the error."""
+        return error
+
+    def error_unit(self, error: NDArray[Any], values: NDArray[Any]) -> float:
+        """Return 1."""
+        return 1.0
+
+
 class SnapshotStore:
     """Snapshots in the order of their steps, within a bound on memory.
 
@@ -109,24 +144,15 @@ class SnapshotStore:
     ----------
     max_bytes
         Bound on the bytes of all images.
-    restore
-        Brings a generator's output into the user's units.
-    restore_error
-        Does so with the expected error of an output, which is given first.
+    units
+        Of the snapshots.
     output
         Which image the snapshots show.
     """
 
-    def __init__(
-        self,
-        max_bytes: float,
-        restore: Callable[[NDArray[Any]], NDArray[Any]],
-        restore_error: Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float32]],
-        output: Output,
-    ) -> None:
+    def __init__(self, max_bytes: float, units: Units, output: Output) -> None:
         self.max_bytes = max_bytes
-        self.restore = restore
-        self.restore_error = restore_error
+        self.units = units
         self.output = output
         self.n_dropped = 0
         self._snapshots: dict[int, Snapshot] = {}
@@ -159,10 +185,16 @@ class SnapshotStore:
         expected_error: NDArray[Any] | None = None,
     ) -> None:
         """Add a snapshot later than all others; the images and the error are in the generator's units."""
-        if expected_error is not None:
-            expected_error = self.restore_error(expected_error, average if self.output == "average" else iterate)
+        image = average if self.output == "average" else iterate
         self._snapshots[step] = Snapshot(
-            step, loss, criterion, self.restore(iterate), self.restore(average), expected_error, self.output
+            step,
+            loss,
+            criterion,
+            self.units.restore(iterate),
+            self.units.restore(average),
+            None if expected_error is None else self.units.restore_error(expected_error, image),
+            self.units.error_unit(np.ones_like(image) if expected_error is None else expected_error, image),
+            self.output,
         )
 
     def cut(self, step: int) -> None:

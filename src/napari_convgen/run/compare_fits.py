@@ -16,7 +16,7 @@ from napari_convgen.config import Config
 from napari_convgen.core.fit import Fit
 from napari_convgen.core.image import ArrayLike, ImageTensor, channels_first
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, StopReason, n_snapshots
+from napari_convgen.core.snapshot import GeneratorUnits, Outcome, Snapshot, SnapshotStore, StopReason, n_snapshots
 from napari_convgen.core.stopping import FixedStep, Iterate, Members
 from napari_convgen.errors import FitError, InputError, ShortMemoryError
 from napari_convgen.run.build import (
@@ -162,7 +162,7 @@ class FitsRun:
         check_memory(self.n_bytes, self.device)
         self._moments: list[Moment] = []
         # Each image is held once, and counted twice: as the iterate, and in the place of the average.
-        self._store = SnapshotStore(2 * base.snapshot_memory * 2**20, lambda x: x, lambda error, _: error, "iterate")
+        self._store = SnapshotStore(2 * base.snapshot_memory * 2**20, GeneratorUnits(), "iterate")
         self._seconds = 0.0
         self._fit = self._new_fit()
         self._distances = WeightDistances(self._fit.generator)
@@ -312,7 +312,7 @@ class FitsRun:
         generator = build_generator(
             base, values.shape[1:], len(values), self._n_scales, members.starts, base.seed, self.backend
         ).to(self.device)
-        store = SnapshotStore(0, lambda x: x, lambda error, _: error, "iterate")
+        store = SnapshotStore(0, GeneratorUnits(), "iterate")
         optimizer = build_optimizer(base, generator)
         fit = Fit(problem, generator, optimizer, FixedStep(), members, store, base.n_steps, base.averaging)
         fit.extend(base.n_steps)  # noise that is hardly fitted is no collapse

@@ -17,11 +17,10 @@ from napari_convgen.config import Config
 from napari_convgen.config import preset as preset_named
 from napari_convgen.core.fit import Fit
 from napari_convgen.core.generators import Generator
-from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, channels_first, check_array
+from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, check_array
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, n_snapshots
-from napari_convgen.core.stopping import ErrorEstimate, Judgment
 from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError
 from napari_convgen.run.build import (
     build_generator,
@@ -384,7 +383,7 @@ class Denoising:
         rule = build_rule(config, lambda: generator_of([0], "torch"))
         members = rule.members(problem, config.n_seeds, random_source(seed, 0))
         generator = generator_of(members.starts, self.backend)
-        store = SnapshotStore(config.snapshot_memory * 2**20, image.restore, image.restore_error, config.output)
+        store = SnapshotStore(config.snapshot_memory * 2**20, image, config.output)
         return Fit(
             problem,
             generator,
@@ -469,25 +468,15 @@ class Denoising:
                 noise=self._image_tensor.noise,
                 interval=judgment.interval,
                 votes=judgment.votes,
-                error=self._error_in_image_units(judgment),
+                error=None
+                if judgment.error is None
+                else judgment.error.scaled(fit.snapshots[fit.kept_step].error_unit),
             )
         )
         self._notes += [warning for warning in judgment.warnings if warning not in self._notes]
         self._position += 1
         if self.n_frames > 1:
             self._fit = None
-
-    def _error_in_image_units(self, judgment: Judgment) -> ErrorEstimate | None:
-        """Bring the estimated error into the image's units: what one of the generator's is there, in the mean square."""
-        fit, image = self._fit, self._image_tensor
-        assert fit is not None
-        assert image is not None
-        if judgment.error is None:
-            return None
-        kept = fit.snapshots[judgment.step].image
-        values = image.scale(channels_first(kept, self.layout)[0][: len(image.values)])
-        unit = float(np.mean(np.square(image.slope(values)), where=image.is_observed))
-        return ErrorEstimate(unit * judgment.error.mse, unit * judgment.error.deviation)
 
 
 def denoise(

@@ -198,6 +198,7 @@ class Result:
             iterate,
             average,
             error,
+            statistics.fmean(part.error_unit for part in parts),
             self.config.output,
         )
 

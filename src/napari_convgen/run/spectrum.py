@@ -411,7 +411,7 @@ class SpectrumRun:
         rule = build_rule(self.config, lambda: self._generator("torch"))
         members = rule.members(self._problem, 1, random_source(self.config.seed, 0))
         generator = self._generator(self._backend)
-        store = SnapshotStore(0, self.image.restore, self.image.restore_error, self.config.output)
+        store = SnapshotStore(0, self.image, self.config.output)
         optimizer = build_optimizer(self.config, generator)
         return Fit(self._problem, generator, optimizer, rule, members, store, self.at_steps[-1], self.config.averaging)
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from napari_convgen.core.noise.floor import background_share
 from napari_convgen.core.noise.model import NoiseModel
 from napari_convgen.core.noise.rice import rice_density
 
@@ -41,6 +42,10 @@ class Stabilizer(Protocol):
 
     def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Return the clean values, in the image's units, for which the transformed ones have the means ``y``."""
+        ...
+
+    def signal_share(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the probability that there is any signal at a pixel, given estimates of a whole channel's transformed means."""
         ...
 
 
@@ -80,6 +85,10 @@ class Unchanged:
         """Return the values."""
         return y
 
+    def signal_share(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return 1: without signal the estimates are as often too low as too high."""
+        return np.ones_like(y)
+
 
 @dataclass(frozen=True)
 class PoissonGaussianStabilizer:
@@ -116,6 +125,10 @@ class PoissonGaussianStabilizer:
         events, means = _anscombe_means(self.sigma / self.gain)
         beyond = np.maximum(y**2 - means[-1] ** 2, 0) / 4
         return np.asarray(self.offset + self.gain * (np.interp(y, means, events) + beyond))
+
+    def signal_share(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return 1: without signal the estimates are as often too low as too high."""
+        return np.ones_like(y)
 
 
 def _anscombe(events: Float[np.ndarray, "*shape"], sigma: float) -> Float[np.ndarray, "*shape"]:
@@ -163,6 +176,15 @@ class RicianStabilizer:
         """Return the clean amplitudes, in the image's units, for which the transformed magnitudes have the means ``y``."""
         _, _, amplitudes, means = _rice_tables()
         return self.sigma * _interpolate(y, means, amplitudes)
+
+    def signal_share(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the probability that there is any signal at a pixel.
+
+        Near the floor an amplitude grows with the root of the mean: a mean that is estimated a little too high looks like signal, one that
+        is too low cannot make up for it.
+        """
+        _, _, _, means = _rice_tables()
+        return 1 - background_share(y - means[0])
 
 
 def _interpolate(

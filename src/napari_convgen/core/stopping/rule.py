@@ -126,6 +126,10 @@ class ErrorEstimate:
     mse: float
     deviation: float
 
+    def scaled(self, unit: float) -> ErrorEstimate:
+        """Bring it into other units, in which a mean squared error of one is ``unit``."""
+        return ErrorEstimate(unit * self.mse, unit * self.deviation)
+
 
 @dataclass(frozen=True)
 class Judgment:

@@ -17,14 +17,14 @@ from napari_convgen.core.fit import Fit
 from napari_convgen.core.fused import fuse
 from napari_convgen.core.generators import ConvolutionalGenerator, DeepDecoder, Generator, SkipNetwork
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.snapshot import SnapshotStore
+from napari_convgen.core.snapshot import GeneratorUnits, SnapshotStore
 from napari_convgen.core.stopping import FixedStep
 from napari_convgen.run.build import DECODER_WORDS, SKIP_WORDS, build_optimizer, random_source
 from napari_convgen.run.devices import resolve_backend
 from napari_convgen.run.reproduction.images import Values
 from napari_convgen.run.reproduction.study import Setting
 
-ADAM = OptimizerConfig()
+ADAM = OptimizerConfig(learning_rate=0.01)
 MOMENTUM = OptimizerConfig(method="momentum", learning_rate=0.1, momentum=0.9)
 """The two optimizers of the authors' code. The text calls the second one gradient descent."""
 
@@ -228,7 +228,7 @@ class Fits:
 def _new_fit(generator: Generator, target: Tensor, optimizer: OptimizerConfig, n_steps: int) -> Fit:
     """A fit that nothing but its steps ends, and that keeps no more images than it must."""
     problem, rule = Problem(target, torch.ones_like(target)), FixedStep()
-    store = SnapshotStore(0, lambda image: image, lambda error, image: error, "iterate")
+    store = SnapshotStore(0, GeneratorUnits(), "iterate")
     fit = Fit(
         problem,
         generator,

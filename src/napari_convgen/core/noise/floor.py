@@ -1,0 +1,50 @@
+"""Magnitudes at the noise floor: told from faint signal by how many lie as far below the floor.
+
+References
+----------
+B. Efron, "Size, power and false discovery rates", Annals of Statistics 35(4), 2007 (two groups, of nothing and of something).
+R. F. Barber, E. J. Candès, "Controlling the false discovery rate via knockoffs", Annals of Statistics 43(5), 2015 (what is nothing is counted
+by its mirror image).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from scipy.ndimage import gaussian_filter1d
+
+N_BINS, N_SPREADS = 60, 6.0
+"""Bins in which values are counted, out to so many times the spread of those below the floor."""
+
+SMOOTHING = 2.0
+"""Standard deviation in bins over which counts are smoothed."""
+
+
+def background_share(above: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Return the probability that there is no signal at a pixel.
+
+    Estimates of a mean that cannot be below the floor lie below it by chance alone, where there is no signal, and by chance as many such
+    pixels lie as far above. So of those at a distance d above, the share without signal is the number at d below over the number
+    at d above. Where hardly any lie below, as in an image without a background, nothing is taken for one.
+
+    Parameters
+    ----------
+    above
+        How far each estimate lies above the floor; in any unit.
+
+    Returns
+    -------
+    numpy.ndarray
+        1 below the floor, and above it falling with the distance.
+    """
+    below = above[above < 0]
+    if not below.size:
+        return np.zeros_like(above)
+    spread = float(np.sqrt(np.mean(below**2)))
+    edges = np.linspace(0, N_SPREADS * spread, N_BINS + 1)
+    n_below, n_above = (
+        gaussian_filter1d(np.histogram(x, edges)[0].astype(float), SMOOTHING, mode="nearest") for x in (-above, above)
+    )
+    share = np.minimum.accumulate(np.clip(n_below / np.maximum(n_above, 1e-9), 0, 1))
+    centers = (edges[1:] + edges[:-1]) / 2
+    return np.where(above < 0, 1.0, np.interp(above, centers, share, right=0.0))
