@@ -10,10 +10,15 @@ from napari_convgen.core.ensemble import local_variance
 from napari_convgen.core.fit import Fit
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.snapshot import Outcome, SnapshotStore, StopReason
+from napari_convgen.core.snapshot import GeneratorUnits, Outcome, SnapshotStore, StopReason
 from napari_convgen.core.stopping import FixedStep, HeldOutPixels, Judgment, Members
 
 SIZE = (16, 13)
+
+
+class Copies(GeneratorUnits):
+    def restore(self, values):
+        return values.copy()
 
 
 def noisy_blob(n_channels=1):
@@ -52,7 +57,7 @@ def fit_to(
         dtype=dtype,
     )
     optimizer = method(generator.parameters(), **{"lr": 0.01} | options)
-    store = SnapshotStore(max_bytes, np.copy, lambda error, image: error, "average")
+    store = SnapshotStore(max_bytes, Copies(), "average")
     return Fit(problem, generator, optimizer, rule, members, store, n_steps)
 
 

@@ -416,6 +416,46 @@ def test_a_rician_background_comes_back_as_zero():
     assert frame.min() > 0
 
 
+def rician_slice(signal=20):
+    """Half background, half tissue, with the noisy estimate of its means that a generator would draw."""
+    rng = np.random.default_rng(0)
+    noise = [5 * rng.standard_normal((400, 300)) for _ in range(2)]
+    frame = np.hypot(5 * np.repeat([[0], [signal]], 200, 0) + noise[0], noise[1])
+    image = of(frame, NoiseModel("rician", (5.0,), (0.0,), (0.0,)))
+    means = np.repeat(image.values[0].reshape(2, -1).mean(1), 200)[None, :, None]
+    return image, means + 0.1 * image.noise_level[0] * rng.standard_normal((1, 400, 300))
+
+
+def test_chance_about_the_noise_floor_is_not_taken_for_signal():
+    image, drawn = rician_slice()
+    restored = image.restore(drawn)
+    plain = np.maximum(image._undo(drawn)[0], 0)
+    assert np.sqrt(np.mean(plain[:200] ** 2)) > 1.5
+    assert np.sqrt(np.mean(restored[:200] ** 2)) < 0.5
+    np.testing.assert_allclose(restored[200:], plain[200:], rtol=1e-6)
+
+
+def test_the_unit_of_an_error_is_that_of_the_pixels_where_it_lies():
+    image, drawn = rician_slice()
+    error = np.zeros_like(drawn)
+    error[:, 200:] = image.noise_level[0]
+    restored = image.restore_error(error, drawn)
+    assert image.error_unit(error, drawn) == pytest.approx(np.mean(restored**2) / np.mean(error**2), rel=1e-5)
+    assert image.error_unit(error, drawn) * image.noise_level[0] ** 2 == pytest.approx(25, rel=0.05)
+    assert image.error_unit(1 - error / error.max(), drawn) * image.noise_level[0] ** 2 < 2.5
+
+
+def test_the_unit_of_an_error_leaves_out_what_is_not_observed():
+    frame = values_of((6, 7)).astype(np.float64)
+    frame[2, 3] = np.nan
+    image = of(frame, NoiseModel("poisson-gaussian", (0.0,), (0.5,), (0.0,)))
+    values = image.values.copy()
+    values[0, 2, 3] = 40  # where the slope is enormous
+    error = np.ones_like(values)
+    slopes = image.slope(image.values)[image.is_observed]
+    assert image.error_unit(error, values) == pytest.approx(np.mean(slopes**2))
+
+
 def test_rician_noise_needs_magnitudes():
     with pytest.raises(InputError, match=r"has negative values\. Choose another kind"):
         of(-values_of((6, 7)), NoiseModel("rician", (5.0,), (0.0,), (0.0,)))

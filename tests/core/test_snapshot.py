@@ -3,14 +3,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_convgen.core.snapshot import Outcome, Snapshot, SnapshotStore, StopReason, next_snapshot_step
+from napari_convgen.core.snapshot import (
+    GeneratorUnits,
+    Outcome,
+    Snapshot,
+    SnapshotStore,
+    StopReason,
+    next_snapshot_step,
+)
 
 IMAGE = np.zeros((4, 4))
 N_BYTES = 2 * IMAGE.nbytes
 
 
 def store_with(steps, max_bytes=np.inf, keep=None):
-    store = SnapshotStore(max_bytes, lambda values: values, lambda error, values: error, "average")
+    store = SnapshotStore(max_bytes, GeneratorUnits(), "average")
     for step in steps:
         store.add(step, 1 / step, 2 / step, IMAGE, IMAGE)
         store.thin(keep=[step if keep is None else keep])
@@ -50,10 +57,17 @@ def test_a_reason_reads_as_its_sentence():
 
 
 def test_snapshots_are_restored_and_found_by_step():
-    def restore_error(error, image):
-        return (error * image).astype(np.float32)
+    class Tenths:
+        def restore(self, values):
+            return (10 * values).astype(np.uint8)
 
-    store = SnapshotStore(np.inf, lambda values: (10 * values).astype(np.uint8), restore_error, "iterate")
+        def restore_error(self, error, values):
+            return (error * values).astype(np.float32)
+
+        def error_unit(self, error, values):
+            return float((error * values).sum())
+
+    store = SnapshotStore(np.inf, Tenths(), "iterate")
     store.add(3, 0.5, 0.25, np.full((2, 2), 1.0), np.full((2, 2), 2.0), np.full((2, 2), 7.0))
     assert (len(store), store.steps, store.get(4)) == (1, [3], None)
     snapshot = store.get(3)
@@ -63,6 +77,9 @@ def test_snapshots_are_restored_and_found_by_step():
     assert (snapshot.iterate == 10).all()
     assert (snapshot.average == 20).all()
     assert (snapshot.expected_error == 7).all()
+    assert snapshot.error_unit == 4 * 7
+    store.add(4, 0.5, 0.25, np.full((2, 2), 3.0), np.full((2, 2), 2.0))
+    assert (store[4].expected_error, store[4].error_unit) == (None, 4 * 3)  # as if the error were the same everywhere
     assert snapshot.n_bytes == 4 + 4 + 16
 
 
@@ -71,7 +88,7 @@ def test_snapshots_are_restored_and_found_by_step():
 def test_memory_stays_within_the_bound_and_the_kept_and_the_last_step_stay(n_steps, room, keep):
     steps = schedule(n_steps)
     kept = min(keep, 40, steps[-1])
-    store = SnapshotStore(room * N_BYTES, lambda values: values, lambda error, values: error, "average")
+    store = SnapshotStore(room * N_BYTES, GeneratorUnits(), "average")
     for step in steps:
         store.add(step, 0.0, 0.0, IMAGE, IMAGE)
         best = min(step, kept)

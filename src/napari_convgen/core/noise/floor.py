@@ -3,8 +3,8 @@
 References
 ----------
 B. Efron, "Size, power and false discovery rates", Annals of Statistics 35(4), 2007 (two groups, of nothing and of something).
-R. F. Barber, E. J. Candès, "Controlling the false discovery rate via knockoffs", Annals of Statistics 43(5), 2015 (what is nothing is counted
-by its mirror image).
+R. F. Barber, E. J. Candès, "Controlling the false discovery rate via knockoffs", Annals of Statistics 43(5), 2015 (nothing is counted by
+its mirror image).
 """
 
 from __future__ import annotations

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from napari_convgen.core.noise.floor import background_share
+from napari_convgen.core.noise.stabilize import PoissonGaussianStabilizer, RicianStabilizer, Unchanged
+
+RNG = np.random.default_rng(0)
+
+
+def test_pure_background_is_taken_for_what_it_is():
+    share = background_share(0.1 * RNG.standard_normal((100, 120)))
+    assert share.shape == (100, 120)
+    assert share.mean() > 0.97
+
+
+def test_the_share_is_that_of_background_among_values_at_the_same_distance():
+    """Background 0 ± 1, and as much signal at 2 ± 1: at 1 the two are as likely."""
+    values = np.concatenate([RNG.standard_normal(200_000), 2 + RNG.standard_normal(200_000)])
+    at = np.array([0.5, 1.0, 1.5, 2.0])
+    expected = 1 / (1 + np.exp(2 * at - 2))
+    # The signal's own values below the floor are counted as background's.
+    below = 1 / (1 + np.exp(-2 * at - 2))
+    shares = background_share(np.concatenate([values, at]))[-len(at) :]
+    np.testing.assert_allclose(shares, expected / below, atol=0.05)
+
+
+@pytest.mark.parametrize("values", [np.full(500, 3.0), 1 + RNG.random(500), np.zeros(7)])
+def test_where_nothing_lies_below_the_floor_there_is_no_background(values):
+    assert (background_share(values) == 0).all()
+
+
+def test_a_few_values_below_the_floor_hardly_touch_an_image_without_background():
+    values = np.concatenate([5 + RNG.standard_normal(10_000), [-0.5, -0.1, -1.0]])
+    assert background_share(values)[values > 0].max() < 0.5
+    assert background_share(values)[values > 2].mean() < 0.02
+
+
+def test_the_share_never_rises_with_the_distance():
+    values = np.concatenate([RNG.standard_normal(3000), RNG.exponential(2, 3000)])
+    share = background_share(values)[np.argsort(values)]
+    assert (np.diff(share) <= 0).all()
+    assert ((share >= 0) & (share <= 1)).all()
+
+
+def test_an_empty_channel_has_no_shares():
+    assert background_share(np.zeros((0, 3))).shape == (0, 3)
+
+
+def test_only_magnitudes_have_a_floor():
+    y = RNG.standard_normal((20, 30))
+    assert (Unchanged(1.0).signal_share(y) == 1).all()
+    assert (PoissonGaussianStabilizer(1.0, 2.0, 3.0).signal_share(y) == 1).all()
+
+
+def test_a_noisy_estimate_of_a_background_has_no_signal_and_one_of_tissue_has():
+    transform = RicianStabilizer(5.0)
+    noise = np.hypot(5 * RNG.standard_normal(4_000_000), 5 * RNG.standard_normal(4_000_000))
+    floor = transform.forward(noise).mean()
+    background = floor + 0.1 * RNG.standard_normal((60, 60))
+    tissue = transform.forward(np.full((60, 60), 40.0)) + 0.1 * RNG.standard_normal((60, 60))
+    share = transform.signal_share(np.stack([background, tissue]))
+    assert share[0].mean() < 0.06
+    assert share[1].min() == 1
