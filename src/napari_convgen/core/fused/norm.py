@@ -35,25 +35,26 @@ class _NormLeak(torch.autograd.Function):
         x, k = _channels_last(x), len(scale)
         out = torch.empty_like(x)
         tiles, line = _Tiles.of(x.numel(), k), _line(x)
-        sums, norm, leak_ = tiles.zeros(), np.empty((4, k)), np.array([leak], scale.detach().numpy().dtype)
-        tiles.run(norm_kernels.moments, line, leak_, sums)
-        norm_kernels.settle(line, sums, scale.detach().numpy(), offset.detach().numpy(), norm)
-        tiles.run(norm_kernels.apply, line, norm, leak_, _line(out))
+        scales, offsets = scale.detach().numpy(), offset.detach().numpy()
+        sums, norm, below = tiles.zeros(), np.empty((4, k)), np.array([leak], scales.dtype)
+        tiles.run(norm_kernels.moments, line, below, sums)
+        norm_kernels.settle(line, sums, scales, offsets, norm)
+        tiles.run(norm_kernels.apply, line, norm, below, _line(out))
         ctx.save_for_backward(x)
-        ctx.tiles, ctx.norm, ctx.leak = tiles, norm, leak_
+        ctx.tiles, ctx.norm, ctx.below = tiles, norm, below
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         [x] = ctx.saved_tensors
-        tiles, norm, leak, out = ctx.tiles, ctx.norm, ctx.leak, torch.empty_like(x)
+        tiles, norm, below, out = ctx.tiles, ctx.norm, ctx.below, torch.empty_like(x)
         line, g, sums = _line(x), _line(_channels_last(gradients[0])), tiles.zeros()
-        by_scale, by_offset = np.empty((2, tiles.k), leak.dtype)
+        by_scale, by_offset = np.empty((2, tiles.k), below.dtype)
         slope = np.empty((2, tiles.k))
-        tiles.run(norm_kernels.gradient_sums, line, g, norm, leak, sums)
+        tiles.run(norm_kernels.gradient_sums, line, g, norm, below, sums)
         norm_kernels.settle_gradient(sums, norm, tiles.n_values // tiles.k, by_scale, by_offset, slope)
-        tiles.run(norm_kernels.adjoint, line, g, norm, leak, slope, _line(out))
+        tiles.run(norm_kernels.adjoint, line, g, norm, below, slope, _line(out))
         return out, torch.from_numpy(by_scale), torch.from_numpy(by_offset), None
 
 
@@ -86,7 +87,7 @@ class _Tiles:
 
 def _line(x: Tensor) -> NDArray[Any]:
     """See a batch of one with its channels last as one line."""
-    line = x.detach().movedim(1, -1).reshape(-1)
+    line = x.detach().movedim(1, -1).view(-1)
     return (line.view(torch.uint16) if x.dtype == torch.bfloat16 else line).numpy()
 
 

@@ -5,7 +5,7 @@ A tensor is one line: its pixels one after the other, the ``k`` channels of a pi
 and over, so that it is gone through at the same pace however few channels there are. The tiles are the same for any number of threads, and
 each adds up its own sums: threads do not change a bit of the result.
 
-``norm`` has in its rows the mean and the deviation of each channel, and the slope and the intercept of the map between them. ``leak``
+``norm`` has in its rows the mean and the deviation of each channel, and the slope and the intercept of the map between them. ``below``
 holds the slope of the ReLU below zero; its type is the one that is computed in.
 
 Values of half precision (bfloat16) come as whole numbers of 16 bits, and are computed with in single precision.
@@ -79,10 +79,10 @@ def _table(numbers, n_row, like):
 
 
 @compiled
-def moments(first, last, n_tile, n_row, x, leak, sums):
+def moments(first, last, n_tile, n_row, x, below, sums):
     """Add up each channel's difference from its first value, and the square of that."""
     k = sums.shape[2]
-    shift, plain, square = np.empty((3, n_row), leak.dtype)
+    shift, plain, square = np.empty((3, n_row), below.dtype)
     for j in range(n_row):
         shift[j] = _load(x, j % k)
     for tile in range(first, last):
@@ -114,25 +114,25 @@ def settle(x, sums, scale, offset, norm):
 
 
 @compiled
-def apply(first, last, n_tile, n_row, x, norm, leak, out):
+def apply(first, last, n_tile, n_row, x, norm, below, out):
     """Put the norm of x and its leaky ReLU into ``out``."""
-    a, b = _table(norm[2], n_row, leak), _table(norm[3], n_row, leak)
-    above, below = leak.dtype.type(1), leak[0]
+    a, b = _table(norm[2], n_row, below), _table(norm[3], n_row, below)
+    one, slope_below = below.dtype.type(1), below[0]
     for row in range(first * n_tile, min(last * n_tile, len(x)), n_row):
         at = np.uint64(row)
         for j in range(np.uint64(min(n_row, len(x) - row))):
             y = a[j] * _load(x, at + j) + b[j]
-            y *= above if y > 0 else below  # a condition in a call that is put in line would be lost
+            y *= one if y > 0 else slope_below  # a condition in a call that is put in line would be lost
             _store(out, at + j, y)
 
 
 @compiled
-def gradient_sums(first, last, n_tile, n_row, x, g, norm, leak, sums):
+def gradient_sums(first, last, n_tile, n_row, x, g, norm, below, sums):
     """Add up the gradient with respect to the norm, and that times its value before scale and offset, for each channel."""
     k = norm.shape[1]
-    mean, a, b = _table(norm[0], n_row, leak), _table(norm[2], n_row, leak), _table(norm[3], n_row, leak)
-    plain, weighted = np.empty((2, n_row), leak.dtype)
-    above, below = leak.dtype.type(1), leak[0]
+    mean, a, b = _table(norm[0], n_row, below), _table(norm[2], n_row, below), _table(norm[3], n_row, below)
+    plain, weighted = np.empty((2, n_row), below.dtype)
+    one, slope_below = below.dtype.type(1), below[0]
     for tile in range(first, last):
         plain[:] = 0
         weighted[:] = 0
@@ -141,7 +141,7 @@ def gradient_sums(first, last, n_tile, n_row, x, g, norm, leak, sums):
             at = np.uint64(row)
             for j in range(np.uint64(min(n_row, end - row))):
                 value, gradient = _load(x, at + j), _load(g, at + j)
-                gradient *= above if a[j] * value + b[j] > 0 else below
+                gradient *= one if a[j] * value + b[j] > 0 else slope_below
                 plain[j] += gradient
                 weighted[j] += gradient * (value - mean[j])
         for j in range(n_row):
@@ -160,15 +160,15 @@ def settle_gradient(sums, norm, n_pixels, by_scale, by_offset, slope):
 
 
 @compiled
-def adjoint(first, last, n_tile, n_row, x, g, norm, leak, slope, out):
+def adjoint(first, last, n_tile, n_row, x, g, norm, below, slope, out):
     """Put the gradient with respect to x into ``out``."""
-    a, b = _table(norm[2], n_row, leak), _table(norm[3], n_row, leak)
-    linear, constant = _table(slope[0], n_row, leak), _table(slope[1], n_row, leak)
-    above, below = leak.dtype.type(1), leak[0]
+    a, b = _table(norm[2], n_row, below), _table(norm[3], n_row, below)
+    linear, constant = _table(slope[0], n_row, below), _table(slope[1], n_row, below)
+    one, slope_below = below.dtype.type(1), below[0]
     for row in range(first * n_tile, min(last * n_tile, len(x)), n_row):
         at = np.uint64(row)
         for j in range(np.uint64(min(n_row, len(x) - row))):
             value, gradient = _load(x, at + j), _load(g, at + j)
-            gradient *= above if a[j] * value + b[j] > 0 else below
+            gradient *= one if a[j] * value + b[j] > 0 else slope_below
             result = a[j] * gradient + linear[j] * value + constant[j]
             _store(out, at + j, result)
