@@ -1,7 +1,9 @@
+import numba
+import numpy as np
 import pytest
 import torch
 
-from napari_convgen.core.fused import fuse_norms, norm, threads
+from napari_convgen.core.fused import fuse_norms, norm, norm_kernels, threads
 from napari_convgen.core.fused.norm import fused_norm
 from napari_convgen.core.generators import SkipNetwork
 from napari_convgen.core.generators.layers import channel_norm
@@ -65,6 +67,21 @@ def test_half_precision_is_rounded_to_the_nearest():
     scale, offset = numbers(4, 1, torch.float32), numbers(4, 2, torch.float32)
     exact = fused_norm(x.float(), scale, offset, 0.2)
     assert torch.equal(fused_norm(x, scale, offset, 0.2), exact.to(torch.bfloat16))
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(1 + 2**-8, 1), (1 + 3 * 2**-8, 1 + 2**-6), (-1 - 2**-8, -1), (1 + 2**-8 + 2**-20, 1 + 2**-7), (3e38, 3e38)],
+)
+def test_halfway_between_two_the_even_one_is_taken(number, expected):
+    @numba.njit
+    def put(values, number):
+        norm_kernels._store(values, 0, number)
+
+    values = np.zeros(1, np.uint16)
+    put(values, np.float32(number))
+    stored = float(torch.from_numpy(values).view(torch.bfloat16))
+    assert stored == pytest.approx(expected, rel=2**-9 if number > 2 else 0)
 
 
 def test_a_mean_far_above_the_deviation_costs_no_digits():

@@ -108,7 +108,8 @@ def settle(x, sums, scale, offset, norm):
     for c in range(k):
         mean, square = sums[:, 0, c].sum() / n_pixels, sums[:, 1, c].sum() / n_pixels
         norm[0, c] = mean + _load(x, c)
-        norm[1, c] = np.sqrt(max(square - mean * mean, 0.0) + EPSILON) if np.isfinite(square) else np.nan
+        variance = square - mean * mean
+        norm[1, c] = np.sqrt((0.0 if variance < 0 else variance) + EPSILON)  # a maximum might take 0 for NaN
         norm[2, c] = scale[c] / norm[1, c]
         norm[3, c] = offset[c] - norm[2, c] * norm[0, c]
 
