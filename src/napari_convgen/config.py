@@ -128,7 +128,8 @@ class OptimizerConfig(_Model):
     learning_rate: float = Field(
         0.02,
         gt=0,
-        description="Step size on the mean squared error of the scaled image; 0.02 suits adam, 0.1 the others.",
+        description="Step size on the mean squared error of the scaled image; 0.02 suits adam and a deep decoder, 0.01 or less "
+        "the other generators, 0.1 the other methods.",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum; used by the method momentum alone.")
 
@@ -224,12 +225,13 @@ class Config(_Model):
     )
     backend: Literal["auto", "numba", "triton", "torch"] = Field(
         "auto",
-        description="What computes the generator: numba (CPU), triton (CUDA), torch (anywhere, several times slower); "
-        "auto takes the fastest that is installed for the device.",
+        description="What computes the generator: numba (CPU; of networks with learned convolutions the norms, not in volumes), "
+        "triton (CUDA; a deep decoder alone), torch (anywhere; slower, a deep decoder several times); auto takes the fastest.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
-        description="Of the matrix products; bfloat16 is faster where the hardware has it, and less exact. All else is float32.",
+        description="Of a deep decoder's matrix products, or of the other networks' hidden layers; bfloat16 is faster where the "
+        "hardware has it, and less exact. Weights, moments and the image are float32.",
     )
     output: Literal["average", "iterate"] = Field(
         "average", description="The image that is kept: the running average of the outputs, or the raw iterate."

@@ -428,8 +428,7 @@ def rician_slice(signal=20):
 
 def test_chance_about_the_noise_floor_is_not_taken_for_signal():
     image, drawn = rician_slice()
-    restored = image.restore(drawn)
-    plain = np.maximum(image._undo(drawn)[0], 0)
+    restored, plain = image.restore(drawn), image.restore(drawn, is_denoised=False)
     assert np.sqrt(np.mean(plain[:200] ** 2)) > 1.5
     assert np.sqrt(np.mean(restored[:200] ** 2)) < 0.5
     np.testing.assert_allclose(restored[200:], plain[200:], rtol=1e-6)
@@ -439,10 +438,11 @@ def test_the_unit_of_an_error_is_that_of_the_pixels_where_it_lies():
     image, drawn = rician_slice()
     error = np.zeros_like(drawn)
     error[:, 200:] = image.noise_level[0]
-    restored = image.restore_error(error, drawn)
-    assert image.error_unit(error, drawn) == pytest.approx(np.mean(restored**2) / np.mean(error**2), rel=1e-5)
-    assert image.error_unit(error, drawn) * image.noise_level[0] ** 2 == pytest.approx(25, rel=0.05)
-    assert image.error_unit(1 - error / error.max(), drawn) * image.noise_level[0] ** 2 < 2.5
+    restored, unit = image.restore_error(error, drawn)
+    assert unit == pytest.approx(np.mean(restored**2) / np.mean(error**2), rel=1e-5)
+    assert unit * image.noise_level[0] ** 2 == pytest.approx(25, rel=0.05)
+    assert image.restore_error(1 - error / error.max(), drawn)[1] * image.noise_level[0] ** 2 < 2.5
+    assert image.restore_error(np.zeros_like(drawn), drawn)[1] == 1
 
 
 def test_the_unit_of_an_error_leaves_out_what_is_not_observed():
@@ -451,9 +451,19 @@ def test_the_unit_of_an_error_leaves_out_what_is_not_observed():
     image = of(frame, NoiseModel("poisson-gaussian", (0.0,), (0.5,), (0.0,)))
     values = image.values.copy()
     values[0, 2, 3] = 40  # where the slope is enormous
-    error = np.ones_like(values)
     slopes = image.slope(image.values)[image.is_observed]
-    assert image.error_unit(error, values) == pytest.approx(np.mean(slopes**2))
+    assert image.restore_error(np.ones_like(values), values)[1] == pytest.approx(np.mean(slopes**2))
+
+
+def test_magnitudes_that_are_missing_say_nothing_of_the_floor():
+    image, drawn = rician_slice(2)
+    frame = image.frame.copy()
+    frame[:100] = np.nan
+    masked = of(frame, image.noise)
+    at = masked.scale(np.stack([np.full((400, 300), 6.0)]))  # the floor is at 6.3
+    drawn = np.where(masked.is_observed, masked.scale(image._undo(drawn)), at - 0.8 * masked.noise_level[0])
+    tissue = masked.restore(drawn)[200:]
+    np.testing.assert_allclose(tissue.mean(), masked.restore(drawn, is_denoised=False)[200:].mean(), rtol=0.05)
 
 
 def test_rician_noise_needs_magnitudes():

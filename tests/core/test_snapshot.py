@@ -62,10 +62,8 @@ def test_snapshots_are_restored_and_found_by_step():
             return (10 * values).astype(np.uint8)
 
         def restore_error(self, error, values):
-            return (error * values).astype(np.float32)
-
-        def error_unit(self, error, values):
-            return float((error * values).sum())
+            restored = (error * values).astype(np.float32)
+            return restored, float(restored.sum())
 
     store = SnapshotStore(np.inf, Tenths(), "iterate")
     store.add(3, 0.5, 0.25, np.full((2, 2), 1.0), np.full((2, 2), 2.0), np.full((2, 2), 7.0))

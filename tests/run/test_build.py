@@ -87,8 +87,9 @@ def test_a_skip_network_has_fused_norms_on_the_cpu_except_in_volumes(name, devic
 
 
 def test_backends_that_cannot_compute_a_skip_network_are_refused():
-    with pytest.raises(ConfigError, match=r"'triton' does not compute a skip-network\. Choose 'auto'"):
-        Denoising(noisy(), SKIP.replace({"backend": "triton"}))
+    for shape, z_axis in (((24, 26), "frames"), ((6, 8, 9), "volume")):
+        with pytest.raises(ConfigError, match=r"'triton' does not compute a skip-network\. Choose 'auto'"):
+            Denoising(noisy(shape), SKIP.replace({"backend": "triton", "z_axis": z_axis}))
     with pytest.raises(ConfigError, match="'numba' does not compute a skip-network of a volume"):
         Denoising(noisy((6, 8, 9)), SKIP.replace({"backend": "numba", "z_axis": "volume"}))
     with pytest.raises(DeviceError, match="'numba' runs on cpu, not on the device 'mps'"):

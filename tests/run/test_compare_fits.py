@@ -107,6 +107,15 @@ def test_errors_are_those_of_the_snapshots_in_the_units_of_the_image():
     assert not own["image"].has_errors
 
 
+def test_what_is_fitted_keeps_its_noise_about_the_floor():
+    """Magnitudes near the noise floor are not brought to 0: these are no estimates of a clean image."""
+    rng = np.random.default_rng(0)
+    magnitudes = np.hypot(10 * rng.standard_normal((32, 28)), 10 * rng.standard_normal((32, 28))).astype(np.float32)
+    config = QUICK.replace({"noise.kind": "rician", "noise.sigma": 10, "n_steps": 2})
+    shown = compare_fits(magnitudes, FitsConfig(config)).targets[0].values
+    assert shown[magnitudes > 17].min() > 8
+
+
 def test_missing_pixels_are_left_out_and_a_length_of_one_is_no_stack():
     image = noisy()[np.newaxis]
     image[0, :5, :6] = np.nan

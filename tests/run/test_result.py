@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from napari_convgen.config import Config
 from napari_convgen.core.metrics import psnr, ssim
 from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
+from napari_convgen.core.stopping import ErrorEstimate
 from napari_convgen.run.denoise import Denoising, denoise
 from napari_convgen.run.result import FrameResult
 
@@ -296,6 +298,16 @@ def test_the_estimated_psnr_has_the_peak_of_the_reference_or_of_the_image():
         assert psnr == pytest.approx(10 * np.log10(peak**2 / error.mse))
         assert deviation == pytest.approx(10 / np.log(10) * error.deviation / error.mse)
     assert through_json(scored.report())["estimated_psnr"]["psnr"] == scored.estimated_psnr[0]
+
+
+@pytest.mark.parametrize("mse", [0.0, 1.0])
+def test_an_image_of_nothing_has_no_estimated_psnr(mse):
+    result = denoise(noisy(), WATCHED)
+    [frame] = result.frames
+    nothing = np.zeros_like(result.image) if mse else result.image
+    empty = replace(result, image=nothing, frames=(replace(frame, error=ErrorEstimate(mse, 0.1)),))
+    assert empty.estimated_psnr is None
+    assert "estimated_psnr" not in through_json(empty.report())
 
 
 def test_the_error_left_of_white_noise_is_estimated_within_its_own_uncertainty():

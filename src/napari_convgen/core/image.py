@@ -340,13 +340,22 @@ class ImageTensor:
         stable = np.stack([each.forward(x) for each, x in zip(self.stabilizers, values, strict=True)])
         return np.asarray(LOW + (HIGH - LOW) * (stable - low) / np.where(high > low, high - low, 1.0))
 
-    def restore(self, values: NDArray[Any]) -> NDArray[Any]:
+    def restore(self, values: NDArray[Any], *, is_denoised: bool = True) -> NDArray[Any]:
         """Bring a generator's output (channels first) back into the frame's shape, dtype and range.
 
-        What was stabilized is undone without bias, and what is no more than the noise floor of magnitudes is brought to 0. Values are held
-        between the frame's own minimum (Rician: 0, since the minimum is too high) and maximum; integers are rounded; alpha is the frame's.
+        What was stabilized is undone without bias. Values are held between the frame's own minimum (Rician: 0, since the minimum is too
+        high) and maximum; integers are rounded; alpha is the frame's.
+
+        Parameters
+        ----------
+        values
+            The output.
+        is_denoised
+            Whether it is an estimate of the clean image: then what is no more than the noise floor of magnitudes is brought to 0.
         """
-        image = self._undo(values.astype(np.float64)) * self._signal_share(values)
+        image = self._undo(values.astype(np.float64))
+        if is_denoised:
+            image = image * self._signal_share(values)
         least = np.zeros_like(self.low) if self.noise is not None and self.noise.kind == "rician" else self.low
         image = np.clip(image, _column(least, values.ndim), _column(self.high, values.ndim))
         if self.differences is not None:
@@ -370,7 +379,7 @@ class ImageTensor:
         values, half = values.astype(np.float64), 1e-3
         return np.asarray((self._undo(values + half) - self._undo(values - half)) / (2 * half))
 
-    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
         """Bring the error of a generator's output into the frame's units and shape.
 
         Parameters
@@ -379,37 +388,30 @@ class ImageTensor:
             Standard deviation in the generator's units, channels first.
         values
             The output that it belongs to.
+
+        Returns
+        -------
+        restored
+            In the frame's units.
+        unit
+            The mean square of that over the observed pixels, by the mean square of ``error``.
         """
-        deviation = error * self._error_slope(values)
+        deviation = error * np.abs(self.slope(values)) * self._signal_share(values)
         restored = np.zeros(self.frame.shape, np.float32)  # alpha has no error
         if self.channel is None:
             restored[...] = deviation[0]
         else:
             n = len(deviation) if self.differences is None else len(self.differences)
             np.moveaxis(restored, self.channel, 0)[:n] = deviation
-        return restored
-
-    def error_unit(self, error: NDArray[Any], values: NDArray[Any]) -> float:
-        """Return what a mean squared error of one in the generator's units is in the frame's, where it is spread as ``error``.
-
-        Parameters
-        ----------
-        error, values
-            As for `restore_error`.
-        """
-        counts = self.is_observed & np.isfinite(error)
-        squares = np.square(error, dtype=np.float64)
-        restored = squares * np.square(self._error_slope(values))
-        return float(np.mean(restored, where=counts) / max(float(np.mean(squares, where=counts)), 1e-300))
-
-    def _error_slope(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
-        """How many of the frame's units an error of one of the generator's is."""
-        return np.asarray(np.abs(self.slope(values)) * self._signal_share(values))
+        before, after = (
+            float(np.mean(np.square(x, dtype=np.float64), where=self.is_observed)) for x in (error, deviation)
+        )
+        return restored, after / before if before > 0 else 1.0
 
     def _signal_share(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
         """Probability that there is any signal."""
-        stable = self._stable(values.astype(np.float64))
-        return np.stack([each.signal_share(x) for each, x in zip(self.stabilizers, stable, strict=True)])
+        channels = zip(self.stabilizers, self._stable(values.astype(np.float64)), self.is_observed, strict=True)
+        return np.stack([each.signal_share(x, seen) for each, x, seen in channels])
 
     def _undo(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Undo the scaling and the stabilization."""

@@ -110,12 +110,8 @@ class Units(Protocol):
         """Bring an output of the generator over."""
         ...
 
-    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
-        """Bring the standard deviation of the error of an output, ``values``, over."""
-        ...
-
-    def error_unit(self, error: NDArray[Any], values: NDArray[Any]) -> float:
-        """Return what a mean squared error of one is, where it is spread as the squares of ``error``."""
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
+        """Bring the standard deviation of the error of ``values`` over; also return what a mean square of one becomes."""
         ...
 
 
@@ -126,13 +122,9 @@ class GeneratorUnits:
         """Return the output."""
         return values
 
-    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the error."""
-        return error
-
-    def error_unit(self, error: NDArray[Any], values: NDArray[Any]) -> float:
-        """Return 1."""
-        return 1.0
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
+        """Return the error, and 1."""
+        return error.astype(np.float32), 1.0
 
 
 class SnapshotStore:
@@ -186,14 +178,15 @@ class SnapshotStore:
     ) -> None:
         """Add a snapshot later than all others; the images and the error are in the generator's units."""
         image = average if self.output == "average" else iterate
+        error, unit = self.units.restore_error(np.ones_like(image) if expected_error is None else expected_error, image)
         self._snapshots[step] = Snapshot(
             step,
             loss,
             criterion,
             self.units.restore(iterate),
             self.units.restore(average),
-            None if expected_error is None else self.units.restore_error(expected_error, image),
-            self.units.error_unit(np.ones_like(image) if expected_error is None else expected_error, image),
+            None if expected_error is None else error,
+            unit,
             self.output,
         )
 

@@ -147,10 +147,10 @@ def resolve_generator_backend(config: Config, device: torch.device, n_axes: int)
     """
     name, kind = config.backend, config.generator.kind
     if kind != "deep-decoder" and (name == "triton" or (name == "numba" and n_axes == 3)):
-        volume = " of a volume" if n_axes == 3 else ""
+        volume = " of a volume" if name == "numba" else ""
         raise ConfigError(f"The backend '{name}' does not compute a {kind}{volume}. Choose 'auto'.")
     if name == "auto" and fastest_backend(config, device, n_axes) == "torch":
-        return "torch"
+        name = "torch"
     return resolve_backend(name, device)
 
 

@@ -257,7 +257,7 @@ class FitsRun:
             targets=tuple(
                 TargetFit(
                     name=target.name,
-                    values=self._image.restore(target.values).reshape(self._shape),
+                    values=self._image.restore(target.values, is_denoised=False).reshape(self._shape),
                     losses=np.array([moment.losses[i] for moment in moments]),
                     errors=np.array([moment.errors[i] for moment in moments]),
                     distances=np.array([moment.distances[i] for moment in moments]),
@@ -324,7 +324,7 @@ class FitsRun:
         over = tuple(range(1, members.weights.ndim))
         squares = (members.weights * (iterate.outputs - members.measurements) ** 2).double().sum(over)
         losses = (squares / members.weights.double().sum(over)).cpu().numpy() / self._variances
-        images = [self._image.restore(output) for output in iterate.outputs.cpu().numpy()]
+        images = [self._image.restore(output, is_denoised=False) for output in iterate.outputs.cpu().numpy()]
         moment = Moment(
             step=iterate.step,
             losses=tuple(losses.tolist()),

@@ -179,7 +179,8 @@ class Denoising:
         self._is_stopping = False
         fastest = fastest_backend(self.config, self.device, len(self._size))
         if self.config.backend == "auto" and self.backend != fastest:
-            self._notes.append(f"{fastest} is not available: plain PyTorch computed the fit, several times slower.")
+            slower = "several times slower" if is_decoder else "slower"
+            self._notes.append(f"{fastest} is not available: plain PyTorch computed the fit, {slower}.")
         if n_missing := sum(check.n_missing for check in self._checks if not check.is_constant):
             self._notes.append(f"{n_missing} missing (NaN) pixels were left out of the fit and filled in.")
 

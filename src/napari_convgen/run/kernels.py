@@ -160,7 +160,7 @@ class Prediction:
         """Return the image after ``step`` steps, in its own units and dtype."""
         # One half of a real image's frequencies stands for both, and its transform is at hand: this is done as a slider moves.
         drawn = np.fft.irfft2(self._spectrum * -np.expm1(step * self._logarithm), self.image.values.shape[1:])
-        return self.image.restore(drawn[np.newaxis])
+        return self.image.restore(drawn[np.newaxis], is_denoised=False)
 
 
 @dataclass(frozen=True, eq=False)

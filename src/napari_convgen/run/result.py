@@ -234,15 +234,15 @@ class Result:
 
     @property
     def estimated_psnr(self) -> tuple[float, float] | None:
-        """PSNR in dB estimated without a reference, and its standard error; ``None`` if a frame's error could not be told.
+        """PSNR in dB estimated without a reference, and its standard error; ``None`` if a frame's error could not be told, or is none.
 
         The peak is the reference's data range if there is one, otherwise that of the image, see `data_range`.
         """
         errors = [frame.error for frame in self.frames]
         known = [error for error in errors if error is not None]
-        if len(known) < len(errors):
+        mse = statistics.fmean(error.mse for error in known) if known else 0.0
+        if len(known) < len(errors) or mse <= 0 or self.data_range <= 0:
             return None
-        mse = statistics.fmean(error.mse for error in known)
         deviation = math.hypot(*(error.deviation for error in known)) / len(known)
         return 10 * math.log10(self.data_range**2 / mse), 10 / math.log(10) * deviation / mse
 

@@ -137,7 +137,8 @@ class SpectrumResult:
         drawn = np.tensordot(spectrum.coefficients[:n_vectors], spectrum.left_vectors[:n_vectors], 1)
         values = self.image.values
         over = tuple(range(1, values.ndim))
-        return self.image.restore(drawn + np.mean(values, axis=over, keepdims=True, where=self.image.is_observed))
+        mean = np.mean(values, axis=over, keepdims=True, where=self.image.is_observed)
+        return self.image.restore(drawn + mean, is_denoised=False)
 
     def remainder(self, n_vectors: int, position: int = 0) -> NDArray[np.float32]:
         """Return the image less its `projection`, in its units."""

@@ -292,10 +292,12 @@ def _as_image(x: Tensor) -> Tensor:
     """See a tensor with its channels last as a batch of one, channels second.
 
     By the stride of the batch PyTorch tells which layout it is in. Lines and planes are seen as what they are, which oneDNN and cuDNN are
-    fast in; volumes as one with channels first, which PyTorch copies: its convolution of volumes in half precision reads memory that was
-    never written where channels come last (oneDNN 3.12).
+    fast in. What is seen with channels first is copied by PyTorch: volumes, as convolutions of volumes in half precision read memory
+    that was never written where channels come last (oneDNN 3.12), and all on MPS, whose batch norm has wrong gradients there.
     """
-    return x.movedim(-1, 0)[None] if x.ndim > 3 else x[None].movedim(-1, 1)
+    if x.ndim > 3 or x.device.type == "mps":
+        return x.movedim(-1, 0)[None]
+    return x[None].movedim(-1, 1)
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ its mirror image).
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d
 
 N_BINS, N_SPREADS = 60, 6.0
@@ -20,30 +20,36 @@ SMOOTHING = 2.0
 """Standard deviation in bins over which counts are smoothed."""
 
 
-def background_share(above: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+def background_share(
+    above: Float[np.ndarray, "*shape"], counts: Bool[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "*shape"]:
     """Return the probability that there is no signal at a pixel.
 
     Estimates of a mean that cannot be below the floor lie below it by chance alone, where there is no signal, and by chance as many such
     pixels lie as far above. So of those at a distance d above, the share without signal is the number at d below over the number
-    at d above. Where hardly any lie below, as in an image without a background, nothing is taken for one.
+    at d above. Where hardly any lie below, as in an image without a background, nothing is taken for one. What lies further below
+    than the noise itself reaches is no estimate of a floor, but padding, or a mask.
 
     Parameters
     ----------
     above
-        How far each estimate lies above the floor; in any unit.
+        How far each estimate lies above the floor, in standard deviations of the data's noise.
+    counts
+        False where it is no estimate from data.
 
     Returns
     -------
     numpy.ndarray
         1 below the floor, and above it falling with the distance.
     """
-    below = above[above < 0]
+    seen = above[counts & (above > -1)]
+    below = seen[seen < 0]
     if not below.size:
-        return np.zeros_like(above)
+        return np.where(above < 0, 1.0, 0.0)
     spread = float(np.sqrt(np.mean(below**2)))
     edges = np.linspace(0, N_SPREADS * spread, N_BINS + 1)
     n_below, n_above = (
-        gaussian_filter1d(np.histogram(x, edges)[0].astype(float), SMOOTHING, mode="nearest") for x in (-above, above)
+        gaussian_filter1d(np.histogram(x, edges)[0].astype(float), SMOOTHING, mode="nearest") for x in (-seen, seen)
     )
     share = np.minimum.accumulate(np.clip(n_below / np.maximum(n_above, 1e-9), 0, 1))
     centers = (edges[1:] + edges[:-1]) / 2

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import stats
 
 from napari_convgen.core.noise.floor import background_share
@@ -44,7 +44,9 @@ class Stabilizer(Protocol):
         """Return the clean values, in the image's units, for which the transformed ones have the means ``y``."""
         ...
 
-    def signal_share(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    def signal_share(
+        self, y: Float[np.ndarray, "*shape"], is_observed: Bool[np.ndarray, "*shape"]
+    ) -> Float[np.ndarray, "*shape"]:
         """Return the probability that there is any signal at a pixel, given estimates of a whole channel's transformed means."""
         ...
 
@@ -85,7 +87,9 @@ class Unchanged:
         """Return the values."""
         return y
 
-    def signal_share(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    def signal_share(
+        self, y: Float[np.ndarray, "*shape"], is_observed: Bool[np.ndarray, "*shape"]
+    ) -> Float[np.ndarray, "*shape"]:
         """Return 1: without signal the estimates are as often too low as too high."""
         return np.ones_like(y)
 
@@ -126,7 +130,9 @@ class PoissonGaussianStabilizer:
         beyond = np.maximum(y**2 - means[-1] ** 2, 0) / 4
         return np.asarray(self.offset + self.gain * (np.interp(y, means, events) + beyond))
 
-    def signal_share(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    def signal_share(
+        self, y: Float[np.ndarray, "*shape"], is_observed: Bool[np.ndarray, "*shape"]
+    ) -> Float[np.ndarray, "*shape"]:
         """Return 1: without signal the estimates are as often too low as too high."""
         return np.ones_like(y)
 
@@ -177,14 +183,16 @@ class RicianStabilizer:
         _, _, amplitudes, means = _rice_tables()
         return self.sigma * _interpolate(y, means, amplitudes)
 
-    def signal_share(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    def signal_share(
+        self, y: Float[np.ndarray, "*shape"], is_observed: Bool[np.ndarray, "*shape"]
+    ) -> Float[np.ndarray, "*shape"]:
         """Return the probability that there is any signal at a pixel.
 
         Near the floor an amplitude grows with the root of the mean: a mean that is estimated a little too high looks like signal, one that
         is too low cannot make up for it.
         """
         _, _, _, means = _rice_tables()
-        return 1 - background_share(y - means[0])
+        return 1 - background_share(y - means[0], is_observed)
 
 
 def _interpolate(
