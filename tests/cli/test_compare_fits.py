@@ -76,7 +76,7 @@ def test_quiet_is_quiet_and_color_stays_color(folder, noisy, capsys):
 
 def test_a_dry_run_says_what_it_takes(folder, capsys):
     assert cli.main(["compare-fits", "noisy.tif", "--dry-run", "--set", *SMALL]) == 0
-    assert "2000 steps" in capsys.readouterr().out
+    assert "1000 steps" in capsys.readouterr().out
     assert {path.suffix for path in folder.iterdir()} == {".tif"}
 
 

@@ -82,7 +82,7 @@ def test_what_a_guided_network_cannot_do_is_said_before_anything_starts():
     with pytest.raises(ConfigError, match="linearized"):
         Denoising(noisy, GUIDED.replace({"stopping.rule": "linearized"}))
     with pytest.raises(ConfigError, match="guided-network"):
-        Denoising(noisy, GUIDED.replace({"backend": "numba"}))
+        Denoising(noisy, GUIDED.replace({"backend": "triton"}))
 
 
 def test_an_image_without_noise_is_refused():

@@ -92,7 +92,7 @@ def test_one_slider_moves_all_and_says_where_it_is(noisy, small):
 
 
 def test_another_step_takes_the_place_of_the_first_where_its_layers_are_left(noisy, small):
-    shown = look(noisy, small, at_steps=(0, 20))
+    shown = look(noisy, small, at_steps=(0, 10))
     shown.add(has_grid=False)
     before = shown.layers["remainder"].contrast_limits
     shown.viewer.layers.remove("vectors, cells")
