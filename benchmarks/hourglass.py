@@ -16,8 +16,7 @@ import numpy as np
 from skimage.data import camera
 from skimage.transform import resize
 
-from napari_convgen import preset
-from napari_convgen.config import Config
+from napari_convgen.config import Config, preset
 from napari_convgen.run.comparison import markdown_table
 from napari_convgen.run.denoise import Denoising
 
