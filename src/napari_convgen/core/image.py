@@ -394,19 +394,18 @@ class ImageTensor:
         restored
             In the frame's units.
         unit
-            The mean square of that over the observed pixels, by the mean square of ``error``.
+            The mean square of that over the observed pixels, by the mean square of ``error``; of an even error if that is 0 throughout.
         """
-        deviation = error * np.abs(self.slope(values)) * self._signal_share(values)
+        slope = np.abs(self.slope(values)) * self._signal_share(values)
+        deviation = error * slope
         restored = np.zeros(self.frame.shape, np.float32)  # alpha has no error
         if self.channel is None:
             restored[...] = deviation[0]
         else:
             n = len(deviation) if self.differences is None else len(self.differences)
             np.moveaxis(restored, self.channel, 0)[:n] = deviation
-        before, after = (
-            float(np.mean(np.square(x, dtype=np.float64), where=self.is_observed)) for x in (error, deviation)
-        )
-        return restored, after / before if before > 0 else 1.0
+        spread = np.square(error, dtype=np.float64) if error.any() else np.ones(error.shape)
+        return restored, float(np.average(slope**2, weights=spread * self.is_observed))
 
     def _signal_share(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
         """Probability that there is any signal."""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call, jvp, vjp
 
-from napari_convgen.core.generators.skip import SkipNetwork
+from napari_convgen.core.generators.skip import SkipNetwork, _as_image
 from napari_convgen.core.memory import skip_bytes
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -157,6 +157,27 @@ def test_a_restored_fit_goes_on_bit_for_bit():
     other = network(seeds=(5, 6), dropout=0.3)
     other.load_state_dict({name: value.clone() for name, value in one.state_dict().items()})
     assert torch.equal(steps(one, 3), steps(other, 3))
+
+
+class OnMps(torch.Tensor):
+    """Of the CPU, but says that it is elsewhere."""
+
+    device = torch.device("mps")
+
+
+@pytest.mark.parametrize(
+    ("x", "is_copied"),
+    [
+        (torch.rand(6, 5, 3), False),
+        (torch.rand(4, 6, 5, 3), True),
+        (torch.rand(6, 5, 3).as_subclass(OnMps), True),
+    ],
+)
+def test_planes_are_seen_with_channels_last_and_volumes_and_mps_with_channels_first(x, is_copied):
+    image = _as_image(x)
+    assert torch.equal(image.as_subclass(torch.Tensor), x.as_subclass(torch.Tensor).movedim(-1, 0)[None])
+    # PyTorch goes by the stride of the batch, though there is but one image in it.
+    assert image.stride(0) == (x.shape[-1] if is_copied else x.numel())
 
 
 def test_the_start_does_not_depend_on_the_dtype():

@@ -79,6 +79,15 @@ def _table(numbers, n_row, like):
 
 
 @compiled
+def _add_row(sums, first, second):
+    """Add what has been added up for each place in a row to its channel."""
+    k = sums.shape[1]
+    for j in range(len(first)):
+        sums[0, j % k] += first[j]
+        sums[1, j % k] += second[j]
+
+
+@compiled
 def moments(first, last, n_tile, n_row, x, below, sums):
     """Add up each channel's difference from its first value, and the square of that."""
     k = sums.shape[2]
@@ -95,9 +104,7 @@ def moments(first, last, n_tile, n_row, x, below, sums):
                 difference = _load(x, at + j) - shift[j]
                 plain[j] += difference
                 square[j] += difference * difference
-        for j in range(n_row):
-            sums[tile, 0, j % k] += plain[j]
-            sums[tile, 1, j % k] += square[j]
+        _add_row(sums[tile], plain, square)
 
 
 @compiled
@@ -129,8 +136,7 @@ def apply(first, last, n_tile, n_row, x, norm, below, out):
 
 @compiled
 def gradient_sums(first, last, n_tile, n_row, x, g, norm, below, sums):
-    """Add up the gradient with respect to the norm, and that times its value before scale and offset, for each channel."""
-    k = norm.shape[1]
+    """Add up the gradient with respect to the norm, and that times the distance of x from its mean, for each channel."""
     mean, a, b = _table(norm[0], n_row, below), _table(norm[2], n_row, below), _table(norm[3], n_row, below)
     plain, weighted = np.empty((2, n_row), below.dtype)
     one, slope_below = below.dtype.type(1), below[0]
@@ -145,16 +151,14 @@ def gradient_sums(first, last, n_tile, n_row, x, g, norm, below, sums):
                 gradient *= one if a[j] * value + b[j] > 0 else slope_below
                 plain[j] += gradient
                 weighted[j] += gradient * (value - mean[j])
-        for j in range(n_row):
-            sums[tile, 0, j % k] += plain[j]
-            sums[tile, 1, j % k] += weighted[j] / norm[1, j % k]
+        _add_row(sums[tile], plain, weighted)
 
 
 @compiled
 def settle_gradient(sums, norm, n_pixels, by_scale, by_offset, slope):
     """Sum up the gradients with respect to scale and offset, and the slope and the intercept that the moments add."""
     for c in range(norm.shape[1]):
-        plain, weighted = sums[:, 0, c].sum(), sums[:, 1, c].sum()
+        plain, weighted = sums[:, 0, c].sum(), sums[:, 1, c].sum() / norm[1, c]
         by_offset[c], by_scale[c] = plain, weighted
         slope[0, c] = -norm[2, c] * weighted / norm[1, c] / n_pixels
         slope[1, c] = -norm[2, c] * plain / n_pixels - slope[0, c] * norm[0, c]
