@@ -404,8 +404,8 @@ class ImageTensor:
         else:
             n = len(deviation) if self.differences is None else len(self.differences)
             np.moveaxis(restored, self.channel, 0)[:n] = deviation
-        spread = np.square(error, dtype=np.float64) if error.any() else np.ones(error.shape)
-        return restored, float(np.average(slope**2, weights=spread * self.is_observed))
+        spread = np.square(error, dtype=np.float64) * self.is_observed
+        return restored, float(np.average(slope**2, weights=spread if spread.any() else self.is_observed))
 
     def _signal_share(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
         """Probability that there is any signal."""
