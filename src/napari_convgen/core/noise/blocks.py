@@ -18,6 +18,7 @@ from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy import stats
 from scipy.fft import dctn
 
 SIDES = (8, 4, 2)
@@ -32,6 +33,10 @@ SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 OVERLAP = 1.5
 """Blocks that overlap are worth this many times as much as those that lie side by side."""
 
+FINE_SHARE, MOST_STRUCTURE = 0.25, 0.2
+"""Energy that faint structure has in the fine parts of a block, of that in the next lower frequencies (from photographs with noise), and
+in flat blocks at most, of that of the noise."""
+
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
@@ -41,13 +46,13 @@ class Blocks:
     ----------
     mean
         Of each block.
-    slow, middle, smooth, fine
-        Mean energy of the coefficients of the very lowest frequencies, of those above, of the lower half (with both), and
-        of the upper half; white noise of variance 1 has 1 in each.
+    slow, middle, near, smooth, fine
+        Mean energy of the coefficients of the very lowest frequencies, of those above, of the upper half of the lower half, of the lower
+        half (with all these), and of the upper half; white noise of variance 1 has 1 in each.
     at_low, at_high
         Share of each block's values at the channel's minimum and maximum.
-    n_fine
-        Coefficients in the upper half.
+    n_smooth, n_fine
+        Coefficients in the lower and the upper half.
     weight
         Independent blocks that each one is worth.
     """
@@ -55,10 +60,12 @@ class Blocks:
     mean: Float[np.ndarray, "n"]
     slow: Float[np.ndarray, "n"]
     middle: Float[np.ndarray, "n"]
+    near: Float[np.ndarray, "n"]
     smooth: Float[np.ndarray, "n"]
     fine: Float[np.ndarray, "n"]
     at_low: Float[np.ndarray, "n"]
     at_high: Float[np.ndarray, "n"]
+    n_smooth: int
     n_fine: int
     weight: float
 
@@ -94,6 +101,7 @@ class Blocks:
         highest = sum(shape) - 2
         frequency = np.add.outer(*(np.arange(n) for n in shape))
         is_fine = 2 * frequency > highest
+        is_smooth = (frequency > 0) & ~is_fine
         is_slow = (frequency > 0) & (7 * frequency <= highest)
         is_middle = (7 * frequency > highest) & (14 * frequency <= 5 * highest)
         low, high = np.min(values[is_observed], initial=np.inf), np.max(values[is_observed], initial=-np.inf)
@@ -102,10 +110,12 @@ class Blocks:
             mean=blocks.mean((1, 2)),
             slow=_mean(energy, is_slow),
             middle=_mean(energy, is_middle),
-            smooth=_mean(energy, (frequency > 0) & ~is_fine),
+            near=_mean(energy, (4 * frequency > highest) & ~is_fine),
+            smooth=_mean(energy, is_smooth),
             fine=_mean(energy, is_fine),
             at_low=(blocks == low).mean((1, 2)),
             at_high=(blocks == high).mean((1, 2)),
+            n_smooth=int(is_smooth.sum()),
             n_fine=int(is_fine.sum()),
             weight=float(min(1, OVERLAP * n_disjoint / max(len(blocks), 1))),
         )
@@ -121,6 +131,7 @@ class Blocks:
             mean=self.mean[chosen],
             slow=self.slow[chosen],
             middle=self.middle[chosen],
+            near=self.near[chosen],
             smooth=self.smooth[chosen],
             fine=self.fine[chosen],
             at_low=self.at_low[chosen],
@@ -151,7 +162,7 @@ def flat_variance(
     weight: float,
     shares: Sequence[float] = SHARES,
 ) -> tuple[float, Int[np.ndarray, "k"]]:
-    """Return the mean energy of the fine parts of the flattest blocks, and which they are.
+    """Return the variance of the noise, from the fine parts of the flattest blocks, and which they are.
 
     As many blocks are taken as agree with the fewer flatter ones, by their intervals of one standard error (O. V. Lepskii,
     "On a problem of adaptive estimation in Gaussian white noise", 1990).
@@ -182,3 +193,27 @@ def flat_variance(
         error = mean * np.sqrt(2 / (n_fine * max(1.0, k * weight)))
         low, high = max(low, mean - error), min(high, mean + error)
     return variance, order[:n]
+
+
+def fine_structure(flat: Blocks, variance: float) -> float:
+    """Return the energy of structure that is to be expected in the fine parts of flat blocks, whose noise is the same in all.
+
+    It is foretold from the next lower frequencies. These have the energy of noise alone, which, as the blocks were chosen by an upper bound
+    on that of their smooth parts, is the mean of a chi-squared distribution that is cut off there; and that of structure.
+
+    Parameters
+    ----------
+    flat
+        One at least.
+    variance
+        Of the noise, about; above 0.
+
+    Returns
+    -------
+    energy
+        From 0 to `MOST_STRUCTURE` of the noise's.
+    """
+    bound = flat.n_smooth * flat.smooth.max() / variance
+    share = stats.chi2.cdf(bound, flat.n_smooth) if bound > 0 else 0.0
+    of_noise = variance * stats.chi2.cdf(bound, flat.n_smooth + 2) / share if share > 0 else 0.0
+    return float(min(FINE_SHARE * max(0.0, flat.near.mean() - of_noise), MOST_STRUCTURE * variance))

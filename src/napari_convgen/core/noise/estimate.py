@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from napari_convgen.core.noise.blocks import Blocks, flat_variance
+from napari_convgen.core.noise.blocks import Blocks, fine_structure, flat_variance
 from napari_convgen.core.noise.correlation import correlation_length as measure_correlation
 from napari_convgen.core.noise.curve import Curve, Line, fit_line
 from napari_convgen.core.noise.impulses import find_impulses
@@ -194,7 +194,8 @@ def _share_noise(
 
 
 def _flat(blocks: Blocks) -> float:
-    return flat_variance(blocks.smooth, blocks.fine, blocks.n_fine, blocks.weight)[0]
+    variance, flat = flat_variance(blocks.smooth, blocks.fine, blocks.n_fine, blocks.weight)
+    return variance - fine_structure(blocks.take(flat), variance) if variance > 0 else variance
 
 
 def _channel(
