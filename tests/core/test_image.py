@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from napari_convgen.core.image import HIGH, LOW, ImageTensor, Layout, check_array, guess_axes
 from napari_convgen.core.noise import NoiseModel
+from napari_convgen.core.noise.model import StableNoise
 from napari_convgen.errors import InputError
 
 SIZES = {"T": 2, "Z": 3, "C": 2, "Y": 6, "X": 7, "S": 3, "Q": 2}
@@ -434,29 +436,36 @@ def test_chance_about_the_noise_floor_is_not_taken_for_signal():
     np.testing.assert_allclose(restored[200:], plain[200:], rtol=1e-6)
 
 
-def test_the_unit_of_an_error_is_that_of_the_pixels_where_it_lies():
+def test_an_error_is_worth_most_where_there_is_signal():
     image, drawn = rician_slice()
-    error = np.zeros_like(drawn)
-    error[:, 200:] = image.noise_level[0]
-    restored, unit = image.restore_error(error, drawn)
-    assert unit == pytest.approx(np.mean(restored**2) / np.mean(error**2), rel=1e-5)
-    assert unit * image.noise_level[0] ** 2 == pytest.approx(25, rel=0.05)
-    assert image.restore_error(1 - error / error.max(), drawn)[1] * image.noise_level[0] ** 2 < 2.5
-    even = [image.restore_error(np.full_like(drawn, x), drawn) for x in (0, 1)]
-    assert not even[0][0].any()
-    assert even[0][1] == even[1][1] > 0
+    level = image.noise_level[0]
+    restored = image.restore_error(np.full_like(drawn, level), drawn)
+    assert np.sqrt(np.mean(restored[200:] ** 2)) == pytest.approx(5, rel=0.05)
+    assert np.sqrt(np.mean(restored[:200] ** 2)) < 2.5
+    np.testing.assert_allclose(restored, level * image.slope(drawn)[0], rtol=1e-6)
 
 
-def test_the_unit_of_an_error_leaves_out_what_is_not_observed():
-    frame = values_of((6, 7)).astype(np.float64)
-    frame[2, 3] = np.nan
-    image = of(frame, NoiseModel("poisson-gaussian", (0.0,), (0.5,), (0.0,)))
-    values = image.values.copy()
-    values[0, 2, 3] = 40  # where the slope is enormous
-    slopes = image.slope(image.values)[image.is_observed]
-    only_there = np.where(image.is_observed, 0.0, 1.0)
-    for error in (np.ones_like(values), only_there):
-        assert image.restore_error(error, values)[1] == pytest.approx(np.mean(slopes**2))
+def test_what_a_unit_is_worth_is_by_how_much_the_restored_image_changes():
+    frame = 3 + np.random.default_rng(0).poisson(20.0, (40, 50)).astype(float)
+    image = of(frame, NoiseModel("poisson-gaussian", (0.0,), (1.0,), (3.0,)))
+    drawn = np.full_like(image.values, image.values.mean())
+    change = image.restore(drawn + 0.01) - image.restore(drawn)
+    np.testing.assert_allclose(image.slope(drawn + 0.005)[0], change / 0.01, rtol=1e-3)
+
+
+def test_the_variance_of_the_noise_at_a_pixel_is_the_one_measured_there():
+    frame = values_of((2, 6, 7)) * 10 + 50
+    plain = NoiseModel("poisson-gaussian", (1.0, 1.0), (2.0, 2.0), (3.0, 3.0))
+    image = of(frame, plain, "CYX")
+    column = image.noise_level[:, None, None] ** 2
+    np.testing.assert_allclose(image.noise_variance(image.values), np.broadcast_to(column, image.values.shape))
+    ends = [each.forward(np.array([x.min(), x.max()])) for each, x in zip(image.stabilizers, frame, strict=True)]
+    stable = tuple(StableNoise(tuple(x.tolist()), (0.5, 0.9), 0.8) for x in ends)
+    image = of(frame, replace(plain, stable=stable), "CYX")
+    for values, share in ((LOW, 0.5), ((LOW + HIGH) / 2, 0.7), (HIGH, 0.9)):
+        variance = image.noise_variance(np.full(frame.shape, values))
+        np.testing.assert_allclose(variance, np.broadcast_to(share * column, variance.shape))
+    np.testing.assert_allclose(image.mean_noise_level, 0.8 * image.noise_level)
 
 
 def test_magnitudes_that_are_missing_say_nothing_of_the_floor():

@@ -107,7 +107,7 @@ def test_the_samples_are_foreseen_under_their_own_noise(sample):
     prediction = explore(KernelChoice("triangle", 5), 60, image.noisy).prediction
     errors = [error(prediction.draw(step)) / error(image.noisy) for step in STEPS]
     assert abs(int(np.argmin(errors)) - prediction.best) <= 1
-    assert 0 < prediction.errors[prediction.best] - min(errors) < 0.04
+    assert 0 < prediction.errors[prediction.best] - min(errors) < 0.05
     assert prediction.bound.least > 1
 
 

@@ -250,7 +250,8 @@ class Fit:
         if judgment.calibration is not None:
             slope, offset = judgment.calibration
         elif judgment.error is not None:
-            slope, offset = judgment.error.mse / max(float(variance.mean()), 1e-30), 0.0
+            weights = self.problem.at(iterate.image(self.snapshots.output)).weights
+            slope, offset = judgment.error.mse / max(float((weights * variance).sum()), 1e-30), 0.0
         else:
             slope, offset = 1.0, 0.0
         return (slope * variance + offset).sqrt().cpu().numpy()

@@ -331,8 +331,18 @@ class ImageTensor:
     @property
     def mean_noise_level(self) -> Float[np.ndarray, "c"]:
         """The same over the whole image, dark pixels included: root of the mean variance."""
-        measured = None if self.noise is None else self.noise.level
-        return self.noise_level * (1.0 if measured is None else np.array(measured[: len(self.values)]))
+        measured = None if self.noise is None else self.noise.stable
+        levels = [1.0] if measured is None else [each.level for each in measured]
+        return np.asarray(self.noise_level * np.array(levels))
+
+    def noise_variance(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
+        """Return the variance of the noise in the generator's units, where its clean values are ``values``; NaN without a model."""
+        theory = np.full(values.shape, _column(self.noise_level**2, values.ndim))
+        measured = None if self.noise is None else self.noise.stable
+        if measured is None:
+            return theory
+        stable = self._stable(values.astype(np.float64))
+        return np.asarray(theory * np.stack([each.variance_at(x) for each, x in zip(measured, stable, strict=True)]))
 
     def scale(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Bring noisy values from the frame's units into the generator's."""
@@ -375,11 +385,12 @@ class ImageTensor:
         return frame
 
     def slope(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
-        """Return how many of the frame's units one of the generator's is, where the generator's output is ``values``."""
+        """Return by how much `restore` changes, in the frame's units, where the generator's output ``values`` changes by one."""
         values, half = values.astype(np.float64), 1e-3
-        return np.asarray((self._undo(values + half) - self._undo(values - half)) / (2 * half))
+        slope = (self._undo(values + half) - self._undo(values - half)) / (2 * half)
+        return np.asarray(np.abs(slope) * self._signal_share(values))
 
-    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
         """Bring the error of a generator's output into the frame's units and shape.
 
         Parameters
@@ -388,24 +399,15 @@ class ImageTensor:
             Standard deviation in the generator's units, channels first.
         values
             The output that it belongs to.
-
-        Returns
-        -------
-        restored
-            In the frame's units.
-        unit
-            The mean square of that over the observed pixels, by the mean square of ``error``; of an even error if that is 0 throughout.
         """
-        slope = np.abs(self.slope(values)) * self._signal_share(values)
-        deviation = error * slope
+        deviation = error * self.slope(values)
         restored = np.zeros(self.frame.shape, np.float32)  # alpha has no error
         if self.channel is None:
             restored[...] = deviation[0]
         else:
             n = len(deviation) if self.differences is None else len(self.differences)
             np.moveaxis(restored, self.channel, 0)[:n] = deviation
-        spread = np.square(error, dtype=np.float64) * self.is_observed
-        return restored, float(np.average(slope**2, weights=spread if spread.any() else self.is_observed))
+        return restored
 
     def _signal_share(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
         """Probability that there is any signal."""

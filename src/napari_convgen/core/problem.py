@@ -17,6 +17,23 @@ from napari_convgen.core.noise import correlation_length, noise_spectrum
 
 
 @dataclass(frozen=True, eq=False)
+class Local:
+    """What is known of each pixel.
+
+    Attributes
+    ----------
+    weights
+        Of squares in the generator's units: their weighted sum is the mean square in the user's. Where the noise was stabilized, a unit is
+        not worth the same everywhere. 0 where a value is missing.
+    noise_variance
+        In the generator's units; NaN if it is not known.
+    """
+
+    weights: Float[Tensor, "c *spatial"]
+    noise_variance: Float[Tensor, "c *spatial"]
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A measurement in the generator's units.
 
@@ -37,6 +54,8 @@ class Problem:
         The image in detected events, where the noise is that of counting them.
     from_counts
         Brings such an image, of which only a share of the events was kept, into the generator's units.
+    user_units
+        Given an image, says how many of the user's units one of the generator's is at each pixel, and the variance of the noise there.
     """
 
     measurement: Float[Tensor, "c *spatial"]
@@ -46,6 +65,7 @@ class Problem:
     noise_spectrum: Float[np.ndarray, "a b"] | None = None
     counts: Float[Tensor, "c *spatial"] | None = None
     from_counts: Callable[[Tensor, float], Tensor] | None = None
+    user_units: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
     @classmethod
     def of(cls, image: ImageTensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Self:
@@ -53,6 +73,10 @@ class Problem:
 
         def tensor(values: NDArray[Any]) -> Tensor:
             return torch.as_tensor(values, dtype=dtype).to(device)
+
+        def user_units(values: Tensor) -> tuple[Tensor, Tensor]:
+            drawn = values.cpu().numpy()
+            return tensor(image.slope(drawn)), tensor(image.noise_variance(drawn))
 
         noise, level = image.noise, image.mean_noise_level
         length = correlation_length(image.values, image.is_observed) if noise is None else noise.correlation_length
@@ -65,7 +89,18 @@ class Problem:
             None if length == 1 else noise_spectrum(image.values, image.is_observed),
             tensor(image.counts) if is_counted else None,
             (lambda counts, share: tensor(image.from_counts(counts.cpu().numpy(), share))) if is_counted else None,
+            user_units,
         )
+
+    def at(self, image: Float[Tensor, "c *spatial"]) -> Local:
+        """Return what is known of each pixel, if ``image`` is the clean one."""
+        if self.user_units is not None:
+            slope, variance = self.user_units(image)
+        else:
+            slope, variance = torch.ones_like(image), torch.full_like(image, torch.nan)
+            if self.noise_level is not None:
+                variance = (self.noise_level.view(-1, *(1,) * (image.ndim - 1)) ** 2).expand_as(image)
+        return Local(self.weights * slope**2 / self.weights.sum(), variance)
 
     def low_pass_error(self, grid: Sequence[int]) -> float:
         """Return the mean squared error of the image made of ``grid`` constant blocks.

@@ -64,8 +64,6 @@ class Snapshot:
     expected_error
         Standard deviation of the image's error that is expected at each pixel, in the input's units and shape; ``None`` for a single
         generator.
-    error_unit
-        What a mean squared error of one in the generator's units is in the input's.
     output
         Which of the two images is ``image``.
     """
@@ -76,7 +74,6 @@ class Snapshot:
     iterate: NDArray[Any]
     average: NDArray[Any]
     expected_error: NDArray[np.float32] | None = None
-    error_unit: float = 1.0
     output: Output = "average"
 
     @property
@@ -110,8 +107,8 @@ class Units(Protocol):
         """Bring an output of the generator over."""
         ...
 
-    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
-        """Bring the standard deviation of the error of ``values`` over; also return what a mean square of one becomes."""
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+        """Bring the standard deviation of the error of ``values`` over."""
         ...
 
 
@@ -122,9 +119,9 @@ class GeneratorUnits:
         """Return the output."""
         return values
 
-    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
-        """Return the error, and 1."""
-        return error.astype(np.float32), 1.0
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the error."""
+        return error.astype(np.float32)
 
 
 class SnapshotStore:
@@ -178,15 +175,13 @@ class SnapshotStore:
     ) -> None:
         """Add a snapshot later than all others; the images and the error are in the generator's units."""
         image = average if self.output == "average" else iterate
-        error, unit = self.units.restore_error(np.ones_like(image) if expected_error is None else expected_error, image)
         self._snapshots[step] = Snapshot(
             step,
             loss,
             criterion,
             self.units.restore(iterate),
             self.units.restore(average),
-            None if expected_error is None else error,
-            unit,
+            None if expected_error is None else self.units.restore_error(expected_error, image),
             self.output,
         )
 

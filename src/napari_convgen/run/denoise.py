@@ -469,9 +469,7 @@ class Denoising:
                 noise=self._image_tensor.noise,
                 interval=judgment.interval,
                 votes=judgment.votes,
-                error=None
-                if judgment.error is None
-                else judgment.error.scaled(fit.snapshots[fit.kept_step].error_unit),
+                error=judgment.error,
             )
         )
         self._notes += [warning for warning in judgment.warnings if warning not in self._notes]

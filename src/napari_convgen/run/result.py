@@ -198,7 +198,6 @@ class Result:
             iterate,
             average,
             error,
-            statistics.fmean(part.error_unit for part in parts),
             self.config.output,
         )
 

@@ -178,9 +178,15 @@ def test_how_much_noise_the_stabilized_image_has_is_measured(n_events, kind):
         else rng.poisson(clean)
     )
     expected = np.sqrt(((noisy - each.forward(again.astype(float))) ** 2).mean() / 2)
-    assert model.level[0] == pytest.approx(expected, rel=0.06)
+    [stable] = model.stable
+    assert stable.level == pytest.approx(expected, rel=0.06)
+    assert max(stable.variance) <= 1.04
+    spread = np.square(noisy - each.forward(again.astype(float))) / 2
+    means = (noisy + each.forward(again.astype(float))) / 2
+    for part in (x < 0.58, x > 0.82):
+        assert stable.variance_at(means[part]).mean() == pytest.approx(spread[part].mean(), rel=0.12)
 
 
 def test_a_noise_that_was_given_is_not_measured_again():
     noisy = np.random.default_rng(0).poisson(5.0, (1, 64, 64)).astype(float)
-    assert estimate_noise(noisy, np.ones(noisy.shape, bool), kind="poisson-gaussian", gain=1.0).level is None
+    assert estimate_noise(noisy, np.ones(noisy.shape, bool), kind="poisson-gaussian", gain=1.0).stable is None

@@ -12,7 +12,7 @@ from napari_convgen.core.noise.blocks import Blocks, fine_structure, flat_varian
 from napari_convgen.core.noise.correlation import correlation_length as measure_correlation
 from napari_convgen.core.noise.curve import Curve, Line, fit_line
 from napari_convgen.core.noise.impulses import find_impulses
-from napari_convgen.core.noise.model import NoiseKind, NoiseModel
+from napari_convgen.core.noise.model import NoiseKind, NoiseModel, StableNoise
 from napari_convgen.core.noise.rice import rice_mean, rice_variance
 from napari_convgen.core.noise.stabilize import stabilizers
 from napari_convgen.errors import ConfigError
@@ -32,6 +32,9 @@ SHARED_SHARE = 0.06
 
 MIN_IMPULSES = 1e-3
 """Share of the values below which impulses are taken for structure, unless they are asked for."""
+
+MOST_STABLE = 1.04
+"""Variance that stabilized noise has at most; what is above has structure in it."""
 
 N_ROUNDS = 20
 """Rounds in which the standard deviation of Rician noise settles."""
@@ -90,18 +93,18 @@ def estimate_noise(
     given = _Given(kind, sigma, gain, offset)
     model = _estimate(values, is_observed, given, correlation_length, is_shared, is_color)
     if has_impulses == "no":
-        return _with_level(model, values, is_observed, given)
+        return _with_stable(model, values, is_observed, given)
     found = find_impulses(values, is_observed, model)
     share = found.sum() / max(1, is_observed.sum())
     if not share or (has_impulses == "auto" and share < MIN_IMPULSES):
-        return _with_level(model, values, is_observed, given)
+        return _with_stable(model, values, is_observed, given)
     is_left = is_observed & ~found
     model = _estimate(values, is_left, given, correlation_length, is_shared, is_color)
     share = find_impulses(values, is_observed, model).sum() / is_observed.sum()
-    return _with_level(replace(model, impulses=float(share)), values, is_left, given)
+    return _with_stable(replace(model, impulses=float(share)), values, is_left, given)
 
 
-def _with_level(
+def _with_stable(
     model: NoiseModel,
     values: Float[np.ndarray, "c *spatial"],
     is_observed: Bool[np.ndarray, "c *spatial"],
@@ -110,14 +113,18 @@ def _with_level(
     """Measure how much noise the stabilized image has, where nothing of it was given."""
     if model.kind == "gaussian" or given.sigma != "auto" or given.gain != "auto":
         return model
-    levels = []
+    channels = []
     for each, x, seen in zip(stabilizers(model), values, is_observed, strict=True):
         blocks = Blocks.of(each.forward(x), seen, model.correlation_length)
         if not len(blocks):
             return model
         curve = Curve.of(blocks)
-        levels.append(float(np.sqrt(np.interp(blocks.mean, curve.mean, curve.variance).mean())))
-    return replace(model, level=tuple(levels)) if min(levels) > 0 else model
+        variance = np.minimum(curve.variance, MOST_STABLE)
+        level = float(np.sqrt(np.interp(blocks.mean, curve.mean, variance).mean()))
+        if not level > 0:
+            return model
+        channels.append(StableNoise(tuple(curve.mean.tolist()), tuple(variance.tolist()), level))
+    return replace(model, stable=tuple(channels))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,27 @@ NoiseKind = Literal["gaussian", "poisson-gaussian", "rician"]
 
 
 @dataclass(frozen=True)
+class StableNoise:
+    """The noise of a stabilized channel, as it was measured: in theory its variance is 1, but less where there are few events.
+
+    Attributes
+    ----------
+    mean, variance
+        Of intervals of intensity, from the darkest; stabilized.
+    level
+        Root of the mean variance over the whole image.
+    """
+
+    mean: tuple[float, ...]
+    variance: tuple[float, ...]
+    level: float
+
+    def variance_at(self, mean: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the variance of pixels whose stabilized values have that mean."""
+        return np.asarray(np.interp(mean, self.mean, self.variance))
+
+
+@dataclass(frozen=True)
 class NoiseModel:
     """The noise of an image.
 
@@ -33,9 +54,8 @@ class NoiseModel:
         Image units per detected event, one a channel; 0 unless Poisson-Gaussian.
     offset
         Value of a pixel without events, one a channel; 0 unless Poisson-Gaussian.
-    level
-        Standard deviation of the stabilized noise over the whole image, one a channel, where it was measured: 1 in theory, less where
-        much of the image has few events. ``None`` takes the theory's.
+    stable
+        The noise once it is stabilized, one a channel, where it was measured; ``None`` takes the theory's.
     correlation_length
         Distance in pixels from which on the noise of two pixels is independent; 1 for white noise.
     is_shared
@@ -50,7 +70,7 @@ class NoiseModel:
     sigma: tuple[float, ...]
     gain: tuple[float, ...]
     offset: tuple[float, ...]
-    level: tuple[float, ...] | None = None
+    stable: tuple[StableNoise, ...] | None = None
     correlation_length: int = 1
     is_shared: bool = False
     clipped_low: float = 0.0

@@ -65,7 +65,7 @@ class CoupledSplit:
         self.patience = patience
         self.min_patience = min_patience
         self._curve = Curve()
-        self._deviations: dict[int, Tensor] = {}
+        self._estimates: dict[int, ErrorEstimate] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
         """Split the measurement anew for each member.
@@ -78,11 +78,12 @@ class CoupledSplit:
         plain = plain_members(problem, n_seeds)
         if problem.counts is not None and problem.from_counts is not None:
             fitted = self._split_counts(problem, problem.counts, n_seeds, rng)
-            variance = noise_variance(problem)
-            self._noise_variance = None if variance is None else variance / (1 - self.share)
+            self._noise_share = 1 - self.share
         else:
             fitted = self._split_noise(plain, problem, rng)
-            self._noise_variance = noise_variance(problem)
+            self._noise_share = 1.0
+        variance = noise_variance(problem)
+        self._noise_variance = None if variance is None else variance / self._noise_share
         fitted = torch.where(plain.weights > 0, fitted, plain.measurements)
         return Members(fitted, plain.weights, plain.starts, plain.is_kept)
 
@@ -121,8 +122,8 @@ class CoupledSplit:
         mean = weighted_mean(terms, weights)
         risk = mean if self._noise_variance is None else mean - self._noise_variance
         self._curve.add(iterate.step, risk)
-        if iterate.is_snapshot:
-            self._deviations[iterate.step] = (weighted_mean((terms - mean) ** 2, weights) / weights.sum()).sqrt()
+        if iterate.is_snapshot and self._noise_variance is not None:
+            self._estimates[iterate.step] = self._estimate_error(iterate, terms)
         return risk
 
     def judge(self, steps: Sequence[int]) -> Judgment:
@@ -131,7 +132,7 @@ class CoupledSplit:
         The error's standard deviation is that of the mean over the pixels, with that of the noise level
         (`napari_convgen.core.stopping.residual.noise_level_error`).
         """
-        self._deviations = {step: self._deviations[step] for step in steps}
+        self._estimates = {step: self._estimates[step] for step in steps if step in self._estimates}
         best = self._curve.least(steps)
         warnings: tuple[str, ...] = ()
         if self._problem.correlation_length > 1:
@@ -145,11 +146,13 @@ class CoupledSplit:
                 f"step {steps[-1]}; step {best} is kept."
             )
             reason = StopReason(Outcome.RULE, sentence)
-        return Judgment(best, reason, error=self._estimate_error(best), warnings=warnings)
+        return Judgment(best, reason, error=self._estimates.get(best), warnings=warnings)
 
-    def _estimate_error(self, step: int) -> ErrorEstimate | None:
-        if self._noise_variance is None:
-            return None
-        of_level = 2 * noise_level_error(self._problem) * float(self._noise_variance)
-        deviation = math.hypot(float(self._deviations[step]), of_level)
-        return ErrorEstimate(max(self._curve.smoothed(step), 0.1 * deviation), deviation)
+    def _estimate_error(self, iterate: Iterate, terms: Tensor) -> ErrorEstimate:
+        local = self._problem.at(iterate.image(self.output))
+        of_noise = local.weights * local.noise_variance / self._noise_share
+        terms = local.weights * terms - of_noise
+        mean = terms.sum() / local.weights.sum()
+        of_pixels = float(((terms - mean * local.weights) ** 2).sum().sqrt())
+        deviation = math.hypot(of_pixels, 2 * noise_level_error(self._problem) * float(of_noise.sum()))
+        return ErrorEstimate(max(float(terms.sum()), 0.1 * deviation), deviation)

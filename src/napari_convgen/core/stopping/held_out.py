@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from napari_convgen.core.ensemble import local_variance
+from napari_convgen.core.ensemble import local_variance, variance_between
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.paired import MAX_PAIRED, PairedErrors
@@ -38,7 +39,8 @@ class HeldOutPixels:
     all pixels, over ``(1 - s)²`` and less the noise variance σ², is then the error ``e`` of a member at pixels left out, better known
     than from these few alone; where a pixel was seen it is ``s² σ² + (1 - s)² e``. The mean over K members has less, by the mean
     square of their distances to it (the ambiguity decomposition). Where the members' variance is larger, so is the error:
-    the pixels left out tell by how much.
+    the pixels left out tell by how much. All these means are weighted so that they are of the image in the user's units, and σ² is that of
+    the pixels they are of, see `napari_convgen.core.problem.Problem.at`.
 
     Parameters
     ----------
@@ -74,9 +76,7 @@ class HeldOutPixels:
         self.output = output
         self._watched: list[Tensor] = []
         self._errors = PairedErrors()
-        self._variances: dict[int, Tensor] = {}
-        self._sums: dict[int, Tensor] = {}
-        self._seen_errors: dict[int, Tensor] = {}
+        self._evidence: dict[int, _Evidence] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
         """Draw the pixels that each member leaves out."""
@@ -117,10 +117,6 @@ class HeldOutPixels:
             [torch.arange(start, start + min(n_paired, n)) for start, n in zip(starts, lengths, strict=True)]
         ).to(target.device)
         self._places = torch.cat(self._watched)[self._paired]
-        self._noise_variance: float | None = None
-        if problem.noise_level is not None:
-            variance = problem.noise_level[:, None] ** 2 * self._weights
-            self._noise_variance = float(variance.sum() / self._weights.sum())
 
     def observe(self, iterate: Iterate) -> Tensor:
         """Return the mean squared error over the pixels held out, each in the image of the member that has not seen it."""
@@ -129,21 +125,22 @@ class HeldOutPixels:
         errors = self._weights * (unseen - self._target) ** 2
         if iterate.is_snapshot:
             self._errors.add(iterate.step, (errors.sum(0) / self._weights.sum(0))[self._paired])
-            self._look_at_all(iterate)
+            if self._problem.noise_level is not None:
+                self._look_at_all(iterate)
         return errors.sum() / self._weights.sum()
 
     def judge(self, steps: Sequence[int]) -> Judgment:
-        """Take the latest snapshot within one standard error of the least error; end once the least lies far enough back."""
+        """Take the snapshot of the least error; end once the least error at pixels left out lies far enough back."""
         self._errors.keep(steps)
-        self._sums = {step: self._sums[step] for step in steps}
-        self._seen_errors = {step: self._seen_errors[step] for step in steps}
-        self._variances = {step: self._variances[step] for step in steps if step in self._variances}
+        self._evidence = {step: self._evidence[step] for step in steps if step in self._evidence}
         best = self._errors.least()
         as_good = self._errors.as_good_as(best)
-        kept, interval = as_good[-1], (as_good[0], as_good[-1])
+        is_estimated = self.size == 1 and len(self._evidence) == len(steps)
+        kept = min(steps, key=self._estimated_mse) if is_estimated else as_good[-1]
+        interval = (min(as_good[0], kept), max(as_good[-1], kept))
         error, calibration = self._estimate_error(kept)
         warnings: tuple[str, ...] = ()
-        if error is None and self._noise_variance is not None:
+        if error is None and kept in self._evidence:
             warnings = (
                 "Pixels left out of the fit are foretold better than their noise allows: it is less than it was taken for, or alike in "
                 "neighbors. So the error of the image cannot be told.",
@@ -151,62 +148,113 @@ class HeldOutPixels:
         if not is_over(steps[-1], best, self.patience, self.min_patience):
             return Judgment(kept, None, interval, error, calibration, {}, warnings)
         squares = "" if self.size == 1 else f" (squares of {self.size}, as the noise of neighbors is alike)"
+        why = "has the least estimated error" if is_estimated else "is the latest within one standard error of it"
         sentence = (
             f"The error at pixels left out of the fit{squares} was least at step {best} and has not improved by step {steps[-1]}; "
-            f"step {kept} is the latest within one standard error of it."
+            f"step {kept} {why}."
         )
         return Judgment(kept, StopReason(Outcome.RULE, sentence), interval, error, calibration, {}, warnings)
 
     def _look_at_all(self, iterate: Iterate) -> None:
-        """Note the residuals of the pixels seen, and how much the members differ."""
+        """Note what the pixels seen and those left out tell of the error, and how much the members differ."""
         images = iterate.images(self.output)
-        errors = self._seen * (images - self._problem.measurement) ** 2
-        distance = errors.new_zeros(())
-        if len(images) > 1:
-            variance = local_variance(images).flatten(1)
-            self._variances[iterate.step] = variance[:, self._places].mean(0).cpu()
-            distance = variance.mean() * (1 - 1 / len(images))
-        self._sums[iterate.step] = torch.stack((errors.sum() / self._seen.sum(), distance)).cpu()
-        seen, n_seen = (x.flatten(2)[..., self._places].sum((0, 1)) for x in (errors, self._seen))
-        self._seen_errors[iterate.step] = (seen / n_seen).cpu()
+        local = self._problem.at(iterate.image(self.output))
+        errors = local.weights * (images - self._problem.measurement) ** 2
+        left_out = torch.cat([errors[i].flatten(1)[:, places] for i, places in enumerate(self._watched)], 1)
+        left_out = left_out.sum(0)[self._paired].cpu()
+        if not left_out.any():  # an image without noise, drawn to the last bit, or one of background alone
+            return
+        seen, mean_unit, unit = self._seen * errors, float(local.weights.sum()), self._at_places(local.weights)
+        residual = float(seen.sum() / (self._seen * local.weights).sum()) * mean_unit
+        n_seen = self._seen.amax(1).flatten(1)[:, self._places].sum(0).cpu()
+        distance, variance = 0.0, None
+        if (n := len(images)) > 1:
+            distance = float((local.weights * variance_between(images)).sum()) * (1 - 1 / n)
+            variance = self._at_places(local.weights * local_variance(images))
+        self._evidence[iterate.step] = _Evidence(
+            left_out=left_out,
+            # of the same pixels, where other members have seen them, or of all if there are no others
+            seen=self._at_places(seen.sum(0)) / n_seen if n_seen.all() else residual / mean_unit * unit,
+            noise=self._at_places(local.weights * local.noise_variance),
+            unit=unit,
+            variance=variance,
+            residual=residual,
+            mean_noise=float((local.weights * local.noise_variance).sum()),
+            mean_unit=mean_unit,
+            distance=distance,
+        )
+
+    def _at_places(self, values: Tensor) -> Tensor:
+        """The sum over the channels at the pixels left out."""
+        return values.flatten(1)[:, self._places].sum(0).cpu()
+
+    def _estimated_mse(self, step: int) -> float:
+        """Of the image; below 0 if the noise level is wrong."""
+        look = self._evidence[step]
+        where_seen = look.influence**2 * look.mean_noise + look.ratio * look.unseen
+        return self._share * look.unseen + (1 - self._share) * where_seen - look.distance
 
     def _estimate_error(self, step: int) -> tuple[ErrorEstimate | None, tuple[float, float] | None]:
         """Return the error of the kept image, and how it depends on the members' variance; nothing if the noise level is wrong."""
-        if self._noise_variance is None:
+        if step not in self._evidence:
             return None, None
-        noise, left_out = self._noise_variance, self._errors[step]
-        residual, distance = self._sums[step].tolist()
-        mean, of_mean = float(left_out.mean()), self._errors.standard_error(left_out)
-        if mean == 0:  # an image without noise, drawn to the last bit
-            return None, None
+        look = self._evidence[step]
+        scale = look.mean_unit / float(look.unit.mean())
+        mean = float(look.left_out.mean()) * scale
+        deviation = scale * self._errors.standard_error(look.left_out - mean / look.mean_unit * look.unit)
         if self.size == 1:
-            share, (ratio, of_ratio) = self._share, self._ratio(step)
-            of_residual = of_mean * math.sqrt(len(left_out) / self._n_observed)
-            unseen = residual / ratio - noise
-            of_unseen = math.hypot(of_residual / ratio, residual * of_ratio / ratio**2)
+            unseen, mse, influence = look.unseen, self._estimated_mse(step), look.influence
+            of_ratio = self._errors.standard_error(look.seen - look.ratio * look.left_out) / float(look.left_out.mean())
+            of_residual = deviation * math.sqrt(len(look.left_out) / self._n_observed)
+            deviation = math.hypot(of_residual, look.residual * of_ratio / look.ratio)
         else:  # only the middle of squares is watched: what residuals say of single pixels does not carry over to it
-            share, ratio, unseen, of_unseen = 1.0, 1.0, mean - noise, of_mean
+            unseen = mean - look.mean_noise
+            mse, influence = unseen - look.distance, 0.0
         if unseen <= 0:
             return None, None
-        influence = 1 - math.sqrt(ratio)
-        mse = share * unseen + (1 - share) * (influence**2 * noise + ratio * unseen) - distance
-        of_level = 2 * noise_level_error(self._problem) * abs(1 - 2 * influence) * noise
-        deviation = math.hypot(ratio * of_unseen, of_level)
+        of_level = 2 * noise_level_error(self._problem) * abs(1 - 2 * influence) * look.mean_noise
+        deviation = math.hypot(deviation, of_level)
         estimate = ErrorEstimate(max(mse, 0.1 * deviation), deviation)
-        variance = self._variances.get(step)
-        return estimate, None if variance is None else _calibrate(variance, left_out - noise, estimate.mse)
+        return estimate, _calibrate(look, estimate.mse)
 
-    def _ratio(self, step: int) -> tuple[float, float]:
-        """Return how much smaller squared residuals are where pixels are seen, and the standard error of that.
 
-        They are those of the same pixels, where other members have seen them, or of all if there are no others.
-        """
-        left_out, seen = self._errors[step], self._seen_errors[step]
-        if not seen.isfinite().all():
-            seen = self._sums[step][:1]
-        mean = float(left_out.mean())
-        ratio = min(1.0, float(seen.mean()) / mean)
-        return ratio, self._errors.standard_error(seen - ratio * left_out) / mean
+@dataclass(frozen=True, eq=False)
+class _Evidence:
+    """Of a snapshot, in the user's units squared: what each pixel left out adds to the mean, and means over the whole image."""
+
+    left_out: Tensor
+    """Squared error of the member that has not seen it,"""
+    seen: Tensor
+    """of those that have,"""
+    noise: Tensor
+    """variance of the noise,"""
+    unit: Tensor
+    """a square of one in the generator's units,"""
+    variance: Tensor | None
+    """and the members' variance around it, if there are several."""
+    residual: float
+    """Squared error of the pixels seen,"""
+    mean_noise: float
+    """variance of the noise,"""
+    mean_unit: float
+    """a square of one in the generator's units,"""
+    distance: float
+    """and squared distance of the members from their mean."""
+
+    @property
+    def ratio(self) -> float:
+        """How much smaller squared residuals are where pixels are seen."""
+        return min(1.0, max(1e-12, float(self.seen.mean() / self.left_out.mean())))
+
+    @property
+    def influence(self) -> float:
+        """Of a pixel's own value on its fitted value."""
+        return 1 - math.sqrt(self.ratio)
+
+    @property
+    def unseen(self) -> float:
+        """Squared error of a member at pixels left out, from the residual of all."""
+        return self.residual / self.ratio - self.mean_noise
 
 
 def _square_size(correlation_length: int) -> int:
@@ -214,16 +262,21 @@ def _square_size(correlation_length: int) -> int:
     return 1 if correlation_length == 1 else max(MIN_SQUARE, 2 * correlation_length - 1)
 
 
-def _calibrate(variance: Tensor, errors: Tensor, mse: float) -> tuple[float, float]:
+def _calibrate(look: _Evidence, mse: float) -> tuple[float, float] | None:
     """Fit ``errors = slope variance + offset``, neither below zero, over bins of like variance, and scale it to the mean ``mse``."""
-    bins = [part for part in variance.argsort().tensor_split(N_BINS) if len(part)]
-    x = torch.stack([variance[part].mean() for part in bins]).double()
-    y = torch.stack([errors[part].mean() for part in bins]).double()
-    dx = x - x.mean()
-    slope = float((dx * (y - y.mean())).sum() / (dx**2).sum().clamp_min(1e-30))
-    mean, total = max(float(x.mean()), 1e-30), max(float(y.mean()), 1e-30)
+    if look.variance is None:
+        return None
+    counts = look.unit > 0
+    unit, variance, errors = (x[counts].double() for x in (look.unit, look.variance, look.left_out - look.noise))
+    bins = [part for part in (variance / unit).argsort().tensor_split(N_BINS) if len(part)]
+    weights, x, y = (torch.stack([values[part].sum() for part in bins]) for values in (unit, variance, errors))
+    x, y, weights = x / weights, y / weights, weights / weights.sum()
+    mean, total = float(weights @ x), max(float(weights @ y), 1e-30)
+    dx = x - mean
+    slope = float((weights * dx) @ (y - total)) / max(float((weights * dx) @ dx), 1e-30)
+    mean = max(mean, 1e-30)
     share = min(max(slope * mean / total, 0.0), 1.0)  # of the error that goes with the variance
-    return share * mse / mean, (1 - share) * mse
+    return share * mse / (look.mean_unit * mean), (1 - share) * mse / look.mean_unit
 
 
 def _draw_pixels(observed: Tensor, fraction: float, n_sets: int, rng: torch.Generator) -> list[Tensor]:

@@ -113,7 +113,7 @@ class Iterate:
 
 @dataclass(frozen=True)
 class ErrorEstimate:
-    """How far the kept image is from the clean one, in the generator's units.
+    """How far the kept image is from the clean one, in the user's units squared, see `napari_convgen.core.problem.Problem.local`.
 
     Attributes
     ----------
@@ -125,10 +125,6 @@ class ErrorEstimate:
 
     mse: float
     deviation: float
-
-    def scaled(self, unit: float) -> ErrorEstimate:
-        """Bring it into other units, in which a mean squared error of one is ``unit``."""
-        return ErrorEstimate(unit * self.mse, unit * self.deviation)
 
 
 @dataclass(frozen=True)

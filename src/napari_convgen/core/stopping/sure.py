@@ -33,7 +33,8 @@ class MonteCarloSure:
     mean over the twins there are stands for that of all members. It holds likewise for a running average.
 
     Each channel has its own noise level. For Poisson-Gaussian noise the fit runs on the variance-stabilized image, where the noise
-    is Gaussian with the same variance everywhere but for a remainder at few counts; the error is then that of the stabilized image.
+    is Gaussian with the same variance everywhere but for a remainder at few counts: the criterion is the error of that image. The estimate
+    of the error is brought back pixel by pixel, with the noise that each of them has, see `napari_convgen.core.problem.Problem.at`.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ class MonteCarloSure:
         self.patience = patience
         self.min_patience = min_patience
         self._curve = Curve()
-        self._influences: dict[int, Tensor] = {}
+        self._estimates: dict[int, ErrorEstimate] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
         """Fit every observed pixel, with a twin for each probe.
@@ -109,7 +110,6 @@ class MonteCarloSure:
         self._terms = PairedErrors(problem.correlation_length ** (problem.measurement.ndim - 1))
         weights = problem.weights.sum(0).flatten()
         places = weights.nonzero().squeeze(1)
-        self._n_places = len(places)
         self._places = places[:: math.ceil(len(places) / MAX_PAIRED)]
         self._place_weights = weights[self._places]
 
@@ -123,7 +123,7 @@ class MonteCarloSure:
         self._curve.add(iterate.step, sure)
         if iterate.is_snapshot:
             self._terms.add(iterate.step, (weights * terms).flatten(1)[:, self._places].sum(0) / self._place_weights)
-            self._influences[iterate.step] = weighted_mean(influence, weights)
+            self._estimates[iterate.step] = self._estimate_error(iterate, residual, influence)
         return sure
 
     def judge(self, steps: Sequence[int]) -> Judgment:
@@ -134,7 +134,7 @@ class MonteCarloSure:
         standard error of the least.
         """
         self._terms.keep(steps)
-        self._influences = {step: self._influences[step] for step in steps}
+        self._estimates = {step: self._estimates[step] for step in steps}
         best = self._curve.least(steps)
         as_good = self._terms.as_good_as(best)
         reason = None
@@ -150,11 +150,15 @@ class MonteCarloSure:
                 "Stein's estimate takes the noise of pixels as independent, but that of neighbors is alike, and its spectrum could not be "
                 "measured: its stop is too late and its error too small.",
             )
-        return Judgment(best, reason, (as_good[0], as_good[-1]), self._estimate_error(best), warnings=warnings)
+        return Judgment(best, reason, (as_good[0], as_good[-1]), self._estimates[best], warnings=warnings)
 
-    def _estimate_error(self, step: int) -> ErrorEstimate:
-        variance, influence = float(self._variance), float(self._influences[step])
-        of_level = 2 * noise_level_error(self._problem) * abs(variance - 2 * influence)
-        of_pixels = self._terms.standard_error(self._terms[step]) * math.sqrt(len(self._places) / self._n_places)
+    def _estimate_error(self, iterate: Iterate, residual: Tensor, influence: Tensor) -> ErrorEstimate:
+        local = self._problem.at(iterate.image(self.output))
+        influence = influence / required_noise_level(self._problem, "sure") ** 2  # of a pixel's own noise
+        of_noise = local.weights * local.noise_variance * (1 - 2 * influence)
+        terms = local.weights * residual - of_noise
+        of_level = 2 * noise_level_error(self._problem) * abs(float(of_noise.sum()))
+        mean = terms.sum() / local.weights.sum()
+        of_pixels = float(((terms - mean * local.weights) ** 2).sum().sqrt()) * math.sqrt(self._terms.n_alike)
         deviation = math.hypot(of_pixels, of_level)
-        return ErrorEstimate(max(self._curve.smoothed(step), 0.1 * deviation), deviation)
+        return ErrorEstimate(max(float(terms.sum()), 0.1 * deviation), deviation)
