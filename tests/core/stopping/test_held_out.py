@@ -373,3 +373,35 @@ def test_values_missing_in_one_channel_do_not_count_in_the_error():
         rule.observe(iterate_of(1, images, images))
         errors.append(rule.judge([1]).error.mse)
     assert errors[1] == pytest.approx(errors[0], rel=0.05)
+
+
+def test_the_step_of_the_least_estimated_error_is_kept_and_is_nearer_to_the_best(two_band_fit):
+    steps, excess = range(20, 130, 5), {True: [], False: []}
+    for seed in range(12):
+        for is_known in excess:
+            fit = two_band_fit(shape=(1, 48, 48), seed=seed)
+            fit.problem = dataclasses.replace(fit.problem, noise_level=fit.sigma if is_known else None)
+            rule = HeldOutPixels(0.1, 1, 0.4, 100, "iterate")
+            members = rule.members(fit.problem, 2, torch.Generator().manual_seed(seed + 100))
+            rule.begin(fit.problem, members)
+            seen = members.weights > 0
+            members = dataclasses.replace(members, measurements=torch.where(seen, members.measurements, fit.truth))
+            for step in steps:
+                rule.observe(fit.iterate(step, members))
+            judgment = rule.judge(list(steps))
+            assert judgment.interval[0] <= judgment.step <= judgment.interval[1]
+            if is_known:
+                assert rule._estimated_mse(judgment.step) == min(map(rule._estimated_mse, steps))
+            least = min(fit.error(step, members) for step in steps)
+            excess[is_known].append(fit.error(judgment.step, members) / least - 1)
+    assert np.mean(excess[True]) < 0.7 * np.mean(excess[False])
+
+
+def test_a_fit_that_draws_every_pixel_seen_to_the_last_bit_is_no_obstacle():
+    problem = dataclasses.replace(problem_of(), noise_level=torch.tensor([0.1], dtype=torch.float64))
+    rule = HeldOutPixels(0.1, 1, 0.6, 100, "iterate")
+    members = begin(rule, problem, n_seeds=2)
+    images = torch.where(members.weights > 0, problem.measurement, problem.measurement + 0.3)
+    rule.observe(iterate_of(1, images, images))
+    judgment = rule.judge([1])
+    assert (judgment.step, judgment.error) == (1, None)
