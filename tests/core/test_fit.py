@@ -483,6 +483,15 @@ def test_the_generator_meets_what_it_is_fitted_to_before_the_first_step(monkeypa
     )
 
 
+def test_an_iterate_tells_whether_the_generator_was_settled_when_it_drew_it(monkeypatch):
+    def follow(net, step, averages):
+        net.is_settled = step >= 3
+
+    monkeypatch.setattr(DeepDecoder, "is_settled", False)
+    monkeypatch.setattr(DeepDecoder, "follow", follow)
+    assert [iterate.is_settled for iterate in fit_to(noisy_blob(), 5)] == [False] * 3 + [True] * 2
+
+
 def test_only_kept_members_are_in_the_image_and_the_loss():
     rule, _ = listening_rule()
 

@@ -191,9 +191,11 @@ class Fit:
         self.step += 1
         outputs, losses = self._take_step()
         self._averages.lerp_(outputs, 1 / (1 + self.averaging * (self.step - 1)))
+        is_settled = self.generator.is_settled
         self.generator.follow(self.step, self._averages)
         is_snapshot = self._is_stopping or self.step >= min(self._next_snapshot, self.n_steps)
-        iterate = Iterate(self.step, losses[self._kept_index].mean(), outputs, self._averages, is_snapshot, self._kept)
+        loss = losses[self._kept_index].mean()
+        iterate = Iterate(self.step, loss, outputs, self._averages, is_snapshot, self._kept, is_settled)
         self.curves.add(iterate.loss, losses.amax(), self.rule.observe(iterate))
         return iterate
 

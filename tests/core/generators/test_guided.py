@@ -105,10 +105,10 @@ def test_its_state_holds_the_guide_and_whether_there_is_one():
     net.follow(1, torch.full_like(noisy, 0.3))
     after = {name: value.clone() if torch.is_tensor(value) else value for name, value in net.state_dict().items()}
     net.load_state_dict(before)
-    assert not net.is_guided
+    assert not net.is_settled
     assert torch.equal(net.inputs, noisy)
     net.load_state_dict(after)
-    assert net.is_guided
+    assert net.is_settled
     assert (net.inputs == 0.3).all()
 
 

@@ -397,6 +397,30 @@ def test_the_step_of_the_least_estimated_error_is_kept_and_is_nearer_to_the_best
     assert np.mean(excess[True]) < 0.7 * np.mean(excess[False])
 
 
+def test_the_error_is_estimated_only_of_what_a_settled_generator_draws(two_band_fit):
+    fit, rule, steps = two_band_fit(), HeldOutPixels(0.1, 1, 0.4, 100, "iterate"), [20, 40, 80, 160, 320]
+    fit.problem = dataclasses.replace(fit.problem, noise_level=0.2 * fit.sigma)
+    members = begin(rule, fit.problem, n_seeds=2)
+    for step in steps:
+        rule.observe(dataclasses.replace(fit.iterate(step, members), is_settled=step > 100))
+        judgment = rule.judge([s for s in steps if s <= step])
+        assert (judgment.step > 100) == (judgment.error is not None) == (step > 100)
+
+
+def test_the_fit_goes_on_while_the_estimated_error_is_still_falling():
+    problem = dataclasses.replace(problem_of((1, 40, 40)), noise_level=torch.tensor([0.05], dtype=torch.float64))
+    rule = HeldOutPixels(0.1, 1, 0.0, 10, "iterate")
+    members = begin(rule, problem, n_seeds=2)
+    is_seen = members.weights > 0
+    for step in range(1, 60):  # what is left out gets worse, what is seen better, from step 1
+        error = torch.where(is_seen, 0.05 + 0.5 / step, 0.3 + 0.001 * step)
+        images = problem.measurement + error
+        rule.observe(iterate_of(step, images, images))
+        judgment = rule.judge(range(1, step + 1))
+        assert (judgment.reason is None) == (step <= judgment.step + 10)
+    assert 10 < judgment.step < 49
+
+
 def test_a_fit_that_draws_every_pixel_seen_to_the_last_bit_is_no_obstacle():
     problem = dataclasses.replace(problem_of(), noise_level=torch.tensor([0.1], dtype=torch.float64))
     rule = HeldOutPixels(0.1, 1, 0.6, 100, "iterate")

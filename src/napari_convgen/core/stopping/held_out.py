@@ -125,18 +125,18 @@ class HeldOutPixels:
         errors = self._weights * (unseen - self._target) ** 2
         if iterate.is_snapshot:
             self._errors.add(iterate.step, (errors.sum(0) / self._weights.sum(0))[self._paired])
-            if self._problem.noise_level is not None:
+            if iterate.is_settled and self._problem.noise_level is not None:
                 self._look_at_all(iterate)
         return errors.sum() / self._weights.sum()
 
     def judge(self, steps: Sequence[int]) -> Judgment:
-        """Take the snapshot of the least error; end once the least error at pixels left out lies far enough back."""
+        """Take the snapshot of the least error; end once that, and the least error at pixels left out, lie far enough back."""
         self._errors.keep(steps)
         self._evidence = {step: self._evidence[step] for step in steps if step in self._evidence}
         best = self._errors.least()
         as_good = self._errors.as_good_as(best)
-        is_estimated = self.size == 1 and len(self._evidence) == len(steps)
-        kept = min(steps, key=self._estimated_mse) if is_estimated else as_good[-1]
+        is_estimated = self.size == 1 and bool(self._evidence)
+        kept = min(self._evidence, key=self._estimated_mse) if is_estimated else as_good[-1]
         interval = (min(as_good[0], kept), max(as_good[-1], kept))
         error, calibration = self._estimate_error(kept)
         warnings: tuple[str, ...] = ()
@@ -145,7 +145,7 @@ class HeldOutPixels:
                 "Pixels left out of the fit are foretold better than their noise allows: it is less than it was taken for, or alike in "
                 "neighbors. So the error of the image cannot be told.",
             )
-        if not is_over(steps[-1], best, self.patience, self.min_patience):
+        if not is_over(steps[-1], max(best, kept), self.patience, self.min_patience):
             return Judgment(kept, None, interval, error, calibration, {}, warnings)
         squares = "" if self.size == 1 else f" (squares of {self.size}, as the noise of neighbors is alike)"
         why = "has the least estimated error" if is_estimated else "is the latest within one standard error of it"

@@ -70,6 +70,8 @@ class Iterate:
         Whether a snapshot is taken of this step.
     kept
         Numbers of the kept members; the image is the mean over them.
+    is_settled
+        As of the generator.
     """
 
     step: int
@@ -78,6 +80,7 @@ class Iterate:
     averages: Float[Tensor, "m c *spatial"]
     is_snapshot: bool
     kept: tuple[int, ...] = (0,)
+    is_settled: bool = True
 
     @property
     def output(self) -> Float[Tensor, "c *spatial"]:
