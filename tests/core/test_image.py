@@ -453,12 +453,13 @@ def test_what_a_unit_is_worth_is_by_how_much_the_restored_image_changes():
     np.testing.assert_allclose(image.slope(drawn + 0.005)[0], change / 0.01, rtol=1e-3)
 
 
-def test_the_variance_of_the_noise_at_a_pixel_is_the_one_measured_there():
-    frame = values_of((2, 6, 7)) * 10 + 50
+def test_the_variance_of_the_noise_at_a_pixel_is_the_one_measured_there_or_that_of_the_theory():
+    frame = np.abs(values_of((2, 6, 7))) * 10 + 50
     plain = NoiseModel("poisson-gaussian", (1.0, 1.0), (2.0, 2.0), (3.0, 3.0))
     image = of(frame, plain, "CYX")
     column = image.noise_level[:, None, None] ** 2
-    np.testing.assert_allclose(image.noise_variance(image.values), np.broadcast_to(column, image.values.shape))
+    theory = np.stack([s.noise_variance(s.forward(x)) for s, x in zip(image.stabilizers, frame, strict=True)])
+    np.testing.assert_allclose(image.noise_variance(image.values), column * theory)
     ends = [each.forward(np.array([x.min(), x.max()])) for each, x in zip(image.stabilizers, frame, strict=True)]
     stable = tuple(StableNoise(tuple(x.tolist()), (0.5, 0.9), 0.8) for x in ends)
     image = of(frame, replace(plain, stable=stable), "CYX")
@@ -466,6 +467,14 @@ def test_the_variance_of_the_noise_at_a_pixel_is_the_one_measured_there():
         variance = image.noise_variance(np.full(frame.shape, values))
         np.testing.assert_allclose(variance, np.broadcast_to(share * column, variance.shape))
     np.testing.assert_allclose(image.mean_noise_level, 0.8 * image.noise_level)
+
+
+def test_gaussian_noise_has_the_same_variance_everywhere():
+    frame = values_of((2, 6, 7))
+    image = of(frame, NoiseModel("gaussian", (2.0, 3.0), (0.0,) * 2, (0.0,) * 2), "CYX")
+    expected = np.broadcast_to(image.noise_level[:, None, None] ** 2, frame.shape)
+    np.testing.assert_allclose(image.noise_variance(image.values), expected)
+    assert np.isnan(of(frame, None, "CYX").noise_variance(image.values)).all()
 
 
 def test_magnitudes_that_are_missing_say_nothing_of_the_floor():

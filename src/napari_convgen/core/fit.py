@@ -252,8 +252,8 @@ class Fit:
         if judgment.calibration is not None:
             slope, offset = judgment.calibration
         elif judgment.error is not None:
-            weights = self.problem.at(iterate.image(self.snapshots.output)).weights
-            slope, offset = judgment.error.mse / max(float((weights * variance).sum()), 1e-30), 0.0
+            worth = self.problem.worth_at(iterate.image(self.snapshots.output))
+            slope, offset = judgment.error.mse / (worth.unit * max(worth.mean(variance), 1e-30)), 0.0
         else:
             slope, offset = 1.0, 0.0
         return (slope * variance + offset).sqrt().cpu().numpy()

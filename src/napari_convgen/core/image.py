@@ -324,25 +324,23 @@ class ImageTensor:
     @property
     def noise_level(self) -> Float[np.ndarray, "c"]:
         """Standard deviation of the noise in the generator's units, one a channel; NaN without a model. Dark pixels can have less."""
-        low, high = self._ends()
-        levels = np.array([each.noise_level for each in self.stabilizers])
-        return (HIGH - LOW) * levels / np.where(high > low, high - low, np.inf)
+        return np.asarray(self._unit * np.array([each.noise_level for each in self.stabilizers]))
 
     @property
     def mean_noise_level(self) -> Float[np.ndarray, "c"]:
         """The same over the whole image, dark pixels included: root of the mean variance."""
-        measured = None if self.noise is None else self.noise.stable
-        levels = [1.0] if measured is None else [each.level for each in measured]
-        return np.asarray(self.noise_level * np.array(levels))
+        if self.noise is None or self.noise.stable is None:
+            return self.noise_level
+        return np.asarray(self._unit * np.array([each.level for each in self.noise.stable]))
 
     def noise_variance(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
         """Return the variance of the noise in the generator's units, where its clean values are ``values``; NaN without a model."""
-        theory = np.full(values.shape, _column(self.noise_level**2, values.ndim))
-        measured = None if self.noise is None else self.noise.stable
-        if measured is None:
-            return theory
         stable = self._stable(values.astype(np.float64))
-        return np.asarray(theory * np.stack([each.variance_at(x) for each, x in zip(measured, stable, strict=True)]))
+        if self.noise is None or self.noise.stable is None:
+            variance = [each.noise_variance(x) for each, x in zip(self.stabilizers, stable, strict=True)]
+        else:
+            variance = [each.variance_at(x) for each, x in zip(self.noise.stable, stable, strict=True)]
+        return np.asarray(_column(self._unit**2, values.ndim) * np.stack(variance))
 
     def scale(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Bring noisy values from the frame's units into the generator's."""
@@ -385,10 +383,14 @@ class ImageTensor:
         return frame
 
     def slope(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
-        """Return by how much `restore` changes, in the frame's units, where the generator's output ``values`` changes by one."""
-        values, half = values.astype(np.float64), 1e-3
-        slope = (self._undo(values + half) - self._undo(values - half)) / (2 * half)
-        return np.asarray(np.abs(slope) * self._signal_share(values))
+        """Return what an error of one in the generator's units is in the frame's, where the generator's output is ``values``.
+
+        That is the slope of the way back, times the probability that there is any signal.
+        """
+        channels = zip(self.stabilizers, self._stable(values.astype(np.float64)), strict=True)
+        slope = np.stack([each.slope(x) for each, x in channels])
+        unit = _column(np.where(self._unit > 0, self._unit, np.inf), values.ndim)
+        return np.asarray(slope / unit * self._signal_share(values))
 
     def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
         """Bring the error of a generator's output into the frame's units and shape.
@@ -456,6 +458,12 @@ class ImageTensor:
         assert self.noise is not None
         gain, sigma = np.array(self.noise.gain), np.array(self.noise.sigma)
         return [_column(each, n_axes) for each in (gain, np.array(self.noise.offset), (sigma / gain) ** 2)]
+
+    @property
+    def _unit(self) -> Float[np.ndarray, "c"]:
+        """Of what was stabilized, in the generator's units; 0 where a channel is constant."""
+        low, high = self._ends()
+        return np.asarray((HIGH - LOW) / np.where(high > low, high - low, np.inf))
 
     def _ends(self) -> tuple[Float[np.ndarray, "c"], Float[np.ndarray, "c"]]:
         """The range of each channel, stabilized."""

@@ -17,20 +17,29 @@ from napari_convgen.core.noise import correlation_length, noise_spectrum
 
 
 @dataclass(frozen=True, eq=False)
-class Local:
-    """What is known of each pixel.
+class PixelWorth:
+    """What errors of an image count in the user's units, and the noise they are to be told from.
+
+    Where the noise was stabilized, one of the generator's units is not worth the same everywhere.
 
     Attributes
     ----------
     weights
-        Of squares in the generator's units: their weighted sum is the mean square in the user's. Where the noise was stabilized, a unit is
-        not worth the same everywhere. 0 where a value is missing.
+        Of squares in the generator's units; 0 where a value is missing. Their sum is 1.
+    unit
+        Of the user's units squared: the weighted mean of squares, times this, is the mean square in the user's units. 0 if the image is
+        background alone.
     noise_variance
         In the generator's units; NaN if it is not known.
     """
 
     weights: Float[Tensor, "c *spatial"]
+    unit: float
     noise_variance: Float[Tensor, "c *spatial"]
+
+    def mean(self, squares: Float[Tensor, "c *spatial"]) -> float:
+        """Return the weighted mean of squares in the generator's units."""
+        return float((self.weights * squares).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +63,8 @@ class Problem:
         The image in detected events, where the noise is that of counting them.
     from_counts
         Brings such an image, of which only a share of the events was kept, into the generator's units.
-    user_units
-        Given an image, says how many of the user's units one of the generator's is at each pixel, and the variance of the noise there.
+    worth
+        Of the pixels of an image; ``None`` if the user's units are the generator's.
     """
 
     measurement: Float[Tensor, "c *spatial"]
@@ -65,7 +74,7 @@ class Problem:
     noise_spectrum: Float[np.ndarray, "a b"] | None = None
     counts: Float[Tensor, "c *spatial"] | None = None
     from_counts: Callable[[Tensor, float], Tensor] | None = None
-    user_units: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    worth: Callable[[Tensor], PixelWorth] | None = None
 
     @classmethod
     def of(cls, image: ImageTensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Self:
@@ -74,9 +83,15 @@ class Problem:
         def tensor(values: NDArray[Any]) -> Tensor:
             return torch.as_tensor(values, dtype=dtype).to(device)
 
-        def user_units(values: Tensor) -> tuple[Tensor, Tensor]:
+        def worth(values: Tensor) -> PixelWorth:
             drawn = values.cpu().numpy()
-            return tensor(image.slope(drawn)), tensor(image.noise_variance(drawn))
+            squares = image.slope(drawn) ** 2 * image.is_observed
+            weights = squares if squares.any() else image.is_observed.astype(np.float64)
+            return PixelWorth(
+                tensor(weights / weights.sum()),
+                float(squares.sum() / image.is_observed.sum()),
+                tensor(image.noise_variance(drawn)),
+            )
 
         noise, level = image.noise, image.mean_noise_level
         length = correlation_length(image.values, image.is_observed) if noise is None else noise.correlation_length
@@ -89,18 +104,17 @@ class Problem:
             None if length == 1 else noise_spectrum(image.values, image.is_observed),
             tensor(image.counts) if is_counted else None,
             (lambda counts, share: tensor(image.from_counts(counts.cpu().numpy(), share))) if is_counted else None,
-            user_units,
+            worth,
         )
 
-    def at(self, image: Float[Tensor, "c *spatial"]) -> Local:
-        """Return what is known of each pixel, if ``image`` is the clean one."""
-        if self.user_units is not None:
-            slope, variance = self.user_units(image)
-        else:
-            slope, variance = torch.ones_like(image), torch.full_like(image, torch.nan)
-            if self.noise_level is not None:
-                variance = (self.noise_level.view(-1, *(1,) * (image.ndim - 1)) ** 2).expand_as(image)
-        return Local(self.weights * slope**2 / self.weights.sum(), variance)
+    def worth_at(self, image: Float[Tensor, "c *spatial"]) -> PixelWorth:
+        """Return what the pixels are worth, if ``image`` is the clean one; if it is near that, to first order."""
+        if self.worth is not None:
+            return self.worth(image)
+        variance = torch.full_like(image, torch.nan)
+        if self.noise_level is not None:
+            variance = (self.noise_level.to(image).view(-1, *(1,) * (image.ndim - 1)) ** 2).expand_as(image)
+        return PixelWorth(self.weights / self.weights.sum(), 1.0, variance)
 
     def low_pass_error(self, grid: Sequence[int]) -> float:
         """Return the mean squared error of the image made of ``grid`` constant blocks.

@@ -53,3 +53,38 @@ def test_a_rician_result_is_never_negative():
 def test_each_channel_has_its_own_transform():
     model = NoiseModel("poisson-gaussian", (1.0, 2.0), (0.5, 0.0), (3.0, 0.0))
     assert stabilizers(model) == (PoissonGaussianStabilizer(1.0, 0.5, 3.0), Unchanged(2.0))
+
+
+@pytest.mark.parametrize(
+    "stabilizer",
+    [PoissonGaussianStabilizer(3.0, 2.0, 10.0), PoissonGaussianStabilizer(0.0, 1.0, 0.0), RicianStabilizer(4.0)],
+)
+@pytest.mark.parametrize("strength", [0.5, 2.0, 30.0])
+def test_the_variance_in_theory_and_the_slope_of_the_way_back_are_those_of_many_draws(stabilizer, strength):
+    rng = np.random.default_rng(0)
+
+    def draw(x):
+        if isinstance(stabilizer, RicianStabilizer):
+            noise = stabilizer.sigma * rng.normal(size=(2, 200_000))
+            return np.hypot(x + noise[0], noise[1])
+        events = (x - stabilizer.offset) / stabilizer.gain
+        return (
+            stabilizer.offset
+            + stabilizer.gain * rng.poisson(events, 200_000)
+            + stabilizer.sigma * rng.normal(size=200_000)
+        )
+
+    is_rician = isinstance(stabilizer, RicianStabilizer)
+    clean = stabilizer.sigma * strength if is_rician else stabilizer.offset + stabilizer.gain * strength
+    drawn = stabilizer.forward(draw(clean))
+    mean = np.array([drawn.mean()])
+    assert stabilizer.noise_variance(mean)[0] == pytest.approx(drawn.var(), rel=0.03)
+    step = 0.05 * clean
+    change = stabilizer.forward(draw(clean + step)).mean() - stabilizer.forward(draw(clean - step)).mean()
+    assert stabilizer.slope(mean)[0] == pytest.approx(2 * step / change, rel=0.15)
+
+
+def test_noise_that_needs_no_transform_has_the_same_variance_and_slope_everywhere():
+    y = np.array([0.0, 5.0])
+    assert (Unchanged(3.0).noise_variance(y) == 9).all()
+    assert (Unchanged(3.0).slope(y) == 1).all()

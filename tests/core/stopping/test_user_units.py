@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from napari_convgen.core.ensemble import local_variance
+from napari_convgen.core.problem import PixelWorth
 from napari_convgen.core.stopping import HeldOutPixels
 from napari_convgen.core.stopping.coupled import CoupledSplit
 from napari_convgen.core.stopping.sure import MonteCarloSure
@@ -19,10 +20,11 @@ def uneven(fit, spread):
     level, slope = fit.sigma[0] * (spread * growth).exp(), 100 * growth.exp()
     noise = fit.noise / fit.sigma[0] * level
     fit.truth = fit.truth * growth.exp()
-    column = (slope.expand_as(noise), (level**2).expand_as(noise))
+    weights = slope.expand_as(noise) ** 2
+    worth = PixelWorth(weights / weights.sum(), float(weights.mean()), (level**2).expand_as(noise))
     mean_level = (level**2).mean().sqrt()[None]
     fit.problem = dataclasses.replace(
-        fit.problem, measurement=fit.truth + noise, noise_level=mean_level, user_units=lambda _: column
+        fit.problem, measurement=fit.truth + noise, noise_level=mean_level, worth=lambda _: worth
     )
     return slope
 

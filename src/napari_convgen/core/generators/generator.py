@@ -14,12 +14,14 @@ class Generator(nn.Module):
     ----------
     is_capturable
         Whether a step can be recorded as a CUDA graph: it takes no values from the host.
-    is_settled
-        Whether its images are what it is for, and no longer made to draw better ones from.
     """
 
     is_capturable = True
-    is_settled = True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its images are what it is for, and no longer made to draw better ones from."""
+        return True
 
     def meet(
         self,

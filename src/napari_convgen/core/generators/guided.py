@@ -105,7 +105,7 @@ class GuidedNetwork(Generator):
         )
         self.register_buffer("inputs", torch.full((len(rngs), n_outputs, *size), 0.5, dtype=dtype))
         self.register_buffer("noise_level", torch.zeros(n_outputs, *(1,) * len(size), dtype=dtype))
-        self.is_settled = False  # until there is a guide
+        self.is_guided = False
         self._noise_gain: Tensor | None = None
         self._shift = torch.zeros(())
 
@@ -131,7 +131,7 @@ class GuidedNetwork(Generator):
             if self._noise_gain is not None:
                 noise = shape_noise(noise, self._noise_gain)
             noise = self.noise_level * noise
-            inputs = inputs + (self.guide_noise if self.is_settled else self.recorruption) * noise
+            inputs = inputs + (self.guide_noise if self.is_guided else self.recorruption) * noise
             self._shift = noise / self.recorruption
         images = [
             hourglass(x.movedim(0, -1).contiguous()) for hourglass, x in zip(self.hourglasses, inputs, strict=True)
@@ -140,13 +140,18 @@ class GuidedNetwork(Generator):
 
     def targets(self, measurements: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
         """Return the measurements; without a guide, with the noise of the last input on them that makes theirs independent of it."""
-        return measurements if self.is_settled else measurements - self._shift
+        return measurements if self.is_guided else measurements - self._shift
 
     def follow(self, step: int, averages: Float[Tensor, "m c *spatial"]) -> None:
         """Take the running averages as inputs from ``guide_step`` on."""
         if step == self.guide_step:
             self.inputs.copy_(averages)
-            self.is_settled = True
+            self.is_guided = True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is a guide."""
+        return self.is_guided
 
     def dead_fraction(self) -> float:
         """Return the largest share, over members and layers, of channels that are the same at every pixel."""
@@ -154,11 +159,11 @@ class GuidedNetwork(Generator):
 
     def get_extra_state(self) -> bool:
         """Return whether there is a guide: part of the state beside weights and buffers."""
-        return self.is_settled
+        return self.is_guided
 
     def set_extra_state(self, state: bool) -> None:
         """Take that back."""
-        self.is_settled = state
+        self.is_guided = state
 
 
 def fill_in(

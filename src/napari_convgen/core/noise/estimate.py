@@ -14,7 +14,7 @@ from napari_convgen.core.noise.curve import Curve, Line, fit_line
 from napari_convgen.core.noise.impulses import find_impulses
 from napari_convgen.core.noise.model import NoiseKind, NoiseModel, StableNoise
 from napari_convgen.core.noise.rice import rice_mean, rice_variance
-from napari_convgen.core.noise.stabilize import stabilizers
+from napari_convgen.core.noise.stabilize import Unchanged, stabilizers
 from napari_convgen.errors import ConfigError
 
 Auto = Literal["auto"]
@@ -34,7 +34,7 @@ MIN_IMPULSES = 1e-3
 """Share of the values below which impulses are taken for structure, unless they are asked for."""
 
 MOST_STABLE = 1.04
-"""Variance that stabilized noise has at most; what is above has structure in it."""
+"""Variance that stabilized noise has at most, if theory does not say more; what is above has structure in it."""
 
 N_ROUNDS = 20
 """Rounds in which the standard deviation of Rician noise settles."""
@@ -115,11 +115,14 @@ def _with_stable(
         return model
     channels = []
     for each, x, seen in zip(stabilizers(model), values, is_observed, strict=True):
+        if isinstance(each, Unchanged):
+            channels.append(StableNoise((0.0,), (each.noise_level**2,), each.noise_level))
+            continue
         blocks = Blocks.of(each.forward(x), seen, model.correlation_length)
         if not len(blocks):
             return model
         curve = Curve.of(blocks)
-        variance = np.minimum(curve.variance, MOST_STABLE)
+        variance = np.minimum(curve.variance, np.maximum(MOST_STABLE, each.noise_variance(curve.mean)))
         level = float(np.sqrt(np.interp(blocks.mean, curve.mean, variance).mean()))
         if not level > 0:
             return model

@@ -6,6 +6,7 @@ back is no algebraic inverse: it asks for which clean value that mean is expecte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -42,6 +43,14 @@ class Stabilizer(Protocol):
 
     def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Return the clean values, in the image's units, for which the transformed ones have the means ``y``."""
+        ...
+
+    def slope(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the slope of `inverse`."""
+        ...
+
+    def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the variance of the transformed values, in theory, where they have the means ``y``."""
         ...
 
     def signal_share(
@@ -87,6 +96,14 @@ class Unchanged:
         """Return the values."""
         return y
 
+    def slope(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return 1."""
+        return np.ones_like(y)
+
+    def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the square of the noise level."""
+        return np.full_like(y, self.noise_level**2)
+
     def signal_share(
         self, y: Float[np.ndarray, "*shape"], is_observed: Bool[np.ndarray, "*shape"]
     ) -> Float[np.ndarray, "*shape"]:
@@ -126,9 +143,18 @@ class PoissonGaussianStabilizer:
 
     def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Return the clean values, in the image's units, for which the transformed ones have the means ``y``."""
-        events, means = _anscombe_means(self.sigma / self.gain)
+        events, means, _ = _anscombe_moments(self.sigma / self.gain)
         beyond = np.maximum(y**2 - means[-1] ** 2, 0) / 4
         return np.asarray(self.offset + self.gain * (np.interp(y, means, events) + beyond))
+
+    def slope(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the slope of `inverse`."""
+        return _slope(self.inverse, y)
+
+    def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the variance of the transformed values, in theory, where they have the means ``y``."""
+        _, means, variances = _anscombe_moments(self.sigma / self.gain)
+        return np.asarray(np.interp(y, means, variances))
 
     def signal_share(
         self, y: Float[np.ndarray, "*shape"], is_observed: Bool[np.ndarray, "*shape"]
@@ -141,15 +167,27 @@ def _anscombe(events: Float[np.ndarray, "*shape"], sigma: float) -> Float[np.nda
     return np.asarray(2 * np.sqrt(np.maximum(events + 0.375 + sigma**2, 0)))
 
 
+def _slope(
+    function: Callable[[Float[np.ndarray, "*shape"]], Float[np.ndarray, "*shape"]], y: Float[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "*shape"]:
+    """By central differences, of values whose noise is 1."""
+    half = 0.01
+    return np.asarray((function(y + half) - function(y - half)) / (2 * half))
+
+
 @cache
-def _anscombe_means(sigma: float) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """Numbers of expected events, and the mean of the transform for each."""
+def _anscombe_moments(
+    sigma: float,
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    """Numbers of expected events, and for each the mean and the variance of the transform."""
     roots = np.linspace(0, np.sqrt(POISSON_TABLE_END), 400)
     events = roots**2
     counts = np.arange(int(POISSON_TABLE_END + 12 * np.sqrt(POISSON_TABLE_END)))
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
-    at_counts = _anscombe(counts[:, None] + sigma * nodes, sigma) @ (weights / weights.sum())
-    return events, stats.poisson.pmf(counts, events[:, None]) @ at_counts
+    transformed, weights = _anscombe(counts[:, None] + sigma * nodes, sigma), weights / weights.sum()
+    probability = stats.poisson.pmf(counts, events[:, None])
+    means = probability @ (transformed @ weights)
+    return events, means, probability @ (transformed**2 @ weights) - means**2
 
 
 @dataclass(frozen=True)
@@ -175,13 +213,22 @@ class RicianStabilizer:
 
     def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Transform magnitudes, in the image's units."""
-        magnitudes, transformed, _, _ = _rice_tables()
+        magnitudes, transformed, *_ = _rice_tables()
         return _interpolate(x / self.sigma, magnitudes, transformed)
 
     def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Return the clean amplitudes, in the image's units, for which the transformed magnitudes have the means ``y``."""
-        _, _, amplitudes, means = _rice_tables()
+        _, _, amplitudes, means, _ = _rice_tables()
         return self.sigma * _interpolate(y, means, amplitudes)
+
+    def slope(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the slope of `inverse`."""
+        return _slope(self.inverse, y)
+
+    def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the variance of the transformed values, in theory, where they have the means ``y``."""
+        *_, means, variances = _rice_tables()
+        return np.asarray(np.interp(y, means, variances))
 
     def signal_share(
         self, y: Float[np.ndarray, "*shape"], is_observed: Bool[np.ndarray, "*shape"]
@@ -191,7 +238,7 @@ class RicianStabilizer:
         Near the floor an amplitude grows with the root of the mean: a mean that is estimated a little too high looks like signal, one that
         is too low cannot make up for it.
         """
-        _, _, _, means = _rice_tables()
+        *_, means, _ = _rice_tables()
         return 1 - background_share(y - means[0], is_observed)
 
 
@@ -204,9 +251,13 @@ def _interpolate(
 
 @cache
 def _rice_tables() -> tuple[
-    Float[np.ndarray, "m"], Float[np.ndarray, "m"], Float[np.ndarray, "n"], Float[np.ndarray, "n"]
+    Float[np.ndarray, "m"],
+    Float[np.ndarray, "m"],
+    Float[np.ndarray, "n"],
+    Float[np.ndarray, "n"],
+    Float[np.ndarray, "n"],
 ]:
-    """Magnitudes and their transform; amplitudes and the mean of the transform for each. For noise of 1."""
+    """Magnitudes and their transform; amplitudes, and for each the mean and the variance of the transform. For noise of 1."""
     step = 0.04
     magnitudes = np.arange(0, RICE_TABLE_END + 8, step)
     amplitudes = np.linspace(0, RICE_TABLE_END, 200)
@@ -220,4 +271,4 @@ def _rice_tables() -> tuple[
         means = density @ transformed
         variance = density @ transformed**2 - means**2
         slope *= np.exp(-0.5 * np.log(variance) @ posterior)
-    return magnitudes, transformed, amplitudes, means
+    return magnitudes, transformed, amplitudes, means, variance

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +12,15 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
 from napari_convgen.core.stopping.residual import noise_level_error, noise_variance, required_noise_level, weighted_mean
-from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
+from napari_convgen.core.stopping.rule import (
+    ErrorEstimate,
+    Iterate,
+    Judgment,
+    Members,
+    error_from_terms,
+    is_over,
+    plain_members,
+)
 
 
 class CoupledSplit:
@@ -65,7 +72,7 @@ class CoupledSplit:
         self.patience = patience
         self.min_patience = min_patience
         self._curve = Curve()
-        self._estimates: dict[int, ErrorEstimate] = {}
+        self._estimates: dict[int, ErrorEstimate | None] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
         """Split the measurement anew for each member.
@@ -148,11 +155,7 @@ class CoupledSplit:
             reason = StopReason(Outcome.RULE, sentence)
         return Judgment(best, reason, error=self._estimates.get(best), warnings=warnings)
 
-    def _estimate_error(self, iterate: Iterate, terms: Tensor) -> ErrorEstimate:
-        local = self._problem.at(iterate.image(self.output))
-        of_noise = local.weights * local.noise_variance / self._noise_share
-        terms = local.weights * terms - of_noise
-        mean = terms.sum() / local.weights.sum()
-        of_pixels = float(((terms - mean * local.weights) ** 2).sum().sqrt())
-        deviation = math.hypot(of_pixels, 2 * noise_level_error(self._problem) * float(of_noise.sum()))
-        return ErrorEstimate(max(float(terms.sum()), 0.1 * deviation), deviation)
+    def _estimate_error(self, iterate: Iterate, terms: Tensor) -> ErrorEstimate | None:
+        worth = self._problem.worth_at(iterate.image(self.output))
+        of_noise = worth.noise_variance / self._noise_share
+        return error_from_terms(worth, terms - of_noise, 2 * noise_level_error(self._problem) * worth.mean(of_noise))

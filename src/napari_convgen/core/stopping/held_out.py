@@ -20,6 +20,14 @@ from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, 
 MIN_SQUARE = 5
 """Side in pixels of a square that has a middle of 3 pixels which is not at its border."""
 
+N_ERRORS = 2
+"""Standard errors within which a step cannot be told from the best."""
+
+TOO_GOOD = (
+    "Pixels left out of the fit are foretold better than their noise allows: it is less than it was taken for, or alike in "
+    "neighbors. So the error of the image cannot be told."
+)
+
 N_BINS = 16
 """Groups of like pixels over which errors are averaged to be held against the members' variance."""
 
@@ -29,9 +37,9 @@ class HeldOutPixels:
 
     While structure is being drawn, the error at the pixels left out falls with the loss; once noise is being drawn it rises, provided
     that the noise of one pixel says nothing of its neighbor's. Members leave different pixels out, so that the image, their
-    mean, has seen every pixel, and their errors are pooled. The step kept is the latest one whose error is within one
-    standard error of the least; the standard error is that of the paired difference, pixel by pixel, between the two steps,
-    so that the noise common to both drops out.
+    mean, has seen every pixel, and their errors are pooled. Steps whose error is within two standard errors of the least cannot be told
+    from it; the standard error is that of the paired difference, pixel by pixel, between the two steps, so that the noise common to both
+    drops out.
 
     How good the image is follows without a reference. Let ``s`` be the influence of a pixel's own value on its fitted value.
     A smoother's residual is ``1 - s`` times what it would be had the pixel been left out (the identity under generalized
@@ -40,7 +48,10 @@ class HeldOutPixels:
     than from these few alone; where a pixel was seen it is ``s² σ² + (1 - s)² e``. The mean over K members has less, by the mean
     square of their distances to it (the ambiguity decomposition). Where the members' variance is larger, so is the error:
     the pixels left out tell by how much. All these means are weighted so that they are of the image in the user's units, and σ² is that of
-    the pixels they are of, see `napari_convgen.core.problem.Problem.at`.
+    the pixels they are of, see `napari_convgen.core.problem.PixelWorth`.
+
+    Of the steps that cannot be told from that of the least error at pixels left out, the one of the least estimate is kept, which rests
+    on all pixels; where there is none, the latest within one standard error. A guided network is not judged before it has its guide.
 
     Parameters
     ----------
@@ -52,7 +63,8 @@ class HeldOutPixels:
         white noise and otherwise enough for the middle of a square to be all but out of the noise's reach: larger squares are
         hard to foretell even for a good image, and stop too early. Of squares only the 3 pixels in the middle of each axis are watched.
     patience, min_patience
-        The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least error.
+        The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least
+        error or, if that is later, of the least estimate.
     output
         Which image is watched: the one that is kept.
 
@@ -76,7 +88,8 @@ class HeldOutPixels:
         self.output = output
         self._watched: list[Tensor] = []
         self._errors = PairedErrors()
-        self._evidence: dict[int, _Evidence] = {}
+        self._is_settled: dict[int, bool] = {}
+        self._estimates: dict[int, _Estimate] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
         """Draw the pixels that each member leaves out."""
@@ -117,6 +130,7 @@ class HeldOutPixels:
             [torch.arange(start, start + min(n_paired, n)) for start, n in zip(starts, lengths, strict=True)]
         ).to(target.device)
         self._places = torch.cat(self._watched)[self._paired]
+        self._n_seen = self._seen.amax(1).flatten(1)[:, self._places].sum(0).cpu()
 
     def observe(self, iterate: Iterate) -> Tensor:
         """Return the mean squared error over the pixels held out, each in the image of the member that has not seen it."""
@@ -125,136 +139,93 @@ class HeldOutPixels:
         errors = self._weights * (unseen - self._target) ** 2
         if iterate.is_snapshot:
             self._errors.add(iterate.step, (errors.sum(0) / self._weights.sum(0))[self._paired])
+            self._is_settled[iterate.step] = iterate.is_settled
             if iterate.is_settled and self._problem.noise_level is not None:
-                self._look_at_all(iterate)
+                self._estimates[iterate.step] = self._estimate(iterate)
         return errors.sum() / self._weights.sum()
 
     def judge(self, steps: Sequence[int]) -> Judgment:
-        """Take the snapshot of the least error; end once that, and the least error at pixels left out, lie far enough back."""
+        """Take the snapshot of the least error; end once it lies far enough back."""
         self._errors.keep(steps)
-        self._evidence = {step: self._evidence[step] for step in steps if step in self._evidence}
-        best = self._errors.least()
-        as_good = self._errors.as_good_as(best)
-        is_estimated = self.size == 1 and bool(self._evidence)
-        kept = min(self._evidence, key=self._estimated_mse) if is_estimated else as_good[-1]
-        interval = (min(as_good[0], kept), max(as_good[-1], kept))
-        error, calibration = self._estimate_error(kept)
-        warnings: tuple[str, ...] = ()
-        if error is None and kept in self._evidence:
-            warnings = (
-                "Pixels left out of the fit are foretold better than their noise allows: it is less than it was taken for, or alike in "
-                "neighbors. So the error of the image cannot be told.",
+        self._is_settled = {step: self._is_settled[step] for step in steps}
+        self._estimates = {step: self._estimates[step] for step in steps if step in self._estimates}
+        steps = [step for step in steps if self._is_settled[step]] or list(steps)
+        best = latest = self._errors.least(steps)
+        as_good = self._errors.as_good_as(best, steps, N_ERRORS)
+        is_estimated = self.size == 1 and bool(self._estimates)
+        if is_estimated:
+            kept = min(as_good, key=lambda step: self._estimates[step].mse)
+            latest = max(best, kept)
+        else:
+            kept = self._errors.as_good_as(best, steps)[-1]
+        estimate = self._estimates.get(kept)
+        error, calibration = (None, None) if estimate is None else (estimate.error, estimate.calibration)
+        warnings = (TOO_GOOD,) if estimate is not None and error is None else ()
+        reason = None
+        if self._is_settled[steps[-1]] and is_over(steps[-1], latest, self.patience, self.min_patience):
+            squares = "" if self.size == 1 else f" (squares of {self.size}, as the noise of neighbors is alike)"
+            least = "has the least error of all pixels among those as good"
+            why = least if is_estimated else "is the latest within one standard error of it"
+            sentence = (
+                f"The error at pixels left out of the fit{squares} was least at step {best} and has not improved by step {steps[-1]}; "
+                f"step {kept} {why}."
             )
-        if not is_over(steps[-1], max(best, kept), self.patience, self.min_patience):
-            return Judgment(kept, None, interval, error, calibration, {}, warnings)
-        squares = "" if self.size == 1 else f" (squares of {self.size}, as the noise of neighbors is alike)"
-        why = "has the least estimated error" if is_estimated else "is the latest within one standard error of it"
-        sentence = (
-            f"The error at pixels left out of the fit{squares} was least at step {best} and has not improved by step {steps[-1]}; "
-            f"step {kept} {why}."
-        )
-        return Judgment(kept, StopReason(Outcome.RULE, sentence), interval, error, calibration, {}, warnings)
+            reason = StopReason(Outcome.RULE, sentence)
+        return Judgment(kept, reason, (as_good[0], as_good[-1]), error, calibration, {}, warnings)
 
-    def _look_at_all(self, iterate: Iterate) -> None:
-        """Note what the pixels seen and those left out tell of the error, and how much the members differ."""
-        images = iterate.images(self.output)
-        local = self._problem.at(iterate.image(self.output))
-        errors = local.weights * (images - self._problem.measurement) ** 2
+    def _estimate(self, iterate: Iterate) -> _Estimate:
+        """Estimate the error of the image, and how it depends on the members' variance; neither if the noise level is wrong."""
+        images, worth = iterate.images(self.output), self._problem.worth_at(iterate.image(self.output))
+        errors = worth.weights * (images - self._problem.measurement) ** 2
         left_out = torch.cat([errors[i].flatten(1)[:, places] for i, places in enumerate(self._watched)], 1)
-        left_out = left_out.sum(0)[self._paired].cpu()
-        if not left_out.any():  # an image without noise, drawn to the last bit, or one of background alone
-            return
-        seen, mean_unit, unit = self._seen * errors, float(local.weights.sum()), self._at_places(local.weights)
-        residual = float(seen.sum() / (self._seen * local.weights).sum()) * mean_unit
-        n_seen = self._seen.amax(1).flatten(1)[:, self._places].sum(0).cpu()
-        distance, variance = 0.0, None
-        if (n := len(images)) > 1:
-            distance = float((local.weights * variance_between(images)).sum()) * (1 - 1 / n)
-            variance = self._at_places(local.weights * local_variance(images))
-        self._evidence[iterate.step] = _Evidence(
-            left_out=left_out,
-            # of the same pixels, where other members have seen them, or of all if there are no others
-            seen=self._at_places(seen.sum(0)) / n_seen if n_seen.all() else residual / mean_unit * unit,
-            noise=self._at_places(local.weights * local.noise_variance),
-            unit=unit,
-            variance=variance,
-            residual=residual,
-            mean_noise=float((local.weights * local.noise_variance).sum()),
-            mean_unit=mean_unit,
-            distance=distance,
-        )
+        left_out, weights = left_out.sum(0)[self._paired].cpu(), self._at_places(worth.weights)
+        if not (
+            worth.unit > 0 and left_out.any()
+        ):  # background alone, or an image without noise, drawn to the last bit
+            return _Estimate(0.0)
+        noise = worth.mean(worth.noise_variance)
+        mean = float(left_out.mean() / weights.mean())
+        of_mean = self._errors.standard_error(left_out - mean * weights) / float(weights.mean())
+        distance = 0.0 if (n := len(images)) == 1 else worth.mean(variance_between(images)) * (1 - 1 / n)
+        if self.size == 1:
+            seen = self._seen * errors
+            residual = float(seen.sum() / (self._seen * worth.weights).sum())
+            # Of the same pixels, where other members have seen them, or of all if there are no others.
+            there = self._at_places(seen.sum(0)) / self._n_seen if self._n_seen.all() else residual * weights
+            ratio = min(1.0, max(1e-12, float(there.mean() / left_out.mean())))
+            influence, unseen = 1 - math.sqrt(ratio), residual / ratio - noise
+            where_seen = influence**2 * noise + ratio * unseen
+            mse = self._share * unseen + (1 - self._share) * where_seen - distance
+            of_ratio = self._errors.standard_error(there - ratio * left_out) / float(left_out.mean())
+            of_residual = of_mean * math.sqrt(len(left_out) / self._n_observed)
+            deviation = math.hypot(of_residual, residual * of_ratio / ratio)
+        else:  # only the middle of squares is watched: what residuals say of single pixels does not carry over to it
+            influence, unseen, deviation = 0.0, mean - noise, of_mean
+            mse = unseen - distance
+        if unseen <= 0:
+            return _Estimate(mse)
+        deviation = math.hypot(deviation, 2 * noise_level_error(self._problem) * abs(1 - 2 * influence) * noise)
+        told = max(mse, 0.1 * deviation)
+        calibration = None
+        if n > 1:
+            variance, noise_there = local_variance(images), self._at_places(worth.weights * worth.noise_variance)
+            calibration = _calibrate(
+                self._at_places(worth.weights * variance), left_out - noise_there, weights, told, worth.mean(variance)
+            )
+        return _Estimate(mse, ErrorEstimate(worth.unit * told, worth.unit * deviation), calibration)
 
     def _at_places(self, values: Tensor) -> Tensor:
         """The sum over the channels at the pixels left out."""
         return values.flatten(1)[:, self._places].sum(0).cpu()
 
-    def _estimated_mse(self, step: int) -> float:
-        """Of the image; below 0 if the noise level is wrong."""
-        look = self._evidence[step]
-        where_seen = look.influence**2 * look.mean_noise + look.ratio * look.unseen
-        return self._share * look.unseen + (1 - self._share) * where_seen - look.distance
 
-    def _estimate_error(self, step: int) -> tuple[ErrorEstimate | None, tuple[float, float] | None]:
-        """Return the error of the kept image, and how it depends on the members' variance; nothing if the noise level is wrong."""
-        if step not in self._evidence:
-            return None, None
-        look = self._evidence[step]
-        scale = look.mean_unit / float(look.unit.mean())
-        mean = float(look.left_out.mean()) * scale
-        deviation = scale * self._errors.standard_error(look.left_out - mean / look.mean_unit * look.unit)
-        if self.size == 1:
-            unseen, mse, influence = look.unseen, self._estimated_mse(step), look.influence
-            of_ratio = self._errors.standard_error(look.seen - look.ratio * look.left_out) / float(look.left_out.mean())
-            of_residual = deviation * math.sqrt(len(look.left_out) / self._n_observed)
-            deviation = math.hypot(of_residual, look.residual * of_ratio / look.ratio)
-        else:  # only the middle of squares is watched: what residuals say of single pixels does not carry over to it
-            unseen = mean - look.mean_noise
-            mse, influence = unseen - look.distance, 0.0
-        if unseen <= 0:
-            return None, None
-        of_level = 2 * noise_level_error(self._problem) * abs(1 - 2 * influence) * look.mean_noise
-        deviation = math.hypot(deviation, of_level)
-        estimate = ErrorEstimate(max(mse, 0.1 * deviation), deviation)
-        return estimate, _calibrate(look, estimate.mse)
+@dataclass(frozen=True)
+class _Estimate:
+    """Of an image: its weighted error in the generator's units, below 0 if the noise level is too high, and what is told of it."""
 
-
-@dataclass(frozen=True, eq=False)
-class _Evidence:
-    """Of a snapshot, in the user's units squared: what each pixel left out adds to the mean, and means over the whole image."""
-
-    left_out: Tensor
-    """Squared error of the member that has not seen it,"""
-    seen: Tensor
-    """of those that have,"""
-    noise: Tensor
-    """variance of the noise,"""
-    unit: Tensor
-    """a square of one in the generator's units,"""
-    variance: Tensor | None
-    """and the members' variance around it, if there are several."""
-    residual: float
-    """Squared error of the pixels seen,"""
-    mean_noise: float
-    """variance of the noise,"""
-    mean_unit: float
-    """a square of one in the generator's units,"""
-    distance: float
-    """and squared distance of the members from their mean."""
-
-    @property
-    def ratio(self) -> float:
-        """How much smaller squared residuals are where pixels are seen."""
-        return min(1.0, max(1e-12, float(self.seen.mean() / self.left_out.mean())))
-
-    @property
-    def influence(self) -> float:
-        """Of a pixel's own value on its fitted value."""
-        return 1 - math.sqrt(self.ratio)
-
-    @property
-    def unseen(self) -> float:
-        """Squared error of a member at pixels left out, from the residual of all."""
-        return self.residual / self.ratio - self.mean_noise
+    mse: float
+    error: ErrorEstimate | None = None
+    calibration: tuple[float, float] | None = None
 
 
 def _square_size(correlation_length: int) -> int:
@@ -262,21 +233,28 @@ def _square_size(correlation_length: int) -> int:
     return 1 if correlation_length == 1 else max(MIN_SQUARE, 2 * correlation_length - 1)
 
 
-def _calibrate(look: _Evidence, mse: float) -> tuple[float, float] | None:
-    """Fit ``errors = slope variance + offset``, neither below zero, over bins of like variance, and scale it to the mean ``mse``."""
-    if look.variance is None:
-        return None
-    counts = look.unit > 0
-    unit, variance, errors = (x[counts].double() for x in (look.unit, look.variance, look.left_out - look.noise))
-    bins = [part for part in (variance / unit).argsort().tensor_split(N_BINS) if len(part)]
-    weights, x, y = (torch.stack([values[part].sum() for part in bins]) for values in (unit, variance, errors))
-    x, y, weights = x / weights, y / weights, weights / weights.sum()
-    mean, total = float(weights @ x), max(float(weights @ y), 1e-30)
+def _calibrate(
+    variance: Tensor, errors: Tensor, weights: Tensor, mse: float, mean_variance: float
+) -> tuple[float, float]:
+    """Fit ``errors = slope variance + offset``, neither below zero, over bins of like variance; the image's mean is to be ``mse``.
+
+    Parameters
+    ----------
+    variance, errors, weights
+        Of each pixel left out; the first two are weighted.
+    mse, mean_variance
+        Weighted means over the image.
+    """
+    counts = weights > 0
+    variance, errors, weights = (x[counts].double() for x in (variance, errors, weights))
+    bins = [part for part in (variance / weights).argsort().tensor_split(N_BINS) if len(part)]
+    x, y, w = (torch.stack([values[part].sum() for part in bins]) for values in (variance, errors, weights))
+    x, y, w = x / w, y / w, w / w.sum()
+    mean, total = max(float(w @ x), 1e-30), max(float(w @ y), 1e-30)
     dx = x - mean
-    slope = float((weights * dx) @ (y - total)) / max(float((weights * dx) @ dx), 1e-30)
-    mean = max(mean, 1e-30)
+    slope = float((w * dx) @ (y - total)) / max(float((w * dx) @ dx), 1e-30)
     share = min(max(slope * mean / total, 0.0), 1.0)  # of the error that goes with the variance
-    return share * mse / (look.mean_unit * mean), (1 - share) * mse / look.mean_unit
+    return share * mse / max(mean_variance, 1e-30), (1 - share) * mse
 
 
 def _draw_pixels(observed: Tensor, fraction: float, n_sets: int, rng: torch.Generator) -> list[Tensor]:

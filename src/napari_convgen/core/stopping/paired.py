@@ -36,17 +36,17 @@ class PairedErrors:
         """Forget all other steps."""
         self._errors = {step: self._errors[step] for step in steps}
 
-    def least(self) -> int:
-        """Return the first step with the least mean error."""
-        return min(self._errors, key=lambda step: float(self._errors[step].mean()))
+    def least(self, steps: Sequence[int]) -> int:
+        """Return the first of some steps with the least mean error."""
+        return min(steps, key=lambda step: float(self._errors[step].mean()))
 
-    def as_good_as(self, best: int) -> list[int]:
-        """Return the steps whose mean error is above that of ``best`` by no more than the standard error of the difference.
+    def as_good_as(self, best: int, steps: Sequence[int], n_errors: float = 1) -> list[int]:
+        """Return those of some steps whose mean error is above that of ``best`` by at most ``n_errors`` standard errors of the difference.
 
         The difference is taken pixel by pixel, so that what both steps share drops out.
         """
-        differences = {step: errors - self._errors[best] for step, errors in self._errors.items()}
-        return [step for step, x in differences.items() if float(x.mean()) <= self.standard_error(x)]
+        differences = {step: self._errors[step] - self._errors[best] for step in steps}
+        return [step for step, x in differences.items() if float(x.mean()) <= n_errors * self.standard_error(x)]
 
     def standard_error(self, values: Float[Tensor, "n"]) -> float:
         """Return the standard error of the mean."""

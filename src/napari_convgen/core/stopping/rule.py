@@ -7,6 +7,7 @@ criterion at each step, and its judgment whenever a snapshot has been taken. A n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_convgen.core.problem import Problem
+from napari_convgen.core.problem import PixelWorth, Problem
 from napari_convgen.core.snapshot import Output, StopReason
 
 
@@ -116,7 +117,7 @@ class Iterate:
 
 @dataclass(frozen=True)
 class ErrorEstimate:
-    """How far the kept image is from the clean one, in the user's units squared, see `napari_convgen.core.problem.Problem.local`.
+    """How far the kept image is from the clean one, in the user's units squared, see `napari_convgen.core.problem.PixelWorth`.
 
     Attributes
     ----------
@@ -128,6 +129,30 @@ class ErrorEstimate:
 
     mse: float
     deviation: float
+
+
+def error_from_terms(
+    worth: PixelWorth, terms: Float[Tensor, "c *spatial"], of_level: float, n_alike: float = 1
+) -> ErrorEstimate | None:
+    """Return the error that is estimated pixel by pixel, without bias; ``None`` of an image of background alone.
+
+    Parameters
+    ----------
+    worth
+        Of the pixels.
+    terms
+        Estimates of the squared error, in the generator's units.
+    of_level
+        What the noise level's error adds to the error of their mean.
+    n_alike
+        Pixels that count as one.
+    """
+    if not worth.unit > 0:
+        return None
+    mean = worth.mean(terms)
+    of_pixels = float((worth.weights * (terms - mean)).norm()) * math.sqrt(n_alike)
+    deviation = math.hypot(of_pixels, of_level)
+    return ErrorEstimate(worth.unit * max(mean, 0.1 * deviation), worth.unit * deviation)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,15 @@ from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
 from napari_convgen.core.stopping.paired import MAX_PAIRED, PairedErrors
 from napari_convgen.core.stopping.residual import noise_level_error, noise_variance, required_noise_level, weighted_mean
-from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
+from napari_convgen.core.stopping.rule import (
+    ErrorEstimate,
+    Iterate,
+    Judgment,
+    Members,
+    error_from_terms,
+    is_over,
+    plain_members,
+)
 
 
 class MonteCarloSure:
@@ -34,7 +42,7 @@ class MonteCarloSure:
 
     Each channel has its own noise level. For Poisson-Gaussian noise the fit runs on the variance-stabilized image, where the noise
     is Gaussian with the same variance everywhere but for a remainder at few counts: the criterion is the error of that image. The estimate
-    of the error is brought back pixel by pixel, with the noise that each of them has, see `napari_convgen.core.problem.Problem.at`.
+    of the error is brought back pixel by pixel, with the noise that each of them has, see `napari_convgen.core.problem.PixelWorth`.
 
     Parameters
     ----------
@@ -68,7 +76,7 @@ class MonteCarloSure:
         self.patience = patience
         self.min_patience = min_patience
         self._curve = Curve()
-        self._estimates: dict[int, ErrorEstimate] = {}
+        self._estimates: dict[int, ErrorEstimate | None] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
         """Fit every observed pixel, with a twin for each probe.
@@ -136,7 +144,7 @@ class MonteCarloSure:
         self._terms.keep(steps)
         self._estimates = {step: self._estimates[step] for step in steps}
         best = self._curve.least(steps)
-        as_good = self._terms.as_good_as(best)
+        as_good = self._terms.as_good_as(best, steps)
         reason = None
         if is_over(steps[-1], best, self.patience, self.min_patience):
             sentence = (
@@ -152,13 +160,11 @@ class MonteCarloSure:
             )
         return Judgment(best, reason, (as_good[0], as_good[-1]), self._estimates[best], warnings=warnings)
 
-    def _estimate_error(self, iterate: Iterate, residual: Tensor, influence: Tensor) -> ErrorEstimate:
-        local = self._problem.at(iterate.image(self.output))
+    def _estimate_error(self, iterate: Iterate, residual: Tensor, influence: Tensor) -> ErrorEstimate | None:
+        worth = self._problem.worth_at(iterate.image(self.output))
         influence = influence / required_noise_level(self._problem, "sure") ** 2  # of a pixel's own noise
-        of_noise = local.weights * local.noise_variance * (1 - 2 * influence)
-        terms = local.weights * residual - of_noise
-        of_level = 2 * noise_level_error(self._problem) * abs(float(of_noise.sum()))
-        mean = terms.sum() / local.weights.sum()
-        of_pixels = float(((terms - mean * local.weights) ** 2).sum().sqrt()) * math.sqrt(self._terms.n_alike)
-        deviation = math.hypot(of_pixels, of_level)
-        return ErrorEstimate(max(float(terms.sum()), 0.1 * deviation), deviation)
+        of_noise = worth.noise_variance * (1 - 2 * influence)
+        n_alike = self._terms.n_alike
+        return error_from_terms(
+            worth, residual - of_noise, 2 * noise_level_error(self._problem) * worth.mean(of_noise), n_alike
+        )
