@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -7,7 +8,7 @@ from jaxtyping import TypeCheckError
 from scipy import ndimage
 
 from napari_convgen.core.image import ImageTensor, Layout
-from napari_convgen.core.noise import estimate_noise
+from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.core.problem import Problem
 
 
@@ -71,3 +72,39 @@ def test_the_noise_has_a_spectrum_where_that_of_neighbors_is_alike(blur, told, h
 def test_tensor_shapes_are_checked_while_tests_run():
     with pytest.raises(TypeCheckError):
         Problem(torch.zeros(1, 4), torch.zeros(1, 5))
+
+
+@pytest.mark.parametrize("factor", [1e-18, 1e-3, 1e15])
+def test_what_pixels_are_worth_to_each_other_does_not_depend_on_the_users_unit(factor):
+    counts = np.random.default_rng(0).poisson(np.linspace(3, 60, 40), (30, 40)).astype(float)
+    counts[3, 4] = np.nan
+
+    def worth(unit):
+        noise = NoiseModel("poisson-gaussian", (0.0,), (unit,), (0.0,))
+        image = ImageTensor.of(unit * counts, Layout.of(counts.shape), noise)
+        problem = Problem.of(image, torch.device("cpu"))
+        return image, problem.worth_at(problem.measurement)
+
+    (image, plain), (_, scaled) = worth(1.0), worth(factor)
+    torch.testing.assert_close(scaled.weights, plain.weights)
+    torch.testing.assert_close(scaled.noise_variance, plain.noise_variance)
+    assert scaled.unit == pytest.approx(factor**2 * plain.unit)
+    assert float(plain.weights.sum()) == pytest.approx(1, rel=1e-5)
+    assert plain.weights[0, 3, 4] == 0
+    assert plain.weights[0, :, -5:].mean() > 5 * plain.weights[0, :, :5].mean()  # bright pixels count for more
+    squares = np.where(image.is_observed, 1e-4, 0.0) * image.slope(image.values) ** 2
+    expected = squares.sum() / image.is_observed.sum()
+    assert plain.unit * plain.mean(torch.full_like(plain.weights, 1e-4)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_background_alone_is_worth_nothing_and_its_pixels_count_alike():
+    rng = np.random.default_rng(0)
+    frame = np.hypot(*rng.normal(size=(2, 40, 40)))
+    image = ImageTensor.of(frame, Layout.of(frame.shape), NoiseModel("rician", (1.0,), (0.0,), (0.0,)))
+    dark = torch.full((1, 40, 40), float(image.scale(np.full((1, 40, 40), 0.5))[0, 0, 0]))  # far below the floor
+    problem = Problem.of(image, torch.device("cpu"))
+    worth = dataclasses.replace(problem, worth=None).worth_at(dark)
+    assert (worth.unit, float(worth.weights.std())) == (1.0, 0.0)
+    worth = problem.worth_at(dark)
+    assert worth.unit >= 0
+    assert float(worth.weights.sum()) == pytest.approx(1, rel=1e-5)

@@ -71,3 +71,22 @@ def test_the_expected_error_is_that_of_the_image_in_the_users_units(two_band_fit
     a, b = judgment.calibration
     expected = slope**2 * (a * local_variance(iterate.outputs) + b)
     assert float(expected.mean()) == pytest.approx(judgment.error.mse, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "new_rule",
+    [
+        lambda: HeldOutPixels(0.2, 1, 0.4, 100, "iterate"),
+        lambda: MonteCarloSure("iterate"),
+        lambda: CoupledSplit("iterate"),
+    ],
+    ids=["held-out", "sure", "coupled"],
+)
+def test_no_error_is_told_of_background_alone(two_band_fit, new_rule):
+    fit, rule = two_band_fit(), new_rule()
+    worth = dataclasses.replace(fit.problem.worth_at(fit.truth), unit=0.0)
+    fit.problem = dataclasses.replace(fit.problem, worth=lambda _: worth)
+    members = rule.members(fit.problem, 2, torch.Generator().manual_seed(1))
+    rule.begin(fit.problem, members)
+    rule.observe(fit.iterate(STEP, members))
+    assert rule.judge([STEP]).error is None
