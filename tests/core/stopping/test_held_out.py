@@ -412,13 +412,14 @@ def test_a_wrong_noise_level_does_not_lead_away_from_what_the_pixels_left_out_sa
 
 
 def test_the_error_is_estimated_only_of_what_a_settled_generator_draws(two_band_fit):
-    fit, rule, steps = two_band_fit(), HeldOutPixels(0.1, 1, 0.4, 100, "iterate"), [20, 40, 80, 160, 320]
+    fit, rule, steps = two_band_fit(), HeldOutPixels(0.1, 1, -1, 0, "iterate"), [20, 40, 80, 160, 320]
     fit.problem = dataclasses.replace(fit.problem, noise_level=0.2 * fit.sigma)
     members = begin(rule, fit.problem, n_seeds=2)
     for step in steps:
         rule.observe(dataclasses.replace(fit.iterate(step, members), is_settled=step > 100))
         judgment = rule.judge([s for s in steps if s <= step])
         assert (judgment.step > 100) == (judgment.error is not None) == (step > 100)
+        assert (judgment.reason is not None) == (step > 100)  # with so little patience any other fit ends at once
 
 
 def test_the_fit_goes_on_while_the_estimated_error_is_still_falling():
@@ -438,3 +439,15 @@ def test_a_fit_that_draws_every_pixel_seen_to_the_last_bit_is_no_obstacle():
     rule.observe(iterate_of(1, images, images))
     judgment = rule.judge([1])
     assert (judgment.step, judgment.error) == (1, None)
+
+
+def test_once_a_generator_is_settled_what_it_drew_before_is_not_kept():
+    problem = dataclasses.replace(problem_of(), noise_level=torch.tensor([0.01], dtype=torch.float64))
+    rule = HeldOutPixels(0.1, 1, 0.4, 100, "iterate")
+    begin(rule, problem, n_seeds=2)
+    for step, error in ((1, 0.3), (2, 0.1), (3, 0.2)):
+        images = (problem.measurement + error).repeat(2, 1, 1, 1)
+        rule.observe(dataclasses.replace(iterate_of(step, images, images), is_settled=step == 3))
+        judgment = rule.judge(range(1, step + 1))
+        assert judgment.step == step
+        assert judgment.interval == (step, step)
