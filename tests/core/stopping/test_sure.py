@@ -131,6 +131,13 @@ def test_the_kept_image_is_watched(two_band_fit):
     assert float(value) == pytest.approx(float(problem.noise_level[0]) ** 2)  # the identity's risk
 
 
+def test_where_all_pixels_have_the_same_noise_the_error_is_the_criterion(two_band_fit):
+    fit = two_band_fit(sigma=(0.05, 0.2), shape=(2, 24, 24))
+    rule, members = begun(fit.problem, 2, n_probes=2)
+    value = float(rule.observe(fit.iterate(5, members)))
+    assert rule.judge([5]).error.mse == pytest.approx(value, rel=1e-6)
+
+
 @pytest.mark.parametrize(("level", "word"), [(None, "not known"), ([0.0], "above 0"), ([math.nan], "above 0")])
 def test_without_a_noise_level_it_says_so(two_band_fit, level, word):
     problem = two_band_fit().problem
