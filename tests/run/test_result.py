@@ -273,10 +273,11 @@ def test_the_expected_error_is_in_the_images_units_and_follows_a_change_of_them(
     assert other.frames[0].error.mse == pytest.approx(1e6 * one.frames[0].error.mse, rel=1e-2)
 
 
-def test_the_expected_error_is_that_of_the_estimate_on_average():
-    result = denoise(noisy((48, 48)), WATCHED.replace({"n_steps": 60}))
+@pytest.mark.parametrize("rule", ["held-out", "sure"])
+def test_the_expected_error_is_that_of_the_estimate_on_average(rule):
+    result = denoise(noisy((48, 48)), WATCHED.replace({"n_steps": 60, "stopping.rule": rule}))
     mean_square = float(np.mean(result.expected_error.astype(float) ** 2))
-    assert mean_square == pytest.approx(result.frames[0].error.mse, rel=0.3)
+    assert mean_square == pytest.approx(result.frames[0].error.mse, rel=1e-3)
 
 
 def test_a_single_generator_expects_no_error():
