@@ -12,15 +12,7 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
 from napari_convgen.core.stopping.residual import noise_level_error, noise_variance, required_noise_level, weighted_mean
-from napari_convgen.core.stopping.rule import (
-    ErrorEstimate,
-    Iterate,
-    Judgment,
-    Members,
-    error_from_terms,
-    is_over,
-    plain_members,
-)
+from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
 
 
 class CoupledSplit:
@@ -158,4 +150,4 @@ class CoupledSplit:
     def _estimate_error(self, iterate: Iterate, terms: Tensor) -> ErrorEstimate | None:
         worth = self._problem.worth_at(iterate.image(self.output))
         of_noise = worth.noise_variance / self._noise_share
-        return error_from_terms(worth, terms - of_noise, 2 * noise_level_error(self._problem) * worth.mean(of_noise))
+        return ErrorEstimate.of_terms(worth, terms, of_noise, noise_level_error(self._problem))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from jaxtyping import Float
@@ -130,29 +130,35 @@ class ErrorEstimate:
     mse: float
     deviation: float
 
+    @classmethod
+    def of_terms(
+        cls,
+        worth: PixelWorth,
+        squares: Float[Tensor, "c *spatial"],
+        of_noise: Float[Tensor, "c *spatial"],
+        level_error: float,
+        n_alike: float = 1,
+    ) -> Self | None:
+        """Tell the error from unbiased estimates of its square, pixel by pixel; ``None`` of an image of background alone.
 
-def error_from_terms(
-    worth: PixelWorth, terms: Float[Tensor, "c *spatial"], of_level: float, n_alike: float = 1
-) -> ErrorEstimate | None:
-    """Return the error that is estimated pixel by pixel, without bias; ``None`` of an image of background alone.
-
-    Parameters
-    ----------
-    worth
-        Of the pixels.
-    terms
-        Estimates of the squared error, in the generator's units.
-    of_level
-        What the noise level's error adds to the error of their mean.
-    n_alike
-        Pixels that count as one.
-    """
-    if not worth.unit > 0:
-        return None
-    mean = worth.mean(terms)
-    of_pixels = float((worth.weights * (terms - mean)).norm()) * math.sqrt(n_alike)
-    deviation = math.hypot(of_pixels, of_level)
-    return ErrorEstimate(worth.unit * max(mean, 0.1 * deviation), worth.unit * deviation)
+        Parameters
+        ----------
+        worth
+            Of the pixels.
+        squares, of_noise
+            The estimate is their difference, in the generator's units; the second has the noise level in it.
+        level_error
+            Relative error of the noise level.
+        n_alike
+            Pixels that count as one.
+        """
+        if not worth.unit > 0:
+            return None
+        terms = squares - of_noise
+        mean = worth.mean(terms)
+        of_pixels = float((worth.weights * (terms - mean)).norm()) * math.sqrt(n_alike)
+        deviation = math.hypot(of_pixels, 2 * level_error * worth.mean(of_noise))
+        return cls(worth.unit * max(mean, 0.1 * deviation), worth.unit * deviation)
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,7 @@ from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
 from napari_convgen.core.stopping.paired import MAX_PAIRED, PairedErrors
 from napari_convgen.core.stopping.residual import noise_level_error, noise_variance, required_noise_level, weighted_mean
-from napari_convgen.core.stopping.rule import (
-    ErrorEstimate,
-    Iterate,
-    Judgment,
-    Members,
-    error_from_terms,
-    is_over,
-    plain_members,
-)
+from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
 
 
 class MonteCarloSure:
@@ -164,7 +156,5 @@ class MonteCarloSure:
         worth = self._problem.worth_at(iterate.image(self.output))
         influence = influence / required_noise_level(self._problem, "sure") ** 2  # of a pixel's own noise
         of_noise = worth.noise_variance * (1 - 2 * influence)
-        n_alike = self._terms.n_alike
-        return error_from_terms(
-            worth, residual - of_noise, 2 * noise_level_error(self._problem) * worth.mean(of_noise), n_alike
-        )
+        level_error = noise_level_error(self._problem)
+        return ErrorEstimate.of_terms(worth, residual, of_noise, level_error, self._terms.n_alike)
