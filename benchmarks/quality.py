@@ -132,7 +132,9 @@ def _measure(pair: Pair, method: str, config: Config) -> Cell:
         return cell | {"error": outcome.error}
     cell |= {"psnr": outcome.scores.psnr, "ssim": outcome.scores.ssim, "seconds": outcome.seconds}
     cell |= {"residual": outcome.residual.spread, "autocorrelation": outcome.residual.autocorrelation}
-    return cell if outcome.fit is None else cell | _measure_stop(pair, outcome, outcome.fit)
+    return (
+        cell if outcome.fit is None else cell | _measure_stop(pair, outcome, outcome.fit) | {"is_white": pair.is_white}
+    )
 
 
 def _measure_stop(pair: Pair, outcome: MethodResult, fit: Result) -> Cell:
@@ -175,7 +177,7 @@ def _rows(cells: Sequence[Cell]) -> Iterator[Cell]:
         for cell in own:
             row[cell["method"]] = cell.get("psnr")
             if "best" in cell:
-                row |= {name: cell[name] for name in ("step", "best", "best_step")}
+                row |= {name: cell[name] for name in ("step", "best", "best_step", "is_white")}
                 row |= {f"vote {rule}": psnr for rule, (_, psnr) in cell["votes"].items()}
                 row |= {name: cell[name] for name in ("estimated", "estimated_deviation") if name in cell}
         yield row
@@ -195,7 +197,7 @@ def _write_csv(path: Path, rows: Sequence[Cell]) -> None:
 
 
 def _table(rows: Sequence[Cell]) -> str:
-    names = [name for name in _columns(rows) if name not in ("kind", "seed")]
+    names = [name for name in _columns(rows) if name not in ("kind", "seed", "is_white")]
     shown = [f"{row['image']}, seed {row['seed']}" if row["seed"] else row["image"] for row in rows]
     cells = [[image, *(_text(row.get(name)) for name in names[1:])] for image, row in zip(shown, rows, strict=True)]
     return markdown_table(names, cells)
@@ -224,7 +226,8 @@ def _summary(rows: Sequence[Cell]) -> str:
     ]
     kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in dict.fromkeys(row["kind"] for row in rows)}
     lines = []
-    for kind, own in [*kinds.items(), ("all", rows)]:
+    white = [row for row in rows if row.get("is_white")]
+    for kind, own in [*kinds.items(), ("all with white noise", white), ("all", rows)]:
         fitted = [row for row in own if "best" in row]
         gaps = [row["best"] - row[OURS] for row in fitted]
         rivals = [row[OURS] - row["bm3d"] for row in fitted if row.get("bm3d") is not None]
@@ -245,7 +248,8 @@ def _summary(rows: Sequence[Cell]) -> str:
 _LEGEND = """
 PSNR in dB, means over the images of a kind. *gap*: of the kept step to the best snapshot of the same run, and its 95th percentile;
 *to bm3d*: of the generator, above 0 where it is better; *estimate*: the PSNR that the run estimated without a reference less the
-true one, and the share of images where the two are within 1 dB; *gap of* a rule: of the step that it would keep.
+true one, and the share of images where the two are within 1 dB; *gap of* a rule: of the step that it would keep. *White* noise: what
+image and reference differ by has about as much energy in lower as in higher frequencies.
 """
 
 

@@ -1,37 +1,34 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.fft import dctn
 
-from napari_convgen.core.noise.blocks import Blocks, fine_structure, flat_variance
-
-
-def flat_blocks(strength, seed):
-    """The flat ones of unit noise on a faint texture, the variance of their fine parts, and what of that is not noise."""
-    rng = np.random.default_rng(seed)
-    texture = gaussian_filter(rng.normal(size=(160, 160)), 0.8)
-    noise = rng.normal(size=(160, 160))
-    image = noise + strength * np.linspace(0.3, 1, 160) * texture / texture.std()
-    blocks, alone = (Blocks.of(x, np.ones(x.shape, bool)) for x in (image, noise))
-    variance, flat = flat_variance(blocks.smooth, blocks.fine, blocks.n_fine, blocks.weight)
-    return blocks.take(flat), variance, variance - alone.fine[flat].mean()
+from napari_convgen.core.noise.blocks import Blocks
 
 
-@pytest.mark.parametrize("strength", [0.4, 0.7])
-def test_structure_that_is_taken_for_noise_is_foretold_from_the_frequencies_below(strength):
-    found = [flat_blocks(strength, seed) for seed in range(12)]
-    true = np.mean([structure for *_, structure in found])
-    assert true > 0.003
-    assert 0.4 * true < np.mean([fine_structure(flat, variance) for flat, variance, _ in found]) < 2 * true
+def test_parts_of_a_block_are_means_over_its_cosine_coefficients():
+    image = np.random.default_rng(0).normal(size=(8, 8))
+    blocks = Blocks.of(image, np.ones(image.shape, bool))
+    energy, frequency = dctn(image, norm="ortho") ** 2, np.add.outer(np.arange(8), np.arange(8))
+    assert blocks.spectrum[0] == pytest.approx([energy[frequency == i].mean() for i in range(8, 15)])
+    assert blocks.n_fine.tolist() == [7, 6, 5, 4, 3, 2, 1]
+    assert blocks.fine[0] == pytest.approx(energy[frequency > 7].mean())
+    assert blocks.smooth[0] == pytest.approx(energy[(frequency > 0) & (frequency < 8)].mean())
+    assert blocks.mean[0] == pytest.approx(image.mean())
 
 
-def test_of_noise_alone_hardly_anything_is_taken_for_structure():
-    assert np.mean([fine_structure(*flat_blocks(0, seed)[:2]) for seed in range(12)]) < 0.003
+@pytest.mark.parametrize(("shape", "spacing"), [((96, 96), 1), ((96, 96), 2), ((4000,), 1), ((6, 48, 48), 1)])
+def test_white_noise_has_the_same_energy_in_all_parts(shape, spacing):
+    image = 3 * np.random.default_rng(0).normal(size=shape)
+    blocks = Blocks.of(image, np.ones(shape, bool), spacing)
+    for part in (blocks.slow, blocks.middle, blocks.smooth, blocks.fine, *blocks.spectrum.T):
+        assert part.mean() == pytest.approx(9, rel=0.15)
 
 
-@pytest.mark.parametrize(("smooth", "near"), [(0.0, 0.0), (1e-9, 2.0), (1e9, 1e9), (1.0, 0.1)])
-def test_what_is_taken_for_structure_is_within_bounds(smooth, near):
-    flat = flat_blocks(0, 0)[0]
-    flat = replace(flat, smooth=np.full_like(flat.smooth, smooth), near=np.full_like(flat.near, near))
-    assert 0 <= fine_structure(flat, 1.0) <= 0.2
+def test_blocks_with_missing_values_are_left_out():
+    image = np.random.default_rng(0).normal(size=(64, 64))
+    is_observed = np.ones(image.shape, bool)
+    is_observed[20, 30] = False
+    image[20, 30] = 1e6
+    blocks = Blocks.of(image, is_observed)
+    assert len(blocks) == 57**2 - 8**2
+    assert blocks.fine.max() < 10

@@ -3,6 +3,8 @@ import pytest
 from scipy import ndimage
 
 from napari_convgen.core.noise import estimate_noise
+from napari_convgen.core.noise.curve import Curve
+from napari_convgen.core.noise.estimate import _unless_few
 from napari_convgen.core.noise.stabilize import stabilizers
 from napari_convgen.errors import ConfigError
 
@@ -201,3 +203,11 @@ def test_a_channel_whose_noise_does_not_grow_has_the_noise_that_is_there():
     stable = model.stable[1]
     assert stable.level == pytest.approx(model.sigma[1])
     assert stable.variance_at(np.array([0.3, 0.7])).tolist() == pytest.approx([stable.level**2] * 2)
+
+
+@pytest.mark.parametrize(("n", "n_kept"), [((50, 50, 900), 2), ((40, 30, 930), 3), ((0, 500, 500), 2)])
+def test_intensities_that_are_not_cut_off_count_alone_unless_they_are_too_few(n, n_kept):
+    same = np.ones(3)
+    curve = Curve(mean=np.arange(3.0), variance=same, at_low=same, at_high=same, n=np.array(n, float), n_fine=28)
+    assert _unless_few(np.array([True, True, False]), curve).sum() == n_kept
+    assert _unless_few(np.array([False, False, True]), curve).all()

@@ -18,7 +18,6 @@ from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import stats
 from scipy.fft import dctn
 
 SIDES = (8, 4, 2)
@@ -27,15 +26,8 @@ SIDES = (8, 4, 2)
 N_ENOUGH, N_MOST = 100, 40_000
 """So many blocks are wanted, and so many are looked at."""
 
-SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
-"""Of the blocks, the flattest first, that are taken for flat."""
-
 OVERLAP = 1.5
 """Blocks that overlap are worth this many times as much as those that lie side by side."""
-
-FINE_SHARE, MOST_STRUCTURE = 0.25, 0.2
-"""Energy that faint structure has in the fine parts of a block, of that in the next lower frequencies (from photographs with noise), and
-in flat blocks at most, of that of the noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,28 +38,31 @@ class Blocks:
     ----------
     mean
         Of each block.
-    slow, middle, near, smooth, fine
-        Mean energy of the coefficients of the very lowest frequencies, of those above, of the upper half of the lower half, of the lower
-        half (with all these), and of the upper half; white noise of variance 1 has 1 in each.
+    slow, middle, smooth
+        Mean energy of the coefficients of the very lowest frequencies, of those above, and of the lower half (with both); white noise of
+        variance 1 has 1 in each.
+    spectrum
+        Mean energy of the coefficients of each frequency in the upper half, from the lowest.
     at_low, at_high
         Share of each block's values at the channel's minimum and maximum.
-    n_smooth, n_fine
-        Coefficients in the lower and the upper half.
+    n_fine
+        Coefficients of each frequency in the upper half.
     weight
         Independent blocks that each one is worth.
+    spacing
+        Of a block's pixels.
     """
 
     mean: Float[np.ndarray, "n"]
     slow: Float[np.ndarray, "n"]
     middle: Float[np.ndarray, "n"]
-    near: Float[np.ndarray, "n"]
     smooth: Float[np.ndarray, "n"]
-    fine: Float[np.ndarray, "n"]
+    spectrum: Float[np.ndarray, "n f"]
     at_low: Float[np.ndarray, "n"]
     at_high: Float[np.ndarray, "n"]
-    n_smooth: int
-    n_fine: int
+    n_fine: Int[np.ndarray, "f"]
     weight: float
+    spacing: int
 
     @classmethod
     def of(
@@ -100,8 +95,8 @@ class Blocks:
         energy = dctn(blocks, axes=(1, 2), norm="ortho") ** 2
         highest = sum(shape) - 2
         frequency = np.add.outer(*(np.arange(n) for n in shape))
-        is_fine = 2 * frequency > highest
-        is_smooth = (frequency > 0) & ~is_fine
+        fine = [frequency == i for i in range(highest // 2 + 1, highest + 1)]
+        is_smooth = (frequency > 0) & (2 * frequency <= highest)
         is_slow = (frequency > 0) & (7 * frequency <= highest)
         is_middle = (7 * frequency > highest) & (14 * frequency <= 5 * highest)
         low, high = np.min(values[is_observed], initial=np.inf), np.max(values[is_observed], initial=-np.inf)
@@ -110,19 +105,23 @@ class Blocks:
             mean=blocks.mean((1, 2)),
             slow=_mean(energy, is_slow),
             middle=_mean(energy, is_middle),
-            near=_mean(energy, (4 * frequency > highest) & ~is_fine),
             smooth=_mean(energy, is_smooth),
-            fine=_mean(energy, is_fine),
+            spectrum=np.stack([_mean(energy, chosen) for chosen in fine], 1),
             at_low=(blocks == low).mean((1, 2)),
             at_high=(blocks == high).mean((1, 2)),
-            n_smooth=int(is_smooth.sum()),
-            n_fine=int(is_fine.sum()),
+            n_fine=np.array([chosen.sum() for chosen in fine]),
             weight=float(min(1, OVERLAP * n_disjoint / max(len(blocks), 1))),
+            spacing=spacing,
         )
 
     def __len__(self) -> int:
         """Return the number of blocks."""
         return len(self.mean)
+
+    @property
+    def fine(self) -> Float[np.ndarray, "n"]:
+        """Mean energy of the coefficients of the upper half."""
+        return np.asarray(self.spectrum @ self.n_fine / self.n_fine.sum())
 
     def take(self, chosen: Bool[np.ndarray, "n"] | Int[np.ndarray, "k"]) -> Blocks:
         """Return some of the blocks."""
@@ -131,9 +130,8 @@ class Blocks:
             mean=self.mean[chosen],
             slow=self.slow[chosen],
             middle=self.middle[chosen],
-            near=self.near[chosen],
             smooth=self.smooth[chosen],
-            fine=self.fine[chosen],
+            spectrum=self.spectrum[chosen],
             at_low=self.at_low[chosen],
             at_high=self.at_high[chosen],
         )
@@ -153,67 +151,3 @@ def cut(planes: Float[np.ndarray, "n h w"], shape: Sequence[int], spacing: int =
         # Between slices of a stack first where blocks would come to lie side by side.
         step[0 if step[1] >= max(shape) and step[0] < counts[0] else slice(1, 3)] += 1
     return views[:: step[0], :: step[1], :: step[2]].reshape(-1, *shape)
-
-
-def flat_variance(
-    smooth: Float[np.ndarray, "n"],
-    fine: Float[np.ndarray, "n"],
-    n_fine: int,
-    weight: float,
-    shares: Sequence[float] = SHARES,
-) -> tuple[float, Int[np.ndarray, "k"]]:
-    """Return the variance of the noise, from the fine parts of the flattest blocks, and which they are.
-
-    As many blocks are taken as agree with the fewer flatter ones, by their intervals of one standard error (O. V. Lepskii,
-    "On a problem of adaptive estimation in Gaussian white noise", 1990).
-
-    Parameters
-    ----------
-    smooth, fine
-        Energies of each block.
-    n_fine
-        Coefficients in ``fine``.
-    weight
-        Independent blocks that each one is worth.
-    shares
-        Of the blocks that are tried.
-    """
-    order = np.argsort(smooth, kind="stable")
-    sums = np.cumsum(fine[order])
-    low, high = -np.inf, np.inf
-    variance, n = float("nan"), 0
-    for share in shares:
-        k = max(1, int(share * len(order)))
-        if k * weight < 8 and share < shares[-1]:
-            continue
-        mean = float(sums[k - 1]) / k
-        if not low <= mean <= high:
-            break
-        variance, n = mean, k
-        error = mean * np.sqrt(2 / (n_fine * max(1.0, k * weight)))
-        low, high = max(low, mean - error), min(high, mean + error)
-    return variance, order[:n]
-
-
-def fine_structure(flat: Blocks, variance: float) -> float:
-    """Return the energy of structure that is to be expected in the fine parts of flat blocks, whose noise is the same in all.
-
-    It is foretold from the next lower frequencies. These have the energy of noise alone, which, as the blocks were chosen by an upper bound
-    on that of their smooth parts, is the mean of a chi-squared distribution that is cut off there; and that of structure.
-
-    Parameters
-    ----------
-    flat
-        One at least.
-    variance
-        Of the noise, about; above 0.
-
-    Returns
-    -------
-    energy
-        From 0 to `MOST_STRUCTURE` of the noise's.
-    """
-    bound = flat.n_smooth * flat.smooth.max() / variance
-    share = stats.chi2.cdf(bound, flat.n_smooth) if bound > 0 else 0.0
-    of_noise = variance * stats.chi2.cdf(bound, flat.n_smooth + 2) / share if share > 0 else 0.0
-    return float(min(FINE_SHARE * max(0.0, flat.near.mean() - of_noise), MOST_STRUCTURE * variance))

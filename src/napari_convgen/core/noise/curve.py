@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from napari_convgen.core.noise.blocks import Blocks, flat_variance
+from napari_convgen.core.noise.blocks import Blocks
+from napari_convgen.core.noise.variance import flat_variance
 
 N_BINS = 24
 """Intervals of intensity."""
@@ -60,14 +61,12 @@ class Curve:
         rows = []
         for start, stop in zip(cuts, [*cuts[1:], len(order)], strict=True):
             inside = order[start:stop]
-            variance, chosen = flat_variance(
-                blocks.smooth[inside], blocks.fine[inside], blocks.n_fine, blocks.weight, FLAT_SHARES
-            )
+            variance, chosen = flat_variance(blocks.take(inside), FLAT_SHARES)
             flat = inside[chosen]
             ends = (blocks.at_low[flat].mean(), blocks.at_high[flat].mean())
             rows.append((blocks.mean[flat].mean(), variance, *ends, max(1.0, len(flat) * blocks.weight)))
         mean, variance, at_low, at_high, n = np.array(rows).T
-        return cls(mean, variance, at_low, at_high, n, blocks.n_fine)
+        return cls(mean, variance, at_low, at_high, n, int(blocks.n_fine.sum()))
 
     def take(self, chosen: Bool[np.ndarray, "n"]) -> Curve:
         """Return some of the intervals."""

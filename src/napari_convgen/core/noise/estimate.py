@@ -8,13 +8,14 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from napari_convgen.core.noise.blocks import Blocks, fine_structure, flat_variance
+from napari_convgen.core.noise.blocks import Blocks
 from napari_convgen.core.noise.correlation import correlation_length as measure_correlation
 from napari_convgen.core.noise.curve import Curve, Line, fit_line
 from napari_convgen.core.noise.impulses import find_impulses
 from napari_convgen.core.noise.model import NoiseKind, NoiseModel, StableNoise
 from napari_convgen.core.noise.rice import rice_mean, rice_variance
 from napari_convgen.core.noise.stabilize import Unchanged, stabilizers
+from napari_convgen.core.noise.variance import noise_variance
 from napari_convgen.errors import ConfigError
 
 Auto = Literal["auto"]
@@ -22,6 +23,9 @@ YesNo = Literal["auto", "yes", "no"]
 
 CUT_SHARE = 0.02
 """An intensity counts as cut off if so many of its values are at the image's minimum or maximum."""
+
+MIN_KEPT = 0.1
+"""Share of the flat blocks that those of intensities not cut off have at least, to be taken alone."""
 
 MIN_GROWTH, MIN_SIGNIFICANCE, MAX_MISFIT = 1.6, 8.0, 0.25
 """Noise depends on the signal if its variance grows that much from the dark to the bright parts, the slope is so many of its
@@ -198,14 +202,9 @@ def _share_noise(
     for one, other, seen in zip(values, values[1:], is_observed[1:] & is_observed[:-1], strict=False):
         for spacing in (length, 3 * length):
             both, apart = Blocks.of(one + other, seen, spacing), Blocks.of(one - other, seen, spacing)
-            if not len(both) or _flat(apart) > SHARED_SHARE * _flat(both):
+            if not len(both) or noise_variance(apart) > SHARED_SHARE * noise_variance(both):
                 return False
     return len(values) > 1
-
-
-def _flat(blocks: Blocks) -> float:
-    variance, flat = flat_variance(blocks.smooth, blocks.fine, blocks.n_fine, blocks.weight)
-    return variance - fine_structure(blocks.take(flat), variance) if variance > 0 else variance
 
 
 def _channel(
@@ -220,16 +219,16 @@ def _channel(
     lowest = float(np.min(image[is_observed]))
     is_low, is_high = whole.at_low > CUT_SHARE, whole.at_high > CUT_SHARE
     has_cut = _is_cut_off(whole.take(~is_low & ~is_high), lowest)
-    is_kept = _unless_empty(~is_high & ~(is_low & has_cut))
+    is_kept = _unless_few(~is_high & ~(is_low & has_cut), whole)
     curve = whole.take(is_kept)
     kind = given.kind
     if kind == "auto":
-        if given.gain == "auto" and _is_rician(image[is_observed], whole.take(_unless_empty(~is_low)), blocks):
+        if given.gain == "auto" and _is_rician(image[is_observed], whole.take(_unless_few(~is_low, whole)), blocks):
             kind = "rician"
         else:
             kind = "poisson-gaussian" if given.gain != "auto" or _grows(curve) else "gaussian"
     if kind == "rician":
-        is_kept = _unless_empty(~is_low & ~is_high)
+        is_kept = _unless_few(~is_low & ~is_high, whole)
         curve = whole.take(is_kept)
     blocks = blocks.take(np.interp(blocks.mean, whole.mean, is_kept.astype(float)) > 0.5)
     channel = _of_kind(kind, given, curve, blocks)
@@ -246,7 +245,7 @@ def _of_kind(kind: NoiseKind, given: _Given, curve: Curve, blocks: Blocks) -> _C
         return _poisson_gaussian(given, curve)
     if given.sigma != "auto":
         return _Channel(kind, given.sigma)
-    return _Channel(kind, _rician_sigma(curve) if kind == "rician" else float(np.sqrt(_flat(blocks))))
+    return _Channel(kind, _rician_sigma(curve) if kind == "rician" else float(np.sqrt(noise_variance(blocks))))
 
 
 def _poisson_gaussian(given: _Given, curve: Curve) -> _Channel:
@@ -269,8 +268,10 @@ def _poisson_gaussian(given: _Given, curve: Curve) -> _Channel:
     return _Channel("poisson-gaussian", float(np.sqrt(line.intercept)), gain)
 
 
-def _unless_empty(chosen: Bool[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-    return chosen if chosen.sum() > 1 else np.ones_like(chosen)
+def _unless_few(chosen: Bool[np.ndarray, "n"], curve: Curve) -> Bool[np.ndarray, "n"]:
+    """Those intervals, or all where those have too little of the image to speak for it."""
+    is_enough = chosen.sum() > 1 and curve.n[chosen].sum() >= MIN_KEPT * curve.n.sum()
+    return chosen if is_enough else np.ones_like(chosen)
 
 
 def _is_cut_off(curve: Curve, lowest: float) -> bool:

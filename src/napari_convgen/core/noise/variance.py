@@ -1,0 +1,118 @@
+"""The variance of noise, from the fine parts of blocks of which most have some structure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import nnls
+
+from napari_convgen.core.noise.blocks import Blocks
+
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
+"""Of the blocks, the flattest first, that are taken for flat; where classes of blocks end."""
+
+N_LEAST = 8
+"""Independent blocks that are averaged at least."""
+
+DECAYS = np.linspace(0.1, 0.8, 8)
+"""By which the logarithm of a structure's energy may fall from one frequency of a block to the next."""
+
+MISFIT = 0.5
+"""Standard deviation of a structure's energy about the exponential, as a share of it."""
+
+MIN_FREQUENCIES = 5
+"""Upper frequencies of a block from which on noise and structure can be told apart by them."""
+
+LEAST = 1e-9
+"""Energy that is fitted at least, of the largest."""
+
+N_ROUNDS = 8
+"""Of a fit whose weights depend on it."""
+
+
+def flat_variance(blocks: Blocks, shares: Sequence[float] = SHARES) -> tuple[float, Int[np.ndarray, "k"]]:
+    """Return the variance of the noise, from the fine parts of the flattest blocks, and which they are.
+
+    As many blocks are taken as agree with the fewer flatter ones, by their intervals of one standard error (O. V. Lepskii,
+    "On a problem of adaptive estimation in Gaussian white noise", 1990).
+
+    Parameters
+    ----------
+    blocks
+        One at least.
+    shares
+        Of the blocks that are tried.
+    """
+    order = np.argsort(blocks.smooth, kind="stable")
+    sums = np.cumsum(blocks.fine[order])
+    low, high = -np.inf, np.inf
+    variance, n = float("nan"), 0
+    for share in shares:
+        k = max(1, int(share * len(order)))
+        if k * blocks.weight < N_LEAST and share < shares[-1]:
+            continue
+        mean = float(sums[k - 1]) / k
+        if not low <= mean <= high:
+            break
+        variance, n = mean, k
+        error = mean * np.sqrt(2 / (blocks.n_fine.sum() * max(1.0, k * blocks.weight)))
+        low, high = max(low, mean - error), min(high, mean + error)
+    return variance, order[:n]
+
+
+def noise_variance(blocks: Blocks) -> float:
+    """Return the variance of noise that is the same in all blocks.
+
+    Blocks are put in classes by the energy of their smooth parts. Of the upper frequencies ``f = 0, 1, …`` a class has the mean energy
+    ``v + a exp(-d f)``: that of white noise, and that of structure, whose amount ``a >= 0`` is the class's own. Weighted least squares give
+    ``v`` and all ``a``, the greatest likelihood gives ``d``. So also blocks with structure tell of the noise, and none has to be flat.
+    Blocks too few or too small for that are judged by `flat_variance`, as are those of pixels apart, whose noise is not quite white.
+
+    Parameters
+    ----------
+    blocks
+        One at least.
+    """
+    order = np.argsort(blocks.smooth, kind="stable")
+    ends = [0]
+    for share in (*SHARES, 1.0):
+        if ((end := int(share * len(order))) - ends[-1]) * blocks.weight >= N_LEAST:
+            ends.append(end)
+    if len(ends) < 3 or len(blocks.n_fine) < MIN_FREQUENCIES or blocks.spacing > 1:
+        return flat_variance(blocks)[0]
+    classes = [order[start:end] for start, end in pairwise(ends)]
+    energy = np.concatenate([blocks.spectrum[each].mean(0) for each in classes])
+    n = np.concatenate([len(each) * blocks.weight * blocks.n_fine for each in classes])
+    if not energy.any():
+        return 0.0
+    scale = energy.max()
+    _, variance = min(_fit(energy / scale, n, len(classes), decay) for decay in DECAYS)
+    return float(scale * variance)
+
+
+def _fit(
+    energy: Float[np.ndarray, "n"], n: Float[np.ndarray, "n"], n_classes: int, decay: float
+) -> tuple[float, float]:
+    """Return twice the negative log likelihood, and the variance of the noise.
+
+    Parameters
+    ----------
+    energy
+        Of the classes one after another, all frequencies of each; 1 at most.
+    n
+        Independent coefficients that each is the mean of.
+    """
+    shape = np.exp(-decay * np.arange(len(energy) // n_classes))
+    columns = np.hstack([np.ones((len(energy), 1)), np.kron(np.eye(n_classes), shape[:, np.newaxis])])
+    fitted = np.full_like(energy, max(energy[: len(shape)].mean(), LEAST))
+    structure = np.maximum(energy - fitted, 0)
+    for _ in range(N_ROUNDS):
+        spread = np.sqrt(2 * fitted**2 / n + (MISFIT * structure) ** 2)
+        answer, _ = nnls(columns / spread[:, np.newaxis], energy / spread)
+        fitted = np.maximum(columns @ answer, LEAST)
+        structure = fitted - answer[0]
+    spread = np.sqrt(2 * fitted**2 / n + (MISFIT * structure) ** 2)
+    return float((((energy - fitted) / spread) ** 2 + 2 * np.log(spread)).sum()), float(answer[0])
