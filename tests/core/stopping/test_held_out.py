@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from napari_convgen.core.ensemble import local_variance
 from napari_convgen.core.image import ImageTensor, Layout
-from napari_convgen.core.problem import Problem
+from napari_convgen.core.problem import PixelWorth, Problem
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.stopping import HeldOutPixels, Iterate
 
@@ -401,6 +401,19 @@ def smoothing_fit(seed, level_factor=1.0, patience=1e9):
 def test_the_step_of_the_least_estimated_error_is_nearer_to_the_best_than_the_pixels_left_out_alone():
     known, unknown = (np.mean([smoothing_fit(seed, f)[0] for seed in range(10)]) for f in (1.0, None))
     assert known < 0.5 * unknown
+
+
+def test_errors_are_compared_in_the_users_units():
+    units = iter([3.0, 1.0, 2.0])  # what an error of the generator's is worth depends on the image; here on when it is asked
+    problem = dataclasses.replace(problem_of(), noise_level=torch.tensor([0.1], dtype=torch.float64))
+    variance = torch.full_like(problem.measurement, 0.01)
+    weights = problem.weights / problem.weights.sum()
+    rule = HeldOutPixels(0.1, 1, 0.4, 100, "iterate")
+    begin(rule, dataclasses.replace(problem, worth=lambda _: PixelWorth(weights, next(units), variance)), n_seeds=2)
+    for step in (1, 2, 3):
+        images = (problem.measurement + 0.3).repeat(2, 1, 1, 1)
+        rule.observe(iterate_of(step, images, images))
+    assert rule.judge([1, 2, 3]).step == 2
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.25, 2])

@@ -203,7 +203,7 @@ class HeldOutPixels:
             influence, unseen, deviation = 0.0, mean - noise, of_mean
             mse = unseen - distance
         if unseen <= 0:
-            return _Estimate(mse)
+            return _Estimate(worth.unit * mse)
         deviation = math.hypot(deviation, 2 * noise_level_error(self._problem) * abs(1 - 2 * influence) * noise)
         told = max(mse, 0.1 * deviation)
         calibration = None
@@ -212,7 +212,7 @@ class HeldOutPixels:
             calibration = _calibrate(
                 self._at_places(worth.weights * variance), left_out - noise_there, weights, told, worth.mean(variance)
             )
-        return _Estimate(mse, ErrorEstimate(worth.unit * told, worth.unit * deviation), calibration)
+        return _Estimate(worth.unit * mse, ErrorEstimate(worth.unit * told, worth.unit * deviation), calibration)
 
     def _at_places(self, values: Tensor) -> Tensor:
         """The sum over the channels at the pixels left out."""
@@ -221,7 +221,7 @@ class HeldOutPixels:
 
 @dataclass(frozen=True)
 class _Estimate:
-    """Of an image: its weighted error in the generator's units, below 0 if the noise level is too high, and what is told of it."""
+    """Of an image: its error in the user's units, below 0 if the noise level is too high, and what is told of it."""
 
     mse: float
     error: ErrorEstimate | None = None
