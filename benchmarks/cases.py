@@ -205,7 +205,8 @@ class Pair:
         reference = match_affine(self.reference, self.noisy) if self.is_stretched else self.reference
         difference = np.moveaxis(self.noisy - reference, -1, 0) if self.axes.endswith("S") else self.noisy - reference
         blocks = [Blocks.of(x, np.isfinite(x)) for x in difference.reshape(-1, *difference.shape[-2:])]
-        return 1 / WHITE < sum(x.middle.mean() for x in blocks) / sum(x.fine.mean() for x in blocks) < WHITE
+        ratio = sum(x.middle.mean() for x in blocks) / sum(x.fine.mean() for x in blocks)
+        return bool(1 / WHITE < ratio < WHITE)
 
     def psnr(self, image: np.ndarray) -> float:
         """Score an image, after a least-squares gain and offset where the pair was stretched."""

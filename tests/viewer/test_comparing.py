@@ -52,7 +52,7 @@ def state(viewer):
 
 def test_each_method_gets_a_layer_beside_the_input_with_the_pixels_of_the_verb(session, qtbot, small, noisy):
     run_to_end(session, qtbot, TITLES | OURS, small)
-    assert names(session) == ["cells", "cells · NLM", "cells · Wavelets", "cells · convgen tiny"]
+    assert names(session) == ["cells", "NLM · cells", "Wavelets · cells", "convgen tiny · cells"]
     expected = compare(noisy, tuple(TITLES | OURS), small)
     for method, layer in session.layers.items():
         np.testing.assert_array_equal(layer.data, expected[method].image)
@@ -67,10 +67,10 @@ def test_scores_stand_on_the_layers_and_residuals_beside_them(session, qtbot, sm
     run_to_end(session, qtbot, TITLES, small, reference=noisy // 2, has_residuals=True)
     psnr = {method: f"{session.result[method].scores.psnr:.1f} dB" for method in TITLES}
     assert names(session)[1:] == [
-        f"cells · NLM {psnr['nlm']}",
-        "cells · NLM residual",
-        f"cells · Wavelets {psnr['wavelet']}",
-        "cells · Wavelets residual",
+        f"NLM {psnr['nlm']} · cells",
+        "NLM residual · cells",
+        f"Wavelets {psnr['wavelet']} · cells",
+        "Wavelets residual · cells",
     ]
     residual = session.residuals["nlm"]
     assert residual.visible
@@ -129,7 +129,7 @@ def test_a_method_that_fails_has_no_layer_and_the_others_do(session, qtbot, smal
 
     monkeypatch.setitem(BASELINES, "nlm", broken)
     run_to_end(session, qtbot, TITLES, small)
-    assert names(session) == ["cells", "cells · Wavelets"]
+    assert names(session) == ["cells", "Wavelets · cells"]
     assert session.result["nlm"].error == "no"
 
 

@@ -200,20 +200,20 @@ class ComparisonSession:
         assert self._source is not None
         assert self._side_by_side is not None
         assert done.image is not None
-        name = f"{self._source.name} · {self.titles[done.method]}"
-        scores = "" if done.scores is None else f" {done.scores.psnr:.1f} dB"
-        self.layers[done.method] = image_layer(self._source, done.image, name + scores)
+        title = self.titles[done.method]
+        scored = title if done.scores is None else f"{title} {done.scores.psnr:.1f} dB"
+        self.layers[done.method] = image_layer(self._source, done.image, f"{scored} · {self._source.name}")
         self._add(self.layers[done.method])
         if residual is not None:
-            self.residuals[done.method] = residual_layer(self._source, residual, f"{name} residual")
+            self.residuals[done.method] = residual_layer(self._source, residual, f"{title} residual · {self._source.name}")
             self._add(self.residuals[done.method])
         self._side_by_side.show()
 
     def _add(self, layer: Image) -> None:
-        """Add a layer with its name in its cell; where that is narrow, the end of the name shows."""
+        """Add a layer with its name in its cell; where that is narrow, the start of the name shows."""
         layer.visible = True
         if hasattr(layer, "name_overlay"):  # older versions of napari have none
-            layer.name_overlay.update({"visible": True, "position": "top_right", "font_size": 8})
+            layer.name_overlay.update({"visible": True, "position": "top_left", "font_size": 8})
         add_layer(self.viewer, layer)
 
     def _give_up(self) -> None:
