@@ -126,8 +126,8 @@ exposure of the bacteria, and so does mni152 with its other noise."""
 
 
 BINNED = {"fluo/clean/ssi_cells1024x1024": 4}
-"""Clean images whose pixels are averaged, so many a side, before noise is added: as published this one has white noise of its own of which
-the error of a denoised image could not be told apart (see results/noise.md)."""
+"""Clean images of which so many pixels a side are averaged before noise is added: as published this one has white noise of its own, of a
+twentieth of its range (results/noise.md), so that the error of a denoised image could not be told from it."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ class Case:
     Attributes
     ----------
     name
-        Path of the noisy or the clean file without its ending; after a colon the noise that is added, if any.
+        Path of the noisy or the clean file without its ending; how many pixels are averaged, if any; after a colon the noise that is
+        added, if any.
     kind
         Folders of the path, and the noise.
     folder, path, truth
@@ -148,6 +149,8 @@ class Case:
         Peak of the PSNR; from the reference if ``None``.
     is_stretched
         Whether the two were stretched separately, so that images are fitted to the reference before they are scored.
+    n_binned
+        Pixels a side that are averaged.
     """
 
     name: str
@@ -158,6 +161,7 @@ class Case:
     noise: str | None
     data_range: float | None
     is_stretched: bool = False
+    n_binned: int = 1
 
     @property
     def is_for_tuning(self) -> bool:
@@ -167,7 +171,7 @@ class Case:
     def load(self, size: int, seed: int) -> Pair:
         """Read the central crop of ``size`` pixels a side; the noise that is added, if any, is drawn from ``seed``."""
         file = read_image(self.folder / self.truth)
-        truth, axes = _crop(_binned(file.data, self.truth), file.axes, size), file.axes
+        truth, axes = _crop(_binned(file.data, self.n_binned), file.axes, size), file.axes
         peak = reference_range(truth) if self.data_range is None else self.data_range
         if self.noise is None:
             file = read_image(self.folder / self.path)
@@ -203,9 +207,11 @@ class Pair:
     def is_white(self) -> bool:
         """Whether what the two differ by has about as much energy in lower as in higher frequencies."""
         reference = match_affine(self.reference, self.noisy) if self.is_stretched else self.reference
-        difference = np.moveaxis(self.noisy - reference, -1, 0) if self.axes.endswith("S") else self.noisy - reference
+        difference = self.noisy.astype(float) - reference
+        if self.axes.endswith("S"):
+            difference = np.moveaxis(difference, -1, 0)
         blocks = [Blocks.of(x, np.isfinite(x)) for x in difference.reshape(-1, *difference.shape[-2:])]
-        ratio = sum(x.middle.mean() for x in blocks) / sum(x.fine.mean() for x in blocks)
+        ratio = np.concatenate([x.middle for x in blocks]).mean() / np.concatenate([x.fine for x in blocks]).mean()
         return bool(1 / WHITE < ratio < WHITE)
 
     def psnr(self, image: np.ndarray) -> float:
@@ -224,8 +230,10 @@ def all_cases(folder: Path) -> Iterator[Case]:
             yield Case(name, kind, folder, row["noisy"], row["gt"], None, float(row["data_range"]), stretched)
     for row in _rows(folder / "INVENTORY.tsv"):
         name, kind = _name(row["path"]), _kind(row["path"])
+        n = BINNED.get(name, 1)
+        shown = name if n == 1 else f"{name} / {n}"
         for noise in (ADDED.get(name) or ADDED.get(kind, ())) if row["noise"] == "clean" else ():
-            yield Case(f"{name}:{noise}", f"{kind} {noise}", folder, row["path"], row["path"], noise, None)
+            yield Case(f"{shown}:{noise}", f"{kind} {noise}", folder, row["path"], row["path"], noise, None, n_binned=n)
 
 
 def choose(
@@ -254,9 +262,8 @@ def _kind(path: str) -> str:
     return "/".join(Path(path).parts[:-1])
 
 
-def _binned(data: np.ndarray, path: str) -> np.ndarray:
-    n = BINNED.get(_name(path), 1)
-    return data if n == 1 else block_reduce(data, n, np.mean)
+def _binned(data: np.ndarray, n: int) -> np.ndarray:
+    return data if n == 1 else block_reduce(data, n, np.mean).round().astype(data.dtype)
 
 
 def _crop(data: np.ndarray, axes: str, size: int) -> np.ndarray:

@@ -62,6 +62,9 @@ def main() -> None:
                     file.write(json.dumps(cell) + "\n")
                 print(f"{time.monotonic() - started:6.0f} s {i + 1}/{len(cases)}", _line(cell), flush=True)
     rows = list(_rows([known[key] for key in wanted if key in known]))
+    is_white = {case.name: case.load(arguments.size, arguments.seeds[0]).is_white for case in cases}
+    for row in rows:
+        row["is_white"] = is_white[row["image"]]
     _write_csv(arguments.output.with_suffix(".csv"), rows)
     text = _summary(rows) + "\n" + _table(rows)
     arguments.output.with_suffix(".md").write_text(text)
@@ -132,9 +135,7 @@ def _measure(pair: Pair, method: str, config: Config) -> Cell:
         return cell | {"error": outcome.error}
     cell |= {"psnr": outcome.scores.psnr, "ssim": outcome.scores.ssim, "seconds": outcome.seconds}
     cell |= {"residual": outcome.residual.spread, "autocorrelation": outcome.residual.autocorrelation}
-    return (
-        cell if outcome.fit is None else cell | _measure_stop(pair, outcome, outcome.fit) | {"is_white": pair.is_white}
-    )
+    return cell if outcome.fit is None else cell | _measure_stop(pair, outcome, outcome.fit)
 
 
 def _measure_stop(pair: Pair, outcome: MethodResult, fit: Result) -> Cell:
@@ -177,7 +178,7 @@ def _rows(cells: Sequence[Cell]) -> Iterator[Cell]:
         for cell in own:
             row[cell["method"]] = cell.get("psnr")
             if "best" in cell:
-                row |= {name: cell[name] for name in ("step", "best", "best_step", "is_white")}
+                row |= {name: cell[name] for name in ("step", "best", "best_step")}
                 row |= {f"vote {rule}": psnr for rule, (_, psnr) in cell["votes"].items()}
                 row |= {name: cell[name] for name in ("estimated", "estimated_deviation") if name in cell}
         yield row

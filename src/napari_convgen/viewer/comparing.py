@@ -205,7 +205,9 @@ class ComparisonSession:
         self.layers[done.method] = image_layer(self._source, done.image, f"{scored} · {self._source.name}")
         self._add(self.layers[done.method])
         if residual is not None:
-            self.residuals[done.method] = residual_layer(self._source, residual, f"{title} residual · {self._source.name}")
+            self.residuals[done.method] = residual_layer(
+                self._source, residual, f"{title} residual · {self._source.name}"
+            )
             self._add(self.residuals[done.method])
         self._side_by_side.show()
 

@@ -3,8 +3,6 @@ import pytest
 from scipy import ndimage
 
 from napari_convgen.core.noise import estimate_noise
-from napari_convgen.core.noise.curve import Curve
-from napari_convgen.core.noise.estimate import _unless_few
 from napari_convgen.core.noise.stabilize import stabilizers
 from napari_convgen.errors import ConfigError
 
@@ -205,9 +203,16 @@ def test_a_channel_whose_noise_does_not_grow_has_the_noise_that_is_there():
     assert stable.variance_at(np.array([0.3, 0.7])).tolist() == pytest.approx([stable.level**2] * 2)
 
 
-@pytest.mark.parametrize(("n", "n_kept"), [((50, 50, 900), 2), ((40, 30, 930), 3), ((0, 500, 500), 2)])
-def test_intensities_that_are_not_cut_off_count_alone_unless_they_are_too_few(n, n_kept):
-    same = np.ones(3)
-    curve = Curve(mean=np.arange(3.0), variance=same, at_low=same, at_high=same, n=np.array(n, float), n_fine=28)
-    assert _unless_few(np.array([True, True, False]), curve).sum() == n_kept
-    assert _unless_few(np.array([False, False, True]), curve).all()
+def test_an_object_on_a_blank_ground_is_judged_by_what_is_not_blank():
+    image = gaussian(10) + 100
+    y, x = np.mgrid[:256, :256]
+    image[np.hypot(x - 128, y - 128) > 45] = 0
+    assert estimate(image).sigma[0] == pytest.approx(10, rel=0.1)
+
+
+@pytest.mark.parametrize("blur", [0.38, 0.44])
+def test_noise_that_falls_a_little_with_the_frequency_is_not_taken_for_structure(blur):
+    image = 10 * ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((256, 256)), blur)
+    model = estimate(image)
+    assert model.correlation_length == 1
+    assert model.sigma[0] > 0.8 * image.std()

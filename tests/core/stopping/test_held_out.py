@@ -404,7 +404,9 @@ def test_the_step_of_the_least_estimated_error_is_nearer_to_the_best_than_the_pi
 
 
 def test_errors_are_compared_in_the_users_units():
-    units = iter([3.0, 1.0, 2.0])  # what an error of the generator's is worth depends on the image; here on when it is asked
+    units = iter(
+        [3.0, 1.0, 2.0]
+    )  # what an error of the generator's is worth depends on the image; here on when it is asked
     problem = dataclasses.replace(problem_of(), noise_level=torch.tensor([0.1], dtype=torch.float64))
     variance = torch.full_like(problem.measurement, 0.01)
     weights = problem.weights / problem.weights.sum()

@@ -24,9 +24,6 @@ YesNo = Literal["auto", "yes", "no"]
 CUT_SHARE = 0.02
 """An intensity counts as cut off if so many of its values are at the image's minimum or maximum."""
 
-MIN_KEPT = 0.1
-"""Share of the flat blocks that those of intensities not cut off have at least, to be taken alone."""
-
 MIN_GROWTH, MIN_SIGNIFICANCE, MAX_MISFIT = 1.6, 8.0, 0.25
 """Noise depends on the signal if its variance grows that much from the dark to the bright parts, the slope is so many of its
 standard errors, and the measured variances lie about the line that closely."""
@@ -59,10 +56,10 @@ def estimate_noise(
 ) -> NoiseModel:
     """Estimate what is ``"auto"`` from an image, and take the rest.
 
-    Small blocks are sorted by intensity; in each interval the flattest ones say how much noise there is. Of Poisson-Gaussian
-    noise only the line ``variance = gain x + b`` can be measured. If neither offset nor sigma is given, the noise in the
-    dark is shot noise as far as it can be: ``offset = -b / gain, sigma = 0`` if ``b < 0``, else
-    ``offset = 0, sigma = sqrt(b)``.
+    Small blocks are sorted by intensity; in each interval the flattest ones say how much noise there is. Where that is the same for all,
+    all blocks say it by how their energy falls with the frequency. Of Poisson-Gaussian noise only the line ``variance = gain x + b`` can
+    be measured. If neither offset nor sigma is given, the noise in the dark is shot noise as far as it can be: ``offset = -b / gain,
+    sigma = 0`` if ``b < 0``, else ``offset = 0, sigma = sqrt(b)``.
 
     Parameters
     ----------
@@ -219,16 +216,16 @@ def _channel(
     lowest = float(np.min(image[is_observed]))
     is_low, is_high = whole.at_low > CUT_SHARE, whole.at_high > CUT_SHARE
     has_cut = _is_cut_off(whole.take(~is_low & ~is_high), lowest)
-    is_kept = _unless_few(~is_high & ~(is_low & has_cut), whole)
+    is_kept = _unless_empty(~is_high & ~(is_low & has_cut))
     curve = whole.take(is_kept)
     kind = given.kind
     if kind == "auto":
-        if given.gain == "auto" and _is_rician(image[is_observed], whole.take(_unless_few(~is_low, whole)), blocks):
+        if given.gain == "auto" and _is_rician(image[is_observed], whole.take(_unless_empty(~is_low)), blocks):
             kind = "rician"
         else:
             kind = "poisson-gaussian" if given.gain != "auto" or _grows(curve) else "gaussian"
     if kind == "rician":
-        is_kept = _unless_few(~is_low & ~is_high, whole)
+        is_kept = _unless_empty(~is_low & ~is_high)
         curve = whole.take(is_kept)
     blocks = blocks.take(np.interp(blocks.mean, whole.mean, is_kept.astype(float)) > 0.5)
     channel = _of_kind(kind, given, curve, blocks)
@@ -268,10 +265,8 @@ def _poisson_gaussian(given: _Given, curve: Curve) -> _Channel:
     return _Channel("poisson-gaussian", float(np.sqrt(line.intercept)), gain)
 
 
-def _unless_few(chosen: Bool[np.ndarray, "n"], curve: Curve) -> Bool[np.ndarray, "n"]:
-    """Those intervals, or all where those have too little of the image to speak for it."""
-    is_enough = chosen.sum() > 1 and curve.n[chosen].sum() >= MIN_KEPT * curve.n.sum()
-    return chosen if is_enough else np.ones_like(chosen)
+def _unless_empty(chosen: Bool[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    return chosen if chosen.sum() > 1 else np.ones_like(chosen)
 
 
 def _is_cut_off(curve: Curve, lowest: float) -> bool:

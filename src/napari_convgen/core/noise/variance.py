@@ -12,19 +12,22 @@ from scipy.optimize import nnls
 from napari_convgen.core.noise.blocks import Blocks
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
-"""Of the blocks, the flattest first, that are taken for flat; where classes of blocks end."""
+"""Of the blocks, the flattest first: so many are taken for flat, or there a class ends."""
 
-N_LEAST = 8
-"""Independent blocks that are averaged at least."""
+N_LEAST, N_IN_CLASS, N_CLASSES = 8, 30, 3
+"""Independent blocks that are taken for flat at least, those of a class, and classes that noise and structure can be told apart by."""
 
 DECAYS = np.linspace(0.1, 0.8, 8)
 """By which the logarithm of a structure's energy may fall from one frequency of a block to the next."""
 
+MOST_STRUCTURE = 0.1
+"""Energy of structure in the fine parts of flat blocks at most, of all: noise whose energy falls with the frequency is not taken for it."""
+
 MISFIT = 0.5
 """Standard deviation of a structure's energy about the exponential, as a share of it."""
 
-MIN_FREQUENCIES = 5
-"""Upper frequencies of a block from which on noise and structure can be told apart by them."""
+MIN_FREQUENCIES = 7
+"""Upper frequencies of a block that noise and structure are told apart by: those of 8 × 8 pixels."""
 
 LEAST = 1e-9
 """Energy that is fitted at least, of the largest."""
@@ -68,21 +71,22 @@ def noise_variance(blocks: Blocks) -> float:
 
     Blocks are put in classes by the energy of their smooth parts. Of the upper frequencies ``f = 0, 1, …`` a class has the mean energy
     ``v + a exp(-d f)``: that of white noise, and that of structure, whose amount ``a >= 0`` is the class's own. Weighted least squares give
-    ``v`` and all ``a``, the greatest likelihood gives ``d``. So also blocks with structure tell of the noise, and none has to be flat.
-    Blocks too few or too small for that are judged by `flat_variance`, as are those of pixels apart, whose noise is not quite white.
+    ``v`` and all ``a``, the greatest likelihood gives ``d``. So also blocks with structure tell of the noise. Blocks that are too few or
+    smaller than 8 × 8 are judged by `flat_variance`, as are those of pixels apart, whose noise is not quite white.
 
     Parameters
     ----------
     blocks
         One at least.
     """
+    flat, _ = flat_variance(blocks)
     order = np.argsort(blocks.smooth, kind="stable")
     ends = [0]
     for share in (*SHARES, 1.0):
-        if ((end := int(share * len(order))) - ends[-1]) * blocks.weight >= N_LEAST:
+        if ((end := int(share * len(order))) - ends[-1]) * blocks.weight >= N_IN_CLASS:
             ends.append(end)
-    if len(ends) < 3 or len(blocks.n_fine) < MIN_FREQUENCIES or blocks.spacing > 1:
-        return flat_variance(blocks)[0]
+    if len(ends) <= N_CLASSES or len(blocks.n_fine) < MIN_FREQUENCIES or blocks.spacing > 1:
+        return flat
     classes = [order[start:end] for start, end in pairwise(ends)]
     energy = np.concatenate([blocks.spectrum[each].mean(0) for each in classes])
     n = np.concatenate([len(each) * blocks.weight * blocks.n_fine for each in classes])
@@ -90,7 +94,7 @@ def noise_variance(blocks: Blocks) -> float:
         return 0.0
     scale = energy.max()
     _, variance = min(_fit(energy / scale, n, len(classes), decay) for decay in DECAYS)
-    return float(scale * variance)
+    return max(float(scale * variance), (1 - MOST_STRUCTURE) * flat) if variance > LEAST else flat
 
 
 def _fit(
