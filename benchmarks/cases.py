@@ -166,7 +166,7 @@ class Case:
     @property
     def is_for_tuning(self) -> bool:
         """Whether settings may be chosen by it."""
-        return self.name in TUNING or self.name.partition(":")[0] in TUNING
+        return self.name in TUNING or _name(self.path) in TUNING
 
     def load(self, size: int, seed: int) -> Pair:
         """Read the central crop of ``size`` pixels a side; the noise that is added, if any, is drawn from ``seed``."""

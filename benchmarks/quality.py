@@ -227,7 +227,7 @@ def _summary(rows: Sequence[Cell]) -> str:
     ]
     kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in dict.fromkeys(row["kind"] for row in rows)}
     lines = []
-    white = [row for row in rows if row.get("is_white")]
+    white = [row for row in rows if row["is_white"]]
     for kind, own in [*kinds.items(), ("all with white noise", white), ("all", rows)]:
         fitted = [row for row in own if "best" in row]
         gaps = [row["best"] - row[OURS] for row in fitted]

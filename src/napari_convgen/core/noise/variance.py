@@ -14,7 +14,7 @@ from napari_convgen.core.noise.blocks import Blocks
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 """Of the blocks, the flattest first: so many are taken for flat, or there a class ends."""
 
-N_LEAST, N_IN_CLASS, N_CLASSES = 8, 30, 3
+N_LEAST, N_IN_CLASS, N_CLASSES = 8, 30, 5
 """Independent blocks that are taken for flat at least, those of a class, and classes that noise and structure can be told apart by."""
 
 DECAYS = np.linspace(0.1, 0.8, 8)
@@ -71,8 +71,9 @@ def noise_variance(blocks: Blocks) -> float:
 
     Blocks are put in classes by the energy of their smooth parts. Of the upper frequencies ``f = 0, 1, …`` a class has the mean energy
     ``v + a exp(-d f)``: that of white noise, and that of structure, whose amount ``a >= 0`` is the class's own. Weighted least squares give
-    ``v`` and all ``a``, the greatest likelihood gives ``d``. So also blocks with structure tell of the noise. Blocks that are too few or
-    smaller than 8 × 8 are judged by `flat_variance`, as are those of pixels apart, whose noise is not quite white.
+    ``v`` and all ``a``, the greatest likelihood gives ``d``. So also blocks with structure tell of the noise. Of what the flattest have a
+    tenth at most is taken for structure. Blocks that are too few or smaller than 8 × 8 are judged by `flat_variance`, as are those of
+    pixels apart, whose noise is not quite white.
 
     Parameters
     ----------
@@ -85,13 +86,12 @@ def noise_variance(blocks: Blocks) -> float:
     for share in (*SHARES, 1.0):
         if ((end := int(share * len(order))) - ends[-1]) * blocks.weight >= N_IN_CLASS:
             ends.append(end)
-    if len(ends) <= N_CLASSES or len(blocks.n_fine) < MIN_FREQUENCIES or blocks.spacing > 1:
+    is_enough = len(ends) > N_CLASSES and len(blocks.n_fine) >= MIN_FREQUENCIES
+    if not is_enough or blocks.spacing > 1 or not blocks.spectrum.any():
         return flat
     classes = [order[start:end] for start, end in pairwise(ends)]
     energy = np.concatenate([blocks.spectrum[each].mean(0) for each in classes])
     n = np.concatenate([len(each) * blocks.weight * blocks.n_fine for each in classes])
-    if not energy.any():
-        return 0.0
     scale = energy.max()
     _, variance = min(_fit(energy / scale, n, len(classes), decay) for decay in DECAYS)
     return max(float(scale * variance), (1 - MOST_STRUCTURE) * flat) if variance > LEAST else flat
