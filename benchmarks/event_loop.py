@@ -16,7 +16,7 @@ import numpy as np
 from qtpy.QtCore import QElapsedTimer, Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_convgen.viewer.denoise import DenoiseWidget
+from napari_convgen.viewer.denoise.widget import DenoiseWidget
 
 TICK = 10  # ms
 

@@ -19,8 +19,8 @@ from skimage.data import camera
 from skimage.transform import resize
 
 from napari_convgen.config import Config, preset
-from napari_convgen.run.comparison import markdown_table
-from napari_convgen.run.denoise import Denoising
+from napari_convgen.run.compare.result import markdown_table
+from napari_convgen.run.denoise.run import Denoising
 
 SIZE = 256
 N_WARM, N_STEPS, N_RUNS = 150, 50, 2

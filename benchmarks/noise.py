@@ -21,7 +21,7 @@ from napari_convgen.core.image import ImageTensor, Layout, channels_first
 from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.core.noise.blocks import Blocks
 from napari_convgen.files.images import read_image
-from napari_convgen.run.comparison import markdown_table
+from napari_convgen.run.compare.result import markdown_table
 
 NATURAL = ("set12", "bsd68", "kodak24", "skimage")
 SIZE = 512

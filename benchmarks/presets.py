@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cases import all_cases, choose
 from napari_convgen import PRESETS, denoise
-from napari_convgen.run.comparison import markdown_table
+from napari_convgen.run.compare.result import markdown_table
 
 NAMES = ["confocal_BPAE_R_noisy", "Confocal_FISH_noisy", "044_0_noisy"]
 """Two confocal images and a wide-field one."""

@@ -4,7 +4,7 @@
 
 FOLDER is as in cases.py. Each cell, a method on a central crop with a seed, is one line of results/quality.jsonl and is not computed
 again unless --again is given; the tables results/quality.csv and quality.md are written anew from the cells that were asked for.
-Every method is given the same model of the noise, see `napari_convgen.run.compare`. PSNR is in dB; of pairs that were stretched
+Every method is given the same model of the noise, see `napari_convgen.run.compare.run`. PSNR is in dB; of pairs that were stretched
 separately after a least-squares gain and offset.
 
 A minute or two: --images Confocal_FISH set12/02:gauss25 rician5 --methods nlm wavelet convgen --size 128 --set n_steps=500
@@ -27,10 +27,10 @@ import numpy as np
 
 from cases import Case, Pair, all_cases, choose
 from napari_convgen.config import Config, preset
-from napari_convgen.run.compare import METHODS, Comparison
-from napari_convgen.run.comparison import MethodResult, markdown_table
-from napari_convgen.run.result import Result
-from napari_convgen.run.words import OURS
+from napari_convgen.run.compare.result import MethodResult, markdown_table
+from napari_convgen.run.compare.run import METHODS, Comparison
+from napari_convgen.run.denoise.result import Result
+from napari_convgen.run.labels import OURS
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -23,10 +23,10 @@ from skimage.color import rgb2gray
 from skimage.transform import resize
 
 from napari_convgen import PRESETS
-from napari_convgen.files.samples import SAMPLES
-from napari_convgen.run.comparison import markdown_table
-from napari_convgen.run.spectrum import SpectrumRun, spectrum
-from napari_convgen.run.words import format_bytes, format_seconds
+from napari_convgen.run.compare.result import markdown_table
+from napari_convgen.run.labels import format_bytes, format_seconds
+from napari_convgen.run.spectrum.run import SpectrumRun, spectrum
+from napari_convgen.samples import SAMPLES
 
 SIZES = (128, 256, 512)
 SIDE, SHARES, N_SEEDS = 64, (0.01, 0.05, 0.10), 2

@@ -34,14 +34,14 @@ from skimage.transform import downscale_local_mean
 from torch import Tensor, nn
 
 from napari_convgen import PRESETS, Denoising
-from napari_convgen.core.captured import CapturedStep
-from napari_convgen.core.fused import fuse
+from napari_convgen.core.fit.cuda_graph import CapturedStep
 from napari_convgen.core.generators import DeepDecoder
-from napari_convgen.core.metrics import psnr
-from napari_convgen.run.build import DECODER_WORDS
-from napari_convgen.run.comparison import markdown_table
-from napari_convgen.run.devices import resolve_backend
-from napari_convgen.run.result import versions
+from napari_convgen.core.generators.fused import fuse
+from napari_convgen.core.quality.metrics import psnr
+from napari_convgen.run.compare.result import markdown_table
+from napari_convgen.run.denoise.result import versions
+from napari_convgen.run.setup.build import DECODER_WORDS
+from napari_convgen.run.setup.devices import resolve_backend
 from twins import PlainDecoder, check_twins
 
 TURN_SECONDS = 0.2

@@ -21,9 +21,9 @@ from skimage import data
 
 from napari_convgen import PRESETS, denoise
 from napari_convgen.config import Config
-from napari_convgen.files.samples import SAMPLES
-from napari_convgen.run.comparison import markdown_table
-from napari_convgen.run.words import format_seconds
+from napari_convgen.run.compare.result import markdown_table
+from napari_convgen.run.labels import format_seconds
+from napari_convgen.samples import SAMPLES
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import matplotlib as mpl
 import numpy as np
 import tifffile
 
-from napari_convgen.files.samples import SAMPLES
+from napari_convgen.samples import SAMPLES
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

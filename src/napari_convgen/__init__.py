@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_convgen.config import PRESETS, Config
     from napari_convgen.core.snapshot import Snapshot, StopReason
-    from napari_convgen.run.compare import Comparison, ComparisonProgress, compare
-    from napari_convgen.run.compare_fits import FitsProgress, FitsRun, compare_fits
-    from napari_convgen.run.comparison import ComparisonResult, MethodResult
-    from napari_convgen.run.denoise import Denoising, Progress, denoise
-    from napari_convgen.run.fits_config import FitsConfig
-    from napari_convgen.run.fits_result import FitsResult
-    from napari_convgen.run.result import Result
-    from napari_convgen.run.spectrum import SpectrumProgress, SpectrumRun, spectrum
-    from napari_convgen.run.spectrum_result import SpectrumResult
+    from napari_convgen.run.compare.result import ComparisonResult, MethodResult
+    from napari_convgen.run.compare.run import Comparison, ComparisonProgress, compare
+    from napari_convgen.run.denoise.result import Result
+    from napari_convgen.run.denoise.run import Denoising, Progress, denoise
+    from napari_convgen.run.image_vs_noise.config import FitsConfig
+    from napari_convgen.run.image_vs_noise.result import FitsResult
+    from napari_convgen.run.image_vs_noise.run import FitsProgress, FitsRun, compare_fits
+    from napari_convgen.run.spectrum.result import SpectrumResult
+    from napari_convgen.run.spectrum.run import SpectrumProgress, SpectrumRun, spectrum
 
 __version__ = version("napari-convgen")
 
@@ -56,27 +56,27 @@ __all__ = [
 
 _HOMES = {
     "PRESETS": "config",
-    "Comparison": "run.compare",
-    "ComparisonProgress": "run.compare",
-    "ComparisonResult": "run.comparison",
+    "Comparison": "run.compare.run",
+    "ComparisonProgress": "run.compare.run",
+    "ComparisonResult": "run.compare.result",
     "Config": "config",
-    "Denoising": "run.denoise",
-    "FitsConfig": "run.fits_config",
-    "FitsProgress": "run.compare_fits",
-    "FitsResult": "run.fits_result",
-    "FitsRun": "run.compare_fits",
-    "MethodResult": "run.comparison",
-    "Progress": "run.denoise",
-    "Result": "run.result",
+    "Denoising": "run.denoise.run",
+    "FitsConfig": "run.image_vs_noise.config",
+    "FitsProgress": "run.image_vs_noise.run",
+    "FitsResult": "run.image_vs_noise.result",
+    "FitsRun": "run.image_vs_noise.run",
+    "MethodResult": "run.compare.result",
+    "Progress": "run.denoise.run",
+    "Result": "run.denoise.result",
     "Snapshot": "core.snapshot",
-    "SpectrumProgress": "run.spectrum",
-    "SpectrumResult": "run.spectrum_result",
-    "SpectrumRun": "run.spectrum",
+    "SpectrumProgress": "run.spectrum.run",
+    "SpectrumResult": "run.spectrum.result",
+    "SpectrumRun": "run.spectrum.run",
     "StopReason": "core.snapshot",
-    "compare": "run.compare",
-    "compare_fits": "run.compare_fits",
-    "denoise": "run.denoise",
-    "spectrum": "run.spectrum",
+    "compare": "run.compare.run",
+    "compare_fits": "run.image_vs_noise.run",
+    "denoise": "run.denoise.run",
+    "spectrum": "run.spectrum.run",
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from napari_convgen import __version__
-from napari_convgen.cli import compare, compare_fits, denoise, new_config, reproduce, spectrum
+from napari_convgen.cli.commands import compare, compare_fits, denoise, new_config, reproduce, spectrum
 from napari_convgen.cli.status import FAILED, INTERRUPTED
 from napari_convgen.errors import ConfigError, ConvgenError
 

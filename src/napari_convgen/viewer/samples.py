@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_convgen.files import samples
+from napari_convgen import samples
 
 LayerData = tuple[Any, dict[str, Any], str]
 

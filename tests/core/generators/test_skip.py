@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call, jvp, vjp
 
+from napari_convgen.core.generators.memory import skip_bytes
 from napari_convgen.core.generators.skip import SkipNetwork, _as_image
-from napari_convgen.core.memory import skip_bytes
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 INTERPOLATIONS = {1: "linear", 2: "bilinear", 3: "trilinear"}

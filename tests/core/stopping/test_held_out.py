@@ -6,11 +6,11 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_convgen.core.ensemble import local_variance
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.problem import PixelWorth, Problem
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.stopping import HeldOutPixels, Iterate
+from napari_convgen.core.stopping.ensemble import local_variance
 
 
 def problem_of(shape=(1, 20, 20), is_observed=None, seed=0):

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from napari_convgen.core.ensemble import local_variance
 from napari_convgen.core.problem import PixelWorth
 from napari_convgen.core.stopping import HeldOutPixels
 from napari_convgen.core.stopping.coupled import CoupledSplit
+from napari_convgen.core.stopping.ensemble import local_variance
 from napari_convgen.core.stopping.sure import MonteCarloSure
 
 STEP, N_SEEDS = 5, 30

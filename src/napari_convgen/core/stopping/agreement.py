@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from napari_convgen.core.ensemble import variance_between
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
+from napari_convgen.core.stopping.ensemble import variance_between
 from napari_convgen.core.stopping.residual import weighted_mean
 from napari_convgen.core.stopping.rule import Iterate, Judgment, Members, is_over, plain_members
 from napari_convgen.errors import ConfigError

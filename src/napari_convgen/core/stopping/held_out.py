@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from napari_convgen.core.ensemble import local_variance, variance_between
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
+from napari_convgen.core.stopping.ensemble import local_variance, variance_between
 from napari_convgen.core.stopping.paired import MAX_PAIRED, PairedErrors
 from napari_convgen.core.stopping.residual import noise_level_error
 from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members

@@ -1,6 +1,6 @@
 """The protocol between the loop and the rules that say which step of a fit to keep, and when to end it.
 
-The loop in `napari_convgen.core.fit` asks a rule four things: which nets to fit together and to which pixels, to get ready, its
+The loop in `napari_convgen.core.fit.loop` asks a rule four things: which nets to fit together and to which pixels, to get ready, its
 criterion at each step, and its judgment whenever a snapshot has been taken. A new rule is a new file here and a name in
 `napari_convgen.run.rules`; the loop stays as it is.
 """
@@ -177,7 +177,7 @@ class Judgment:
         Of the kept image.
     calibration
         Slope and offset of the expected squared error of the kept image at a pixel against the members' variance there, see
-        `napari_convgen.core.ensemble`; in the generator's units.
+        `napari_convgen.core.stopping.ensemble`; in the generator's units.
     votes
         The step that each rule would keep, by the rule's name.
     warnings

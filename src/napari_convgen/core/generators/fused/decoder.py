@@ -1,0 +1,140 @@
+"""The deep decoder, evaluated and differentiated block by block without a tensor of all channels on the finest grid."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_convgen.core.generators.deep_decoder import DeepDecoder
+from napari_convgen.core.generators.fused.grid import grids
+from napari_convgen.core.generators.fused.passes import Block, Passes, norm_gradient
+from napari_convgen.core.generators.fused.products import Products
+from napari_convgen.core.generators.generator import Generator
+
+
+class FusedDecoder(Generator):
+    """A deep decoder with the same outputs, parameters and gradients, computed by other means: all members in the same passes.
+
+    It owns the memory that a step needs, and takes no more of it later: each layer's tensor before upsampling, and one
+    scratch tensor as large as the largest of them. What the backward pass needs besides is computed again.
+
+    Parameters
+    ----------
+    decoder
+        Whose parameters are used, in place.
+    passes
+        Backend.
+    products
+        Matrix products.
+    """
+
+    def __init__(self, decoder: DeepDecoder, passes: Passes, products: Products) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.passes = passes
+        self.products = products
+        self.grids = grids(decoder.sizes, decoder.kernel)
+        self._low1 = 0.0 if decoder.order == "relu-norm" else -math.inf
+        latent = decoder.latent.flatten(1, -2)
+        m, _, k = latent.shape
+        self._z = [latent.new_empty(m, grid.n_coarse, k) for grid in self.grids]
+        self._scratch = latent.new_empty(max(z.numel() for z in self._z))
+        self._blocks: list[Block] = []
+
+    def forward(self) -> Float[Tensor, "m c *spatial"]:
+        """Return each member's image, as the decoder would."""
+        flat: Tensor = _Whole.apply(self, *self.decoder.parameters())  # type: ignore[no-untyped-call]
+        return self.decoder.to_range(flat.unflatten(-1, self.decoder.sizes[-1]))
+
+    @torch.no_grad()
+    def dead_fraction(self) -> float:
+        """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""
+        self._evaluate()
+        layers = zip(self._z, self._blocks, strict=True)
+        return max(float(_is_dead(z, block).float().mean(1).max()) for z, block in layers)
+
+    def _evaluate(self) -> Tensor:
+        """Return the outputs before the range map, ``(m, n_outputs, n_pixels)``; leave each layer's z and norm behind."""
+        decoder = self.decoder
+        x = decoder.latent.flatten(1, -2)
+        self._blocks = []
+        for i, (grid, z) in enumerate(zip(self.grids, self._z, strict=True)):
+            self.products.multiply(x, decoder.convolutions[i], z)
+            mean, variance = self.passes.moments(z, grid, self._low1)
+            block = Block.of(self._low1, mean, variance, decoder.norm_scales[i], decoder.norm_offsets[i])
+            self._blocks.append(block)
+            if i + 1 < len(self.grids):
+                x = self._in_scratch(grid.n_fine)
+                self.passes.features(z, grid, block, x)
+        weights = decoder.output_convolution.mT.contiguous()
+        out = z.new_empty(*weights.shape[:2], grid.n_fine)
+        self.passes.output(z, grid, block, weights, out)
+        return out
+
+    def _differentiate(self, g: Tensor) -> dict[Tensor, Tensor]:
+        """Return the gradient of each parameter, given that of the outputs; what `_evaluate` left is used up."""
+        decoder, passes = self.decoder, self.passes
+        gradients: dict[Tensor, Tensor] = {}
+        for i in reversed(range(len(self.grids))):
+            grid, z, block = self.grids[i], self._z[i], self._blocks[i]
+            gz = self._in_scratch(grid.n_coarse)
+            if i == len(self.grids) - 1:
+                weights = decoder.output_convolution.mT.contiguous()
+                sums = passes.output_sums(z, grid, block, g, weights, gz)
+                by_weights = block.a[:, None] * sums[:, 1] + block.b[:, None] * sums[:, 0]
+                gradients[decoder.output_convolution] = by_weights.mT.to(g.dtype)
+                slope, by_scale, by_offset = norm_gradient(block, (sums * weights[:, None]).sum(2), grid.n_fine)
+                passes.output_adjoint(z, grid, block, slope, g, weights, gz)
+            else:
+                sums = passes.feature_sums(z, grid, block, g, gz)
+                slope, by_scale, by_offset = norm_gradient(block, sums, grid.n_fine)
+                passes.feature_adjoint(z, grid, block, slope, g, gz)
+            gradients[decoder.norm_scales[i]] = by_scale
+            gradients[decoder.norm_offsets[i]] = by_offset
+            if i == 0:
+                x = decoder.latent.flatten(1, -2)
+                gradients[decoder.convolutions[0]] = self.products.inner(x, gz)
+                break
+            # From here on z is not needed: its memory takes the layer's input, computed again, and then that one's gradient.
+            passes.features(self._z[i - 1], self.grids[i - 1], self._blocks[i - 1], z)
+            gradients[decoder.convolutions[i]] = self.products.inner(z, gz)
+            self.products.multiply(gz, decoder.convolutions[i].mT, z)
+            g = z
+        self._blocks = []
+        return gradients
+
+    def _in_scratch(self, n_pixels: int) -> Tensor:
+        """Return the scratch memory as a tensor of so many pixels of each member."""
+        m, _, k = self._z[0].shape
+        return self._scratch[: m * n_pixels * k].view(m, n_pixels, k)
+
+
+def _is_dead(z: Tensor, block: Block) -> Tensor:
+    """Tell for each channel whether its features are all the same; upsampling leaves no value beyond the coarse ones."""
+    low, high = (block.a * extreme.clamp_min(block.low1) + block.b for extreme in (z.amin(1), z.amax(1)))
+    return low.clamp_min(block.low2) == high.clamp_min(block.low2)
+
+
+class _Whole(torch.autograd.Function):
+    """The decoder from its parameters to its outputs as one operation."""
+
+    @staticmethod
+    def forward(ctx: Any, fused: FusedDecoder, *parameters: Tensor) -> Tensor:
+        output = fused._evaluate()
+        ctx.fused, ctx.blocks = fused, fused._blocks
+        ctx.save_for_backward(*parameters)  # so that a change of theirs before the backward pass is noticed
+        return output
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        fused: FusedDecoder = ctx.fused
+        _ = ctx.saved_tensors
+        if ctx.blocks is not fused._blocks:
+            raise RuntimeError("A fused decoder can be differentiated once, before it is evaluated again.")
+        gradients = fused._differentiate(g.contiguous())
+        return (None, *(gradients[parameter] for parameter in fused.decoder.parameters()))

@@ -1,0 +1,96 @@
+"""Channel norm and leaky ReLU in two passes over a tensor whose channels come last, on the CPU.
+
+PyTorch's own norm of such tensors takes about as long as the convolutions around it, and a convolution of tensors in any other order is
+slowed down by copies.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_convgen.core.generators.fused import norm_kernels
+from napari_convgen.core.generators.fused.threads import Kernel, share_out
+
+N_ROW, N_TILE = 256, 2**15
+"""About as many values are gone through at once, and added up by themselves."""
+
+
+def fused_norm(x: Tensor, scale: Tensor, offset: Tensor, leak: float) -> Tensor:
+    """Do what `napari_convgen.core.generators.layers.channel_norm` does. Reverse derivatives only."""
+    result: Tensor = _NormLeak.apply(x, scale, offset, leak)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _NormLeak(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, offset: Tensor, leak: float) -> Tensor:
+        x, k = _channels_last(x), len(scale)
+        out = torch.empty_like(x)
+        tiles, line = _Tiles.of(x.numel(), k), _line(x)
+        scales, offsets = scale.detach().numpy(), offset.detach().numpy()
+        sums, norm, below = tiles.zeros(), np.empty((4, k)), np.array([leak], scales.dtype)
+        tiles.run(norm_kernels.moments, line, below, sums)
+        norm_kernels.settle(line, sums, scales, offsets, norm)
+        tiles.run(norm_kernels.apply, line, norm, below, _line(out))
+        ctx.save_for_backward(x)
+        ctx.tiles, ctx.norm, ctx.below = tiles, norm, below
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        [x] = ctx.saved_tensors
+        tiles, norm, below, out = ctx.tiles, ctx.norm, ctx.below, torch.empty_like(x)
+        line, g, sums = _line(x), _line(_channels_last(gradients[0])), tiles.zeros()
+        by_scale, by_offset = np.empty((2, tiles.k), below.dtype)
+        slope = np.empty((2, tiles.k))
+        tiles.run(norm_kernels.gradient_sums, line, g, norm, below, sums)
+        norm_kernels.settle_gradient(sums, norm, tiles.n_values // tiles.k, by_scale, by_offset, slope)
+        tiles.run(norm_kernels.adjoint, line, g, norm, below, slope, _line(out))
+        return out, torch.from_numpy(by_scale), torch.from_numpy(by_offset), None
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """How a line of values is gone through: so many tiles of so many values, in rows."""
+
+    n_values: int
+    k: int
+    n_row: int
+    n_tile: int
+
+    @classmethod
+    @functools.lru_cache(maxsize=64)
+    def of(cls, n_values: int, k: int) -> Self:
+        n_row = k * max(1, N_ROW // k)
+        return cls(n_values, k, n_row, n_row * math.ceil(N_TILE / n_row))
+
+    @property
+    def n_tiles(self) -> int:
+        return math.ceil(self.n_values / self.n_tile)
+
+    def zeros(self) -> NDArray[np.float64]:
+        """Return where each tile adds up two things for each channel."""
+        return np.zeros((self.n_tiles, 2, self.k))
+
+    def run(self, kernel: Kernel, *arguments: Any) -> None:
+        share_out(kernel, self.n_tiles, self.n_values, self.n_tile, self.n_row, *arguments)
+
+
+def _line(x: Tensor) -> NDArray[Any]:
+    """See a batch of one with its channels last as one line."""
+    line = x.detach().movedim(1, -1).view(-1)
+    return (line.view(torch.uint16) if x.dtype == torch.bfloat16 else line).numpy()
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Bring the channels of a batch of one last in memory, if they are not."""
+    return x.movedim(1, -1).contiguous().movedim(-1, 1)

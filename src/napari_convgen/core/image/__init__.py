@@ -1,0 +1,18 @@
+"""Arrays in, arrays out: which axes mean what, what is refused, and how intensities become numbers a generator can fit."""
+
+from napari_convgen.core.image.check import MIN_SIDE, ArrayLike, FrameCheck, check_array
+from napari_convgen.core.image.layout import Layout, channels_first, guess_axes
+from napari_convgen.core.image.scaling import HIGH, LOW, ImageTensor
+
+__all__ = [
+    "HIGH",
+    "LOW",
+    "MIN_SIDE",
+    "ArrayLike",
+    "FrameCheck",
+    "ImageTensor",
+    "Layout",
+    "channels_first",
+    "check_array",
+    "guess_axes",
+]

@@ -1,0 +1,164 @@
+"""The meaning of each axis of an array, and how it falls into frames.
+
+An array is read as frames. A frame spans the axes that one generator draws (rows and columns, or a volume) and the channels
+that it draws together; all other axes count frames.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+
+from napari_convgen.errors import InputError, mismatch
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The meaning of each axis of an array.
+
+    Attributes
+    ----------
+    axes
+        One letter an axis, in the array's order: ``X``, ``Y``, ``Z`` space, ``C`` channels, ``S`` color samples (RGB or
+        RGBA); any other letter counts frames.
+    spatial
+        The letters that one generator spans: ``"X"``, ``"YX"`` or ``"ZYX"``.
+    """
+
+    axes: str
+    spatial: str
+
+    @classmethod
+    def of(
+        cls, shape: Sequence[int], axes: str | None = None, z_axis: Literal["frames", "volume"] = "frames"
+    ) -> Layout:
+        """Read or guess the axes of an array of ``shape``.
+
+        Parameters
+        ----------
+        shape
+            Of the array.
+        axes
+            Letters, or ``None`` to guess: a last axis of 3 or 4 after two longer ones is color; then come X, Y, Z, T.
+        z_axis
+            Whether a ``Z`` axis is spanned by the generator (``"volume"``) or counted (``"frames"``).
+
+        Raises
+        ------
+        InputError
+            Axes that do not fit the array, or that name no rows and columns.
+        """
+        axes = guess_axes(shape) if axes is None else axes.upper()
+        if len(axes) != len(shape):
+            raise InputError(
+                mismatch(
+                    "axes must name each axis of the image once",
+                    expected=f"{len(shape)} letters for shape {tuple(shape)}",
+                    got=f"{axes!r}",
+                    advice="Name the axes in order, for example 'TYX'.",
+                )
+            )
+        if not axes.isalpha() or len(set(axes)) < len(axes) or {"C", "S"} <= set(axes):
+            raise InputError(
+                f"axes must be different letters with at most one of C and S, got {axes!r}. Use for example 'TCYX' or 'YXS'."
+            )
+        if "S" in axes and shape[axes.index("S")] not in (3, 4):
+            raise InputError(
+                f"The color axis S must have 3 or 4 samples, got {shape[axes.index('S')]} in axes {axes!r}. Use C for other channels."
+            )
+        spatial = "".join(letter for letter in axes if letter in "YX")
+        if "X" not in spatial or ("Y" not in spatial and set(axes) - {"X", "C"}):
+            raise InputError(f"axes must name the rows Y and the columns X, got {axes!r}. Use for example 'ZYX'.")
+        if z_axis == "volume":
+            if "Z" not in axes or "Y" not in axes:
+                raise InputError(
+                    f"z_axis = 'volume' needs the axes Z, Y and X, got {axes!r}. Name the Z axis, or use z_axis = 'frames'."
+                )
+            spatial = "".join(letter for letter in axes if letter in "ZYX")
+        return cls(axes, spatial)
+
+    @property
+    def channel(self) -> int | None:
+        """Position of the channel or color axis."""
+        return next((i for i, letter in enumerate(self.axes) if letter in "CS"), None)
+
+    @property
+    def frame_channel(self) -> int | None:
+        """Position of the channel or color axis in a frame."""
+        kept = [letter for letter in self.axes if letter in self.spatial + "CS"]
+        return next((i for i, letter in enumerate(kept) if letter in "CS"), None)
+
+    @property
+    def is_color(self) -> bool:
+        """Whether the channels are the samples of one color image, and so share one intensity range."""
+        return "S" in self.axes
+
+    def frame_axes(self) -> list[int]:
+        """Positions of the axes that count frames."""
+        return [i for i, letter in enumerate(self.axes) if letter not in self.spatial + "CS"]
+
+    def frame_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of one frame of an array of ``shape``."""
+        counted = self.frame_axes()
+        return tuple(n for i, n in enumerate(shape) if i not in counted)
+
+    def spatial_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of what one generator spans in an array of ``shape``."""
+        return tuple(n for n, letter in zip(shape, self.axes, strict=True) if letter in self.spatial)
+
+    def frames(self, shape: Sequence[int]) -> Iterator[tuple[int | slice, ...]]:
+        """Yield the index of each frame of an array of ``shape``, the last counted axis fastest."""
+        counted = self.frame_axes()
+        for numbers in itertools.product(*(range(shape[i]) for i in counted)):
+            index: list[int | slice] = [slice(None)] * len(shape)
+            for i, number in zip(counted, numbers, strict=True):
+                index[i] = number
+            yield tuple(index)
+
+
+def guess_axes(shape: Sequence[int], is_color: bool | None = None) -> str:
+    """Guess a letter for each axis: color last if there is any, then columns, rows, Z or frames, and so on outwards.
+
+    Parameters
+    ----------
+    shape
+        Of the array.
+    is_color
+        Whether the last axis holds color samples; ``None`` says yes to 3 or 4 of them after two longer axes.
+
+    Raises
+    ------
+    InputError
+        Too many axes to guess.
+    """
+    if is_color is None:
+        is_color = len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
+    n = len(shape) - is_color
+    if n > len("TCZYX"):
+        raise InputError(
+            f"The axes of an image of shape {tuple(shape)} cannot be guessed. Name them, for example 'ATCZYX'."
+        )
+    letters = "TZYX" if is_color or n < len("TCZYX") else "TCZYX"
+    return ("A" * (n - len(letters)) + letters[-n:] if n else "") + "S" * is_color
+
+
+def frame_channels_first(frame: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """Put the channels of a frame first, a single one if it has none; alpha is none."""
+    channel = layout.frame_channel
+    if channel is None:
+        return frame[np.newaxis]
+    return np.moveaxis(frame, channel, 0)[: 3 if layout.is_color else None]
+
+
+def channels_first(
+    frame: NDArray[Any], layout: Layout
+) -> tuple[Float[np.ndarray, "c *spatial"], Bool[np.ndarray, "c *spatial"]]:
+    """Return a frame's values with its channels first, and where they are observed; alpha is no channel."""
+    values = frame_channels_first(frame, layout).astype(np.float64)
+    return values, ~np.isnan(values)

@@ -1,0 +1,268 @@
+"""Intensities become numbers that a generator can fit, and come back.
+
+Each frame becomes an `ImageTensor`, which knows the way back to the array's own shape, dtype and range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_convgen.core.image.layout import Layout, channels_first
+from napari_convgen.core.noise.impulses import find_impulses
+from napari_convgen.core.noise.model import NoiseModel
+from napari_convgen.core.noise.stabilize import Stabilizer, Unchanged, stabilizers
+from napari_convgen.errors import InputError
+
+LOW, HIGH = 0.05, 0.95
+"""An image's own minimum and maximum in the generator's units: inside the sigmoid's range, clear of its flat ends."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTensor:
+    """One frame in the generator's units, with the way back.
+
+    With a model of the noise the values are stabilized first, so that the noise is the same in all pixels of a channel.
+
+    Attributes
+    ----------
+    values
+        Channels first, then space; the frame's minimum is `LOW`, its maximum `HIGH`; 0.5 where not observed. Of channels
+        with the same noise their mean, as one channel.
+    is_observed
+        False at missing (NaN) values and impulses.
+    low, high
+        Minimum and maximum of the observed values in the frame's own units, one a channel; color channels share theirs.
+    noise
+        Model of the frame's noise, if there is one.
+    stabilizers
+        What the frame's units went through before they were scaled, one a channel.
+    differences
+        Of the channels from their mean, in the frame's units, where they have the same noise; else ``None``.
+    frame
+        The frame itself, in its own shape and dtype.
+    channel
+        Position of the channel axis in ``frame``.
+    """
+
+    values: Float[np.ndarray, "c *spatial"]
+    is_observed: Bool[np.ndarray, "c *spatial"]
+    low: Float[np.ndarray, "c"]
+    high: Float[np.ndarray, "c"]
+    noise: NoiseModel | None
+    stabilizers: tuple[Stabilizer, ...]
+    differences: Float[np.ndarray, "n *spatial"] | None
+    frame: NDArray[Any]
+    channel: int | None
+
+    @classmethod
+    def of(cls, frame: NDArray[Any], layout: Layout, noise: NoiseModel | None = None) -> ImageTensor:
+        """Bring a frame into the generator's units; the alpha of an RGBA image stays behind.
+
+        Parameters
+        ----------
+        frame
+            Of a checked array, see `check_array`; not constant.
+        layout
+            Of the array that the frame is from.
+        noise
+            Of the frame, with as many channels; ``None`` takes the image as it is.
+
+        Raises
+        ------
+        InputError
+            Negative values where the noise is Rician.
+        """
+        values, is_observed = channels_first(frame, layout)
+        differences = None
+        if noise is not None:
+            if noise.impulses:
+                is_observed &= ~find_impulses(values, is_observed, noise)
+            if noise.kind == "rician" and np.any(values < 0, where=is_observed):
+                raise InputError(
+                    "Rician noise is that of magnitudes, which are not negative, but the image has negative values. "
+                    "Choose another kind of noise."
+                )
+            if noise.is_shared:
+                values, is_observed, differences = _split(values, is_observed)
+        over = tuple(range(0 if layout.is_color else 1, values.ndim))
+        low = np.min(values, axis=over, initial=np.inf, where=is_observed)
+        high = np.max(values, axis=over, initial=-np.inf, where=is_observed)
+        low = np.broadcast_to(np.where(np.isfinite(low), low, 0.0), len(values))
+        high = np.broadcast_to(np.where(np.isfinite(high), high, 0.0), len(values))
+        transforms = (Unchanged(np.nan),) * len(values) if noise is None else stabilizers(noise)[: len(values)]
+        image = cls(values, is_observed, low, high, noise, transforms, differences, frame, layout.frame_channel)
+        return replace(image, values=np.where(is_observed, image.scale(values), 0.5))
+
+    @property
+    def noise_level(self) -> Float[np.ndarray, "c"]:
+        """Standard deviation of the noise in the generator's units, one a channel; NaN without a model. Dark pixels can have less."""
+        return np.asarray(self._unit * np.array([each.noise_level for each in self.stabilizers]))
+
+    @property
+    def mean_noise_level(self) -> Float[np.ndarray, "c"]:
+        """The same over the whole image, dark pixels included: root of the mean variance."""
+        if self.noise is None or self.noise.stable is None:
+            return self.noise_level
+        return np.asarray(self._unit * np.array([each.level for each in self.noise.stable]))
+
+    def noise_variance(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
+        """Return the variance of the noise in the generator's units, where its clean values are ``values``; NaN without a model."""
+        stable = self._stable(values.astype(np.float64))
+        if self.noise is None or self.noise.stable is None:
+            variance = [each.noise_variance(x) for each, x in zip(self.stabilizers, stable, strict=True)]
+        else:
+            variance = [each.variance_at(x) for each, x in zip(self.noise.stable, stable, strict=True)]
+        return np.asarray(_column(self._unit**2, values.ndim) * np.stack(variance))
+
+    def scale(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Bring noisy values from the frame's units into the generator's."""
+        low, high = (_column(each, values.ndim) for each in self._ends())
+        stable = np.stack([each.forward(x) for each, x in zip(self.stabilizers, values, strict=True)])
+        return np.asarray(LOW + (HIGH - LOW) * (stable - low) / np.where(high > low, high - low, 1.0))
+
+    def restore(self, values: NDArray[Any], *, is_denoised: bool = True) -> NDArray[Any]:
+        """Bring a generator's output (channels first) back into the frame's shape, dtype and range.
+
+        What was stabilized is undone without bias. Values are held between the frame's own minimum (Rician: 0, since the minimum is too
+        high) and maximum; integers are rounded; alpha is the frame's.
+
+        Parameters
+        ----------
+        values
+            The output.
+        is_denoised
+            Whether it is an estimate of the clean image: then what is no more than the noise floor of magnitudes is brought to 0.
+        """
+        image = self._undo(values.astype(np.float64))
+        if is_denoised:
+            image = image * self._signal_share(values)
+        least = np.zeros_like(self.low) if self.noise is not None and self.noise.kind == "rician" else self.low
+        image = np.clip(image, _column(least, values.ndim), _column(self.high, values.ndim))
+        if self.differences is not None:
+            image = image + self.differences
+        dtype = self.frame.dtype
+        if dtype.kind == "b":
+            image = image > 0.5
+        elif dtype.kind in "ui":
+            largest = np.iinfo(dtype).max  # as a float it can lie beyond the type
+            most = np.nextafter(float(largest), 0) if largest > 2**53 else largest
+            image = np.clip(np.rint(image), np.iinfo(dtype).min, most)
+        frame = self.frame.copy()
+        if self.channel is None:
+            frame[...] = image[0]
+        else:
+            np.moveaxis(frame, self.channel, 0)[: len(image)] = image
+        return frame
+
+    def slope(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
+        """Return what an error of one in the generator's units is in the frame's, where the generator's output is ``values``.
+
+        That is the slope of the way back, times the probability that there is any signal.
+        """
+        channels = zip(self.stabilizers, self._stable(values.astype(np.float64)), strict=True)
+        slope = np.stack([each.slope(x) for each, x in channels])
+        unit = _column(np.where(self._unit > 0, self._unit, np.inf), values.ndim)
+        return np.asarray(slope / unit * self._signal_share(values))
+
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+        """Bring the error of a generator's output into the frame's units and shape.
+
+        Parameters
+        ----------
+        error
+            Standard deviation in the generator's units, channels first.
+        values
+            The output that it belongs to.
+        """
+        deviation = error * self.slope(values)
+        restored = np.zeros(self.frame.shape, np.float32)  # alpha has no error
+        if self.channel is None:
+            restored[...] = deviation[0]
+        else:
+            n = len(deviation) if self.differences is None else len(self.differences)
+            np.moveaxis(restored, self.channel, 0)[:n] = deviation
+        return restored
+
+    def _signal_share(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
+        """Probability that there is any signal."""
+        channels = zip(self.stabilizers, self._stable(values.astype(np.float64)), self.is_observed, strict=True)
+        return np.stack([each.signal_share(x, seen) for each, x, seen in channels])
+
+    def _undo(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Undo the scaling and the stabilization."""
+        stable = self._stable(values)
+        return np.stack([each.inverse(x) for each, x in zip(self.stabilizers, stable, strict=True)])
+
+    def _stable(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Undo the scaling."""
+        low, high = (_column(each, values.ndim) for each in self._ends())
+        return np.asarray(low + (values - LOW) / (HIGH - LOW) * (high - low))
+
+    @property
+    def counts(self) -> Float[np.ndarray, "c *spatial"]:
+        """The frame in detected events, about Poisson distributed; 0 where not observed. Of Poisson-Gaussian noise only.
+
+        Read noise is taken for as many more events as give its variance.
+        """
+        values = self.frame[np.newaxis] if self.channel is None else np.moveaxis(self.frame, self.channel, 0)
+        values = values[: len(self.values)].astype(np.float64)
+        gain, offset, extra = self._events(values.ndim)
+        return np.where(self.is_observed, np.maximum((values - offset) / gain + extra, 0), 0.0)
+
+    def from_counts(
+        self, counts: Float[np.ndarray, "c *spatial"], share: float = 1.0
+    ) -> Float[np.ndarray, "c *spatial"]:
+        """Bring detected events into the generator's units.
+
+        Parameters
+        ----------
+        counts
+            As of `counts`, or what is left when each event was kept with the probability ``share``.
+        share
+            Of the events that were kept. The result has the mean that it has with all of them, to second order, and
+            ``1 / sqrt(share)`` times the noise.
+        """
+        gain, offset, extra = self._events(counts.ndim)
+        return self.scale(offset + gain * ((counts + 0.25) / share - 0.25 - extra))
+
+    def _events(self, n_axes: int) -> list[Float[np.ndarray, "..."]]:
+        """Gain, offset, and the events that read noise is taken for."""
+        assert self.noise is not None
+        gain, sigma = np.array(self.noise.gain), np.array(self.noise.sigma)
+        return [_column(each, n_axes) for each in (gain, np.array(self.noise.offset), (sigma / gain) ** 2)]
+
+    @property
+    def _unit(self) -> Float[np.ndarray, "c"]:
+        """Of what was stabilized, in the generator's units; 0 where a channel is constant."""
+        low, high = self._ends()
+        return np.asarray((HIGH - LOW) / np.where(high > low, high - low, np.inf))
+
+    def _ends(self) -> tuple[Float[np.ndarray, "c"], Float[np.ndarray, "c"]]:
+        """The range of each channel, stabilized."""
+        ranges = np.stack([self.low, self.high], axis=1)
+        ends = np.stack([each.forward(x) for each, x in zip(self.stabilizers, ranges, strict=True)])
+        return ends[:, 0], ends[:, 1]
+
+
+def _column(values: Float[np.ndarray, "c"], n_axes: int) -> Float[np.ndarray, "..."]:
+    """Let one value a channel stand against an array of ``n_axes``, channels first."""
+    return values[(slice(None), *(np.newaxis,) * (n_axes - 1))]
+
+
+def _split(
+    values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]
+) -> tuple[Float[np.ndarray, "1 *spatial"], Bool[np.ndarray, "1 *spatial"], Float[np.ndarray, "c *spatial"]]:
+    """Take channels apart: their mean, where all are observed, and their differences from it, elsewhere of the nearest."""
+    is_whole = np.asarray(is_observed.all(0))
+    mean = values.mean(0)
+    differences = values - mean
+    if is_whole.any() and not is_whole.all():
+        nearest = ndimage.distance_transform_edt(~is_whole, return_distances=False, return_indices=True)
+        differences = differences[(slice(None), *nearest)]
+    return mean[np.newaxis], is_whole[np.newaxis], np.where(np.isfinite(differences), differences, 0.0)

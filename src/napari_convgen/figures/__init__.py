@@ -1,0 +1,1 @@
+"""Figures: what a plot shows, as data, and plots as files."""

@@ -1,0 +1,110 @@
+"""Figures as files: panels drawn as PNG and SVG, and the curves in them as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_convgen.figures.panel import Panel, Picture, Plot
+from napari_convgen.files.atomic import replacing, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LINES = {"line": "-", "dots": "o", "dashes": "--"}
+PANEL_WIDTH, PANEL_HEIGHT = 4.2, 3.4
+"""Inches."""
+
+MOST_COLUMNS = 4
+
+
+def write_figure(path: Path, panels: Sequence[Panel]) -> None:
+    """Draw panels side by side, into a PNG or an SVG file.
+
+    Parameters
+    ----------
+    path
+        Its ending, ``.png`` or ``.svg``, decides.
+    panels
+        One at least.
+
+    Raises
+    ------
+    FileError
+        The operating system refuses.
+    """
+    import matplotlib as mpl
+
+    figure = draw(panels)
+    # A fixed salt and no date: the same figure is the same file.
+    with mpl.rc_context({"svg.hashsalt": "napari-convgen", "svg.fonttype": "none"}), replacing(path) as file:
+        figure.savefig(
+            file, format=path.suffix[1:], dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None
+        )
+
+
+def draw(panels: Sequence[Panel]) -> Figure:
+    """Draw panels side by side."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    n_columns = min(MOST_COLUMNS, len(panels))
+    n_rows = math.ceil(len(panels) / n_columns)
+    with mpl.rc_context({"font.size": 8}):
+        figure = Figure((PANEL_WIDTH * n_columns, PANEL_HEIGHT * n_rows), layout="constrained")
+        grid = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
+        for axes, panel in zip(grid, panels, strict=False):
+            axes.set_title(panel.title)
+            if isinstance(panel, Plot):
+                _draw_plot(axes, panel)
+            else:
+                _draw_picture(axes, panel)
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+    return figure
+
+
+def write_curves(path: Path, panels: Sequence[Panel]) -> None:
+    """Write the points of all curves as a CSV table with the columns plot, curve, x and y.
+
+    Raises
+    ------
+    FileError
+        The operating system refuses.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["plot", "curve", "x", "y"])
+    for panel in panels:
+        for curve in panel.curves if isinstance(panel, Plot) else ():
+            for x, y in zip(curve.x, curve.y, strict=True):
+                table.writerow([panel.title, curve.label, f"{x:.9g}", f"{y:.9g}"])
+    write_text(path, text.getvalue())
+
+
+def _draw_plot(axes: Axes, plot: Plot) -> None:
+    for curve in plot.curves:
+        axes.plot(curve.x, curve.y, LINES[curve.style], label=curve.label, linewidth=1.2, markersize=3)
+    if plot.span is not None:
+        axes.axvspan(*plot.span, color="0.5", alpha=0.2, linewidth=0)
+    for label, position in plot.marks:
+        axes.axvline(position, color="0.5", linewidth=0.8, linestyle=":")
+        axes.annotate(label, (position, 0.98), xycoords=("data", "axes fraction"), rotation=90, va="top", ha="right")
+    axes.set(xlabel=plot.x_label, ylabel=plot.y_label, xscale=plot.x_scale, yscale=plot.y_scale)
+    if any(curve.label for curve in plot.curves):
+        axes.legend(fontsize="small")
+
+
+def _draw_picture(axes: Axes, picture: Picture) -> None:
+    values: Any = picture.values
+    low, high = picture.limits or (values.min(), values.max())
+    if picture.is_signed and picture.limits is None:
+        high = max(abs(low), abs(high))
+        low = -high
+    axes.imshow(values, cmap="RdBu_r" if picture.is_signed else "gray", vmin=low, vmax=high, interpolation="nearest")
+    axes.set_axis_off()

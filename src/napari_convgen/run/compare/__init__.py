@@ -1,0 +1,1 @@
+"""Compare denoisers on one array."""

@@ -1,0 +1,354 @@
+"""What a run returns, and its form as a report."""
+
+from __future__ import annotations
+
+import functools
+import math
+import platform
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_convgen.config import Config
+from napari_convgen.core.image import Layout
+from napari_convgen.core.noise import NoiseModel
+from napari_convgen.core.quality.metrics import Scores, psnr, reference_range, ssim
+from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
+from napari_convgen.core.stopping import ErrorEstimate
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """The fit of one frame.
+
+    Attributes
+    ----------
+    number
+        Of the frame, from 0, among all frames of the input.
+    index
+        That takes the frame out of the input.
+    step
+        That is kept.
+    reason
+        Why the fit ended.
+    seed
+        Of the start that led here: the configuration's, or a later one after a restart.
+    loss, criterion
+        By step, from step 1; the criterion is NaN where the rule has none.
+    snapshots
+        In the frame's shape; the one at ``step`` is among them.
+    noise
+        Model of the frame's noise, unless it was fitted as it is.
+    interval
+        First and last step that the rule could not tell from the best.
+    votes
+        Step that each rule would keep, by its name.
+    error
+        Estimated mean squared error of the image at the step that the rule chose, in the image's units squared, if it could be told.
+    """
+
+    number: int
+    index: tuple[int | slice, ...]
+    step: int
+    reason: StopReason
+    seed: int
+    loss: tuple[float, ...]
+    criterion: tuple[float, ...]
+    snapshots: tuple[Snapshot, ...]
+    noise: NoiseModel | None = None
+    interval: tuple[int, int] | None = None
+    votes: Mapping[str, int] = field(default_factory=dict)
+    error: ErrorEstimate | None = None
+
+    @property
+    def image(self) -> NDArray[Any]:
+        """The frame, denoised."""
+        return self.at(self.step).image
+
+    @property
+    def expected_error(self) -> NDArray[np.float32] | None:
+        """Standard deviation of the error that is expected at each pixel, in the image's units; ``None`` for a single generator."""
+        return self.at(self.step).expected_error
+
+    def at(self, step: int) -> Snapshot:
+        """Return the latest snapshot not after ``step``, or the first."""
+        return max((s for s in self.snapshots if s.step <= step), key=lambda s: s.step, default=self.snapshots[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The ground truth to score against.
+
+    Attributes
+    ----------
+    image
+        In the input's shape.
+    data_range
+        Peak of the scores, in the image's units.
+    """
+
+    image: NDArray[Any]
+    data_range: float
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The outcome of a run.
+
+    Attributes
+    ----------
+    image
+        Denoised, in the input's shape, dtype and range.
+    config
+        That reproduces it.
+    frames
+        One for each frame that was fitted: a single one unless the input is a stack.
+    notes
+        What the user should know: missing pixels, restarts, frames left as they were.
+    device
+        That the fit ran on.
+    n_threads
+        That it used on the CPU.
+    seconds
+        That the fit took, without loading, previews and pauses.
+    layout
+        Meaning of the input's axes.
+    input
+        The image that was denoised.
+    backend
+        What computed the generator.
+    reference
+        Ground truth, if it was given.
+    """
+
+    image: NDArray[Any]
+    config: Config
+    frames: tuple[FrameResult, ...]
+    notes: tuple[str, ...]
+    device: str
+    n_threads: int
+    backend: str
+    seconds: float
+    layout: Layout
+    input: Any
+    reference: Reference | None = None
+
+    @property
+    def step(self) -> int:
+        """The step that is kept; the latest over the frames of a stack."""
+        return max(frame.step for frame in self.frames)
+
+    @property
+    def reason(self) -> StopReason:
+        """Why the fit ended; for a stack, how its frames did."""
+        if len(self.frames) == 1:
+            return self.frames[0].reason
+        steps = [frame.step for frame in self.frames]
+        outcomes = {frame.reason.outcome for frame in self.frames}
+        sentence = (
+            f"{len(steps)} frames were fitted; the steps kept lie between {min(steps)} and {max(steps)}, "
+            f"at {statistics.median(steps):g} in the median."
+        )
+        return StopReason(outcomes.pop() if len(outcomes) == 1 else Outcome.RULE, sentence)
+
+    @property
+    def n_steps_taken(self) -> int:
+        """Steps that were computed, over all frames."""
+        return sum(len(frame.loss) for frame in self.frames)
+
+    @property
+    def curves(self) -> dict[str, NDArray[Any]]:
+        """Columns of one table: ``frame`` (its number), ``step``, ``loss``, ``criterion``; the frames below each other."""
+        return {
+            "frame": np.concatenate([np.full(len(f.loss), f.number) for f in self.frames]),
+            "step": np.concatenate([np.arange(1, len(f.loss) + 1) for f in self.frames]),
+            "loss": np.concatenate([np.array(f.loss) for f in self.frames]),
+            "criterion": np.concatenate([np.array(f.criterion) for f in self.frames]),
+        }
+
+    @functools.cached_property
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """Snapshots of the whole input. Frames that ended sooner rest at their last one, frames not fitted at the input."""
+        if not self.layout.frame_axes():
+            return self.frames[0].snapshots
+        steps = sorted({s.step for frame in self.frames for s in frame.snapshots})
+        room = self.config.snapshot_memory * 2**20 // (2 * self.image.nbytes)
+        stride = max(1, math.ceil(len(steps) / max(1, room)))
+        steps = sorted({*steps[::-stride], self.step})
+        return tuple(self._assemble(step) for step in steps)
+
+    def _assemble(self, step: int) -> Snapshot:
+        iterate, average = np.copy(self.image), np.copy(self.image)
+        parts = [frame.at(step) for frame in self.frames]
+        error = None if parts[0].expected_error is None else np.zeros(self.image.shape, np.float32)
+        for frame, part in zip(self.frames, parts, strict=True):
+            iterate[frame.index], average[frame.index] = part.iterate, part.average
+            if error is not None:
+                error[frame.index] = part.expected_error
+        return Snapshot(
+            step,
+            statistics.fmean(part.loss for part in parts),
+            statistics.fmean(part.criterion for part in parts),
+            iterate,
+            average,
+            error,
+            self.config.output,
+        )
+
+    @property
+    def expected_error(self) -> NDArray[np.float32] | None:
+        """Standard deviation of the error that is expected at each pixel, in the image's units; ``None`` for a single generator.
+
+        A structure fainter than this may be the generator's invention.
+        """
+        if not self.layout.frame_axes():
+            return self.frames[0].expected_error
+        if any(frame.expected_error is None for frame in self.frames):
+            return None
+        error = np.zeros(self.image.shape, np.float32)
+        for frame in self.frames:
+            error[frame.index] = frame.expected_error
+        return error
+
+    def keep(self, step: int) -> Result:
+        """Return this result with another step kept: in each frame the latest snapshot that is not after ``step``.
+
+        What was estimated of the image's error at the rule's own step is dropped.
+        """
+        image = np.copy(self.image)
+        frames = []
+        for frame in self.frames:
+            snapshot = frame.at(step)
+            reason = StopReason(Outcome.USER, f"Step {snapshot.step} was chosen by the user.")
+            error = frame.error if snapshot.step == frame.step else None
+            frames.append(replace(frame, step=snapshot.step, reason=reason, error=error))
+            image[frame.index] = snapshot.image
+        return replace(self, image=image, frames=tuple(frames))
+
+    @property
+    def estimated_psnr(self) -> tuple[float, float] | None:
+        """PSNR in dB estimated without a reference, and its standard error; ``None`` if a frame's error could not be told, or is none.
+
+        The peak is the reference's data range if there is one, otherwise that of the image, see `data_range`.
+        """
+        errors = [frame.error for frame in self.frames]
+        known = [error for error in errors if error is not None]
+        mse = statistics.fmean(error.mse for error in known) if known else 0.0
+        if len(known) < len(errors) or mse <= 0 or self.data_range <= 0:
+            return None
+        deviation = math.hypot(*(error.deviation for error in known)) / len(known)
+        return 10 * math.log10(self.data_range**2 / mse), 10 / math.log(10) * deviation / mse
+
+    @property
+    def data_range(self) -> float:
+        """Peak of scores and estimates: as given with the reference, or else 255 for uint8, 1 for bool, the image's own span."""
+        return reference_range(self.image) if self.reference is None else self.reference.data_range
+
+    def scores(self, image: NDArray[Any]) -> Scores:
+        """Score an image of the input's shape against the reference, which must have been given."""
+        assert self.reference is not None
+        return score(image, self.reference, self.layout)
+
+    @functools.cached_property
+    def psnr_by_step(self) -> dict[int, float]:
+        """PSNR in dB of each snapshot against the reference; empty without one."""
+        if self.reference is None:
+            return {}
+        truth, data_range = without_alpha(self.reference.image, self.layout), self.reference.data_range
+        return {s.step: psnr(without_alpha(s.image, self.layout), truth, data_range) for s in self.snapshots}
+
+    def report(self) -> dict[str, Any]:
+        """Return the run as plain values for JSON: what was run, how it ended, the curves, and the scores if there is a reference."""
+        report: dict[str, Any] = {
+            "config": self.config.model_dump(),
+            "versions": versions(),
+            "seed": self.frames[0].seed,
+            "device": self.device,
+            "n_threads": self.n_threads,
+            "backend": self.backend,
+            "step": self.step,
+            "reason": str(self.reason),
+            "outcome": self.reason.outcome.value,
+            "notes": list(self.notes),
+            "axes": self.layout.axes,
+            "seconds": self.seconds,
+            "seconds_per_step": self.seconds / self.n_steps_taken,
+            "noise": [None if frame.noise is None else asdict(frame.noise) for frame in self.frames],
+            "interval": [frame.interval for frame in self.frames],
+            "votes": [dict(frame.votes) for frame in self.frames],
+            "curves": {name: _plain(column) for name, column in self.curves.items()},
+        }
+        if (estimate := self.estimated_psnr) is not None:
+            report["estimated_psnr"] = {"psnr": estimate[0], "deviation": estimate[1], "data_range": self.data_range}
+        if len(self.frames) > 1:
+            report["frames"] = [
+                {
+                    "index": [i for i in frame.index if isinstance(i, int)],
+                    "step": frame.step,
+                    "seed": frame.seed,
+                    "reason": str(frame.reason),
+                }
+                for frame in self.frames
+            ]
+        if self.reference is not None:
+            result, before = self.scores(self.image), self.scores(self.input)
+            best_step = max(self.psnr_by_step, key=self.psnr_by_step.__getitem__)
+            report |= {
+                "psnr": result.psnr,
+                "ssim": result.ssim,
+                "input_psnr": before.psnr,
+                "input_ssim": before.ssim,
+                "data_range": self.reference.data_range,
+                "psnr_by_step": {
+                    "step": list(self.psnr_by_step),
+                    "psnr": list(self.psnr_by_step.values()),
+                },
+                "best_step": best_step,
+                "best_psnr": self.psnr_by_step[best_step],
+            }
+        plain: dict[str, Any] = without_nan(report)
+        return plain
+
+
+def score(image: NDArray[Any], reference: Reference, layout: Layout) -> Scores:
+    """Score an image against a reference: PSNR over all of it, SSIM as the mean over its frames; alpha does not count."""
+    image, truth = without_alpha(np.asarray(image), layout), without_alpha(reference.image, layout)
+    values = [
+        ssim(image[index], truth[index], reference.data_range, layout.frame_channel)
+        for index in layout.frames(image.shape)
+    ]
+    return Scores(psnr(image, truth, reference.data_range), statistics.fmean(values))
+
+
+def without_alpha(image: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """Return the red, green and blue of a color image; any other image as it is."""
+    channel = layout.channel
+    return np.take(image, range(3), channel) if layout.is_color and channel is not None else image
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    names = ["napari-convgen", "torch", "numpy", *(name for name in ("numba", "triton") if find_spec(name))]
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _plain(column: NDArray[Any]) -> list[Any]:
+    values: list[Any] = column.tolist()
+    return values
+
+
+def without_nan(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: they become null."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [without_nan(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,1 @@
+"""Fit one generator to an image and to noise, side by side."""

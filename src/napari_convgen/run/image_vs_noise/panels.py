@@ -1,0 +1,56 @@
+"""Plots of fits to an image and to noise, while they go on and afterwards. Nothing here loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from napari_convgen.figures.panel import Curve, Plot
+
+TITLES = {"image": "image", "noise": "noise", "reference": "reference", "added noise": "noisier image"}
+"""What targets are called in plots and sentences."""
+
+
+def error_plot(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], steps: Sequence[int]) -> Plot:
+    """Return the plot of what is left of each target by step, as in the paper's figure 1.
+
+    Parameters
+    ----------
+    curves
+        A target's name, its losses, and its errors, NaN where there are none.
+    steps
+        That they were noted at.
+    """
+    x = np.array(steps)
+    lines = [Curve(TITLES[name], x, np.array(losses)) for name, losses, _ in curves]
+    lines += [
+        Curve(f"{TITLES[name]} to clean", x, np.array(errors), "dashes")
+        for name, _, errors in curves
+        if np.isfinite(errors).all()
+    ]
+    return Plot("What is left", "step", "variance left", lines, "log", "log")
+
+
+def distance_plot(curves: Sequence[tuple[str, ArrayLike]], layers: Sequence[str], step: int) -> Plot:
+    """Return the plot of how far each layer's weights are from their start, as in the paper's figure 9.
+
+    Parameters
+    ----------
+    curves
+        A target's name, and the distance of each layer.
+    layers
+        Their names; the last is the output's.
+    step
+        After which the distances were measured.
+    """
+    numbers = np.arange(1, len(layers) + 1)
+    lines = [Curve(TITLES[name], numbers, np.array(distances)) for name, distances in curves]
+    return Plot(f"Weights after step {step}", f"layer ({len(layers)} is the output)", "relative distance", lines)
+
+
+def format_share(share: float) -> str:
+    """Return a share in percent, two digits at least where it is small: ``"0.35 %"``, ``"12 %"``."""
+    percent = 100 * share
+    return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.2g} %"

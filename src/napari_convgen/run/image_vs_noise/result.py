@@ -1,0 +1,196 @@
+"""What fits of one generator to an image and to noise came to: curves, images, plots, and the answer in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.snapshot import Snapshot, StopReason
+from napari_convgen.figures.panel import Curve, Plot
+from napari_convgen.run.denoise.result import versions, without_nan
+from napari_convgen.run.image_vs_noise.config import FitsConfig
+from napari_convgen.run.image_vs_noise.panels import TITLES, distance_plot, error_plot, format_share
+
+FITTED = 0.1
+"""A target counts as fitted once so much of its variance is left."""
+
+MOST_LAYERS = 8
+"""In a plot of weight distances; of deeper generators so many layers are drawn, evenly spread."""
+
+
+@dataclass(frozen=True, eq=False)
+class TargetFit:
+    """The fit to one target.
+
+    Attributes
+    ----------
+    name
+        ``"image"``, ``"noise"``, ``"reference"`` or ``"added noise"``.
+    values
+        The target in the image's shape, dtype and units, held within the image's range.
+    losses
+        At each of the steps, the mean squared difference between the generator's image and the target, over the target's variance.
+    errors
+        Mean squared difference from the clean image, over the clean image's variance, in the image's units. Clean is the reference; for
+        ``"added noise"`` without one, the image. NaN if there is nothing to compare with.
+    distances
+        Of each layer's weights from their start, over the norm of the start, after each of the steps.
+    snapshots
+        In the image's shape, dtype and units; their loss is that of ``losses``.
+    """
+
+    name: str
+    values: NDArray[Any]
+    losses: Float[np.ndarray, "t"]
+    errors: Float[np.ndarray, "t"]
+    distances: Float[np.ndarray, "t layers"]
+    snapshots: tuple[Snapshot, ...]
+
+    @property
+    def title(self) -> str:
+        """Name in words."""
+        return TITLES[self.name]
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether there is a clean image."""
+        return bool(np.isfinite(self.errors).all())
+
+
+@dataclass(frozen=True, eq=False)
+class FitsResult:
+    """Fits of one generator from one start.
+
+    Attributes
+    ----------
+    targets
+        The image first, then noise of its norm.
+    steps
+        At which curves were noted, rising.
+    layers
+        Names, from the latent to the image.
+    config
+        Of the fits.
+    image
+        The frame in the generator's units.
+    reason
+        Why the fits ended.
+    notes
+        What the user should know.
+    seconds
+        That they took.
+    device, n_threads, backend
+        That they were computed on, and by.
+    """
+
+    targets: tuple[TargetFit, ...]
+    steps: tuple[int, ...]
+    layers: tuple[str, ...]
+    config: FitsConfig
+    image: ImageTensor
+    reason: StopReason
+    notes: tuple[str, ...]
+    seconds: float
+    device: str
+    n_threads: int
+    backend: str
+
+    def __getitem__(self, name: str) -> TargetFit:
+        """Return the fit to a target by its name."""
+        return next(target for target in self.targets if target.name == name)
+
+    def first_step(self, name: str, share: float = FITTED) -> int | None:
+        """Return the first step noted at which at most that share of a target's variance is left; ``None`` if there is none."""
+        (fitted,) = np.nonzero(self[name].losses <= share)
+        return self.steps[fitted[0]] if len(fitted) else None
+
+    def sentences(self) -> tuple[str, ...]:
+        """Say how the image was fitted beside noise, and where its fits were nearest to the clean image."""
+        return tuple(self._sentences())
+
+    def _sentences(self) -> Iterator[str]:
+        last, image_step, noise_step = self.steps[-1], self.first_step("image"), self.first_step("noise")
+        step = last if image_step is None else image_step
+        i = self.steps.index(step)
+        image, noise = (format_share(self[name].losses[i]) for name in ("image", "noise"))
+        yield f"At step {step} the image is fitted to {image} of its variance, {self.config.noise} noise of the same norm to {noise}."
+        if image_step is not None:
+            fitted = format_share(FITTED)
+            if noise_step is None:
+                yield f"The noise does not get to {fitted} within {last} steps."
+            else:
+                yield f"The noise gets to {fitted} at step {noise_step}, {_times(noise_step / image_step)} times as many."
+        for target in self.targets:
+            if target.has_errors:
+                yield self._nearest(target)
+
+    def _nearest(self, target: TargetFit) -> str:
+        best, last = int(np.argmin(target.errors)), len(self.steps) - 1
+        clean = "image without the added noise" if self._is_own_reference(target) else "reference"
+        words = f"The fit to the {target.title} is nearest to the {clean} at step {self.steps[best]}"
+        share = f"{format_share(target.errors[best])} of its variance"
+        if best == last:
+            return f"{words}, the last one: {share}."
+        return f"{words}: {share}, and {format_share(target.errors[last])} at step {self.steps[last]}."
+
+    def _is_own_reference(self, target: TargetFit) -> bool:
+        return target.name == "added noise" and not any(other.name == "reference" for other in self.targets)
+
+    def panels(self) -> list[Plot]:
+        """Return the plots: errors by step, weight distances by layer after the last step, and for each target by step."""
+        return [
+            error_plot([(t.name, t.losses, t.errors) for t in self.targets], self.steps),
+            distance_plot([(t.name, t.distances[-1]) for t in self.targets], self.layers, self.steps[-1]),
+            *(self._distances_of(target) for target in self.targets),
+        ]
+
+    def _distances_of(self, target: TargetFit) -> Plot:
+        n = len(self.layers)
+        shown = np.unique(np.linspace(0, n - 1, min(n, MOST_LAYERS)).round().astype(int))
+        curves = [Curve(self.layers[i], np.array(self.steps), target.distances[:, i]) for i in shown]
+        some = "" if len(shown) == n else f" ({len(shown)} of {n} layers)"
+        title = f"Weights, {target.title}{some}"
+        return Plot(title, "step", "relative distance", curves, "log", "log")
+
+    def report(self) -> dict[str, Any]:
+        """Return all but the images as plain values for JSON."""
+        report: dict[str, Any] = {
+            "sentences": list(self.sentences()),
+            "config": self.config.base.model_dump(),
+            "noise": self.config.noise,
+            "mean": self.config.mean,
+            "added_noise": self.config.added_noise,
+            "versions": versions(),
+            "steps": list(self.steps),
+            "layers": list(self.layers),
+            "targets": {target.name: _record(target) for target in self.targets},
+            "reason": str(self.reason),
+            "outcome": self.reason.outcome.value,
+            "notes": list(self.notes),
+            "noise_model": None if self.image.noise is None else str(self.image.noise),
+            "seconds": round(self.seconds, 2),
+            "device": self.device,
+            "n_threads": self.n_threads,
+            "backend": self.backend,
+        }
+        plain: dict[str, Any] = without_nan(report)
+        return plain
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
+def _record(target: TargetFit) -> dict[str, Any]:
+    return {
+        "losses": target.losses.tolist(),
+        "errors": target.errors.tolist() if target.has_errors else None,
+        "distances": target.distances.tolist(),
+        "snapshot_steps": [snapshot.step for snapshot in target.snapshots],
+    }

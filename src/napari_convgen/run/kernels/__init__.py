@@ -1,0 +1,1 @@
+"""Explore a fixed upsampling kernel and the filter that it induces."""

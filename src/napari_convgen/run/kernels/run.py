@@ -1,0 +1,317 @@
+"""A fixed kernel explored: the weight that it gives to each frequency, and the denoising that it foretells of an image.
+
+The two-layer generator of infinite width is a linear filter, so what its fit will do to an image needs no fit. Importing this
+module loads no torch; `explore` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_convgen.config import NoiseConfig
+from napari_convgen.core.image import ImageTensor, Layout, check_array
+from napari_convgen.core.theory.bounds import ErrorTerms, stopping_step, worst_terms
+from napari_convgen.core.theory.kernels import bilinear, custom, gaussian, normalized, triangular
+from napari_convgen.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from napari_convgen.core.noise import NoiseModel
+    from napari_convgen.core.theory.induced_filter import InducedFilter
+
+Array = NDArray[np.float64]
+Kind = Literal["triangle", "Gaussian", "bilinear", "custom"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+LAST_STEP = 10**6
+STEPS: Array = np.unique(np.logspace(0, 6, 121).round())
+"""Steps that are foreseen, 20 a decade: those of `InducedFilter.foresee`."""
+
+MIN_LENGTH, MAX_LENGTH = 8, 1024
+"""Of a signal; its basis is a matrix."""
+
+BOUND_STRIDE = 3
+"""The bound is evaluated at every so manyth step."""
+
+FRAME = Layout("YX", "YX")
+
+
+@dataclass(frozen=True, eq=False)
+class KernelChoice:
+    """A kernel that does not know its signal's size yet.
+
+    Attributes
+    ----------
+    kind
+        ``"bilinear"`` is that of bilinear upsampling by two.
+    width
+        Samples from the origin to where a triangle is zero (a whole number) or a Gaussian has fallen to 1/e; the same along each axis.
+    taps
+        Of a custom kernel: on one axis, the same along each, or on two.
+    """
+
+    kind: Kind
+    width: float = 5.0
+    taps: NDArray[Any] | None = None
+
+    def on(self, size: Sequence[int]) -> Array:
+        """Return the kernel on a signal or an image, with a Euclidean norm of one and its origin at the first sample.
+
+        Of taps on two axes, a signal takes the middle row.
+
+        Raises
+        ------
+        InputError
+            A kernel that does not fit, or taps that make none.
+        """
+        if self.kind == "triangle":
+            if self.width != int(self.width):
+                raise InputError(f"A triangle's half-width must be a whole number, got {self.width:g}. Round it.")
+            return normalized(triangular(size, int(self.width)))
+        if self.kind == "Gaussian":
+            if not 0 < self.width <= min(size) / 4:
+                raise InputError(
+                    f"A Gaussian must fit {' × '.join(map(str, size))} samples: expected a width of more than 0 and at most a quarter "
+                    f"of the shortest side, {min(size) / 4:g}, got {self.width:g}. Give a smaller one."
+                )
+            return normalized(reduce(np.multiply.outer, [gaussian((n,), self.width / n) for n in size]))
+        if self.kind == "bilinear":
+            return normalized(bilinear(size))
+        taps = _checked_taps(self.taps)
+        if taps.ndim > len(size):
+            taps = taps[(len(taps) - 1) // 2]
+        return normalized(custom(taps, size))
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    r"""Theorem 1 for an image, in units of the noise: 1 is the error of the noisy image.
+
+    Attributes
+    ----------
+    n_signal, n
+        p, the functions of largest weight that the signal is taken to lie in, of all n.
+    stopping_step
+        :math:`\tau^*`.
+    at_stop
+        Both terms there.
+    steps, signal, noise
+        The terms over the steps.
+    outside
+        Share of the signal's energy, its mean not counted, that lies outside the p functions after all; estimated.
+    """
+
+    n_signal: int
+    n: int
+    stopping_step: float
+    at_stop: ErrorTerms
+    steps: Array
+    signal: Array
+    noise: Array
+    outside: float
+
+    @property
+    def least(self) -> float:
+        """The least of their sum."""
+        return float((self.signal + self.noise).min())
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the filter makes of an image, without its clean version.
+
+    Attributes
+    ----------
+    image
+        In the generator's units, its noise stabilized.
+    noise_level
+        Root mean square of the noise in these units.
+    freedom
+        Degrees of freedom at each of `STEPS`.
+    errors
+        Root mean squared error in units of the noise, by Stein's unbiased estimate; NaN where the estimate is negative.
+    best
+        Position in `STEPS` of the least.
+    bound
+        Theorem 1.
+    """
+
+    image: ImageTensor
+    noise_level: float
+    freedom: Array
+    errors: Array
+    best: int
+    bound: Bound
+    _spectrum: NDArray[np.complex128]
+    _logarithm: Array
+
+    @property
+    def noise(self) -> NoiseModel:
+        """Of the image."""
+        assert self.image.noise is not None
+        return self.image.noise
+
+    def draw(self, step: float) -> NDArray[Any]:
+        """Return the image after ``step`` steps, in its own units and dtype."""
+        # One half of a real image's frequencies stands for both, and its transform is at hand: this is done as a slider moves.
+        drawn = np.fft.irfft2(self._spectrum * -np.expm1(step * self._logarithm), self.image.values.shape[1:])
+        return self.image.restore(drawn[np.newaxis], is_denoised=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Exploration:
+    """A kernel on a signal and on an image.
+
+    Attributes
+    ----------
+    signal_kernel, image_kernel
+        On one axis and on two, of norm one, the origin first.
+    signal_filter, image_filter
+        What they induce.
+    prediction
+        For the image, if there is one.
+    """
+
+    signal_kernel: Array
+    image_kernel: Array
+    signal_filter: InducedFilter
+    image_filter: InducedFilter
+    prediction: Prediction | None
+
+    @property
+    def length(self) -> int:
+        """Samples of the signal."""
+        return len(self.signal_kernel)
+
+
+def explore(
+    choice: KernelChoice,
+    length: int = 300,
+    frame: NDArray[Any] | None = None,
+    sigma: float | Literal["auto"] = "auto",
+    signal_share: float = 0.05,
+) -> Exploration:
+    """Explore a kernel, and foresee what it makes of an image.
+
+    Parameters
+    ----------
+    choice
+        Which kernel.
+    length
+        Samples of the signal, and of each side of the image if there is none; 300 in the paper's figures.
+    frame
+        An image, rows and columns, noisy; finite everywhere.
+    sigma
+        Standard deviation of its noise in its own units, the same everywhere; estimated with the noise's kind by default.
+    signal_share
+        p/n of theorem 1: the share of the basis functions, those of largest weight, that the signal is taken to lie in.
+
+    Raises
+    ------
+    InputError
+        A kernel or an image that cannot be used.
+    ConfigError
+        A length, sigma or share out of its range.
+    """
+    if not MIN_LENGTH <= length <= MAX_LENGTH:
+        raise ConfigError(f"The signal must have {MIN_LENGTH} to {MAX_LENGTH} samples, got {length}.")
+    if not (sigma == "auto" or sigma > 0):
+        raise ConfigError(f"The noise's standard deviation must be positive or 'auto', got {sigma}.")
+    if not 0 < signal_share < 1:
+        raise ConfigError(f"The share of the functions must be between 0 and 1, got {signal_share}.")
+    if frame is not None:
+        _check_frame(frame)
+    size = (length, length) if frame is None else frame.shape
+    signal_kernel, image_kernel = choice.on((length,)), choice.on(size)
+    from napari_convgen.core.theory.induced_filter import induced_filter
+
+    image_filter = induced_filter(image_kernel)
+    prediction = None if frame is None else _predict(image_filter, frame, sigma, signal_share)
+    return Exploration(signal_kernel, image_kernel, induced_filter(signal_kernel), image_filter, prediction)
+
+
+def _predict(
+    image_filter: InducedFilter, frame: NDArray[Any], sigma: float | Literal["auto"], signal_share: float
+) -> Prediction:
+    from napari_convgen.run.setup.build import build_noise
+
+    # The filter draws every pixel: none is left out as an impulse.
+    words = NoiseConfig(has_impulses="no") if sigma == "auto" else _plain_noise(sigma)
+    image = ImageTensor.of(frame, FRAME, build_noise(frame, FRAME, words))
+    level = float(image.mean_noise_level[0])
+    if not level > 0:
+        raise InputError(
+            "No noise was found in the image, so there is nothing to predict. Give the noise's standard deviation."
+        )
+    values = image.values[0]
+    descent = image_filter.foresee(values, level, LAST_STEP)
+    risk = descent.risk.numpy()
+    errors = np.sqrt(np.where(risk > 0, risk, np.nan)) / level
+    weights = image_filter.weights[:, : values.shape[1] // 2 + 1]
+    with np.errstate(divide="ignore"):
+        logarithm = np.log1p(-image_filter.rate * weights)
+    bound = _bound(image_filter, values, level, signal_share)
+    return Prediction(
+        image, level, descent.freedom.numpy(), errors, descent.best, bound, np.fft.rfft2(values), logarithm
+    )
+
+
+def _plain_noise(sigma: float) -> NoiseConfig:
+    return NoiseConfig(kind="gaussian", sigma=sigma, has_impulses="no")
+
+
+def _bound(image_filter: InducedFilter, values: Array, level: float, signal_share: float) -> Bound:
+    n = values.size
+    p = min(max(1, round(signal_share * n)), n - 1)
+    order = np.argsort(-image_filter.weights, axis=None, kind="stable")
+    weights = image_filter.weights.ravel()[order]
+    energy = np.abs(np.fft.fft2(values)) ** 2 / n / level**2
+    outside = energy.ravel()[order][p:].sum() - (n - p)
+    varying = energy.sum() - energy[0, 0] - (n - 1)
+    signal_norm, noise_norm = np.sqrt(max(energy.sum() / n - 1, 0.0)), 1.0
+
+    def terms(step: float) -> ErrorTerms:
+        return worst_terms(weights, image_filter.rate, p, signal_norm, noise_norm, step)
+
+    steps = STEPS[::BOUND_STRIDE]
+    courses = [terms(step) for step in steps]
+    stop = stopping_step(weights, p, image_filter.rate)
+    return Bound(
+        p,
+        n,
+        stop,
+        terms(stop),
+        steps,
+        np.array([each.signal for each in courses]),
+        np.array([each.noise for each in courses]),
+        float(np.clip(outside / varying, 0, 1)) if varying > 0 else 0.0,
+    )
+
+
+def _check_frame(frame: NDArray[Any]) -> None:
+    if frame.ndim != 2:
+        raise InputError(f"The filter takes one image with rows and columns, got an array of shape {frame.shape}.")
+    [check] = check_array(frame, FRAME)
+    if check.n_missing:
+        raise InputError(
+            f"The filter needs every pixel, but {check.n_missing} of the image are missing (NaN). Fill them or crop the image."
+        )
+
+
+def _checked_taps(taps: NDArray[Any] | None) -> Array:
+    """Taps as floats, without axes of one sample."""
+    if taps is None:
+        raise InputError(
+            "There are no taps for a custom kernel. Open an array of them as an image layer and choose it."
+        )
+    if taps.dtype.kind not in "buif":
+        raise InputError(f"Taps of a kernel must be real numbers, got {taps.dtype}. Convert them.")
+    squeezed = np.atleast_1d(np.squeeze(taps).astype(np.float64))
+    if squeezed.ndim > 2:
+        raise InputError(f"Taps of a kernel must lie on one axis or two, got the shape {taps.shape}. Take one frame.")
+    return squeezed

@@ -1,0 +1,84 @@
+"""What a run will take, told before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from napari_convgen.core.noise import NoiseModel
+from napari_convgen.errors import ShortMemoryError
+from napari_convgen.run.labels import format_bytes, format_place, format_seconds
+
+ADVICE = "Crop the image, or use fewer channels (generator.n_channels); a Z axis can be fitted as frames."
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Memory and time of a run.
+
+    Attributes
+    ----------
+    n_bytes, n_bytes_free
+        That the fit takes at its peak, snapshots included, and that its device has to give; about.
+    seconds_per_step
+        Measured on a few steps.
+    n_frames, n_steps
+        Frames to fit, and steps of each at most.
+    device, backend, n_threads
+        Where the fit will run, what will compute it, and on how many threads of the CPU.
+    noise
+        Model of the first frame's noise; ``None`` if it will be fitted as it is.
+    """
+
+    n_bytes: int
+    n_bytes_free: int
+    seconds_per_step: float
+    n_frames: int
+    n_steps: int
+    device: str
+    backend: str
+    n_threads: int
+    noise: NoiseModel | None
+
+    @property
+    def seconds(self) -> float:
+        """At most, were every frame to use all its steps."""
+        return self.seconds_per_step * self.n_steps * self.n_frames
+
+    def __str__(self) -> str:
+        frames = f"{self.n_frames} frames of " if self.n_frames > 1 else ""
+        return (
+            f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free. "
+            f"{1000 * self.seconds_per_step:.0f} ms a step: at most {format_seconds(self.seconds)} "
+            f"for {frames}{self.n_steps} steps, on {format_place(self.device, self.backend, self.n_threads)}."
+        )
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return how much memory a device has to give."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available + psutil.swap_memory().free)
+
+
+def check_memory(n_bytes: int, device: torch.device) -> None:
+    """Refuse a fit that cannot have the memory it needs, before the system ends the whole program for it.
+
+    Raises
+    ------
+    ShortMemoryError
+        Fewer bytes are free.
+    """
+    if n_bytes > (n_free := free_bytes(device)):
+        raise ShortMemoryError(
+            f"The fit needs about {format_bytes(n_bytes)} of memory, but only {format_bytes(n_free)} are free on {device}. {ADVICE}"
+        )
+
+
+def is_short_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out; PyTorch has no type of its own for that on the CPU."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and ("can't allocate memory" in str(error) or "out of memory" in str(error))
+    )

@@ -1,0 +1,1 @@
+"""Look at the Jacobian of a generator beside an image."""

@@ -1,0 +1,117 @@
+"""The table of a comparison: how each method did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView, QAbstractScrollArea, QHeaderView, QTableWidget, QTableWidgetItem
+
+from napari_convgen.run.labels import format_seconds
+
+if TYPE_CHECKING:
+    from napari_convgen.run.compare.result import ComparisonResult, MethodResult
+
+COLUMNS = {
+    "": "Method.",
+    "PSNR": "In dB, against the reference.",
+    "SSIM": "Against the reference.",
+    "Res./noise": "Standard deviation of what was taken away, in that of the noise. 1 is right: less leaves noise, more takes structure.",
+    "Time": "That the method itself took.",
+}
+"""Headers and their tooltips."""
+
+SCORES = (1, 2)
+"""Numbers of the columns that need a reference."""
+
+
+class ScoresTable(QTableWidget):
+    """A row for each method, as high as its rows."""
+
+    def __init__(self) -> None:
+        super().__init__(0, len(COLUMNS))
+        self.setHorizontalHeaderLabels(list(COLUMNS))
+        for i, tooltip in enumerate(COLUMNS.values()):
+            item = self.horizontalHeaderItem(i)
+            assert item is not None
+            item.setToolTip(tooltip)
+        header, side = self.horizontalHeader(), self.verticalHeader()
+        assert header is not None
+        assert side is not None
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(20)
+        side.hide()
+        side.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setSizeAdjustPolicy(QAbstractScrollArea.SizeAdjustPolicy.AdjustToContents)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.clear_rows()
+
+    def clear_rows(self) -> None:
+        """Start anew."""
+        self.setRowCount(0)
+        self.hide()
+
+    def show_result(self, result: ComparisonResult, titles: Mapping[str, str]) -> None:
+        """Show a whole comparison: the noisy image first if there is a reference, the best scores in bold.
+
+        Parameters
+        ----------
+        result
+            What came of it.
+        titles
+            What each method is called, by its name.
+        """
+        self.clear_rows()
+        if (noisy := result.input_scores) is not None:
+            self._add("noisy", (noisy.psnr, noisy.ssim), "", "")
+        first = self.rowCount()
+        for each in result.methods:
+            self.add_row(each, titles[each.method])
+        scores = [None if each.scores is None else (each.scores.psnr, each.scores.ssim) for each in result.methods]
+        for column in SCORES:
+            values = [-math.inf if pair is None else pair[column - SCORES[0]] for pair in scores]
+            if (best := max(values, default=-math.inf)) > -math.inf:
+                self._embolden(first + values.index(best), column)
+
+    def add_row(self, done: MethodResult, title: str) -> None:
+        """Add the row of a method."""
+        if done.residual is None:
+            self._add(title, None, "", "failed", done.error or "")
+        else:
+            scores = None if done.scores is None else (done.scores.psnr, done.scores.ssim)
+            self._add(title, scores, f"{done.residual.spread:.2f}", format_seconds(done.seconds), done.title)
+
+    def _add(self, title: str, scores: tuple[float, float] | None, residual: str, time: str, tooltip: str = "") -> None:
+        cells = ("", "") if scores is None else (f"{scores[0]:.2f}", f"{scores[1]:.3f}")
+        self._fill(self.rowCount(), (title, *cells, residual, time), tooltip or title)
+        has_scores = any(self._text(row, SCORES[0]) for row in range(self.rowCount()))
+        for column in SCORES:
+            self.setColumnHidden(column, not has_scores)
+        self.show()
+        self.updateGeometry()
+
+    def _fill(self, row: int, texts: Sequence[str], tooltip: str) -> None:
+        self.insertRow(row)
+        for column, text in enumerate(texts):
+            item = QTableWidgetItem(text)
+            item.setToolTip(tooltip)
+            if column:
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.setItem(row, column, item)
+
+    def _text(self, row: int, column: int) -> str:
+        item = self.item(row, column)
+        return "" if item is None else item.text()
+
+    def _embolden(self, row: int, column: int) -> None:
+        item = self.item(row, column)
+        assert item is not None
+        font = item.font()
+        font.setBold(True)
+        item.setFont(font)

@@ -1,0 +1,1 @@
+"""The widget *Denoise (convolutional generator)*."""

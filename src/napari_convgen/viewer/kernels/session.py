@@ -1,0 +1,333 @@
+"""The exploration of a kernel for one viewer: which layer it is bound to, and the layer that previews the filter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from napari.layers import Image
+from napari.utils.notifications import show_error
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_convgen.core.image import ArrayLike
+from napari_convgen.errors import ConvgenError, InputError
+from napari_convgen.figures.panel import Panel
+from napari_convgen.run.kernels.panels import SHOWN, all_panels, bound_words, prediction_words
+from napari_convgen.run.kernels.run import STEPS, Exploration, KernelChoice, Kind, explore
+from napari_convgen.viewer.denoise.layers import METADATA_KEY
+from napari_convgen.viewer.layers.door import add_layer
+from napari_convgen.viewer.layers.shown_frame import ShownFrame, shown_frame
+from napari_convgen.viewer.worker.job import notify
+from napari_convgen.viewer.worker.latest import Latest
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+STEP_WITHOUT_IMAGE = 100.0
+"""Step that is shown where no best one is known."""
+
+PLACEMENT = ("data", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+"""Events of a layer after which its preview is not right any more."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the form says.
+
+    Attributes
+    ----------
+    kind, width
+        Of the kernel, as of `KernelChoice`.
+    taps
+        Name of the layer with a custom kernel's taps.
+    length, sigma, signal_share
+        As of `explore`.
+    functions
+        Of the basis that are shown.
+    """
+
+    kind: Kind = "triangle"
+    width: float = 5.0
+    taps: str | None = None
+    length: int = 300
+    sigma: float | Literal["auto"] = "auto"
+    signal_share: float = 0.05
+    functions: tuple[int, ...] = SHOWN
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is to be explored, as it was when it was asked for.
+
+    Attributes
+    ----------
+    words
+        Of the form.
+    taps
+        Of a custom kernel.
+    frame
+        Of the layer; ``None`` without one.
+    """
+
+    words: Words
+    taps: ArrayLike | None = None
+    frame: ShownFrame | None = None
+
+    @cached_property
+    def exploration(self) -> Exploration:
+        """Found when it is first asked for, in the worker's thread, where torch is loaded too."""
+        words = self.words
+        choice = KernelChoice(words.kind, words.width, None if self.taps is None else np.asarray(self.taps))
+        frame = None if self.frame is None else self.frame.read()
+        return explore(choice, words.length, frame, words.sigma, words.signal_share)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What there is to show at a step, or the error that left nothing."""
+
+    request: Request | None = None
+    step: float = STEP_WITHOUT_IMAGE
+    best: float | None = None
+    panels: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
+    prediction: Sequence[str] = ()
+    bound: Sequence[str] = ()
+    preview: NDArray[Any] | None = None
+    error: Exception | None = None
+
+
+def find_answer(request: Request, step: float | None, has_preview: bool) -> Answer:
+    """Explore, unless it is done already, and show a step, the best by default."""
+    try:
+        exploration = request.exploration
+        prediction = exploration.prediction
+        best = None if prediction is None else float(STEPS[prediction.best])
+        if step is None:
+            step = STEP_WITHOUT_IMAGE if best is None else best
+        return Answer(
+            request,
+            step,
+            best,
+            all_panels(exploration, step, request.words.functions),
+            prediction_words(exploration, step),
+            bound_words(exploration),
+            prediction.draw(step) if has_preview and prediction is not None else None,
+        )
+    except Exception as error:
+        return Answer(request, error=error)
+
+
+class ExplorerSession:
+    """Explores what the form says on the layer it is bound to, and keeps a preview of what the filter makes of it.
+
+    It is bound to the image layer that was active last, its own preview excepted, until that is removed.
+
+    Parameters
+    ----------
+    viewer
+        Its layers are read and added to.
+
+    Attributes
+    ----------
+    words
+        What the form says.
+    layer
+        That it is bound to.
+    preview
+        The layer that shows the filtered frame.
+    has_preview
+        Whether one is wanted.
+    step
+        That is wanted; ``None`` for the best.
+    answer
+        The latest.
+    """
+
+    bound = Signal()
+    answered = Signal(object)  # Answer
+    preview_removed = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self.viewer = viewer
+        self.words = Words()
+        self.layer: Image | None = None
+        self.preview: Image | None = None
+        self.has_preview = True
+        self.step: float | None = None
+        self.answer = Answer()
+        self._request: Request | None = None
+        self._latest = Latest(self._show)
+        self._told = ""
+        self._connections = (
+            (viewer.layers.selection.events.active, self.follow_layers),
+            (viewer.layers.events.removed, self._on_removal),
+            (viewer.dims.events.point, self._follow_sliders),
+        )
+        for event, slot in self._connections:
+            event.connect(slot)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is to come."""
+        return self._latest.is_busy
+
+    @property
+    def frame(self) -> ShownFrame | None:
+        """The frame that is explored."""
+        return None if self._request is None else self._request.frame
+
+    def follow_layers(self) -> None:
+        """Bind to the active layer if it is an image, and explore on it."""
+        active = self.viewer.layers.selection.active
+        if isinstance(active, Image) and active not in (self.layer, self.preview):
+            self._bind(active)
+
+    def change(self, words: Words) -> None:
+        """Explore what the form says now."""
+        if words != self.words:
+            self.words = words
+            self.explore()
+
+    def explore(self) -> None:
+        """Explore anew."""
+        self._request = None
+        try:
+            frame = None if self.layer is None else shown_frame(self.layer, self.viewer.dims.point)
+            self._request = Request(self.words, self._taps(), frame)
+        except ConvgenError as error:
+            self._latest.forget()
+            self._show(Answer(error=error))
+        else:
+            self._ask()
+
+    def show_step(self, step: float | None) -> None:
+        """Show another step; ``None`` for the best."""
+        self.step = step
+        self._ask()
+
+    def want_preview(self, is_wanted: bool) -> None:
+        """Add the preview, or remove it."""
+        self.has_preview = is_wanted
+        self._ask()
+
+    def keep(self) -> None:
+        """Make a layer of its own of the preview; the next step is previewed in a new one.
+
+        Raises
+        ------
+        InputError
+            There is no preview.
+        """
+        layer = self.preview
+        if layer is None or self._request is None:
+            raise InputError("There is no preview to keep. Select an image layer and check 'Preview'.")
+        self.preview = None
+        layer.name = f"{layer.name}, step {self.answer.step:.0f}"
+        layer.metadata = {METADATA_KEY: {"step": self.answer.step, **asdict(self.words)}}
+
+    def close(self) -> None:
+        """Follow the viewer no longer; the preview stays."""
+        for event, slot in self._connections:
+            event.disconnect(slot)
+        self._latest.forget()
+        self._unbind()
+        self.preview = None
+
+    def _bind(self, layer: Image) -> None:
+        self._unbind()
+        self._remove_preview()
+        self.layer, self.step = layer, None
+        for name in PLACEMENT:
+            getattr(layer.events, name).connect(self._on_change)
+        self._explore_bound()
+
+    def _unbind(self) -> None:
+        if self.layer is not None:
+            for name in PLACEMENT:
+                getattr(self.layer.events, name).disconnect(self._on_change)
+        self.layer = None
+
+    def _explore_bound(self) -> None:
+        self.explore()
+        self.bound.emit()
+
+    def _on_change(self) -> None:
+        self._remove_preview()
+        self._explore_bound()
+
+    def _on_removal(self, event: Any) -> None:
+        if event.value == self.preview:
+            self.preview, self.has_preview = None, False
+            self.preview_removed.emit()
+        elif event.value == self.layer:
+            self._unbind()
+            self._remove_preview()
+            self._explore_bound()
+
+    def _follow_sliders(self) -> None:
+        if self.layer is None or self.frame is None:
+            return
+        if shown_frame(self.layer, self.viewer.dims.point).index != self.frame.index:
+            self._explore_bound()
+
+    def _taps(self) -> ArrayLike | None:
+        """The pixels of the layer that a custom kernel is taken from."""
+        name = self.words.taps
+        if self.words.kind != "custom" or name not in self.viewer.layers:
+            return None
+        layer = self.viewer.layers[name]
+        if layer.rgb:
+            raise InputError(f"'{name}' is a color image, and a kernel has one channel. Choose another layer.")
+        if sum(n > 1 for n in layer.data.shape) > 2:
+            raise InputError(
+                f"Taps of a kernel must lie on one axis or two, and '{name}' has more. Choose another layer."
+            )
+        taps: ArrayLike = layer.data
+        return taps
+
+    def _ask(self) -> None:
+        if self._request is not None:
+            self._latest.ask(find_answer, self._request, self.step, self.has_preview)
+
+    def _show(self, answer: Answer) -> None:
+        if answer.request is not self._request:
+            return  # overtaken: the next one is under way
+        self.answer = answer
+        if answer.preview is None or not self.has_preview:
+            self._remove_preview()
+        else:
+            self._show_preview(answer.preview)
+        self._tell(answer.error)
+        self.answered.emit(answer)
+
+    def _show_preview(self, image: NDArray[Any]) -> None:
+        assert self.frame is not None
+        assert self.layer is not None
+        if self.preview is None:
+            self.preview = self.frame.layer(image, f"{self.layer.name} filtered")
+            add_layer(self.viewer, self.preview)
+            return
+        self.preview.data[...] = self.frame.expand(image)
+        if not np.array_equal(self.preview.translate, self.frame.translate):
+            self.preview.translate = self.frame.translate
+        self.preview.refresh(extent=False, highlight=False, thumbnail=False)
+
+    def _remove_preview(self) -> None:
+        preview, self.preview = self.preview, None
+        if preview is not None:
+            self.viewer.layers.remove(preview)
+
+    def _tell(self, error: Exception | None) -> None:
+        """Notify of an error once, not at each step or number that meets it again."""
+        message = "" if error is None else str(error)
+        if message == self._told:
+            return
+        self._told = message
+        if isinstance(error, ConvgenError):
+            show_error(message)
+        elif error is not None:
+            notify(error)

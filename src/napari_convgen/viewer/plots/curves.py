@@ -1,0 +1,208 @@
+"""The live plot of a fit: loss and stopping criterion against the step, and the step that is kept, which can be moved."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from napari.utils.theme import get_theme
+from psygnal import Signal
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import QWidget
+
+from napari_convgen.run.labels import CRITERIA
+
+REDRAW_SECONDS = 0.25
+"""The curves are redrawn at most this often while they grow."""
+
+LOSS_COLOR, CRITERION_COLOR, KEPT_COLOR = "#4c9be8", "#f2a33a", "#7cc576"
+
+VOTE_SPAN = (0.0, 0.09)
+"""Part of the plot's height that the mark of a vote takes."""
+
+INTERVAL_OPACITY = 48
+"""Of 255."""
+
+
+class LogAxis(pg.AxisItem):  # type: ignore[misc]
+    """A logarithmic axis that labels decades, and 2 and 5 between them where there is room."""
+
+    def logTickValues(self, low: float, high: float, size: float, ticks: object) -> list[tuple[None, list[float]]]:
+        """Place the ticks; all are in powers of ten."""
+        multiples = (1,) if high - low > 2 else (1, 2, 5)
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        return [(None, [x for d in decades for m in multiples if low <= (x := d + math.log10(m)) <= high])]
+
+    def logTickStrings(self, values: list[float], scale: float, spacing: object) -> list[str]:
+        """Word the ticks."""
+        return [f"{10**value:.0e}".replace("e-0", "e-") if value < -3 else f"{10**value:g}" for value in values]
+
+
+class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
+    """Loss and criterion on logarithmic axes.
+
+    Once a fit has ended, the line of the kept step can be dragged from snapshot to snapshot; ``dragged`` tells each that it comes to,
+    ``dropped`` the one that it is left at.
+
+    Parameters
+    ----------
+    theme
+        Name of the napari theme to follow.
+    """
+
+    dragged = Signal(int)
+    dropped = Signal(int)
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent, background=None, axisItems={side: LogAxis(side) for side in ("left", "bottom")})
+        self._loss: list[float] = []
+        self._criterion: list[float] = []
+        self._kept_step = 0
+        self._steps: Sequence[int] = ()
+        self._dragged_step = 0
+        self._drawn = 0.0
+        self.setLogMode(x=True, y=True)
+        self.setLabel("bottom", "step")
+        self.setLabel("left", "mean squared error")
+        for side in ("left", "bottom"):
+            self.getAxis(side).enableAutoSIPrefix(False)
+        self.getAxis("bottom").setHeight(34)
+        self.plotItem.layout.setContentsMargins(0, 0, 0, 6)  # pyqtgraph lets the label hang out by so much
+        self.setMenuEnabled(False)
+        self.hideButtons()
+        self._legend = self.addLegend(offset=(-26, 1))
+        self._loss_curve = self.plot(pen=pg.mkPen(LOSS_COLOR, width=1.5), name="fitted pixels")
+        self._criterion_curve = self.plot(pen=pg.mkPen(CRITERION_COLOR, width=1.5), name=CRITERIA["auto"])
+        self._interval = pg.LinearRegionItem(
+            movable=False, brush=pg.mkColor(KEPT_COLOR + f"{INTERVAL_OPACITY:02x}"), pen=pg.mkPen(None)
+        )
+        self._interval.setZValue(-10)
+        self._kept = pg.InfiniteLine(
+            angle=90,
+            pen=pg.mkPen(KEPT_COLOR, width=1.5, dash=[4, 3]),
+            hoverPen=pg.mkPen(KEPT_COLOR, width=3),
+            label="",
+            labelOpts={"color": KEPT_COLOR, "position": 0.42, "anchors": [(1, 0.5), (1, 0.5)]},
+        )
+        self._votes: list[pg.InfiniteLine] = []
+        self._kept.sigDragged.connect(self._on_drag)
+        self._kept.sigPositionChangeFinished.connect(self._on_drop)
+        for item in (self._interval, self._kept):
+            item.hide()
+            self.addItem(item, ignoreBounds=True)
+        self.follow_theme(theme)
+
+    def sizeHint(self) -> QSize:
+        """Small: the dock decides."""
+        return QSize(280, 170)
+
+    def follow_theme(self, theme: str) -> None:
+        """Take the text color of a napari theme."""
+        self._text_color = get_theme(theme).text.as_hex()
+        for side in ("left", "bottom"):
+            axis = self.getAxis(side)
+            axis.setPen(self._text_color)
+            axis.setTextPen(self._text_color)
+        self._legend.setLabelTextColor(self._text_color)
+        for _, label in self._legend.items:
+            label.setText(label.text)
+        for vote in self._votes:
+            vote.setPen(self._vote_pen())
+
+    def name_criterion(self, name: str) -> None:
+        """Say in the legend what the stopping rule watches."""
+        self._legend.getLabel(self._criterion_curve).setText(name)
+
+    def clear_curves(self) -> None:
+        """Start anew."""
+        self.show_curves([], [])
+
+    def show_curves(self, loss: Iterable[float], criterion: Iterable[float]) -> None:
+        """Show whole curves, from step 1."""
+        self._loss, self._criterion, self._kept_step = list(loss), list(criterion), 0
+        self.show_choice((), None, {})
+        self._redraw()
+
+    def extend(self, loss: Iterable[float], criterion: Iterable[float], kept_step: int) -> None:
+        """Add the latest steps and move the mark of the step that would be kept."""
+        self._loss += loss
+        self._criterion += criterion
+        self._kept_step = kept_step
+        if time.perf_counter() - self._drawn > REDRAW_SECONDS:
+            self._redraw()
+
+    def mark_kept(self, step: int) -> None:
+        """Mark the step that is kept."""
+        self._kept_step = step
+        self._redraw()
+
+    def show_choice(self, steps: Sequence[int], interval: tuple[int, int] | None, votes: Mapping[str, int]) -> None:
+        """Show what there is to choose from.
+
+        Parameters
+        ----------
+        steps
+            That the line can be dragged to, in their order; with none it cannot be moved.
+        interval
+            First and last step that cannot be told from the best.
+        votes
+            The step that each rule would keep, by its name.
+        """
+        self._steps = steps
+        self._kept.setMovable(bool(steps))
+        self._kept.setCursor(Qt.CursorShape.SizeHorCursor if steps else Qt.CursorShape.ArrowCursor)
+        self._interval.setVisible(interval is not None)
+        if interval is not None:
+            self._interval.setRegion([math.log10(step) for step in interval])
+        for vote in self._votes:
+            self.removeItem(vote)
+        self._votes = [self._vote(step, [n for n in votes if votes[n] == step]) for step in sorted(set(votes.values()))]
+
+    @property
+    def n_steps(self) -> int:
+        """Steps that the curves show."""
+        return len(self._loss)
+
+    def _vote(self, step: int, names: Sequence[str]) -> pg.InfiniteLine:
+        """Make the mark of the rules that would keep a step."""
+        mark = pg.InfiniteLine(pos=math.log10(step), angle=90, span=VOTE_SPAN, pen=self._vote_pen())
+        mark.setToolTip(f"{', '.join(names)}: step {step}")
+        self.addItem(mark, ignoreBounds=True)
+        return mark
+
+    def _vote_pen(self) -> pg.mkPen:
+        return pg.mkPen(self._text_color, width=2)
+
+    def _on_drag(self) -> None:
+        """Snap to the nearest snapshot on the axis as it is shown."""
+        place = self._kept.value()
+        step = min(self._steps, key=lambda s: abs(math.log10(s) - place))
+        self._show_kept(step)
+        if step != (self._dragged_step or self._kept_step):
+            self.dragged.emit(step)
+        self._dragged_step = step
+
+    def _on_drop(self) -> None:
+        step, self._dragged_step = self._dragged_step, 0
+        if step not in (0, self._kept_step):
+            self.dropped.emit(step)
+
+    def _redraw(self) -> None:
+        self._drawn = time.perf_counter()
+        # Logarithmically spaced steps are all that the axis can show.
+        numbers = np.unique(np.geomspace(1, max(1, len(self._loss)), 600).astype(int)) - 1
+        for curve, values in ((self._loss_curve, self._loss), (self._criterion_curve, self._criterion)):
+            y = np.asarray(values)[numbers] if values else np.empty(0)
+            shown = np.isfinite(y) & (y > 0)
+            curve.setData(numbers[: len(y)][shown] + 1, y[shown])
+            curve.setVisible(bool(shown.any()))
+        self._kept.setVisible(self._kept_step > 0)
+        if self._kept_step:
+            self._show_kept(self._kept_step)
+
+    def _show_kept(self, step: int) -> None:
+        self._kept.setValue(math.log10(step))
+        self._kept.label.setText(f"keep {step}")

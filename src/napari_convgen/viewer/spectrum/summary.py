@@ -1,0 +1,113 @@
+"""What a spectrum comes to, in a few lines for the user, as rich text."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_convgen.run.labels import format_place, format_seconds
+from napari_convgen.viewer.spectrum.fit_record import FitRecord
+from napari_convgen.viewer.spectrum.panels import ForeseenStop, Interval, foreseen_stop
+
+if TYPE_CHECKING:
+    from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
+
+CONCERNED = ("generator", "noise", "optimizer")
+"""Parts of the settings in which a fit may differ from what was looked at."""
+
+NO_NOISE = "The noise level is not known, so no descent is foreseen."
+
+
+def summarize(result: SpectrumResult, position: int) -> str:
+    """Say how much better the Jacobian passes the image than noise, how few vectors hold it, and what the user should know."""
+    spectrum = result.spectra[position]
+    return _alignment(spectrum) + _table(spectrum) + "<br>".join(map(html.escape, result.notes))
+
+
+def describe_cost(result: SpectrumResult) -> str:
+    """Say how long it took, where, and for which parameters."""
+    place = format_place(result.device, "torch", result.n_threads)
+    return f"{format_seconds(result.seconds)} on {place}. Parameters: {', '.join(result.groups)}."
+
+
+def describe_components(spectrum: Spectrum, n: int) -> str:
+    """Say what the slider shows when ``n`` vectors are taken."""
+    if n == 0:
+        return "<b>No vector</b>: the projection is the mean of each channel."
+    value, error = spectrum.singular_values[n - 1], spectrum.errors[n - 1]
+    image, noise = _percent(spectrum.image_energy[n - 1]), _percent(spectrum.noise_energy[n - 1])
+    those = "It holds" if n == 1 else f"The first {n} hold"
+    return f"<b>Vector {n}</b>: σ = {value:.3g} ± {error:.1g}. {those} {image} of the image and {noise} of white noise."
+
+
+def describe_stop(result: SpectrumResult, position: int) -> str:
+    """Say where gradient descent is foreseen to be best, from one of the steps that were looked at."""
+    stop = foreseen_stop(result, position)
+    if stop is None:
+        return NO_NOISE
+    start = f"From step {result.spectra[position].step:,}, gradient descent is foreseen to be best"
+    if stop.steps[1] is None:
+        return f"{start} after more than the {stop.end:,} steps that can be foreseen."
+    return f"{start} after {stop.steps[1]:,} steps ({_interval(stop.steps)})."
+
+
+def describe_fit(result: SpectrumResult, fit: FitRecord) -> str:
+    """Say at which steps of a fit that is."""
+    stop = foreseen_stop(result)
+    return NO_NOISE if stop is None else "<br>".join(_fit_lines(result, stop, fit))
+
+
+def _fit_lines(result: SpectrumResult, stop: ForeseenStop, fit: FitRecord) -> Iterator[str]:
+    steps, kept = stop.of_fit(fit), f"it kept step {fit.kept_step:,}"
+    first, best, _ = steps
+    if stop.losses[1] is None:
+        bound = "" if first is None else f" later than at step {first:,}"
+        yield f"The fit is foreseen to be best{bound} at a lower loss than can be foreseen; {kept}."
+    elif best is None:
+        yield f"The fit has not come down to the loss that is foreseen to be best; {kept}."
+    else:
+        yield f"The fit has the loss that is foreseen to be best at step <b>{best:,}</b> ({_interval(steps)}); {kept}."
+        if (psnr := fit.psnr_at(best)) is not None:
+            top = max(fit.psnr, key=fit.psnr.__getitem__)
+            yield f"PSNR {psnr:.2f} dB there, {fit.psnr_at(fit.kept_step):.2f} as kept, {fit.psnr[top]:.2f} at best (step {top:,})."
+    own = result.config.model_dump()
+    if others := [part for part in CONCERNED if fit.config.get(part) != own[part]]:
+        yield f"<i>The fit was made with other settings of: {', '.join(others)}.</i>"
+
+
+def _alignment(spectrum: Spectrum) -> str:
+    draws = spectrum.noise_alignment
+    image, noise, spread = spectrum.alignment, float(draws.mean()), float(draws.std(ddof=1))
+    return (
+        f"<b>Step {spectrum.step:,}.</b> |Jᵀy| of the image is <b>{image / noise:.1f} times</b> that of noise as long: "
+        f"{image:.3g} |y| against {noise:.3g} ± {spread:.1g} in {len(draws)} draws."
+    )
+
+
+def _table(spectrum: Spectrum) -> str:
+    """Vectors that hold a share of the image, and that share of noise."""
+    n_values = 1 / float(spectrum.noise_energy[0])
+    cells = [("", "image", "noise")]
+    for mark, n in spectrum.marks.items():
+        held = f"&gt; {spectrum.rank:,}" if n is None else f"{n:,}"
+        cells.append((f"{mark:.0%}", held, f"{int(np.ceil(mark * n_values)):,}"))
+    columns = zip(*cells, strict=True)
+    names = ("Vectors that hold", "of the image", "of white noise")
+    rows = "".join(
+        f"<tr><td>{name}&nbsp;</td>{''.join(f'<td align=right>&nbsp;{cell}</td>' for cell in column[1:])}</tr>"
+        for name, column in zip(names, columns, strict=True)
+    )
+    return f"<table cellspacing=0>{rows}</table>"
+
+
+def _interval(steps: Interval) -> str:
+    first, _, last = steps
+    assert first is not None
+    return f"{first:,} on" if last is None else f"{first:,} to {last:,}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"

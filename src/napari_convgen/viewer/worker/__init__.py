@@ -1,0 +1,1 @@
+"""Work in threads of its own, and what all runs in a window have in common."""

@@ -1,0 +1,92 @@
+"""Runs with a guided network: what its input asks of the loop, the rules and the image."""
+
+import numpy as np
+import pytest
+
+from napari_convgen.config import Config
+from napari_convgen.errors import ConfigError, InputError
+from napari_convgen.run.denoise.run import Denoising, denoise
+
+GUIDED = Config().replace(
+    {
+        "generator.kind": "guided-network",
+        "generator.n_channels": 8,
+        "generator.n_fine_channels": 6,
+        "generator.n_scales": 2,
+        "generator.guide_step": 25,
+        "optimizer.learning_rate": 0.01,
+        "n_steps": 60,
+        "n_threads": 1,
+        "device": "cpu",
+    }
+)
+
+
+def pair(sigma=0.1, shape=(40, 38)):
+    rng = np.random.default_rng(0)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    clean = 0.2 + np.exp(-4 * (x**2 + y**2))
+    return clean, (clean + sigma * rng.standard_normal(shape)).astype(np.float32)
+
+
+def error(image, clean):
+    return float(np.mean((image - clean) ** 2))
+
+
+@pytest.mark.parametrize("rule", ["auto", "sure", "coupled"])
+def test_it_takes_noise_away(rule):
+    clean, noisy = pair()
+    result = denoise(noisy, GUIDED.replace({"stopping.rule": rule, "n_steps": 100}))
+    assert error(result.image, clean) < 0.3 * error(noisy, clean)
+    assert (result.expected_error > 0).all()
+
+
+def test_the_guide_changes_the_images_from_its_step_on():
+    _, noisy = pair()
+    words = {"stopping.rule": "fixed", "n_steps": 40}
+    with_guide = denoise(noisy, GUIDED.replace(words)).frames[0]
+    without = denoise(noisy, GUIDED.replace(words | {"generator.guide_step": 1000})).frames[0]
+    steps = [snapshot.step for snapshot in with_guide.snapshots]
+    for step in steps:
+        is_equal = np.array_equal(with_guide.at(step).image, without.at(step).image)
+        assert is_equal == (step <= 25), step
+    assert steps[-1] == 40
+
+
+def test_going_back_behind_the_guide_takes_the_same_steps_again():
+    _, noisy = pair()
+    config = GUIDED.replace({"stopping.rule": "fixed"})
+    run, whole = Denoising(noisy, config), Denoising(noisy, config)
+    for each in (run, whole):
+        for _ in each:
+            pass
+    run.extend(45, from_step=15)
+    assert min(progress.step for progress in run) <= 16
+    again, before = run.result().frames[0], whole.result().frames[0]
+    for step in {s.step for s in again.snapshots} & {s.step for s in before.snapshots}:
+        assert np.array_equal(again.at(step).image, before.at(step).image), step
+    assert again.snapshots[-1].step > 40
+
+
+def test_the_loss_that_is_shown_is_the_distance_to_the_image():
+    _, noisy = pair(sigma=0.05)
+    frame = denoise(noisy, GUIDED.replace({"stopping.rule": "fixed", "generator.recorruption": 0.1})).frames[0]
+    # The distance to what the net is fitted to in the first steps would be a hundred times the noise's variance.
+    assert frame.loss[20] < 30 * (0.05 * 0.9 / np.ptp(noisy)) ** 2
+
+
+def test_what_a_guided_network_cannot_do_is_said_before_anything_starts():
+    _, noisy = pair()
+    with pytest.raises(ConfigError, match=r"noise\.kind"):
+        Denoising(noisy, GUIDED.replace({"noise.kind": "none"}))
+    with pytest.raises(ConfigError, match="linearized"):
+        Denoising(noisy, GUIDED.replace({"stopping.rule": "linearized"}))
+    with pytest.raises(ConfigError, match="guided-network"):
+        Denoising(noisy, GUIDED.replace({"backend": "triton"}))
+
+
+def test_an_image_without_noise_is_refused():
+    y, x = np.mgrid[:40, :38]
+    run = Denoising((y + 2 * x).astype(np.float32), GUIDED)
+    with pytest.raises(InputError, match="No noise was found"):
+        next(iter(run))

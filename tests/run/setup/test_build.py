@@ -1,0 +1,157 @@
+import numpy as np
+import pytest
+import torch
+
+from napari_convgen.config import Config
+from napari_convgen.core.generators import DeepDecoder, SkipNetwork
+from napari_convgen.core.generators.fused import FusedDecoder
+from napari_convgen.core.generators.layers import Norm, channel_norm
+from napari_convgen.core.image import Layout
+from napari_convgen.errors import ConfigError, DeviceError
+from napari_convgen.run.denoise.run import Denoising, denoise
+from napari_convgen.run.setup.build import (
+    build_generator,
+    build_noise,
+    build_rule,
+    count_members,
+    generator_bytes,
+    random_source,
+    resolve_generator_backend,
+    resolve_scales,
+)
+
+TINY = Config().replace(
+    {
+        "generator.n_channels": 4,
+        "generator.n_fine_channels": 3,
+        "generator.n_latent_channels": 2,
+        "n_steps": 4,
+        "stopping.rule": "fixed",
+        "device": "cpu",
+    }
+)
+SKIP = TINY.replace({"generator.kind": "skip-network", "generator.kernel": "linear"})
+
+
+def noisy(shape=(24, 26), seed=0):
+    rng = np.random.default_rng(seed)
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    return (0.2 + np.exp(-4 * sum(x**2 for x in axes)) + 0.05 * rng.standard_normal(shape)).astype(np.float32)
+
+
+def test_each_number_is_a_source_of_chance_of_its_own_and_a_seed_means_the_same_ones():
+    draws = [torch.rand(3, generator=random_source(seed, n)).tolist() for seed in (0, 1) for n in (0, 1, 2)]
+    assert len({tuple(draw) for draw in draws}) == 6
+    assert torch.rand(3, generator=random_source(1, 2)).tolist() == draws[-1]
+
+
+@pytest.mark.parametrize(
+    ("config", "backend", "kind"),
+    [(TINY, "torch", DeepDecoder), (TINY, "numba", FusedDecoder), (SKIP, "torch", SkipNetwork)],
+)
+def test_the_generator_is_of_the_kind_that_is_named(config, backend, kind):
+    generator = build_generator(config, (16, 18), 2, 2, [0, 1, 0], 5, backend)
+    assert type(generator) is kind
+    with torch.no_grad():
+        images = generator()
+    assert images.shape == (3, 2, 16, 18)
+    assert torch.equal(images[0], images[2])
+    assert not torch.equal(images[0], images[1])
+
+
+def test_members_are_counted_with_the_twins_of_a_rule():
+    assert [count_members(TINY.replace({"n_seeds": 3, "stopping.rule": rule})) for rule in ("auto", "sure")] == [3, 4]
+
+
+@pytest.mark.parametrize("config", [TINY, SKIP])
+def test_more_generators_take_more_memory(config):
+    one, two = (generator_bytes(config.replace({"n_seeds": n}), (64, 64), 1, 3, "torch") for n in (1, 2))
+    assert 1.5 * one < two < 2.1 * one
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "n_axes", "expected"),
+    [
+        ("auto", "cpu", 2, "numba"),
+        ("auto", "cpu", 1, "numba"),
+        ("auto", "cpu", 3, "torch"),
+        ("numba", "cpu", 2, "numba"),
+        ("torch", "cpu", 2, "torch"),
+        ("auto", "cuda", 2, "torch"),
+        ("torch", "cuda", 3, "torch"),
+        ("auto", "mps", 2, "torch"),
+    ],
+)
+def test_a_skip_network_has_fused_norms_on_the_cpu_except_in_volumes(name, device, n_axes, expected):
+    assert resolve_generator_backend(SKIP.replace({"backend": name}), torch.device(device), n_axes) == expected
+
+
+def test_backends_that_cannot_compute_a_skip_network_are_refused():
+    for shape, z_axis in (((24, 26), "frames"), ((6, 8, 9), "volume")):
+        with pytest.raises(ConfigError, match=r"'triton' does not compute a skip-network\. Choose 'auto'"):
+            Denoising(noisy(shape), SKIP.replace({"backend": "triton", "z_axis": z_axis}))
+    with pytest.raises(ConfigError, match="'numba' does not compute a skip-network of a volume"):
+        Denoising(noisy((6, 8, 9)), SKIP.replace({"backend": "numba", "z_axis": "volume"}))
+    with pytest.raises(DeviceError, match="'numba' runs on cpu, not on the device 'mps'"):
+        resolve_generator_backend(SKIP.replace({"backend": "numba"}), torch.device("mps"), 2)
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_the_norms_of_a_skip_network_are_fused_where_numba_computes_it(backend):
+    generator = build_generator(SKIP, (16, 18), 1, 2, [0], 5, backend)
+    norms = [module for module in generator.modules() if isinstance(module, Norm)]
+    assert norms
+    assert {each.compute is channel_norm for each in norms} == {backend == "torch"}
+
+
+def test_a_skip_network_takes_four_scales_or_as_many_as_fit():
+    assert [resolve_scales(SKIP, size) for size in ((256, 256), (8, 8))] == [4, 2]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [(24, 27), (40,), (6, 12, 10)])
+def test_a_skip_network_denoises_any_number_of_axes_and_the_same_each_time(shape, precision):
+    config = SKIP.replace({"precision": precision, "z_axis": "volume" if len(shape) == 3 else "frames", "n_threads": 1})
+    one, other = (denoise(noisy(shape), config) for _ in range(2))
+    assert np.array_equal(one.image, other.image)
+    assert one.image.shape == shape
+    assert one.backend == ("torch" if len(shape) == 3 else "numba")
+    assert one.notes == ()
+
+
+RULES = ["auto", "held-out", "sure", "coupled", "discrepancy", "whiteness", "agreement", "linearized"]
+
+
+@pytest.mark.parametrize("rule", [*RULES, "windowed-variance", "running-variance", "fixed"])
+def test_every_rule_fits_by_its_name(rule):
+    config = TINY.replace({"stopping.rule": rule, "n_steps": 12, "stopping.min_patience": 2, "n_restarts": 0})
+    result = denoise(noisy(), config)
+    assert result.frames[0].at(result.step).step == result.step
+    assert np.isfinite(result.image).all()
+
+
+def test_every_rule_of_the_configuration_can_be_built():
+    [known] = [f.annotation.__args__ for n, f in type(TINY.stopping).model_fields.items() if n == "rule"]
+    assert set(known) == {*RULES, "windowed-variance", "running-variance", "fixed"}
+    generator = build_generator(TINY, (16, 16), 1, 2, [0], 0, "torch")
+    for rule in known:
+        build_rule(TINY.replace({"stopping.rule": rule}), lambda: generator)
+
+
+@pytest.mark.parametrize("rule", ["sure", "discrepancy", "coupled", "linearized"])
+def test_a_rule_that_needs_the_noise_is_refused_without_a_model_of_it(rule):
+    with pytest.raises(ConfigError, match="noise"):
+        denoise(noisy(), TINY.replace({"stopping.rule": rule, "noise.kind": "none"}))
+
+
+def test_no_model_of_the_noise_is_made_where_none_is_wanted():
+    layout = Layout.of((24, 26))
+    assert build_noise(noisy(), layout, TINY.replace({"noise.kind": "none"}).noise) is None
+    assert build_noise(noisy(), layout, TINY.replace({"noise.sigma": 0.3}).noise).sigma == (0.3,)
+
+
+def test_a_device_that_is_not_there_is_still_refused():
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(DeviceError):
+        Denoising(noisy(), SKIP.replace({"device": "cuda"}))

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_convgen.samples import SAMPLES, fluorescence, mri
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_is_a_noisy_image_with_its_clean_reference(name):
+    sample = SAMPLES[name]()
+    assert sample.noisy.shape == sample.clean.shape == (256, 256)
+    assert sample.noisy.dtype == sample.clean.dtype
+    assert np.isfinite(sample.noisy).all()
+    assert np.isfinite(sample.clean).all()
+    assert sample.pixel_size > 0
+    assert sample.name
+    assert sample.unit
+
+
+@pytest.mark.parametrize("draw", SAMPLES.values(), ids=SAMPLES)
+def test_a_sample_is_the_same_every_time_and_leaves_the_global_random_state_alone(draw):
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    one, other = draw(), draw()
+    np.testing.assert_array_equal(one.noisy, other.noisy)
+    np.testing.assert_array_equal(one.clean, other.clean)
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+def test_the_fluorescence_sample_has_the_noise_of_a_camera():
+    sample = fluorescence()
+    assert sample.noisy.dtype == np.uint16
+    clean = sample.clean.astype(float)
+    noise = sample.noisy - clean
+    assert abs(noise.mean()) < 0.25  # the clean image is rounded too, and its background is flat
+    # Gain 2 over an offset of 100, a read noise of 4 counts, and the rounding of both images.
+    variance = 2 * (clean - 100) + 4**2 + 2 / 12
+    for low, high in ((100, 110), (110, 130), (130, 200)):
+        inside = (clean >= low) & (clean < high)
+        assert inside.sum() > 1000
+        assert (noise[inside] ** 2 / variance[inside]).mean() == pytest.approx(1, rel=0.06)
+
+
+def test_the_mri_sample_has_rician_noise():
+    sample = mri()
+    assert sample.noisy.dtype == np.float32
+    assert sample.noisy.min() >= 0
+    sigma = 0.04 * 600
+    noisy, clean = sample.noisy.astype(float), sample.clean.astype(float)
+    assert (noisy**2 - clean**2).mean() / (2 * sigma**2) == pytest.approx(1, rel=0.05)
+    air = ndimage.binary_erosion(clean < 1, iterations=3)
+    assert air.sum() > 5000
+    assert noisy[air].mean() == pytest.approx(sigma * np.sqrt(np.pi / 2), rel=0.02)
+    bright = clean > 300
+    assert (noisy - clean)[bright].std() == pytest.approx(sigma, rel=0.03)
+
+
+@pytest.mark.parametrize("draw", SAMPLES.values(), ids=SAMPLES)
+def test_the_noise_of_a_sample_is_worth_taking_away_but_leaves_the_image_visible(draw):
+    sample = draw()
+    clean = sample.clean.astype(float)
+    noise = (sample.noisy - clean).std()
+    assert 0.02 < noise / (clean.max() - clean.min()) < 0.2
+    assert noise < clean.std()

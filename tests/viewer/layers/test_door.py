@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from napari.layers import Image, Labels, Shapes
+
+from napari_convgen.core.snapshot import Snapshot
+from napari_convgen.errors import InputError
+from napari_convgen.viewer.layers.door import (
+    StepStack,
+    expected_error_layer,
+    guess_axes,
+    image_layer,
+    read_layer,
+    residual_layer,
+    snapshots_layer,
+    subtract,
+)
+
+
+def snapshot(step, image):
+    return Snapshot(step, 0.1, 0.2, image, image)
+
+
+def placed_layer(data, **options):
+    return Image(
+        data,
+        name="cells",
+        scale=(0.5, 0.25),
+        translate=(3, -4),
+        rotate=30,
+        shear=[0.2],
+        affine=np.array([[1, 0.1, 5], [0, 2, 6], [0, 0, 1]]),
+        units=("um", "um"),
+        axis_labels=("y", "x"),
+        colormap="magma",
+        contrast_limits=(10, 200),
+        gamma=0.8,
+        **options,
+    )
+
+
+def assert_lies_alike(a, b):
+    for name in ("scale", "translate", "rotate", "shear"):
+        np.testing.assert_allclose(getattr(a, name), getattr(b, name), err_msg=name)
+    np.testing.assert_allclose(a.affine.affine_matrix, b.affine.affine_matrix)
+    assert a.units == b.units
+    assert a.axis_labels == b.axis_labels
+
+
+def test_result_lies_and_looks_as_the_input():
+    layer = placed_layer(np.arange(48, dtype=np.uint8).reshape(6, 8))
+    result = image_layer(read_layer(layer), layer.data, "result")
+    assert_lies_alike(result, layer)
+    assert result.colormap.name == "magma"
+    assert tuple(result.contrast_limits) == (10, 200)
+    assert result.gamma == 0.8
+
+
+def test_snapshots_lie_where_the_input_lies_with_an_axis_of_steps_before():
+    layer = placed_layer(np.arange(48, dtype=np.uint8).reshape(6, 8))
+    images = [snapshot(step, np.full((6, 8), step, np.uint8)) for step in (1, 5, 9)]
+    stack = snapshots_layer(read_layer(layer), images, "snapshots")
+    assert stack.axis_labels == ("iteration", "y", "x")
+    assert stack.scale[0] == 1
+    assert stack.translate[0] == 0
+    corner, far = np.array([0, 0]), np.array([5, 7])
+    for point in (corner, far):
+        np.testing.assert_allclose(stack.data_to_world((4, *point))[1:], layer.data_to_world(point))
+        assert stack.data_to_world((4, *point))[0] == 4
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 3), (6, 8, 4)])
+def test_color_layers_stay_color(shape):
+    layer = Image(np.zeros(shape, np.uint8), rgb=True)
+    source = read_layer(layer)
+    assert source.axes == "YXS"
+    assert image_layer(source, layer.data, "result").rgb
+    stack = snapshots_layer(source, [snapshot(1, layer.data), snapshot(4, layer.data)], "snapshots")
+    assert stack.rgb
+    assert stack.ndim == 3
+
+
+def test_later_changes_to_the_layer_do_not_reach_the_input():
+    layer = Image(np.zeros((6, 8)))
+    source = read_layer(layer)
+    layer.data[:] = 1
+    layer.name = "other"
+    assert not source.data.any()
+    assert source.name != "other"
+
+
+def test_of_a_multiscale_layer_the_finest_level_is_read():
+    fine = np.random.default_rng(0).random((16, 16))
+    layer = Image([fine, fine[::2, ::2]], multiscale=True)
+    np.testing.assert_array_equal(read_layer(layer).data, fine)
+
+
+@pytest.mark.parametrize("layer", [None, Labels(np.zeros((6, 8), int)), Shapes()])
+def test_what_has_no_intensities_is_refused_with_advice(layer):
+    with pytest.raises(InputError, match=r"[Ss]elect an image layer|Open an image"):
+        read_layer(layer)
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "axes"),
+    [
+        ((6, 8), None, "YX"),
+        ((5, 6, 8), None, "ZYX"),
+        ((5, 6, 8), ("t", "y", "x"), "TYX"),
+        ((5, 6, 8), ("channel", "y", "x"), "CYX"),
+        ((2, 5, 6, 8), ("Time", "z", "y", "x"), "TZYX"),
+        ((5, 6, 8), ("plane", "y", "x"), "ZYX"),
+    ],
+)
+def test_axes_are_read_from_labels_or_guessed_from_the_shape(shape, labels, axes):
+    assert guess_axes(Image(np.zeros(shape), axis_labels=labels, rgb=False)) == axes
+
+
+def test_residual_is_signed_and_symmetric_about_zero():
+    data = np.array([[10, 20, 30, 40]] * 4, np.uint8)
+    residual = residual_layer(read_layer(Image(data)), subtract(data, data[:, ::-1]), "residual")
+    assert residual.data.min() == -30
+    assert residual.data.dtype == np.float32
+    low, high = residual.contrast_limits
+    assert low == -high
+
+
+def test_expected_error_of_color_is_the_root_mean_square_over_its_channels():
+    layer = Image(np.zeros((6, 8, 4), np.uint8), rgb=True)
+    error = np.zeros((6, 8, 4), np.float32)
+    error[..., :3] = 1, 2, 2
+    shown = expected_error_layer(read_layer(layer), error, "expected error")
+    assert not shown.rgb
+    np.testing.assert_allclose(shown.data, np.sqrt(3), rtol=1e-6)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(1, 60), min_size=1, unique=True).map(sorted), st.integers(0, 80))
+def test_step_stack_shows_at_each_step_the_latest_snapshot_not_after_it(steps, step):
+    stack = StepStack([snapshot(s, np.full((2, 3), s, np.uint8)) for s in steps])
+    expected = max((s for s in steps if s <= step), default=steps[0])
+    assert stack.at(step).step == expected
+    assert len(stack) == steps[-1] + 1
+    if step < len(stack):
+        assert (stack[step] == expected).all()
+        assert stack[step, 1, 0:2].shape == (2,)
+
+
+def test_step_stack_behaves_as_its_array():
+    stack = StepStack([snapshot(s, np.full((2, 3), s, np.uint8)) for s in (1, 4, 6)])
+    array = np.asarray(stack)
+    assert array.shape == stack.shape == (7, 2, 3)
+    assert array.nbytes == stack.size * stack.dtype.itemsize
+    for index in [3, slice(2, 6), (slice(None), 1), (slice(1, 5), slice(None), 2), (Ellipsis, 1)]:
+        np.testing.assert_array_equal(stack[index], array[index])

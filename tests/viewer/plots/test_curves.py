@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+
+from napari_convgen.viewer.plots.curves import CurvePlot
+
+
+@pytest.fixture
+def plot(qtbot):
+    widget = CurvePlot("dark")
+    qtbot.addWidget(widget)
+    return widget
+
+
+def shown(curve):
+    x, y = curve.getOriginalDataset()
+    return ([] if x is None else list(x)), ([] if y is None else list(y))
+
+
+def test_curves_and_kept_step_are_drawn(plot):
+    plot.show_curves([0.5, 0.25, 0.125], [0.6, 0.3, 0.2])
+    plot.mark_kept(2)
+    assert shown(plot._loss_curve) == ([1, 2, 3], [0.5, 0.25, 0.125])
+    assert shown(plot._criterion_curve)[1] == [0.6, 0.3, 0.2]
+    assert plot._kept.isVisible()
+    assert 10 ** plot._kept.value() == pytest.approx(2)
+
+
+def test_a_rule_without_criterion_draws_no_curve_for_it(plot):
+    plot.show_curves([0.5, 0.25], [np.nan, np.nan])
+    assert not plot._criterion_curve.isVisible()
+
+
+def test_the_legend_says_what_the_rule_watches(plot):
+    labels = [label.text for _, label in plot._legend.items]
+    assert labels == ["fitted pixels", "held-out pixels"]
+    plot.name_criterion("Stein's estimate")
+    plot.follow_theme("light")
+    assert plot._legend.items[1][1].text == "Stein's estimate"
+
+
+def test_growing_curves_are_drawn_in_the_end(plot):
+    plot.extend([0.5], [0.6], 0)
+    plot.extend([0.4, 0.3], [0.5, 0.4], 2)
+    plot.mark_kept(2)
+    assert plot.n_steps == 3
+    assert shown(plot._loss_curve)[0] == [1, 2, 3]
+
+
+def test_long_curves_keep_their_ends(plot):
+    plot.show_curves(np.linspace(1, 0.1, 50_000), np.full(50_000, 0.5))
+    x, _ = shown(plot._loss_curve)
+    assert x[0] == 1
+    assert x[-1] == 50_000
+    assert len(x) < 1000
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_follows_the_theme(plot, theme):
+    from napari.utils.theme import get_theme
+
+    plot.follow_theme(theme)
+    assert plot.getAxis("left").textPen().color().name() == get_theme(theme).text.as_hex(format="long")
+
+
+def drag(plot, *steps):
+    """Move the line as the mouse does, then let it go."""
+    for step in steps:
+        plot._kept.setValue(np.log10(step))
+        plot._kept.sigDragged.emit(plot._kept)
+    plot._kept.sigPositionChangeFinished.emit(plot._kept)
+
+
+@pytest.fixture
+def finished(plot):
+    """A plot of a fit that has ended, and what it tells."""
+    told = []
+    plot.show_curves(np.linspace(1, 0.1, 100), np.full(100, 0.5))
+    plot.show_choice([1, 10, 50, 100], (50, 100), {"held-out": 50, "whiteness": 10, "agreement": 10})
+    plot.mark_kept(50)
+    plot.dragged.connect(lambda step: told.append(("dragged", step)))
+    plot.dropped.connect(lambda step: told.append(("dropped", step)))
+    return plot, told
+
+
+def test_the_line_snaps_to_snapshots_and_tells_where_it_is_left(finished):
+    plot, told = finished
+    drag(plot, 45, 20, 14, 13)
+    assert told == [("dragged", 10), ("dropped", 10)]
+    assert 10 ** plot._kept.value() == pytest.approx(10)
+    assert plot._kept.label.toPlainText() == "keep 10"
+
+
+def test_a_line_that_comes_back_has_changed_nothing(finished):
+    plot, told = finished
+    drag(plot, 12, 48)
+    assert told == [("dragged", 10), ("dragged", 50)]
+    drag(plot, 49)
+    assert len(told) == 2
+
+
+def test_the_mouse_drags_the_line(finished, qtbot):
+    from qtpy.QtCore import QEvent, QPointF, Qt
+    from qtpy.QtGui import QMouseEvent
+    from qtpy.QtWidgets import QApplication
+
+    plot, told = finished
+    plot.resize(400, 300)
+    plot.show()
+    qtbot.waitExposed(plot)
+    qtbot.wait(50)
+    view = plot.plotItem.vb
+    top = view.viewRect().center().y()
+
+    def mouse(kind, step, button, buttons):
+        place = QPointF(plot.mapFromScene(view.mapViewToScene(QPointF(np.log10(step), top))))
+        viewport = plot.viewport()
+        event = QMouseEvent(
+            kind, place, QPointF(viewport.mapToGlobal(place.toPoint())), button, buttons, Qt.KeyboardModifier.NoModifier
+        )
+        QApplication.sendEvent(viewport, event)
+        qtbot.wait(20)
+
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    mouse(QEvent.Type.MouseMove, 50, none, none)
+    mouse(QEvent.Type.MouseButtonPress, 50, left, left)
+    for step in (40, 30, 20, 10):
+        mouse(QEvent.Type.MouseMove, step, none, left)
+    mouse(QEvent.Type.MouseButtonRelease, 10, left, none)
+    assert told[-1] == ("dropped", 10)
+
+
+def test_the_line_can_be_moved_only_when_there_is_something_to_choose(finished):
+    plot, _ = finished
+    assert plot._kept.movable
+    plot.clear_curves()
+    assert not plot._kept.movable
+    assert not plot._interval.isVisible()
+    assert plot._votes == []
+
+
+def test_interval_is_shaded_and_rules_that_agree_share_a_mark(finished):
+    plot, _ = finished
+    assert plot._interval.isVisible()
+    assert [10**end for end in plot._interval.getRegion()] == pytest.approx([50, 100])
+    assert [mark.toolTip() for mark in plot._votes] == ["whiteness, agreement: step 10", "held-out: step 50"]
+    assert [10 ** mark.value() for mark in plot._votes] == pytest.approx([10, 50])
+
+
+def test_marks_take_no_room(finished):
+    plot, _ = finished
+    plot.show_choice([1], (1, 10_000), {"sure": 9_000})
+    plot.show()
+    plot.plotItem.vb.updateAutoRange()
+    _, high = plot.plotItem.vb.viewRange()[0]
+    assert high < np.log10(1_000)

@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_convgen.errors import InputError
+from napari_convgen.run.spectrum import run as module
+from napari_convgen.run.spectrum.run import spectrum
+from napari_convgen.viewer.layers.door import read_layer
+from napari_convgen.viewer.spectrum.session import SpectrumSession, Wishes
+
+QUICK = Wishes(rank=4, n_passes=1)
+LONG = Wishes(rank=4, n_passes=1, at_steps=(0, 1_000_000))
+
+
+@pytest.fixture(autouse=True)
+def _few_products(monkeypatch):
+    for name in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):
+        monkeypatch.setattr(module, name, 4)
+
+
+@pytest.fixture
+def viewer(noisy):
+    model = ViewerModel()
+    model.add_image(noisy, name="cells")
+    return model
+
+
+@pytest.fixture
+def session(viewer, qtbot):
+    session = SpectrumSession(viewer)
+    yield session
+    session.cancel()
+    from napari._qt.qthreading import wait_for_workers_to_quit
+
+    wait_for_workers_to_quit(20_000)
+
+
+@pytest.fixture
+def ends(session):
+    seen = []
+    session.finished.connect(seen.append)
+    return seen
+
+
+def start(session, config, wishes=QUICK, **options):
+    session.run(read_layer(session.viewer.layers["cells"]), config, wishes, **options)
+
+
+def settle(session, qtbot):
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+
+
+def state(viewer):
+    grid, camera, dims = viewer.canvas.grid, viewer.scene.camera, viewer.dims
+    return list(viewer.layers), viewer.layers.selection.active, grid.model_dump(), camera.zoom, dims.point, dims.ndim
+
+
+def test_a_run_says_what_the_verb_says(session, qtbot, small, noisy, ends):
+    start(session, small, Wishes(rank=4, n_passes=1, at_steps=(0, 5), groups=("norms",)))
+    settle(session, qtbot)
+    expected = spectrum(noisy, small, rank=4, n_passes=1, at_steps=(0, 5), groups=("norms",))
+    assert ends == [session.result]
+    for found, wanted in zip(session.result.spectra, expected.spectra, strict=True):
+        np.testing.assert_allclose(found.singular_values, wanted.singular_values, rtol=1e-3)
+    assert session.result.groups == ("norms",)
+    assert len(session.viewer.layers) == 5
+    assert session.viewer.canvas.grid.enabled
+
+
+def test_forecast_comes_before_the_run_and_progress_rises(session, qtbot, small):
+    seen = []
+    session.forecasted.connect(seen.append)
+    session.progressed.connect(lambda where: seen.append(where.n_done / where.n_total))
+    start(session, small, Wishes(rank=10, n_passes=3))
+    settle(session, qtbot)
+    forecast, *shares = seen
+    assert "of memory" in str(forecast)
+    assert shares == sorted(shares)
+    assert shares[-1] <= 1
+
+
+def test_a_forecast_alone_leaves_the_viewer_and_the_last_result(session, qtbot, small, ends):
+    start(session, small)
+    settle(session, qtbot)
+    before, result = state(session.viewer), session.result
+    start(session, small, is_forecast=True)
+    settle(session, qtbot)
+    assert state(session.viewer) == before
+    assert session.result is result
+    assert ends == [result]
+
+
+def test_cancel_leaves_the_viewer_as_it_was(session, qtbot, small, ends):
+    before = state(session.viewer)
+    start(session, small, LONG)
+    qtbot.waitUntil(lambda: session.can_stop, timeout=30_000)
+    session.cancel()
+    assert not session.is_busy
+    qtbot.wait(100)
+    assert state(session.viewer) == before
+    assert ends == [None]
+    assert session.result is None
+
+
+def test_stop_keeps_the_steps_that_are_done(session, qtbot, small):
+    start(session, small, LONG)
+    qtbot.waitUntil(lambda: session.can_stop, timeout=30_000)
+    session.stop()
+    settle(session, qtbot)
+    assert [each.step for each in session.result.spectra] == [0]
+    assert "1 of 2 steps were not looked at" in session.result.notes[0]
+    assert len(session.viewer.layers) == 5
+
+
+def test_stop_before_the_first_step_is_done_is_cancel(session, qtbot, small, ends):
+    before = state(session.viewer)
+    start(session, small, Wishes(rank=100, n_passes=20, at_steps=(0,)))
+    session.stop()
+    assert not session.is_busy
+    assert ends == [None]
+    assert state(session.viewer) == before
+
+
+def test_the_layer_may_go_while_it_is_looked_at(session, qtbot, small, notes):
+    start(session, small)
+    session.viewer.layers.remove("cells")
+    settle(session, qtbot)
+    assert [layer.name for layer in session.viewer.layers] == [
+        f"{what}, cells" for what in ("vectors", "projection", "remainder", "sensitivity")
+    ]
+    assert not notes
+
+
+def test_bad_input_is_one_notification_and_leaves_everything(session, qtbot, small, notes, ends):
+    before = state(session.viewer)
+    start(session, small, Wishes(rank=5000))
+    settle(session, qtbot)
+    assert ["rank must not exceed" in note.message for note in notes] == [True]
+    assert ends == [None]
+    assert state(session.viewer) == before
+
+
+def test_a_second_run_while_one_is_under_way_is_refused(session, small):
+    start(session, small, LONG)
+    with pytest.raises(InputError, match="under way"):
+        start(session, small)
