@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_convgen.core.baselines.methods import bm3d
+from napari_convgen.core.baselines.bm3d import bm3d
 from napari_convgen.figures.panel import Panel, Picture
 from napari_convgen.reproduction.images import Values, describe_photographs, photographs, with_noise
 from napari_convgen.reproduction.nets import (

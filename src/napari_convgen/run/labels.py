@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from napari_convgen.core import baselines
+
 
 def format_bytes(n_bytes: float) -> str:
     """Return a size in words: ``"310 MiB"``, ``"2.5 GiB"``."""
@@ -42,13 +44,11 @@ CRITERIA = {
 }
 """What a stopping rule watches, by its name; nothing for that which watches nothing."""
 
-BASELINES = {
-    "nlm": "Non-local means",
-    "tv": "Total variation",
-    "wavelet": "Wavelet shrinkage",
-    "bm3d": "BM3D",
-}
+BASELINES = {name: baseline.title for name, baseline in baselines.BASELINES.items()}
 """Classical denoisers that `napari_convgen.run.compare.run` knows, with their titles."""
+
+SHORT_BASELINES = {name: baseline.short_title for name, baseline in baselines.BASELINES.items()}
+"""The same denoisers, with short titles for layers and checkboxes."""
 
 OURS = "convgen"
 """The generator among the methods of a comparison; ``convgen:NAME`` is that with a preset."""

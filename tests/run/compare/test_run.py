@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_convgen import Config, denoise
-from napari_convgen.core.baselines.methods import BASELINES
+from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.quality.metrics import psnr, ssim
 from napari_convgen.core.snapshot import Outcome
@@ -205,7 +205,7 @@ def test_methods_that_do_not_exist_are_refused_before_anything_starts(methods, s
 
 
 def test_bm3d_that_is_not_installed_is_refused_before_anything_starts(monkeypatch):
-    monkeypatch.setattr("napari_convgen.core.baselines.methods.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("napari_convgen.core.baselines.bm3d.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"napari-convgen\[bm3d\]"):
         Comparison(noisy(), ("nlm", "bm3d"), QUICK)
     assert "bm3d" not in DEFAULT_METHODS

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_convgen.core.baselines.methods import BASELINES
+from napari_convgen.core.baselines import BASELINES
 from napari_convgen.errors import InputError
 from napari_convgen.run.compare.run import compare
 from napari_convgen.viewer.compare.session import ComparisonSession, share_done

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config, NoiseConfig, preset
-from napari_convgen.core.baselines.methods import BASELINES, check_bm3d, fill_missing
+from napari_convgen.core.baselines import BASELINES
+from napari_convgen.core.baselines.bm3d import check_bm3d
+from napari_convgen.core.baselines.missing import fill_missing
 from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, channels_first, check_array
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.quality.metrics import Scores, match_affine

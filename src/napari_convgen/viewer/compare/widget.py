@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_convgen.config import PRESETS, Config, preset
 from napari_convgen.errors import ConfigError, ConvgenError
-from napari_convgen.run.labels import BASELINES, OURS, format_method
+from napari_convgen.run.labels import BASELINES, OURS, SHORT_BASELINES, format_method
 from napari_convgen.viewer.compare.scores_table import ScoresTable
 from napari_convgen.viewer.compare.session import ComparisonSession, share_done
 from napari_convgen.viewer.parts.chooser import InputChooser
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
     from napari_convgen.run.compare.result import ComparisonResult
     from napari_convgen.run.compare.run import ComparisonProgress
-
-SHORT = {"nlm": "NLM", "tv": "TV", "wavelet": "Wavelets", "bm3d": "BM3D"}
-"""Names of the baselines on their layers."""
 
 OWN_SETTINGS = ("noise.kind", "z_axis", "seed", "device")
 """Settings of the comparison; all others are the preset's."""
@@ -55,7 +52,7 @@ class CompareWidget(DockWidget):
         self._settings.show_config(Config())
         self._input = InputChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value)
         self._methods = {
-            name: CheckBox(value=True, text=SHORT[name], tooltip=title) for name, title in BASELINES.items()
+            name: CheckBox(value=True, text=SHORT_BASELINES[name], tooltip=title) for name, title in BASELINES.items()
         }
         if find_spec("bm3d") is None:
             box = self._methods["bm3d"]
@@ -77,7 +74,7 @@ class CompareWidget(DockWidget):
 
     def titles(self) -> dict[str, str]:
         """Return the methods that are checked, with the names of their layers."""
-        names = SHORT | {OURS: f"{OURS} {self._preset.value}"}
+        names = SHORT_BASELINES | {OURS: f"{OURS} {self._preset.value}"}
         return {method: names[method] for method, box in self._methods.items() if box.value}
 
     def config(self) -> Config:
