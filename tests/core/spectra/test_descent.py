@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_convgen.core.spectra.descent import Descent, foresee_descent
+from napari_convgen.core.spectra.descent import Descent, predict_descent
 
 
 def model(n=30, n_parameters=20, seed=0):
@@ -18,7 +18,7 @@ def test_the_loss_is_that_of_gradient_descent_on_a_linear_model():
     start = torch.full((20,), 0.3, dtype=torch.float64)
     level = torch.full((30,), 0.2, dtype=torch.float64)
     rng = torch.Generator().manual_seed(0)
-    descent = foresee_descent(lambda v: a @ (a.T @ v), a @ start - y, level, rng, 30, rate=eta)
+    descent = predict_descent(lambda v: a @ (a.T @ v), a @ start - y, level, rng, 30, rate=eta)
     w, losses = start, {}
     for step in range(1, 1001):
         w = w - eta * a.T @ (a @ w - y)
@@ -33,7 +33,7 @@ def test_freedom_and_risk_are_those_of_the_exact_divergence():
     level = torch.linspace(0.1, 0.5, 30, dtype=torch.float64)
     eta = 1 / float(torch.linalg.matrix_norm(k, 2))
     rng = torch.Generator().manual_seed(0)
-    descent = foresee_descent(lambda v: k @ v, -y, level, rng, 30, 600)
+    descent = predict_descent(lambda v: k @ v, -y, level, rng, 30, 600)
     for i in (0, 10, -1):
         t = int(descent.steps[i])
         influence = torch.eye(30, dtype=torch.float64) - torch.linalg.matrix_power(
@@ -49,7 +49,7 @@ def test_few_products_and_probes_do_for_a_long_spectrum():
     n = 2000
     values = torch.logspace(0, -6, n, dtype=torch.float64)
     residual = torch.randn(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    descent = foresee_descent(
+    descent = predict_descent(
         lambda v: values * v,
         residual,
         torch.ones(n, dtype=torch.float64),

@@ -41,10 +41,10 @@ def test_error_and_risk_are_those_of_many_noisy_measurements():
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_descent_is_foreseen_as_step_by_step(size):
+def test_a_descent_is_predicted_as_step_by_step(size):
     measurement = np.random.default_rng(0).standard_normal(size)
     descent = induced_filter(gaussian(size, 0.2))
-    course = descent.foresee(measurement, 0.7, 1000)
+    course = descent.predict(measurement, 0.7, 1000)
     assert course.steps.tolist()[:10] == list(range(1, 11))
     assert course.steps[-1] == 1000
     for i in (0, 5, -1):
@@ -61,7 +61,7 @@ def test_the_step_of_least_risk_is_about_that_of_least_error():
     image = (x**2 + y**2 < 0.5).astype(float)
     measurement = image + 0.3 * rng.standard_normal(image.shape)
     descent = induced_filter(gaussian(image.shape, 0.03))
-    course = descent.foresee(measurement, 0.3)
+    course = descent.predict(measurement, 0.3)
     errors = [np.mean((descent.apply(measurement, step) - image) ** 2) for step in course.steps.tolist()]
     assert errors[course.best] < 1.03 * min(errors)
     assert min(errors) < 0.2 * 0.3**2
@@ -73,7 +73,7 @@ def test_a_component_at_the_largest_step_is_drawn_at_once():
     descent = induced_filter(kernel, 2.0)
     measurement = np.random.default_rng(0).standard_normal(16)
     np.testing.assert_allclose(descent.apply(measurement, 1), measurement, atol=1e-14)
-    assert descent.foresee(measurement, 1.0, 10).loss.tolist() == [0] * 10
+    assert descent.predict(measurement, 1.0, 10).loss.tolist() == [0] * 10
 
 
 @pytest.mark.parametrize("share", [0, -1, 1.01])

@@ -78,7 +78,7 @@ def test_an_image_of_an_odd_width_is_drawn(noisy):
 
 def test_steps_are_those_that_are_foreseen(explored):
     values = explored.prediction.image.values[0]
-    np.testing.assert_array_equal(STEPS, explored.image_filter.foresee(values, 0.1, LAST_STEP).steps.numpy())
+    np.testing.assert_array_equal(STEPS, explored.image_filter.predict(values, 0.1, LAST_STEP).steps.numpy())
 
 
 def test_the_foreseen_error_is_that_against_the_clean_image(explored, clean, noisy):

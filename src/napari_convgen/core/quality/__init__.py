@@ -1,1 +1,1 @@
-"""How good an image is: scores against a reference, and what was taken away."""
+"""Image quality: scores against a reference, and statistics of the residual."""

@@ -27,7 +27,7 @@ class Scores:
 
 
 def reference_range(reference: NDArray[Any]) -> float:
-    """Return the data range that scores use: 255 for uint8, 1 for bool, else the reference's maximum minus minimum."""
+    """Return the data range of the scores: 255 for uint8, 1 for bool, else the maximum of the reference minus its minimum."""
     if reference.dtype == np.uint8:
         return 255.0
     if reference.dtype == bool:
@@ -41,9 +41,9 @@ def psnr(image: NDArray[Any], reference: NDArray[Any], data_range: float) -> flo
     Parameters
     ----------
     image, reference
-        Same shape.
+        Images of the same shape and units.
     data_range
-        Peak, in the images' units.
+        Peak value, in the units of the images.
     """
     difference = image.astype(np.float64) - reference.astype(np.float64)
     error = np.nanmean(difference**2)
@@ -56,11 +56,11 @@ def ssim(image: NDArray[Any], reference: NDArray[Any], data_range: float, channe
     Parameters
     ----------
     image, reference
-        Same shape; where one has NaN, both are compared as zero.
+        Images of the same shape and units; pixels that are NaN in one of them count as zero in both.
     data_range
         As for `psnr`.
     channel
-        Position of the channel axis, if there is one.
+        Position of the channel axis; ``None`` if there is none.
     """
     missing = np.isnan(image) | np.isnan(reference) if image.dtype.kind == "f" or reference.dtype.kind == "f" else None
     a, b = image.astype(np.float64), reference.astype(np.float64)
@@ -74,14 +74,14 @@ def ssim(image: NDArray[Any], reference: NDArray[Any], data_range: float, channe
 
 
 def match_affine(image: NDArray[Any], reference: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the image after the gain and offset that bring it closest to the reference by least squares.
+    """Return the image with the gain and offset that fit it to the reference by least squares.
 
-    For pairs whose intensities were stretched separately.
+    This makes scores meaningful if the intensities of both images were rescaled separately.
 
     Parameters
     ----------
     image, reference
-        Same shape; where one is not finite, it is left out of the fit.
+        Images of the same shape; pixels that are not finite in one of them are left out of the fit.
     """
     values, truth = image.astype(np.float64), reference.astype(np.float64)
     is_known = np.isfinite(values) & np.isfinite(truth)

@@ -1,4 +1,4 @@
-"""What a denoiser took away: with a perfect one, nothing but the noise."""
+"""The residual of a denoiser: what it removed from an image, ideally nothing but the noise."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class Residual:
     Attributes
     ----------
     spread
-        Its standard deviation: 1 if as strong as the noise, less if noise was left, more if structure was lost.
+        Standard deviation of the residual, in standard deviations of the noise: 1 if exactly the noise was removed, less if noise was
+        left, more if structure was lost.
     autocorrelation
-        Of neighbors along the last two axes: that of the noise itself, 0 for white noise, if no structure was lost. NaN where
-        there are no neighbors.
+        Correlation coefficient of neighboring pixels, averaged over the last two axes. If no structure was lost, it is that of the
+        noise itself: 0 for white noise. NaN if there are no neighbors.
     """
 
     spread: float
@@ -30,7 +31,7 @@ class Residual:
 
     @classmethod
     def mean(cls, parts: Sequence[Residual]) -> Self:
-        """Return that of several frames together."""
+        """Return the residual statistics of several frames together."""
         spread = np.sqrt(np.mean([part.spread**2 for part in parts]))
         return cls(float(spread), float(np.mean([part.autocorrelation for part in parts])))
 
@@ -41,16 +42,16 @@ def residual_of(
     is_observed: Bool[np.ndarray, "c *spatial"],
     noise: NoiseModel,
 ) -> Residual:
-    """Measure what was taken away from a frame.
+    """Measure what was removed from a frame.
 
     Parameters
     ----------
     noisy, denoised
-        In the frame's own units.
+        Images before and after denoising, in image units.
     is_observed
-        False where ``noisy`` has no value.
+        True for each value that was measured.
     noise
-        Of the frame.
+        Noise model of the frame.
     """
     deviation = np.sqrt(noise.variance(denoised))
     counts = is_observed & (deviation > 0)

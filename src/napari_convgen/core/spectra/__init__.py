@@ -1,1 +1,1 @@
-"""What the Jacobian of a generator says of it: which images it draws soon, and how fast."""
+"""The Jacobian of a generator: which structures the generator fits first, and how fast."""

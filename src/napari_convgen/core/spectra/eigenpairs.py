@@ -1,4 +1,4 @@
-"""The largest eigenvalues of a symmetric operator that is known by its products."""
+"""The largest eigenvalues of a symmetric operator, from its products with vectors."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 from napari_convgen.core.spectra.pace import Paced
 
 OVERSAMPLING = 10
-"""Vectors that are followed beyond those that are asked for."""
+"""Number of extra vectors in the iteration, as Halko, Martinsson and Tropp (2011) recommend: 5 or 10."""
 
 
 @dataclass(frozen=True, eq=False)
 class Eigenpairs:
-    """Approximate eigenvalues of an operator K and their vectors.
+    """Approximate eigenvalues and eigenvectors of an operator K.
 
     Attributes
     ----------
     values
-        Falling, not negative.
+        Eigenvalues in falling order, 0 or more.
     vectors
-        Orthonormal columns.
+        Eigenvectors, as orthonormal columns.
     residuals
-        ``K u - λ u`` of each, as columns.
+        Residual ``K u - λ u`` of each pair, as columns.
     """
 
     values: Float[Tensor, "r"]
@@ -35,39 +35,39 @@ class Eigenpairs:
 
     @property
     def errors(self) -> Float[Tensor, "r"]:
-        """Length of each residual: so near to the value there is an eigenvalue of K. Where eigenvalues lie apart, it is far nearer."""
+        """Length of each residual: K has an eigenvalue at most this far from the value, and much nearer if eigenvalues lie well apart."""
         lengths: Tensor = torch.linalg.vector_norm(self.residuals, dim=0)
         return lengths
 
     def remove(self, vector: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-        """Return what of a vector is orthogonal to all of theirs."""
+        """Return the part of a vector that is orthogonal to all eigenvectors."""
         return vector - self.vectors @ (self.vectors.T @ vector)
 
 
 def n_eigenpair_products(n: int, rank: int, n_passes: int) -> int:
-    """Return how many products `paced_eigenpairs` takes with an operator on vectors of ``n`` values."""
+    """Return the number of products that `paced_eigenpairs` needs with an operator on vectors of ``n`` values."""
     return min(rank + OVERSAMPLING, n) * (n_passes + 1)
 
 
 def paced_eigenpairs(
     apply: Callable[[Tensor], Tensor], like: Float[Tensor, "n"], rank: int, n_passes: int, rng: torch.Generator
 ) -> Paced[Eigenpairs]:
-    """Find the largest eigenvalues of a symmetric operator without negative ones, and their vectors.
+    """Find the largest eigenvalues of a symmetric positive semidefinite operator, and their vectors.
 
     Randomized subspace iteration with a Rayleigh-Ritz step.
 
     Parameters
     ----------
     apply
-        The operator, on vectors.
+        Function that multiplies a vector by the operator.
     like
         A vector of the operator's size, dtype and device.
     rank
-        Eigenpairs wanted; as many as there are at most.
+        Number of eigenpairs to find, 1 or more; limited to n.
     n_passes
-        At least 1; each brings the subspace nearer by the ratio of the eigenvalues beyond it to those within.
+        Number of passes, 1 or more. Each reduces the error of the subspace by the ratio of the eigenvalues outside to those inside.
     rng
-        On the CPU.
+        Random generator on the CPU.
 
     References
     ----------

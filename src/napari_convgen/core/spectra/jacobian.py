@@ -1,4 +1,4 @@
-"""The derivative of a generator's output with respect to its parameters, as a linear map."""
+"""The Jacobian of a generator as a linear map: the derivative of the output with respect to the parameters."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Parameters = Mapping[str, Tensor]
 Group = Literal["convolutions", "norms", "output"]
 
 GROUPS: tuple[Group, ...] = ("convolutions", "norms", "output")
-"""Parameters of a generator: of its hidden convolutions, of its channel norms (scales and offsets), of its output layer."""
+"""Groups of parameters: the hidden convolutions, the channel norms (scales and offsets), and the output layer."""
 
 _FORWARD = threading.Lock()
-"""PyTorch differentiates forwards in one thread at a time."""
+"""Lock for forward differentiation, which PyTorch supports in one thread at a time."""
 
 
 def jacobian(output: Callable[[Parameters], Tensor], parameters: Parameters) -> LinearMap:
@@ -32,16 +32,16 @@ def jacobian(output: Callable[[Parameters], Tensor], parameters: Parameters) -> 
     Parameters
     ----------
     output
-        Made of operations that PyTorch can differentiate in both directions, without side effects.
+        Function of the parameters, without side effects, that PyTorch can differentiate forwards and backwards.
     parameters
-        Where the derivative is taken; they must not change while the map is in use.
+        Point at which the derivative is taken; the parameters must not change while the map is in use.
     """
     point = {name: parameter.detach() for name, parameter in parameters.items()}
     value, pull_back = cast(tuple[Tensor, Callable[[Tensor], tuple[Parameters]]], vjp(output, point))
     sizes = [parameter.numel() for parameter in point.values()]
 
     def apply(vector: Tensor) -> Tensor:
-        # Half the time of torch.func.jvp, which wraps each operation.
+        # This takes half the time of torch.func.jvp, which wraps each operation.
         with _FORWARD, torch.no_grad(), forward_ad.dual_level():
             parts = zip(point.items(), vector.split(sizes), strict=True)
             duals = {name: forward_ad.make_dual(p, part.view_as(p)) for (name, p), part in parts}
@@ -56,17 +56,17 @@ def jacobian(output: Callable[[Parameters], Tensor], parameters: Parameters) -> 
 
 
 def module_jacobian(generator: nn.Module, groups: Collection[Group] = GROUPS) -> LinearMap:
-    """Return the Jacobian of a generator, which is called without arguments, at its present parameters.
+    """Return the Jacobian of a generator, which is called without arguments, at its current parameters.
 
-    It is that of the generator's evaluation mode, so noise on the input and dropout are left out. The generator is copied: neither it nor
-    the map is touched by what happens to the other.
+    The derivative is taken in evaluation mode, so without noise on the input and without dropout. The generator is copied: later changes
+    to it do not change the map.
 
     Parameters
     ----------
     generator
-        Made of operations that can be differentiated forwards: not a fused one.
+        Network of operations that can be differentiated forwards, so not a fused one.
     groups
-        Of the parameters that the derivative is taken for; one at least that the generator has.
+        Groups of parameters with respect to which the derivative is taken; the generator has at least one of them. Default: all.
     """
     still = copy.deepcopy(generator).eval().requires_grad_(False)
     moved = {name: parameter for name, parameter in still.named_parameters() if parameter_group(name) in groups}
@@ -74,24 +74,24 @@ def module_jacobian(generator: nn.Module, groups: Collection[Group] = GROUPS) ->
 
 
 def parameter_group(name: str) -> Group:
-    """Return the group that a generator's parameter of that name belongs to."""
+    """Return the group of the generator's parameter with this name."""
     if "norm" in name:
         return "norms"
     return "output" if "output" in name else "convolutions"
 
 
 def observed(linear_map: LinearMap, weights: Float[Tensor, "c *spatial"]) -> LinearMap:
-    """See of a map to images what is observed, each channel's mean apart from it.
+    """Restrict the output of a map to observed values, and remove the mean of each channel.
 
-    The mean is a direction of its own: convolutions between a norm and the output cannot move it, and with the norm before the ReLU
-    it moves more than all else. It says nothing of the image, and would hide the other directions.
+    The mean behaves unlike the rest of the image: convolutions between a norm and the output cannot change it, and with the norm before
+    the ReLU it changes more than anything else. It carries no structure and would hide the other directions.
 
     Parameters
     ----------
     linear_map
-        To images of one member, ``(1, c, *spatial)``.
+        Map to images of one ensemble member, ``(1, c, *spatial)``.
     weights
-        1 where a value is observed, 0 where it is missing.
+        Mask: 1 for each observed value, 0 for each missing one.
     """
     shape = linear_map.out_shape
 
@@ -109,12 +109,12 @@ def observed(linear_map: LinearMap, weights: Float[Tensor, "c *spatial"]) -> Lin
 def remove_mean(
     image: Float[Tensor, "c *spatial"], weights: Float[Tensor, "c *spatial"]
 ) -> Float[Tensor, "c *spatial"]:
-    """Take each channel's mean over its observed values from them; 0 where nothing is observed."""
+    """Subtract the mean of each channel's observed values from them; missing values become 0."""
     over = tuple(range(1, image.ndim))
     mean = (weights * image).sum(over, keepdim=True) / weights.sum(over, keepdim=True).clamp_min(1)
     return weights * (image - mean)
 
 
 def gram(linear_map: LinearMap) -> Callable[[Tensor], Tensor]:
-    """Return K = JJ' on vectors: the outputs of the map, flattened."""
+    """Return the function that multiplies a flattened output of the map by K = JJ'."""
     return lambda vector: linear_map.apply(linear_map.adjoint(vector.view(linear_map.out_shape))).flatten()

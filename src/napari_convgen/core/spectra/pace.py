@@ -1,4 +1,4 @@
-"""Computations that pause after each product, so that whoever drives them can tell how far they are, or leave them."""
+"""Computations that pause after each product, so that the caller can show progress or stop."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Paced = Generator[None, None, T]
-"""Pauses after each product with a map; its value is what it returns: ``value = yield from paced``."""
+"""A generator that pauses after each product with a map and returns a value: ``value = yield from paced``."""
 
 
 def finish(computation: Paced[T]) -> T:
-    """Go through a computation without a pause; return its value."""
+    """Run a computation to its end; return its value."""
     while True:
         try:
             next(computation)

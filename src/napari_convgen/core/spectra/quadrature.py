@@ -1,4 +1,4 @@
-"""Functions of a symmetric operator that is known by its products: Lanczos quadrature."""
+"""Lanczos quadrature: functions of a symmetric operator, from its products with vectors."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ def lanczos_quadrature(
 ) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
     r"""Return nodes and weights with :math:`v^\top f(K) v \approx \sum_j w_j f(\theta_j)` for the vector ``v`` = ``start``.
 
-    It is Gauss's rule for the spectrum of the operator as seen by the vector: exact for polynomials of a degree below
-    ``2 n_products``, and for every function once the vector's Krylov space is used up, where it ends early. With random signs as a
-    vector, the sum has the trace of :math:`f(K)` as its expectation.
+    It is Gaussian quadrature over the spectrum of the operator, weighted by the vector. It is exact for polynomials of a degree below
+    ``2 n_products``, and for every function if the Krylov space of the vector ends before, in which case it returns early. For a vector
+    of random signs, the expectation of the sum is the trace of :math:`f(K)`.
 
     Parameters
     ----------
     apply
-        A symmetric operator, on vectors.
+        Function that multiplies a vector by the symmetric operator.
     start
-        Not zero.
+        Vector v with at least one value that is not zero.
     n_products
-        Most products with the operator; at least 1.
+        Largest number of products with the operator, 1 or more.
 
     Returns
     -------
     nodes, weights
-        Nodes rising, both in float64 on the CPU; the weights add up to the vector's squared length.
+        Nodes in rising order, and their weights, which add up to the squared length of the vector; both float64 on the CPU.
 
     References
     ----------
@@ -45,7 +45,7 @@ def lanczos_quadrature(
 def paced_quadrature(
     apply: Callable[[Tensor], Tensor], start: Float[Tensor, "n"], n_products: int
 ) -> Paced[tuple[Tensor, Tensor]]:
-    """Do the same, with a pause after each product."""
+    """Compute as `lanczos_quadrature` does, with a pause after each product."""
     basis = (start / start.norm())[:, None]
     diagonal: list[float] = []
     beside: list[float] = []
@@ -53,7 +53,7 @@ def paced_quadrature(
         image = apply(basis[:, -1])
         yield
         diagonal.append(float(image @ basis[:, -1]))
-        for _ in range(2):  # against all that came before, twice: rounding would bring copies of large eigenvalues
+        for _ in range(2):  # twice, else rounding would create copies of large eigenvalues
             image = image - basis @ (basis.T @ image)
         length = float(image.norm())
         largest = max(abs(value) for value in diagonal)

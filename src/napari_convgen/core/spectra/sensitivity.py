@@ -1,4 +1,4 @@
-"""How far each pixel moves with the parameters, and what lies beyond the leading eigenvalues."""
+"""The sensitivity of each pixel to the parameters, and the eigenvalues beyond the leading ones."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from napari_convgen.core.spectra.quadrature import paced_quadrature
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """The diagonal and the trace of K = JJ', estimated without bias.
+    """Unbiased estimates of the diagonal and the trace of K = JJ'.
 
     Attributes
     ----------
     values
-        The diagonal: each output's squared change with a step of length 1, summed over the directions of all parameters.
+        Diagonal of K: the sum of the squared derivatives of each output with respect to all parameters.
     errors
-        Standard error of each.
+        Standard error of each value.
     trace, trace_error
-        Sum of the diagonal, which is that of all eigenvalues, and its standard error.
+        Sum of the diagonal, which equals the sum of all eigenvalues, and its standard error.
     """
 
     values: Float[Tensor, "n"]
@@ -38,27 +38,29 @@ class Sensitivity:
 def paced_sensitivity(
     linear_map: LinearMap, pairs: Eigenpairs, n_probes: int, rng: torch.Generator
 ) -> Paced[Sensitivity]:
-    r"""Estimate the diagonal of K = JJ', the part that is known taken out first.
+    r"""Estimate the diagonal of K = JJ'; the part that the leading eigenpairs give exactly is subtracted first.
 
-    With :math:`P = U U^\top` of the pairs and :math:`r` their residuals, K is :math:`P K + K P - P K P`, whose diagonal
-    :math:`\sum_i \lambda_i u_i^2 + 2 u_i r_i` is known however good the pairs are, and :math:`(1 - P) K (1 - P)`. The latter's is the
-    mean of :math:`((1 - P) J g)^2` over vectors g of random signs, one for each parameter. Signs for each pixel, as Hutchinson has
-    them, would take the adjoint besides and leave a far larger variance, that of the rest of the row, since neighbors are alike.
+    Let :math:`P = U U^\top` project on the vectors of the pairs, and let :math:`r_i` be their residuals. Then K is the sum of
+    :math:`P K + K P - P K P`, whose diagonal :math:`\sum_i \lambda_i u_i^2 + 2 u_i r_i` is exact for pairs of any accuracy, and of
+    :math:`(1 - P) K (1 - P)`. The diagonal of the latter is the mean of :math:`((1 - P) J g)^2` over vectors g of random signs, one sign
+    for each parameter. Hutchinson's estimator, with one sign for each pixel, would need the adjoint too, and its variance would be far
+    larger: it is the sum of the squared off-diagonal values in a row of K, and these are large because neighboring pixels are correlated.
 
     Parameters
     ----------
     linear_map
-        J.
+        Jacobian J.
     pairs
-        Of K, the first ones.
+        Leading eigenpairs of K.
     n_probes
-        Products with J, without its adjoint; at least 2. The standard error is at most :math:`\sqrt{2 / n}` of the unknown part, or so.
+        Number n of products with J (none with its adjoint), 2 or more. The standard error is about :math:`\sqrt{2 / n}` of the unknown
+        part at most.
     rng
-        On the CPU.
+        Random generator on the CPU.
 
     References
     ----------
-    Known parts taken out: Meyer, Musco, Musco and Woodruff, "Hutch++", SOSA 2021; of the diagonal, Baston and Nakatsukasa,
+    Subtraction of known parts: Meyer, Musco, Musco and Woodruff, "Hutch++", SOSA 2021; for the diagonal, Baston and Nakatsukasa,
     "Stochastic diagonal estimation", 2022.
     """
     known = pairs.vectors**2 @ pairs.values + 2 * (pairs.vectors * pairs.residuals).sum(1)
@@ -79,14 +81,14 @@ def paced_sensitivity(
 
 @dataclass(frozen=True, eq=False)
 class Tail:
-    """The eigenvalues beyond the leading ones, by their number.
+    """The eigenvalues beyond the leading ones, with estimated ranks.
 
     Attributes
     ----------
     ranks
-        Rising, from the number of pairs on; estimates, so not whole.
+        Estimated number of larger eigenvalues for each value, rising from the number of leading pairs; not an integer.
     values
-        Falling: about so many eigenvalues as the rank says are larger.
+        Eigenvalues, in falling order.
     """
 
     ranks: Float[Tensor, "t"]
@@ -96,18 +98,20 @@ class Tail:
 def paced_tail(
     gram: Callable[[Tensor], Tensor], pairs: Eigenpairs, n_products: int, n_probes: int, rng: torch.Generator
 ) -> Paced[Tail]:
-    """Estimate how many eigenvalues are larger than others beyond the leading ones, by stochastic Lanczos quadrature.
+    """Estimate the eigenvalues beyond the leading ones and their ranks, by stochastic Lanczos quadrature.
 
     Parameters
     ----------
     gram
-        K on vectors.
+        Function that multiplies a vector by K.
     pairs
-        The first ones; what they span is taken out.
-    n_products, n_probes
-        Products with each vector of random signs, which are as many as the values that are told apart; and their number.
+        Leading eigenpairs of K, whose span is left out.
+    n_products
+        Number of products with K for each vector of random signs; as many values are resolved.
+    n_probes
+        Number of vectors of random signs.
     rng
-        On the CPU.
+        Random generator on the CPU.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What a subspace holds of an image, and how two subspaces lie to each other."""
+"""The share of an image in a subspace, and the angles between two subspaces."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ def energy_shares(vectors: Float[Tensor, "n r"], image: Float[Tensor, "n"]) -> F
     Parameters
     ----------
     vectors
-        Orthonormal columns.
+        Basis of the subspace, as orthonormal columns.
     image
-        Not zero.
+        Flattened image with at least one value that is not zero.
     """
     return (vectors.T @ image).square().cumsum(0) / image.square().sum()
 
 
 def principal_angles(a: Float[Tensor, "n p"], b: Float[Tensor, "n q"]) -> Float[Tensor, "r"]:
-    """Return the angles between two subspaces, rising, in radians; as many as the smaller one has dimensions.
+    """Return the angles between two subspaces, in radians and rising order; the smaller subspace has as many dimensions.
 
     Parameters
     ----------
     a, b
-        Orthonormal columns.
+        Bases of both subspaces, as orthonormal columns.
 
     References
     ----------
     Björck and Golub, "Numerical methods for computing angles between linear subspaces", Math. Comp. 27 (1973): small angles are
-    told by their sines, large ones by their cosines.
+    computed from their sines, large ones from their cosines.
     """
     if a.shape[1] < b.shape[1]:
         a, b = b, a
@@ -52,29 +52,29 @@ def paced_alignment(
     n_draws: int,
     rng: torch.Generator,
 ) -> Paced[tuple[float, Float[Tensor, "d"]]]:
-    """Compare the length of J'y for an image with that for white noise of the same length, means taken out.
+    """Compare the length of J'y for an image y with that for white noise of the same length, means removed.
 
-    It is how fast descent starts to draw the one and the other.
+    The lengths say how fast descent begins to fit the image and the noise.
 
     Parameters
     ----------
     linear_map
-        J, to images ``(1, c, *spatial)``.
+        Jacobian J, to images ``(1, c, *spatial)``.
     image, weights
-        The image, and 1 where its values are observed.
+        Image, and its mask: 1 for each observed value, 0 for each missing one.
     n_draws
-        Of the noise.
+        Number of random draws of the noise.
     rng
-        On the CPU.
+        Random generator on the CPU.
 
     Returns
     -------
     image, noise
-        The length for the image, and for each draw.
+        Length for the image, and length for each draw of the noise.
 
     References
     ----------
-    Heckel and Soltanolkotabi, ICLR 2020, figure 12, where the means are in.
+    Heckel and Soltanolkotabi, ICLR 2020, figure 12, which does not remove the means.
     """
     image = remove_mean(image, weights)
     lengths = [float(linear_map.adjoint(image.view(linear_map.out_shape)).norm())]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, StopReason
-from napari_convgen.core.spectra.descent import Descent, foresee_descent
+from napari_convgen.core.spectra.descent import Descent, predict_descent
 from napari_convgen.core.spectra.jacobian import module_jacobian
 from napari_convgen.core.stopping.curve import Curve
 from napari_convgen.core.stopping.residual import required_noise_level
@@ -34,7 +34,7 @@ class LinearizedDynamics:
     tolerance
         The interval is where the error foreseen exceeds the least by no more than this share of the noise's variance.
     n_products, n_probes
-        Work, see `napari_convgen.core.spectra.descent.foresee_descent`: ``n_products (1 + n_probes)`` products with the Jacobian and its
+        Work, see `napari_convgen.core.spectra.descent.predict_descent`: ``n_products (1 + n_probes)`` products with the Jacobian and its
         adjoint, each of which costs about what two steps of the plain generator do. Large images with little noise need more
         products than small ones: where the best step, or the interval's end, lies beyond what is foreseen, it is left open.
 
@@ -84,7 +84,7 @@ class LinearizedDynamics:
             return jacobian.apply(jacobian.adjoint(image.view(start.shape))).flatten()[places]
 
         residual = (start.flatten() - problem.measurement.flatten())[places]
-        self.descent = foresee_descent(gram, residual, level, self._rng, self.n_products, self.n_probes)
+        self.descent = predict_descent(gram, residual, level, self._rng, self.n_products, self.n_probes)
         first, last = self.descent.near_best(self.tolerance * float((level**2).mean()))
         self._first, self._best, self._last = (self._loss_at(i) for i in (first, self.descent.best, last))
 

@@ -1,1 +1,1 @@
-"""The paper's theory of convolutional generators: closed forms to set beside what gradient descent does."""
+"""The paper's theory of convolutional generators: closed forms to compare with measured gradient descent."""

@@ -1,13 +1,14 @@
-r"""Denoising by stopping early: the error that is foreseen, its two parts, and the step at which the paper stops.
+r"""Denoising by early stopping: the predicted error, its two parts, and the step at which the paper stops.
 
 The measurement is :math:`y = x + z`, with a signal x in the span of the p functions of largest weight and noise z of independent
-values of variance :math:`\varsigma^2/n`, so that :math:`E\|z\|^2 = \varsigma^2`. All here follows from the linear dynamics, under which the
-coefficient of the residual at frequency i is :math:`(1 - \eta\sigma_i^2)^\tau` of its first value:
+values of variance :math:`\varsigma^2/n`, so that :math:`E\|z\|^2 = \varsigma^2`. All formulas here follow from the linear dynamics. Under
+them the coefficient of the residual at frequency i is :math:`(1 - \eta\sigma_i^2)^\tau` times its first value:
 
 .. math:: \hat x_\tau - x = -\sum_i (1 - \eta\sigma_i^2)^\tau \langle w_i, x\rangle w_i
           + \sum_i (1 - (1 - \eta\sigma_i^2)^\tau) \langle w_i, z\rangle w_i.
 
-For a finite width the paper adds a term that vanishes with the width, at a width that no machine holds; it is left out here.
+For a network of finite width the paper adds a term that becomes negligible only for networks too wide for any machine. It is left out
+here.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from napari_convgen.errors import InputError
 
 @dataclass(frozen=True)
 class ErrorTerms:
-    """The two parts of an error in the Euclidean norm; the error is no more than their sum.
+    """The two parts of an error, as Euclidean norms in image units; the error is at most their sum.
 
     Attributes
     ----------
     signal
-        What of the signal is not drawn yet; falls over the steps.
+        Norm of the part of the signal that is not fitted yet; it falls over the steps.
     noise
-        What of the noise is drawn already; rises.
+        Norm of the part of the noise that is already fitted; it rises over the steps.
     """
 
     signal: float
@@ -38,7 +39,7 @@ class ErrorTerms:
 
     @property
     def total(self) -> float:
-        """Their sum."""
+        """Sum of both parts, an upper bound of the error."""
         return self.signal + self.noise
 
 
@@ -54,13 +55,13 @@ def error_terms(
     Parameters
     ----------
     weights
-        :math:`\sigma_i^2`.
+        Eigenvalues :math:`\sigma_i^2`.
     rate
-        :math:`\eta`.
+        Step size :math:`\eta`.
     signal, noise
         Coefficients :math:`\langle w_i, x\rangle` and :math:`\langle w_i, z\rangle`, in the order of the weights.
     step
-        :math:`\tau`.
+        Number of steps :math:`\tau`, 0 or more.
 
     References
     ----------
@@ -71,23 +72,23 @@ def error_terms(
 
 
 def stopping_step(weights: Float[np.ndarray, "n"], n_signal: int, rate: float) -> float:
-    r"""Return the step at which no component beyond the first p has drawn more than :math:`\sqrt{p/n}` of its noise.
+    r"""Return the step at which every component beyond the first p has fitted at most :math:`\sqrt{p/n}` of its noise.
 
     .. math:: \tau^* = \frac{\log(1 - \sqrt{p/n})}{\log(1 - \eta\sigma_{p+1}^2)}
 
     Parameters
     ----------
     weights
-        :math:`\sigma_i^2`, falling.
+        Eigenvalues :math:`\sigma_i^2`, in falling order.
     n_signal
-        p, 1 to n - 1.
+        Dimension p of the signal's span, 1 to n - 1.
     rate
-        :math:`\eta`, less than one over the largest weight.
+        Step size :math:`\eta`, less than one over the largest weight.
 
     Returns
     -------
     step
-        Not whole, and less than one where the bound allows not even a first step.
+        Real number of steps; less than one if the bound does not allow even one step.
 
     Raises
     ------
@@ -96,8 +97,8 @@ def stopping_step(weights: Float[np.ndarray, "n"], n_signal: int, rate: float) -
 
     References
     ----------
-    Heckel and Soltanolkotabi, ICLR 2020, theorem 1; derived here: the noise beyond the first p is drawn to :math:`\sqrt{p/n}` at most,
-    so its energy is :math:`\varsigma^2 p/n`, that of the noise within the signal's span.
+    Heckel and Soltanolkotabi, ICLR 2020, theorem 1; derived here: at most :math:`\sqrt{p/n}` of the noise beyond the first p components is
+    fitted, so its energy is :math:`\varsigma^2 p/n`, that of the noise within the signal's span.
     """
     _check_n_signal(n_signal, len(weights))
     return float(np.log1p(-np.sqrt(n_signal / len(weights))) / np.log1p(-rate * weights[n_signal]))
@@ -106,7 +107,7 @@ def stopping_step(weights: Float[np.ndarray, "n"], n_signal: int, rate: float) -
 def worst_terms(
     weights: Float[np.ndarray, "n"], rate: float, n_signal: int, signal_norm: float, noise_norm: float, step: float
 ) -> ErrorTerms:
-    r"""Return the bound on both parts of the error that knows the norms of signal and noise alone.
+    r"""Return bounds on both parts of the error, from nothing but the norms of signal and noise.
 
     .. math:: (1 - \eta\sigma_p^2)^\tau \|x\|, \quad \varsigma \sqrt{p/n + (1 - (1 - \eta\sigma_{p+1}^2)^\tau)^2}
 
@@ -115,17 +116,17 @@ def worst_terms(
     Parameters
     ----------
     weights
-        :math:`\sigma_i^2`, falling.
+        Eigenvalues :math:`\sigma_i^2`, in falling order.
     rate
-        :math:`\eta`.
+        Step size :math:`\eta`.
     n_signal
-        p, 1 to n - 1.
+        Dimension p of the signal's span, 1 to n - 1.
     signal_norm
-        :math:`\|x\|`.
+        Norm :math:`\|x\|`, in image units.
     noise_norm
-        :math:`\varsigma`.
+        Root :math:`\varsigma` of the expected squared norm of the noise, in image units.
     step
-        :math:`\tau`.
+        Number of steps :math:`\tau`, 0 or more.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-r"""The dual kernel: which weight the two-layer generator gives to each frequency.
+r"""The dual kernel: the weight that the two-layer generator gives to each frequency.
 
 For random weights C, the expected Gram matrix :math:`\Sigma = E[J J^\top]` of the Jacobian of :math:`\mathrm{ReLU}(UC)v` is
 circulant, so its eigenvectors are the trigonometric basis, or the Fourier basis on several axes; its eigenvalues are the
@@ -20,9 +20,9 @@ def relu_dual(correlation: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*s
     Parameters
     ----------
     correlation
-        t, in [-1, 1].
+        Cosine t between two vectors, in [-1, 1].
     """
-    # The arctangent keeps its digits at ±1, where the slope of the arccosine is infinite.
+    # The arctangent stays accurate near t = ±1, where the slope of the arccosine is infinite.
     angle = np.arctan2(np.sqrt((1 - correlation) * (1 + correlation)), correlation)
     dual: np.ndarray = (1 - angle / np.pi) * correlation / 2
     return dual
@@ -32,7 +32,12 @@ def expected_gram(kernel: Float[np.ndarray, "*spatial"]) -> Float[np.ndarray, "*
     r"""Return the first column of :math:`\Sigma`, which is :math:`\|u\|^2 g(\rho)`.
 
     :math:`\rho` is the normalized autocorrelation of the kernel u: :math:`\rho_{i - j}` is the cosine between rows i and j of U.
-    Where the paper writes a convolution of the kernel with itself, the two are the same for symmetric kernels only.
+    The paper writes a convolution of the kernel with itself instead, which is the same only for symmetric kernels.
+
+    Parameters
+    ----------
+    kernel
+        Kernel u, of the shape of the image, see `napari_convgen.core.theory.kernels`.
 
     References
     ----------
@@ -52,9 +57,9 @@ def squared_weights(kernel: Float[np.ndarray, "*spatial"]) -> Float[np.ndarray, 
     Parameters
     ----------
     kernel
-        u, of the shape of the image, see `napari_convgen.core.theory.kernels`.
+        Kernel u, of the shape of the image, see `napari_convgen.core.theory.kernels`.
     """
-    # Rounding leaves the least of a wide kernel at ±1e-16 of the largest.
+    # Rounding errors are about 1e-16 of the largest eigenvalue and can make the smallest ones negative.
     eigenvalues: np.ndarray = np.maximum(np.fft.fftn(expected_gram(kernel)).real, 0)
     return eigenvalues
 

@@ -1,7 +1,7 @@
-"""Convolution kernels on a torus, and the circulant operators that they make.
+"""Convolution kernels with periodic boundaries, and their circulant operators.
 
-A kernel is an array of the shape of the signal or image, with its origin at the first sample; taps left of the origin are
-wrapped to the end. Kernels on several axes are products of kernels on one.
+A kernel is an array of the shape of the signal or image, with its origin at the first sample; taps left of the origin
+are at the end. Kernels on several axes are products of kernels on one.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from jaxtyping import Float
 from napari_convgen.errors import InputError
 
 BILINEAR_TAPS = (0.25, 0.75, 0.75, 0.25)
-"""Of bilinear upsampling by two, (1, 3, 3, 1)/4."""
+"""Taps of bilinear upsampling by two, (1, 3, 3, 1)/4: linear interpolation a quarter of a sample to either side."""
 
 
 def triangular(size: Sequence[int], half_width: int) -> Float[np.ndarray, "*spatial"]:
-    """Return the triangle that falls to zero at ``half_width`` samples from the origin: 1 is the identity.
+    """Return the triangle that falls to zero at ``half_width`` samples from the origin; a half-width of 1 is the identity.
 
     Parameters
     ----------
     size
         Spatial shape.
     half_width
-        The paper's p in figure 6, 1 to half the shortest side.
+        Half-width in samples, 1 to half the shortest side; p in figure 6 of the paper.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def gaussian(size: Sequence[int], width: float) -> Float[np.ndarray, "*spatial"]
     size
         Spatial shape.
     width
-        The paper's s in figure 6, a share of each side: :math:`sn/\sqrt 2` samples are a standard deviation. More than 0.
+        Width as a share s of each side, more than 0; s in figure 6 of the paper. The standard deviation is :math:`sn/\sqrt 2` samples.
 
     Raises
     ------
@@ -77,14 +77,14 @@ def bilinear(size: Sequence[int]) -> Float[np.ndarray, "*spatial"]:
 
 
 def custom(taps: Float[np.ndarray, "*taps"], size: Sequence[int]) -> Float[np.ndarray, "*spatial"]:
-    """Return a kernel of given taps, its middle at the origin; of an even number of taps, the left one of the two in the middle.
+    """Return a kernel with the given taps, centered at the origin; for an even number of taps, the left one of the middle two is there.
 
     Parameters
     ----------
     taps
-        On as many axes as ``size``, or on one axis, the same along each.
+        Values of the kernel, on as many axes as ``size``, or on one axis to use the same along each.
     size
-        Spatial shape, no side shorter than the taps.
+        Spatial shape; no side is shorter than the taps.
 
     Raises
     ------
@@ -127,10 +127,10 @@ def spectral_norm(kernel: Float[np.ndarray, "*spatial"]) -> float:
 
 
 def step_size(kernel: Float[np.ndarray, "*spatial"]) -> float:
-    r"""Return the theory's step size on half the squared residual, :math:`\eta = 1 / \|Fu\|_\infty^2`.
+    r"""Return the step size of the theory, on half the squared residual: :math:`\eta = 1 / \|Fu\|_\infty^2`.
 
-    No Jacobian of the two-layer generator has a singular value above :math:`\|U\|`, so the descent cannot diverge. At its start
-    the largest is about :math:`0.63 \|U\|`: the step could be 2.5 times longer.
+    No Jacobian of the two-layer generator has a singular value above :math:`\|U\|`, so the descent cannot diverge. At the
+    start the largest is about :math:`0.63 \|U\|`, so a step 2.5 times as long would be safe there.
     """
     return 1 / spectral_norm(kernel) ** 2
 
@@ -142,7 +142,7 @@ def _placed(taps: Float[np.ndarray, "*taps"], size: Sequence[int]) -> Float[np.n
 
 
 def _product(size: Sequence[int], line: Callable[[int], Float[np.ndarray, "n"]]) -> Float[np.ndarray, "*spatial"]:
-    """The product of a kernel along each axis."""
+    """Return the product of one kernel along each axis."""
     if not size or math.prod(size) < 1:
         raise InputError(f"A kernel needs one axis or more, each of 1 sample or more, got {tuple(size)}.")
     product: np.ndarray = reduce(np.multiply.outer, map(line, size))

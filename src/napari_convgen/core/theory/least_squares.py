@@ -1,4 +1,4 @@
-"""Gradient descent on linear least squares in closed form: the warm-up of the paper's theory."""
+"""Gradient descent on linear least squares in closed form: the simplest case of the paper's theory."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class LeastSquares:
     Attributes
     ----------
     left, right
-        Singular vectors :math:`w_i` and :math:`v_i`, as columns.
+        Left and right singular vectors :math:`w_i` and :math:`v_i`, as columns.
     singular_values
-        :math:`\sigma_i`, falling.
+        Singular values :math:`\sigma_i`, in falling order.
     rate
-        :math:`\eta`; up to :math:`1/\sigma_1^2` no component overshoots.
+        Step size :math:`\eta`; up to :math:`1/\sigma_1^2` no component overshoots.
 
     References
     ----------
@@ -39,8 +39,8 @@ class LeastSquares:
 
     def output(self, measurement: Float[np.ndarray, "n"], step: float) -> Float[np.ndarray, "n"]:
         r"""Return :math:`Jc_\tau` after ``step`` steps."""
-        drawn: np.ndarray = self.left @ ((1 - self._decay(step)) * (self.left.T @ measurement))
-        return drawn
+        output: np.ndarray = self.left @ ((1 - self._decay(step)) * (self.left.T @ measurement))
+        return output
 
     def coefficients(self, measurement: Float[np.ndarray, "n"], step: float) -> Float[np.ndarray, "p"]:
         r"""Return :math:`c_\tau` after ``step`` steps."""
@@ -57,12 +57,12 @@ class LeastSquares:
         Returns
         -------
         error
-            Of the output, against the signal.
+            Norm of the difference between output and signal.
         unfitted
-            What of the signal is not yet drawn, :math:`\|(I - \eta JJ^\top)^\tau x\|`. A signal in the span of the first p left singular
-            vectors has no more than :math:`(1 - \eta\sigma_p^2)^\tau \|x\|`.
+            Norm of the part of the signal that is not fitted yet, :math:`\|(I - \eta JJ^\top)^\tau x\|`. For a signal in the span of the
+            first p left singular vectors it is at most :math:`(1 - \eta\sigma_p^2)^\tau \|x\|`.
         fitted_noise
-            What of the noise is drawn; error is no more than the sum of both.
+            Norm of the part of the noise that is fitted. The error is at most the sum of both parts.
         """
         unfitted, fitted = signal - self.output(signal, step), self.output(noise, step)
         return float(np.linalg.norm(fitted - unfitted)), float(np.linalg.norm(unfitted)), float(np.linalg.norm(fitted))

@@ -1,12 +1,12 @@
-r"""Residual and way of gradient descent: exact for a linear model, and how far a nonlinear one can leave it.
+r"""Residual and path of gradient descent: exact for a linear model, with bounds for how far a nonlinear model departs from it.
 
 The linear model :math:`f(\theta_0) + J(\theta - \theta_0)` has the residual :math:`\tilde r_\tau = (I - \eta JJ^\top)^\tau r_0`.
-A nonlinear f whose Jacobian moves by no more than :math:`\epsilon` on the way, in the spectral norm, and has a norm of no more
-than :math:`\beta`, follows
+If the Jacobian of a nonlinear f changes by at most :math:`\epsilon` in the spectral norm and its norm stays below :math:`\beta`,
+then
 
 .. math:: r_{\tau+1} = (I - \eta J_a J_b^\top) r_\tau, \quad \|J_a - J\| \le \epsilon, \; \|J_b - J\| \le \epsilon,
 
-with :math:`J_b` its Jacobian at :math:`\theta_\tau` and :math:`J_a` the mean of it along the step. As
+with the Jacobian :math:`J_b` at :math:`\theta_\tau` and its mean :math:`J_a` along the step. As
 :math:`\|JJ^\top - J_a J_b^\top\| \le 2\beta\epsilon`, the difference :math:`r_\tau - \tilde r_\tau` grows by
 :math:`2\eta\beta\epsilon\|r_\tau\|` a step at most, for :math:`\eta \le 1/\beta^2`. The bounds below are these sums.
 
@@ -33,11 +33,11 @@ def residual_norms(
     weights
         Eigenvalues :math:`\sigma_i^2` of :math:`JJ^\top`; of :math:`\Sigma` for an infinitely wide generator.
     rate
-        :math:`\eta`, on half the squared residual.
+        Step size :math:`\eta`, on half the squared residual.
     residual
-        Coefficients of the first residual, in the order of the weights.
+        Coefficients of the residual at step 0, in the order of the weights.
     steps
-        :math:`\tau`.
+        Numbers of steps :math:`\tau`, each 0 or more.
     """
     norms: np.ndarray = np.linalg.norm((1 - rate * weights) ** steps[:, None] * residual, axis=1)
     return norms
@@ -53,16 +53,16 @@ def distances(
         \|\tilde\theta_\tau - \theta_0\|^2
         = \sum_i \left(\frac{1 - (1 - \eta\sigma_i^2)^\tau}{\sigma_i}\right)^2 \langle w_i, r_0\rangle^2
 
-    It takes a far way to draw what has small weights: noise, not a signal.
+    Fitting components of small weight, such as noise, moves the parameters far; fitting a signal does not.
 
     Parameters
     ----------
     weights, rate, residual, steps
-        As of `residual_norms`.
+        As for `residual_norms`.
     """
     s = np.sqrt(weights)
-    drawn = 1 - (1 - rate * weights) ** steps[:, None]
-    norms: np.ndarray = np.linalg.norm(np.divide(drawn, s, out=np.zeros_like(drawn), where=s > 0) * residual, axis=1)
+    fitted = 1 - (1 - rate * weights) ** steps[:, None]
+    norms: np.ndarray = np.linalg.norm(np.divide(fitted, s, out=np.zeros_like(fitted), where=s > 0) * residual, axis=1)
     return norms
 
 
@@ -74,11 +74,11 @@ def residual_gap_bounds(
     Parameters
     ----------
     norms
-        :math:`\|r_\tau\|` of the nonlinear descent, for each step from 0 on.
+        Residual norms :math:`\|r_\tau\|` of the nonlinear descent, one for each step from 0 on.
     rate
-        :math:`\eta`, at most :math:`1/\beta^2`.
+        Step size :math:`\eta`, at most :math:`1/\beta^2`.
     jacobian_norm, jacobian_change
-        :math:`\beta` and :math:`\epsilon`.
+        Bounds :math:`\beta` of the norm of the Jacobian and :math:`\epsilon` of its change.
     """
     return 2 * rate * jacobian_norm * jacobian_change * _sum_before(norms)
 
@@ -93,7 +93,7 @@ def distance_gap_bounds(
     Parameters
     ----------
     norms, rate, jacobian_norm, jacobian_change
-        As of `residual_gap_bounds`, whose bound stands for the last term.
+        As for `residual_gap_bounds`, whose bound replaces :math:`\|r_s - \tilde r_s\|`.
     """
     gaps = residual_gap_bounds(norms, rate, jacobian_norm, jacobian_change)
     return rate * _sum_before(jacobian_change * norms + jacobian_norm * gaps)

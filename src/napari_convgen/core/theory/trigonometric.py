@@ -22,11 +22,11 @@ def trigonometric_basis(n: int, *, is_sorted: bool = False) -> Float[np.ndarray,
     Parameters
     ----------
     n
-        Samples, 1 or more.
+        Number of samples, 1 or more.
     is_sorted
-        Sort by frequency, a cosine before the sine of its frequency. The definition's own order has all cosines first, by rising
-        frequency, and then the sines by falling frequency: its first p functions are no low-frequency space for signals that
-        are not symmetric.
+        True to sort by frequency, each cosine before the sine of the same frequency. False, the default, keeps the order of the
+        definition: all cosines by rising frequency, then the sines by falling frequency. Its first p functions contain only cosines,
+        so they do not span the low frequencies of signals that are not symmetric.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def trigonometric_basis(n: int, *, is_sorted: bool = False) -> Float[np.ndarray,
     if n < 1:
         raise InputError(f"A trigonometric basis needs 1 or more samples, got {n}. Give the number of samples.")
     i, j = np.arange(n), np.arange(n)[:, None]
-    # i·j modulo n first: the angle of a large product has no exact digits left.
+    # i·j is reduced modulo n first: for large products the angle would lose its accuracy.
     angles = 2 * np.pi * ((i * j) % n) / n
     basis = np.where(2 * i <= n, np.cos(angles), np.sin(angles)) * np.sqrt(2 / n)
     basis[:, 2 * i % n == 0] /= np.sqrt(2)
@@ -50,6 +50,6 @@ def trigonometric_basis(n: int, *, is_sorted: bool = False) -> Float[np.ndarray,
 
 
 def frequencies(n: int) -> Int[np.ndarray, "n"]:
-    """Return the periods over n samples, ``min(i, n - i)``, of each function in the definition's order and of each value of a DFT."""
+    """Return the frequency of each function in the definition's order, ``min(i, n - i)`` periods over n samples; it is also that of a DFT."""
     i = np.arange(n)
     return np.minimum(i, n - i)

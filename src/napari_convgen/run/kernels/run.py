@@ -249,7 +249,7 @@ def _predict(
             "No noise was found in the image, so there is nothing to predict. Give the noise's standard deviation."
         )
     values = image.values[0]
-    descent = image_filter.foresee(values, level, LAST_STEP)
+    descent = image_filter.predict(values, level, LAST_STEP)
     risk = descent.risk.numpy()
     errors = np.sqrt(np.where(risk > 0, risk, np.nan)) / level
     weights = image_filter.weights[:, : values.shape[1] // 2 + 1]
