@@ -50,6 +50,6 @@ def trigonometric_basis(n: int, *, is_sorted: bool = False) -> Float[np.ndarray,
 
 
 def frequencies(n: int) -> Int[np.ndarray, "n"]:
-    """Return the frequency of each function in the definition's order, ``min(i, n - i)`` periods over n samples; it is also that of a DFT."""
+    """Return the frequency of each function in the definition's order, which is also that of a DFT: ``min(i, n - i)`` periods."""
     i = np.arange(n)
     return np.minimum(i, n - i)
