@@ -83,7 +83,7 @@ def test_what_pixels_are_worth_to_each_other_does_not_depend_on_the_users_unit(f
         noise = NoiseModel("poisson-gaussian", (0.0,), (unit,), (0.0,))
         image = ImageTensor.of(unit * counts, Layout.of(counts.shape), noise)
         problem = Problem.of(image, torch.device("cpu"))
-        return image, problem.worth_at(problem.measurement)
+        return image, problem.error_weights_at(problem.measurement)
 
     (image, plain), (_, scaled) = worth(1.0), worth(factor)
     torch.testing.assert_close(scaled.weights, plain.weights)
@@ -103,8 +103,8 @@ def test_background_alone_is_worth_nothing_and_its_pixels_count_alike():
     image = ImageTensor.of(frame, Layout.of(frame.shape), NoiseModel("rician", (1.0,), (0.0,), (0.0,)))
     dark = torch.full((1, 40, 40), float(image.scale(np.full((1, 40, 40), 0.5))[0, 0, 0]))  # far below the floor
     problem = Problem.of(image, torch.device("cpu"))
-    worth = dataclasses.replace(problem, worth=None).worth_at(dark)
+    worth = dataclasses.replace(problem, error_weights=None).error_weights_at(dark)
     assert (worth.unit, float(worth.weights.std())) == (1.0, 0.0)
-    worth = problem.worth_at(dark)
+    worth = problem.error_weights_at(dark)
     assert worth.unit >= 0
     assert float(worth.weights.sum()) == pytest.approx(1, rel=1e-5)

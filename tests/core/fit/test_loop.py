@@ -10,7 +10,7 @@ from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import GeneratorUnits, Outcome, SnapshotStore, StopReason
-from napari_convgen.core.stopping import FixedStep, HeldOutPixels, Judgment, Members
+from napari_convgen.core.stopping import FixedStep, HeldOut, Judgment, Members
 from napari_convgen.core.stopping.ensemble import local_variance
 
 SIZE = (16, 13)
@@ -190,7 +190,7 @@ def test_snapshots_are_taken_of_every_step_at_first_of_fewer_later_and_of_the_la
 
 
 def test_curves_hold_every_step():
-    fit = fit_to(noisy_blob(), 70, rule=HeldOutPixels(0.1, 1, 0.6, 1000, "average"))
+    fit = fit_to(noisy_blob(), 70, rule=HeldOut(0.1, 1, 0.6, 1000, "average"))
     losses = [loss for _, loss, _ in run(fit)]
     assert fit.curves.loss == losses
     assert len(fit.curves.criterion) == 70
@@ -225,7 +225,7 @@ def test_pixels_without_weight_have_no_influence():
 
 
 def test_the_same_seed_gives_the_same_bits():
-    fits = [fit_to(noisy_blob(), 30, rule=HeldOutPixels(0.1, 1, 0.6, 1000, "average"), seed=s) for s in (3, 3, 4)]
+    fits = [fit_to(noisy_blob(), 30, rule=HeldOut(0.1, 1, 0.6, 1000, "average"), seed=s) for s in (3, 3, 4)]
     for fit in fits:
         run(fit)
     one, same, other = map(images_of, fits)
@@ -352,7 +352,7 @@ def state_of_torch():
 
 def test_the_callers_state_is_as_it_was_at_each_pause_and_when_the_iterator_is_left():
     before = state_of_torch()
-    fit = fit_to(noisy_blob(), 20, rule=HeldOutPixels(0.1, 1, 0.6, 100, "average"))
+    fit = fit_to(noisy_blob(), 20, rule=HeldOut(0.1, 1, 0.6, 100, "average"))
     assert state_of_torch() == before
     steps = iter(fit)
     for _ in range(5):
@@ -439,7 +439,7 @@ def test_an_extended_fit_can_be_stopped():
 def test_held_out_pixels_end_a_fit_before_it_draws_the_noise():
     clean = half()
     noisy = clean + 0.4 * (white_noise() - 0.5)
-    fit = fit_to(noisy, 2000, rule=HeldOutPixels(0.1, 1, 0.4, 100, "iterate"), n_channels=32)
+    fit = fit_to(noisy, 2000, rule=HeldOut(0.1, 1, 0.4, 100, "iterate"), n_channels=32)
     n_steps = len(run(fit))
     assert fit.reason.outcome is Outcome.RULE
     assert fit.kept_step < n_steps < 2000

@@ -165,7 +165,7 @@ def test_a_constant_has_none():
 
 def test_what_is_observed_is_what_a_projection_leaves():
     a = torch.randn((8, 5), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    whole = LinearMap(lambda v: (a @ v).view(1, 2, 4), lambda y: a.T @ y.flatten(), (5,), (1, 2, 4))
+    whole = LinearMap(lambda v: (a @ v).view(1, 2, 4), (5,), (1, 2, 4), lambda y: a.T @ y.flatten())
     weights = torch.tensor([[1.0, 1, 0, 1], [1, 1, 1, 1]], dtype=torch.float64)
     part = observed(whole, weights)
     w = [row[:, None] for row in weights]

@@ -14,7 +14,7 @@ def model(n=60, n_parameters=90, decay=0.9, seed=0):
         torch.linalg.qr(torch.randn((size, n), generator=rng, dtype=torch.float64))[0] for size in (n, n_parameters)
     )
     a = left * decay ** torch.arange(n, dtype=torch.float64) @ right.T
-    linear_map = LinearMap(lambda v: a @ v, lambda y: a.T @ y, (n_parameters,), (n,))
+    linear_map = LinearMap(lambda v: a @ v, (n_parameters,), (n,), lambda y: a.T @ y)
     pairs = finish(paced_eigenpairs(gram(linear_map), a[:, 0], 8, 1, rng))
     return a, linear_map, pairs
 

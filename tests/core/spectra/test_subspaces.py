@@ -47,7 +47,7 @@ def test_alignment_is_the_length_of_the_pulled_back_image():
     weights = torch.ones((1, 12), dtype=torch.float64)
     weights[0, 3] = 0
     linear_map = observed(
-        LinearMap(lambda v: (a @ v).view(1, 1, 12), lambda y: a.T @ y.flatten(), (7,), (1, 1, 12)), weights
+        LinearMap(lambda v: (a @ v).view(1, 1, 12), (7,), (1, 1, 12), lambda y: a.T @ y.flatten()), weights
     )
     image = torch.arange(12.0, dtype=torch.float64)[None] ** 2
     length, noise = finish(paced_alignment(linear_map, image, weights, 3000, torch.Generator().manual_seed(1)))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_convgen.core.stopping.auto import AutomaticStop
-from napari_convgen.core.stopping.held_out import HeldOutPixels
+from napari_convgen.core.stopping.held_out import HeldOut
 
 
 @pytest.fixture
@@ -13,11 +13,11 @@ def fit(two_band_fit):
 
 
 def rule():
-    return AutomaticStop(HeldOutPixels(0.1, "auto", 0.4, 100, "average"))
+    return AutomaticStop(HeldOut(0.1, "auto", 0.4, 100, "average"))
 
 
 def test_held_out_pixels_decide_and_the_free_rules_vote(fit):
-    automatic, alone = rule(), HeldOutPixels(0.1, "auto", 0.4, 100, "average")
+    automatic, alone = rule(), HeldOut(0.1, "auto", 0.4, 100, "average")
     _, criteria, judgment = fit.run(automatic, n_seeds=2)
     _, criteria_alone, judgment_alone = fit.run(alone, n_seeds=2)
     assert criteria == pytest.approx(criteria_alone, nan_ok=True)

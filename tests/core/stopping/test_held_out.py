@@ -7,9 +7,9 @@ import torch
 from scipy import ndimage
 
 from napari_convgen.core.image import ImageTensor, Layout
-from napari_convgen.core.problem import PixelWorth, Problem
+from napari_convgen.core.problem import ErrorWeights, Problem
 from napari_convgen.core.snapshot import Outcome
-from napari_convgen.core.stopping import HeldOutPixels, Iterate
+from napari_convgen.core.stopping import HeldOut, Iterate
 from napari_convgen.core.stopping.ensemble import local_variance
 
 
@@ -20,9 +20,7 @@ def problem_of(shape=(1, 20, 20), is_observed=None, seed=0):
 
 def begun(problem, seed=0, n_seeds=1, **options):
     """A rule that is ready, and the weights of its first member."""
-    rule = HeldOutPixels(
-        **{"fraction": 0.1, "size": 1, "patience": 0.6, "min_patience": 100, "output": "iterate"} | options
-    )
+    rule = HeldOut(**{"fraction": 0.1, "size": 1, "patience": 0.6, "min_patience": 100, "output": "iterate"} | options)
     return rule, begin(rule, problem, seed, n_seeds).weights[0]
 
 
@@ -216,10 +214,10 @@ def correlated(noise):
 
 
 @pytest.mark.parametrize(("process", "size"), [(torch.as_tensor, 1), (correlated, 5)])
-def test_squares_are_held_out_where_the_noise_of_neighbors_is_alike(process, size):
+def test_squares_are_held_out_with_correlated_noise(process, size):
     noise = np.random.default_rng(0).normal(0.5, 0.1, (96, 96))
     image = ImageTensor.of(process(noise).numpy(), Layout.of(noise.shape))
-    rule = HeldOutPixels(0.1, "auto", 0.4, 100, "average")
+    rule = HeldOut(0.1, "auto", 0.4, 100, "average")
     weights = begin(rule, Problem.of(image, torch.device("cpu"))).weights
     assert rule.size == size
     assert 0.03 < float((weights == 0).double().mean()) < 0.2
@@ -227,7 +225,7 @@ def test_squares_are_held_out_where_the_noise_of_neighbors_is_alike(process, siz
 
 def test_only_the_middle_of_a_square_is_watched_and_all_of_it_left_out():
     problem = Problem(torch.rand((1, 60, 60), dtype=torch.float64), torch.ones((1, 60, 60), dtype=torch.float64))
-    rule = HeldOutPixels(0.1, 7, 0.4, 100, "average")
+    rule = HeldOut(0.1, 7, 0.4, 100, "average")
     weights = begin(rule, problem).weights[0, 0]
     for place in rule._places.tolist():
         row, column = divmod(place, 60)
@@ -236,7 +234,7 @@ def test_only_the_middle_of_a_square_is_watched_and_all_of_it_left_out():
 
 def test_too_small_an_image_for_squares_leaves_out_pixels():
     noise = correlated(np.random.default_rng(0).normal(0.5, 0.1, (24, 24)))
-    rule = HeldOutPixels(0.1, "auto", 0.4, 100, "average")
+    rule = HeldOut(0.1, "auto", 0.4, 100, "average")
     begin(rule, Problem(noise[None], torch.ones_like(noise)[None], correlation_length=3))
     assert rule.size == 1
 
@@ -244,7 +242,7 @@ def test_too_small_an_image_for_squares_leaves_out_pixels():
 @pytest.mark.parametrize("size", [1, 5])
 def test_members_leave_different_pixels_out_and_each_is_watched_at_its_own(size):
     problem = problem_of((2, 60, 70))
-    rule = HeldOutPixels(0.1, size, 0.4, 100, "iterate")
+    rule = HeldOut(0.1, size, 0.4, 100, "iterate")
     members = begin(rule, problem, n_seeds=3)
     is_left_out = members.weights[:, 0] == 0
     assert (is_left_out.sum(0) <= 1).all()
@@ -260,7 +258,7 @@ def test_members_leave_different_pixels_out_and_each_is_watched_at_its_own(size)
 
 def test_more_members_than_shares_leave_less_out():
     problem = problem_of((1, 30, 30))
-    members = begin(HeldOutPixels(0.3, 1, 0.4, 100, "iterate"), problem, n_seeds=6)
+    members = begin(HeldOut(0.3, 1, 0.4, 100, "iterate"), problem, n_seeds=6)
     assert ((members.weights == 0).sum(0) == 1).double().mean() > 0.98
 
 
@@ -287,7 +285,7 @@ def smoothed(noisy, members, influence):
 def test_the_error_of_the_image_is_estimated_without_the_truth(influence, n_seeds):
     noise = SIGMA * torch.randn((1, 300, 300), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     problem = Problem(0.5 + noise, torch.ones_like(noise), torch.tensor([SIGMA], dtype=torch.float64))
-    rule = HeldOutPixels(0.1, 1, 0.4, 100, "iterate")
+    rule = HeldOut(0.1, 1, 0.4, 100, "iterate")
     members = begin(rule, problem, n_seeds=n_seeds)
     outputs = smoothed(problem.measurement, members, influence)
     rule.observe(iterate_of(1, outputs, outputs))
@@ -308,14 +306,14 @@ def test_a_noise_level_that_cannot_be_right_is_said_and_no_error_estimated():
     rule, _ = begun(problem)
     judgment = show_curve(rule, problem, {1: 3.0})
     assert (judgment.error, judgment.calibration) == (None, None)
-    assert "alike in neighbors" in judgment.warnings[0]
+    assert "or correlated" in judgment.warnings[0]
 
 
 def test_the_expected_error_follows_the_members_variance_where_it_tells_of_the_error():
     rng = torch.Generator().manual_seed(0)
     noise = SIGMA * torch.randn((1, 240, 240), generator=rng, dtype=torch.float64)
     problem = Problem(0.5 + noise, torch.ones_like(noise), torch.tensor([SIGMA], dtype=torch.float64))
-    rule = HeldOutPixels(0.2, 1, 0.4, 100, "iterate")
+    rule = HeldOut(0.2, 1, 0.4, 100, "iterate")
     begin(rule, problem, n_seeds=2)
     scale = torch.linspace(0.01, 0.2, 240, dtype=torch.float64)
     own, common = (
@@ -338,7 +336,7 @@ def test_the_error_is_known_better_than_with_the_residuals_of_the_pixels_left_ou
     step, ours, plain, deviations = 60, [], [], []
     for seed in range(60):
         fit = two_band_fit(shape=(1, 48, 48), seed=seed)
-        rule = HeldOutPixels(0.1, 1, 0.4, 100, "iterate")
+        rule = HeldOut(0.1, 1, 0.4, 100, "iterate")
         members = rule.members(fit.problem, 2, torch.Generator().manual_seed(seed))
         rule.begin(fit.problem, members)
         is_seen = members.weights > 0
@@ -366,7 +364,7 @@ def test_values_missing_in_one_channel_do_not_count_in_the_error():
         problem = dataclasses.replace(
             problem_of((2, 40, 40), is_observed), noise_level=torch.ones(2, dtype=torch.float64)
         )
-        rule = HeldOutPixels(0.1, 1, 0.6, 100, "iterate")
+        rule = HeldOut(0.1, 1, 0.6, 100, "iterate")
         members = begin(rule, problem, n_seeds=2)
         images = problem.measurement + torch.where(members.weights > 0, 2.0, 3.0).sqrt()
         images = torch.where(is_observed > 0, images, 1e3)
@@ -385,7 +383,7 @@ def smoothing_fit(seed, level_factor=1.0, patience=1e9):
     noisy = torch.as_tensor(truth + SIGMA * rng.standard_normal(truth.shape))[None]
     level = None if level_factor is None else torch.tensor([level_factor * SIGMA], dtype=torch.float64)
     problem = Problem(noisy, torch.ones_like(noisy), level)
-    rule = HeldOutPixels(0.1, 1, patience, 0, "iterate")
+    rule = HeldOut(0.1, 1, patience, 0, "iterate")
     seen = begin(rule, problem, seed, n_seeds=2).weights.numpy()
     errors = {}
     for step in SMOOTHING_STEPS:
@@ -410,8 +408,12 @@ def test_errors_are_compared_in_the_users_units():
     problem = dataclasses.replace(problem_of(), noise_level=torch.tensor([0.1], dtype=torch.float64))
     variance = torch.full_like(problem.measurement, 0.01)
     weights = problem.weights / problem.weights.sum()
-    rule = HeldOutPixels(0.1, 1, 0.4, 100, "iterate")
-    begin(rule, dataclasses.replace(problem, worth=lambda _: PixelWorth(weights, next(units), variance)), n_seeds=2)
+    rule = HeldOut(0.1, 1, 0.4, 100, "iterate")
+    begin(
+        rule,
+        dataclasses.replace(problem, error_weights=lambda _: ErrorWeights(weights, next(units), variance)),
+        n_seeds=2,
+    )
     for step in (1, 2, 3):
         images = (problem.measurement + 0.3).repeat(2, 1, 1, 1)
         rule.observe(iterate_of(step, images, images))
@@ -427,7 +429,7 @@ def test_a_wrong_noise_level_does_not_lead_away_from_what_the_pixels_left_out_sa
 
 
 def test_the_error_is_estimated_only_of_what_a_settled_generator_draws(two_band_fit):
-    fit, rule, steps = two_band_fit(), HeldOutPixels(0.1, 1, -1, 0, "iterate"), [20, 40, 80, 160, 320]
+    fit, rule, steps = two_band_fit(), HeldOut(0.1, 1, -1, 0, "iterate"), [20, 40, 80, 160, 320]
     fit.problem = dataclasses.replace(fit.problem, noise_level=0.2 * fit.sigma)
     members = begin(rule, fit.problem, n_seeds=2)
     for step in steps:
@@ -448,7 +450,7 @@ def test_the_fit_goes_on_while_the_estimated_error_is_still_falling():
 
 def test_a_fit_that_draws_every_pixel_seen_to_the_last_bit_is_no_obstacle():
     problem = dataclasses.replace(problem_of(), noise_level=torch.tensor([0.1], dtype=torch.float64))
-    rule = HeldOutPixels(0.1, 1, 0.6, 100, "iterate")
+    rule = HeldOut(0.1, 1, 0.6, 100, "iterate")
     members = begin(rule, problem, n_seeds=2)
     images = torch.where(members.weights > 0, problem.measurement, problem.measurement + 0.3)
     rule.observe(iterate_of(1, images, images))
@@ -458,7 +460,7 @@ def test_a_fit_that_draws_every_pixel_seen_to_the_last_bit_is_no_obstacle():
 
 def test_once_a_generator_is_settled_what_it_drew_before_is_not_kept():
     problem = dataclasses.replace(problem_of(), noise_level=torch.tensor([0.01], dtype=torch.float64))
-    rule = HeldOutPixels(0.1, 1, 0.4, 100, "iterate")
+    rule = HeldOut(0.1, 1, 0.4, 100, "iterate")
     begin(rule, problem, n_seeds=2)
     for step, error in ((1, 0.3), (2, 0.1), (3, 0.2)):
         images = (problem.measurement + error).repeat(2, 1, 1, 1)

@@ -4,8 +4,8 @@ import torch
 from napari_convgen.core.stopping.paired import PairedErrors
 
 
-def errors_of(n_alike=1, **by_step):
-    errors = PairedErrors(n_alike)
+def errors_of(n_correlated=1, **by_step):
+    errors = PairedErrors(n_correlated)
     for step, values in by_step.items():
         errors.add(int(step[1:]), values)
     return errors
@@ -23,7 +23,7 @@ def test_what_all_steps_share_drops_out():
     assert errors.as_good_as(2, [1, 2, 3]) == [2, 3]
 
 
-def test_pixels_that_are_alike_count_as_one():
+def test_correlated_pixels_count_as_one():
     assert errors_of(9, s1=NOISE).standard_error(NOISE) == pytest.approx(
         3 * errors_of(1, s1=NOISE).standard_error(NOISE)
     )

@@ -146,7 +146,7 @@ def test_without_a_noise_level_it_says_so(two_band_fit, level, word):
         MonteCarloSure().members(Problem(problem.measurement, problem.weights, level), 1, generator())
 
 
-def test_noise_that_is_alike_in_neighbors_without_a_known_spectrum_gets_a_warning(two_band_fit):
+def test_correlated_noise_without_a_known_spectrum_gets_a_warning(two_band_fit):
     fit = two_band_fit()
     fit.problem = Problem(fit.problem.measurement, fit.problem.weights, fit.sigma, correlation_length=2)
     assert "independent" in fit.run(MonteCarloSure("iterate"))[2].warnings[0]
@@ -194,7 +194,7 @@ def test_the_interval_holds_the_steps_that_cannot_be_told_from_the_best(two_band
     first, last = judgment.interval
     assert first <= judgment.step <= last
     assert all(fit.excess(step, members) < 1.3 for step in judgment.interval)
-    # Noise that is alike leaves less to tell them by.
+    # Correlated noise leaves less to tell them by.
     fit.problem = dataclasses.replace(fit.problem, correlation_length=6)
     wider = fit.run(MonteCarloSure("iterate"))[2].interval
     assert wider[0] <= first
@@ -202,10 +202,10 @@ def test_the_interval_holds_the_steps_that_cannot_be_told_from_the_best(two_band
     assert wider != (first, last)
 
 
-def test_a_noise_level_is_less_well_known_where_noise_is_alike_and_so_is_the_error(two_band_fit):
+def test_a_noise_level_is_less_well_known_with_correlated_noise_and_so_is_the_error(two_band_fit):
     fit = two_band_fit()
     white = fit.run(MonteCarloSure("iterate"), n_steps=40)[2].error
     fit.problem = dataclasses.replace(fit.problem, correlation_length=2)
-    alike = fit.run(MonteCarloSure("iterate"), n_steps=40)[2].error
-    assert alike.mse == white.mse
-    assert alike.deviation > 2 * white.deviation
+    correlated = fit.run(MonteCarloSure("iterate"), n_steps=40)[2].error
+    assert correlated.mse == white.mse
+    assert correlated.deviation > 2 * white.deviation

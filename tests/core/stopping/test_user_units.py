@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from napari_convgen.core.problem import PixelWorth
-from napari_convgen.core.stopping import HeldOutPixels
+from napari_convgen.core.problem import ErrorWeights
+from napari_convgen.core.stopping import HeldOut
 from napari_convgen.core.stopping.coupled import CoupledSplit
 from napari_convgen.core.stopping.ensemble import local_variance
 from napari_convgen.core.stopping.sure import MonteCarloSure
@@ -21,10 +21,10 @@ def uneven(fit, spread):
     noise = fit.noise / fit.sigma[0] * level
     fit.truth = fit.truth * growth.exp()
     weights = slope.expand_as(noise) ** 2
-    worth = PixelWorth(weights / weights.sum(), float(weights.mean()), (level**2).expand_as(noise))
+    worth = ErrorWeights(weights / weights.sum(), float(weights.mean()), (level**2).expand_as(noise))
     mean_level = (level**2).mean().sqrt()[None]
     fit.problem = dataclasses.replace(
-        fit.problem, measurement=fit.truth + noise, noise_level=mean_level, worth=lambda _: worth
+        fit.problem, measurement=fit.truth + noise, noise_level=mean_level, error_weights=lambda _: worth
     )
     return slope
 
@@ -32,7 +32,7 @@ def uneven(fit, spread):
 @pytest.mark.parametrize(
     ("new_rule", "spread"),
     [
-        (lambda: HeldOutPixels(0.2, 1, 0.4, 100, "iterate"), 0.7),
+        (lambda: HeldOut(0.2, 1, 0.4, 100, "iterate"), 0.7),
         (lambda: MonteCarloSure("iterate", probe_size=0.01), 0.7),
         (lambda: CoupledSplit("iterate"), 0.0),  # the noise that it adds is the same everywhere
     ],
@@ -44,7 +44,7 @@ def test_the_error_is_that_in_the_users_units_with_the_noise_of_each_pixel(two_b
         fit, rule = two_band_fit(shape=(1, 64, 64), seed=seed), new_rule()
         slope = uneven(fit, spread)
         members = rule.members(fit.problem, 2, torch.Generator().manual_seed(seed + N_SEEDS))  # not those of the noise
-        if isinstance(rule, HeldOutPixels):  # the filter is no network: it would take zeros where nothing is seen
+        if isinstance(rule, HeldOut):  # the filter is no network: it would take zeros where nothing is seen
             seen = members.weights > 0
             members = dataclasses.replace(members, measurements=torch.where(seen, members.measurements, fit.truth))
         rule.begin(fit.problem, members)
@@ -61,7 +61,7 @@ def test_the_error_is_that_in_the_users_units_with_the_noise_of_each_pixel(two_b
 
 
 def test_the_expected_error_is_that_of_the_image_in_the_users_units(two_band_fit):
-    fit, rule = two_band_fit(shape=(1, 64, 64)), HeldOutPixels(0.2, 1, 0.4, 100, "iterate")
+    fit, rule = two_band_fit(shape=(1, 64, 64)), HeldOut(0.2, 1, 0.4, 100, "iterate")
     slope = uneven(fit, 0.7)
     members = rule.members(fit.problem, 2, torch.Generator().manual_seed(0))
     rule.begin(fit.problem, members)
@@ -76,7 +76,7 @@ def test_the_expected_error_is_that_of_the_image_in_the_users_units(two_band_fit
 @pytest.mark.parametrize(
     "new_rule",
     [
-        lambda: HeldOutPixels(0.2, 1, 0.4, 100, "iterate"),
+        lambda: HeldOut(0.2, 1, 0.4, 100, "iterate"),
         lambda: MonteCarloSure("iterate"),
         lambda: CoupledSplit("iterate"),
     ],
@@ -84,8 +84,8 @@ def test_the_expected_error_is_that_of_the_image_in_the_users_units(two_band_fit
 )
 def test_no_error_is_told_of_background_alone(two_band_fit, new_rule):
     fit, rule = two_band_fit(), new_rule()
-    worth = dataclasses.replace(fit.problem.worth_at(fit.truth), unit=0.0)
-    fit.problem = dataclasses.replace(fit.problem, worth=lambda _: worth)
+    worth = dataclasses.replace(fit.problem.error_weights_at(fit.truth), unit=0.0)
+    fit.problem = dataclasses.replace(fit.problem, error_weights=lambda _: worth)
     members = rule.members(fit.problem, 2, torch.Generator().manual_seed(1))
     rule.begin(fit.problem, members)
     rule.observe(fit.iterate(STEP, members))

@@ -72,4 +72,4 @@ def test_correlated_noise_gets_a_warning(two_band_fit):
     rule.begin(problem, rule.members(problem, 1, torch.Generator()))
     image = problem.measurement[None] * 0
     rule.observe(Iterate(1, torch.tensor(0.0), image, image, True))
-    assert "alike" in rule.judge([1]).warnings[0]
+    assert "correlated" in rule.judge([1]).warnings[0]

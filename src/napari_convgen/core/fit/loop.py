@@ -1,4 +1,4 @@
-"""The one loop: the members of a generator are moved towards a measurement, step by step.
+"""The one loop: the members of a generator are fitted to a measurement, step by step.
 
 `Fit` is iterated to advance. It can be left and taken up again, its budget can be raised after it has ended, and it can go
 back to an earlier step and on from there.
@@ -7,75 +7,27 @@ back to an earlier step and on from there.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.core.fit.cuda_graph import CapturedStep
+from napari_convgen.core.fit.curves import Curves
+from napari_convgen.core.fit.health import MIN_STEPS_TO_JUDGE, HealthCheck
 from napari_convgen.core.fit.states import StateRing
 from napari_convgen.core.generators import Generator
-from napari_convgen.core.problem import Problem
-from napari_convgen.core.snapshot import (
-    Outcome,
-    SnapshotStore,
-    StopReason,
-    next_snapshot_step,
-)
+from napari_convgen.core.problem import Problem, squared
+from napari_convgen.core.snapshot import Outcome, SnapshotStore, StopReason, next_snapshot_step
 from napari_convgen.core.stopping import Iterate, Judgment, Members, StoppingRule
 from napari_convgen.core.stopping.ensemble import local_variance
 
-COARSE_BLOCKS, COLLAPSE_FACTOR = 8, 2.0
-"""A fit has collapsed when it rests above so many times the error of the image made of so many constant blocks a side."""
-
-MIN_STEPS_TO_JUDGE = 200
-"""Steps before a fit that rests can be called collapsed."""
-
-
-@dataclass
-class Curves:
-    """Loss and criterion of every step so far; values wait on the device until `fetch`.
-
-    Attributes
-    ----------
-    loss
-        Mean over the kept members.
-    worst
-        Loss of the member that fits worst.
-    criterion
-        Of the stopping rule.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    worst: list[float] = field(default_factory=list)
-    criterion: list[float] = field(default_factory=list)
-    _waiting: list[Tensor] = field(default_factory=list)
-
-    def add(self, loss: Tensor, worst: Tensor, criterion: Tensor) -> None:
-        """Note one step, without waiting for the device."""
-        self._waiting.append(torch.stack((loss, worst, criterion)))
-
-    def fetch(self) -> None:
-        """Bring what waits on the device over."""
-        if self._waiting:
-            for values in torch.stack(self._waiting).tolist():
-                for curve, value in zip((self.loss, self.worst, self.criterion), values, strict=True):
-                    curve.append(value)
-            self._waiting.clear()
-
-    def cut(self, step: int) -> None:
-        """Forget all that came after a step."""
-        self.fetch()
-        for curve in (self.loss, self.worst, self.criterion):
-            del curve[step:]
-
 
 class Fit:
-    """A generator on its way to a measurement.
+    """A generator that is being fitted to a measurement.
 
     Iterating advances the fit by a step at a time until the rule or the budget ends it; ``reason`` then says why, and
     ``judgment`` which snapshot to keep. After `extend` it can be iterated again. At each yield the weights have already moved on from the
@@ -84,21 +36,23 @@ class Fit:
     Parameters
     ----------
     problem
-        What is fitted.
+        Measurement, operator and noise.
     generator
-        At its start, with as many members as there are in ``members``; its weights are moved in place.
+        Generator at its start, with as many members as there are in ``members``; its weights are changed in place.
     optimizer
-        Over the generator's parameters.
+        Optimizer of the generator's parameters.
     rule
-        Chooses the step that is kept.
+        Rule that chooses the step that is kept.
     members
-        Of the rule, for this problem.
+        Measurement and weights of each member, made by the rule for this problem.
     snapshots
-        Where snapshots go.
+        Store that takes the snapshots.
     n_steps
-        Budget.
+        Number of steps at most.
     averaging
-        The running average at step ``t`` reaches back over about ``averaging * t`` steps.
+        Share of the steps so far that the running average reaches back over, from 0 to 1; default 0.08.
+    has_health_check
+        True, the default, to end a fit that has collapsed.
     """
 
     def __init__(
@@ -111,6 +65,7 @@ class Fit:
         snapshots: SnapshotStore,
         n_steps: int,
         averaging: float = 0.08,
+        has_health_check: bool = True,
     ) -> None:
         self.averaging = averaging
         self.problem = problem
@@ -128,17 +83,17 @@ class Fit:
         self.is_extended = False
         self._is_stopping = False
         self._next_snapshot = 1
-        self._coarse_error = _coarse_error(problem)
+        self._health = HealthCheck(problem) if has_health_check else None
         rule.begin(problem, members)
         generator.meet(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
-        over = tuple(range(1, members.weights.ndim))
-        self._weights = members.weights / members.weights.sum(over, keepdim=True)
         self._kept = tuple(i for i, is_kept in enumerate(members.is_kept) if is_kept)
         self._kept_index = torch.tensor(self._kept, device=problem.measurement.device)
-        self._averages = torch.zeros_like(members.measurements)
+        image_shape = (len(members), *problem.forward_model.in_shape)
+        self._averages = members.weights.new_zeros(image_shape)
         self._states = StateRing(generator, optimizer, self._averages)
+        descent = Descent(problem, generator, optimizer, members)
         is_cuda = problem.measurement.device.type == "cuda"
-        self._take_step = CapturedStep(self._move) if is_cuda and generator.is_capturable else self._move
+        self._take_step = CapturedStep(descent) if is_cuda and generator.is_capturable else descent
 
     @property
     def kept_step(self) -> int:
@@ -175,7 +130,7 @@ class Fit:
         Returns
         -------
         int
-            The step that the fit is at.
+            Number of the step that the fit is at.
         """
         state = self._states.restore(step)
         self.step = state
@@ -199,23 +154,6 @@ class Fit:
         self.curves.add(iterate.loss, losses.amax(), self.rule.observe(iterate))
         return iterate
 
-    def _move(self) -> tuple[Tensor, ...]:
-        """Move the weights; return the members' outputs and losses from before."""
-        measurements = self.members.measurements
-        with torch.enable_grad():
-            outputs = self.generator()
-            targets = self.generator.targets(measurements)
-            losses = self._mean_squares(outputs - targets)
-            self.optimizer.zero_grad()
-            losses.sum().backward()  # each member's gradient is that of its own loss
-        self.optimizer.step()
-        outputs, losses = outputs.detach(), losses.detach()
-        return outputs, losses if targets is measurements else self._mean_squares(outputs - measurements)
-
-    def _mean_squares(self, difference: Tensor) -> Tensor:
-        """Of each member, over the pixels that it is fitted to."""
-        return (self._weights * difference**2).flatten(1).sum(1)
-
     def _take_snapshot(self, iterate: Iterate) -> StopReason | None:
         """Keep this step's images, then ask whether the fit was stopped, failed, is done, or has used its budget."""
         if self.step >= self._next_snapshot:  # an end is no reason to leave the schedule
@@ -237,11 +175,17 @@ class Fit:
         self._states.save(self.step, around=self.kept_step)
         if self._is_stopping:
             return StopReason(Outcome.USER, f"Stopped by the user at step {self.step}; step {self.kept_step} is kept.")
-        reason = None if self.is_extended else self.judgment.reason
+        return self._end(self.judgment)
+
+    def _end(self, judgment: Judgment) -> StopReason | None:
+        """Return why the fit ends at this snapshot, if it does; a collapse counts more than the rule and the budget."""
+        reason = None if self.is_extended else judgment.reason
         if reason is None and self.step >= self.n_steps:
             reason = StopReason(Outcome.BUDGET, f"All {self.n_steps} steps were taken; step {self.kept_step} is kept.")
-        if not self.is_extended and (reason is not None or self.step >= MIN_STEPS_TO_JUDGE):
-            reason = self._collapse() or reason
+        is_checked = self._health is not None and not self.is_extended
+        if self._health is not None and is_checked and (reason is not None or self.step >= MIN_STEPS_TO_JUDGE):
+            dead_fraction = self.generator.dead_fraction()
+            reason = self._health.collapse(self.step, self.curves.worst, dead_fraction) or reason
         return reason
 
     def _expected_error(self, iterate: Iterate, judgment: Judgment) -> NDArray[Any] | None:
@@ -252,34 +196,47 @@ class Fit:
         if judgment.calibration is not None:
             slope, offset = judgment.calibration
         elif judgment.error is not None:
-            worth = self.problem.worth_at(iterate.image(self.snapshots.output))
-            slope, offset = judgment.error.mse / (worth.unit * max(worth.mean(variance), 1e-30)), 0.0
+            weights = self.problem.error_weights_at(iterate.image(self.snapshots.output))
+            slope, offset = judgment.error.mse / (weights.unit * max(weights.mean(variance), 1e-30)), 0.0
         else:
             slope, offset = 1.0, 0.0
         return (slope * variance + offset).sqrt().cpu().numpy()
 
-    def _collapse(self) -> StopReason | None:
-        """Recognize a fit with a member that rests far above what any healthy one reaches."""
-        loss = self.curves.worst
-        if self.generator.dead_fraction() == 1:
-            return StopReason(
-                Outcome.COLLAPSED, f"The fit collapsed by step {self.step}: all channels of a layer are dead."
-            )
-        if self.step < MIN_STEPS_TO_JUDGE:
-            return None
-        quarter = len(loss) // 4
-        earlier, later = (statistics.fmean(part) for part in (loss[-2 * quarter : -quarter], loss[-quarter:]))
-        if later <= COLLAPSE_FACTOR * self._coarse_error or later < 0.99 * earlier:
-            return None
-        sentence = (
-            f"The fit collapsed: at step {self.step} its loss rests at {later:.2g}, "
-            f"while coarse blocks of one value each leave {self._coarse_error:.2g}."
-        )
-        return StopReason(Outcome.COLLAPSED, sentence)
 
+class Descent:
+    """One step of the optimizer on the mean squared residual of each member.
 
-def _coarse_error(problem: Problem) -> float:
-    """What a healthy fit gets below soon: the error of coarse blocks, or a twentieth of the variance if that is more."""
-    size = problem.measurement.shape[1:]
-    blocks = [min(COARSE_BLOCKS, max(1, n // 4)) for n in size]
-    return max(problem.low_pass_error(blocks), 0.05 * problem.low_pass_error([1] * len(size)))
+    It holds nothing of the `Fit`, so that a fit that is let go is freed at once, with all its tensors.
+
+    Parameters
+    ----------
+    problem, generator, optimizer, members
+        Parts of a `Fit`.
+    """
+
+    def __init__(
+        self, problem: Problem, generator: Generator, optimizer: torch.optim.Optimizer, members: Members
+    ) -> None:
+        self.problem = problem
+        self.generator = generator
+        self.optimizer = optimizer
+        self.measurements = members.measurements
+        over = tuple(range(1, members.weights.ndim))
+        self.weights = members.weights / members.weights.sum(over, keepdim=True)
+
+    def __call__(self) -> tuple[Tensor, ...]:
+        """Change the weights; return the members' outputs and losses from before."""
+        measurements = self.measurements
+        with torch.enable_grad():
+            outputs = self.generator()
+            targets = self.generator.targets(measurements)
+            losses = self._losses(outputs, targets)
+            self.optimizer.zero_grad()
+            losses.sum().backward()  # each member's gradient is that of its own loss
+        self.optimizer.step()
+        outputs, losses = outputs.detach(), losses.detach()
+        return outputs, losses if targets is measurements else self._losses(outputs, measurements)
+
+    def _losses(self, outputs: Tensor, measurements: Tensor) -> Float[Tensor, "m"]:
+        """Return each member's mean squared residual over the entries that it is fitted to."""
+        return (self.weights * squared(self.problem.residual(outputs, measurements))).flatten(1).sum(1)

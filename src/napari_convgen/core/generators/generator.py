@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 
@@ -25,8 +25,8 @@ class Generator(nn.Module):
 
     def meet(
         self,
-        measurements: Float[Tensor, "m c *spatial"],
-        weights: Float[Tensor, "m c *spatial"],
+        measurements: Shaped[Tensor, "m c *entries"],
+        weights: Float[Tensor, "m c *entries"],
         noise_level: Float[Tensor, "c"] | None,
         noise_spectrum: Float[np.ndarray, "a b"] | None,
     ) -> None:
@@ -36,7 +36,7 @@ class Generator(nn.Module):
         """Return each member's image, values around [0, 1]."""
         raise NotImplementedError
 
-    def targets(self, measurements: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
+    def targets(self, measurements: Shaped[Tensor, "m c *entries"]) -> Shaped[Tensor, "m c *entries"]:
         """Return what the images of the last forward pass are to be near: the measurements, unless they were part of its input."""
         return measurements
 

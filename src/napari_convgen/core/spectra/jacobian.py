@@ -52,7 +52,7 @@ def jacobian(output: Callable[[Parameters], Tensor], parameters: Parameters) -> 
         (gradients,) = pull_back(image)
         return torch.cat([gradients[name].flatten() for name in point])
 
-    return LinearMap(apply, adjoint, (sum(sizes),), tuple(value.shape))
+    return LinearMap(apply, (sum(sizes),), tuple(value.shape), adjoint)
 
 
 def module_jacobian(generator: nn.Module, groups: Collection[Group] = GROUPS) -> LinearMap:
@@ -100,9 +100,9 @@ def observed(linear_map: LinearMap, weights: Float[Tensor, "c *spatial"]) -> Lin
 
     return LinearMap(
         lambda vector: seen(linear_map.apply(vector)),
-        lambda image: linear_map.adjoint(seen(image)),
         linear_map.in_shape,
         shape,
+        lambda image: linear_map.adjoint(seen(image)),
     )
 
 

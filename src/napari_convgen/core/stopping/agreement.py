@@ -1,4 +1,4 @@
-"""Fits with different starts agree on structure before they draw noise, each in its own way."""
+"""Fits with different starts agree on structure before each of them fits the noise in its own way."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from napari_convgen.errors import ConfigError
 class SeedAgreement:
     """Keep the step where the members are closest to each other.
 
-    Watched is the mean square of the kept image's deviation over seeds: the variance over the K members, unbiased, over K; of two
-    members a quarter of their mean squared difference. It is only a part of the image's error, an eighth or so, as the members share
-    most of it; its valley is shallow. No noise level is needed.
+    The rule watches the mean square of the kept image's deviation over seeds: the variance over the K members, unbiased, over K; for two
+    members it is a quarter of their mean squared difference. It is only a part of the image's error, an eighth or so, as the members
+    share most of it; its valley is shallow. The rule needs no noise level, and holds for any operator.
 
     Parameters
     ----------
     output
-        Which images are compared: those that are kept.
+        Kind of image that is compared, ``"average"`` (default) or ``"iterate"``: the kind that is kept.
     patience, min_patience
         The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least value,
         averaged over `napari_convgen.core.stopping.curve.SMOOTHING` steps.
@@ -35,6 +35,8 @@ class SeedAgreement:
     ----------
     The spread of deep ensembles: Lakshminarayanan et al., NeurIPS 2017. As a stop it is not from a publication.
     """
+
+    needs_identity = False
 
     def __init__(self, output: Output = "average", patience: float = 0.4, min_patience: int = 100) -> None:
         self.output: Output = output
@@ -58,7 +60,7 @@ class SeedAgreement:
 
     def begin(self, problem: Problem, members: Members) -> None:
         """Note which pixels count."""
-        self._weights = problem.weights
+        self._weights = problem.image_weights
 
     def observe(self, iterate: Iterate) -> Tensor:
         """Return the variance of the kept image over seeds."""

@@ -1,4 +1,4 @@
-"""The automatic stop: pixels left out of the fit choose the step, rules that cost nothing say what they think of it."""
+"""The automatic stop: entries left out of the fit choose the step, and rules that cost nothing vote beside them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping.agreement import SeedAgreement
 from napari_convgen.core.stopping.discrepancy import Discrepancy
-from napari_convgen.core.stopping.held_out import HeldOutPixels
+from napari_convgen.core.stopping.held_out import HeldOut
 from napari_convgen.core.stopping.rule import Iterate, Judgment, Members, StoppingRule
 from napari_convgen.core.stopping.whiteness import ResidualWhiteness
 from napari_convgen.core.stopping.windowed_variance import RunningVariance
@@ -21,7 +21,7 @@ WINDOW_SHARE = 0.08
 
 
 class AutomaticStop:
-    """Keep the step that held-out pixels choose, and let every free rule that the noise allows vote beside them.
+    """Keep the step that held-out entries choose; every other rule that costs nothing and that the noise and the operator allow votes.
 
     The votes are for the user to see. A warning says when the residual has less energy than the noise. The variance of the outputs votes
     but does not warn: by measurement its valley lies far before the best step of most images.
@@ -29,15 +29,17 @@ class AutomaticStop:
     Parameters
     ----------
     held_out
-        Chooses the members, the step, and the error's estimate.
+        Rule that chooses the members and the step, and estimates the error.
     """
 
-    def __init__(self, held_out: HeldOutPixels) -> None:
+    needs_identity = False
+
+    def __init__(self, held_out: HeldOut) -> None:
         self.held_out = held_out
         self._voters: dict[str, StoppingRule] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
-        """Return those of held-out pixels."""
+        """Return the members of the rule with held-out entries."""
         return self.held_out.members(problem, n_seeds, rng)
 
     def begin(self, problem: Problem, members: Members) -> None:
@@ -51,17 +53,19 @@ class AutomaticStop:
             self._voters["whiteness"] = ResidualWhiteness(output)
         if sum(members.is_kept) > 1:
             self._voters["agreement"] = SeedAgreement(output)
+        if not problem.is_denoising:
+            self._voters = {name: rule for name, rule in self._voters.items() if not rule.needs_identity}
         for rule in (self.held_out, *self._voters.values()):
             rule.begin(problem, members)
 
     def observe(self, iterate: Iterate) -> Tensor:
-        """Return the criterion of held-out pixels."""
+        """Return the criterion of the rule with held-out entries."""
         for rule in self._voters.values():
             rule.observe(iterate)
         return self.held_out.observe(iterate)
 
     def judge(self, steps: Sequence[int]) -> Judgment:
-        """Decide by held-out pixels, with the votes and objections of the others."""
+        """Decide by held-out entries, with the votes and objections of the others."""
         judgment = self.held_out.judge(steps)
         votes = {name: rule.judge(steps).step for name, rule in self._voters.items()}
         objection = None if self._discrepancy is None else self._discrepancy.veto(judgment.step)

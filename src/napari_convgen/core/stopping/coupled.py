@@ -1,4 +1,4 @@
-"""One noisy measurement made into two with independent noise: one to fit, one to judge by."""
+"""One noisy measurement is split into two with independent noise: one is fitted, the other evaluates the fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from napari_convgen.core.problem import Problem
+from napari_convgen.core.problem import Problem, squared
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
 from napari_convgen.core.stopping.ensemble import variance_between
@@ -19,28 +19,30 @@ class CoupledSplit:
     r"""Fit one half of a split measurement, estimate the error at every step with the other, and keep the step where it is least.
 
     *Gaussian noise.* With :math:`w \sim N(0, \sigma^2)`, the noise of :math:`y + aw` is independent of that of :math:`y - w/a`. A member
-    :math:`x` that is fitted to the first has the mean squared error :math:`E\,\|x - (y - w/a)\|^2/n - \sigma^2 (1 + 1/a^2)`; as :math:`w`
-    is known, the mean of :math:`w^2/a^2` is subtracted in the place of its expectation.
+    :math:`x` that is fitted to the first predicts the measurement with the mean squared error
+    :math:`E\,\|A(x) - (y - w/a)\|^2/n - \sigma^2 (1 + 1/a^2)`; as :math:`w` is known, the mean of :math:`w^2/a^2` is subtracted in the
+    place of its expectation.
 
-    *Counted events.* Where the problem has them, each event goes to the fit with the probability ``share``, else to the judgment: the
-    two are independent Poisson images. In the generator's units, where the noise is the same everywhere, they have the same mean and
-    1/``share`` and 1/(1 - ``share``) times the variance, but for a remainder at few counts.
+    *Counted events.* Each event goes to the fit with the probability ``share``, else to the evaluation: the two are independent Poisson
+    images. In the generator's units, where the noise is the same everywhere, they have the same mean and 1/``share`` and
+    1/(1 - ``share``) times the variance, but for a remainder at few counts.
 
     Members have a split each. Their mean has less error than they have, by the mean square of their distances to it.
 
-    Every member has more noise to cope with, :math:`1 + a^2` or 1/``share`` times the variance. No pixel is left out, and neighbors'
-    noise may not be alike.
+    Every member has more noise to cope with, :math:`1 + a^2` or 1/``share`` times the variance. No pixel is left out. The noise must be
+    white. The step is chosen by the error of the predicted measurement, for any operator.
 
     Parameters
     ----------
     output
-        Which image is judged: the one that is kept.
+        Kind of image that is evaluated, ``"average"`` (default) or ``"iterate"``: the kind that is kept.
     a
-        Noise added to the fit, in noise levels; little spoils the judgment, much the fit.
+        Noise added to the fit, in noise levels, above 0; default 0.3. Little makes the evaluation inexact, much the fit.
     share
-        Of the events that are fitted.
+        Share of the events that are fitted, between 0 and 1; default 0.8.
     patience, min_patience
-        The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least estimate,
+        Numbers from 0; defaults 0.4 and 100 steps. The fit ends at step ``t`` once
+        ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least estimate,
         averaged over `napari_convgen.core.stopping.curve.SMOOTHING` steps.
 
     References
@@ -49,6 +51,8 @@ class CoupledSplit:
     normal means problem via coupled bootstrap techniques", 2021; of counts: Neufeld et al., "Data thinning for
     convolution-closed distributions", JMLR 2024. The mean of members: Krogh and Vedelsby, NIPS 1995.
     """
+
+    needs_identity = False
 
     def __init__(
         self,
@@ -112,16 +116,16 @@ class CoupledSplit:
         self._problem = problem
 
     def observe(self, iterate: Iterate) -> Tensor:
-        """Return the estimate of the mean squared error of the image; of counts but for a constant, if their noise is not known."""
+        """Return the estimate of the mean squared error of the prediction; without a constant for counts whose noise is not known."""
         images = iterate.images(self.output)
-        terms = ((images - self._targets) ** 2 - self._known).mean(0)
+        terms = (squared(self._problem.residual(images, self._targets)) - self._known).mean(0)
         if (n := len(images)) > 1:
-            terms = terms - variance_between(images) * (1 - 1 / n)
+            terms = terms - variance_between(self._problem.predict(images)) * (1 - 1 / n)
         weights = self._problem.weights
         mean = weighted_mean(terms, weights)
         risk = mean if self._noise_variance is None else mean - self._noise_variance
         self._curve.add(iterate.step, risk)
-        if iterate.is_snapshot and self._noise_variance is not None:
+        if iterate.is_snapshot and self._noise_variance is not None and self._problem.is_denoising:
             self._estimates[iterate.step] = self._estimate_error(iterate, terms)
         return risk
 
@@ -136,7 +140,7 @@ class CoupledSplit:
         warnings: tuple[str, ...] = ()
         if self._problem.correlation_length > 1:
             warnings = (
-                "The split takes the noise of pixels as independent, but that of neighbors is alike: its stop is too late.",
+                "The split takes the noise of pixels as independent, but it is correlated noise: the stop is too late.",
             )
         reason = None
         if is_over(steps[-1], best, self.patience, self.min_patience):
@@ -148,6 +152,6 @@ class CoupledSplit:
         return Judgment(best, reason, error=self._estimates.get(best), warnings=warnings)
 
     def _estimate_error(self, iterate: Iterate, terms: Tensor) -> ErrorEstimate | None:
-        worth = self._problem.worth_at(iterate.image(self.output))
-        of_noise = worth.noise_variance / self._noise_share
-        return ErrorEstimate.of_terms(worth, terms, of_noise, noise_level_error(self._problem))
+        weights = self._problem.error_weights_at(iterate.image(self.output))
+        of_noise = weights.noise_variance / self._noise_share
+        return ErrorEstimate.of_terms(weights, terms, of_noise, noise_level_error(self._problem))

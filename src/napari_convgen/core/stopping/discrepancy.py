@@ -16,23 +16,26 @@ from napari_convgen.core.stopping.rule import Iterate, Judgment, Members, plain_
 class Discrepancy:
     """Keep the first step whose mean squared residual is no more than the noise's variance.
 
-    It costs nothing and needs no second fit. It says when the residual is as large as the noise, not that it is the noise: busy
-    images get there by drawing both in part. A wrong noise level shifts it, and a fit with few weights never gets there.
+    The rule costs nothing, needs no second fit, and holds for any operator. It says when the residual is as large as the noise, not that
+    it is the noise: for busy images the residual gets there while both structure and noise are fitted in part. A wrong noise level
+    shifts the stop, and a fit with few weights never gets there.
 
     Parameters
     ----------
     output
-        Which image is judged: the one that is kept.
+        Kind of image that is evaluated, ``"average"`` (default) or ``"iterate"``: the kind that is kept.
     tau
-        The residual's energy at the stop in units of the noise's variance; 1 in theory, 0.95 to 1.05 in use.
+        Energy of the residual at the stop in units of the noise's variance, above 0; default 1, as in theory; 0.95 to 1.05 in use.
 
     References
     ----------
     Morozov, "On the solution of functional equations by the method of regularization", Soviet Math. Dokl. 7 (1966).
     """
 
+    needs_identity = False
+
     LEAST_SHARE = 0.85
-    """An image whose residual has less than this share of the noise's energy has drawn noise."""
+    """An image whose residual has less than this share of the noise's energy contains noise: chosen well below what good stops leave."""
 
     def __init__(self, output: Output = "average", tau: float = 1.0) -> None:
         self.output: Output = output
@@ -83,5 +86,5 @@ class Discrepancy:
             return None
         return (
             f"The residual at step {step} has {ratio:.2f} of the noise's energy: "
-            "the image has drawn noise, or the noise level is too high."
+            "the image contains noise, or the noise level is too high."
         )

@@ -13,14 +13,16 @@ from napari_convgen.core.stopping.rule import Iterate, Judgment, Members, plain_
 
 
 class FixedStep:
-    """Keep the last step, as in Heckel and Soltanolkotabi (2020), section 4."""
+    """Keep the last step, as in Heckel and Soltanolkotabi (2020), section 4; for any operator."""
+
+    needs_identity = False
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
         """Fit every observed pixel."""
         return plain_members(problem, n_seeds)
 
     def begin(self, problem: Problem, members: Members) -> None:
-        """There is nothing to get ready."""
+        """Prepare nothing."""
         self._none = problem.measurement.new_tensor(math.nan)
 
     def observe(self, iterate: Iterate) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pixels left out of the fit tell when it starts to draw noise, and how good the image is."""
+"""Entries left out of the fit tell when it begins to fit the noise, and how good the image is."""
 
 from __future__ import annotations
 
@@ -10,63 +10,62 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from napari_convgen.core.problem import Problem
+from napari_convgen.core.problem import Problem, squared
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.ensemble import local_variance, variance_between
+from napari_convgen.core.stopping.entries import draw_entries, draw_groups, draw_squares, square_size
 from napari_convgen.core.stopping.paired import MAX_PAIRED, PairedErrors
 from napari_convgen.core.stopping.residual import noise_level_error
 from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
-
-MIN_SQUARE = 5
-"""Side in pixels of a square that has a middle of 3 pixels which is not at its border."""
 
 N_ERRORS = 2
 """Standard errors within which a step cannot be told from the best."""
 
 TOO_GOOD = (
-    "Pixels left out of the fit are foretold better than their noise allows: it is less than it was taken for, or alike in "
-    "neighbors. So the error of the image cannot be told."
+    "Pixels left out of the fit are predicted better than their noise allows: it is weaker than estimated, or correlated. "
+    "So the error of the image cannot be estimated."
 )
 
 N_BINS = 16
-"""Groups of like pixels over which errors are averaged to be held against the members' variance."""
+"""Number of groups of pixels with similar variance between members, over which errors are averaged to calibrate the variance."""
 
 
-class HeldOutPixels:
-    """Leave a random share of the pixels out of each member's loss and watch the error there.
+class HeldOut:
+    """Leave a random share of the entries of the measurement out of each member's loss and watch the error there.
 
-    While structure is being drawn, the error at the pixels left out falls with the loss; once noise is being drawn it rises, provided
-    that the noise of one pixel says nothing of its neighbor's. Members leave different pixels out, so that the image, their
-    mean, has seen every pixel, and their errors are pooled. Steps whose error is within two standard errors of the least cannot be told
-    from it; the standard error is that of the paired difference, pixel by pixel, between the two steps, so that the noise common to both
-    drops out.
+    Entries are pixels where the image itself is measured; an operator can say which entries are measured, and so left out, together
+    (lines of k-space, projections). While structure is being fitted, the error at the entries left out falls with the loss; once noise
+    is being fitted it rises, provided that the noise of one entry says nothing of another's. Members leave different entries out, so
+    that the image, their mean, has seen every entry, and their errors are pooled. Steps whose error is within two standard errors of the
+    least cannot be told from it; the standard error is that of the paired difference, entry by entry, between the two steps, so that the
+    noise common to both drops out.
 
-    How good the image is follows without a reference. Let ``s`` be the influence of a pixel's own value on its fitted value.
-    A smoother's residual is ``1 - s`` times what it would be had the pixel been left out (the identity under generalized
+    For denoising, how good the image is follows without a reference. Let ``s`` be the influence of a pixel's own value on its fitted
+    value. A smoother's residual is ``1 - s`` times what it would be had the pixel been left out (the identity under generalized
     cross-validation). What one member has left out others have seen: their residuals at the very same pixels give ``s``. The residual of
     all pixels, over ``(1 - s)²`` and less the noise variance σ², is then the error ``e`` of a member at pixels left out, better known
     than from these few alone; where a pixel was seen it is ``s² σ² + (1 - s)² e``. The mean over K members has less, by the mean
     square of their distances to it (the ambiguity decomposition). Where the members' variance is larger, so is the error:
     the pixels left out tell by how much. All these means are weighted so that they are of the image in the user's units, and σ² is that of
-    the pixels they are of, see `napari_convgen.core.problem.PixelWorth`.
+    the pixels they are of, see `napari_convgen.core.problem.ErrorWeights`.
 
-    Of the steps that cannot be told from that of the least error at pixels left out, the one of the least estimate is kept, which rests
-    on all pixels; where there is none, the latest within one standard error. A guided network is not judged before it has its guide.
+    Of the steps that cannot be told from that of the least error at entries left out, the one of the least estimate is kept, which rests
+    on all pixels; where there is none, the latest within one standard error. A guided network is not evaluated before it has its guide.
 
     Parameters
     ----------
     fraction
-        Share of the pixels that each member leaves out, all channels of a pixel together.
+        Share of the entries that each member leaves out, between 0 and 1, all channels of an entry together.
     size
-        Side in pixels of the squares (cubes in a volume) that are left out together. Where the noise of neighbors is alike, a
+        Side in pixels of the squares (cubes in a volume) that are left out together, at least 1. With correlated noise, a
         pixel left out alone could be guessed from its neighbors' noise, and the error would not rise. ``"auto"`` takes 1 for
         white noise and otherwise enough for the middle of a square to be all but out of the noise's reach: larger squares are
-        hard to foretell even for a good image, and stop too early. Of squares only the 3 pixels in the middle of each axis are watched.
+        hard to predict even for a good image, and stop too early. Of squares only the 3 pixels in the middle of each axis are watched.
     patience, min_patience
-        The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least
+        Numbers from 0. The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least
         error or, if that is later, of the least estimate.
     output
-        Which image is watched: the one that is kept.
+        Kind of image that is watched, ``"average"`` or ``"iterate"``: the kind that is kept.
 
     References
     ----------
@@ -75,8 +74,10 @@ class HeldOutPixels:
     functions", Numer. Math. 31, 1979. Krogh and Vedelsby, "Neural network ensembles, cross validation, and active learning", NIPS 1994.
     """
 
+    needs_identity = False
+
     MIN_WATCHED = 128
-    """Pixels in the middle of squares that are enough to judge by; with fewer, single pixels are left out."""
+    """Number of pixels in the middle of squares that is enough for an estimate; with fewer, single pixels are left out."""
 
     def __init__(
         self, fraction: float, size: Literal["auto"] | int, patience: float, min_patience: int, output: Output
@@ -92,20 +93,15 @@ class HeldOutPixels:
         self._estimates: dict[int, _Estimate] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
-        """Draw the pixels that each member leaves out."""
+        """Draw the entries that each member leaves out."""
         observed = (problem.weights > 0).any(0).flatten().cpu()
         shape, fraction = problem.measurement.shape[1:], min(self.fraction, 1 / n_seeds)
-        n_least = 1
-        if self.size == "auto":
-            self.size = _square_size(problem.correlation_length)
-            n_least = self.MIN_WATCHED
-        left_out, watched = _draw_squares(shape, self.size, fraction, n_seeds, rng)
-        if self.size == 1 or any(
-            (observed & seen).sum() < n_least or not (observed & ~out).any()
-            for out, seen in zip(left_out, watched, strict=True)
-        ):
+        groups = problem.forward_model.entry_groups
+        if groups is not None:
             self.size = 1
-            left_out = watched = _draw_pixels(observed, fraction, n_seeds, rng)
+            left_out = watched = draw_groups(observed, groups.flatten().cpu(), fraction, n_seeds, rng)
+        else:
+            left_out, watched = self._draw(problem, observed, fraction, n_seeds, rng)
         for seen in watched:
             places = (observed & seen).nonzero().squeeze(1)
             self._watched.append(places[torch.randperm(len(places), generator=rng)].to(problem.weights.device))
@@ -114,33 +110,49 @@ class HeldOutPixels:
             weights *= ~out.view(shape).to(weights.device)
         return members
 
+    def _draw(
+        self, problem: Problem, observed: Tensor, fraction: float, n_seeds: int, rng: torch.Generator
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Draw squares for correlated noise if they leave enough to watch, otherwise single entries."""
+        n_least = 1
+        if self.size == "auto":
+            self.size = square_size(problem.correlation_length)
+            n_least = self.MIN_WATCHED
+        left_out, watched = draw_squares(problem.measurement.shape[1:], self.size, fraction, n_seeds, rng)
+        if self.size == 1 or any(
+            (observed & seen).sum() < n_least or not (observed & ~out).any()
+            for out, seen in zip(left_out, watched, strict=True)
+        ):
+            self.size = 1
+            left_out = watched = draw_entries(observed, fraction, n_seeds, rng)
+        return left_out, watched
+
     def begin(self, problem: Problem, members: Members) -> None:
-        """Note what is to be seen at the pixels left out."""
+        """Note which entries are left out."""
         self._problem = problem
         self._seen = members.weights
         self._n_observed = int((problem.weights > 0).any(0).sum())
         self._share = 1 - float(self._seen.sum() / (len(self._seen) * problem.weights.sum()))
-        target, weights = problem.measurement.flatten(1), problem.weights.flatten(1)
-        self._target = torch.cat([target[:, places] for places in self._watched], 1)
+        weights = problem.weights.flatten(1)
         self._weights = torch.cat([weights[:, places] for places in self._watched], 1)
         n_paired = MAX_PAIRED // len(self._watched)
         lengths = [len(places) for places in self._watched]
         starts = [sum(lengths[:i]) for i in range(len(lengths))]
         self._paired = torch.cat(
             [torch.arange(start, start + min(n_paired, n)) for start, n in zip(starts, lengths, strict=True)]
-        ).to(target.device)
+        ).to(weights.device)
         self._places = torch.cat(self._watched)[self._paired]
         self._n_seen = self._seen.amax(1).flatten(1)[:, self._places].sum(0).cpu()
 
     def observe(self, iterate: Iterate) -> Tensor:
-        """Return the mean squared error over the pixels held out, each in the image of the member that has not seen it."""
-        images = iterate.images(self.output).flatten(2)
-        unseen = torch.cat([images[i][:, places] for i, places in enumerate(self._watched)], 1)
-        errors = self._weights * (unseen - self._target) ** 2
+        """Return the mean squared error over the entries held out, each predicted by the member that has not seen it."""
+        residual = self._problem.residual(iterate.images(self.output)).flatten(2)
+        unseen = torch.cat([residual[i][:, places] for i, places in enumerate(self._watched)], 1)
+        errors = self._weights * squared(unseen)
         if iterate.is_snapshot:
             self._errors.add(iterate.step, (errors.sum(0) / self._weights.sum(0))[self._paired])
             self._is_settled[iterate.step] = iterate.is_settled
-            if iterate.is_settled and self._problem.noise_level is not None:
+            if iterate.is_settled and self._problem.noise_level is not None and self._problem.is_denoising:
                 self._estimates[iterate.step] = self._estimate(iterate)
         return errors.sum() / self._weights.sum()
 
@@ -163,8 +175,8 @@ class HeldOutPixels:
         warnings = (TOO_GOOD,) if estimate is not None and error is None else ()
         reason = None
         if self._is_settled[steps[-1]] and is_over(steps[-1], latest, self.patience, self.min_patience):
-            squares = "" if self.size == 1 else f" (squares of {self.size}, as the noise of neighbors is alike)"
-            least = "has the least error of all pixels among those as good"
+            squares = "" if self.size == 1 else f" (squares of {self.size}, for correlated noise)"
+            least = "has the least estimated error of the whole image among those as good"
             why = least if is_estimated else "is the latest within one standard error of it"
             sentence = (
                 f"The error at pixels left out of the fit{squares} was least at step {best} and has not improved by step {steps[-1]}; "
@@ -175,21 +187,19 @@ class HeldOutPixels:
 
     def _estimate(self, iterate: Iterate) -> _Estimate:
         """Estimate the error of the image, and how it depends on the members' variance; neither if the noise level is wrong."""
-        images, worth = iterate.images(self.output), self._problem.worth_at(iterate.image(self.output))
-        errors = worth.weights * (images - self._problem.measurement) ** 2
+        images, scale = iterate.images(self.output), self._problem.error_weights_at(iterate.image(self.output))
+        errors = scale.weights * self._problem.residual(images) ** 2
         left_out = torch.cat([errors[i].flatten(1)[:, places] for i, places in enumerate(self._watched)], 1)
-        left_out, weights = left_out.sum(0)[self._paired].cpu(), self._at_places(worth.weights)
-        if not (
-            worth.unit > 0 and left_out.any()
-        ):  # background alone, or an image without noise, drawn to the last bit
+        left_out, weights = left_out.sum(0)[self._paired].cpu(), self._at_places(scale.weights)
+        if not (scale.unit > 0 and left_out.any()):  # background alone, or an image without noise, fitted exactly
             return _Estimate(0.0)
-        noise = worth.mean(worth.noise_variance)
+        noise = scale.mean(scale.noise_variance)
         mean = float(left_out.mean() / weights.mean())
         of_mean = self._errors.standard_error(left_out - mean * weights) / float(weights.mean())
-        distance = 0.0 if (n := len(images)) == 1 else worth.mean(variance_between(images)) * (1 - 1 / n)
+        distance = 0.0 if (n := len(images)) == 1 else scale.mean(variance_between(images)) * (1 - 1 / n)
         if self.size == 1:
             seen = self._seen * errors
-            residual = float(seen.sum() / (self._seen * worth.weights).sum())
+            residual = float(seen.sum() / (self._seen * scale.weights).sum())
             # Of the same pixels, where other members have seen them, or of all if there are no others.
             there = self._at_places(seen.sum(0)) / self._n_seen if self._n_seen.all() else residual * weights
             ratio = min(1.0, max(1e-12, float(there.mean() / left_out.mean())))
@@ -203,16 +213,20 @@ class HeldOutPixels:
             influence, unseen, deviation = 0.0, mean - noise, of_mean
             mse = unseen - distance
         if unseen <= 0:
-            return _Estimate(worth.unit * mse)
+            return _Estimate(scale.unit * mse)
         deviation = math.hypot(deviation, 2 * noise_level_error(self._problem) * abs(1 - 2 * influence) * noise)
-        told = max(mse, 0.1 * deviation)
+        estimated = max(mse, 0.1 * deviation)
         calibration = None
         if n > 1:
-            variance, noise_there = local_variance(images), self._at_places(worth.weights * worth.noise_variance)
+            variance, noise_there = local_variance(images), self._at_places(scale.weights * scale.noise_variance)
             calibration = _calibrate(
-                self._at_places(worth.weights * variance), left_out - noise_there, weights, told, worth.mean(variance)
+                self._at_places(scale.weights * variance),
+                left_out - noise_there,
+                weights,
+                estimated,
+                scale.mean(variance),
             )
-        return _Estimate(worth.unit * mse, ErrorEstimate(worth.unit * told, worth.unit * deviation), calibration)
+        return _Estimate(scale.unit * mse, ErrorEstimate(scale.unit * estimated, scale.unit * deviation), calibration)
 
     def _at_places(self, values: Tensor) -> Tensor:
         """The sum over the channels at the pixels left out."""
@@ -221,29 +235,24 @@ class HeldOutPixels:
 
 @dataclass(frozen=True)
 class _Estimate:
-    """Of an image: its error in the user's units, below 0 if the noise level is too high, and what is told of it."""
+    """Estimated error of an image in the user's units squared, below 0 if the noise level is too high, and what is shown of it."""
 
     mse: float
     error: ErrorEstimate | None = None
     calibration: tuple[float, float] | None = None
 
 
-def _square_size(correlation_length: int) -> int:
-    """Return the side of the squares whose middle the noise around hardly reaches; 1 for white noise."""
-    return 1 if correlation_length == 1 else max(MIN_SQUARE, 2 * correlation_length - 1)
-
-
 def _calibrate(
     variance: Tensor, errors: Tensor, weights: Tensor, mse: float, mean_variance: float
 ) -> tuple[float, float]:
-    """Fit ``errors = slope variance + offset``, neither below zero, over bins of like variance; the image's mean is to be ``mse``.
+    """Fit ``errors = slope variance + offset``, neither below zero, over bins of similar variance; the image's mean is set to ``mse``.
 
     Parameters
     ----------
     variance, errors, weights
-        Of each pixel left out; the first two are weighted.
+        Variance between members, squared error and error weight of each pixel left out; the first two are weighted.
     mse, mean_variance
-        Weighted means over the image.
+        Weighted means of the squared error and of the variance over the image.
     """
     counts = weights > 0
     variance, errors, weights = (x[counts].double() for x in (variance, errors, weights))
@@ -255,31 +264,3 @@ def _calibrate(
     slope = float((w * dx) @ (y - total)) / max(float((w * dx) @ dx), 1e-30)
     share = min(max(slope * mean / total, 0.0), 1.0)  # of the error that goes with the variance
     return share * mse / max(mean_variance, 1e-30), (1 - share) * mse
-
-
-def _draw_pixels(observed: Tensor, fraction: float, n_sets: int, rng: torch.Generator) -> list[Tensor]:
-    """Draw disjoint sets of single pixels: of those observed, each at least one and not all."""
-    places = observed.nonzero().squeeze(1)
-    places = places[torch.randperm(len(places), generator=rng)]
-    n = min(max(1, round(fraction * len(places))), max(1, len(places) - 1))
-    sets = []
-    for i in range(n_sets):
-        drawn = torch.zeros_like(observed)
-        drawn[places[torch.arange(i * n, (i + 1) * n) % len(places)]] = True
-        sets.append(drawn)
-    return sets
-
-
-def _draw_squares(
-    shape: Sequence[int], size: int, fraction: float, n_sets: int, rng: torch.Generator
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Draw disjoint sets of squares of a shifted grid; return the pixels in them, and those in their middle."""
-    lot = torch.rand([n // size + 2 for n in shape], generator=rng, dtype=torch.float64)
-    middle = torch.ones([], dtype=torch.bool)
-    for axis, n in enumerate(shape):
-        shift = int(torch.randint(size, (), generator=rng))
-        position = torch.arange(n) + shift
-        lot = lot.index_select(axis, position // size)
-        middle = middle[..., None] & ((position % size - (size - 1) / 2).abs() <= 1)
-    left_out = [((lot >= i * fraction) & (lot < (i + 1) * fraction)).flatten() for i in range(n_sets)]
-    return left_out, [out & middle.flatten() for out in left_out]

@@ -17,12 +17,12 @@ class PairedErrors:
 
     Parameters
     ----------
-    n_alike
-        Pixels whose errors are alike, so that they count as one; 1 if all are independent.
+    n_correlated
+        Number of pixels with correlated errors that count as one; 1, the default, if all are independent.
     """
 
-    def __init__(self, n_alike: float = 1) -> None:
-        self.n_alike = n_alike
+    def __init__(self, n_correlated: float = 1) -> None:
+        self.n_correlated = n_correlated
         self._errors: dict[int, Float[Tensor, "n"]] = {}
 
     def __getitem__(self, step: int) -> Float[Tensor, "n"]:
@@ -50,4 +50,4 @@ class PairedErrors:
 
     def standard_error(self, values: Float[Tensor, "n"]) -> float:
         """Return the standard error of the mean."""
-        return float(values.std(correction=0)) * math.sqrt(self.n_alike / len(values))
+        return float(values.std(correction=0)) * math.sqrt(self.n_correlated / len(values))

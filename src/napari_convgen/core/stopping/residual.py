@@ -1,15 +1,15 @@
-"""What is left of the measurement once an image is taken from it, against the noise that is known to be in it."""
+"""The residual A(x) - y of an image, against the noise that is known to be in the measurement."""
 
 from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_convgen.core.problem import Problem
+from napari_convgen.core.problem import Problem, squared
 from napari_convgen.errors import ConfigError
 
 LEVEL_ERROR, CORRELATED_LEVEL_ERROR = 0.01, 0.05
-"""Relative error that an estimated noise level is taken to have, where the noise is white, and where that of neighbors is alike."""
+"""Relative error that an estimated noise level is taken to have, for white and for correlated noise; from `benchmarks/noise.py`."""
 
 
 def noise_level_error(problem: Problem) -> float:
@@ -23,8 +23,8 @@ def weighted_mean(values: Float[Tensor, "*shape"], weights: Float[Tensor, "*shap
 
 
 def residual_energy(image: Float[Tensor, "c *spatial"], problem: Problem) -> Float[Tensor, ""]:
-    """Return the mean squared residual over the observed pixels."""
-    return weighted_mean((image - problem.measurement) ** 2, problem.weights)
+    """Return the mean squared residual over the observed entries."""
+    return weighted_mean(squared(problem.residual(image)), problem.weights)
 
 
 def noise_variance(problem: Problem) -> Float[Tensor, ""] | None:
@@ -37,6 +37,28 @@ def noise_variance(problem: Problem) -> Float[Tensor, ""] | None:
 def noise_column(noise_level: Float[Tensor, "c"], problem: Problem) -> Float[Tensor, "c *ones"]:
     """Return the noise level of each channel, to be broadcast over its pixels."""
     return noise_level.to(problem.measurement).view(-1, *(1,) * (problem.measurement.ndim - 1))
+
+
+def require_identity(problem: Problem, rule: str) -> None:
+    """Refuse a problem with an operator.
+
+    Parameters
+    ----------
+    problem
+        Measurement and operator.
+    rule
+        Name of the stopping rule that holds for denoising only.
+
+    Raises
+    ------
+    ConfigError
+        The operator is not the identity.
+    """
+    if not problem.is_denoising:
+        raise ConfigError(
+            f"The stopping rule {rule!r} holds for denoising only, and this measurement has a forward operator. "
+            "Use the rule 'auto' or 'held-out'."
+        )
 
 
 def required_noise_level(problem: Problem, rule: str) -> Float[Tensor, "c *ones"]:

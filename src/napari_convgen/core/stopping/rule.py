@@ -1,8 +1,7 @@
 """The protocol between the loop and the rules that say which step of a fit to keep, and when to end it.
 
-The loop in `napari_convgen.core.fit.loop` asks a rule four things: which nets to fit together and to which pixels, to get ready, its
-criterion at each step, and its judgment whenever a snapshot has been taken. A new rule is a new file here and a name in
-`napari_convgen.run.rules`; the loop stays as it is.
+The loop in `napari_convgen.core.fit.loop` asks a rule four things: which networks to fit together and to which entries, to prepare, its
+criterion at each step, and its judgment whenever a snapshot has been taken. A new rule is a new file here; the loop stays as it is.
 """
 
 from __future__ import annotations
@@ -13,31 +12,31 @@ from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from napari_convgen.core.problem import PixelWorth, Problem
+from napari_convgen.core.problem import ErrorWeights, Problem
 from napari_convgen.core.snapshot import Output, StopReason
 
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """The nets that are fitted together, each on its own.
+    """The networks that are fitted together, each to a measurement of its own.
 
     Attributes
     ----------
     measurements
-        What each member is fitted to.
+        Measurement that each member is fitted to.
     weights
-        Of the pixels in each member's loss; 0 leaves a pixel out.
+        Weight of each entry in each member's loss; 0 leaves an entry out.
     starts
-        Members with the same number start alike, and see the same perturbations.
+        Number of each member's start: members with the same number have the same initial weights and see the same perturbations.
     is_kept
-        Whether a member's output goes into the image, which is the mean over those that do; one at least.
+        True for each member whose output goes into the image, which is the mean over these; one at least.
     """
 
-    measurements: Float[Tensor, "m c *spatial"]
-    weights: Float[Tensor, "m c *spatial"]
+    measurements: Shaped[Tensor, "m c *entries"]
+    weights: Float[Tensor, "m c *entries"]
     starts: tuple[int, ...]
     is_kept: tuple[bool, ...]
 
@@ -46,7 +45,7 @@ class Members:
 
 
 def plain_members(problem: Problem, n_seeds: int) -> Members:
-    """Return ``n_seeds`` members with different starts that fit every observed pixel and are all kept."""
+    """Return ``n_seeds`` members with different starts that fit every observed entry and are all kept."""
     repeat = (n_seeds, *(1,) * problem.measurement.ndim)
     return Members(
         problem.measurement.repeat(repeat), problem.weights.repeat(repeat), tuple(range(n_seeds)), (True,) * n_seeds
@@ -60,19 +59,19 @@ class Iterate:
     Attributes
     ----------
     step
-        From 1.
+        Number of the step, from 1.
     loss
-        Mean squared error over the fitted pixels, mean over the kept members.
+        Mean squared residual over the fitted entries, mean over the kept members.
     outputs
-        Of each member, detached.
+        Image of each member, detached.
     averages
-        Running average of each member's outputs; the next step changes it in place.
+        Running average of each member's images; the next step changes it in place.
     is_snapshot
-        Whether a snapshot is taken of this step.
+        True if a snapshot is taken of this step.
     kept
         Numbers of the kept members; the image is the mean over them.
     is_settled
-        As of the generator.
+        True unless the generator still prepares, see `napari_convgen.core.generators.Generator.is_settled`.
     """
 
     step: int
@@ -94,15 +93,15 @@ class Iterate:
         return self._mean(self.averages)
 
     def image(self, output: Output) -> Float[Tensor, "c *spatial"]:
-        """The image of that kind."""
+        """Return the image of that kind."""
         return self.average if output == "average" else self.output
 
     def images(self, output: Output) -> Float[Tensor, "m c *spatial"]:
-        """The image of that kind of each member."""
+        """Return the image of that kind of each member."""
         return self.averages if output == "average" else self.outputs
 
     def kept_images(self, output: Output) -> Float[Tensor, "k c *spatial"]:
-        """The image of that kind of each kept member."""
+        """Return the image of that kind of each kept member."""
         images = self.images(output)
         return images if len(self.kept) == len(images) else torch.stack([images[i] for i in self.kept])
 
@@ -117,14 +116,14 @@ class Iterate:
 
 @dataclass(frozen=True)
 class ErrorEstimate:
-    """How far the kept image is from the clean one, in the user's units squared, see `napari_convgen.core.problem.PixelWorth`.
+    """Estimated distance of the kept image from the clean one, in the user's units squared. Of denoising only.
 
     Attributes
     ----------
     mse
         Estimated mean squared error; above 0.
     deviation
-        Standard error of it.
+        Standard error of the estimate.
     """
 
     mse: float
@@ -133,53 +132,54 @@ class ErrorEstimate:
     @classmethod
     def of_terms(
         cls,
-        worth: PixelWorth,
+        weights: ErrorWeights,
         squares: Float[Tensor, "c *spatial"],
         of_noise: Float[Tensor, "c *spatial"],
         level_error: float,
-        n_alike: float = 1,
+        n_correlated: float = 1,
     ) -> Self | None:
-        """Tell the error from unbiased estimates of its square, pixel by pixel; ``None`` of an image of background alone.
+        """Average unbiased estimates of the squared error over the pixels; return ``None`` for an image of background alone.
 
         Parameters
         ----------
-        worth
-            Of the pixels.
+        weights
+            Error weights of the pixels.
         squares, of_noise
-            The estimate is their difference, in the generator's units; the second has the noise level in it.
+            Terms whose difference is the estimate at each pixel, in the generator's units squared; the second is proportional to the
+            noise's variance.
         level_error
             Relative error of the noise level.
-        n_alike
-            Pixels that count as one.
+        n_correlated
+            Number of pixels with correlated terms that count as one; default 1.
         """
-        if not worth.unit > 0:
+        if not weights.unit > 0:
             return None
         terms = squares - of_noise
-        mean = worth.mean(terms)
-        of_pixels = float((worth.weights * (terms - mean)).norm()) * math.sqrt(n_alike)
-        deviation = math.hypot(of_pixels, 2 * level_error * worth.mean(of_noise))
-        return cls(worth.unit * max(mean, 0.1 * deviation), worth.unit * deviation)
+        mean = weights.mean(terms)
+        of_pixels = float((weights.weights * (terms - mean)).norm()) * math.sqrt(n_correlated)
+        deviation = math.hypot(of_pixels, 2 * level_error * weights.mean(of_noise))
+        return cls(weights.unit * max(mean, 0.1 * deviation), weights.unit * deviation)
 
 
 @dataclass(frozen=True)
 class Judgment:
-    """What a rule says after a snapshot.
+    """A rule's decision after a snapshot.
 
     Attributes
     ----------
     step
-        The snapshot to keep, were the fit to end now.
+        Step of the snapshot to keep, were the fit to end now.
     reason
-        Why the fit should end now, or ``None`` to go on.
+        Reason to end the fit now, or ``None`` to go on.
     interval
         First and last snapshot that cannot be told from the best.
     error
-        Of the kept image.
+        Estimated error of the kept image; ``None`` if it is not known, as with any operator but the identity.
     calibration
         Slope and offset of the expected squared error of the kept image at a pixel against the members' variance there, see
         `napari_convgen.core.stopping.ensemble`; in the generator's units.
     votes
-        The step that each rule would keep, by the rule's name.
+        Step that each rule would keep, by the rule's name.
     warnings
         Sentences on assumptions that do not hold.
     """
@@ -194,17 +194,37 @@ class Judgment:
 
 
 class StoppingRule(Protocol):
-    """Chooses the step that is kept. One object serves one fit."""
+    """A rule that chooses the step that is kept. One object serves one fit.
+
+    Attributes
+    ----------
+    needs_identity
+        True if the rule holds for denoising only; then it refuses every operator but the identity.
+    """
+
+    needs_identity: bool
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
-        """Return the nets to fit: ``n_seeds`` that are kept, and others if the rule needs them.
+        """Return the networks to fit: ``n_seeds`` that are kept, and others if the rule needs them.
 
-        ``rng`` is the rule's own source of chance, on the CPU.
+        Parameters
+        ----------
+        problem
+            Measurement, operator and noise.
+        n_seeds
+            Number of members that are kept, at least 1.
+        rng
+            The rule's own source of chance, on the CPU.
+
+        Raises
+        ------
+        ConfigError
+            The rule does not hold for this problem.
         """
         ...
 
     def begin(self, problem: Problem, members: Members) -> None:
-        """Get ready; called once, before the first step."""
+        """Prepare for the fit; called once, before the first step."""
         ...
 
     def observe(self, iterate: Iterate) -> Float[Tensor, ""]:
@@ -220,5 +240,5 @@ class StoppingRule(Protocol):
 
 
 def is_over(step: int, best: int, patience: float, min_patience: int) -> bool:
-    """Tell whether the best step lies far enough back: ``step > best (1 + patience) + min_patience``."""
+    """Return True if the best step lies far enough back: ``step > best (1 + patience) + min_patience``."""
     return step > best * (1 + patience) + min_patience

@@ -13,7 +13,13 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.curve import Curve
 from napari_convgen.core.stopping.paired import MAX_PAIRED, PairedErrors
-from napari_convgen.core.stopping.residual import noise_level_error, noise_variance, required_noise_level, weighted_mean
+from napari_convgen.core.stopping.residual import (
+    noise_level_error,
+    noise_variance,
+    require_identity,
+    required_noise_level,
+    weighted_mean,
+)
 from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
 
 
@@ -27,25 +33,27 @@ class MonteCarloSure:
               \qquad \mathrm{div}\,x_t \approx \tfrac1\epsilon\, b^\top (x_t(y + \epsilon b) - x_t(y)),
 
     has the mean squared error as its expectation. The divergence comes from a twin: a member with the same start that is fitted to
-    :math:`y + \epsilon b`, with random signs :math:`b`. Where the noise of neighbors is alike, :math:`b` is noise with the same spectrum,
+    :math:`y + \epsilon b`, with random signs :math:`b`. For correlated noise, :math:`b` is noise with the same spectrum,
     and what takes the place of the divergence is the trace of its covariance times the fit's Jacobian. Twins are not kept. Where several
     members are, the residual is that of their mean, and since the divergence is linear and members differ by no more than their start, the
     mean over the twins there are stands for that of all members. It holds likewise for a running average.
 
     Each channel has its own noise level. For Poisson-Gaussian noise the fit runs on the variance-stabilized image, where the noise
     is Gaussian with the same variance everywhere but for a remainder at few counts: the criterion is the error of that image. The estimate
-    of the error is brought back pixel by pixel, with the noise that each of them has, see `napari_convgen.core.problem.PixelWorth`.
+    of the error is brought back pixel by pixel, with the noise that each of them has, see `napari_convgen.core.problem.ErrorWeights`.
 
     Parameters
     ----------
     output
-        Which image is judged: the one that is kept.
+        Kind of image that is evaluated, ``"average"`` (default) or ``"iterate"``: the kind that is kept.
     n_probes
-        Twins; the first is of the first member, the next of the next, and round again.
+        Number of twins, at least 1 (default); the first is of the first member, the next of the next, and round again.
     probe_size
-        :math:`\epsilon` in noise levels. Smaller, and what rounding makes of two fits shows; larger, and the fit is not linear.
+        :math:`\epsilon` in noise levels, above 0; default 0.2. With less, rounding errors of two fits show; with more, the fit is not
+        linear.
     patience, min_patience
-        The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least estimate,
+        Numbers from 0; defaults 0.4 and 100 steps. The fit ends at step ``t`` once
+        ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least estimate,
         averaged over `napari_convgen.core.stopping.curve.SMOOTHING` steps.
 
     References
@@ -53,6 +61,8 @@ class MonteCarloSure:
     Ramani, Blu and Unser, "Monte-Carlo SURE: A black-box optimization of regularization parameters for general denoising
     algorithms", IEEE Trans. Image Process. 17 (2008); Stein, Ann. Statist. 9 (1981).
     """
+
+    needs_identity = True
 
     def __init__(
         self,
@@ -76,8 +86,9 @@ class MonteCarloSure:
         Raises
         ------
         ConfigError
-            The noise level is not known.
+            The noise level is not known, or the operator is not the identity.
         """
+        require_identity(problem, "sure")
         level = required_noise_level(problem, "sure")
         members = plain_members(problem, n_seeds)
         self._bases = [i % n_seeds for i in range(self.n_probes)]
@@ -116,7 +127,7 @@ class MonteCarloSure:
     def observe(self, iterate: Iterate) -> Tensor:
         """Return the estimate of the mean squared error of the image."""
         images, weights = iterate.images(self.output), self._problem.weights
-        residual = (iterate.image(self.output) - self._problem.measurement) ** 2
+        residual = self._problem.residual(iterate.image(self.output)) ** 2
         influence = (self._scaled_probes * (images[self._twins] - images[self._bases])).mean(0)
         terms = residual + 2 * influence
         sure = weighted_mean(terms, weights) - self._variance
@@ -147,14 +158,14 @@ class MonteCarloSure:
         warnings: tuple[str, ...] = ()
         if self._problem.correlation_length > 1 and self._problem.noise_spectrum is None:
             warnings = (
-                "Stein's estimate takes the noise of pixels as independent, but that of neighbors is alike, and its spectrum could not be "
-                "measured: its stop is too late and its error too small.",
+                "Stein's estimate takes the noise of pixels as independent, but it is correlated noise, and its spectrum could not be "
+                "measured: the stop is too late and the estimated error too small.",
             )
         return Judgment(best, reason, (as_good[0], as_good[-1]), self._estimates[best], warnings=warnings)
 
     def _estimate_error(self, iterate: Iterate, residual: Tensor, influence: Tensor) -> ErrorEstimate | None:
-        worth = self._problem.worth_at(iterate.image(self.output))
+        weights = self._problem.error_weights_at(iterate.image(self.output))
         influence = influence / required_noise_level(self._problem, "sure") ** 2  # of a pixel's own noise
-        of_noise = worth.noise_variance * (1 - 2 * influence)
+        of_noise = weights.noise_variance * (1 - 2 * influence)
         level_error = noise_level_error(self._problem)
-        return ErrorEstimate.of_terms(worth, residual, of_noise, level_error, self._terms.n_alike)
+        return ErrorEstimate.of_terms(weights, residual, of_noise, level_error, self._terms.n_correlated)

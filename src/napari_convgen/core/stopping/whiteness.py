@@ -44,17 +44,17 @@ def residual_whiteness(
     far apart are added up: :math:`Q = \sum_h (\sum_i r_i r_{i+h})^2 / \sum_i (r_i r_{i+h})^2` is a chi-squared of m degrees of freedom
     for independent values around 0, also if their variance differs from pixel to pixel. (With one variance it is Box and Pierce's.)
 
-    The residual of a good fit is not quite white: it lacks the little noise that the fit has drawn. In a large image the test
+    The residual of a good fit is not quite white: it lacks the little noise that has been fitted. In a large image the test
     sees that, so compare statistics rather than take a small p-value for a bad fit.
 
     Parameters
     ----------
     residual
-        Measurement less image. Each channel's mean is taken off.
+        Prediction less measurement, channels first. Each channel's mean is taken off.
     weights
-        1 where a value is observed, 0 where it is missing; all are by default.
+        1 where a value is observed, 0 where it is missing; ``None``, the default, counts all.
     max_lag
-        In pixels.
+        Largest distance along each axis, in pixels; default 2.
 
     References
     ----------
@@ -92,23 +92,26 @@ class ResidualWhiteness:
     """Keep the snapshot whose residual is most like white noise, see `residual_whiteness`.
 
     Before it, structure is left in the residual; after it, noise is missing there. It is rather early, as some structure left makes
-    up for the coarse noise that every fit has drawn. It costs nothing but at snapshots and needs no noise level, but the noise must
-    be white: where that of neighbors is alike, the whitest residual means nothing.
+    up for the coarse noise that every fit contains. It costs nothing but at snapshots, needs no noise level and holds for any operator,
+    but the noise must be white: with correlated noise the whitest residual means nothing.
 
     Parameters
     ----------
     output
-        Which image is judged: the one that is kept.
+        Kind of image that is evaluated, ``"average"`` (default) or ``"iterate"``: the kind that is kept.
     max_lag
-        Largest distance, along each axis, of the pixels that are compared.
+        Largest distance along each axis, in pixels, of the entries that are compared; default 2.
     patience, min_patience
-        The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least statistic.
+        Numbers from 0; defaults 0.4 and 100 steps. The fit ends at step ``t`` once
+        ``t > t_min (1 + patience) + min_patience``, with ``t_min`` the step of the least statistic.
 
     References
     ----------
     Almeida and Figueiredo, "Parameter estimation for blind and non-blind deblurring using residual whiteness measures", IEEE Trans.
     Image Process. 22 (2013); Lanza et al., "Residual whiteness principle for parameter-free image restoration", ETNA 53 (2020).
     """
+
+    needs_identity = False
 
     def __init__(
         self, output: Output = "average", max_lag: int = MAX_LAG, patience: float = 0.4, min_patience: int = 100
@@ -132,7 +135,7 @@ class ResidualWhiteness:
         """Return the residual's statistic at a snapshot; NaN in between."""
         if not iterate.is_snapshot:
             return self._none
-        residual = self._problem.measurement - iterate.image(self.output)
+        residual = self._problem.residual(iterate.image(self.output))
         statistic, _ = _chi_squared(residual, self._problem.weights, self.max_lag)
         self._statistics[iterate.step] = statistic
         return statistic
@@ -145,7 +148,7 @@ class ResidualWhiteness:
         warnings: tuple[str, ...] = ()
         if self._problem.correlation_length > 1:
             warnings = (
-                "The whiteness of the residual says nothing of this image, as the noise of neighbors is alike; "
+                "The whiteness of the residual says nothing of this image, as its noise is correlated; "
                 "use the stopping rule 'held-out'.",
             )
         reason = None

@@ -1,4 +1,4 @@
-"""The variance of the latest outputs: a valley between drawing structure and drawing noise."""
+"""The variance of the latest outputs: it has a valley between the steps that fit structure and the steps that fit noise."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from napari_convgen.core.stopping.rule import Iterate, Judgment, Members, is_ove
 EnergyRange = tuple[float, float]
 
 ENERGY_RANGE: EnergyRange = (0.8, 1.15)
-"""A step can be the stop only if its mean squared residual, in units of the noise's variance, is within these bounds."""
+"""Bounds of the mean squared residual, in units of the noise's variance, within which a step can be the stop; chosen on tuning images."""
 
 
 class _VarianceRule(ABC):
     """Keep the snapshot where the variance of the latest outputs is least; subclasses say which variance."""
 
+    needs_identity = False
+
     VETO_FACTOR = 3.0
-    """A stop of another rule that is so many times as late as this rule's is objected to."""
+    """Factor by which the stop of another rule may be later than this rule's before this rule objects; chosen on tuning images."""
 
     def __init__(self, energy_range: EnergyRange | None, patience: float, min_patience: int) -> None:
         self.energy_range = energy_range
@@ -50,7 +52,9 @@ class _VarianceRule(ABC):
             self._restart()
         self._last = iterate.step
         image = iterate.output
-        variance = self._variance(iterate.step, image - self._problem.measurement)
+        # The measurement has no part in the variance, but taken off it spares digits.
+        is_denoising = self._problem.is_denoising
+        variance = self._variance(iterate.step, self._problem.residual(image) if is_denoising else image)
         if iterate.is_snapshot:
             self._values[iterate.step] = self._where_it_counts(variance, image)
         return variance
@@ -74,7 +78,7 @@ class _VarianceRule(ABC):
         best = self._best()
         if best is None or step <= self.VETO_FACTOR * best:
             return None
-        return f"The outputs varied least at step {best}; step {step} is {step / best:.1f} times as late and may have drawn noise."
+        return f"The outputs varied least at step {best}; step {step} is {step / best:.1f} times as late and may contain noise."
 
     def _best(self) -> int | None:
         values = {step: float(value) for step, value in self._values.items()}
@@ -95,28 +99,29 @@ class _VarianceRule(ABC):
 
     @abstractmethod
     def _variance(self, step: int, residual: Tensor) -> Tensor:
-        """Return the variance with one more output, given less the measurement, which has no part in it but spares digits."""
+        """Return the variance with one more output, given less a constant image."""
 
 
 class WindowedVariance(_VarianceRule):
     r"""Watch the variance of the latest W outputs, :math:`\frac1W \sum_{w<W} \frac1n \|x_{t-w} - \bar x_t\|^2` (ES-WMV).
 
-    It needs neither a noise level nor pixels left out. The raw outputs are watched, whichever image is kept. In measurements of
-    small and fast fits it stops far too early on busy images, whose low frequencies are there long before their texture, and a
-    window of 100 outputs is longer than such a fit: it is more use as a veto, see `veto`, than as a stop.
+    The rule needs neither a noise level nor pixels left out, and holds for any operator. The raw outputs are watched, whichever image is
+    kept. In measurements of small and fast fits it stops far too early on busy images, whose low frequencies are fitted long before
+    their texture, and a window of 100 outputs is longer than such a fit: it is more use as a veto, see `veto`, than as a stop.
 
     Running sums make a step cost as much as the image has pixels, however long the window. The outgoing output must be known,
-    though, and so W outputs are held, at no more than `MAX_VALUES` values in all: of larger images at pixels drawn by chance.
+    though, and so W outputs are held, at no more than `MAX_VALUES` values in all: in larger images only random pixels are watched.
 
     Parameters
     ----------
     window
-        W; 100 as published. For a window that grows with the step see `RunningVariance`.
+        Number of outputs W, at least 2; 100, the default, as published. For a window that grows with the step see `RunningVariance`.
     energy_range
-        A step counts only if its mean squared residual lies within these multiples of the noise's variance, where that is known.
-        ``None`` as published.
+        Bounds, in units of the noise's variance, of the mean squared residual of a step that counts; default `ENERGY_RANGE`, ``None`` for
+        no bounds, as published.
     patience, min_patience
-        The fit ends at step ``t`` once ``t > t_min (1 + patience) + min_patience``; 0 and P = 1000 as published.
+        Numbers from 0; 0 and P = 1000 steps, the defaults, as published. The fit ends at step ``t`` once
+        ``t > t_min (1 + patience) + min_patience``.
 
     References
     ----------
@@ -138,7 +143,7 @@ class WindowedVariance(_VarianceRule):
 
     def begin(self, problem: Problem, members: Members) -> None:
         """Draw the pixels that are watched."""
-        places = (problem.weights.flatten() > 0).nonzero().squeeze(1)
+        places = (problem.image_weights.flatten() > 0).nonzero().squeeze(1)
         n = max(1, self.MAX_VALUES // self.window)
         if len(places) > n:
             places = places[torch.randperm(len(places), generator=self._rng)[:n].to(places.device)]
@@ -147,7 +152,7 @@ class WindowedVariance(_VarianceRule):
 
     def _restart(self) -> None:
         self._n_held = 0
-        self._held = self._problem.measurement.new_zeros(self.window, len(self._places))
+        self._held = self._problem.weights.new_zeros(self.window, len(self._places))
         self._sum = torch.zeros_like(self._held[0])
         self._mean_squares = self._held.new_zeros(self.window)
 
@@ -175,12 +180,12 @@ class RunningVariance(_VarianceRule):
     Parameters
     ----------
     alpha
-        Weight of the latest output; 0.1 as published.
+        Weight of the latest output, between 0 and 1; 0.1, the default, as published.
     share
-        If given, the weight is ``1 / (1 + share · t)`` at step ``t`` instead: a window that is this share of the step, for fits whose
-        pace is not known beforehand.
+        Share of the step that the window is as long as: the weight is ``1 / (1 + share · t)`` at step ``t`` instead of ``alpha``, for fits
+        whose pace is not known beforehand; default ``None``.
     start
-        Steps before any counts; 100 as published.
+        Number of steps before any counts; 100, the default, as published.
     energy_range, patience, min_patience
         As for `WindowedVariance`.
 
@@ -212,6 +217,6 @@ class RunningVariance(_VarianceRule):
         alpha = self.alpha if self.share is None else 1 / (1 + self.share * step)
         deviation = residual - self._mean
         self._mean += alpha * deviation
-        self._running = (1 - alpha) * (self._running + alpha * weighted_mean(deviation**2, self._problem.weights))
+        self._running = (1 - alpha) * (self._running + alpha * weighted_mean(deviation**2, self._problem.image_weights))
         self._n_seen += 1
         return self._running if self._n_seen > self.start else residual.new_tensor(math.nan)

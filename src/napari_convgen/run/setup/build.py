@@ -20,7 +20,7 @@ from napari_convgen.core.image import Layout, channels_first
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.stopping import FixedStep, HeldOutPixels, StoppingRule
+from napari_convgen.core.stopping import FixedStep, HeldOut, StoppingRule
 from napari_convgen.core.stopping.agreement import SeedAgreement
 from napari_convgen.core.stopping.auto import AutomaticStop
 from napari_convgen.core.stopping.coupled import CoupledSplit
@@ -237,11 +237,9 @@ def build_rule(config: Config, plain_generator: Callable[[], Generator]) -> Stop
     return _RULES[config.stopping.rule](config)
 
 
-def _held_out(config: Config) -> HeldOutPixels:
+def _held_out(config: Config) -> HeldOut:
     words = config.stopping
-    return HeldOutPixels(
-        words.held_out_fraction, words.held_out_size, words.patience, words.min_patience, config.output
-    )
+    return HeldOut(words.held_out_fraction, words.held_out_size, words.patience, words.min_patience, config.output)
 
 
 def _patience(config: Config) -> tuple[float, int]:
