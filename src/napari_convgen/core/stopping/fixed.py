@@ -23,7 +23,7 @@ class FixedStep:
 
     def begin(self, problem: Problem, members: Members) -> None:
         """Prepare nothing."""
-        self._none = problem.measurement.new_tensor(math.nan)
+        self._none = problem.weights.new_tensor(math.nan)
 
     def observe(self, iterate: Iterate) -> Tensor:
         """There is no criterion."""

@@ -129,7 +129,7 @@ class ResidualWhiteness:
     def begin(self, problem: Problem, members: Members) -> None:
         """Note the measurement."""
         self._problem = problem
-        self._none = problem.measurement.new_tensor(math.nan)
+        self._none = problem.weights.new_tensor(math.nan)
 
     def observe(self, iterate: Iterate) -> Tensor:
         """Return the residual's statistic at a snapshot; NaN in between."""
