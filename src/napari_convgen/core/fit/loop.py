@@ -91,9 +91,9 @@ class Fit:
         image_shape = (len(members), *problem.forward_model.in_shape)
         self._averages = members.weights.new_zeros(image_shape)
         self._states = StateRing(generator, optimizer, self._averages)
-        descent = Descent(problem, generator, optimizer, members)
+        step = DescentStep(problem, generator, optimizer, members)
         is_cuda = problem.measurement.device.type == "cuda"
-        self._take_step = CapturedStep(descent) if is_cuda and generator.is_capturable else descent
+        self._take_step = CapturedStep(step) if is_cuda and generator.is_capturable else step
 
     @property
     def kept_step(self) -> int:
@@ -203,7 +203,7 @@ class Fit:
         return (slope * variance + offset).sqrt().cpu().numpy()
 
 
-class Descent:
+class DescentStep:
     """One step of the optimizer on the mean squared residual of each member.
 
     It holds nothing of the `Fit`, so that a fit that is let go is freed at once, with all its tensors.

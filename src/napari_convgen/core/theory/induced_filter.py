@@ -113,8 +113,8 @@ class InducedFilter:
             decay = np.exp(step * logarithm)
             loss[i], freedom[i] = (decay**2 @ energy) / n, n - decay @ counts.ravel()
         risk = loss + noise_level**2 * (2 * freedom / n - 1)
-        tensors = map(torch.from_numpy, (steps, loss, freedom, risk))
-        return Descent(*tensors, self.rate)
+        taken, losses, freedoms, risks = map(torch.from_numpy, (steps, loss, freedom, risk))
+        return Descent(taken, losses, freedoms, risks, self.rate)
 
 
 def induced_filter(kernel: Float[np.ndarray, "*spatial"], rate: float | None = None) -> InducedFilter:
