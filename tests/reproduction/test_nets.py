@@ -51,16 +51,16 @@ def once(make):
 
 
 @pytest.mark.parametrize(
-    ("words", "make"),
+    ("settings", "make"),
     [
         (MOMENTUM, lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)),
         (ADAM, lambda p: torch.optim.Adam(p, lr=0.01)),
     ],
 )
-@pytest.mark.parametrize("net", NETS, ids=lambda net: str(net.words.get("extra_layer", net.kind)))
-def test_a_fit_is_a_plain_loop_over_the_steps(net, words, make):
+@pytest.mark.parametrize("net", NETS, ids=lambda net: str(net.settings.get("extra_layer", net.kind)))
+def test_a_fit_is_a_plain_loop_over_the_steps(net, settings, make):
     losses, errors, distances, generator = by_hand(net, once(make), 12)
-    trace = Fits(Setting(False, CPU), 1)("", net, TARGET, words, 12, clean=CLEAN)
+    trace = Fits(Setting(False, CPU), 1)("", net, TARGET, settings, 12, clean=CLEAN)
     assert list(trace.steps) == list(range(1, 13))
     np.testing.assert_allclose(trace.losses, losses, rtol=1e-3)
     np.testing.assert_allclose(trace.errors, errors, rtol=1e-3)
@@ -115,9 +115,9 @@ def test_a_fit_that_was_kept_is_not_made_again_and_survives_as_text():
     assert len(made) == 8
 
 
-def test_the_share_that_is_told_grows_to_one():
+def test_the_share_that_is_done_grows_to_one():
     shares = []
-    fits = Fits(Setting(False, CPU, tell=lambda what, share=None: shares.append(share)), 2)
+    fits = Fits(Setting(False, CPU, report_progress=lambda what, share=None: shares.append(share)), 2)
     for seed in range(2):
         fits("", decoder(4, 2), TARGET, ADAM, 3, seed=seed)
     assert shares == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])

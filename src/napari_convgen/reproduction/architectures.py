@@ -1,13 +1,15 @@
-"""Figures 4, 8 and 9: which architectures fit an image sooner than noise, and how far their weights move."""
+"""The architectures of appendix B, each fitted to an image and to noise: what figures 4, 8 and 9 have in common."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from napari_convgen.figures.panel import Curve, Plot
+from napari_convgen.figures.panel import Curve, Panel, Plot
 from napari_convgen.reproduction.images import phantom, uniform_noise
 from napari_convgen.reproduction.nets import (
     MOMENTUM,
@@ -18,9 +20,8 @@ from napari_convgen.reproduction.nets import (
     convolutional,
     count_parameters,
     decoder,
-    first_step_below,
 )
-from napari_convgen.reproduction.study import Claim, Findings, Setting
+from napari_convgen.reproduction.study import Claim, Study
 
 KINDS = {
     "i": "fixed kernel, with upsampling",
@@ -36,170 +37,85 @@ RATIOS: Mapping[str, tuple[float, float]] = {
     "iii": (0, 15),
     "iv": (0, 15),
 }
-"""Steps to half the first loss, those of noise over those of the image: between which two numbers they lie in the authors' curves."""
-
-
-FITTED = 0.25
-"""Share of the first loss that is left when figure 9 compares distances."""
+"""Bounds on the steps of noise to half the first loss, over those of the image; the ratios of the authors' curves lie between them."""
 
 NOTES = (
     "Gradient descent has a momentum of 0.9, and noise is uniform in [0, 1], as in the authors' code; the text names neither.",
     NORM_NOTE,
 )
 
+Pair = Mapping[str, Trace]
+"""Course of the fits of ``"image"`` and of ``"noise"`` by one net."""
+
 
 @dataclass(frozen=True)
-class _Size:
-    """Side of the image in pixels; by architecture, its widths, and its steps for the image and for noise."""
+class Size:
+    """Size of the fits.
+
+    Attributes
+    ----------
+    side
+        Side of the image in pixels.
+    n_scales
+        Scales of the decoder.
+    widths
+        Channels by architecture, rising.
+    n_steps
+        Steps by architecture, for the image and for noise.
+    """
 
     side: int
     n_scales: int
     widths: Mapping[str, Sequence[int]]
     n_steps: Mapping[str, tuple[int, int]]
 
+    def net(self, kind: str, i: int) -> Net:
+        """Return the net of an architecture in its i-th width."""
+        n_channels = self.widths[kind][i]
+        if kind == "i":
+            return decoder(n_channels, self.n_scales)
+        convolution, n_layers = {"ii": ("fixed", 4), "iii": ("learned", 5), "iv": ("transposed", 3)}[kind]
+        return convolutional(convolution, n_channels, n_layers)
 
-_SIZES = {
-    True: _Size(
+    def describe_width(self, kind: str, i: int) -> str:
+        """Return the channels of a net, and its parameters for each pixel."""
+        per_pixel = count_parameters(self.net(kind, i), 1) / self.side**2
+        return f"{self.widths[kind][i]} channels ({per_pixel:.1f}×)"
+
+
+SIZES = {
+    True: Size(
         256,
         4,
         {"i": (128, 256, 512), "ii": (128, 256, 512), "iii": (42, 85, 170), "iv": (42, 85, 170)},
         dict.fromkeys(KINDS, (100_000, 100_000)),
     ),
-    False: _Size(
+    False: Size(
         64,
         4,
         {"i": (32, 64), "ii": (16, 32), "iii": (10, 21), "iv": (10, 21)},
         {"i": (100, 2500), "ii": (100, 900), "iii": (100, 250), "iv": (100, 250)},
     ),
 }
-
-_FIGURE9 = {True: (decoder(256, 4), 256, 100_000), False: (decoder(42, 2), 64, 5000)}
-"""Net, side of the image in pixels, and steps: so many that noise is nearly fitted."""
+"""The paper's size, and the quick one."""
 
 
-def figure4(setting: Setting) -> Findings:
-    """Fit the phantom and noise with each architecture, over-parameterized about four times.
+def fit_pair(fits: Fits, what: str, net: Net, side: int, n_steps: tuple[int, int]) -> Pair:
+    """Fit the phantom and noise by a net.
 
-    References
+    Parameters
     ----------
-    Figure 4; the authors' notebook ``noise_vs_img_fitting_different_architectures``.
+    fits
+        Fits of the study.
+    what
+        Description of the net, for the progress.
+    net
+        Net that is built anew for each fit.
+    side
+        Side of the image in pixels.
+    n_steps
+        Steps for the image and for noise.
     """
-    return _compare(setting, [1])
-
-
-def figure8(setting: Setting) -> Findings:
-    """Do the same in all widths of the paper; in quick size, in two.
-
-    References
-    ----------
-    Figure 8 and appendix B.
-    """
-    return _compare(setting, range(len(_SIZES[setting.is_full].widths["i"])))
-
-
-def figure9(setting: Setting) -> Findings:
-    """Compare how far each layer's weights move for the image and for noise.
-
-    References
-    ----------
-    Figure 9. There is no notebook for it; its distance is taken as that to the start over the norm of the start, and compared where image
-    and noise are fitted equally well.
-    """
-    net, side, n_steps = _FIGURE9[setting.is_full]
-    pair = _pair(Fits(setting, 2), "", net, side, (n_steps, n_steps))
-    distances = {name: _distances_when_fitted(trace) for name, trace in pair.items()}
-    ratios = [noise / image for image, noise in zip(distances["image"], distances["noise"], strict=True)]
-    at_end = [noise[-1] / image[-1] for image, noise in zip(*(pair[name].distances for name in pair), strict=True)]
-    names = [*(f"layer {i + 1}" for i in range(len(ratios) - 1)), "output"]
-    claims = [
-        Claim(
-            f"{name}: the weights move much further for noise than for the image",
-            f"at a quarter of the first loss: noise {noise:.2f}, image {image:.2f} of the norm at the start: {ratio:.1f} times",
-            "3 times or more",
-            ratio > 3,
-        )
-        for name, image, noise, ratio in zip(names, distances["image"], distances["noise"], ratios, strict=True)
-    ]
-    panels = [
-        Plot(
-            f"{target.capitalize()}: distance of each layer",
-            "step",
-            "distance / norm at the start",
-            [Curve(name, trace.steps, layer) for name, layer in zip(names, trace.distances, strict=True)],
-            "log",
-            "log",
-        )
-        for target, trace in pair.items()
-    ]
-    at_same_step = (
-        f"After the same number of steps, {n_steps}, when the image has long been fitted, noise has moved the layers "
-        f"{', '.join(f'{ratio:.1f}' for ratio in at_end)} times as far."
-    )
-    smaller = (
-        []
-        if setting.is_full
-        else ["Smaller than the paper's: 64² pixels, two scales, 42 channels, and as many steps as fit noise nearly."]
-    )
-    return Findings(
-        claims, panels, {**distances, "layers": names, "ratios_at_end": at_end}, [*NOTES, at_same_step, *smaller]
-    )
-
-
-def _distances_when_fitted(trace: Trace) -> list[float]:
-    """Each layer's distance when the loss is down to a quarter for the first time, or at the end."""
-    step = first_step_below(trace, FITTED * trace.losses[0]) or trace.steps[-1]
-    return [layer[trace.steps.index(step)] for layer in trace.distances]
-
-
-def _compare(setting: Setting, factors: Sequence[int]) -> Findings:
-    size = _SIZES[setting.is_full]
-    fits = Fits(setting, 2 * len(KINDS) * len(factors))
-    pairs = {
-        (kind, i): _pair(
-            fits,
-            f"{kind}) {size.widths[kind][i]} channels, ",
-            _net(kind, size.widths[kind][i], size.n_scales),
-            size.side,
-            size.n_steps[kind],
-        )
-        for kind in KINDS
-        for i in factors
-    }
-    claims = [_claim(kind, _width(size, kind, i), pair) for (kind, i), pair in pairs.items()]
-    if len(factors) > 1:
-        claims += [_narrowing(kind, [pairs[kind, i] for i in factors]) for kind in ("iii", "iv")]
-    panels = [
-        Plot(
-            f"{kind}) {words}",
-            "step",
-            "mean squared error",
-            [
-                Curve(
-                    f"{target}, {_width(size, kind, i)}",
-                    trace.steps,
-                    trace.losses,
-                    "line" if target == "noise" else "dashes",
-                )
-                for i in factors
-                for target, trace in pairs[kind, i].items()
-            ],
-            "log",
-            "log",
-        )
-        for kind, words in KINDS.items()
-    ]
-    numbers = {
-        f"{kind}, {size.widths[kind][i]} channels": {
-            name: {"half_step": trace.half_step, "last_loss": trace.losses[-1], "last_step": trace.steps[-1]}
-            for name, trace in pair.items()
-        }
-        for (kind, i), pair in pairs.items()
-    }
-    return Findings(claims, panels, numbers, _notes(setting, size))
-
-
-def _pair(fits: Fits, what: str, net: Net, side: int, n_steps: tuple[int, int]) -> dict[str, Trace]:
-    """The phantom and noise, fitted by a net for so many steps each."""
     image = phantom(side)
     targets = {"image": image, "noise": uniform_noise(image.shape, np.random.default_rng(0))}
     return {
@@ -208,43 +124,117 @@ def _pair(fits: Fits, what: str, net: Net, side: int, n_steps: tuple[int, int]) 
     }
 
 
-def _width(size: _Size, kind: str, i: int) -> str:
-    """How wide a net is, in words."""
-    n_channels = size.widths[kind][i]
-    per_pixel = count_parameters(_net(kind, n_channels, size.n_scales), 1) / size.side**2
-    return f"{n_channels} channels ({per_pixel:.1f}×)"
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Fits of image and noise, by architecture and number of its width."""
+
+    pairs: Mapping[tuple[str, int], Pair]
 
 
-def _net(kind: str, n_channels: int, n_scales: int) -> Net:
-    if kind == "i":
-        return decoder(n_channels, n_scales)
-    convolution, n_layers = {"ii": ("fixed", 4), "iii": ("learned", 5), "iv": ("transposed", 3)}[kind]
-    return convolutional(convolution, n_channels, n_layers)
+class ArchitectureStudy(Study[Measured]):
+    """Fit the phantom and noise with each architecture, in one width or in several."""
+
+    @abstractmethod
+    def which_widths(self) -> Sequence[int]:
+        """Return the numbers of the widths in `Size.widths`, from 0."""
+
+    @property
+    def size(self) -> Size:
+        """Size of the fits."""
+        return SIZES[self.setting.is_full]
+
+    def measure(self) -> Measured:
+        """Fit both targets by each net."""
+        size, widths = self.size, self.which_widths()
+        fits = Fits(self.setting, 2 * len(KINDS) * len(widths))
+        return Measured(
+            {
+                (kind, i): fit_pair(
+                    fits,
+                    f"{kind}) {size.widths[kind][i]} channels, ",
+                    size.net(kind, i),
+                    size.side,
+                    size.n_steps[kind],
+                )
+                for kind in KINDS
+                for i in widths
+            }
+        )
+
+    def claims(self, measured: Measured) -> Sequence[Claim]:
+        """Compare the steps of image and noise; with several widths, how they change with the width, too."""
+        claims = [_later(kind, self.size.describe_width(kind, i), pair) for (kind, i), pair in measured.pairs.items()]
+        widths = self.which_widths()
+        if len(widths) > 1:
+            claims += [_sooner_if_wide(kind, [measured.pairs[kind, i] for i in widths]) for kind in ("iii", "iv")]
+        return claims
+
+    def panels(self, measured: Measured) -> Sequence[Panel]:
+        """Show the losses of each architecture."""
+        panels = []
+        for kind, title in KINDS.items():
+            curves = [
+                Curve(
+                    f"{target}, {self.size.describe_width(kind, i)}",
+                    trace.steps,
+                    trace.losses,
+                    "line" if target == "noise" else "dashes",
+                )
+                for i in self.which_widths()
+                for target, trace in measured.pairs[kind, i].items()
+            ]
+            panels.append(Plot(f"{kind}) {title}", "step", "mean squared error", curves, "log", "log"))
+        return panels
+
+    def numbers(self, measured: Measured) -> Mapping[str, Any]:
+        """Return the steps to half the first loss, and the last loss."""
+        return {
+            f"{kind}, {self.size.widths[kind][i]} channels": {
+                name: {"half_step": trace.half_step, "last_loss": trace.losses[-1], "last_step": trace.steps[-1]}
+                for name, trace in pair.items()
+            }
+            for (kind, i), pair in measured.pairs.items()
+        }
+
+    def notes(self, measured: Measured) -> Sequence[str]:
+        """Return the differences from the paper's setting."""
+        notes = [
+            *NOTES,
+            "The fixed kernel without upsampling is reflected at the edges; the authors' code adds zeros there.",
+        ]
+        if not self.setting.is_full:
+            notes += [
+                "Smaller than the paper's: 64² pixels instead of 256², and fewer steps than 100,000. "
+                "In brackets, parameters for each pixel; the paper has about 1, 4 and 16.",
+                "In small images the fixed kernel without upsampling separates image and noise less well, so its nets are narrower here: "
+                "with 4 parameters for each pixel noise takes 18 times the steps of the image, less than the 20 asked for.",
+            ]
+        return notes
 
 
-def _ratio(pair: Mapping[str, Trace]) -> float:
-    """Steps to half the first loss, noise over image; at least so many if noise does not get there."""
+def _ratio(pair: Pair) -> float:
+    """Steps of noise to half the first loss, over those of the image; a lower bound if noise does not get there."""
     image, noise = pair["image"], pair["noise"]
     return (noise.half_step or noise.steps[-1]) / (image.half_step or np.inf)
 
 
-def _claim(kind: str, width: str, pair: Mapping[str, Trace]) -> Claim:
+def _later(kind: str, width: str, pair: Pair) -> Claim:
     low, high = RATIOS[kind]
     noise = pair["noise"]
-    words = f"{noise.half_step} steps" if noise.half_step else f"more than {noise.steps[-1]} steps"
+    steps = f"{noise.half_step} steps" if noise.half_step else f"more than {noise.steps[-1]} steps"
     is_bounded = high < np.inf
     return Claim(
         f"{kind}) {KINDS[kind]}, {width}: noise is fitted "
         + ("nearly as soon as" if is_bounded else "much later than")
         + " the image",
-        f"half the first loss: noise after {words}, image after {pair['image'].half_step}: "
+        f"half the first loss: noise after {steps}, image after {pair['image'].half_step}: "
         f"{'' if noise.half_step else 'more than '}{_ratio(pair):.1f} times",
         f"less than {high:.0f} times" if is_bounded else f"more than {low:.0f} times",
         low < _ratio(pair) < high and (noise.half_step is not None or not is_bounded),
     )
 
 
-def _narrowing(kind: str, pairs: Sequence[Mapping[str, Trace]]) -> Claim:
+def _sooner_if_wide(kind: str, pairs: Sequence[Pair]) -> Claim:
     ratios = [_ratio(pair) for pair in pairs]
     return Claim(
         f"{kind}) the wider, the sooner noise is fitted, towards twice the steps of the image",
@@ -252,18 +242,3 @@ def _narrowing(kind: str, pairs: Sequence[Mapping[str, Trace]]) -> Claim:
         "it falls, to 4 times or less",
         ratios[-1] < ratios[0] and ratios[-1] <= 4,
     )
-
-
-def _notes(setting: Setting, size: _Size) -> list[str]:
-    notes = [
-        *NOTES,
-        "The fixed kernel without upsampling is reflected at the edges; the authors' code adds zeros there.",
-    ]
-    if not setting.is_full:
-        notes += [
-            "Smaller than the paper's: 64² pixels instead of 256², and fewer steps than 100,000. "
-            "In brackets, parameters for each pixel; the paper has about 1, 4 and 16.",
-            "In small images the fixed kernel without upsampling tells less from noise, so its nets are narrower here: "
-            "with 4 parameters for each pixel noise takes 18 times the steps of the image, less than the 20 asked for.",
-        ]
-    return notes

@@ -19,12 +19,12 @@ class Cells:
     Parameters
     ----------
     folder
-        Made when the first part is kept.
+        Folder of the files; it is made when the first part is kept.
 
     Attributes
     ----------
     seconds_saved
-        That the parts taken from the folder took when they were computed.
+        Seconds that the parts taken from the folder had needed when they were computed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,14 +37,14 @@ class Cells:
         Parameters
         ----------
         key
-            All that decides the result, as JSON can write it.
+            Everything that decides the result, as JSON can write it.
         compute
-            Returns what JSON can write.
+            Function that returns the part, as JSON can write it.
 
         Raises
         ------
         FileError
-            The operating system refuses, or the file that should hold the part is none of ours.
+            The operating system refuses, or the file of the part was not written here.
         """
         text = json.dumps(dict(key), sort_keys=True)
         path = self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"

@@ -18,9 +18,10 @@ Values = Float[np.ndarray, "c h w"]
 """An image in [0, 1], channels first."""
 
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket", "retina", "immunohistochemistry", "hubble_deep_field")
-"""In color, in scikit-image without a download; all free to use."""
+"""Color photographs that are in scikit-image without a download, all free to use."""
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".ppm"}
+"""Endings of the files that are taken from a folder."""
 
 
 def phantom(side: int) -> Values:
@@ -41,11 +42,11 @@ def photographs(setting: Setting, side: int, most: int) -> Sequence[tuple[str, V
     Parameters
     ----------
     setting
-        Names the folder of images, if there is one.
+        Setting of the study, with the folder of images if there is one.
     side
-        In pixels.
+        Side of the photographs in pixels.
     most
-        Photographs at most.
+        Largest number of photographs.
 
     Raises
     ------
@@ -65,23 +66,34 @@ def photographs(setting: Setting, side: int, most: int) -> Sequence[tuple[str, V
 
 
 def describe_photographs(setting: Setting, n: int, side: int) -> str:
-    """Return a note on where the photographs are from."""
+    """Return a note on the source of ``n`` photographs with sides of ``side`` pixels."""
     what = "cut from the middle" if setting.is_full else "made smaller, then cut from the middle"
     source = f"from the folder {setting.images}" if setting.images is not None else "that scikit-image brings along"
     return f"The paper's photographs are of ImageNet, which cannot be passed on; here, {n} {source}, {what}: {side} × {side} pixels."
 
 
 def with_noise(image: Values, level: float, rng: np.random.Generator, *, is_shared: bool) -> Values:
-    """Add Gaussian noise of a standard deviation of ``level`` / 255, the same in all channels or not, and clip to [0, 1].
+    """Add Gaussian noise, and clip to [0, 1].
 
     Clipping, which the text of the paper does not name, takes some of the noise away.
+
+    Parameters
+    ----------
+    image
+        Clean image.
+    level
+        Standard deviation of the noise on a scale to 255.
+    rng
+        Random source.
+    is_shared
+        True if all channels get the same noise.
     """
     shape = (1, *image.shape[1:]) if is_shared else image.shape
     return np.asarray(np.clip(image + rng.normal(0, level / 255, shape), 0, 1))
 
 
 def uniform_noise(shape: Sequence[int], rng: np.random.Generator) -> Values:
-    """Draw independent values, uniform in [0, 1]: the noise that the authors' code fits, where the text says Gaussian."""
+    """Return independent values, uniform in [0, 1]: the noise that the authors' code fits, where the text says Gaussian."""
     return rng.random(shape)
 
 
@@ -91,7 +103,7 @@ def _bundled() -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _folder(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """The folder's color images, in the order of their names."""
+    """Yield the folder's color images, in the order of their names."""
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS):
         try:
             with Image.open(path) as file:
@@ -102,7 +114,7 @@ def _folder(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _made_smaller(image: np.ndarray, side: int) -> np.ndarray:
-    """Bring the shorter side to ``side``, if it is longer."""
+    """Shrink the image until its shorter side is ``side``, if it is longer."""
     h, w = image.shape[:2]
     scale = min(1, side / min(h, w))
     size = round(w * scale), round(h * scale)

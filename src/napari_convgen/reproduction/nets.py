@@ -1,4 +1,4 @@
-"""Nets of the paper, each fitted to an image, and what is noted on the way."""
+"""Nets of the paper, and their fits to an image."""
 
 from __future__ import annotations
 
@@ -36,72 +36,108 @@ NORM_NOTE = "The scales of the channel norm start uniform in [0, 1], as in the P
 
 @dataclass(frozen=True)
 class Net:
-    """An architecture, as words.
+    """An architecture with its settings.
 
     Attributes
     ----------
     kind
         ``"decoder"``, ``"skip"`` or ``"convolutional"``.
-    words
-        What its class takes beside the size, the output channels and the sources of chance.
+    settings
+        Parameters of its class, without size, output channels and random sources.
     """
 
     kind: str
-    words: Mapping[str, Any]
+    settings: Mapping[str, Any]
 
     def build(self, size: Sequence[int], n_outputs: int, seed: int, device: torch.device) -> Generator:
-        """Build a net at its start, on a device, by the fastest means that is installed there."""
+        """Build the net at its start, with the fastest backend of the device.
+
+        Parameters
+        ----------
+        size
+            Rows and columns of the image.
+        n_outputs
+            Channels of the image.
+        seed
+            Seed of weights and latent.
+        device
+            Device of the net.
+        """
         rngs = [random_source(seed, 1)]
         if self.kind == "skip":
-            return SkipNetwork(size, n_outputs, rngs=rngs, **self.words).to(device)
+            return SkipNetwork(size, n_outputs, rngs=rngs, **self.settings).to(device)
         if self.kind == "convolutional":
-            return ConvolutionalGenerator(size, n_outputs, rngs=rngs, **self.words).to(device)
-        decoder = DeepDecoder(size, n_outputs, rngs=rngs, **self.words).to(device)
+            return ConvolutionalGenerator(size, n_outputs, rngs=rngs, **self.settings).to(device)
+        decoder = DeepDecoder(size, n_outputs, rngs=rngs, **self.settings).to(device)
         return fuse(decoder, resolve_backend("auto", device))
 
 
 def decoder(n_channels: int, n_scales: int, **changes: str) -> Net:
-    """Return the paper's deep decoder of that width, with other options than those of the preset ``paper`` if there are any."""
-    words = preset("paper").generator.model_dump(include=DECODER_WORDS)
-    return Net("decoder", words | {"n_channels": n_channels, "n_scales": n_scales, "norm_init": NORM_INIT} | changes)
+    """Return the paper's deep decoder.
+
+    Parameters
+    ----------
+    n_channels, n_scales
+        Channels and scales.
+    changes
+        Settings that differ from those of the preset ``paper``.
+    """
+    settings = preset("paper").generator.model_dump(include=DECODER_WORDS)
+    return Net("decoder", settings | {"n_channels": n_channels, "n_scales": n_scales, "norm_init": NORM_INIT} | changes)
 
 
 def skip_network(n_channels: int, n_scales: int, input_noise: float) -> Net:
-    """Return the net of the deep image prior, with the same width on all scales."""
-    words = preset("deep-image-prior").generator.model_dump(include=SKIP_WORDS)
+    """Return the net of the deep image prior, with the same width on all scales.
+
+    Parameters
+    ----------
+    n_channels, n_scales
+        Channels and scales.
+    input_noise
+        Standard deviation of the noise that is added to the latent in each step.
+    """
+    settings = preset("deep-image-prior").generator.model_dump(include=SKIP_WORDS)
     widths = {"n_channels": n_channels, "n_fine_channels": n_channels}
-    return Net("skip", words | widths | {"n_scales": n_scales, "input_noise": input_noise})
+    return Net("skip", settings | widths | {"n_scales": n_scales, "input_noise": input_noise})
 
 
 def convolutional(convolution: str, n_channels: int, n_layers: int) -> Net:
-    """Return a net of the paper's appendix B."""
-    words = {"convolution": convolution, "n_channels": n_channels, "n_layers": n_layers, "norm_init": NORM_INIT}
-    return Net("convolutional", words)
+    """Return a net of the paper's appendix B.
+
+    Parameters
+    ----------
+    convolution
+        Kind of its convolutions: ``"fixed"``, ``"learned"`` or ``"transposed"``.
+    n_channels, n_layers
+        Channels and layers.
+    """
+    settings = {"convolution": convolution, "n_channels": n_channels, "n_layers": n_layers, "norm_init": NORM_INIT}
+    return Net("convolutional", settings)
 
 
 def count_parameters(net: Net, n_outputs: int) -> int:
-    """Return how many parameters a net has, which does not depend on the size of its image."""
+    """Return the number of parameters of a net, which does not depend on the size of its image."""
     return sum(p.numel() for p in net.build((64, 64), n_outputs, 0, torch.device("cpu")).parameters())
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a fit was like.
+    """Course of a fit.
 
     Attributes
     ----------
     steps
-        At which the rest was noted, at equal distances on a logarithmic axis.
+        Steps at which the rest was recorded, at equal distances on a logarithmic axis.
     losses
-        Mean squared errors to what is fitted.
+        Mean squared errors to the target.
     errors
         Mean squared errors to the clean image; empty without one.
     distances
-        For each layer with convolutions, in order, how far its weights had moved at each step, over the norm that they started with.
+        Distance of the weights from their start over the norm of the start, ``(layers, steps)``; layers without convolutions are left out.
     half_step
-        First step, of all, with at most half the loss of the first one; ``None`` if there is none.
+        First of all steps with at most half the loss of the first one; ``None`` if there is none.
     best, last
-        Images with the least error and after the last step, 8 bits deep. Where there is no clean image, both are the last one.
+        Images with the smallest error and after the last step, 8 bits deep. Without a clean image, both are the last one.
     final_error
         Mean squared error of ``last`` to the clean image, not rounded to 8 bits; NaN without one.
     """
@@ -122,19 +158,19 @@ class Trace:
 
 
 def first_step_below(trace: Trace, loss: float) -> int | None:
-    """Return the first step noted that has at most that loss, if there is one."""
+    """Return the first recorded step that has at most that loss, if there is one."""
     return next((step for step, value in zip(trace.steps, trace.losses, strict=True) if value <= loss), None)
 
 
 class Fits:
-    """Fits of a study, one after the other; what was kept of an earlier run is not fitted again.
+    """Fits of a study, one after the other; fits that were kept in an earlier run are not made again.
 
     Parameters
     ----------
     setting
-        Of the study.
+        Setting of the study.
     n
-        How many there will be, for the share that is done.
+        Number of fits in the study, for the progress.
     """
 
     def __init__(self, setting: Setting, n: int) -> None:
@@ -156,20 +192,22 @@ class Fits:
         Parameters
         ----------
         what
-            Is told while it goes on.
+            Description of the fit, for the progress.
         net
-            Built for the target's size.
+            Net that is built for the target's size.
         target
-            What is fitted.
-        optimizer, n_steps
-            How, and how long.
+            Image that is fitted.
+        optimizer
+            Settings of the optimizer.
+        n_steps
+            Number of steps.
         seed
-            Of the net's start.
+            Seed of the net's start.
         clean
-            What the images on the way are compared with.
+            Clean image that the output of each recorded step is compared with; by default there is none.
         """
         key = {
-            "net": [net.kind, dict(net.words)],
+            "net": [net.kind, dict(net.settings)],
             "target": digest(target),
             "clean": None if clean is None else digest(clean),
             "optimizer": optimizer.model_dump(),
@@ -202,7 +240,9 @@ class Fits:
         for iterate in fit:
             if not iterate.is_snapshot:
                 continue
-            self.setting.tell(f"{what}, step {iterate.step}", (self.n_done + iterate.step / n_steps) / self.n)
+            self.setting.report_progress(
+                f"{what}, step {iterate.step}", (self.n_done + iterate.step / n_steps) / self.n
+            )
             steps.append(iterate.step)
             distances.append([_relative_distance(p, start) for p, start in zip(layers, starts, strict=True)])
             if truth is not None:
@@ -226,7 +266,7 @@ class Fits:
 
 
 def _new_fit(generator: Generator, target: Tensor, optimizer: OptimizerConfig, n_steps: int) -> Fit:
-    """A fit that nothing but its steps ends, and that keeps no more images than it must."""
+    """Return a fit that ends after its steps, and keeps as few images as possible."""
     problem, rule = Problem(target, torch.ones_like(target)), FixedStep()
     store = SnapshotStore(0, GeneratorUnits(), "iterate")
     fit = Fit(
@@ -255,15 +295,15 @@ def _relative_distance(now: Tensor, start: Tensor) -> float:
 
 
 def digest(image: Values) -> str:
-    """Return a short text that tells images apart."""
+    """Return a short text that differs between images."""
     return hashlib.sha256(np.ascontiguousarray(image, np.float32).tobytes()).hexdigest()[:16]
 
 
 def packed(image: Values) -> str:
-    """Return an image of 8 bits as text."""
+    """Return an image as text, rounded to 8 bits."""
     return base64.b64encode(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).tobytes()).decode()
 
 
 def unpacked(text: str, shape: tuple[int, ...]) -> Values:
-    """Return the image of a text."""
+    """Return the image of a text that `packed` made."""
     return cast(Values, np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape) / 255)

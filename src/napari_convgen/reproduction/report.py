@@ -1,4 +1,4 @@
-"""What studies found, as records for JSON and as a table to read."""
+"""Findings of studies, as records for JSON and as a table to read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,23 @@ Record = Mapping[str, Any]
 
 
 def record(name: str, findings: Findings, *, is_full: bool, seconds: float, device: str, version: str) -> Record:
-    """Return what a study found without its picture, as JSON can write it."""
+    """Return the findings of a study without its picture, as JSON can write them.
+
+    Parameters
+    ----------
+    name
+        Name of the study.
+    findings
+        Findings of the study.
+    is_full
+        True if it was carried out in the paper's size.
+    seconds
+        Time that it took.
+    device
+        Name of the device.
+    version
+        Version of this package.
+    """
     return {
         "study": name,
         "title": STUDIES[name][1],

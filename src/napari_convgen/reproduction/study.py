@@ -1,36 +1,42 @@
-"""What a study of the paper takes and gives.
+"""What every study of the paper is made of.
 
-A study is a function that takes a `Setting` and returns `Findings`; it is named in `napari_convgen.reproduction.STUDIES`.
+A study is a class in `napari_convgen.reproduction.studies`, a file each, that is named in `napari_convgen.reproduction.STUDIES`. It
+derives from `Study`: `measure` computes, `claims` compares what was measured with the paper, `panels` shows it, `numbers` and
+`notes` complete the report. Only `measure` takes long.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
 from napari_convgen.figures.panel import Panel
 
+Measured = TypeVar("Measured")
+"""What a study measures: a frozen dataclass of numbers and arrays."""
+
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper, and what comes out here.
+    """A statement of the paper, and what we get.
 
     Attributes
     ----------
     paper
-        What the paper or its code says: "noise takes more than 100 times the steps to half the loss".
+        Statement of the paper or of its code: "noise takes more than 100 times the steps to half the loss".
     ours
-        What we get, with its unit.
+        Our result, with its unit.
     tolerance
-        When the two agree, in words.
+        Condition under which the two agree, in words.
     agrees
-        Whether they do.
+        True if they agree.
     because
-        Why they do not, or what qualifies the agreement; empty if there is nothing to say.
+        Reason why they do not agree, or what qualifies the agreement; empty if there is nothing to say.
     """
 
     paper: str
@@ -42,18 +48,18 @@ class Claim:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What a study found.
+    """Report of a study.
 
     Attributes
     ----------
     claims
-        Checked.
+        Statements that were checked.
     panels
-        Of the picture, like the paper's.
+        Panels of the picture, like the paper's.
     numbers
-        All that the claims were made of, as JSON can write it.
+        All numbers that the claims rest on, as JSON can write them.
     notes
-        What differs from the paper's setting: smaller nets, other images, fewer steps.
+        Differences from the paper's setting: smaller nets, other images, fewer steps.
     """
 
     claims: Sequence[Claim]
@@ -62,16 +68,24 @@ class Findings:
     notes: Sequence[str] = ()
 
 
-class Tell(Protocol):
-    """Is told what a study is at, and which share of it is done if that is known."""
+class ReportProgress(Protocol):
+    """A function that shows how far a study is."""
 
     def __call__(self, what: str, share: float | None = None) -> None:
-        """Take a line of words, and the share of the study."""
+        """Show the progress.
+
+        Parameters
+        ----------
+        what
+            Description of what is being computed.
+        share
+            Part of the study that is done, 0 to 1; ``None`` if it is not known.
+        """
         ...
 
 
 class Keep(Protocol):
-    """Keeps finished parts of studies, so that a study that was ended goes on where it was."""
+    """A store of finished parts, so that an interrupted study goes on where it was."""
 
     def __call__(self, key: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
         """Return the part with that key if it was kept before; else compute it and keep it.
@@ -79,9 +93,9 @@ class Keep(Protocol):
         Parameters
         ----------
         key
-            All that decides the result: the study, net, image, seed and steps.
+            Everything that decides the result: the study, net, image, seed and steps.
         compute
-            Returns what JSON can write.
+            Function that returns the part, as JSON can write it.
         """
         ...
 
@@ -93,17 +107,59 @@ class Setting:
     Attributes
     ----------
     is_full
-        Whether in the paper's size, for a GPU, or in one that tests the same claims on two CPU cores within three minutes.
+        True for the paper's size, for a GPU; false for a size that tests the same claims on two CPU cores within three minutes.
     device
-        Of the nets.
+        Device of the nets.
     images
-        Folder of images that the package cannot carry; ``None`` if there is none, and freely licensed ones stand in.
-    keep, tell
-        For parts that take long, and for progress.
+        Folder of images that the package cannot carry; if ``None``, freely licensed images stand in.
+    keep
+        Store for parts that take long; by default nothing is kept.
+    report_progress
+        Function that shows how far the study is; by default nothing is shown.
     """
 
     is_full: bool
     device: torch.device
     images: Path | None = None
     keep: Keep = lambda key, compute: compute()
-    tell: Tell = lambda what, share=None: None
+    report_progress: ReportProgress = lambda what, share=None: None
+
+
+class Study(ABC, Generic[Measured]):
+    """A figure, table or theorem of the paper, made again and checked.
+
+    Parameters
+    ----------
+    setting
+        How the study is carried out.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    @abstractmethod
+    def measure(self) -> Measured:
+        """Compute everything that the report needs."""
+
+    @abstractmethod
+    def claims(self, measured: Measured) -> Sequence[Claim]:
+        """Compare what was measured with the paper."""
+
+    @abstractmethod
+    def panels(self, measured: Measured) -> Sequence[Panel]:
+        """Return the panels of the picture."""
+
+    @abstractmethod
+    def numbers(self, measured: Measured) -> Mapping[str, Any]:
+        """Return the numbers that the claims rest on, as JSON can write them."""
+
+    def notes(self, measured: Measured) -> Sequence[str]:
+        """Return the differences from the paper's setting."""
+        return ()
+
+    def findings(self) -> Findings:
+        """Carry the study out."""
+        measured = self.measure()
+        return Findings(
+            self.claims(measured), self.panels(measured), self.numbers(measured), tuple(self.notes(measured))
+        )

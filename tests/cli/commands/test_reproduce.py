@@ -22,7 +22,7 @@ def study(monkeypatch):
 
     def found(setting):
         part = setting.keep({"part": 1}, lambda: [2.0])
-        setting.tell("at work", 0.5)
+        setting.report_progress("at work", 0.5)
         seen.append(setting)
         claims = [
             Claim("more than 1 | less", f"{part[0]:g}", "above 1", True),
@@ -115,4 +115,4 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path, capsys):
 def test_parts_are_not_kept_unless_asked_for():
     setting = Setting(False, torch.device("cpu"))
     assert [setting.keep({}, lambda: 1), setting.keep({}, lambda: 2)] == [1, 2]
-    setting.tell("nothing")
+    setting.report_progress("nothing")

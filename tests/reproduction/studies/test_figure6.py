@@ -5,26 +5,14 @@ import pytest
 import torch
 
 from napari_convgen.core.theory.kernels import normalized, triangular
-from napari_convgen.reproduction.kernels import figure3, figure6, notebook_weights
+from napari_convgen.reproduction.studies.figure6 import Figure6, notebook_weights
 from napari_convgen.reproduction.study import Setting
 
 SETTING = Setting(is_full=False, device=torch.device("cpu"))
 
 
-def test_figure_3_shows_the_functions_that_the_paper_shows():
-    findings = figure3(SETTING)
-    assert [claim.agrees for claim in findings.claims] == [True, True]
-    j = np.arange(300)
-    np.testing.assert_allclose(findings.panels[0].curves[0].y, 300**-0.5)
-    for panel, frequency in zip(findings.panels[1:], (1, 5, 20), strict=True):
-        np.testing.assert_allclose(
-            panel.curves[0].y, np.sqrt(2 / 300) * np.cos(2 * np.pi * frequency * j / 300), atol=1e-12
-        )
-    json.dumps(findings.numbers)
-
-
 def test_figure_6_gives_the_printed_weights_and_names_the_slip():
-    findings = figure6(SETTING)
+    findings = Figure6(SETTING).findings()
     printed, definition, shown, wider = findings.claims
     assert [claim.agrees for claim in (printed, definition, shown, wider)] == [True, True, False, True]
     assert "1/6 instead of 1/2" in shown.because

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_convgen.reproduction import curves
 from napari_convgen.reproduction.nets import Trace
 from napari_convgen.reproduction.report import record
+from napari_convgen.reproduction.studies import figure1
 from napari_convgen.reproduction.study import Setting
 
 QUICK, FULL = (Setting(is_full, torch.device("cpu")) for is_full in (False, True))
@@ -35,8 +35,8 @@ DIP = [0.1, 0.01, 0.005, 0.01]
 
 
 def test_figure_1_agrees_with_curves_like_those_of_the_paper(monkeypatch):
-    monkeypatch.setattr(curves, "Fits", fake_fits(FIGURE1, DIP))
-    findings = curves.figure1(QUICK)
+    monkeypatch.setattr(figure1, "Fits", fake_fits(FIGURE1, DIP))
+    findings = figure1.Figure1(QUICK).findings()
     assert len(findings.claims) == 4
     assert all(claim.agrees for claim in findings.claims)
     assert "not within 1000 steps" in findings.claims[0].ours
@@ -54,36 +54,16 @@ def test_figure_1_agrees_with_curves_like_those_of_the_paper(monkeypatch):
     ],
 )
 def test_figure_1_does_not_agree_with_others(monkeypatch, losses, errors, agrees):
-    monkeypatch.setattr(curves, "Fits", fake_fits(FIGURE1 | losses, errors))
-    assert [claim.agrees for claim in curves.figure1(QUICK).claims] == 2 * agrees
+    monkeypatch.setattr(figure1, "Fits", fake_fits(FIGURE1 | losses, errors))
+    assert [claim.agrees for claim in figure1.Figure1(QUICK).findings().claims] == 2 * agrees
 
 
 def test_figure_1_in_full_size_compares_losses_with_those_stored(monkeypatch):
-    monkeypatch.setattr(curves, "Fits", fake_fits(FIGURE1, DIP))
-    findings = curves.figure1(FULL)
+    monkeypatch.setattr(figure1, "Fits", fake_fits(FIGURE1, DIP))
+    findings = figure1.Figure1(FULL).findings()
     assert len(findings.claims) == 7
     assert json.dumps(record("fig1", findings, is_full=True, seconds=1, device="cpu", version="1"))
     ours = {claim.paper: claim for claim in findings.claims}[
         "deep decoder, noise: a loss of 0.0089 after the last step"
     ]
     assert not ours.agrees
-
-
-FIGURE10 = {"noise": [1, 0.98, 0.95, 0.9], "image": [2, 0.3, 0.1, 0.05]}
-
-
-def test_figure_10_agrees_with_curves_like_those_of_the_paper(monkeypatch):
-    monkeypatch.setattr(curves, "Fits", fake_fits(FIGURE10))
-    findings = curves.figure10(QUICK)
-    assert [claim.agrees for claim in findings.claims] == [True, True]
-    assert json.dumps(record("fig10", findings, is_full=True, seconds=1, device="cpu", version="1"))
-    assert len(findings.numbers["images"]) == len(findings.numbers["noise"]) == 6
-
-
-@pytest.mark.parametrize(
-    ("losses", "agrees"),
-    [({"noise": [1, 0.5, 0.3, 0.1]}, [False, False]), ({"image": [2, 1, 0.9, 0.8]}, [False, True])],
-)
-def test_figure_10_does_not_agree_with_others(monkeypatch, losses, agrees):
-    monkeypatch.setattr(curves, "Fits", fake_fits(FIGURE10 | losses))
-    assert [claim.agrees for claim in curves.figure10(QUICK).claims] == agrees

@@ -1,0 +1,1 @@
+"""The studies, a file each. All of them have the parts that `napari_convgen.reproduction.study` describes."""
