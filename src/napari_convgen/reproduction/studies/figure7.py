@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from napari_convgen.core.generators import DeepDecoder
+from napari_convgen.core.generators import DeepDecoder, Generator
 from napari_convgen.core.spectra.jacobian import module_jacobian
 from napari_convgen.figures.panel import Curve, Panel, Plot
 from napari_convgen.reproduction.study import Claim, Study
@@ -274,7 +274,7 @@ def _fit_plots(fit: Mapping[str, Any]) -> list[Plot]:
     ]
 
 
-class _Unmapped(nn.Module):
+class _Unmapped(Generator):
     """A decoder without its output map."""
 
     def __init__(self, decoder: DeepDecoder) -> None:
@@ -332,7 +332,7 @@ def _fit_step(seed: int) -> dict[str, Any]:
     }
 
 
-def _rows(net: nn.Module) -> Float[Tensor, "n p"]:
+def _rows(net: Generator) -> Float[Tensor, "n p"]:
     """Return the dense Jacobian with respect to the hidden convolutions, row by row, in double precision."""
     precise = _step_decoder(torch.Generator())
     precise.load_state_dict(net.state_dict())
