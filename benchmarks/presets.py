@@ -43,7 +43,7 @@ def main() -> None:
     rows = []
     for variant, changes in VARIANTS.items():
         config = PRESETS["default"].replace(
-            {"n_steps": 1000, "stopping.rule": "fixed", "n_seeds": 1, "noise.kind": "none", **changes}
+            {"n_steps": 1000, "stopping.kind": "fixed", "n_seeds": 1, "noise.kind": "none", **changes}
         )
         results = [(pairs[name], denoise(pairs[name].noisy, config, axes=pairs[name].axes)) for name in NAMES]
         averages = [max(pair.psnr(s.average) for s in result.snapshots) for pair, result in results]

@@ -40,7 +40,6 @@ from napari_convgen.core.generators.fused import fuse
 from napari_convgen.core.quality.metrics import psnr
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.denoise.result import versions
-from napari_convgen.run.setup.build import DECODER_WORDS
 from napari_convgen.run.setup.devices import resolve_backend
 from twins import PlainDecoder, check_twins
 
@@ -142,7 +141,7 @@ def _fused_authors(case: Case, machine: Machine) -> nn.Module:
 
 def _fused_default(case: Case, machine: Machine) -> nn.Module:
     preset = PRESETS["default"]
-    settings = preset.generator.model_dump(include=DECODER_WORDS)
+    settings = preset.generator.model_dump(exclude={"kind", "n_channels", "n_scales"})
     return fuse(decoder(case, machine.device, **settings), machine.backend, preset.precision)
 
 
@@ -278,7 +277,7 @@ def together_section(machine: Machine, n_turns: int) -> str:
 
 def _members(case: Case, machine: Machine, seeds: Sequence[int]) -> nn.Module:
     preset = PRESETS["default"]
-    settings = preset.generator.model_dump(include=DECODER_WORDS) | {
+    settings = preset.generator.model_dump(exclude={"kind", "n_channels", "n_scales"}) | {
         "n_channels": case.n_channels,
         "n_scales": case.n_scales,
     }
@@ -472,7 +471,7 @@ def iterate_curve(generator: nn.Module, scene: NoisyImage, machine: Machine, n_s
 
 def package_curve(scene: NoisyImage, machine: Machine, n_steps: int, **changes: object) -> list[Point]:
     """Fit with the preset ``default`` and score each snapshot, while the run's own clock stands."""
-    fixed = {"stopping.rule": "fixed", "device": machine.device.type, "n_steps": n_steps}
+    fixed = {"stopping.kind": "fixed", "device": machine.device.type, "n_steps": n_steps}
     run = Denoising(scene.noisy, PRESETS["default"].replace(fixed | changes))
     return [
         Point(scene.psnr(progress.snapshot.image), progress.step, progress.seconds)

@@ -1,63 +1,45 @@
 import itertools
 import json
 import tomllib
-from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from napari_convgen.config import PRESETS, Config, GeneratorConfig, NoiseConfig, OptimizerConfig, StoppingConfig, preset
+from napari_convgen.config import GROUPS, PRESETS, Config, preset, setting_fields
+from napari_convgen.config.fields import Numbers, choices_of, describe, is_automatic
 from napari_convgen.errors import ConfigError
 
-positive = st.floats(1e-12, 1e12)
+GENERATORS, STOPS, NOISES = (GROUPS[name] for name in ("generator", "stopping", "noise"))
 
-configs = st.builds(
-    Config,
-    n_steps=st.integers(1, 10_000_000),
-    seed=st.integers(0, 2**63 - 1),
-    device=st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:12"]),
-    output=st.sampled_from(["average", "iterate"]),
-    n_threads=st.one_of(st.just("auto"), st.integers(1, 64)),
-    z_axis=st.sampled_from(["frames", "volume"]),
-    n_restarts=st.integers(0, 100),
-    snapshot_memory=positive,
-    generator=st.builds(
-        GeneratorConfig,
-        n_channels=st.integers(1, 4096),
-        n_scales=st.one_of(st.just("auto"), st.integers(1, 9)),
-        order=st.sampled_from(["relu-norm", "norm-relu"]),
-        output_map=st.sampled_from(["sigmoid", "linear"]),
-        extra_layer=st.sampled_from(["none", "first", "last"]),
-        padding=st.sampled_from(["zeros", "reflection"]),
-        norm_init=st.sampled_from(["ones", "uniform"]),
-        kernel=st.sampled_from(["linear", "smooth"]),
-    ),
-    optimizer=st.builds(
-        OptimizerConfig,
-        method=st.sampled_from(["adam", "gradient-descent", "momentum"]),
-        learning_rate=positive,
-        momentum=st.floats(0, 0.999),
-    ),
-    stopping=st.builds(
-        StoppingConfig,
-        rule=st.sampled_from(["auto", "fixed", "held-out"]),
-        held_out_fraction=st.floats(1e-6, 0.89),
-        patience=st.floats(0, 1e6),
-        min_patience=st.integers(0, 10**9),
-    ),
-    noise=st.builds(
-        NoiseConfig,
-        kind=st.sampled_from(["auto", "gaussian", "poisson-gaussian", "rician", "none"]),
-        sigma=st.one_of(st.just("auto"), st.floats(0, 1e9)),
-        gain=st.one_of(st.just("auto"), positive),
-        offset=st.one_of(st.just("auto"), st.floats(-1e9, 1e9)),
-        correlation_length=st.one_of(st.just("auto"), st.integers(1, 99)),
-        is_shared=st.sampled_from(["auto", "yes", "no"]),
-        has_impulses=st.sampled_from(["auto", "yes", "no"]),
-    ),
-)
+
+def values_of(field):
+    """Values that a setting can have."""
+    if choices := choices_of(field):
+        return st.sampled_from(choices)
+    numbers = Numbers.of(field)
+    if numbers is None:
+        return st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:12"])
+    low = numbers.low if numbers.low > -1e12 else -1e12
+    if numbers.is_whole:
+        step = int(numbers.factor)
+        drawn = st.integers(int(low) // step, int(min(numbers.last, 2**62)) // step).map(lambda n: n * step)
+    else:
+        bounds = {"exclude_min": numbers.excludes_low, "exclude_max": numbers.excludes_high}
+        drawn = st.floats(low, min(numbers.high, 1e12), **bounds)
+    return st.one_of(st.just("auto"), drawn) if is_automatic(field) else drawn
+
+
+def models(model):
+    """Settings of a kind."""
+    fields = {name: field for name, field in model.model_fields.items() if name != "kind"}
+    return st.builds(model, **{name: values_of(field) for name, field in fields.items()})
+
+
+own = {name: values_of(field) for name, field in Config.model_fields.items() if name not in GROUPS}
+groups = {name: st.one_of(*map(models, kinds.values())) for name, kinds in GROUPS.items()}
+configs = st.builds(Config, **own, **groups)
 
 
 def settings_of(config):
@@ -82,11 +64,26 @@ def test_replacing_every_setting_gives_the_other_configuration(config, other):
     assert config.replace(settings_of(other)) == other
 
 
+@pytest.mark.parametrize(("group", "kind"), [(group, kind) for group, kinds in GROUPS.items() for kind in kinds])
+def test_every_kind_survives_its_file_forms(group, kind):
+    config = Config().replace({f"{group}.kind": kind})
+    assert getattr(config, group) == GROUPS[group][kind]()
+    assert Config.from_toml(config.to_toml()) == config
+    assert Config.from_dict({group: {"kind": kind}}) == config
+
+
 @settings(deadline=None, max_examples=20)
 @given(configs)
 def test_settings_are_read_from_text(config):
     as_text = {name: str(value) for name, value in settings_of(config).items()}
     assert Config().replace(as_text) == config
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_survives_its_file_forms(name):
+    assert Config.from_toml(PRESETS[name].to_toml()) == PRESETS[name]
+    assert Config.from_dict({"preset": name}) == PRESETS[name]
+    assert Config.from_dict(json.loads(json.dumps(PRESETS[name].model_dump()))) == PRESETS[name]
 
 
 def test_toml_has_every_setting_under_a_comment():
@@ -103,7 +100,7 @@ def test_toml_has_every_setting_under_a_comment():
 
 @pytest.mark.parametrize("form", ["config.toml", "config.json", "report.json", "CONFIG.JSON"])
 def test_a_configuration_is_read_from_a_file(tmp_path, form):
-    config = Config().replace({"seed": 7, "generator.n_channels": 5, "stopping.rule": "fixed"})
+    config = Config().replace({"seed": 7, "generator.n_channels": 5, "stopping.kind": "fixed"})
     values = config.model_dump()
     text = {
         "config.toml": config.to_toml(),
@@ -167,11 +164,13 @@ def test_a_missing_file_is_refused_with_its_name(tmp_path):
         ("n_threads", 0),
         ("generator.order", "relu"),
         ("generator.extra_layer", "middle"),
-        ("generator.padding", "wrap"),
         ("optimizer.learning_rate", 0),
         ("optimizer.learning_rate", float("nan")),
-        ("optimizer.momentum", 1),
-        ("stopping.rule", "wmv"),
+        ("optimizer.kind", "sgd"),
+        ("generator.kind", "transformer"),
+        ("generator.kind", None),
+        ("operator.kind", "blur"),
+        ("stopping.kind", "wmv"),
         ("stopping.held_out_fraction", 0),
         ("stopping.held_out_fraction", 0.95),
         ("stopping.patience", -0.1),
@@ -180,16 +179,34 @@ def test_a_missing_file_is_refused_with_its_name(tmp_path):
         ("noise.sigma", -1),
         ("noise.sigma", "loud"),
         ("noise.sigma", float("inf")),
-        ("noise.gain", 0),
-        ("noise.offset", float("nan")),
         ("noise.correlation_length", 0),
         ("noise.correlation_length", 1.5),
         ("noise.is_shared", "perhaps"),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_its_setting_and_the_range(name, value):
+    check_refusal(Config(), name, value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("generator.kind=skip-network", "generator.padding", "wrap"),
+        ("generator.kind=two-layer", "generator.n_channels", 7),
+        ("generator.kind=guided-network", "generator.recorruption", 0),
+        ("optimizer.kind=momentum", "optimizer.momentum", 1),
+        ("noise.kind=poisson-gaussian", "noise.gain", 0),
+        ("noise.kind=poisson-gaussian", "noise.offset", float("nan")),
+        ("stopping.kind=discrepancy", "stopping.tau", 0),
+    ],
+)
+def test_a_value_that_another_kind_cannot_have_is_refused(kind, name, value):
+    check_refusal(Config().replace(dict([kind.split("=")])), name, value)
+
+
+def check_refusal(config, name, value):
     with pytest.raises(ConfigError) as caught:
-        Config().replace({name: value})
+        config.replace({name: value})
     sentence = str(caught.value)
     assert sentence.startswith(f"{name} cannot be {value!r}: ")
     assert "should" in sentence
@@ -206,8 +223,9 @@ def test_a_value_out_of_range_is_refused_with_its_setting_and_the_range(name, va
     ],
 )
 def test_the_refusal_says_which_numbers_could_stand_for_auto(name, value, words):
+    photons = Config().replace({"noise.kind": "poisson-gaussian"})
     with pytest.raises(ConfigError) as caught:
-        Config().replace({name: value})
+        photons.replace({name: value})
     assert str(caught.value) == f"{name} cannot be {value!r}: input should be {words}."
 
 
@@ -220,6 +238,8 @@ def test_the_refusal_says_which_numbers_could_stand_for_auto(name, value, words)
         ("generator.channels", "Did you mean 'generator.n_channels'?"),
         ("generator", "Did you mean"),
         ("seed.value", "The settings are "),
+        ("stopping.rule", "The settings are stopping.kind, "),
+        ("generator.kind.name", "Did you mean 'generator.kind'?"),
         ("xyzzy", "The settings are n_steps, seed, n_seeds, device, "),
     ],
 )
@@ -229,11 +249,81 @@ def test_an_unknown_setting_is_refused_with_a_hint(name, hint):
     assert str(caught.value).startswith(f"There is no setting '{name}'. {hint}")
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"generator.n_skip_channels": 8},
+            "generator.n_skip_channels is no setting of the kind 'deep-decoder': 'skip-network' and 'guided-network' have it. "
+            "Choose one of them as generator.kind.",
+        ),
+        (
+            {"optimizer.momentum": 0.5},
+            "optimizer.momentum is no setting of the kind 'adam': 'momentum' has it. Choose it as optimizer.kind.",
+        ),
+        (
+            {"noise.kind": "none", "noise.gain": 2},
+            "noise.gain is no setting of the kind 'none': 'poisson-gaussian' has it. Choose it as noise.kind.",
+        ),
+    ],
+)
+def test_a_setting_of_another_kind_is_refused_with_the_kinds_that_have_it(changes, message):
+    with pytest.raises(ConfigError) as caught:
+        Config().replace(changes)
+    assert str(caught.value) == message
+
+
 def test_an_unknown_setting_is_refused_by_the_models_too():
     with pytest.raises(ValidationError, match="sed"):
         Config(sed=1)
     with pytest.raises(ValidationError, match="channels"):
-        Config(generator={"channels": 4})
+        Config(generator={"kind": "deep-decoder", "channels": 4})
+
+
+def test_switching_the_kind_keeps_the_settings_that_the_new_kind_has_too():
+    changes = {"generator.n_channels": 30, "generator.kernel": "linear", "generator.order": "relu-norm"}
+    config = Config().replace(changes).replace({"generator.kind": "skip-network"})
+    assert config.generator == GENERATORS["skip-network"](n_channels=30, kernel="linear")
+    assert config.replace({"generator.kind": "deep-decoder"}).generator.order == "norm-relu"
+
+
+def test_values_given_with_the_kind_go_before_those_that_are_kept():
+    config = Config().replace({"generator.n_channels": 8, "stopping.min_patience": 5, "noise.sigma": 3})
+    both = {"stopping.min_patience": 7, "stopping.kind": "sure", "noise.kind": "rician", "generator.kind": "two-layer"}
+    changed = config.replace(both)
+    assert changed.stopping == STOPS["sure"](min_patience=7)
+    assert changed.noise == NOISES["rician"](sigma=3)
+    assert changed.generator == GENERATORS["two-layer"](n_channels=8)
+
+
+def test_a_value_that_the_new_kind_does_not_allow_takes_its_default():
+    config = Config().replace({"generator.n_channels": 85}).replace({"generator.kind": "two-layer"})
+    assert config.generator.n_channels == 64
+    with pytest.raises(ConfigError, match=r"n_channels cannot be 85: input should be a multiple of 2\."):
+        Config().replace({"generator.kind": "two-layer", "generator.n_channels": 85})
+
+
+@settings(deadline=None, max_examples=30)
+@given(configs, st.sampled_from([(group, kind) for group, kinds in GROUPS.items() for kind in kinds]))
+def test_switching_a_kind_changes_nothing_else(config, switch):
+    group, kind = switch
+    changed = config.replace({f"{group}.kind": kind})
+    for name in setting_fields():
+        if not name.startswith(f"{group}."):
+            assert changed.has(name) == config.has(name)
+    assert changed.model_dump(exclude={group}) == config.model_dump(exclude={group})
+    if getattr(config, group).kind == kind:
+        assert changed == config
+
+
+def test_it_tells_which_settings_it_has():
+    config = Config()
+    names = set(setting_fields())
+    assert {name for name in names if config.has(name)} == set(settings_of(config))
+    assert not config.has("generator")
+    assert not config.has("generator.n_skip_channels")
+    assert not config.has("seed.kind")
+    assert not config.has("stopping.rule")
 
 
 def test_what_is_missing_is_taken_from_the_preset_that_is_named():
@@ -264,8 +354,8 @@ def test_the_presets_are_those_of_the_paper_and_the_default():
         assert (config.generator.kind, config.n_seeds) == ("deep-decoder", 1)
         assert (config.generator.order, config.generator.kernel) == ("relu-norm", "linear")
         assert (config.generator.output_map, config.generator.norm_init) == ("sigmoid", "ones")
-        assert (config.optimizer.method, config.optimizer.learning_rate) == ("adam", 0.01)
-        assert (config.stopping.rule, config.output) == ("fixed", "iterate")
+        assert (config.optimizer.kind, config.optimizer.learning_rate) == ("adam", 0.01)
+        assert (config.stopping.kind, config.output) == ("fixed", "iterate")
         assert config.noise.kind == "none"
 
 
@@ -275,8 +365,8 @@ def test_the_deep_image_prior_is_the_published_network_for_denoising():
     assert (net.kind, net.n_channels, net.n_fine_channels, net.n_scales) == ("skip-network", 128, 128, 5)
     assert (net.n_skip_channels, net.n_latent_channels, net.kernel, net.padding) == (4, 32, "linear", "reflection")
     assert net.input_noise == pytest.approx(0.7 / 30)
-    assert (config.optimizer.method, config.optimizer.learning_rate, config.n_steps) == ("adam", 0.01, 1900)
-    assert (config.stopping.rule, config.output, config.n_seeds) == ("fixed", "iterate", 1)
+    assert (config.optimizer.kind, config.optimizer.learning_rate, config.n_steps) == ("adam", 0.01, 1900)
+    assert (config.stopping.kind, config.output, config.n_seeds) == ("fixed", "iterate", 1)
     assert (config.noise.kind, config.precision) == ("none", "float32")
 
 
@@ -287,15 +377,45 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
         preset("good")
 
 
-def test_every_setting_has_a_description():
-    for model in (Config, GeneratorConfig, OptimizerConfig, StoppingConfig, NoiseConfig):
-        for name, field in model.model_fields.items():
-            assert field.description or name in {"generator", "optimizer", "stopping", "noise"}
-            assert "\n" not in (field.description or "")
+NO_NOUN_PHRASE = ("Of ", "That ", "Whether ", "Where ", "If ", "How ", "When ", "What ", "In ", "On ")
 
 
-def test_every_stopping_rule_has_a_name_for_what_it_watches():
-    from napari_convgen.config import StoppingConfig
-    from napari_convgen.run.labels import CRITERIA
+@pytest.mark.parametrize("name", setting_fields())
+def test_every_setting_has_a_title_and_a_description_with_its_default(name):
+    for kind, field in setting_fields()[name].items():
+        words = describe(field)
+        assert field.title
+        assert "\n" not in words
+        assert "used by" not in words.lower()
+        assert not words.startswith(NO_NOUN_PHRASE)
+        assert field.description.endswith(".")
+        assert "Default: " in words
+        assert not kind or GROUPS[name.partition(".")[0]][kind].model_fields[name.partition(".")[2]] is field
 
-    assert set(CRITERIA) == set(get_args(StoppingConfig.model_fields["rule"].annotation))
+
+def test_a_description_tells_the_range():
+    fields = setting_fields()
+    assert "A whole number from 1 to 4096. Default: 64." in describe(fields["generator.n_channels"]["deep-decoder"])
+    assert "Auto, or a number above 0. Default: auto." in describe(fields["noise.gain"]["poisson-gaussian"])
+    assert "A number from 0 and below 1. Default: 0.9." in describe(fields["optimizer.momentum"]["momentum"])
+
+
+@pytest.mark.parametrize(("group", "kind"), [(group, kind) for group, kinds in GROUPS.items() for kind in kinds])
+def test_every_kind_says_what_it_is(group, kind):
+    [field] = setting_fields()[f"{group}.kind"].values()
+    model = GROUPS[group][kind]
+    assert f"{kind}: {model.__doc__.splitlines()[0]}" in field.description
+    assert kind in choices_of(field)
+    assert next(iter(model.model_fields)) == "kind"
+
+
+def test_every_stopping_rule_but_the_fixed_one_has_a_name_for_what_it_watches():
+    assert [kind for kind, model in STOPS.items() if not model.criterion] == ["fixed"]
+
+
+def test_a_guided_network_alone_draws_from_the_image():
+    assert [kind for kind, model in GENERATORS.items() if model.draws_from_image] == ["guided-network"]
+
+
+def test_noise_is_modeled_unless_there_is_none():
+    assert [kind for kind, model in NOISES.items() if not model.is_modeled] == ["none"]

@@ -13,7 +13,7 @@ def small():
             "generator.n_channels": 8,
             "n_steps": 30,
             "n_seeds": 1,
-            "stopping.rule": "fixed",
+            "stopping.kind": "fixed",
             "n_threads": 1,
             "device": "cpu",
         }

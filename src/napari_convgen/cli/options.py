@@ -44,7 +44,7 @@ def read_config(options: argparse.Namespace) -> Config:
         raise ConfigError("--config is complete and --preset would replace it. Give one of the two.")
     config = Config.from_file(options.config) if options.config else preset(options.preset or "default")
     changes = dict(_setting(text) for text in options.set)
-    options_of = {"seed": "seed", "n_steps": "steps", "stopping.rule": "stopping", "device": "device"}
+    options_of = {"seed": "seed", "n_steps": "steps", "stopping.kind": "stopping", "device": "device"}
     named = {name: getattr(options, option) for name, option in options_of.items()}
     return config.replace(changes | {name: value for name, value in named.items() if value is not None})
 

@@ -1,25 +1,56 @@
 """The configuration of a whole run. Nothing here loads torch."""
 
-from napari_convgen.config.config import (
-    AUTO_OR_NUMBER,
-    PRESETS,
-    Config,
+from napari_convgen.config.base import Kind, Settings
+from napari_convgen.config.config import GROUPS, Config, setting_fields
+from napari_convgen.config.generators import (
+    ConvolutionalConfig,
+    DeepDecoderConfig,
     GeneratorConfig,
-    NoiseConfig,
-    OptimizerConfig,
-    StoppingConfig,
-    fixed_input_presets,
-    preset,
+    GuidedNetworkConfig,
+    SkipNetworkConfig,
+    TwoLayerConfig,
 )
+from napari_convgen.config.noise import (
+    AutoNoiseConfig,
+    GaussianNoiseConfig,
+    NoiseConfig,
+    NoNoiseConfig,
+    PoissonGaussianNoiseConfig,
+    RicianNoiseConfig,
+)
+from napari_convgen.config.operators import IdentityConfig, OperatorConfig
+from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
+from napari_convgen.config.presets import PRESETS, fixed_input_presets, preset
+from napari_convgen.config.stopping import AutoStopConfig, FixedStopConfig, StoppingConfig
 
 __all__ = [
-    "AUTO_OR_NUMBER",
+    "GROUPS",
     "PRESETS",
+    "AdamConfig",
+    "AutoNoiseConfig",
+    "AutoStopConfig",
     "Config",
+    "ConvolutionalConfig",
+    "DeepDecoderConfig",
+    "FixedStopConfig",
+    "GaussianNoiseConfig",
     "GeneratorConfig",
+    "GradientDescentConfig",
+    "GuidedNetworkConfig",
+    "IdentityConfig",
+    "Kind",
+    "MomentumConfig",
+    "NoNoiseConfig",
     "NoiseConfig",
+    "OperatorConfig",
     "OptimizerConfig",
+    "PoissonGaussianNoiseConfig",
+    "RicianNoiseConfig",
+    "Settings",
+    "SkipNetworkConfig",
     "StoppingConfig",
+    "TwoLayerConfig",
     "fixed_input_presets",
     "preset",
+    "setting_fields",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_convgen.config import Config, OptimizerConfig, preset
+from napari_convgen.config import AdamConfig, Config, MomentumConfig, OptimizerConfig, preset
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.generators import ConvolutionalGenerator, DeepDecoder, Generator, SkipNetwork
 from napari_convgen.core.generators.fused import fuse
@@ -21,11 +21,11 @@ from napari_convgen.core.snapshot import GeneratorUnits, SnapshotStore
 from napari_convgen.core.stopping import FixedStep
 from napari_convgen.reproduction.images import Values
 from napari_convgen.reproduction.study import Setting
-from napari_convgen.run.setup.build import DECODER_WORDS, SKIP_WORDS, build_optimizer, random_source
+from napari_convgen.run.setup.build import build_optimizer, random_source
 from napari_convgen.run.setup.devices import resolve_backend
 
-ADAM = OptimizerConfig(learning_rate=0.01)
-MOMENTUM = OptimizerConfig(method="momentum", learning_rate=0.1, momentum=0.9)
+ADAM = AdamConfig(learning_rate=0.01)
+MOMENTUM = MomentumConfig(learning_rate=0.1, momentum=0.9)
 """The two optimizers of the authors' code. The text calls the second one gradient descent."""
 
 NORM_INIT = "uniform"
@@ -82,7 +82,7 @@ def decoder(n_channels: int, n_scales: int, **changes: str) -> Net:
     changes
         Settings that differ from those of the preset ``paper``.
     """
-    settings = preset("paper").generator.model_dump(include=DECODER_WORDS)
+    settings = preset("paper").generator.model_dump(exclude={"kind"})
     return Net("decoder", settings | {"n_channels": n_channels, "n_scales": n_scales, "norm_init": NORM_INIT} | changes)
 
 
@@ -96,7 +96,7 @@ def skip_network(n_channels: int, n_scales: int, input_noise: float) -> Net:
     input_noise
         Standard deviation of the noise that is added to the latent in each step.
     """
-    settings = preset("deep-image-prior").generator.model_dump(include=SKIP_WORDS)
+    settings = preset("deep-image-prior").generator.model_dump(exclude={"kind"})
     widths = {"n_channels": n_channels, "n_fine_channels": n_channels}
     return Net("skip", settings | widths | {"n_scales": n_scales, "input_noise": input_noise})
 

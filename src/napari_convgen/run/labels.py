@@ -29,21 +29,6 @@ def format_place(device: str, backend: str, n_threads: int) -> str:
     return f"{device} ({backend}{threads})"
 
 
-CRITERIA = {
-    "auto": "held-out pixels",
-    "fixed": "",
-    "held-out": "held-out pixels",
-    "sure": "Stein's estimate",
-    "coupled": "other half of the split",
-    "discrepancy": "residual / noise",
-    "whiteness": "whiteness of the residual",
-    "agreement": "variance over seeds",
-    "linearized": "loss / loss foreseen",
-    "windowed-variance": "variance over steps",
-    "running-variance": "variance over steps",
-}
-"""What a stopping rule watches, by its name; nothing for that which watches nothing."""
-
 BASELINES = {name: baseline.title for name, baseline in baselines.BASELINES.items()}
 """Classical denoisers that `napari_convgen.run.compare.run` knows, with their titles."""
 

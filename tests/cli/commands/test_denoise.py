@@ -75,14 +75,14 @@ def test_the_configuration_of_a_run_reproduces_it(folder, capsys):
 
 
 def test_options_have_the_last_word(folder, capsys):
-    (folder / "run.toml").write_text("n_steps = 5\nseed = 5\n[generator]\nn_channels = 4\n[stopping]\nrule = 'fixed'\n")
+    (folder / "run.toml").write_text("n_steps = 5\nseed = 5\n[generator]\nn_channels = 4\n[stopping]\nkind = 'fixed'\n")
     written = ["--config", "run.toml", "--set", "seed=6", "n_steps=4", "--set", "n_restarts=1", "--steps", "3"]
     denoised(*written, "--report", "report.json")
     config = json.loads((folder / "report.json").read_text())["config"]
     assert (config["n_steps"], config["seed"], config["n_restarts"], config["generator"]["n_channels"]) == (3, 6, 1, 4)
     denoised(*QUICK, "--preset", "paper-narrow", "--device", "cpu", "--stopping", "held-out", "--report", "report.json")
     config = json.loads((folder / "report.json").read_text())["config"]
-    assert (config["output"], config["device"], config["stopping"]["rule"]) == ("iterate", "cpu", "held-out")
+    assert (config["output"], config["device"], config["stopping"]["kind"]) == ("iterate", "cpu", "held-out")
 
 
 def test_the_report_and_the_summary_tell_the_run(folder, capsys):
@@ -200,7 +200,7 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
         ("denoise noisy.tif -o out.tif --set channels=3", "There is no setting 'channels'"),
         ("denoise noisy.tif -o out.tif --seed one", "seed cannot be 'one'"),
         ("denoise noisy.tif -o out.tif --steps 0", "n_steps cannot be '0'"),
-        ("denoise noisy.tif -o out.tif --stopping late", "stopping.rule cannot be 'late'"),
+        ("denoise noisy.tif -o out.tif --stopping late", "stopping.kind cannot be 'late'"),
         ("denoise noisy.tif -o out.tif --device abacus", "device cannot be 'abacus'"),
         ("denoise noisy.tif -o out.tif --device cuda:99", "The device 'cuda:99' is not available"),
         ("new-config --preset good", "There is no preset 'good'"),

@@ -468,9 +468,9 @@ def test_members_are_fitted_each_on_its_own():
     np.testing.assert_allclose(together.curves.worst, worst, rtol=1e-4)
 
 
-def test_the_generator_meets_what_it_is_fitted_to_before_the_first_step(monkeypatch):
+def test_the_generator_is_told_what_it_is_fitted_to_before_the_first_step(monkeypatch):
     met = []
-    monkeypatch.setattr(DeepDecoder, "meet", lambda net, *words: met.append(words))
+    monkeypatch.setattr(DeepDecoder, "prepare", lambda net, *given: met.append(given))
     fit = fit_to(noisy_blob(), 1, n_seeds=2)
     problem = replace(fit.problem, noise_level=torch.tensor([0.1]), noise_spectrum=np.eye(2))
     Fit(problem, fit.generator, fit.optimizer, fit.rule, fit.members, fit.snapshots, 1)
@@ -484,11 +484,11 @@ def test_the_generator_meets_what_it_is_fitted_to_before_the_first_step(monkeypa
 
 
 def test_an_iterate_tells_whether_the_generator_was_settled_when_it_drew_it(monkeypatch):
-    def follow(net, step, averages):
+    def update(net, step, averages):
         net.is_settled = step >= 3
 
     monkeypatch.setattr(DeepDecoder, "is_settled", False)
-    monkeypatch.setattr(DeepDecoder, "follow", follow)
+    monkeypatch.setattr(DeepDecoder, "update", update)
     assert [iterate.is_settled for iterate in fit_to(noisy_blob(), 5)] == [False] * 3 + [True] * 2
 
 

@@ -15,8 +15,10 @@ def network(n_members=1, n_outputs=1, seed=0, **options):
     return GuidedNetwork(SIZE, n_outputs, rngs=rngs, **SMALL | options)
 
 
-def meet(net, noisy, level=0.1, weights=None):
-    net.meet(noisy, torch.ones_like(noisy) if weights is None else weights, torch.full((noisy.shape[1],), level), None)
+def prepare(net, noisy, level=0.1, weights=None):
+    net.prepare(
+        noisy, torch.ones_like(noisy) if weights is None else weights, torch.full((noisy.shape[1],), level), None
+    )
 
 
 def test_noise_of_input_and_target_are_independent():
@@ -27,7 +29,7 @@ def test_noise_of_input_and_target_are_independent():
     net.hourglasses[0].register_forward_pre_hook(lambda module, args: inputs.append(args[0].movedim(-1, 0)[None]))
     for _ in range(n_draws):
         noisy = 0.5 + level * torch.randn(1, 1, *SIZE, generator=rng)
-        meet(net, noisy, level)
+        prepare(net, noisy, level)
         with torch.no_grad():
             net()
         of_input.append(inputs[-1] - 0.5)
@@ -41,7 +43,7 @@ def test_noise_of_input_and_target_are_independent():
 def test_the_level_of_each_channel_counts():
     net = network(n_outputs=2)
     noisy = torch.full((1, 2, *SIZE), 0.5)
-    net.meet(noisy, torch.ones_like(noisy), torch.tensor([0.1, 0.0]), None)
+    net.prepare(noisy, torch.ones_like(noisy), torch.tensor([0.1, 0.0]), None)
     net()
     difference = net.targets(noisy) - noisy
     assert difference[0, 0].std() > 0.1
@@ -57,25 +59,25 @@ def test_what_is_not_in_the_loss_is_not_in_the_input():
     images = []
     for measurements in (noisy, changed):
         net = network(2)
-        meet(net, measurements, weights=weights)
+        prepare(net, measurements, weights=weights)
         images.append(net())
     assert torch.equal(*images)
 
 
 def test_from_the_guide_step_on_it_draws_from_its_average():
     net, noisy = network(guide_step=3, guide_noise=0.0), torch.rand(1, 1, *SIZE)
-    meet(net, noisy)
+    prepare(net, noisy)
     average = torch.full_like(noisy, 0.3)
     for step in (1, 2):
-        net.follow(step, average)
+        net.update(step, average)
         net()
         assert not torch.equal(net.targets(noisy), noisy)
-    net.follow(3, average)
+    net.update(3, average)
     drawn = net()
     assert net.targets(noisy) is noisy
     assert torch.equal(net.inputs, average)
     assert torch.equal(drawn, net.eval()())  # guide_noise is 0
-    net.follow(4, noisy)
+    net.update(4, noisy)
     assert torch.equal(net.inputs, average)
 
 
@@ -83,7 +85,7 @@ def test_noise_is_new_in_each_step_and_the_same_for_the_same_seed():
     noisy = torch.rand(2, 1, *SIZE)
     twins = network(2), network(2)
     for net in twins:
-        meet(net, noisy)
+        prepare(net, noisy)
     first, again = (net() for net in twins)
     assert torch.equal(first, again)
     assert not torch.equal(first, twins[0]())
@@ -92,7 +94,7 @@ def test_noise_is_new_in_each_step_and_the_same_for_the_same_seed():
 
 def test_members_have_noise_of_their_own():
     net, noisy = network(2), torch.full((2, 1, *SIZE), 0.5)
-    meet(net, noisy)
+    prepare(net, noisy)
     net()
     first, second = (net.targets(noisy) - noisy).flatten(1)
     assert abs(torch.corrcoef(torch.stack((first, second)))[0, 1]) < 0.2
@@ -100,9 +102,9 @@ def test_members_have_noise_of_their_own():
 
 def test_its_state_holds_the_guide_and_whether_there_is_one():
     net, noisy = network(guide_step=1), torch.rand(1, 1, *SIZE)
-    meet(net, noisy)
+    prepare(net, noisy)
     before = {name: value.clone() if torch.is_tensor(value) else value for name, value in net.state_dict().items()}
-    net.follow(1, torch.full_like(noisy, 0.3))
+    net.update(1, torch.full_like(noisy, 0.3))
     after = {name: value.clone() if torch.is_tensor(value) else value for name, value in net.state_dict().items()}
     net.load_state_dict(before)
     assert not net.is_settled
@@ -117,7 +119,7 @@ def test_it_draws_images_of_any_size_and_learns(size):
     rng = torch.Generator().manual_seed(3)
     net = GuidedNetwork(size, 2, rngs=[rng, torch.Generator().manual_seed(4)], **SMALL)
     noisy = torch.rand(2, 2, *size)
-    net.meet(noisy, torch.ones_like(noisy), torch.full((2,), 0.05), RED)
+    net.prepare(noisy, torch.ones_like(noisy), torch.full((2,), 0.05), RED)
     images = net()
     assert images.shape == noisy.shape
     ((images - net.targets(noisy)) ** 2).sum().backward()
@@ -145,7 +147,7 @@ def test_wide_gaps_are_filled_from_their_edge_and_an_unknown_channel_is_gray():
 
 def test_noise_of_input_and_target_has_the_spectrum_of_the_image_s():
     net, noisy = network(), torch.full((1, 1, *SIZE), 0.5)
-    net.meet(noisy, torch.ones_like(noisy), torch.tensor([0.1]), RED)
+    net.prepare(noisy, torch.ones_like(noisy), torch.tensor([0.1]), RED)
     differences = []
     for _ in range(200):
         with torch.no_grad():

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call, jvp, vjp
 
-from napari_convgen.core.generators.memory import skip_bytes
-from napari_convgen.core.generators.skip import SkipNetwork, _as_image
+from napari_convgen.core.generators.skip import SkipNetwork, _as_image, memory_bytes
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 INTERPOLATIONS = {1: "linear", 2: "bilinear", 3: "trilinear"}
@@ -275,14 +274,14 @@ def test_memory_is_a_little_more_than_what_autograd_keeps(size, n_scales, featur
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         image = generator()
     itemsize = torch.empty((), dtype=features_dtype).itemsize
-    estimate = skip_bytes(
+    estimate = memory_bytes(
         size,
         1,
         n_members=2,
         n_scales=n_scales,
-        n_inputs=8,
+        n_latent_channels=8,
         itemsize=itemsize,
-        has_dropout=dropout > 0,
+        dropout=dropout,
         padding=padding,
         **options,
     )

@@ -40,7 +40,7 @@ def guided_network(**options):
     words = {"n_channels": 3, "n_fine_channels": 2, "n_scales": 2, "n_skip_channels": 1}
     net = GuidedNetwork((9, 8), 2, rngs=[torch.Generator().manual_seed(0)], dtype=torch.float64, **words | options)
     noisy = torch.rand(1, 2, 9, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    net.meet(noisy, torch.ones_like(noisy), torch.full((2,), 0.1, dtype=torch.float64), None)
+    net.prepare(noisy, torch.ones_like(noisy), torch.full((2,), 0.1, dtype=torch.float64), None)
     return net
 
 

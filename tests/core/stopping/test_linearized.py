@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_convgen.core.generators import DeepDecoder
+from napari_convgen.core.generators import DeepDecoder, Generator
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.stopping.linearized import LinearizedDynamics
@@ -10,7 +10,7 @@ from napari_convgen.core.stopping.rule import Iterate
 from napari_convgen.errors import ConfigError
 
 
-class LinearModel(nn.Module):
+class LinearModel(Generator):
     """An image that is a linear function of the parameters: coarse waves that move fast, fine ones that do not."""
 
     def __init__(self, n=24):

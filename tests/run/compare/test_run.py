@@ -19,7 +19,7 @@ QUICK = Config().replace(
         "generator.n_scales": 1,
         "n_steps": 6,
         "n_seeds": 1,
-        "stopping.rule": "fixed",
+        "stopping.kind": "fixed",
         "n_threads": 1,
     }
 )

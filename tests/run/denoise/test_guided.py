@@ -36,14 +36,14 @@ def error(image, clean):
 @pytest.mark.parametrize("rule", ["auto", "sure", "coupled"])
 def test_it_takes_noise_away(rule):
     clean, noisy = pair()
-    result = denoise(noisy, GUIDED.replace({"stopping.rule": rule, "n_steps": 100}))
+    result = denoise(noisy, GUIDED.replace({"stopping.kind": rule, "n_steps": 100}))
     assert error(result.image, clean) < 0.3 * error(noisy, clean)
     assert (result.expected_error > 0).all()
 
 
 def test_the_guide_changes_the_images_from_its_step_on():
     _, noisy = pair()
-    words = {"stopping.rule": "fixed", "n_steps": 40}
+    words = {"stopping.kind": "fixed", "n_steps": 40}
     with_guide = denoise(noisy, GUIDED.replace(words)).frames[0]
     without = denoise(noisy, GUIDED.replace(words | {"generator.guide_step": 1000})).frames[0]
     steps = [snapshot.step for snapshot in with_guide.snapshots]
@@ -55,7 +55,7 @@ def test_the_guide_changes_the_images_from_its_step_on():
 
 def test_going_back_behind_the_guide_takes_the_same_steps_again():
     _, noisy = pair()
-    config = GUIDED.replace({"stopping.rule": "fixed"})
+    config = GUIDED.replace({"stopping.kind": "fixed"})
     run, whole = Denoising(noisy, config), Denoising(noisy, config)
     for each in (run, whole):
         for _ in each:
@@ -70,7 +70,7 @@ def test_going_back_behind_the_guide_takes_the_same_steps_again():
 
 def test_the_loss_that_is_shown_is_the_distance_to_the_image():
     _, noisy = pair(sigma=0.05)
-    frame = denoise(noisy, GUIDED.replace({"stopping.rule": "fixed", "generator.recorruption": 0.1})).frames[0]
+    frame = denoise(noisy, GUIDED.replace({"stopping.kind": "fixed", "generator.recorruption": 0.1})).frames[0]
     # The distance to what the net is fitted to in the first steps would be a hundred times the noise's variance.
     assert frame.loss[20] < 30 * (0.05 * 0.9 / np.ptp(noisy)) ** 2
 
@@ -80,7 +80,7 @@ def test_what_a_guided_network_cannot_do_is_said_before_anything_starts():
     with pytest.raises(ConfigError, match=r"noise\.kind"):
         Denoising(noisy, GUIDED.replace({"noise.kind": "none"}))
     with pytest.raises(ConfigError, match="linearized"):
-        Denoising(noisy, GUIDED.replace({"stopping.rule": "linearized"}))
+        Denoising(noisy, GUIDED.replace({"stopping.kind": "linearized"}))
     with pytest.raises(ConfigError, match="guided-network"):
         Denoising(noisy, GUIDED.replace({"backend": "triton"}))
 

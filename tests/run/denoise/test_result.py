@@ -12,8 +12,8 @@ from napari_convgen.core.stopping import ErrorEstimate
 from napari_convgen.run.denoise.result import FrameResult
 from napari_convgen.run.denoise.run import Denoising, denoise
 
-QUICK = Config().replace({"generator.n_channels": 6, "n_steps": 12, "stopping.rule": "fixed", "device": "cpu"})
-WATCHED = QUICK.replace({"stopping.rule": "held-out", "n_steps": 30})
+QUICK = Config().replace({"generator.n_channels": 6, "n_steps": 12, "stopping.kind": "fixed", "device": "cpu"})
+WATCHED = QUICK.replace({"stopping.kind": "held-out", "n_steps": 30})
 
 
 def clean(shape=(20, 23)):
@@ -242,7 +242,7 @@ def test_at_finds_the_latest_snapshot_not_after_a_step():
 
 
 def test_another_step_can_be_kept_and_the_original_stays():
-    result = denoise(noisy(), WATCHED.replace({"stopping.rule": "auto"}), reference=clean())
+    result = denoise(noisy(), WATCHED.replace({"stopping.kind": "auto"}), reference=clean())
     other = result.keep(7)
     assert (other.step, other.reason.outcome) == (7, Outcome.USER)
     assert np.array_equal(other.image, result.frames[0].at(7).image)
@@ -275,7 +275,7 @@ def test_the_expected_error_is_in_the_images_units_and_follows_a_change_of_them(
 
 @pytest.mark.parametrize("rule", ["held-out", "sure"])
 def test_the_expected_error_is_that_of_the_estimate_on_average(rule):
-    result = denoise(noisy((48, 48)), WATCHED.replace({"n_steps": 60, "stopping.rule": rule}))
+    result = denoise(noisy((48, 48)), WATCHED.replace({"n_steps": 60, "stopping.kind": rule}))
     mean_square = float(np.mean(result.expected_error.astype(float) ** 2))
     assert mean_square == pytest.approx(result.frames[0].error.mse, rel=1e-3)
 

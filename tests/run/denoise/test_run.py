@@ -17,8 +17,8 @@ from napari_convgen.run.denoise import run as module
 from napari_convgen.run.denoise.run import Denoising, denoise
 from napari_convgen.run.setup import build
 
-QUICK = Config().replace({"generator.n_channels": 6, "n_steps": 8, "stopping.rule": "fixed", "device": "cpu"})
-WATCHED = QUICK.replace({"stopping.rule": "held-out", "n_steps": 60})
+QUICK = Config().replace({"generator.n_channels": 6, "n_steps": 8, "stopping.kind": "fixed", "device": "cpu"})
+WATCHED = QUICK.replace({"stopping.kind": "held-out", "n_steps": 60})
 
 
 def blob(shape=(20, 23)):
@@ -353,7 +353,7 @@ def test_a_device_that_is_not_there_is_refused_with_the_reason(monkeypatch):
         ({"preset": "good"}, "no preset 'good'"),
         ({"n_steps": 0}, "n_steps cannot be 0"),
         ({"seed": -1}, "seed cannot be -1"),
-        ({"stopping": "wmv"}, "stopping.rule cannot be 'wmv'"),
+        ({"stopping": "wmv"}, "stopping.kind cannot be 'wmv'"),
         ({"device": "tpu"}, "device cannot be 'tpu'"),
     ],
 )
@@ -364,14 +364,14 @@ def test_a_setting_that_does_not_exist_is_refused(changes, message):
 
 def test_arguments_override_the_preset():
     result = denoise(noisy(), QUICK, seed=3, n_steps=5, stopping="held-out", device="cpu")
-    assert result.config == QUICK.replace({"seed": 3, "n_steps": 5, "stopping.rule": "held-out"})
+    assert result.config == QUICK.replace({"seed": 3, "n_steps": 5, "stopping.kind": "held-out"})
     assert len(result.curves["loss"]) == 5
 
 
 def test_a_preset_is_taken_by_name():
     result = denoise(noisy((48, 48)), "paper-narrow", n_steps=1, device="cpu", seed=2, stopping="auto")
     assert result.config == preset("paper-narrow").replace(
-        {"n_steps": 1, "device": "cpu", "seed": 2, "stopping.rule": "auto"}
+        {"n_steps": 1, "device": "cpu", "seed": 2, "stopping.kind": "auto"}
     )
 
 
@@ -664,7 +664,7 @@ def test_a_fit_without_a_start_left_keeps_what_there_is_and_says_so(dead_starts)
 
 def test_a_fit_that_diverges_whatever_its_start_is_an_outcome_not_a_crash():
     config = QUICK.replace(
-        {"optimizer.method": "momentum", "optimizer.learning_rate": 1e37, "n_steps": 50, "n_restarts": 1}
+        {"optimizer.kind": "momentum", "optimizer.learning_rate": 1e37, "n_steps": 50, "n_restarts": 1}
     )
     result = denoise(noisy(), config)
     assert result.reason.outcome is Outcome.DIVERGED
@@ -675,18 +675,18 @@ def test_a_fit_that_diverges_whatever_its_start_is_an_outcome_not_a_crash():
 
 @pytest.mark.parametrize(("method", "learning_rate"), [("adam", 0.01), ("gradient-descent", 0.3), ("momentum", 0.1)])
 def test_every_method_lowers_the_loss_in_its_own_way(method, learning_rate):
-    config = QUICK.replace({"optimizer.method": method, "optimizer.learning_rate": learning_rate, "n_steps": 40})
+    config = QUICK.replace({"optimizer.kind": method, "optimizer.learning_rate": learning_rate, "n_steps": 40})
     loss = denoise(noisy(), config).curves["loss"]
     assert loss[-1] < 0.8 * loss[0]
     others = {"adam", "gradient-descent", "momentum"} - {method}
     for other in others:
-        assert denoise(noisy(), config.replace({"optimizer.method": other})).curves["loss"][-1] != loss[-1]
+        assert denoise(noisy(), config.replace({"optimizer.kind": other})).curves["loss"][-1] != loss[-1]
 
 
 def test_momentum_of_zero_is_plain_gradient_descent():
-    config = QUICK.replace({"optimizer.method": "gradient-descent", "optimizer.learning_rate": 0.1})
+    config = QUICK.replace({"optimizer.kind": "gradient-descent", "optimizer.learning_rate": 0.1})
     plain = denoise(noisy(), config)
-    heavy = denoise(noisy(), config.replace({"optimizer.method": "momentum", "optimizer.momentum": 0}))
+    heavy = denoise(noisy(), config.replace({"optimizer.kind": "momentum", "optimizer.momentum": 0}))
     assert same(plain.image, heavy.image)
 
 

@@ -42,7 +42,7 @@ def noisy(shape=(32, 28), seed=0):
 def test_the_fit_to_the_image_is_that_of_denoise(backend):
     config = QUICK.replace({"backend": backend})
     result = compare_fits(noisy(), FitsConfig(config, added_noise=20.0), reference=clean())
-    alone = denoise(noisy(), config.replace({"n_seeds": 1, "stopping.rule": "fixed", "output": "iterate"}))
+    alone = denoise(noisy(), config.replace({"n_seeds": 1, "stopping.kind": "fixed", "output": "iterate"}))
     assert result.steps == tuple(snapshot.step for snapshot in alone.snapshots)
     for ours, theirs in zip(result["image"].snapshots, alone.snapshots, strict=True):
         np.testing.assert_allclose(ours.image, theirs.image, rtol=1e-5)

@@ -1,8 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from napari_convgen.config import Config
+from napari_convgen.config import GROUPS, Config
 from napari_convgen.core.generators import DeepDecoder, SkipNetwork
 from napari_convgen.core.generators.fused import FusedDecoder
 from napari_convgen.core.generators.layers import Norm, channel_norm
@@ -12,7 +14,8 @@ from napari_convgen.run.denoise.run import Denoising, denoise
 from napari_convgen.run.setup.build import (
     build_generator,
     build_noise,
-    build_rule,
+    build_operator,
+    build_optimizer,
     count_members,
     generator_bytes,
     random_source,
@@ -23,14 +26,19 @@ from napari_convgen.run.setup.build import (
 TINY = Config().replace(
     {
         "generator.n_channels": 4,
-        "generator.n_fine_channels": 3,
-        "generator.n_latent_channels": 2,
         "n_steps": 4,
-        "stopping.rule": "fixed",
+        "stopping.kind": "fixed",
         "device": "cpu",
     }
 )
-SKIP = TINY.replace({"generator.kind": "skip-network", "generator.kernel": "linear"})
+SKIP = TINY.replace(
+    {
+        "generator.kind": "skip-network",
+        "generator.kernel": "linear",
+        "generator.n_fine_channels": 3,
+        "generator.n_latent_channels": 2,
+    }
+)
 
 
 def noisy(shape=(24, 26), seed=0):
@@ -60,7 +68,7 @@ def test_the_generator_is_of_the_kind_that_is_named(config, backend, kind):
 
 
 def test_members_are_counted_with_the_twins_of_a_rule():
-    assert [count_members(TINY.replace({"n_seeds": 3, "stopping.rule": rule})) for rule in ("auto", "sure")] == [3, 4]
+    assert [count_members(TINY.replace({"n_seeds": 3, "stopping.kind": rule})) for rule in ("auto", "sure")] == [3, 4]
 
 
 @pytest.mark.parametrize("config", [TINY, SKIP])
@@ -119,29 +127,19 @@ def test_a_skip_network_denoises_any_number_of_axes_and_the_same_each_time(shape
     assert one.notes == ()
 
 
-RULES = ["auto", "held-out", "sure", "coupled", "discrepancy", "whiteness", "agreement", "linearized"]
-
-
-@pytest.mark.parametrize("rule", [*RULES, "windowed-variance", "running-variance", "fixed"])
+@pytest.mark.parametrize("rule", GROUPS["stopping"])
 def test_every_rule_fits_by_its_name(rule):
-    config = TINY.replace({"stopping.rule": rule, "n_steps": 12, "stopping.min_patience": 2, "n_restarts": 0})
+    config = TINY.replace({"stopping.kind": rule, "n_steps": 12, "n_restarts": 0})
+    config = config.replace({"stopping.min_patience": 2} if config.has("stopping.min_patience") else {})
     result = denoise(noisy(), config)
     assert result.frames[0].at(result.step).step == result.step
     assert np.isfinite(result.image).all()
 
 
-def test_every_rule_of_the_configuration_can_be_built():
-    [known] = [f.annotation.__args__ for n, f in type(TINY.stopping).model_fields.items() if n == "rule"]
-    assert set(known) == {*RULES, "windowed-variance", "running-variance", "fixed"}
-    generator = build_generator(TINY, (16, 16), 1, 2, [0], 0, "torch")
-    for rule in known:
-        build_rule(TINY.replace({"stopping.rule": rule}), lambda: generator)
-
-
 @pytest.mark.parametrize("rule", ["sure", "discrepancy", "coupled", "linearized"])
 def test_a_rule_that_needs_the_noise_is_refused_without_a_model_of_it(rule):
     with pytest.raises(ConfigError, match="noise"):
-        denoise(noisy(), TINY.replace({"stopping.rule": rule, "noise.kind": "none"}))
+        denoise(noisy(), TINY.replace({"stopping.kind": rule, "noise.kind": "none"}))
 
 
 def test_no_model_of_the_noise_is_made_where_none_is_wanted():
@@ -155,3 +153,119 @@ def test_a_device_that_is_not_there_is_still_refused():
         pytest.skip("there is one")
     with pytest.raises(DeviceError):
         Denoising(noisy(), SKIP.replace({"device": "cuda"}))
+
+
+@pytest.mark.parametrize("kind", GROUPS["generator"])
+def test_every_generator_fits_two_steps_by_its_name(kind):
+    config = TINY.replace({"generator.kind": kind, "n_steps": 2, "generator.n_channels": 4})
+    result = denoise(noisy(), config)
+    assert len(result.frames[0].loss) == 2
+    assert np.isfinite(result.image).all()
+    assert np.ptp(result.image) > 0
+    assert result.notes == ()
+
+
+@pytest.mark.parametrize("kind", GROUPS["optimizer"])
+def test_every_optimizer_moves_every_weight(kind):
+    config = TINY.replace({"optimizer.kind": kind})
+    generator = build_generator(config, (16, 16), 1, 2, [0], 0, "torch")
+    before = [p.detach().clone() for p in generator.parameters()]
+    optimizer = build_optimizer(config, generator)
+    generator().square().sum().backward()
+    optimizer.step()
+    assert all((now != p).any() for now, p in zip(generator.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("kind", GROUPS["noise"])
+def test_every_noise_is_modeled_by_its_name(kind):
+    layout = Layout.of((24, 26))
+    model = build_noise(noisy(), layout, TINY.replace({"noise.kind": kind}).noise)
+    if kind == "none":
+        assert model is None
+    else:
+        assert model.kind == ("gaussian" if kind == "auto" else kind)
+
+
+@pytest.mark.parametrize("kind", GROUPS["operator"])
+def test_every_operator_maps_an_image_to_a_measurement(kind):
+    operator = build_operator(TINY.replace({"operator.kind": kind}), (1, 8, 9))
+    assert operator.out_shape == (1, 8, 9)
+    assert operator.apply(torch.ones(operator.in_shape)).shape == operator.out_shape
+
+
+@pytest.mark.parametrize("kind", GROUPS["generator"])
+def test_a_generator_and_its_memory_take_the_same_settings(kind):
+    config = TINY.replace({"generator.kind": kind, "n_seeds": 1})
+    n_scales = resolve_scales(config, (24, 26))
+    generator = build_generator(config, (24, 26), 1, n_scales, [0], 0, "torch")
+    n_weights = sum(p.numel() for p in generator.parameters())
+    n_bytes = generator_bytes(config, (24, 26), 1, n_scales, "torch")
+    assert n_bytes > 4 * 4 * n_weights
+    assert next(iter(generator.layer_weights())) == "layer 1"
+    assert {generator.parameter_group(name) for name, _ in generator.named_parameters()} >= {"convolutions"}
+
+
+@pytest.mark.parametrize("convolution", ["fixed", "learned", "transposed"])
+@pytest.mark.parametrize("size", [(40, 47), (12, 10, 9)])
+def test_memory_of_a_convolutional_generator_is_a_little_more_than_what_autograd_keeps(convolution, size):
+    config = Config().replace(
+        {
+            "generator.kind": "convolutional",
+            "generator.convolution": convolution,
+            "generator.n_channels": 24,
+            "generator.n_layers": 2,
+            "n_seeds": 2,
+        }
+    )
+    kept, n_weights = kept_bytes(config, size)
+    estimate = generator_bytes(config, size, 1, resolve_scales(config, size), "torch")
+    assert kept + 3 * 4 * n_weights < estimate < 2 * kept + 4 * 4 * n_weights + 2 * 16 * 4 * math.prod(size)
+
+
+def test_memory_of_a_two_layer_generator_is_a_little_more_than_what_autograd_keeps():
+    config = Config().replace({"generator.kind": "two-layer", "n_seeds": 2})
+    kept, n_weights = kept_bytes(config, (40, 47))
+    estimate = generator_bytes(config, (40, 47), 1, 0, "torch")
+    assert kept + 3 * 4 * n_weights < estimate < 2 * kept + 4 * 4 * n_weights
+
+
+def kept_bytes(config, size):
+    """Bytes of all tensors that a backward pass needs, and the number of weights."""
+    kept = {}
+
+    def keep(x):
+        kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    generator = build_generator(config, size, 1, resolve_scales(config, size), [0, 1], 0, "torch")
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        image = generator()
+    assert image.requires_grad
+    return sum(kept.values()), sum(p.numel() for p in generator.parameters())
+
+
+def test_a_two_layer_generator_refuses_what_it_cannot_make():
+    config = TINY.replace({"generator.kind": "two-layer"})
+    with pytest.raises(ConfigError, match=r"images of one channel, and this one has 3\. Choose"):
+        denoise(noisy((24, 26, 3)), config, axes="YXC")
+    with pytest.raises(
+        ConfigError, match=r"blur_width must be at most half .*expected 1 to 2 for 4 × 26 pixels, got 5\.0"
+    ):
+        denoise(noisy((4, 26)), config)
+    assert denoise(noisy((4, 26)), config.replace({"generator.blur": "gaussian"})).image.shape == (4, 26)
+
+
+def test_layers_that_halve_the_grid_too_often_are_refused():
+    config = TINY.replace({"generator.kind": "convolutional", "generator.convolution": "transposed"})
+    with pytest.raises(ConfigError, match=r"n_layers must leave more .*expected 1 to 4 for 24 × 26 pixels, got 9"):
+        denoise(noisy(), config.replace({"generator.n_layers": 9}))
+
+
+@pytest.mark.parametrize("kind", ["convolutional", "two-layer"])
+def test_a_generator_without_other_means_is_computed_by_pytorch_in_float32(kind):
+    config = TINY.replace({"generator.kind": kind})
+    assert resolve_generator_backend(config, torch.device("cpu"), 2) == "torch"
+    with pytest.raises(ConfigError, match=f"'numba' does not compute a {kind}"):
+        denoise(noisy(), config.replace({"backend": "numba"}))
+    with pytest.raises(ConfigError, match=f"A {kind} computed by 'torch' cannot have precision = 'bfloat16'"):
+        denoise(noisy(), config.replace({"precision": "bfloat16"}))

@@ -20,7 +20,7 @@ from napari_convgen.run.setup.devices import (
     with_threads,
 )
 
-QUICK = Config().replace({"generator.n_channels": 16, "n_steps": 150, "stopping.rule": "fixed", "device": "cpu"})
+QUICK = Config().replace({"generator.n_channels": 16, "n_steps": 150, "stopping.kind": "fixed", "device": "cpu"})
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from napari_convgen.run.denoise.run import Denoising, denoise
 from napari_convgen.run.labels import format_bytes, format_place, format_seconds
 from napari_convgen.run.setup import forecast as module
 
-SMALL = Config().replace({"generator.n_channels": 8, "n_steps": 50, "stopping.rule": "fixed", "device": "cpu"})
+SMALL = Config().replace({"generator.n_channels": 8, "n_steps": 50, "stopping.kind": "fixed", "device": "cpu"})
 
 
 def noisy(*shape):
@@ -121,7 +121,7 @@ def test_another_error_of_a_fit_is_not_taken_for_short_memory(monkeypatch):
 
 
 def test_a_precision_that_plain_pytorch_has_not_is_refused():
-    with pytest.raises(ConfigError, match="needs fused blocks"):
+    with pytest.raises(ConfigError, match="computed by 'torch' cannot have precision"):
         Denoising(noisy(20, 24), SMALL.replace({"backend": "torch", "precision": "bfloat16"}))
 
 

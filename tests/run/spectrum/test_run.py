@@ -136,7 +136,7 @@ def test_the_descent_is_that_of_the_linearized_rule(monkeypatch):
     monkeypatch.setattr(module, "N_DESCENT_PRODUCTS", 25)
     image, config = (
         noisy(),
-        QUICK.replace({"stopping.rule": "linearized", "n_seeds": 1, "n_steps": 1, "noise.sigma": 10}),
+        QUICK.replace({"stopping.kind": "linearized", "n_seeds": 1, "n_steps": 1, "noise.sigma": 10}),
     )
     [found] = spectrum(image, config, rank=3).spectra
     fit = Denoising(image, config.replace({"backend": "torch"}))
@@ -147,7 +147,7 @@ def test_the_descent_is_that_of_the_linearized_rule(monkeypatch):
 
 
 def test_without_a_noise_level_no_descent_is_foreseen():
-    result = spectrum(noisy(), QUICK.replace({"noise.kind": "none", "noise.sigma": "auto"}), rank=3)
+    result = spectrum(noisy(), QUICK.replace({"noise.kind": "none"}), rank=3)
     assert result.spectra[0].descent is None
     assert result.notes == ("The noise level is not known: the descent is not foreseen.",)
 

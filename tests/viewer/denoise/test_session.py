@@ -305,7 +305,7 @@ def test_an_error_in_a_stack_keeps_the_frames_that_are_done(session, qtbot, smal
 @pytest.fixture
 def two(small):
     """A quick configuration with two generators and the automatic rule."""
-    return small.replace({"n_seeds": 2, "stopping.rule": "auto"})
+    return small.replace({"n_seeds": 2, "stopping.kind": "auto"})
 
 
 def test_another_step_that_is_kept_becomes_the_result_with_all_that_goes_with_it(session, qtbot, two, noisy):

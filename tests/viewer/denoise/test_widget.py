@@ -320,7 +320,7 @@ def test_the_button_names_the_step_on_screen(viewer, widget, qtbot, small):
 @pytest.fixture
 def two(small):
     """A quick configuration with two generators and the automatic rule."""
-    return small.replace({"n_seeds": 2, "stopping.rule": "auto"})
+    return small.replace({"n_seeds": 2, "stopping.kind": "auto"})
 
 
 def test_a_line_that_is_dropped_makes_its_snapshot_the_result(viewer, widget, qtbot, two):
@@ -404,7 +404,7 @@ def test_widget_fits_a_narrow_dock(widget):
 
 
 def test_the_legend_names_the_criterion_of_the_rule_that_ran(widget, qtbot, two):
-    show(widget, two.replace({"stopping.rule": "sure", "n_steps": 3}))
+    show(widget, two.replace({"stopping.kind": "sure", "n_steps": 3}))
     widget._run.click()
     wait_for_end(widget, qtbot)
     assert [label.text for _, label in widget._plot._legend.items] == ["fitted pixels", "Stein's estimate"]

@@ -1,32 +1,59 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qtpy.QtWidgets import QFormLayout, QLabel
 
-from napari_convgen.config import PRESETS, Config
+from napari_convgen.config import GROUPS, PRESETS, Config, setting_fields
 from napari_convgen.errors import ConfigError
-from napari_convgen.viewer.parts.form import ConfigForm, setting_fields
+from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
-configs = st.builds(
-    lambda **changes: Config().replace({name.replace("__", "."): value for name, value in changes.items()}),
-    n_steps=st.integers(1, 10_000_000),
-    seed=st.integers(0, 2**31 - 1),
-    device=st.sampled_from(["auto", "cpu", "cuda", "mps"]),
-    output=st.sampled_from(["average", "iterate"]),
-    z_axis=st.sampled_from(["frames", "volume"]),
-    snapshot_memory=st.floats(1e-3, 1e6),
-    generator__n_channels=st.integers(1, 4096),
-    n_threads=st.one_of(st.just("auto"), st.integers(1, 64)),
-    generator__n_scales=st.one_of(st.just("auto"), st.integers(1, 12)),
-    generator__order=st.sampled_from(["relu-norm", "norm-relu"]),
-    generator__extra_layer=st.sampled_from(["none", "first", "last"]),
-    optimizer__method=st.sampled_from(["adam", "gradient-descent", "momentum"]),
-    optimizer__learning_rate=st.floats(1e-12, 1e3),
-    stopping__rule=st.sampled_from(["auto", "fixed", "held-out"]),
-    stopping__held_out_fraction=st.floats(1e-6, 0.89),
-    stopping__patience=st.floats(0, 100),
-)
+
+def replaced(changes):
+    """A configuration with the kinds of some changes, and those of their settings that these kinds have."""
+    config = Config().replace({name: value for name, value in changes.items() if name.endswith("kind")})
+    return config.replace({name: value for name, value in changes.items() if config.has(name)})
+
+
+configs = st.fixed_dictionaries(
+    {
+        "n_steps": st.integers(1, 10_000_000),
+        "seed": st.integers(0, 2**31 - 1),
+        "device": st.sampled_from(["auto", "cpu", "cuda", "mps"]),
+        "output": st.sampled_from(["average", "iterate"]),
+        "z_axis": st.sampled_from(["frames", "volume"]),
+        "snapshot_memory": st.floats(1e-3, 1e6),
+        "n_threads": st.one_of(st.just("auto"), st.integers(1, 64)),
+        "generator.kind": st.sampled_from(list(GROUPS["generator"])),
+        "generator.n_channels": st.integers(1, 2048).map(lambda n: 2 * n),
+        "generator.n_scales": st.one_of(st.just("auto"), st.integers(1, 12)),
+        "generator.order": st.sampled_from(["relu-norm", "norm-relu"]),
+        "generator.dropout": st.floats(0, 0.99),
+        "optimizer.kind": st.sampled_from(list(GROUPS["optimizer"])),
+        "optimizer.learning_rate": st.floats(1e-12, 1e3),
+        "optimizer.momentum": st.floats(0, 0.99),
+        "stopping.kind": st.sampled_from(list(GROUPS["stopping"])),
+        "stopping.held_out_fraction": st.floats(1e-6, 0.89),
+        "stopping.patience": st.floats(0, 100),
+        "noise.kind": st.sampled_from(list(GROUPS["noise"])),
+        "noise.gain": st.one_of(st.just("auto"), st.floats(1e-6, 1e6)),
+    }
+).map(replaced)
+
+
+def rows_shown(widget):
+    """The labels of the rows that are shown, and the titles."""
+    layout, shown = widget.layout(), []
+    for i in range(layout.rowCount()):
+        spanning = layout.itemAt(i, QFormLayout.ItemRole.SpanningRole)
+        label = (spanning or layout.itemAt(i, QFormLayout.ItemRole.LabelRole)).widget()
+        field = layout.itemAt(i, QFormLayout.ItemRole.FieldRole)
+        assert isinstance(label, QLabel)
+        assert field is None or label.isHidden() == field.widget().isHidden()
+        if not label.isHidden():
+            shown.append(label.text())
+    return shown
 
 
 @settings(deadline=None, max_examples=30)
@@ -50,13 +77,14 @@ def test_every_row_has_a_tooltip():
 
 
 def test_showing_a_configuration_is_no_edit_but_a_change_is():
-    form = ConfigForm(["seed", "optimizer.learning_rate"])
+    form = ConfigForm(["seed", "optimizer.learning_rate", "optimizer.kind"])
     edits = []
     form.edited.connect(lambda: edits.append(True))
     form.show_config(Config())
     assert not edits
     form.editors["seed"].value = 5
-    assert edits == [True]
+    form.editors["optimizer.kind"].value = "momentum"
+    assert edits == [True, True]
 
 
 def test_a_number_that_is_none_is_refused_when_it_is_read():
@@ -64,3 +92,61 @@ def test_a_number_that_is_none_is_refused_when_it_is_read():
     form.editors["optimizer.learning_rate"].value = "fast"
     with pytest.raises(ConfigError, match="learning_rate"):
         Config().replace(form.values())
+
+
+NOISE = [name for name in setting_fields() if name.startswith("noise.")]
+
+
+def test_rows_are_those_of_the_kind_that_is_chosen():
+    form = ConfigForm(["noise.kind", *NOISE[1:]])
+    widget = labeled_rows(["Seed", *ConfigForm(["seed"]).editors.values(), "Noise", *form.editors.values()])
+    auto = ["Standard deviation", "Correlation length", "Impulses", "Same in channels"]
+    assert rows_shown(widget) == ["<b>Seed</b>", "Seed", "<b>Noise</b>", "Noise", *auto]
+    form.editors["noise.kind"].value = "poisson-gaussian"
+    photons = ["Read noise", "Correlation length", "Impulses", "Gain (per photon)", "Offset"]
+    assert rows_shown(widget)[4:] == photons
+    assert "read noise" in form.editors["noise.sigma"].tooltip
+    form.editors["noise.kind"].value = "none"
+    assert rows_shown(widget)[2:] == ["<b>Noise</b>", "Noise"]
+    assert form.values() == {"noise.kind": "none"}
+    form.editors["noise.kind"].value = "auto"
+    assert rows_shown(widget)[4:] == auto
+
+
+def test_values_that_several_kinds_have_stay_when_the_kind_changes():
+    form = ConfigForm(setting_fields())
+    form.editors["noise.sigma"].value = "12.5"
+    form.editors["generator.n_channels"].value = 36
+    for name, kind in (("noise.kind", "rician"), ("generator.kind", "skip-network"), ("stopping.kind", "fixed")):
+        form.editors[name].value = kind
+    config = Config().replace(form.values())
+    assert (config.noise.kind, config.noise.sigma) == ("rician", 12.5)
+    assert (config.generator.kind, config.generator.n_channels) == ("skip-network", 36)
+    assert config.generator.n_skip_channels == 4
+    assert config.stopping.kind == "fixed"
+
+
+def test_a_title_is_hidden_while_the_kind_chosen_elsewhere_has_no_settings():
+    chooser = ConfigForm(["noise.kind", "seed"])
+    form = ConfigForm(NOISE[1:], chooser)
+    widget = labeled_rows(["Noise", *form.editors.values()])
+    edits = []
+    chooser.edited.connect(lambda: edits.append(chooser.values() | form.values()))
+    chooser.editors["noise.kind"].value = "none"
+    assert rows_shown(widget) == []
+    chooser.editors["noise.kind"].value = "poisson-gaussian"
+    assert rows_shown(widget)[0] == "<b>Noise</b>"
+    assert [Config().replace(values).noise.kind for values in edits] == ["none", "poisson-gaussian"]
+    both = PRESETS["paper"]
+    chooser.show_config(both)
+    form.show_config(both)
+    assert Config().replace(chooser.values() | form.values()).noise == both.noise
+
+
+def test_without_a_row_for_the_kind_the_rows_are_those_of_the_configuration_shown():
+    form = ConfigForm(["generator.n_skip_channels", "generator.n_channels"])
+    assert form.values() == {"generator.n_channels": 64}
+    form.show_config(PRESETS["deep-image-prior"])
+    assert form.values() == {"generator.n_skip_channels": 4, "generator.n_channels": 128}
+    form.show_config(Config())
+    assert form.values() == {"generator.n_channels": 64}

@@ -36,7 +36,7 @@ def test_without_a_reference_there_is_no_psnr(noisy, small):
 
 def test_frames_of_a_stack_have_fits_of_their_own_and_those_left_out_none(noisy, small):
     stack = np.stack([noisy, np.zeros_like(noisy), noisy[::-1]])
-    result = denoise(stack, small.replace({"stopping.rule": "held-out"}))
+    result = denoise(stack, small.replace({"stopping.kind": "held-out"}))
     layer = layer_of(result)
     assert [frame.number for frame in result.frames] == [0, 2]
     for frame in result.frames:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_convgen.config import NoiseConfig
+from napari_convgen.config import GaussianNoiseConfig
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.spectra.descent import Descent
 from napari_convgen.core.stopping.linearized import LinearizedDynamics
@@ -57,7 +57,7 @@ def made(noisy, small):
     def make(*foreseen):
         layout = Layout.of(noisy.shape, "YX", "frames")
         sigma = 0.1 / 0.9 * float(noisy.max() - noisy.min())
-        model = build_noise(noisy, layout, NoiseConfig(kind="gaussian", sigma=sigma))
+        model = build_noise(noisy, layout, GaussianNoiseConfig(sigma=sigma))
         image = ImageTensor.of(noisy, layout, model)
         spectra = tuple(one(50 * i, each) for i, each in enumerate(foreseen))
         return SpectrumResult(spectra, ("norms",), small, image, ("a <note>",), 12.0, "cpu", 1)
@@ -105,7 +105,7 @@ def test_the_rule_linearized_finds_the_same_steps(small):
     noisy = 100 + 80 * np.sin(x / 5) * np.cos(y / 7) + np.random.default_rng(0).normal(0, 40, x.shape)
     noise = {"noise.kind": "gaussian", "noise.sigma": 40, "generator.n_scales": 2}
     config = small.replace(noise | {"n_steps": 150, "optimizer.learning_rate": 0.02, "backend": "torch"})
-    ruled = denoise(noisy, config.replace({"stopping.rule": "linearized"})).frames[0]
+    ruled = denoise(noisy, config.replace({"stopping.kind": "linearized"})).frames[0]
     steps = foreseen_stop(spectrum(noisy, config, rank=2, n_passes=1)).of_fit(fit(ruled.loss))
     assert (ruled.interval[0], ruled.step, ruled.interval[1]) == pytest.approx(steps, rel=0.3)
 

@@ -85,7 +85,7 @@ class Fit:
         self._next_snapshot = 1
         self._health = HealthCheck(problem) if has_health_check else None
         rule.begin(problem, members)
-        generator.meet(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
+        generator.prepare(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
         self._kept = tuple(i for i, is_kept in enumerate(members.is_kept) if is_kept)
         self._kept_index = torch.tensor(self._kept, device=problem.measurement.device)
         image_shape = (len(members), *problem.forward_model.in_shape)
@@ -147,7 +147,7 @@ class Fit:
         outputs, losses = self._take_step()
         self._averages.lerp_(outputs, 1 / (1 + self.averaging * (self.step - 1)))
         is_settled = self.generator.is_settled
-        self.generator.follow(self.step, self._averages)
+        self.generator.update(self.step, self._averages)
         is_snapshot = self._is_stopping or self.step >= min(self._next_snapshot, self.n_steps)
         loss = losses[self._kept_index].mean()
         iterate = Iterate(self.step, loss, outputs, self._averages, is_snapshot, self._kept, is_settled)

@@ -5,5 +5,6 @@ from napari_convgen.core.generators.deep_decoder import DeepDecoder
 from napari_convgen.core.generators.generator import Generator
 from napari_convgen.core.generators.guided import GuidedNetwork
 from napari_convgen.core.generators.skip import SkipNetwork
+from napari_convgen.core.generators.two_layer import TwoLayer
 
-__all__ = ["ConvolutionalGenerator", "DeepDecoder", "Generator", "GuidedNetwork", "SkipNetwork"]
+__all__ = ["ConvolutionalGenerator", "DeepDecoder", "Generator", "GuidedNetwork", "SkipNetwork", "TwoLayer"]

@@ -9,8 +9,9 @@ Adversarial Networks", ICLR 2016 (the transposed convolutions).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, cast
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, grid_sizes
-from napari_convgen.core.generators.generator import Generator
+from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
 from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, NormInit, Start, mirrored, reflect
 
 Convolution = Literal["fixed", "learned", "transposed"]
@@ -87,7 +88,7 @@ class ConvolutionalGenerator(Generator):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        sizes = grid_sizes(size, n_layers) if convolution == "transposed" else [tuple(size)] * (n_layers + 1)
+        sizes = layer_grids(size, convolution, n_layers)
         self.members = nn.ModuleList(
             _Member(sizes, n_outputs, convolution, n_channels, norm_init, Start(rng, dtype)) for rng in rngs
         )
@@ -101,6 +102,37 @@ class ConvolutionalGenerator(Generator):
         """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""
         pixels = [features[0].flatten(1) for member in self.members for features in cast(_Member, member).features()]
         return max(float((x.amax(1) == x.amin(1)).float().mean()) for x in pixels)
+
+    def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
+        """Return the convolution weights of each layer, one tensor a member."""
+        members = [cast(_Member, member) for member in self.members]
+        hidden = zip(*(member.convolutions for member in members), strict=True)
+        return named_layers(list(hidden), [member.output_convolution for member in members])
+
+
+def layer_grids(size: Sequence[int], convolution: Convolution, n_layers: int) -> list[tuple[int, ...]]:
+    """Return the spatial shapes of the latent and of each hidden layer's output."""
+    return grid_sizes(size, n_layers) if convolution == "transposed" else [tuple(size)] * (n_layers + 1)
+
+
+def memory_bytes(
+    size: Sequence[int],
+    n_outputs: int,
+    *,
+    n_members: int,
+    convolution: Convolution,
+    n_channels: int,
+    n_layers: int,
+    **_: Any,
+) -> int:
+    """Return about how many bytes a step of a fit takes at its peak."""
+    pixels = [math.prod(grid) for grid in layer_grids(size, convolution, n_layers)]
+    # Autograd keeps the input of each convolution and of each norm; the backward pass has a few more of the largest.
+    hidden = n_channels * (2 * sum(pixels[1:]) + pixels[0] + 3 * max(pixels))
+    n_taps: int = WIDTHS[convolution] ** len(size)
+    weights = N_WEIGHT_COPIES * n_channels * n_layers * (n_taps * n_channels + 2)
+    images = N_IMAGES * n_outputs * pixels[-1]
+    return FLOAT_BYTES * n_members * (hidden + weights + images)
 
 
 class _Member(nn.Module):

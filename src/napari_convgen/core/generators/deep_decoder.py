@@ -8,15 +8,16 @@ ICLR 2020, section 1.1; Heckel and Hand, "Deep Decoder", ICLR 2019.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.generator import Generator
+from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
 from napari_convgen.core.generators.layers import NormInit, Start
 from napari_convgen.core.generators.upsampling import half_size, upsample
 
@@ -70,7 +71,19 @@ class DeepDecoder(Generator):
         Of the weights.
     """
 
+    pace_of_torch: ClassVar[str] = "several times slower"
+
     latent: Tensor
+
+    @classmethod
+    def backends(cls, n_axes: int) -> tuple[str, ...]:
+        """Return the names of the backends that fuse its blocks."""
+        return ("numba", "triton")
+
+    @classmethod
+    def precisions(cls, backend: str) -> tuple[str, ...]:
+        """Return the number formats of the matrix products: only fused blocks have another than float32."""
+        return ("float32",) if backend == "torch" else ("float32", "bfloat16")
 
     def __init__(
         self,
@@ -130,6 +143,10 @@ class DeepDecoder(Generator):
         pixels = [features.flatten(0, -2) for member in self._features() for features in member]
         return max(float((x.amax(0) == x.amin(0)).float().mean()) for x in pixels)
 
+    def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
+        """Return the convolution weights of each layer, one tensor a member."""
+        return named_layers([weights.unbind() for weights in self.convolutions], self.output_convolution.unbind())
+
     def _features(self) -> list[list[Tensor]]:
         """Each member's hidden tensors B_1 … B_d, channels last."""
         layers = zip(self.convolutions, self.norm_scales, self.norm_offsets, strict=True)
@@ -167,6 +184,29 @@ def layer_sizes(size: Sequence[int], n_scales: int, extra_layer: ExtraLayer) -> 
     """Return the spatial shapes before the first hidden layer and after each; those around the extra layer are equal."""
     sizes = grid_sizes(size, n_scales)
     return {"none": sizes, "first": [sizes[0], *sizes], "last": [*sizes, sizes[-1]]}[extra_layer]
+
+
+def memory_bytes(
+    size: Sequence[int],
+    n_outputs: int,
+    *,
+    n_members: int,
+    n_channels: int,
+    n_scales: int,
+    extra_layer: ExtraLayer = "none",
+    is_fused: bool = False,
+    **_: Any,
+) -> int:
+    """Return about how many bytes a step of a fit takes at its peak."""
+    pixels = [math.prod(grid) for grid in layer_sizes(size, n_scales, extra_layer)]
+    coarse, fine = pixels[:-1], pixels[1:]
+    if is_fused:
+        n_hidden = sum(coarse) + max(coarse)
+    else:  # Autograd keeps two tensors of each layer, and the backward pass has a few more of the largest.
+        n_hidden = 2 * sum(fine) + 3 * max(fine)
+    weights = N_WEIGHT_COPIES * len(fine) * n_channels * (n_channels + 2)
+    images = N_IMAGES * n_outputs * max(fine)
+    return FLOAT_BYTES * n_members * (n_hidden * n_channels + weights + images)
 
 
 def _members(x: Tensor) -> list[Tensor]:

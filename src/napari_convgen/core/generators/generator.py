@@ -1,10 +1,27 @@
-"""What the loop needs of a generator."""
+"""What the loop and the verbs need of a generator."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+
+Group = Literal["convolutions", "norms", "output"]
+
+GROUPS: tuple[Group, ...] = ("convolutions", "norms", "output")
+"""Groups of parameters: the hidden convolutions, the channel norms (scales and offsets), and the output layer."""
+
+N_IMAGES = 16
+"""Images on the finest grid that a step holds at once beside the generator: measurement, weights, average, their temporaries."""
+
+N_WEIGHT_COPIES = 4
+"""Tensors of the size of the weights: the weights, their gradient, and the two moments of Adam."""
+
+FLOAT_BYTES = 4
+"""Bytes of a weight, and of a value of an image."""
 
 
 class Generator(nn.Module):
@@ -13,24 +30,37 @@ class Generator(nn.Module):
     Attributes
     ----------
     is_capturable
-        Whether a step can be recorded as a CUDA graph: it takes no values from the host.
+        True if a step can be recorded as a CUDA graph: it takes no values from the host.
+    pace_of_torch
+        Pace of plain PyTorch against the fastest backend, in words.
     """
 
     is_capturable = True
+    pace_of_torch: ClassVar[str] = "slower"
+
+    @classmethod
+    def backends(cls, n_axes: int) -> tuple[str, ...]:
+        """Return the names of what computes such a generator beside plain PyTorch, over that many spatial axes."""
+        return ()
+
+    @classmethod
+    def precisions(cls, backend: str) -> tuple[str, ...]:
+        """Return the number formats of the hidden layers that a backend can compute with."""
+        return ("float32",)
 
     @property
     def is_settled(self) -> bool:
-        """Whether its images are what it is for, and no longer made to draw better ones from."""
+        """True once the images are what the generator is for, and no longer a means to fit better ones."""
         return True
 
-    def meet(
+    def prepare(
         self,
         measurements: Shaped[Tensor, "m c *entries"],
         weights: Float[Tensor, "m c *entries"],
         noise_level: Float[Tensor, "c"] | None,
         noise_spectrum: Float[np.ndarray, "a b"] | None,
     ) -> None:
-        """Get to know what the members are to be fitted to, and its noise, before the first step; most generators need not."""
+        """Take note, before the first step, of what the members are fitted to, and of its noise; most generators need not."""
 
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return each member's image, values around [0, 1]."""
@@ -40,9 +70,28 @@ class Generator(nn.Module):
         """Return what the images of the last forward pass are to be near: the measurements, unless they were part of its input."""
         return measurements
 
-    def follow(self, step: int, averages: Float[Tensor, "m c *spatial"]) -> None:
-        """Take note of a step that was taken, and of the running average of each member's images."""
+    def update(self, step: int, averages: Float[Tensor, "m c *spatial"]) -> None:
+        """Take note of a step that was taken, and of the running average of each member's images; most generators need not."""
 
     def dead_fraction(self) -> float:
         """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""
         raise NotImplementedError
+
+    def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
+        """Return the learned convolution weights of each layer by its name, from the latent to the image, one tensor a member.
+
+        The tensors are the parameters or views of them, so that they change during a fit. The layers are named ``"layer 1"``, …, and
+        ``"output"``.
+        """
+        raise NotImplementedError
+
+    def parameter_group(self, name: str) -> Group:
+        """Return the group of the parameter of that name; by default the name says it."""
+        if "norm" in name:
+            return "norms"
+        return "output" if "output" in name else "convolutions"
+
+
+def named_layers(hidden: Sequence[Sequence[Tensor]], output: Sequence[Tensor]) -> dict[str, Sequence[Tensor]]:
+    """Name hidden layers and the output layer, see `Generator.layer_weights`."""
+    return {f"layer {i}": weights for i, weights in enumerate(hidden, 1)} | {"output": output}

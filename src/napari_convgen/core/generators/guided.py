@@ -18,17 +18,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from napari_convgen.core.generators.deep_decoder import OutputMap
-from napari_convgen.core.generators.generator import Generator
 from napari_convgen.core.generators.input_noise import GaussianNoise
 from napari_convgen.core.generators.layers import Start
-from napari_convgen.core.generators.skip import Hourglass, Padding, dead_fraction
+from napari_convgen.core.generators.skip import Hourglass, HourglassGenerator, Padding
 from napari_convgen.core.noise.colored import noise_gain, shape_noise
 
 POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 """By number of spatial axes."""
 
 
-class GuidedNetwork(Generator):
+class GuidedNetwork(HourglassGenerator):
     r"""An hourglass of learned convolutions that does not draw the image from a random latent, but from an image with fresh noise on it.
 
     With y the measurement, :math:`\sigma` its noise's level and w standard Gaussian noise that is new in each step:
@@ -109,7 +108,7 @@ class GuidedNetwork(Generator):
         self._noise_gain: Tensor | None = None
         self._shift = torch.zeros(())
 
-    def meet(
+    def prepare(
         self,
         measurements: Float[Tensor, "m c *spatial"],
         weights: Float[Tensor, "m c *spatial"],
@@ -142,7 +141,7 @@ class GuidedNetwork(Generator):
         """Return the measurements; without a guide, with the noise of the last input on them that makes theirs independent of it."""
         return measurements if self.is_guided else measurements - self._shift
 
-    def follow(self, step: int, averages: Float[Tensor, "m c *spatial"]) -> None:
+    def update(self, step: int, averages: Float[Tensor, "m c *spatial"]) -> None:
         """Take the running averages as inputs from ``guide_step`` on."""
         if step == self.guide_step:
             self.inputs.copy_(averages)
@@ -150,12 +149,8 @@ class GuidedNetwork(Generator):
 
     @property
     def is_settled(self) -> bool:
-        """Whether there is a guide."""
+        """True once there is a guide."""
         return self.is_guided
-
-    def dead_fraction(self) -> float:
-        """Return the largest share, over members and layers, of channels that are the same at every pixel."""
-        return dead_fraction(self)
 
     def get_extra_state(self) -> bool:
         """Return whether there is a guide: part of the state beside weights and buffers."""

@@ -7,7 +7,8 @@ Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior", CVPR 2018; International Jou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, OutputMap, grid_sizes
-from napari_convgen.core.generators.generator import Generator
+from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
 from napari_convgen.core.generators.input_noise import Dropout, InputNoise
 from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, Start, reflect
 from napari_convgen.core.generators.upsampling import upsample
@@ -29,7 +30,35 @@ LEAK = 0.2
 """Slope of the leaky ReLU below zero."""
 
 
-class SkipNetwork(Generator):
+class HourglassGenerator(Generator):
+    """What generators that are made of hourglasses have in common."""
+
+    @classmethod
+    def backends(cls, n_axes: int) -> tuple[str, ...]:
+        """Return the name of the backend that computes the norms on the CPU, but not in volumes.
+
+        Volumes are left to PyTorch's layout of channels first: its convolution of volumes in half precision reads memory that was never
+        written where channels come last (oneDNN 3.12).
+        """
+        return ("numba",) if n_axes < 3 else ()
+
+    @classmethod
+    def precisions(cls, backend: str) -> tuple[str, ...]:
+        """Return the number formats of the hidden layers."""
+        return ("float32", "bfloat16")
+
+    def dead_fraction(self) -> float:
+        """Return the largest share, over members and layers, of channels that are the same at every pixel."""
+        return dead_fraction(self)
+
+    def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
+        """Return the convolution weights of each layer on the way down and up, one tensor a member."""
+        hourglasses = [each for each in self.modules() if isinstance(each, Hourglass)]
+        hidden = zip(*(each.hidden_weights() for each in hourglasses), strict=True)
+        return named_layers(list(hidden), [each.output_weights for each in hourglasses])
+
+
+class SkipNetwork(HourglassGenerator):
     r"""Halve the grid ``n_scales`` times with strided convolutions, and double it again beside thin skip connections.
 
     With :math:`c_w` a convolution of width w, a channel norm and a leaky ReLU, and :math:`U` upsampling, scale i maps its input x to
@@ -128,10 +157,6 @@ class SkipNetwork(Generator):
         """Return the members' images: output channels first, values around [0, 1]."""
         return torch.stack([member() for member in self.members]).movedim(-1, 1)
 
-    def dead_fraction(self) -> float:
-        """Return the largest share, over members and layers, of channels that are the same at every pixel."""
-        return dead_fraction(self)
-
 
 def scale_widths(n_channels: int, n_fine_channels: int, n_scales: int) -> list[int]:
     """Channels of each scale's layers, the finest first."""
@@ -141,6 +166,47 @@ def scale_widths(n_channels: int, n_fine_channels: int, n_scales: int) -> list[i
 def widths_up(widths: Sequence[int]) -> list[int]:
     """Channels that each scale hands up: as many as the next finer scale has."""
     return [widths[0], *widths[:-1]]
+
+
+def memory_bytes(
+    size: Sequence[int],
+    n_outputs: int,
+    *,
+    n_members: int,
+    n_channels: int,
+    n_fine_channels: int,
+    n_scales: int,
+    n_skip_channels: int,
+    n_latent_channels: int | None = None,
+    dropout: float = 0.0,
+    padding: Padding = "zeros",
+    itemsize: int = FLOAT_BYTES,
+    **_: Any,
+) -> int:
+    """Return about how many bytes a step of a fit takes at its peak.
+
+    The hidden tensors of all members are alive at once. The network's input has as many channels as the latent, or as the image if
+    there is none.
+    """
+    n_inputs = n_outputs if n_latent_channels is None else n_latent_channels
+    pixels = [math.prod(grid) for grid in reversed(grid_sizes(size, n_scales))]
+    widths = scale_widths(n_channels, n_fine_channels, n_scales)
+    hidden = n_weights = 0
+    n_in = n_inputs
+    for n, n_up, n_fine, n_coarse in zip(widths, widths_up(widths), pixels[:-1], pixels[1:], strict=True):
+        n_joined = n_skip_channels + n
+        # Autograd keeps what goes into each norm and what comes out.
+        hidden += 2 * n_fine * (n_skip_channels + n_joined + n + n_up) + 2 * n_coarse * 2 * n
+        hidden += n_fine * n_joined * (dropout > 0)
+        if padding == "reflection":  # what is reflected is copied
+            hidden += n_fine * (n_in + n_joined) + n_coarse * n
+        n_weights += n_in * n_skip_channels + 3 ** len(size) * n * (n_in + n + n_joined) + n * n_up
+        n_in = n
+    gradients = 3 * pixels[0] * (n_skip_channels + n_fine_channels)
+    copied = n_fine_channels if itemsize < FLOAT_BYTES else 0  # the last convolution is not rounded
+    finest = FLOAT_BYTES * pixels[0] * (copied + 2 * n_inputs + N_IMAGES * n_outputs)
+    weights = FLOAT_BYTES * N_WEIGHT_COPIES * n_weights
+    return n_members * (itemsize * hidden + finest + weights) + itemsize * gradients
 
 
 @torch.no_grad()
@@ -169,13 +235,13 @@ class _Member(nn.Module):
     latent: Tensor
 
     def __init__(
-        self, rng: torch.Generator, input_noise: float, n_latent_channels: int, *, size: Sequence[int], **words: Any
+        self, rng: torch.Generator, input_noise: float, n_latent_channels: int, *, size: Sequence[int], **settings: Any
     ) -> None:
         super().__init__()
         self.noise = InputNoise(input_noise, rng)
-        start = Start(rng, words.pop("dtype"))
+        start = Start(rng, settings.pop("dtype"))
         self.register_buffer("latent", start.uniform(0, LATENT_SCALE, *size, n_latent_channels))
-        self.hourglass = Hourglass(size, n_latent_channels, start=start, **words)
+        self.hourglass = Hourglass(size, n_latent_channels, start=start, **settings)
 
     def forward(self) -> Tensor:
         """Return the image, channels last."""
@@ -237,6 +303,12 @@ class Hourglass(nn.Module):
             x = go_up(above, x)
         x = _channels_last(x).to(self.output_weights.dtype) @ self.output_weights + self.output_offset
         return torch.sigmoid(x) if self.output_map == "sigmoid" else 0.5 + x / 4
+
+    def hidden_weights(self) -> list[Tensor]:
+        """Return the weights of the hidden convolutions, down from the image's grid and up again."""
+        down = self.ways_down.modules()
+        up = (layer for way in reversed(self.ways_up) for layer in way.modules())
+        return [layer.weights for way in (down, up) for layer in way if isinstance(layer, _Layer)]
 
 
 class _WayUp(nn.Module):

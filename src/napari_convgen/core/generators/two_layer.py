@@ -8,13 +8,15 @@ ICLR 2020, equation 1 and section 3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.generator import Generator
+from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator
 from napari_convgen.errors import ConfigError
 
 
@@ -82,6 +84,10 @@ class TwoLayer(Generator):
         features = [x.relu().flatten(0, -2) for x in self._hidden()]
         return max(float((x.amax(0) == x.amin(0)).float().mean()) for x in features)
 
+    def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
+        """Return the learned weights of the only layer, one tensor a member."""
+        return {"layer 1": self.weights.unbind()}
+
     def _hidden(self) -> list[Tensor]:
         """Each member's UC."""
         axes = tuple(range(len(self.size)))
@@ -89,3 +95,14 @@ class TwoLayer(Generator):
             torch.fft.irfftn(self.transfer * torch.fft.rfftn(member, dim=axes), s=self.size, dim=axes)
             for member in self.weights.unbind()
         ]
+
+
+def memory_bytes(size: Sequence[int], n_outputs: int, *, n_members: int, n_channels: int, **_: Any) -> int:
+    """Return about how many bytes a step of a fit takes at its peak.
+
+    Beside the weights there are the hidden tensor before and after its ReLU of each member, and of one member two tensors of its
+    Fourier transform, which has half as many complex numbers.
+    """
+    n_pixels = math.prod(size)
+    values = (N_WEIGHT_COPIES + 2) * n_channels + N_IMAGES * n_outputs
+    return FLOAT_BYTES * n_pixels * (n_members * values + 2 * n_channels)

@@ -5,22 +5,20 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Collection, Mapping
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import functional_call, vjp
 
+from napari_convgen.core.generators.generator import GROUPS, Generator, Group
 from napari_convgen.core.linear_map import LinearMap
 
+__all__ = ["GROUPS", "Group", "gram", "jacobian", "module_jacobian", "observed", "remove_mean"]
+
 Parameters = Mapping[str, Tensor]
-
-Group = Literal["convolutions", "norms", "output"]
-
-GROUPS: tuple[Group, ...] = ("convolutions", "norms", "output")
-"""Groups of parameters: the hidden convolutions, the channel norms (scales and offsets), and the output layer."""
 
 _FORWARD = threading.Lock()
 """Lock for forward differentiation, which PyTorch supports in one thread at a time."""
@@ -55,7 +53,7 @@ def jacobian(output: Callable[[Parameters], Tensor], parameters: Parameters) -> 
     return LinearMap(apply, (sum(sizes),), tuple(value.shape), adjoint)
 
 
-def module_jacobian(generator: nn.Module, groups: Collection[Group] = GROUPS) -> LinearMap:
+def module_jacobian(generator: Generator, groups: Collection[Group] = GROUPS) -> LinearMap:
     """Return the Jacobian of a generator, which is called without arguments, at its current parameters.
 
     The derivative is taken in evaluation mode, so without noise on the input and without dropout. The generator is copied: later changes
@@ -69,15 +67,8 @@ def module_jacobian(generator: nn.Module, groups: Collection[Group] = GROUPS) ->
         Groups of parameters with respect to which the derivative is taken; the generator has at least one of them. Default: all.
     """
     still = copy.deepcopy(generator).eval().requires_grad_(False)
-    moved = {name: parameter for name, parameter in still.named_parameters() if parameter_group(name) in groups}
+    moved = {name: parameter for name, parameter in still.named_parameters() if still.parameter_group(name) in groups}
     return jacobian(lambda parameters: functional_call(still, dict(parameters), ()), moved)
-
-
-def parameter_group(name: str) -> Group:
-    """Return the group of the generator's parameter with this name."""
-    if "norm" in name:
-        return "norms"
-    return "output" if "output" in name else "convolutions"
 
 
 def observed(linear_map: LinearMap, weights: Float[Tensor, "c *spatial"]) -> LinearMap:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from napari_convgen.core.generators import Generator
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, StopReason
 from napari_convgen.core.spectra.descent import Descent, predict_descent
@@ -46,7 +47,7 @@ class LinearizedDynamics:
 
     needs_identity = True
 
-    def __init__(self, generator: nn.Module, tolerance: float = 0.02, n_products: int = 100, n_probes: int = 1) -> None:
+    def __init__(self, generator: Generator, tolerance: float = 0.02, n_products: int = 100, n_probes: int = 1) -> None:
         self.generator = generator
         self.tolerance = tolerance
         self.n_products = n_products

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_convgen.config import Config, NoiseConfig, preset
+from napari_convgen.config import AutoNoiseConfig, Config, preset
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.baselines.bm3d import check_bm3d
 from napari_convgen.core.baselines.missing import fill_missing
@@ -250,8 +250,8 @@ class Comparison:
     def _noise_model(self, number: int) -> NoiseModel:
         """Return the model of a frame's noise; estimated where the configuration fits the image as it is."""
         if number not in self._noise:
-            words = self.config.noise if self.config.noise.kind != "none" else NoiseConfig()
-            model = build_noise(np.asarray(self.image[self._indices[number]]), self.layout, words)
+            settings = self.config.noise if self.config.noise.is_modeled else AutoNoiseConfig()
+            model = build_noise(np.asarray(self.image[self._indices[number]]), self.layout, settings)
             assert model is not None
             self._noise[number] = model
         return self._noise[number]

@@ -30,7 +30,8 @@ from napari_convgen.run.setup.build import (
     build_rule,
     check_guidance,
     check_noise_level,
-    fastest_backend,
+    check_precision,
+    describe_slow_backend,
     generator_bytes,
     random_source,
     resolve_generator_backend,
@@ -160,11 +161,7 @@ class Denoising:
         self.device = resolve_device(self.config.device)
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
         self.backend = resolve_generator_backend(self.config, self.device, len(self._size))
-        is_decoder = self.config.generator.kind == "deep-decoder"
-        if is_decoder and self.backend == "torch" and self.config.precision != "float32":
-            raise ConfigError(
-                f"precision = '{self.config.precision}' needs fused blocks, and the backend is 'torch'. Choose 'float32'."
-            )
+        check_precision(self.config, self.backend)
         check_memory(self.n_bytes, self.device)
         self.indices = list(self.layout.frames(self.image.shape))
         self._frames: list[FrameResult] = []
@@ -177,10 +174,8 @@ class Denoising:
         self._seed = self.config.seed
         self._position = 0
         self._is_stopping = False
-        fastest = fastest_backend(self.config, self.device, len(self._size))
-        if self.config.backend == "auto" and self.backend != fastest:
-            slower = "several times slower" if is_decoder else "slower"
-            self._notes.append(f"{fastest} is not available: plain PyTorch computed the fit, {slower}.")
+        if note := describe_slow_backend(self.config, self.device, len(self._size), self.backend):
+            self._notes.append(note)
         if n_missing := sum(check.n_missing for check in self._checks if not check.is_constant):
             self._notes.append(f"{n_missing} missing (NaN) pixels were left out of the fit and filled in.")
 
@@ -369,7 +364,7 @@ class Denoising:
         if self.n_frames > 1 or fit is None or not (fit.is_extended or self._is_stopping):
             return self.config
         changes = {"n_steps": fit.step, "stopping.min_patience": fit.step, "seed": self._seed, "n_restarts": 0}
-        return self.config.replace(changes)
+        return self.config.replace({name: value for name, value in changes.items() if self.config.has(name)})
 
     def _new_fit(self, image: ImageTensor, seed: int) -> Fit:
         config = self.config
@@ -520,7 +515,7 @@ def denoise(
         What cannot be run, in a sentence, before anything starts.
     """
     config = preset if isinstance(preset, Config) else preset_named(preset)
-    changes = {"seed": seed, "n_steps": n_steps, "stopping.rule": stopping, "device": device}
+    changes = {"seed": seed, "n_steps": n_steps, "stopping.kind": stopping, "device": device}
     config = config.replace({name: value for name, value in changes.items() if value is not None})
     run = Denoising(image, config, axes=axes, reference=reference, data_range=data_range)
     for progress in run:

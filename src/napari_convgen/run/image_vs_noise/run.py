@@ -137,11 +137,11 @@ class FitsRun:
         changes = {
             "n_seeds": 1,
             "n_restarts": 0,
-            "stopping.rule": "fixed",
+            "stopping.kind": "fixed",
             "output": "iterate",
             "noise.is_shared": "no",
         }
-        base = config.base.replace(changes)
+        base = config.base.replace({name: value for name, value in changes.items() if config.base.has(name)})
         self.config = FitsConfig(base, config.noise, config.mean, config.added_noise)
         checked = Denoising(image, base, axes=axes, n_spared_threads=n_spared_threads)
         if checked.n_frames > 1:
@@ -287,7 +287,7 @@ class FitsRun:
             yield f"{reason} Lower optimizer.learning_rate."
         elif reason is not None and reason.outcome is Outcome.USER and self._fit.step < n_steps:
             yield f"Stopped at step {self._fit.step} of {n_steps}."
-        if self.config.base.generator.output_map == "sigmoid":
+        if self.config.base.generator.is_bounded:
             for target in self._targets:
                 if (share := target.unreachable) > LEAST_NOTED:
                     yield (

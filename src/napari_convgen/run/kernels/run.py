@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_convgen.config import NoiseConfig
+from napari_convgen.config import AutoNoiseConfig, GaussianNoiseConfig, NoiseConfig
 from napari_convgen.core.image import ImageTensor, Layout, check_array
 from napari_convgen.core.theory.bounds import ErrorTerms, stopping_step, worst_terms
 from napari_convgen.core.theory.kernels import bilinear, custom, gaussian, normalized, triangular
@@ -241,8 +241,8 @@ def _predict(
     from napari_convgen.run.setup.build import build_noise
 
     # The filter draws every pixel: none is left out as an impulse.
-    words = NoiseConfig(has_impulses="no") if sigma == "auto" else _plain_noise(sigma)
-    image = ImageTensor.of(frame, FRAME, build_noise(frame, FRAME, words))
+    settings: NoiseConfig = AutoNoiseConfig(has_impulses="no") if sigma == "auto" else _plain_noise(sigma)
+    image = ImageTensor.of(frame, FRAME, build_noise(frame, FRAME, settings))
     level = float(image.mean_noise_level[0])
     if not level > 0:
         raise InputError(
@@ -261,8 +261,8 @@ def _predict(
     )
 
 
-def _plain_noise(sigma: float) -> NoiseConfig:
-    return NoiseConfig(kind="gaussian", sigma=sigma, has_impulses="no")
+def _plain_noise(sigma: float) -> GaussianNoiseConfig:
+    return GaussianNoiseConfig(sigma=sigma, has_impulses="no")
 
 
 def _bound(image_filter: InducedFilter, values: Array, level: float, signal_share: float) -> Bound:

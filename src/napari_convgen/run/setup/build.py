@@ -1,25 +1,38 @@
-"""From the words of a configuration to the objects of the numerics."""
+"""From the settings of a configuration to the objects of the numerics: one table for each part, from a kind to what builds it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 
-from napari_convgen.config import Config, NoiseConfig
-from napari_convgen.core.generators import DeepDecoder, Generator, GuidedNetwork, SkipNetwork
-from napari_convgen.core.generators.deep_decoder import layer_sizes
+from napari_convgen.config import Config, Kind, NoiseConfig, TwoLayerConfig
+from napari_convgen.core.generators import (
+    ConvolutionalGenerator,
+    DeepDecoder,
+    Generator,
+    GuidedNetwork,
+    SkipNetwork,
+    TwoLayer,
+    convolutional,
+    deep_decoder,
+    skip,
+    two_layer,
+)
 from napari_convgen.core.generators.fused import fuse, fuse_norms
-from napari_convgen.core.generators.fused.grid import grids
-from napari_convgen.core.generators.memory import fit_bytes, skip_bytes
 from napari_convgen.core.image import Layout, channels_first
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.noise.estimate import estimate_noise
+from napari_convgen.core.operators.forward_model import ForwardModel
+from napari_convgen.core.operators.identity import identity
 from napari_convgen.core.problem import Problem
+from napari_convgen.core.snapshot import Output
 from napari_convgen.core.stopping import FixedStep, HeldOut, StoppingRule
 from napari_convgen.core.stopping.agreement import SeedAgreement
 from napari_convgen.core.stopping.auto import AutomaticStop
@@ -29,30 +42,64 @@ from napari_convgen.core.stopping.linearized import LinearizedDynamics
 from napari_convgen.core.stopping.sure import MonteCarloSure
 from napari_convgen.core.stopping.whiteness import ResidualWhiteness
 from napari_convgen.core.stopping.windowed_variance import RunningVariance, WindowedVariance
-from napari_convgen.errors import ConfigError, InputError, mismatch
+from napari_convgen.core.theory.kernels import gaussian, normalized, triangular
+from napari_convgen.errors import ConfigError, InputError
+from napari_convgen.run.setup import scales
 from napari_convgen.run.setup.devices import FASTEST, Backend, resolve_backend
 
-DECODER_WORDS = {"order", "output_map", "extra_layer", "norm_init", "kernel"}
-"""Settings of a deep decoder beside its channels and scales."""
-
-HOURGLASS_WORDS = {"n_channels", "n_fine_channels", "n_skip_channels", "padding", "output_map", "kernel"}
-SKIP_WORDS = HOURGLASS_WORDS | {"n_latent_channels", "input_noise", "dropout"}
-GUIDED_WORDS = HOURGLASS_WORDS | {"recorruption", "guide_step", "guide_noise"}
-"""Settings of a skip network and of a guided one, and those that both have, beside the scales."""
-
-_HOURGLASSES: Mapping[str, tuple[type[SkipNetwork] | type[GuidedNetwork], set[str]]] = {
-    "skip-network": (SkipNetwork, SKIP_WORDS),
-    "guided-network": (GuidedNetwork, GUIDED_WORDS),
-}
-
-_FEATURES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+FEATURES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Types of the hidden layers' values, by precision."""
 
 
-COARSEST_SIDE, MIN_SCALES = 16, 3
-"""With ``n_scales = "auto"``, the shorter side of the latent's grid has about this many pixels, but there are so many scales."""
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a generator beside its settings.
 
-SKIP_SCALES = 4
-"""Scales of a skip network with ``n_scales = "auto"``."""
+    Attributes
+    ----------
+    size
+        Spatial shape of the image.
+    n_outputs
+        Number of channels of the image.
+    n_scales
+        Number of scales, chosen; 0 for a generator that has none.
+    rngs
+        Source of chance of each member.
+    backend
+        What computes the generator.
+    precision
+        Number format of the hidden layers.
+    """
+
+    size: Sequence[int]
+    n_outputs: int
+    n_scales: int
+    rngs: Sequence[torch.Generator]
+    backend: Backend
+    precision: Any
+
+
+@dataclass(frozen=True)
+class GeneratorEntry:
+    """What a kind of generator is made of.
+
+    Attributes
+    ----------
+    network
+        Its class, which says what computes it and with which precisions.
+    build
+        Function from its settings and a plan to the generator.
+    count_bytes
+        Function from the image's size, its number of channels, ``n_members``, ``n_scales``, ``is_fused`` (True if another backend than
+        PyTorch computes the generator), ``itemsize`` (bytes of a hidden value) and the settings to the bytes that a step takes.
+    choose_scales
+        Function from its settings and the image's size to the number of scales; it refuses settings that the size does not allow.
+    """
+
+    network: type[Generator]
+    build: Callable[[Any, Plan], Generator]
+    count_bytes: Callable[..., int]
+    choose_scales: Callable[[Any, Sequence[int]], int]
 
 
 def random_source(seed: int, number: int) -> torch.Generator:
@@ -62,49 +109,31 @@ def random_source(seed: int, number: int) -> torch.Generator:
 
 
 def resolve_scales(config: Config, size: Sequence[int]) -> int:
-    """Check the number of scales against the image, or choose it.
+    """Check the generator's settings against the image's size, and return its number of scales; 0 if it has none.
 
     Raises
     ------
     ConfigError
-        So many scales leave nothing of the image.
+        Settings that the size does not allow.
     """
-    n_scales = config.generator.n_scales
-    most = max(1, math.ceil(math.log2(max(size))) - 1)
-    if n_scales == "auto" and config.generator.kind != "deep-decoder":
-        return min(SKIP_SCALES, most)
-    if n_scales == "auto":
-        long_sides = [n for n in size if n >= 4 * COARSEST_SIDE] or [max(size)]  # a thin volume is thin at any scale
-        wanted = round(math.log2(min(long_sides) / COARSEST_SIDE))
-        return min(max(MIN_SCALES, wanted), most)
-    n_scales = int(n_scales)
-    if not 1 <= n_scales <= most:
-        raise ConfigError(
-            mismatch(
-                "generator.n_scales must leave more than one pixel of the image on the coarsest grid",
-                expected=f"1 to {most} for {' × '.join(map(str, size))} pixels",
-                got=n_scales,
-                advice="Use 'auto' or a larger image.",
-            )
-        )
-    return n_scales
+    return _entry(config).choose_scales(config.generator, size)
 
 
 def check_guidance(config: Config) -> None:
-    """Refuse settings that a guided network cannot do with.
+    """Refuse settings that a generator which draws from the image cannot do with.
 
     Raises
     ------
     ConfigError
-        Noise that is not to be modeled, or a rule that asks for the generator without the image.
+        Noise that is not modeled, or a rule that asks for the generator without the image.
     """
     if not config.generator.draws_from_image:
         return
-    if config.noise.kind == "none":
+    if not config.noise.is_modeled:
         raise ConfigError("A guided network needs the noise's level, and noise.kind is 'none'. Choose 'auto'.")
-    if config.stopping.rule == "linearized":
+    if config.stopping.needs_fixed_input:
         raise ConfigError(
-            "The rule 'linearized' foresees the descent of a generator with a fixed input, which the guided network is not. "
+            f"The rule '{config.stopping.kind}' predicts the descent of a generator with a fixed input, which the guided network is not. "
             "Choose 'auto'."
         )
 
@@ -123,16 +152,26 @@ def check_noise_level(config: Config, problem: Problem) -> None:
         )
 
 
-def fastest_backend(config: Config, device: torch.device, n_axes: int) -> Backend:
-    """Return what computes a generator over so many spatial axes fastest on a device, were all installed.
+def check_precision(config: Config, backend: Backend) -> None:
+    """Refuse a number format that the generator cannot be computed with.
 
-    Networks with learned convolutions have fused norms on the CPU. Volumes are left to PyTorch's layout of channels first: its convolution
-    of volumes in half precision reads memory that was never written where channels come last (oneDNN 3.12).
+    Raises
+    ------
+    ConfigError
+        Another precision than those of the generator on this backend.
     """
+    allowed = _entry(config).network.precisions(backend)
+    if config.precision not in allowed:
+        raise ConfigError(
+            f"A {config.generator.kind} computed by '{backend}' cannot have precision = '{config.precision}'. "
+            f"Choose {' or '.join(map(repr, allowed))}."
+        )
+
+
+def fastest_backend(config: Config, device: torch.device, n_axes: int) -> Backend:
+    """Return what computes the generator over that many spatial axes fastest on a device, were all installed."""
     fastest = FASTEST.get(device.type, "torch")
-    if config.generator.kind == "deep-decoder":
-        return fastest
-    return fastest if fastest == "numba" and n_axes < 3 else "torch"
+    return fastest if fastest in _entry(config).network.backends(n_axes) else "torch"
 
 
 def resolve_generator_backend(config: Config, device: torch.device, n_axes: int) -> Backend:
@@ -145,47 +184,60 @@ def resolve_generator_backend(config: Config, device: torch.device, n_axes: int)
     DeviceError
         It does not run on the device or is not installed.
     """
-    name, kind = config.backend, config.generator.kind
-    if kind != "deep-decoder" and (name == "triton" or (name == "numba" and n_axes == 3)):
-        volume = " of a volume" if name == "numba" else ""
-        raise ConfigError(f"The backend '{name}' does not compute a {kind}{volume}. Choose 'auto'.")
+    name, network = config.backend, _entry(config).network
+    if name not in ("auto", "torch", *network.backends(n_axes)):
+        volume = " of a volume" if name in network.backends(2) else ""
+        raise ConfigError(f"The backend '{name}' does not compute a {config.generator.kind}{volume}. Choose 'auto'.")
     if name == "auto" and fastest_backend(config, device, n_axes) == "torch":
         name = "torch"
     return resolve_backend(name, device)
 
 
-def build_noise(frame: NDArray[Any], layout: Layout, words: NoiseConfig) -> NoiseModel | None:
-    """Model the noise of a frame of a checked array; ``None`` where it is to be fitted as it is."""
-    if words.kind == "none":
+def describe_slow_backend(config: Config, device: torch.device, n_axes: int, backend: Backend) -> str | None:
+    """Say that a faster backend is not installed; ``None`` if there is none, or the backend was chosen."""
+    fastest = fastest_backend(config, device, n_axes)
+    if config.backend != "auto" or backend == fastest:
+        return None
+    return f"{fastest} is not available: plain PyTorch computed the fit, {_entry(config).network.pace_of_torch}."
+
+
+def build_noise(frame: NDArray[Any], layout: Layout, settings: NoiseConfig) -> NoiseModel | None:
+    """Model the noise of a frame of a checked array; ``None`` where it is fitted as it is."""
+    if not settings.is_modeled:
         return None
     values, is_observed = channels_first(frame, layout)
-    return estimate_noise(values, is_observed, is_color=layout.is_color, **words.model_dump())
+    return estimate_noise(values, is_observed, is_color=layout.is_color, **settings.model_dump())
+
+
+def build_operator(config: Config, shape: Sequence[int]) -> ForwardModel:
+    """Build the forward operator of a measurement.
+
+    Parameters
+    ----------
+    config
+        Settings of the operator.
+    shape
+        Shape of the measurement: channels first.
+    """
+    return _OPERATORS[config.operator.kind](config.operator, shape)
 
 
 def count_members(config: Config) -> int:
     """Return how many nets a run fits together."""
-    return config.n_seeds + (config.stopping.rule == "sure")
+    return config.n_seeds + config.stopping.n_twins
 
 
 def generator_bytes(config: Config, size: Sequence[int], n_outputs: int, n_scales: int, backend: Backend) -> int:
     """Return about how many bytes a fit takes at its peak, without its snapshots."""
-    words, n_members = config.generator, count_members(config)
-    if words.kind != "deep-decoder":
-        return skip_bytes(
-            size,
-            n_outputs,
-            n_members=n_members,
-            n_scales=n_scales,
-            n_inputs=n_outputs if words.draws_from_image else words.n_latent_channels,
-            n_channels=words.n_channels,
-            n_fine_channels=words.n_fine_channels,
-            n_skip_channels=words.n_skip_channels,
-            has_dropout=words.dropout > 0 and not words.draws_from_image,
-            padding=words.padding,
-            itemsize=_FEATURES[config.precision].itemsize,
-        )
-    layers = grids(layer_sizes(size, n_scales, words.extra_layer), words.kernel)
-    return fit_bytes(layers, n_members, words.n_channels, n_outputs, is_fused=backend != "torch")
+    return _entry(config).count_bytes(
+        size,
+        n_outputs,
+        n_members=count_members(config),
+        n_scales=n_scales,
+        is_fused=backend != "torch",
+        itemsize=FEATURES[config.precision].itemsize,
+        **_options(config.generator),
+    )
 
 
 def build_generator(
@@ -198,28 +250,14 @@ def build_generator(
     backend: Backend,
 ) -> Generator:
     """Build the generator at its start, on the CPU; members with the same start draw the same."""
-    words = config.generator
     rngs = [random_source(seed, 1 + start) for start in starts]
-    if words.kind != "deep-decoder":
-        network, names = _HOURGLASSES[words.kind]
-        options = words.model_dump(include=names) | {"features_dtype": _FEATURES[config.precision]}
-        built = network(size, n_outputs, rngs=rngs, n_scales=n_scales, **options)
-        if backend == "numba":
-            fuse_norms(built)
-        return built
-    options = words.model_dump(include=DECODER_WORDS)
-    decoder = DeepDecoder(size, n_outputs, rngs=rngs, n_channels=words.n_channels, n_scales=n_scales, **options)
-    return fuse(decoder, backend, config.precision)
+    plan = Plan(size, n_outputs, n_scales, rngs, backend, config.precision)
+    return _entry(config).build(config.generator, plan)
 
 
 def build_optimizer(config: Config, generator: Generator) -> torch.optim.Optimizer:
     """Build the optimizer over a generator that is on its device."""
-    rate, parameters = config.optimizer.learning_rate, list(generator.parameters())
-    if config.optimizer.method == "adam":
-        kind = parameters[0].device.type
-        return torch.optim.Adam(parameters, lr=rate, fused=kind != "mps", capturable=kind == "cuda")
-    momentum = config.optimizer.momentum if config.optimizer.method == "momentum" else 0.0
-    return torch.optim.SGD(parameters, lr=rate, momentum=momentum)
+    return _OPTIMIZERS[config.optimizer.kind](config.optimizer, list(generator.parameters()))
 
 
 def build_rule(config: Config, plain_generator: Callable[[], Generator]) -> StoppingRule:
@@ -228,33 +266,115 @@ def build_rule(config: Config, plain_generator: Callable[[], Generator]) -> Stop
     Parameters
     ----------
     config
-        Names the rule.
+        Settings of the rule, and the image that it judges.
     plain_generator
-        Builds the generator of the first member at its start, of operations that can be differentiated forwards.
+        Function that builds the generator of the first member at its start, of operations that can be differentiated forwards.
     """
-    if config.stopping.rule == "linearized":
-        return LinearizedDynamics(plain_generator().eval())
-    return _RULES[config.stopping.rule](config)
+    return _RULES[config.stopping.kind](config.stopping, config.output, plain_generator)
 
 
-def _held_out(config: Config) -> HeldOut:
-    words = config.stopping
-    return HeldOut(words.held_out_fraction, words.held_out_size, words.patience, words.min_patience, config.output)
+def _entry(config: Config) -> GeneratorEntry:
+    return GENERATORS[config.generator.kind]
 
 
-def _patience(config: Config) -> tuple[float, int]:
-    return config.stopping.patience, config.stopping.min_patience
+def _options(settings: Kind) -> dict[str, Any]:
+    """Return a generator's settings as its class takes them; the number of scales is in the plan."""
+    return settings.model_dump(exclude={"kind", "n_scales"})
 
 
-_RULES: Mapping[str, Callable[[Config], StoppingRule]] = {
-    "auto": lambda config: AutomaticStop(_held_out(config)),
-    "fixed": lambda config: FixedStep(),
-    "held-out": _held_out,
-    "sure": lambda config: MonteCarloSure(config.output, 1, 0.2, *_patience(config)),
-    "coupled": lambda config: CoupledSplit(config.output, 0.3, 0.8, *_patience(config)),
-    "discrepancy": lambda config: Discrepancy(config.output),
-    "whiteness": lambda config: ResidualWhiteness(config.output, 2, *_patience(config)),
-    "agreement": lambda config: SeedAgreement(config.output, *_patience(config)),
-    "windowed-variance": lambda config: WindowedVariance(),
-    "running-variance": lambda config: RunningVariance(),
+def _build_decoder(settings: Any, plan: Plan) -> Generator:
+    decoder = DeepDecoder(plan.size, plan.n_outputs, rngs=plan.rngs, n_scales=plan.n_scales, **_options(settings))
+    return fuse(decoder, plan.backend, plan.precision)
+
+
+def _build_hourglasses(network: type[SkipNetwork | GuidedNetwork]) -> Callable[[Any, Plan], Generator]:
+    def build(settings: Any, plan: Plan) -> Generator:
+        options = _options(settings) | {"n_scales": plan.n_scales, "features_dtype": FEATURES[plan.precision]}
+        built = network(plan.size, plan.n_outputs, rngs=plan.rngs, **options)
+        if plan.backend == "numba":
+            fuse_norms(built)
+        return built
+
+    return build
+
+
+def _build_convolutional(settings: Any, plan: Plan) -> Generator:
+    return ConvolutionalGenerator(plan.size, plan.n_outputs, rngs=plan.rngs, **_options(settings))
+
+
+def _build_two_layer(settings: TwoLayerConfig, plan: Plan) -> Generator:
+    if plan.n_outputs != 1:
+        raise ConfigError(
+            f"A two-layer generator makes images of one channel, and this one has {plan.n_outputs}. Choose another generator.kind, or "
+            "give the channels as frames."
+        )
+    kernel = torch.from_numpy(_two_layer_kernel(settings, plan.size)).float()
+    return TwoLayer(kernel, n_channels=settings.n_channels, weight_scale=settings.weight_scale, rngs=plan.rngs)
+
+
+def _two_layer_kernel(settings: TwoLayerConfig, size: Sequence[int]) -> Float[np.ndarray, "*spatial"]:
+    """Return the product of the same kernel along each axis, with a norm of one."""
+
+    def line(n: int) -> Float[np.ndarray, "n"]:
+        return _LINES[settings.blur](n, settings.blur_width)
+
+    product: Float[np.ndarray, "*spatial"] = reduce(np.multiply.outer, map(line, size))
+    return normalized(product)
+
+
+_LINES: Mapping[str, Callable[[int, float], Float[np.ndarray, "n"]]] = {
+    "triangular": lambda n, width: triangular((n,), round(width)),
+    "gaussian": lambda n, width: gaussian((n,), width / n),
+}
+
+
+GENERATORS: Mapping[str, GeneratorEntry] = {
+    "deep-decoder": GeneratorEntry(DeepDecoder, _build_decoder, deep_decoder.memory_bytes, scales.decoder_scales),
+    "skip-network": GeneratorEntry(
+        SkipNetwork, _build_hourglasses(SkipNetwork), skip.memory_bytes, scales.hourglass_scales
+    ),
+    "guided-network": GeneratorEntry(
+        GuidedNetwork, _build_hourglasses(GuidedNetwork), skip.memory_bytes, scales.hourglass_scales
+    ),
+    "convolutional": GeneratorEntry(
+        ConvolutionalGenerator, _build_convolutional, convolutional.memory_bytes, scales.convolutional_scales
+    ),
+    "two-layer": GeneratorEntry(TwoLayer, _build_two_layer, two_layer.memory_bytes, scales.two_layer_scales),
+}
+"""The generators by their kind."""
+
+
+_OPERATORS: Mapping[str, Callable[[Any, Sequence[int]], ForwardModel]] = {
+    "identity": lambda settings, shape: identity(shape),
+}
+
+
+def _adam(settings: Any, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    device = parameters[0].device.type
+    return torch.optim.Adam(parameters, lr=settings.learning_rate, fused=device != "mps", capturable=device == "cuda")
+
+
+_OPTIMIZERS: Mapping[str, Callable[[Any, list[torch.nn.Parameter]], torch.optim.Optimizer]] = {
+    "adam": _adam,
+    "gradient-descent": lambda s, parameters: torch.optim.SGD(parameters, lr=s.learning_rate),
+    "momentum": lambda s, parameters: torch.optim.SGD(parameters, lr=s.learning_rate, momentum=s.momentum),
+}
+
+
+def _held_out(s: Any, output: Output) -> HeldOut:
+    return HeldOut(s.held_out_fraction, s.held_out_size, s.patience, s.min_patience, output)
+
+
+_RULES: Mapping[str, Callable[[Any, Output, Callable[[], Generator]], StoppingRule]] = {
+    "auto": lambda s, output, _: AutomaticStop(_held_out(s, output)),
+    "fixed": lambda s, output, _: FixedStep(),
+    "held-out": lambda s, output, _: _held_out(s, output),
+    "sure": lambda s, output, _: MonteCarloSure(output, s.n_probes, s.probe_size, s.patience, s.min_patience),
+    "coupled": lambda s, output, _: CoupledSplit(output, s.added_noise, s.fitted_share, s.patience, s.min_patience),
+    "discrepancy": lambda s, output, _: Discrepancy(output, s.tau),
+    "whiteness": lambda s, output, _: ResidualWhiteness(output, s.max_lag, s.patience, s.min_patience),
+    "agreement": lambda s, output, _: SeedAgreement(output, s.patience, s.min_patience),
+    "linearized": lambda s, output, plain: LinearizedDynamics(plain().eval(), s.tolerance, s.n_products),
+    "windowed-variance": lambda s, output, _: WindowedVariance(s.window, min_patience=s.n_waiting_steps),
+    "running-variance": lambda s, output, _: RunningVariance(s.latest_weight, min_patience=s.n_waiting_steps),
 }

@@ -182,7 +182,7 @@ class SpectrumRun:
     ) -> None:
         self.at_steps = _check_steps(at_steps)
         self.groups = _check_groups(groups)
-        changes = {"n_seeds": 1, "stopping.rule": "fixed", "precision": "float32", "n_steps": max(1, self.at_steps[-1])}
+        changes = {"n_seeds": 1, "stopping.kind": "fixed", "precision": "float32", "n_steps": max(1, self.at_steps[-1])}
         self.config = (config or Config()).replace(changes)
         checked = Denoising(image, self.config, axes=axes, n_spared_threads=n_spared_threads)
         if checked.n_frames > 1:
@@ -336,7 +336,7 @@ class SpectrumRun:
             spectrum = yield from self._look(generator, at_step)
             self._spectra.append(spectrum)
 
-    def _look(self, generator: nn.Module, step: int) -> Generator[tuple[int, str], None, Spectrum]:
+    def _look(self, generator: generators.Generator, step: int) -> Generator[tuple[int, str], None, Spectrum]:
         """Take the Jacobian apart."""
         problem = self._problem
         image = remove_mean(problem.measurement, problem.weights)
@@ -396,7 +396,7 @@ class SpectrumRun:
         levels = level.view(-1, *(1,) * (start.ndim - 1)).expand_as(start).flatten()[places]
         return paced_descent(gram_at_places, residual, levels, rng, N_DESCENT_PRODUCTS)
 
-    def _jacobian(self, generator: nn.Module) -> LinearMap:
+    def _jacobian(self, generator: generators.Generator) -> LinearMap:
         return module_jacobian(generator, self.groups)
 
     def _generator(self, backend: Backend) -> generators.Generator:
@@ -404,7 +404,7 @@ class SpectrumRun:
         built = build_generator(self.config, size, n_outputs, self._n_scales, [0], self.config.seed, backend).to(
             self.device
         )
-        built.meet(problem.measurement[None], problem.weights[None], problem.noise_level, problem.noise_spectrum)
+        built.prepare(problem.measurement[None], problem.weights[None], problem.noise_level, problem.noise_spectrum)
         return built
 
     def _new_fit(self) -> Fit:

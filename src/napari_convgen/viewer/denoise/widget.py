@@ -19,15 +19,15 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_convgen.config import PRESETS, Config, preset
+from napari_convgen.config import PRESETS, Config, preset, setting_fields
 from napari_convgen.errors import ConvgenError
-from napari_convgen.run.labels import CRITERIA, format_seconds
+from napari_convgen.run.labels import format_seconds
 from napari_convgen.viewer.denoise.session import Session, State
 from napari_convgen.viewer.denoise.summary import summarize
 from napari_convgen.viewer.denoise.work import Outputs
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows, setting_fields
+from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.plots.curves import CurvePlot
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_convgen.run.denoise.run import Progress
     from napari_convgen.run.setup.forecast import Forecast
 
-AT_HAND = ("noise.kind", "stopping.rule", "n_steps", "seed", "device")
+AT_HAND = ("noise.kind", "stopping.kind", "n_steps", "seed", "device")
 """Settings that are always in sight; the others are folded away."""
 
 NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend")
@@ -94,7 +94,7 @@ class DenoiseWidget(DockWidget):
             show_error(str(error))
             return
         self._begin()
-        self._plot.name_criterion(CRITERIA[config.stopping.rule])
+        self._plot.name_criterion(config.stopping.criterion)
         self._plot.clear_curves()
 
     def forecast(self) -> None:
@@ -117,7 +117,9 @@ class DenoiseWidget(DockWidget):
         )
 
     def _build(self) -> None:
-        self._folded = ConfigForm(name for name in setting_fields() if name not in AT_HAND)
+        self._at_hand = ConfigForm(AT_HAND)
+        folded = (name for name in setting_fields() if name not in AT_HAND and not name.startswith("operator."))
+        self._folded = ConfigForm(folded, self._at_hand)
         self._input = InputChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
         self._noise = QLabel()
         self._noise.setWordWrap(True)
@@ -125,7 +127,6 @@ class DenoiseWidget(DockWidget):
         self._preset = ComboBox(
             choices=(*PRESETS, CUSTOM), label="Preset", tooltip="Ready settings; 'custom' once you have changed one."
         )
-        self._at_hand = ConfigForm(AT_HAND)
         self._snapshots = CheckBox(
             value=True, text="Snapshots", tooltip="Add the images of the fit as a layer with an iteration axis."
         )

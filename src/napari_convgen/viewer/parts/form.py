@@ -1,138 +1,124 @@
-"""A form for a configuration: one row a setting, made from the models' fields."""
+"""A form for a configuration: one row a setting, made from the models' fields, and the rows of the kinds that are chosen."""
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, cast
 
-from annotated_types import Ge, Le, Lt
-from magicgui.widgets import CheckBox, ComboBox, LineEdit, SpinBox
+from magicgui.widgets import ComboBox, LineEdit, SpinBox
 from magicgui.widgets.bases import ValueWidget
 from psygnal import Signal
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QLayoutItem, QWidget
 
-from napari_convgen.config import AUTO_OR_NUMBER, Config
+from napari_convgen.config import GROUPS, Config, setting_fields
+from napari_convgen.config.fields import Numbers, choices_of, describe, is_automatic, title_of
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-_LABELS = {
-    "n_steps": "Steps at most",
-    "n_seeds": "Seeds",
-    "stopping.rule": "Stop",
-    "z_axis": "Z axis is",
-    "n_threads": "Threads",
-    "backend": "Computed by",
-    "n_restarts": "Restarts",
-    "snapshot_memory": "Snapshots (MiB)",
-    "averaging": "Averaging share",
-    "generator.n_channels": "Channels",
-    "generator.n_scales": "Scales",
-    "generator.n_fine_channels": "Finest channels",
-    "generator.n_skip_channels": "Skip channels",
-    "generator.n_latent_channels": "Latent channels",
-    "generator.order": "Order",
-    "generator.output_map": "Output map",
-    "generator.extra_layer": "Extra layer",
-    "generator.norm_init": "Norm starts at",
-    "generator.kernel": "Upsampling kernel",
-    "optimizer.method": "Method",
-    "optimizer.learning_rate": "Learning rate",
-    "stopping.held_out_fraction": "Share held out",
-    "stopping.held_out_size": "Squares held out",
-    "stopping.min_patience": "Least patience",
-    "noise.kind": "Noise",
-    "noise.sigma": "Standard deviation",
-    "noise.gain": "Gain (per photon)",
-    "noise.offset": "Offset",
-    "noise.correlation_length": "Alike within (pixels)",
-    "noise.is_shared": "Same in channels",
-    "noise.has_impulses": "Impulses",
-}
+IS_LEFT_OUT = "is_left_out"
+"""Property of an editor's Qt widget: true where the kind that is chosen has no such setting, so that its row is hidden."""
 
 
 class ConfigForm:
     """Editors for some settings of a `Config`; it neither adds nor rounds anything.
 
+    Where the form has the row of a kind, such as ``generator.kind``, it shows the settings that this kind has; values of settings that
+    several kinds have stay when the kind is changed.
+
     Parameters
     ----------
     names
-        Dotted names of the settings.
+        Dotted names of the settings; those that only some kinds have may be among them.
+    chooser
+        Form that has the rows of the kinds, if this one has not.
 
     Attributes
     ----------
     editors
-        A magicgui widget for each name, in their order.
+        A magicgui widget for each name, in their order, also for settings that the present kind has not.
     """
 
     edited = Signal()
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], chooser: ConfigForm | None = None) -> None:
         fields = setting_fields()
-        self.editors = {name: _editor(name, fields[name]) for name in names}
+        self._fields = {name: fields[name] for name in names}
+        self.editors = {name: _editor(name, by_kind) for name, by_kind in self._fields.items()}
+        self._config = Config()
+        self._choosers: dict[str, ValueWidget[Any]] = {}
+        for group in GROUPS:
+            for form in (self, chooser):
+                if form is not None and group not in self._choosers and f"{group}.kind" in form.editors:
+                    self._choosers[group] = form.editors[f"{group}.kind"]
+        for editor in self._choosers.values():
+            editor.changed.connect(self._show_rows)
         for editor in self.editors.values():
             editor.changed.connect(self._on_edit)
+        self.show_config(self._config)
 
     def show_config(self, config: Config) -> None:
-        """Show a configuration's values."""
+        """Show a configuration's values, and the defaults of what its kinds have not."""
+        self._config = config
         with self.edited.blocked():
             for name, editor in self.editors.items():
-                value: Any = config
-                for part in name.split("."):
-                    value = getattr(value, part)
+                value: Any = next(iter(self._fields[name].values())).default
+                if config.has(name):
+                    value = config
+                    for part in name.split("."):
+                        value = getattr(value, part)
                 editor.value = str(value) if isinstance(editor, LineEdit) else value
+            self._show_rows()
+
+    def values(self) -> dict[str, Any]:
+        """Return what the rows say that are shown, by dotted name; `Config.replace` reads and checks it."""
+        return {name: editor.value for name, editor in self.editors.items() if self._field(name) is not None}
+
+    def _field(self, name: str) -> FieldInfo | None:
+        """Return the field of a setting for the kind that is chosen; ``None`` if that kind has no such setting."""
+        by_kind, group = self._fields[name], name.partition(".")[0]
+        if "" in by_kind:
+            return by_kind[""]
+        chooser = self._choosers.get(group)
+        kind: str = getattr(self._config, group).kind if chooser is None else chooser.value
+        return by_kind.get(kind)
+
+    def _show_rows(self) -> None:
+        """Show the rows of the kinds that are chosen, and hide the others."""
+        layouts = set()
+        for name, editor in self.editors.items():
+            field = self._field(name)
+            editor.native.setProperty(IS_LEFT_OUT, field is None)
+            if field is not None:
+                editor.label, editor.tooltip = title_of(name, field), describe(field)
+            parent = editor.native.parentWidget()
+            if parent is not None and isinstance(parent.layout(), QFormLayout):
+                _name_row(parent.layout(), editor)
+                layouts.add(parent.layout())
+        for layout in layouts:
+            _arrange(layout)
 
     def _on_edit(self) -> None:
         self.edited.emit()
 
-    def values(self) -> dict[str, Any]:
-        """Return what the rows say, by dotted name; `Config.replace` reads and checks it."""
-        return {name: editor.value for name, editor in self.editors.items()}
 
-
-def setting_fields(model: type[BaseModel] = Config, prefix: str = "") -> Mapping[str, FieldInfo]:
-    """Return the fields of all settings by dotted name."""
-    fields: dict[str, FieldInfo] = {}
-    for name, field in model.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            fields |= setting_fields(annotation, f"{prefix}{name}.")
-        else:
-            fields[prefix + name] = field
-    return fields
-
-
-def _editor(name: str, field: FieldInfo) -> ValueWidget[Any]:
-    label = _LABELS.get(name, name.rpartition(".")[2].replace("_", " ").capitalize())
-    common: dict[str, Any] = {"name": name.replace(".", "_"), "label": label, "tooltip": field.description or ""}
+def _editor(name: str, by_kind: Mapping[str, FieldInfo]) -> ValueWidget[Any]:
+    field = next(iter(by_kind.values()))
+    common: dict[str, Any] = {
+        "name": name.replace(".", "_"),
+        "label": title_of(name, field),
+        "tooltip": describe(field),
+    }
     if name == "device":
         return ComboBox(choices=DEVICES, **common)
-    if name in AUTO_OR_NUMBER:
-        return LineEdit(**common)
-    if typing.get_origin(field.annotation) is Literal:
-        return ComboBox(choices=typing.get_args(field.annotation), **common)
-    if field.annotation is bool:
-        editor = CheckBox(**common)
-        editor.native.setText("")  # the row has a label
-        return editor
-    if field.annotation is int:
-        low, high = _bounds(field)
-        return SpinBox(min=low, max=high, value=low, **common)
+    if choices := choices_of(field):
+        return ComboBox(choices=choices, **common)
+    ranges = [numbers for each in by_kind.values() if (numbers := Numbers.of(each)) and not is_automatic(each)]
+    if ranges and all(numbers.is_whole for numbers in ranges):
+        low, high = min(numbers.low for numbers in ranges), max(numbers.last for numbers in ranges)
+        low = int(max(low, 0))
+        return SpinBox(min=low, max=int(min(high, 2**31 - 1)), value=low, **common)
     return LineEdit(**common)
-
-
-def _bounds(field: FieldInfo) -> tuple[int, int]:
-    low, high = 0, 2**31 - 1
-    for constraint in field.metadata:
-        if isinstance(constraint, Ge):
-            low = int(typing.cast(int, constraint.ge))
-        elif isinstance(constraint, Le):
-            high = int(typing.cast(int, constraint.le))
-        elif isinstance(constraint, Lt):
-            high = min(high, int(typing.cast(int, constraint.lt)) - 1)
-    return low, high
 
 
 def labeled_rows(rows: Iterable[ValueWidget[Any] | str]) -> QWidget:
@@ -146,8 +132,34 @@ def labeled_rows(rows: Iterable[ValueWidget[Any] | str]) -> QWidget:
         if isinstance(row, str):
             layout.addRow(QLabel(f"<b>{row}</b>"))
             continue
-        label = QLabel(row.label)
-        label.setToolTip(row.tooltip or "")
         row.native.setMinimumWidth(80)
-        layout.addRow(label, row.native)
+        layout.addRow(QLabel(), row.native)
+        _name_row(layout, row)
+    _arrange(layout)
     return widget
+
+
+def _name_row(layout: QFormLayout, editor: ValueWidget[Any]) -> None:
+    label = _label_of(layout, editor.native)
+    label.setText(editor.label)
+    label.setToolTip(editor.tooltip or "")
+
+
+def _label_of(layout: QFormLayout, editor: QWidget) -> QLabel:
+    return cast(QLabel, layout.labelForField(editor))
+
+
+def _arrange(layout: QFormLayout) -> None:
+    """Hide the rows that are left out, and titles with no row below them."""
+    title: QWidget | None = None
+    for i in range(layout.rowCount()):
+        if (spanning := layout.itemAt(i, QFormLayout.ItemRole.SpanningRole)) is not None:
+            title = cast(QWidget, spanning.widget())
+            title.setVisible(False)
+            continue
+        editor = cast(QWidget, cast(QLayoutItem, layout.itemAt(i, QFormLayout.ItemRole.FieldRole)).widget())
+        is_shown = not editor.property(IS_LEFT_OUT)
+        editor.setVisible(is_shown)
+        _label_of(layout, editor).setVisible(is_shown)
+        if is_shown and title is not None:
+            title.setVisible(True)

@@ -13,7 +13,7 @@ from psygnal import Signal
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QWidget
 
-from napari_convgen.run.labels import CRITERIA
+from napari_convgen.config import AutoStopConfig
 
 REDRAW_SECONDS = 0.25
 """The curves are redrawn at most this often while they grow."""
@@ -75,7 +75,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.hideButtons()
         self._legend = self.addLegend(offset=(-26, 1))
         self._loss_curve = self.plot(pen=pg.mkPen(LOSS_COLOR, width=1.5), name="fitted pixels")
-        self._criterion_curve = self.plot(pen=pg.mkPen(CRITERION_COLOR, width=1.5), name=CRITERIA["auto"])
+        self._criterion_curve = self.plot(pen=pg.mkPen(CRITERION_COLOR, width=1.5), name=AutoStopConfig.criterion)
         self._interval = pg.LinearRegionItem(
             movable=False, brush=pg.mkColor(KEPT_COLOR + f"{INTERVAL_OPACITY:02x}"), pen=pg.mkPen(None)
         )

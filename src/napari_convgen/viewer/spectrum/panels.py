@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
 
 TOLERANCE = 0.02
-"""Of the noise's variance: the error in the interval exceeds the least by no more, as for ``stopping.rule = "linearized"``."""
+"""Of the noise's variance: the error in the interval exceeds the least by no more, as for ``stopping.kind = "linearized"``."""
 
 
 Interval: TypeAlias = "tuple[int | None, int | None, int | None]"

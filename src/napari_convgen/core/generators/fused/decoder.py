@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -56,6 +57,10 @@ class FusedDecoder(Generator):
         self._evaluate()
         layers = zip(self._z, self._blocks, strict=True)
         return max(float(_is_dead(z, block).float().mean(1).max()) for z, block in layers)
+
+    def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
+        """Return the convolution weights of each layer, one tensor a member."""
+        return self.decoder.layer_weights()
 
     def _evaluate(self) -> Tensor:
         """Return the outputs before the range map, ``(m, n_outputs, n_pixels)``; leave each layer's z and norm behind."""

@@ -1,0 +1,202 @@
+"""Settings of the generators: one model a kind, with the settings that this kind uses."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge
+from pydantic import Field
+
+from napari_convgen.config.base import Auto, Kind
+
+OutputMap = Literal["sigmoid", "linear"]
+NormInit = Literal["ones", "uniform"]
+Kernel = Literal["linear", "smooth"]
+
+OUTPUT_MAP = (
+    "Map from the last layer to the image: sigmoid (within the range of the data, as in the paper's code) or linear."
+)
+NORM_INIT = "Initial scales of the channel norm: ones, or uniform in [0, 1] as in the PyTorch of the time when the paper was written."
+KERNEL = "Upsampling kernel along an axis: linear, (1, 3, 3, 1)/4, or smooth, (1, 5, 10, 10, 5, 1)/16."
+
+
+class GeneratorSettings(Kind):
+    """Settings of a generator of any kind.
+
+    Attributes
+    ----------
+    draws_from_image
+        True if the noisy image is part of the generator's input, so that its image depends on more than its parameters.
+    """
+
+    draws_from_image: ClassVar[bool] = False
+
+    n_channels: int = Field(
+        64,
+        ge=1,
+        le=4096,
+        title="Channels",
+        description="Number of channels of every hidden layer; more channels fit finer detail, and noise sooner.",
+    )
+
+    @property
+    def is_bounded(self) -> bool:
+        """True if the values of the image are bounded, by a sigmoid, to the range of the data and a margin around it."""
+        return getattr(self, "output_map", "sigmoid") == "sigmoid"
+
+
+class DeepDecoderConfig(GeneratorSettings):
+    """Fixed upsampling and learned 1×1 convolutions."""
+
+    kind: Literal["deep-decoder"] = "deep-decoder"
+    n_scales: Auto | Annotated[int, Ge(1)] = Field(
+        "auto",
+        title="Scales",
+        description="Number of times that the grid is doubled; auto takes 3, or as many as leave 16 pixels along the shorter side of the "
+        "coarsest grid.",
+    )
+    order: Literal["relu-norm", "norm-relu"] = Field(
+        "norm-relu",
+        title="Order",
+        description="Order of ReLU and channel norm in a hidden layer: relu-norm (the paper's formula) or norm-relu.",
+    )
+    output_map: OutputMap = Field("sigmoid", title="Output map", description=OUTPUT_MAP)
+    extra_layer: Literal["none", "first", "last"] = Field(
+        "none",
+        title="Extra layer",
+        description="Place of one more hidden layer without upsampling, which the authors' code has and the paper's formula has not: "
+        "first (on the coarsest grid) or last (on the image's grid).",
+    )
+    norm_init: NormInit = Field("ones", title="Norm starts at", description=NORM_INIT)
+    kernel: Kernel = Field("smooth", title="Upsampling kernel", description=KERNEL)
+
+
+class _HourglassConfig(GeneratorSettings):
+    n_scales: Auto | Annotated[int, Ge(1)] = Field(
+        "auto",
+        title="Scales",
+        description="Number of times that the grid is halved and doubled again; auto takes 4, or as many as the image allows.",
+    )
+    n_fine_channels: int = Field(
+        16, ge=1, le=4096, title="Finest channels", description="Number of channels on the two finest grids."
+    )
+    n_skip_channels: int = Field(
+        4, ge=1, le=256, title="Skip channels", description="Number of channels of a skip connection."
+    )
+    padding: Literal["zeros", "reflection"] = Field(
+        "zeros",
+        title="Padding",
+        description="Continuation of the image beyond its edges for the 3×3 convolutions: zeros, or the reflected image.",
+    )
+    output_map: OutputMap = Field("sigmoid", title="Output map", description=OUTPUT_MAP)
+    kernel: Kernel = Field("smooth", title="Upsampling kernel", description=KERNEL)
+
+
+class SkipNetworkConfig(_HourglassConfig):
+    """Network of the deep image prior, with learned 3×3 convolutions and skip connections."""
+
+    kind: Literal["skip-network"] = "skip-network"
+    n_latent_channels: int = Field(
+        32, ge=1, le=256, title="Latent channels", description="Number of channels of the latent."
+    )
+    input_noise: float = Field(
+        0.03,
+        ge=0,
+        le=10,
+        title="Input noise",
+        description="Standard deviation of the noise that is added to the latent afresh in each step; the latent lies in [0, 0.1].",
+    )
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        title="Dropout",
+        description="Share of the features that are left out by chance, others in each step.",
+    )
+
+
+class GuidedNetworkConfig(_HourglassConfig):
+    """Skip network whose input is the noisy image with more noise on it, and later its own image, in the place of a random latent."""
+
+    draws_from_image: ClassVar[bool] = True
+
+    kind: Literal["guided-network"] = "guided-network"
+    recorruption: float = Field(
+        0.5,
+        gt=0,
+        le=10,
+        title="Recorruption",
+        description="Noise that is added to the input in the first steps, in standard deviations of the image's noise; more is steadier, "
+        "and hides more of the image.",
+    )
+    guide_step: int = Field(
+        200,
+        ge=1,
+        le=10_000_000,
+        title="Guide from step",
+        description="Step from which on the network's own image is its input, in the place of the noisy one.",
+    )
+    guide_noise: float = Field(
+        1.25,
+        ge=0,
+        le=10,
+        title="Guide noise",
+        description="Noise that is added to the input from that step on, in standard deviations of the image's noise; more suits sparse "
+        "images, less suits texture.",
+    )
+
+
+class ConvolutionalConfig(GeneratorSettings):
+    """Layers of one kind of convolution, as in the paper's appendix B."""
+
+    kind: Literal["convolutional"] = "convolutional"
+    convolution: Literal["fixed", "learned", "transposed"] = Field(
+        "fixed",
+        title="Convolution",
+        description="Convolution of a hidden layer: fixed (the kernel of linear upsampling, without upsampling), learned (3×3), or "
+        "transposed (4×4 with stride 2, so that each layer doubles the grid).",
+    )
+    n_layers: int = Field(4, ge=1, le=64, title="Layers", description="Number of hidden layers.")
+    norm_init: NormInit = Field("ones", title="Norm starts at", description=NORM_INIT)
+
+
+class TwoLayerConfig(GeneratorSettings):
+    """Fixed circular convolution and one learned layer, as in the paper's theory; for images of one channel."""
+
+    kind: Literal["two-layer"] = "two-layer"
+    n_channels: int = Field(
+        64,
+        ge=2,
+        le=65_536,
+        multiple_of=2,
+        title="Channels",
+        description="Number of channels of the hidden layer; the theory is that of many.",
+    )
+    blur: Literal["triangular", "gaussian"] = Field(
+        "triangular",
+        title="Fixed kernel",
+        description="Shape of the fixed kernel along an axis: triangular or gaussian.",
+    )
+    blur_width: float = Field(
+        5.0,
+        ge=1,
+        le=10_000,
+        title="Kernel width",
+        description="Distance in pixels at which the fixed kernel has fallen to zero (triangular, rounded) or to 1/e (gaussian).",
+    )
+    weight_scale: float = Field(
+        0.05,
+        gt=0,
+        le=10,
+        title="Weight scale",
+        description="Standard deviation of the initial weights; the theory asks for a tenth of the image's root mean square or less, and "
+        "the image lies in [0, 1].",
+    )
+
+    @property
+    def is_bounded(self) -> bool:
+        """False: there is no output map."""
+        return False
+
+
+GeneratorConfig = DeepDecoderConfig | SkipNetworkConfig | GuidedNetworkConfig | ConvolutionalConfig | TwoLayerConfig

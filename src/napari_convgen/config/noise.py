@@ -1,0 +1,95 @@
+"""Settings of the noise models: one model a kind, with what may be known of this noise; what is auto is estimated."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt
+from pydantic import Field
+
+from napari_convgen.config.base import Auto, Kind
+
+YesNo = Literal["auto", "yes", "no"]
+Sigma = Auto | Annotated[float, Ge(0)]
+
+IS_SHARED = "Decision whether all channels have the very same noise, so that only their mean is fitted: yes, no, or auto (for colors only)."
+
+
+class NoiseSettings(Kind):
+    """Settings of noise of any kind.
+
+    Attributes
+    ----------
+    is_modeled
+        True if there is a model of the noise, given or estimated.
+    """
+
+    is_modeled: ClassVar[bool] = True
+
+
+class NoNoiseConfig(NoiseSettings):
+    """No model: the image is fitted as it is."""
+
+    is_modeled: ClassVar[bool] = False
+
+    kind: Literal["none"] = "none"
+
+
+class _ModeledNoise(NoiseSettings):
+    sigma: Sigma = Field(
+        "auto", title="Standard deviation", description="Standard deviation of the noise, in the image's units."
+    )
+    correlation_length: Auto | Annotated[int, Ge(1)] = Field(
+        "auto",
+        title="Correlation length",
+        description="Distance in pixels from which on the noise of two pixels is independent; 1 for white noise.",
+    )
+    has_impulses: YesNo = Field(
+        "auto",
+        title="Impulses",
+        description="Decision whether single pixels (salt and pepper, hot pixels) are left out of the fit and filled in: yes, no, or auto "
+        "(where there are enough of them).",
+    )
+
+
+class AutoNoiseConfig(_ModeledNoise):
+    """Gaussian, Poisson-Gaussian or Rician noise, as the image tells."""
+
+    kind: Literal["auto"] = "auto"
+    is_shared: YesNo = Field("auto", title="Same in channels", description=IS_SHARED)
+
+
+class GaussianNoiseConfig(_ModeledNoise):
+    """Noise of the same standard deviation everywhere."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    is_shared: YesNo = Field("auto", title="Same in channels", description=IS_SHARED)
+
+
+class PoissonGaussianNoiseConfig(_ModeledNoise):
+    """Photons, whose noise grows with the signal, and read noise."""
+
+    kind: Literal["poisson-gaussian"] = "poisson-gaussian"
+    sigma: Sigma = Field(
+        "auto", title="Read noise", description="Standard deviation of the read noise, in the image's units."
+    )
+    gain: Auto | Annotated[float, Gt(0)] = Field(
+        "auto", title="Gain (per photon)", description="Number of image units per photon."
+    )
+    offset: Auto | float = Field(
+        "auto", title="Offset", description="Value of a pixel without photons, in the image's units."
+    )
+
+
+class RicianNoiseConfig(_ModeledNoise):
+    """Noise of magnitude images, such as those of magnetic resonance."""
+
+    kind: Literal["rician"] = "rician"
+    sigma: Sigma = Field(
+        "auto",
+        title="Standard deviation",
+        description="Standard deviation of the noise of the real and of the imaginary part, in the image's units.",
+    )
+
+
+NoiseConfig = AutoNoiseConfig | GaussianNoiseConfig | PoissonGaussianNoiseConfig | RicianNoiseConfig | NoNoiseConfig

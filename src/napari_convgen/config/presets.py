@@ -1,0 +1,65 @@
+"""Ready configurations by name."""
+
+from __future__ import annotations
+
+from napari_convgen.config.config import Config
+from napari_convgen.errors import ConfigError
+
+_PUBLISHED = {
+    "output": "iterate",
+    "n_seeds": 1,
+    "stopping.kind": "fixed",
+    "noise.kind": "none",
+    "generator.n_scales": 5,
+    "generator.kernel": "linear",
+    "optimizer.learning_rate": 0.01,
+}
+_PAPER = Config().replace({**_PUBLISHED, "generator.order": "relu-norm"})
+
+PRESETS: dict[str, Config] = {
+    "default": Config(),
+    "best": Config().replace(
+        {
+            "generator.kind": "guided-network",
+            "generator.kernel": "linear",
+            "optimizer.learning_rate": 0.006,
+            "precision": "bfloat16",
+            "averaging": 0.16,
+            "stopping.min_patience": 300,
+            "n_steps": 2000,
+        }
+    ),
+    "paper": _PAPER.replace({"generator.n_channels": 512, "generator.extra_layer": "last", "n_steps": 1500}),
+    "paper-narrow": _PAPER.replace({"generator.n_channels": 128, "generator.extra_layer": "first", "n_steps": 3000}),
+    "deep-image-prior": Config().replace(
+        {
+            **_PUBLISHED,
+            "generator.kind": "skip-network",
+            "generator.n_channels": 128,
+            "generator.n_fine_channels": 128,
+            "generator.padding": "reflection",
+            "generator.input_noise": 0.7 / 30,
+            "n_steps": 1900,
+        }
+    ),
+}
+"""``default`` takes seconds and ``best`` minutes; ``paper`` and ``paper-narrow`` are the over- and the under-parameterized decoder of the
+paper, ``deep-image-prior`` the skip network that it compares them with."""
+
+
+def fixed_input_presets() -> tuple[str, ...]:
+    """Return the presets whose generator draws from a latent alone."""
+    return tuple(name for name, config in PRESETS.items() if not config.generator.draws_from_image)
+
+
+def preset(name: str) -> Config:
+    """Return a preset by name.
+
+    Raises
+    ------
+    ConfigError
+        No preset has that name.
+    """
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ConfigError(f"There is no preset {name!r}. The presets are {', '.join(PRESETS)}.")
+    return PRESETS[name]

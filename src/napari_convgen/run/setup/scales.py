@@ -1,0 +1,78 @@
+"""Number of scales of each kind of generator, and whether its settings suit the size of the image.
+
+Each function takes the settings and the spatial shape of the image, and raises a `ConfigError` for settings that it does not allow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from napari_convgen.config import TwoLayerConfig
+from napari_convgen.errors import ConfigError, mismatch
+
+COARSEST_SIDE, MIN_SCALES = 16, 3
+"""With ``n_scales = "auto"``, a deep decoder's coarsest grid has about this many pixels along the image's shorter side, but the decoder
+has at least this many scales."""
+
+HOURGLASS_SCALES = 4
+"""Scales of a skip or guided network with ``n_scales = "auto"``."""
+
+
+def decoder_scales(settings: Any, size: Sequence[int]) -> int:
+    """Return how often a deep decoder doubles its grid."""
+    if settings.n_scales != "auto":
+        return _checked_halvings("n_scales", settings.n_scales, size)
+    long_sides = [n for n in size if n >= 4 * COARSEST_SIDE] or [max(size)]  # a thin volume is thin at any scale
+    wanted = round(math.log2(min(long_sides) / COARSEST_SIDE))
+    return min(max(MIN_SCALES, wanted), _most_halvings(size))
+
+
+def hourglass_scales(settings: Any, size: Sequence[int]) -> int:
+    """Return how often a skip or guided network halves its grid."""
+    if settings.n_scales != "auto":
+        return _checked_halvings("n_scales", settings.n_scales, size)
+    return min(HOURGLASS_SCALES, _most_halvings(size))
+
+
+def convolutional_scales(settings: Any, size: Sequence[int]) -> int:
+    """Return how often transposed convolutions double the grid; 0 for others, which leave it as it is."""
+    return _checked_halvings("n_layers", settings.n_layers, size) if settings.convolution == "transposed" else 0
+
+
+def two_layer_scales(settings: TwoLayerConfig, size: Sequence[int]) -> int:
+    """Return 0, if the fixed kernel fits into the image."""
+    if settings.blur == "triangular" and 2 * round(settings.blur_width) - 1 > min(size):
+        raise ConfigError(
+            mismatch(
+                "generator.blur_width must be at most half the image's shorter side, rounded up",
+                expected=f"1 to {(min(size) + 1) // 2} for {_format_size(size)} pixels",
+                got=settings.blur_width,
+                advice="Choose less, or another image.",
+            )
+        )
+    return 0
+
+
+def _most_halvings(size: Sequence[int]) -> int:
+    return max(1, math.ceil(math.log2(max(size))) - 1)
+
+
+def _checked_halvings(name: str, n: int, size: Sequence[int]) -> int:
+    most = _most_halvings(size)
+    if not 1 <= n <= most:
+        advice = "Use 'auto' or a larger image." if name == "n_scales" else "Use fewer layers or a larger image."
+        raise ConfigError(
+            mismatch(
+                f"generator.{name} must leave more than one pixel of the image on the coarsest grid",
+                expected=f"1 to {most} for {_format_size(size)} pixels",
+                got=n,
+                advice=advice,
+            )
+        )
+    return n
+
+
+def _format_size(size: Sequence[int]) -> str:
+    return " × ".join(map(str, size))
