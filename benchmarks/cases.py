@@ -17,8 +17,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage.measure import block_reduce
 
-from napari_convgen.core.noise.blocks import Blocks
-from napari_convgen.core.noise.correlation import WHITE
+from napari_convgen.core.noise.estimation.blocks import Blocks
+from napari_convgen.core.noise.estimation.correlation import WHITE
 from napari_convgen.core.quality.metrics import match_affine, psnr, reference_range
 from napari_convgen.files.images import read_image
 

@@ -19,7 +19,7 @@ from skimage.restoration import estimate_sigma
 from cases import all_cases
 from napari_convgen.core.image import ImageTensor, Layout, channels_first
 from napari_convgen.core.noise import NoiseModel, estimate_noise
-from napari_convgen.core.noise.blocks import Blocks
+from napari_convgen.core.noise.estimation.blocks import Blocks
 from napari_convgen.files.images import read_image
 from napari_convgen.run.compare.result import markdown_table
 

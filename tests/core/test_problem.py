@@ -8,7 +8,8 @@ from jaxtyping import TypeCheckError
 from scipy import ndimage
 
 from napari_convgen.core.image import ImageTensor, Layout
-from napari_convgen.core.noise import NoiseModel, estimate_noise
+from napari_convgen.core.noise import estimate_noise
+from napari_convgen.core.noise.models import PoissonGaussianNoise, RicianNoise
 from napari_convgen.core.problem import Problem
 
 
@@ -80,7 +81,7 @@ def test_what_pixels_are_worth_to_each_other_does_not_depend_on_the_users_unit(f
     counts[3, 4] = np.nan
 
     def worth(unit):
-        noise = NoiseModel("poisson-gaussian", (0.0,), (unit,), (0.0,))
+        noise = PoissonGaussianNoise((0.0,), (unit,), (0.0,))
         image = ImageTensor.of(unit * counts, Layout.of(counts.shape), noise)
         problem = Problem.of(image, torch.device("cpu"))
         return image, problem.error_weights_at(problem.measurement)
@@ -100,7 +101,7 @@ def test_what_pixels_are_worth_to_each_other_does_not_depend_on_the_users_unit(f
 def test_background_alone_is_worth_nothing_and_its_pixels_count_alike():
     rng = np.random.default_rng(0)
     frame = np.hypot(*rng.normal(size=(2, 40, 40)))
-    image = ImageTensor.of(frame, Layout.of(frame.shape), NoiseModel("rician", (1.0,), (0.0,), (0.0,)))
+    image = ImageTensor.of(frame, Layout.of(frame.shape), RicianNoise((1.0,)))
     dark = torch.full((1, 40, 40), float(image.scale(np.full((1, 40, 40), 0.5))[0, 0, 0]))  # far below the floor
     problem = Problem.of(image, torch.device("cpu"))
     worth = dataclasses.replace(problem, error_weights=None).error_weights_at(dark)

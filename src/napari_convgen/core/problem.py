@@ -115,7 +115,7 @@ class Problem:
 
         noise, level = image.noise, image.mean_noise_level
         length = correlation_length(image.values, image.is_observed) if noise is None else noise.correlation_length
-        is_counted = noise is not None and noise.kind == "poisson-gaussian" and min(noise.gain) > 0
+        is_counted = image.has_counts
         return cls(
             tensor(image.values),
             tensor(image.is_observed),

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from napari_convgen.core.image import HIGH, LOW, ImageTensor, Layout, check_array, guess_axes
-from napari_convgen.core.noise import NoiseModel
-from napari_convgen.core.noise.model import StableNoise
+from napari_convgen.core.noise.models import GaussianNoise, PoissonGaussianNoise, RicianNoise
+from napari_convgen.core.noise.stabilizer import StableNoise
 from napari_convgen.errors import InputError
 
 SIZES = {"T": 2, "Z": 3, "C": 2, "Y": 6, "X": 7, "S": 3, "Q": 2}
@@ -351,7 +351,7 @@ def test_integers_are_rounded_and_truth_values_cut_at_one_half():
     assert image.restore(values).tolist() == [[False, False, False, True]]
 
 
-PHOTONS = NoiseModel("poisson-gaussian", (3.0,), (2.0,), (100.0,))
+PHOTONS = PoissonGaussianNoise((3.0,), (2.0,), (100.0,))
 
 
 def photons(shape=(40, 50), peak=30.0, seed=0):
@@ -367,9 +367,9 @@ def of(frame, noise, axes=None):
 @pytest.mark.parametrize(
     ("frame", "noise"),
     [
-        (values_of((6, 7)), NoiseModel("gaussian", (2.0,), (0.0,), (0.0,))),
+        (values_of((6, 7)), GaussianNoise((2.0,))),
         (photons(), PHOTONS),
-        (np.abs(values_of((6, 7))), NoiseModel("rician", (5.0,), (0.0,), (0.0,))),
+        (np.abs(values_of((6, 7))), RicianNoise((5.0,))),
     ],
 )
 def test_stabilized_values_span_the_generators_range(frame, noise):
@@ -385,7 +385,7 @@ def test_without_a_model_the_noise_is_not_known():
 def test_the_level_of_gaussian_noise_is_scaled_as_the_values_are():
     frame = values_of((2, 6, 7))
     frame[1] *= 10
-    image = of(frame, NoiseModel("gaussian", (2.0, 2.0), (0.0,) * 2, (0.0,) * 2), "CYX")
+    image = of(frame, GaussianNoise((2.0, 2.0)), "CYX")
     np.testing.assert_allclose(image.noise_level, 0.9 * 2 / np.ptp(frame, axis=(1, 2)))
     np.testing.assert_array_equal(image.values, of(frame, None, "CYX").values)
     np.testing.assert_array_equal(image.restore(image.values), of(frame, None, "CYX").restore(image.values))
@@ -393,14 +393,14 @@ def test_the_level_of_gaussian_noise_is_scaled_as_the_values_are():
 
 def test_the_level_of_stabilized_noise_is_what_is_there():
     frame = np.concatenate([100 + 2 * np.random.default_rng(0).poisson(n, (1, 20_000)) for n in (8, 40)]).astype(float)
-    image = of(frame, NoiseModel("poisson-gaussian", (0.0,), (2.0,), (100.0,)))
+    image = of(frame, PoissonGaussianNoise((0.0,), (2.0,), (100.0,)))
     np.testing.assert_allclose(image.values[0].std(1), image.noise_level[0], rtol=0.03)
 
 
 def test_the_mean_of_stabilized_values_comes_back_as_the_clean_value():
     clean = 12.0
     frame = 100 + 2 * np.random.default_rng(0).poisson(clean, (400, 400)).astype(float)
-    image = of(frame, NoiseModel("poisson-gaussian", (0.0,), (2.0,), (100.0,)))
+    image = of(frame, PoissonGaussianNoise((0.0,), (2.0,), (100.0,)))
     flat = image.restore(np.full_like(image.values, image.values.mean()))
     np.testing.assert_allclose(flat, 100 + 2 * clean, atol=0.1)
 
@@ -410,7 +410,7 @@ def test_a_rician_background_comes_back_as_zero():
     frame = 5 * np.hypot(
         np.repeat([[0], [20]], 200, 0) + rng.standard_normal((400, 300)), rng.standard_normal((400, 300))
     )
-    image = of(frame, NoiseModel("rician", (5.0,), (0.0,), (0.0,)))
+    image = of(frame, RicianNoise((5.0,)))
     means = image.values[0].reshape(2, -1).mean(1)
     restored = image.restore(np.repeat(means, 200)[None, :, None] + np.zeros((1, 400, 300)))
     assert restored[0, 0] < 1.5
@@ -423,7 +423,7 @@ def rician_slice(signal=20):
     rng = np.random.default_rng(0)
     noise = [5 * rng.standard_normal((400, 300)) for _ in range(2)]
     frame = np.hypot(5 * np.repeat([[0], [signal]], 200, 0) + noise[0], noise[1])
-    image = of(frame, NoiseModel("rician", (5.0,), (0.0,), (0.0,)))
+    image = of(frame, RicianNoise((5.0,)))
     means = np.repeat(image.values[0].reshape(2, -1).mean(1), 200)[None, :, None]
     return image, means + 0.1 * image.noise_level[0] * rng.standard_normal((1, 400, 300))
 
@@ -447,7 +447,7 @@ def test_an_error_is_worth_most_where_there_is_signal():
 
 def test_what_a_unit_is_worth_is_by_how_much_the_restored_image_changes():
     frame = 3 + np.random.default_rng(0).poisson(20.0, (40, 50)).astype(float)
-    image = of(frame, NoiseModel("poisson-gaussian", (0.0,), (1.0,), (3.0,)))
+    image = of(frame, PoissonGaussianNoise((0.0,), (1.0,), (3.0,)))
     drawn = np.full_like(image.values, image.values.mean())
     change = image.restore(drawn + 0.01) - image.restore(drawn)
     np.testing.assert_allclose(image.slope(drawn + 0.005)[0], change / 0.01, rtol=1e-3)
@@ -455,7 +455,7 @@ def test_what_a_unit_is_worth_is_by_how_much_the_restored_image_changes():
 
 def test_the_variance_of_the_noise_at_a_pixel_is_the_one_measured_there_or_that_of_the_theory():
     frame = np.abs(values_of((2, 6, 7))) * 10 + 50
-    plain = NoiseModel("poisson-gaussian", (1.0, 1.0), (2.0, 2.0), (3.0, 3.0))
+    plain = PoissonGaussianNoise((1.0, 1.0), (2.0, 2.0), (3.0, 3.0))
     image = of(frame, plain, "CYX")
     column = image.noise_level[:, None, None] ** 2
     theory = np.stack([s.noise_variance(s.forward(x)) for s, x in zip(image.stabilizers, frame, strict=True)])
@@ -471,7 +471,7 @@ def test_the_variance_of_the_noise_at_a_pixel_is_the_one_measured_there_or_that_
 
 def test_gaussian_noise_has_the_same_variance_everywhere():
     frame = values_of((2, 6, 7))
-    image = of(frame, NoiseModel("gaussian", (2.0, 3.0), (0.0,) * 2, (0.0,) * 2), "CYX")
+    image = of(frame, GaussianNoise((2.0, 3.0)), "CYX")
     expected = np.broadcast_to(image.noise_level[:, None, None] ** 2, frame.shape)
     np.testing.assert_allclose(image.noise_variance(image.values), expected)
     assert np.isnan(of(frame, None, "CYX").noise_variance(image.values)).all()
@@ -490,7 +490,7 @@ def test_magnitudes_that_are_missing_say_nothing_of_the_floor():
 
 def test_rician_noise_needs_magnitudes():
     with pytest.raises(InputError, match=r"has negative values\. Choose another kind"):
-        of(-values_of((6, 7)), NoiseModel("rician", (5.0,), (0.0,), (0.0,)))
+        of(-values_of((6, 7)), RicianNoise((5.0,)))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
@@ -498,7 +498,7 @@ def test_of_channels_with_the_same_noise_the_mean_is_fitted_and_the_differences_
     rng = np.random.default_rng(0)
     clean = 60 + 100 * rng.random((20, 30, 3))
     frame = (clean + 10 * rng.standard_normal((20, 30, 1))).astype(dtype)
-    image = of(frame, NoiseModel("gaussian", (10.0,) * 3, (0.0,) * 3, (0.0,) * 3, is_shared=True))
+    image = of(frame, GaussianNoise((10.0,) * 3, is_shared=True))
     assert image.values.shape == (1, 20, 30)
     assert image.noise_level.shape == (1,)
     np.testing.assert_allclose(image.restore(image.values), frame, rtol=1e-6)
@@ -511,7 +511,7 @@ def test_a_missing_sample_takes_the_difference_of_the_nearest_pixel():
     frame = np.stack([values_of((6, 7)), values_of((6, 7)) + 5, values_of((6, 7)) + 20], -1)
     whole = frame.copy()
     frame[2, 3, 1] = np.nan
-    image = of(frame, NoiseModel("gaussian", (1.0,) * 3, (0.0,) * 3, (0.0,) * 3, is_shared=True))
+    image = of(frame, GaussianNoise((1.0,) * 3, is_shared=True))
     assert np.argwhere(~image.is_observed).tolist() == [[0, 2, 3]]
     np.testing.assert_allclose(image.restore(image.scale(whole.mean(-1)[None])), whole)
 
@@ -519,10 +519,10 @@ def test_a_missing_sample_takes_the_difference_of_the_nearest_pixel():
 def test_impulses_are_not_observed():
     frame = 50 + np.random.default_rng(0).standard_normal((40, 50))
     frame[20, 20] = 1000
-    image = of(frame, NoiseModel("gaussian", (1.0,), (0.0,), (0.0,), impulses=1e-3))
+    image = of(frame, GaussianNoise((1.0,), impulses=1e-3))
     assert np.argwhere(~image.is_observed).tolist() == [[0, 20, 20]]
     assert image.high[0] < 60
-    assert of(frame, NoiseModel("gaussian", (1.0,), (0.0,), (0.0,))).is_observed.all()
+    assert of(frame, GaussianNoise((1.0,))).is_observed.all()
 
 
 def test_counts_are_events_and_come_back():
@@ -538,7 +538,7 @@ def test_counts_are_events_and_come_back():
 def test_thinned_counts_have_the_mean_of_all_and_more_noise(share):
     rng = np.random.default_rng(0)
     counts = rng.poisson(20, (1, 400, 400)).astype(float)
-    image = of(counts[0], NoiseModel("poisson-gaussian", (0.0,), (1.0,), (0.0,)))
+    image = of(counts[0], PoissonGaussianNoise((0.0,), (1.0,), (0.0,)))
     thinned = image.from_counts(rng.binomial(counts.astype(int), share).astype(float), share)
     assert thinned.mean() == pytest.approx(image.values.mean(), abs=0.02 * image.noise_level[0])
     assert thinned.std() == pytest.approx(image.noise_level[0] / np.sqrt(share), rel=0.02)

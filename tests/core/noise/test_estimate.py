@@ -3,7 +3,6 @@ import pytest
 from scipy import ndimage
 
 from napari_convgen.core.noise import estimate_noise
-from napari_convgen.core.noise.stabilize import stabilizers
 from napari_convgen.errors import ConfigError
 
 GAIN, OFFSET = 2.0, 100.0
@@ -170,7 +169,7 @@ def test_how_much_noise_the_stabilized_image_has_is_measured(n_events, kind):
     else:
         noisy = rng.poisson(clean).astype(float)
     model = estimate_noise(noisy[np.newaxis], np.ones((1, 192, 192), bool), kind=kind)
-    [each] = stabilizers(model)
+    [each] = model.stabilizers()
     noisy = np.stack([each.forward(v) for v in noisy[np.newaxis]])[0]
     again = (
         np.hypot(clean + rng.normal(size=clean.shape), rng.normal(size=clean.shape))

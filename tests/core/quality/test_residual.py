@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from napari_convgen.core.noise import NoiseModel
+from napari_convgen.core.noise.models import GaussianNoise, PoissonGaussianNoise
 from napari_convgen.core.quality.residual import Residual, residual_of
 
-GAUSSIAN = NoiseModel("gaussian", (2.0, 5.0), (0.0, 0.0), (0.0, 0.0))
+GAUSSIAN = GaussianNoise((2.0, 5.0))
 
 
 def test_of_a_perfect_denoiser_it_is_the_noise():
@@ -25,20 +25,20 @@ def test_of_a_perfect_denoiser_it_is_the_noise():
 def test_it_is_measured_against_the_noise_of_each_intensity():
     rng = np.random.default_rng(0)
     clean = rng.uniform(5, 500, (1, 90, 90))
-    model = NoiseModel("poisson-gaussian", (1.0,), (2.0,), (3.0,))
+    model = PoissonGaussianNoise((1.0,), (2.0,), (3.0,))
     noisy = 3 + 2 * rng.poisson((clean - 3) / 2) + rng.normal(size=clean.shape)
     assert residual_of(noisy, clean, np.ones(clean.shape, bool), model).spread == pytest.approx(1, abs=0.02)
 
 
 def test_the_autocorrelation_is_that_of_neighbors():
     field = uniform_filter(np.random.default_rng(0).normal(size=(1, 200, 200)), (0, 1, 2))
-    one = NoiseModel("gaussian", (1.0,), (0.0,), (0.0,))
+    one = GaussianNoise((1.0,))
     found = residual_of(field, 0 * field, np.ones(field.shape, bool), one)
     assert found.autocorrelation == pytest.approx((0 + 0.5) / 2, abs=0.02)  # rows independent, columns half alike
 
 
 def test_without_noise_it_cannot_be_told():
-    none = NoiseModel("gaussian", (0.0,), (0.0,), (0.0,))
+    none = GaussianNoise((0.0,))
     found = residual_of(np.ones((1, 5, 5)), np.ones((1, 5, 5)), np.ones((1, 5, 5), bool), none)
     assert np.isnan([found.spread, found.autocorrelation]).all()
 

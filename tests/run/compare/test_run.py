@@ -6,6 +6,7 @@ import pytest
 from napari_convgen import Config, denoise
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.image import ImageTensor, Layout
+from napari_convgen.core.noise.models import GaussianNoise
 from napari_convgen.core.quality.metrics import psnr, ssim
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.errors import ConfigError, InputError
@@ -219,9 +220,7 @@ def test_input_is_checked_before_anything_starts():
 
 
 def test_correlated_noise_is_named(monkeypatch):
-    monkeypatch.setattr(
-        module, "build_noise", lambda *_: module.NoiseModel("gaussian", (9.0,), (0.0,), (0.0,), None, 2)
-    )
+    monkeypatch.setattr(module, "build_noise", lambda *_: GaussianNoise((9.0,), correlation_length=2))
     result = compare(noisy(), ("nlm",), QUICK)
     assert result["nlm"].notes == ("The noise of neighbors is alike, but this method takes it for independent.",)
 

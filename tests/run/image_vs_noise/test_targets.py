@@ -3,7 +3,7 @@ import pytest
 
 from napari_convgen.config import Config
 from napari_convgen.core.image import ImageTensor, Layout
-from napari_convgen.core.noise import NoiseModel
+from napari_convgen.core.noise.models import PoissonGaussianNoise
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.image_vs_noise.config import FitsConfig
 from napari_convgen.run.image_vs_noise.targets import Target, build_targets, noise_like
@@ -62,7 +62,7 @@ def test_all_targets_are_in_the_units_that_the_image_is_fitted_in():
     truth = np.linspace(1000, 3000, 900).reshape(30, 30)
     frame = np.random.default_rng(0).poisson(truth / 10) * 10.0
     frame[3, 4] = np.nan
-    model = NoiseModel("poisson-gaussian", (0.0,), (10.0,), (0.0,))
+    model = PoissonGaussianNoise((0.0,), (10.0,), (0.0,))
     image, targets = targets_of(frame, model, truth, added_noise=300.0)
     assert list(targets) == ["image", "noise", "reference", "added noise"]
     np.testing.assert_array_equal(targets["image"].values, image.values)

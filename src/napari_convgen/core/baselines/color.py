@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import uniform_filter
 
-from napari_convgen.core.noise.correlation import correlation_length
+from napari_convgen.core.noise.estimation.correlation import correlation_length
 
 OPPONENTS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 """Rows that give luminance and two color differences: the opponent color space of CBM3D (Dabov et al., 2007, section V).

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_convgen.core.image.layout import Layout, channels_first
-from napari_convgen.core.noise.impulses import find_impulses
-from napari_convgen.core.noise.model import NoiseModel
-from napari_convgen.core.noise.stabilize import Stabilizer, Unchanged, stabilizers
-from napari_convgen.errors import InputError
+from napari_convgen.core.noise.estimation.impulses import find_impulses
+from napari_convgen.core.noise.models import NoiseModel
+from napari_convgen.core.noise.stabilizer import Stabilizer, Unchanged
 
 LOW, HIGH = 0.05, 0.95
 """An image's own minimum and maximum in the generator's units: inside the sigmoid's range, clear of its flat ends."""
@@ -76,18 +75,14 @@ class ImageTensor:
         Raises
         ------
         InputError
-            Negative values where the noise is Rician.
+            Values that the noise does not have, such as negative ones where it is that of magnitudes.
         """
         values, is_observed = channels_first(frame, layout)
         differences = None
         if noise is not None:
             if noise.impulses:
-                is_observed &= ~find_impulses(values, is_observed, noise)
-            if noise.kind == "rician" and np.any(values < 0, where=is_observed):
-                raise InputError(
-                    "Rician noise is that of magnitudes, which are not negative, but the image has negative values. "
-                    "Choose another kind of noise."
-                )
+                is_observed &= ~find_impulses(values, is_observed, noise.stabilizers())
+            noise.check(values, is_observed)
             if noise.is_shared:
                 values, is_observed, differences = _split(values, is_observed)
         over = tuple(range(0 if layout.is_color else 1, values.ndim))
@@ -95,7 +90,7 @@ class ImageTensor:
         high = np.max(values, axis=over, initial=-np.inf, where=is_observed)
         low = np.broadcast_to(np.where(np.isfinite(low), low, 0.0), len(values))
         high = np.broadcast_to(np.where(np.isfinite(high), high, 0.0), len(values))
-        transforms = (Unchanged(np.nan),) * len(values) if noise is None else stabilizers(noise)[: len(values)]
+        transforms = (Unchanged(np.nan),) * len(values) if noise is None else noise.stabilizers()[: len(values)]
         image = cls(values, is_observed, low, high, noise, transforms, differences, frame, layout.frame_channel)
         return replace(image, values=np.where(is_observed, image.scale(values), 0.5))
 
@@ -129,8 +124,8 @@ class ImageTensor:
     def restore(self, values: NDArray[Any], *, is_denoised: bool = True) -> NDArray[Any]:
         """Bring a generator's output (channels first) back into the frame's shape, dtype and range.
 
-        What was stabilized is undone without bias. Values are held between the frame's own minimum (Rician: 0, since the minimum is too
-        high) and maximum; integers are rounded; alpha is the frame's.
+        What was stabilized is undone without bias. Values are held between the frame's own minimum, or a lower limit where the noise has
+        raised it, and maximum; integers are rounded; alpha is the frame's.
 
         Parameters
         ----------
@@ -142,7 +137,7 @@ class ImageTensor:
         image = self._undo(values.astype(np.float64))
         if is_denoised:
             image = image * self._signal_share(values)
-        least = np.zeros_like(self.low) if self.noise is not None and self.noise.kind == "rician" else self.low
+        least = self.low if self.noise is None else self.noise.least(self.low)
         image = np.clip(image, _column(least, values.ndim), _column(self.high, values.ndim))
         if self.differences is not None:
             image = image + self.differences
@@ -205,15 +200,19 @@ class ImageTensor:
         return np.asarray(low + (values - LOW) / (HIGH - LOW) * (high - low))
 
     @property
+    def has_counts(self) -> bool:
+        """True if the noise is that of counting events, so that there are `counts`."""
+        return self.noise is not None and self.noise.has_counts
+
+    @property
     def counts(self) -> Float[np.ndarray, "c *spatial"]:
-        """The frame in detected events, about Poisson distributed; 0 where not observed. Of Poisson-Gaussian noise only.
+        """The frame in detected events, approximately Poisson distributed; 0 where not observed. See `has_counts`.
 
         Read noise is taken for as many more events as give its variance.
         """
         values = self.frame[np.newaxis] if self.channel is None else np.moveaxis(self.frame, self.channel, 0)
         values = values[: len(self.values)].astype(np.float64)
-        gain, offset, extra = self._events(values.ndim)
-        return np.where(self.is_observed, np.maximum((values - offset) / gain + extra, 0), 0.0)
+        return np.where(self.is_observed, self._counting.counts(values), 0.0)
 
     def from_counts(
         self, counts: Float[np.ndarray, "c *spatial"], share: float = 1.0
@@ -223,19 +222,19 @@ class ImageTensor:
         Parameters
         ----------
         counts
-            As of `counts`, or what is left when each event was kept with the probability ``share``.
+            Detected events, see `counts`, of which each was kept with the probability ``share``.
         share
-            Of the events that were kept. The result has the mean that it has with all of them, to second order, and
+            Share of the events that was kept. The result has the same mean as with all events, to second order, and
             ``1 / sqrt(share)`` times the noise.
         """
-        gain, offset, extra = self._events(counts.ndim)
-        return self.scale(offset + gain * ((counts + 0.25) / share - 0.25 - extra))
+        return self.scale(self._counting.from_counts(counts, share))
 
-    def _events(self, n_axes: int) -> list[Float[np.ndarray, "..."]]:
-        """Gain, offset, and the events that read noise is taken for."""
-        assert self.noise is not None
-        gain, sigma = np.array(self.noise.gain), np.array(self.noise.sigma)
-        return [_column(each, n_axes) for each in (gain, np.array(self.noise.offset), (sigma / gain) ** 2)]
+    @property
+    def _counting(self) -> NoiseModel:
+        """The model of the noise, where it is that of counting events."""
+        if self.noise is None or not self.noise.has_counts:
+            raise TypeError(f"{self.noise or 'Unknown noise'}: no events are counted.")
+        return self.noise
 
     @property
     def _unit(self) -> Float[np.ndarray, "c"]:

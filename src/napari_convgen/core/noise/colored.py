@@ -1,4 +1,4 @@
-"""Noise that is not white, drawn: that of neighbors is alike, as in a measurement."""
+"""Random noise with a given spectrum, correlated between neighbors as in a measurement."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_convgen.core.noise.spectrum import shaping_filter
+from napari_convgen.core.noise.estimation.spectrum import shaping_filter
 
 
 def noise_gain(spectrum: Float[np.ndarray, "a b"], like: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "h w"]:
-    """Return the gain at each frequency that gives white noise a spectrum, for noise like some images.
+    """Return the gain at each frequency that gives white noise a spectrum, for noise of some images' size.
 
     Parameters
     ----------
     spectrum
-        Along the last two axes, or along the only one, as of `napari_convgen.core.noise.noise_spectrum`.
+        Power of the noise at each frequency along the last two axes, or the only one, see `napari_convgen.core.noise.noise_spectrum`.
     like
         Images of the noise's size, type and device.
     """
@@ -25,14 +25,14 @@ def noise_gain(spectrum: Float[np.ndarray, "a b"], like: Float[Tensor, "m c *spa
 
 
 def shape_noise(noise: Float[Tensor, "m c *spatial"], gain: Float[Tensor, "h w"]) -> Float[Tensor, "m c *spatial"]:
-    """Give white noise a spectrum; at the edges it wraps around.
+    """Give white noise a spectrum; it wraps around at the edges.
 
     Parameters
     ----------
     noise
-        White.
+        White noise.
     gain
-        As of `noise_gain`.
+        Gain at each frequency, see `noise_gain`.
     """
     planes = noise.reshape(-1, gain.shape[0], noise.shape[-1])
     shaped: Tensor = torch.fft.irfft2(gain * torch.fft.rfft2(planes), planes.shape[-2:])

@@ -27,7 +27,7 @@ def test_white_noise_has_the_same_power_everywhere(shape):
 
 
 @pytest.mark.parametrize("blur", [(0.7, 0.7), (1.0, 0.5), (0.0, 0.8)])
-def test_blurred_noise_is_as_much_alike_along_each_axis_as_it_was(blur):
+def test_blurred_noise_has_the_same_correlation_along_each_axis(blur):
     noise = ndimage.gaussian_filter(white(256, 256), blur, mode="wrap")
     structure = 5 * np.sin(np.indices(noise.shape).sum(0) / 20)
     spectrum = measure((noise / noise.std() + structure)[None])
@@ -43,7 +43,7 @@ def test_missing_values_do_not_count():
     np.testing.assert_allclose(measure(image), whole, atol=0.8, rtol=0.3)
 
 
-def test_channels_of_other_levels_count_alike():
+def test_channels_of_other_levels_have_the_same_weight():
     noise = ndimage.gaussian_filter(white(2, 128, 128), (0, 1, 1))
     np.testing.assert_allclose(measure(noise * np.array([1, 100])[:, None, None]), measure(noise), rtol=1e-6)
 

@@ -7,36 +7,49 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from napari_convgen.core.noise.blocks import Blocks
-from napari_convgen.core.noise.variance import flat_variance
+from napari_convgen.core.noise.estimation.blocks import Blocks
+from napari_convgen.core.noise.estimation.variance import flat_variance
 
 N_BINS = 24
-"""Intervals of intensity."""
+"""Number of intervals of intensity. Chosen on the tuning images of benchmarks/noise.py."""
 
 MIN_BLOCKS, MIN_SHARE = 60, 1 / 400
-"""An interval has at least so many blocks, and that share of all."""
+"""Least number of blocks in an interval, and their least share of all blocks. Chosen on the tuning images of benchmarks/noise.py."""
 
 FLAT_SHARES = (0.05, 0.1, 0.2, 0.4, 0.7)
-"""Of an interval's blocks that are taken for flat."""
+"""Shares of an interval's blocks, the flattest first, that are tried as flat. Chosen on the tuning images of benchmarks/noise.py."""
 
 N_ROUNDS = 30
-"""Of the fit of a line, whose weights depend on it."""
+"""Rounds of the fit of a line, whose weights depend on it; enough for them to settle."""
+
+FLOOR = 1e-3
+"""Least variance that a line's weights are computed from, relative to the largest: a bound against infinite weights."""
+
+N_PIXELS = 64
+"""Pixels of a block of 8 × 8, whose variance has the variance κ₄ / 64 beside the Gaussian one; for events of gain g, κ₄ = g² σ²."""
+
+CAUCHY_SCALE = 1.5
+"""Scale of the robust weights 1 / √(1 + (d / scale)²), in standard errors. Chosen on the tuning images of benchmarks/noise.py."""
+
+BELOW_WEIGHT = 0.25
+"""Square of a distance below the line, relative to one above it, in the robust weights: structure only adds to a variance.
+Chosen on the tuning images of benchmarks/noise.py."""
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """What was measured at each intensity.
+    """The variance that was measured at each intensity.
 
     Attributes
     ----------
     mean, variance
-        Of the flat blocks of an interval of intensity.
+        Mean intensity and variance of the flat blocks in each interval of intensity.
     at_low, at_high
-        Share of their values at the image's minimum and maximum.
+        Share of their values at the image's minimum and maximum, from 0 to 1.
     n
-        Independent blocks, about.
+        Approximate number of independent blocks in each interval.
     n_fine
-        Squares that a block's variance is the mean of.
+        Number of squares that a block's variance is the mean of.
     """
 
     mean: Float[np.ndarray, "n"]
@@ -83,11 +96,11 @@ class Line:
     Attributes
     ----------
     slope, intercept
-        Of the line.
+        Slope of the line, in image units, and its variance at intensity 0, in image units squared.
     slope_error
         Standard error of the slope.
     misfit
-        Median distance of the measured variances from the line, as a share of it.
+        Median distance of the measured variances from the line, relative to it.
     """
 
     slope: float
@@ -108,11 +121,11 @@ def fit_line(curve: Curve, slope: float | None = None, origin: tuple[float, floa
     Parameters
     ----------
     curve
-        What was measured.
+        Measured variances.
     slope
-        If it is known.
+        Slope of the line; fitted if ``None``.
     origin
-        A point, mean and variance, that the line goes through.
+        Point (mean and variance) that the line goes through; fitted if ``None``.
     """
     x, y = curve.mean, curve.variance
     if not y.any():
@@ -121,15 +134,15 @@ def fit_line(curve: Curve, slope: float | None = None, origin: tuple[float, floa
     columns = np.stack([x - x0, np.ones_like(x)], axis=1)
     is_free = np.array([slope is None, origin is None])
     known = np.array([slope or 0.0, y0 if origin else 0.0])
-    floor = 1e-3 * max(float(y.max()), np.finfo(float).tiny)
+    floor = FLOOR * max(float(y.max()), np.finfo(float).tiny)
     line, known_line = np.maximum(y, floor), columns @ known
     answer, weights, gain = known, 1 / line, 0.0
     for i in range(N_ROUNDS):
-        errors = np.sqrt((2 * line**2 / curve.n_fine + gain**2 * line / 64) / curve.n)
+        errors = np.sqrt((2 * line**2 / curve.n_fine + gain**2 * line / N_PIXELS) / curve.n)
         weights = 1 / errors
         if i:
-            off = (y - columns @ answer) / errors / 1.5
-            weights = weights / np.sqrt(1 + np.where(off > 0, 1, 0.25) * off**2)
+            off = (y - columns @ answer) / errors / CAUCHY_SCALE
+            weights = weights / np.sqrt(1 + np.where(off > 0, 1, BELOW_WEIGHT) * off**2)
         answer = known.copy()
         if is_free.any():
             free = columns[:, is_free] * weights[:, None]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.fft import dctn
 
-from napari_convgen.core.noise.blocks import Blocks
+from napari_convgen.core.noise.estimation.blocks import Blocks
 
 
 def test_parts_of_a_block_are_means_over_its_cosine_coefficients():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_convgen.core.noise.correlation import correlation_length
+from napari_convgen.core.noise.estimation.correlation import correlation_length
 
 
 def measure(image):

@@ -1,42 +1,47 @@
-"""How far the noise of neighbors is alike."""
+"""How far the noise of neighboring pixels is correlated."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from napari_convgen.core.noise.blocks import Blocks
-from napari_convgen.core.noise.curve import Curve
+from napari_convgen.core.noise.estimation.blocks import Blocks
+from napari_convgen.core.noise.estimation.curve import Curve
 
 SPACINGS = (1, 2, 3, 4, 6)
-"""Distances between pixels that are tried."""
+"""Distances between pixels that are tried; at more than 6, blocks of 8 pixels are so wide that structure is taken for noise."""
 
 CORRELATED, SURELY_CORRELATED = 1.7, 4.0
-"""Ratio of slower to faster noise, neighbor beside neighbor, that may mean correlation, and that cannot mean texture."""
+"""Ratio of slower to faster noise, neighbor beside neighbor, that may mean correlation, and that cannot mean texture.
+Chosen on the tuning images of benchmarks/noise.py."""
 
 KEPT = 0.3
-"""Of what that ratio is above 1 at most so much is left at twice the distance: more is texture."""
+"""Largest share of that ratio's excess over 1 that is left at twice the distance if it is noise: with more it is texture.
+Chosen on the tuning images of benchmarks/noise.py."""
 
 WHITE = 1.35
-"""Ratio up to which noise is white."""
+"""Largest ratio of white noise. Chosen on the tuning images of benchmarks/noise.py."""
 
 SLOW_SHARE = 0.05
-"""Of the blocks, the flattest, that the ratio is taken from."""
+"""Share of the blocks, the flattest, that the ratio is taken from. Chosen on the tuning images of benchmarks/noise.py."""
 
 N_LEAST = 40
-"""Blocks that a ratio is taken from at least; images too small for that are taken for white."""
+"""Least number of independent blocks that a ratio is taken from; the noise of smaller images is taken for white."""
+
+LEAST_VARIANCE = 1e-3
+"""Least variance that a block is compared with, relative to the largest of all intensities: a bound against division by zero."""
 
 
 def correlation_length(image: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]) -> int:
     """Return the distance in pixels from which on the noise of two pixels is independent: 1 for white noise, 6 at most.
 
     In the flattest blocks of an image, those with the least energy in the very lowest frequencies, white noise has the same
-    energy in lower and higher frequencies. Where lower ones have more, pixels are taken at wider distances until it is so.
+    energy in lower and higher frequencies. Where lower ones have more, pixels are taken at wider distances until both have the same.
 
     Parameters
     ----------
     image
-        Channels first, any units.
+        Noisy values, channels first, in any units.
     is_observed
         False where a value is missing.
     """
@@ -54,14 +59,14 @@ def correlation_length(image: Float[np.ndarray, "c *spatial"], is_observed: Bool
 
 
 def _redness(image: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray, "*spatial"], spacing: int) -> float:
-    """Energy of the noise in lower frequencies over that in higher ones; 1 where there is too little to tell."""
+    """Return the energy of the noise in lower frequencies over that in higher ones; 1 where there are too few blocks."""
     blocks = Blocks.of(image, is_observed, spacing)
     if len(blocks) * blocks.weight < N_LEAST or not blocks.middle.any():
         return 1.0
     curve = Curve.of(blocks)
     if not curve.variance.any():
         return 1.0
-    variance = np.maximum(np.interp(blocks.mean, curve.mean, curve.variance), 1e-3 * curve.variance.max())
+    variance = np.maximum(np.interp(blocks.mean, curve.mean, curve.variance), LEAST_VARIANCE * curve.variance.max())
     n = max(1, int(SLOW_SHARE * len(blocks)))
     flat = np.argpartition(blocks.slow / variance, n - 1)[:n]
     fine = (blocks.fine / variance)[flat].mean()

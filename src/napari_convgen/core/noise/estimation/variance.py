@@ -9,31 +9,35 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import nnls
 
-from napari_convgen.core.noise.blocks import Blocks
+from napari_convgen.core.noise.estimation.blocks import Blocks
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
-"""Of the blocks, the flattest first: so many are taken for flat, or there a class ends."""
+"""Shares of the blocks, the flattest first, that are tried as flat; classes end there too. About doubled each time; chosen on the tuning
+images of benchmarks/noise.py."""
 
 N_LEAST, N_IN_CLASS, N_CLASSES = 8, 30, 5
-"""Independent blocks that are taken for flat at least, those of a class, and classes that noise and structure can be told apart by."""
+"""Least number of independent flat blocks, of independent blocks in a class, and of classes that tell noise and structure apart.
+Chosen on the tuning images of benchmarks/noise.py: with three classes the noise of images of 65 to 110 pixels is 1 to 2 % too low."""
 
 DECAYS = np.linspace(0.1, 0.8, 8)
-"""By which the logarithm of a structure's energy may fall from one frequency of a block to the next."""
+"""Decays that are tried for the logarithm of a structure's energy, from one frequency of a block to the next.
+Chosen on the tuning images of benchmarks/noise.py."""
 
 MOST_STRUCTURE = 0.1
-"""Energy of structure in the fine parts of flat blocks at most, of all: noise whose energy falls with the frequency is not taken for it."""
+"""Largest share of structure in the fine energy of flat blocks: noise whose energy falls with the frequency is not taken for structure.
+Chosen on the tuning images of benchmarks/noise.py."""
 
 MISFIT = 0.5
-"""Standard deviation of a structure's energy about the exponential, as a share of it."""
+"""Standard deviation of a structure's energy about the exponential, relative to it. Chosen on the tuning images of benchmarks/noise.py."""
 
 MIN_FREQUENCIES = 7
-"""Upper frequencies of a block that noise and structure are told apart by: those of 8 × 8 pixels."""
+"""Number of upper frequencies of a block of 8 × 8 pixels; smaller blocks have too few to tell noise and structure apart."""
 
 LEAST = 1e-9
-"""Energy that is fitted at least, of the largest."""
+"""Least energy that is fitted, relative to the largest: a bound against division by zero."""
 
 N_ROUNDS = 8
-"""Of a fit whose weights depend on it."""
+"""Rounds of the fit whose weights depend on its result; enough for them to settle."""
 
 
 def flat_variance(blocks: Blocks, shares: Sequence[float] = SHARES) -> tuple[float, Int[np.ndarray, "k"]]:
@@ -45,9 +49,9 @@ def flat_variance(blocks: Blocks, shares: Sequence[float] = SHARES) -> tuple[flo
     Parameters
     ----------
     blocks
-        One at least.
+        At least one block.
     shares
-        Of the blocks that are tried.
+        Shares of the blocks, from 0 to 1 and rising, that are tried as flat.
     """
     order = np.argsort(blocks.smooth, kind="stable")
     sums = np.cumsum(blocks.fine[order])
@@ -71,14 +75,14 @@ def noise_variance(blocks: Blocks) -> float:
 
     Blocks are put in classes by the energy of their smooth parts. Of the upper frequencies ``f = 0, 1, …`` a class has the mean energy
     ``v + a exp(-d f)``: that of white noise, and that of structure, whose amount ``a >= 0`` is the class's own. Weighted least squares give
-    ``v`` and all ``a``, the greatest likelihood gives ``d``. So also blocks with structure tell of the noise. Of what the flattest have a
-    tenth at most is taken for structure. Blocks that are too few or smaller than 8 × 8 are judged by `flat_variance`, as are those of
-    pixels apart, whose noise is not quite white.
+    ``v`` and all ``a``, the greatest likelihood gives ``d``. So blocks with structure tell of the noise too. At most a tenth of the energy
+    in the flattest blocks is taken for structure. If there are too few blocks, blocks smaller than 8 × 8 pixels, or blocks of pixels that
+    lie apart, whose noise is not quite white, the variance is that of `flat_variance`.
 
     Parameters
     ----------
     blocks
-        One at least.
+        At least one block.
     """
     flat, _ = flat_variance(blocks)
     order = np.argsort(blocks.smooth, kind="stable")
@@ -105,9 +109,13 @@ def _fit(
     Parameters
     ----------
     energy
-        Of the classes one after another, all frequencies of each; 1 at most.
+        Mean energy at each frequency of one class after another, relative to the largest.
     n
-        Independent coefficients that each is the mean of.
+        Number of independent coefficients in each mean.
+    n_classes
+        Number of classes.
+    decay
+        Decay of the logarithm of a structure's energy from one frequency to the next.
     """
     shape = np.exp(-decay * np.arange(len(energy) // n_classes))
     columns = np.hstack([np.ones((len(energy), 1)), np.kron(np.eye(n_classes), shape[:, np.newaxis])])

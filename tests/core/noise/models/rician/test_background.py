@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
 
-from napari_convgen.core.noise import floor
-from napari_convgen.core.noise.stabilize import PoissonGaussianStabilizer, RicianStabilizer, Unchanged
+from napari_convgen.core.noise.models.rician import RicianStabilizer, background
 
 RNG = np.random.default_rng(0)
 
 
 def background_share(above, counts=None):
-    return floor.background_share(above, np.ones(above.shape, bool) if counts is None else counts)
+    return background.background_share(above, np.ones(above.shape, bool) if counts is None else counts)
 
 
 def test_pure_background_is_taken_for_what_it_is():
@@ -75,12 +74,6 @@ def test_padding_alone_is_background_and_says_nothing_of_the_rest():
 
 def test_an_empty_channel_has_no_shares():
     assert background_share(np.zeros((0, 3))).shape == (0, 3)
-
-
-def test_only_magnitudes_have_a_floor():
-    y = RNG.standard_normal((20, 30))
-    assert (Unchanged(1.0).signal_share(y, y < 9) == 1).all()
-    assert (PoissonGaussianStabilizer(1.0, 2.0, 3.0).signal_share(y, y < 9) == 1).all()
 
 
 def test_a_noisy_estimate_of_a_background_has_no_signal_and_one_of_tissue_has():

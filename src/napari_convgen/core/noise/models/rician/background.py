@@ -1,4 +1,4 @@
-"""Magnitudes at the noise floor: told from faint signal by how many lie as far below the floor.
+"""The noise floor of magnitudes: background is told from faint signal by the number of estimates as far below the floor.
 
 References
 ----------
@@ -14,10 +14,17 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d
 
 N_BINS, N_SPREADS = 60, 6.0
-"""Bins in which values are counted, out to so many times the spread of those below the floor."""
+"""Number of bins that values are counted in, and their end, in root mean squares of the values below the floor: few estimates of
+background lie beyond."""
 
 SMOOTHING = 2.0
-"""Standard deviation in bins over which counts are smoothed."""
+"""Standard deviation in bins over which counts are smoothed: fewer bins than a spread has, more than single values need."""
+
+DEEPEST = 1.0
+"""Largest distance below the floor, in standard deviations of the data's noise, of an estimate of background: a pixel's own noise."""
+
+LEAST_COUNT = 1e-9
+"""Least smoothed count that is divided by: a bound against division by zero."""
 
 
 def background_share(
@@ -33,16 +40,16 @@ def background_share(
     Parameters
     ----------
     above
-        How far each estimate lies above the floor, in standard deviations of the data's noise.
+        Distance of each estimate above the floor, in standard deviations of the data's noise.
     counts
-        False where it is no estimate from data.
+        False where a value is not an estimate from data.
 
     Returns
     -------
     numpy.ndarray
         1 below the floor, and above it falling with the distance.
     """
-    seen = above[counts & (above > -1)]
+    seen = above[counts & (above > -DEEPEST)]
     below = seen[seen < 0]
     if not below.size:
         return np.where(above < 0, 1.0, 0.0)
@@ -51,6 +58,6 @@ def background_share(
     n_below, n_above = (
         gaussian_filter1d(np.histogram(x, edges)[0].astype(float), SMOOTHING, mode="nearest") for x in (-seen, seen)
     )
-    share = np.minimum.accumulate(np.clip(n_below / np.maximum(n_above, 1e-9), 0, 1))
+    share = np.minimum.accumulate(np.clip(n_below / np.maximum(n_above, LEAST_COUNT), 0, 1))
     centers = (edges[1:] + edges[:-1]) / 2
     return np.where(above < 0, 1.0, np.interp(above, centers, share, right=0.0))

@@ -21,13 +21,23 @@ from jaxtyping import Bool, Float, Int
 from scipy.fft import dctn
 
 SIDES = (8, 4, 2)
-"""Sides of the blocks that are tried, until there are enough without a missing value."""
+"""Sides of the blocks in pixels, tried in this order until enough blocks have no missing value; 8 is that of Ponomarenko et al."""
 
-N_ENOUGH, N_MOST = 100, 40_000
-"""So many blocks are wanted, and so many are looked at."""
+N_ENOUGH, MIN_COMPLETE = 100, 0.1
+"""Number and share of the blocks without a missing value, either of which is enough. Chosen on the tuning images of benchmarks/noise.py."""
+
+N_MOST = 40_000
+"""Largest number of blocks that are looked at, for speed: the standard error of a variance from all of them is far below 1 %."""
 
 OVERLAP = 1.5
-"""Blocks that overlap are worth this many times as much as those that lie side by side."""
+"""Information in overlapping blocks, relative to blocks side by side. Chosen on the tuning images of benchmarks/noise.py."""
+
+N_FREQUENCIES = 14
+"""Highest frequency, of both axes together, of a block of 8 × 8 pixels."""
+
+SLOW_END, MIDDLE_END, SMOOTH_END = 2, 5, 7
+"""Last of the lowest frequencies, of those above and of the lower half, in a block of 8 × 8 pixels; other blocks have them in proportion.
+Chosen on the tuning images of benchmarks/noise.py."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +47,7 @@ class Blocks:
     Attributes
     ----------
     mean
-        Of each block.
+        Mean value of each block.
     slow, middle, smooth
         Mean energy of the coefficients of the very lowest frequencies, of those above, and of the lower half (with both); white noise of
         variance 1 has 1 in each.
@@ -46,11 +56,11 @@ class Blocks:
     at_low, at_high
         Share of each block's values at the channel's minimum and maximum.
     n_fine
-        Coefficients of each frequency in the upper half.
+        Number of coefficients of each frequency in the upper half.
     weight
-        Independent blocks that each one is worth.
+        Number of independent blocks that one block counts as, 1 at most.
     spacing
-        Of a block's pixels.
+        Distance in pixels between neighbors in a block.
     """
 
     mean: Float[np.ndarray, "n"]
@@ -73,39 +83,28 @@ class Blocks:
         Parameters
         ----------
         image
-            One channel.
+            Values of one channel, in any units.
         is_observed
             False where a value is missing.
         spacing
-            Of a block's pixels; beyond the reach of correlated noise its pixels are independent.
+            Distance in pixels between neighbors in a block; from the correlation length of the noise on its pixels are independent.
         """
         values = np.where(is_observed, image, np.nan)
         planes = values.reshape(-1, *values.shape[-2:]) if values.ndim > 1 else values[np.newaxis, np.newaxis]
-        for side in SIDES:
-            shape = [side if n >= side * spacing else 1 for n in planes.shape[1:]]
-            if max(shape) == 1:
-                continue
-            blocks = cut(planes, shape, spacing)
-            n_all = len(blocks)
-            blocks = blocks[np.isfinite(blocks).all((1, 2))]
-            if len(blocks) >= min(N_ENOUGH, 0.1 * n_all):
-                break
-        else:
-            blocks, shape = np.zeros((0, 1, 2)), [1, 2]
+        blocks, shape = _complete_blocks(planes, spacing)
         energy = dctn(blocks, axes=(1, 2), norm="ortho") ** 2
         highest = sum(shape) - 2
         frequency = np.add.outer(*(np.arange(n) for n in shape))
         fine = [frequency == i for i in range(highest // 2 + 1, highest + 1)]
-        is_smooth = (frequency > 0) & (2 * frequency <= highest)
-        is_slow = (frequency > 0) & (7 * frequency <= highest)
-        is_middle = (7 * frequency > highest) & (14 * frequency <= 5 * highest)
+        slow_end, middle_end, smooth_end = (end * highest for end in (SLOW_END, MIDDLE_END, SMOOTH_END))
+        place = N_FREQUENCIES * frequency
         low, high = np.min(values[is_observed], initial=np.inf), np.max(values[is_observed], initial=-np.inf)
         n_disjoint = np.isfinite(values).sum() / np.prod(shape)
         return cls(
             mean=blocks.mean((1, 2)),
-            slow=_mean(energy, is_slow),
-            middle=_mean(energy, is_middle),
-            smooth=_mean(energy, is_smooth),
+            slow=_mean(energy, (frequency > 0) & (place <= slow_end)),
+            middle=_mean(energy, (place > slow_end) & (place <= middle_end)),
+            smooth=_mean(energy, (frequency > 0) & (place <= smooth_end)),
             spectrum=np.stack([_mean(energy, chosen) for chosen in fine], 1),
             at_low=(blocks == low).mean((1, 2)),
             at_high=(blocks == high).mean((1, 2)),
@@ -137,12 +136,36 @@ class Blocks:
         )
 
 
+def _complete_blocks(planes: Float[np.ndarray, "n h w"], spacing: int) -> tuple[Float[np.ndarray, "k a b"], list[int]]:
+    """Return the blocks without a missing value, of the first side that leaves enough of them, and their shape."""
+    for side in SIDES:
+        shape = [side if n >= side * spacing else 1 for n in planes.shape[1:]]
+        if max(shape) == 1:
+            continue
+        blocks = cut(planes, shape, spacing)
+        n_all = len(blocks)
+        blocks = blocks[np.isfinite(blocks).all((1, 2))]
+        if len(blocks) >= min(N_ENOUGH, MIN_COMPLETE * n_all):
+            return blocks, shape
+    return np.zeros((0, 1, 2)), [1, 2]
+
+
 def _mean(energy: Float[np.ndarray, "n h w"], chosen: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "n"]:
     return energy[:, chosen].mean(1) if chosen.any() else np.zeros(len(energy))
 
 
 def cut(planes: Float[np.ndarray, "n h w"], shape: Sequence[int], spacing: int = 1) -> Float[np.ndarray, "k a b"]:
-    """All blocks, or as many on a coarser grid as are looked at."""
+    """Return all blocks, or those on a coarser grid where they are more than `N_MOST`.
+
+    Parameters
+    ----------
+    planes
+        Images to cut.
+    shape
+        Pixels of a block along each axis.
+    spacing
+        Distance in pixels between neighbors in a block.
+    """
     reach = [spacing * (n - 1) + 1 for n in shape]
     views = np.lib.stride_tricks.sliding_window_view(planes, reach, axis=(1, 2))[..., ::spacing, ::spacing]
     counts = np.array(views.shape[:3])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_convgen.core.noise.blocks import Blocks
-from napari_convgen.core.noise.variance import flat_variance, noise_variance
+from napari_convgen.core.noise.estimation.blocks import Blocks
+from napari_convgen.core.noise.estimation.variance import flat_variance, noise_variance
 
 
 def blocks_of(image, spacing=1):

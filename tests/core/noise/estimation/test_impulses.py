@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_convgen.core.noise import NoiseModel
-from napari_convgen.core.noise.impulses import find_impulses
+from napari_convgen.core.noise.estimation.impulses import find_impulses
+from napari_convgen.core.noise.models import GaussianNoise, PoissonGaussianNoise
 
-MODEL = NoiseModel("gaussian", (5.0,), (0.0,), (0.0,))
+MODEL = GaussianNoise((5.0,))
 
 
 def noisy(shape=(96, 96)):
@@ -13,7 +13,7 @@ def noisy(shape=(96, 96)):
 
 
 def find(image, model=MODEL):
-    return find_impulses(image[None], np.isfinite(image)[None], model)[0]
+    return find_impulses(image[None], np.isfinite(image)[None], model.stabilizers())[0]
 
 
 @pytest.mark.parametrize("shape", [(96, 96), (4, 48, 48), (2000,)])
@@ -43,7 +43,7 @@ def test_thin_lines_are_none(line):
 
 def test_a_few_photons_in_the_dark_are_none():
     image = np.random.default_rng(0).poisson(0.05, (200, 200)).astype(float)
-    assert not find(image, NoiseModel("poisson-gaussian", (0.0,), (1.0,), (0.0,))).any()
+    assert not find(image, PoissonGaussianNoise((0.0,), (1.0,), (0.0,))).any()
 
 
 def test_missing_values_are_neither_found_nor_in_the_way():
@@ -54,4 +54,4 @@ def test_missing_values_are_neither_found_nor_in_the_way():
 
 
 def test_without_noise_nothing_stands_out():
-    assert not find(noisy(), NoiseModel("gaussian", (0.0,), (0.0,), (0.0,))).any()
+    assert not find(noisy(), GaussianNoise((0.0,))).any()

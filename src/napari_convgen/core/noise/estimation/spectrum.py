@@ -1,4 +1,4 @@
-"""Which frequencies the noise is made of, where that of neighbors is alike."""
+"""The power of correlated noise at each frequency."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from jaxtyping import Bool, Float
 from scipy.fft import dct, dctn
 from scipy.ndimage import map_coordinates
 
-from napari_convgen.core.noise.blocks import cut
+from napari_convgen.core.noise.estimation.blocks import cut
 
 SIDE = 8
-"""Of the blocks, in pixels: as many frequencies are told apart along an axis."""
+"""Side of the blocks in pixels, and the number of frequencies along an axis: as in `napari_convgen.core.noise.estimation.blocks`."""
 
 FLAT_SHARE = 0.05
-"""Of the blocks, the flattest, that the noise is read from."""
+"""Share of the blocks, the flattest, that the noise is read from. Chosen on the tuning images of benchmarks/noise.py."""
 
 N_ROUNDS = 5
-"""Rounds in which the spectrum is found that gives blocks the energy they have (Richardson and Lucy's)."""
+"""Rounds of the Richardson-Lucy iteration for the spectrum that gives blocks the energy they have.
+Chosen on the tuning images of benchmarks/noise.py."""
 
 LOWEST, NEXT = 2, 6
-"""Frequencies, of both axes together, by which blocks are chosen: structure shows there first, and what the chosen blocks have there is
-too little. And the last of those that it is foretold from."""
+"""Last of the lowest frequencies, of both axes together, and of those that they are predicted from. Blocks are chosen by the lowest ones,
+where structure shows first, so that the chosen blocks have too little there. Chosen on the tuning images of benchmarks/noise.py."""
+
+N_WAVES = 64
+"""Waves in each interval between frequencies that the leakage is averaged over; enough for its integral."""
 
 
 def noise_spectrum(
@@ -30,13 +34,13 @@ def noise_spectrum(
 ) -> Float[np.ndarray, "a b"] | None:
     """Estimate the power of the noise at each frequency along the last two axes, as the mean over the channels.
 
-    It is the mean energy of the cosine transforms of small blocks, of those that have the least of it in the very lowest frequencies. At
-    these it is foretold from the next ones, as that of noise with a Gaussian blur.
+    It is the mean energy of the cosine transforms of the small blocks that have the least of it in the very lowest frequencies. At
+    these the power is predicted from the next ones, as that of noise with a Gaussian blur.
 
     Parameters
     ----------
     image
-        Channels first, with noise that is the same everywhere.
+        Noisy values, channels first, with noise that is the same everywhere.
     is_observed
         False where a value is missing.
 
@@ -65,19 +69,19 @@ def noise_spectrum(
     energy = np.mean(spectra, axis=0)
     rows, columns = (_leakage(n) for n in shape)
     share = np.multiply.outer(rows.sum(0), columns.sum(0))
-    spectrum = _foretell_lowest(energy, is_low)
+    spectrum = _predict_lowest(energy, is_low)
     for _ in range(N_ROUNDS):
         ratio = np.where(is_low, 1, energy / (rows @ spectrum @ columns.T))
-        spectrum = _foretell_lowest(spectrum * (rows.T @ ratio @ columns) / share, is_low)
+        spectrum = _predict_lowest(spectrum * (rows.T @ ratio @ columns) / share, is_low)
     return np.asarray(spectrum / spectrum.mean())
 
 
 def _leakage(n: int) -> Float[np.ndarray, "n n"]:
-    """Return how much of each cosine coefficient's energy, of ``n`` pixels, is that of noise around each frequency; rows add up to 1.
+    """Return the share of noise around each frequency in the energy of each cosine coefficient of ``n`` pixels; rows add up to 1.
 
-    A block's cosines are short waves: each takes in what lies beside its frequency, and a little of all others.
+    A block's cosines are short waves: each contains the frequencies beside its own, and a little of all others.
     """
-    frequency = (np.arange(64 * n) + 0.5) / (128 * n)
+    frequency = (np.arange(N_WAVES * n) + 0.5) / (2 * N_WAVES * n)
     waves = np.exp(2j * np.pi * np.outer(np.arange(n), frequency))
     energy = np.abs(dct(waves, axis=0, norm="ortho")) ** 2
     position = np.minimum(2 * n * frequency, n - 1)
@@ -85,8 +89,8 @@ def _leakage(n: int) -> Float[np.ndarray, "n n"]:
     return np.asarray(energy @ near / len(frequency))
 
 
-def _foretell_lowest(spectrum: Float[np.ndarray, "a b"], is_low: Bool[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
-    """Replace the lowest frequencies by what noise with a Gaussian blur would have there, were it as the next ones."""
+def _predict_lowest(spectrum: Float[np.ndarray, "a b"], is_low: Bool[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
+    """Replace the power at the lowest frequencies by that of noise with a Gaussian blur, fitted to the next frequencies."""
     rows, columns = (np.arange(n) for n in spectrum.shape)
     is_next = ~is_low & (np.add.outer(rows, columns) <= NEXT)
     squares = np.add.outer(rows**2, columns**2)
@@ -96,14 +100,14 @@ def _foretell_lowest(spectrum: Float[np.ndarray, "a b"], is_low: Bool[np.ndarray
 
 
 def shaping_filter(spectrum: Float[np.ndarray, "a b"], size: Sequence[int]) -> Float[np.ndarray, "h w"]:
-    """Return the gain, at each frequency of `numpy.fft.rfft2`, that gives white noise that spectrum and leaves it its variance.
+    """Return the gain, at each frequency of `numpy.fft.rfft2`, that gives white noise a spectrum and leaves its variance.
 
     Parameters
     ----------
     spectrum
-        As of `noise_spectrum`.
+        Power of the noise at each frequency, see `noise_spectrum`.
     size
-        Of the noise, along the two axes of the spectrum.
+        Pixels of the noise along the two axes of the spectrum.
     """
     rows, columns = (2 * n * np.abs(np.fft.fftfreq(m)) for n, m in zip(spectrum.shape, size, strict=True))
     power = map_coordinates(spectrum, np.meshgrid(rows, columns, indexing="ij"), order=1, mode="nearest")

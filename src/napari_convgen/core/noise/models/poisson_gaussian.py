@@ -1,0 +1,198 @@
+"""Poisson-Gaussian noise: events are counted, with a gain, an offset and read noise, as by a camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from napari_convgen.core.noise.estimation.channel import MIN_INTERVALS, Channel
+from napari_convgen.core.noise.estimation.curve import fit_line
+from napari_convgen.core.noise.models.base import NoiseModel, Settings, given, per_channel
+from napari_convgen.core.noise.stabilizer import Stabilizer, Unchanged
+
+MIN_GROWTH, MIN_SIGNIFICANCE, MAX_MISFIT = 1.6, 8.0, 0.25
+"""Least growth of the variance from the dark to the bright parts, least slope in its standard errors, and largest relative distance of
+measured variances from the line, with which noise depends on the signal. Chosen on the tuning images of benchmarks/noise.py."""
+
+ANSCOMBE = 0.375
+"""3/8, which makes the variance of the root most even (F. J. Anscombe, Biometrika 35, 1948, equation 2)."""
+
+ROOT_BIAS = 0.25
+"""The mean of 2 √(X + 3/8) is 2 √(λ + 3/8 - 1/4) to second order, of X events where λ are expected (Taylor series of the root)."""
+
+TABLE_END, N_TABLE = 60.0, 400
+"""Events up to which the mean of the Anscombe transform is tabulated, and entries; beyond, its square grows by 4 an event."""
+
+TAIL = 12.0
+"""Standard deviations of a Poisson distribution that its table goes beyond the mean: what is left has a probability below 1e-22."""
+
+N_NODES = 60
+"""Nodes of the Gauss-Hermite quadrature over the read noise, enough for the kink of the transform at zero."""
+
+
+@dataclass(frozen=True)
+class PoissonGaussianNoise(NoiseModel):
+    """Noise of the variance ``gain (x - offset) + sigma²`` where the clean value is ``x``, which is at least ``offset``.
+
+    Attributes
+    ----------
+    sigma
+        Standard deviation of the read noise, in the image's units; one a channel.
+    gain
+        Image units per detected event, one a channel; 0 where the noise does not depend on the signal.
+    offset
+        Value of a pixel without events, in the image's units; one a channel.
+    """
+
+    strengths: ClassVar[tuple[str, ...]] = ("sigma", "gain")
+
+    kind: str = field(init=False, default="poisson-gaussian")
+    gain: tuple[float, ...]
+    offset: tuple[float, ...]
+
+    @classmethod
+    def recognizes(cls, channel: Channel) -> bool:
+        """Return True if the variance clearly grows with the intensity, along a line."""
+        curve = channel.reliable_curve
+        if len(curve.mean) < MIN_INTERVALS:
+            return False
+        line = fit_line(curve)
+        first, last = line.at(curve.mean[[0, -1]])
+        is_significant = line.slope > MIN_SIGNIFICANCE * line.slope_error
+        return bool(is_significant and last > MIN_GROWTH * first and line.misfit < MAX_MISFIT)
+
+    @classmethod
+    def estimate(cls, channel: Channel, settings: Settings) -> PoissonGaussianNoise:
+        """Fit the line ``variance = gain x + b``, which is all that can be measured.
+
+        If neither offset nor sigma is given, the noise in the dark is shot noise as far as possible: ``offset = -b / gain, sigma = 0``
+        if ``b < 0``, else ``offset = 0, sigma = sqrt(b)``.
+        """
+        sigma, slope, offset = (given(settings, name) for name in ("sigma", "gain", "offset"))
+        dark = None if sigma is None or offset is None else (offset, sigma**2)
+        line = fit_line(channel.reliable_curve, slope, dark)
+        gain = max(line.slope, 0.0)
+        if not gain:
+            return cls((float(np.sqrt(max(line.intercept, 0.0))),), (0.0,), (0.0,))
+        if offset is not None:
+            in_dark = float(line.at(np.array([offset]))[0])
+            return cls((float(np.sqrt(max(in_dark, 0.0))) if sigma is None else sigma,), (gain,), (offset,))
+        if sigma is not None:
+            return cls((sigma,), (gain,), ((sigma**2 - line.intercept) / gain,))
+        if line.intercept < 0:
+            return cls((0.0,), (gain,), (-line.intercept / gain,))
+        return cls((float(np.sqrt(line.intercept)),), (gain,), (0.0,))
+
+    @property
+    def has_noise(self) -> bool:
+        """True if any channel has noise."""
+        return max(*self.sigma, *self.gain) > 0
+
+    def variance(self, x: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Return the variance of shot noise and read noise where the clean values are ``x``."""
+        sigma, gain, offset = (self.column(name, x.ndim) for name in ("sigma", "gain", "offset"))
+        return np.asarray(sigma**2 + gain * np.maximum(x - offset, 0) + np.zeros_like(x))
+
+    def stabilizers(self) -> tuple[Stabilizer, ...]:
+        """Return the Anscombe transform of each channel; the identity where no events are counted."""
+        return tuple(
+            PoissonGaussianStabilizer(sigma, gain, offset) if gain > 0 else Unchanged(sigma)
+            for sigma, gain, offset in zip(self.sigma, self.gain, self.offset, strict=True)
+        )
+
+    @property
+    def has_counts(self) -> bool:
+        """True if all channels count events."""
+        return min(self.gain) > 0
+
+    def counts(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Return detected events; read noise is taken for as many more events as give its variance."""
+        gain, offset, extra = self._events(values.ndim)
+        return np.asarray(np.maximum((values - offset) / gain + extra, 0))
+
+    def from_counts(
+        self, counts: Float[np.ndarray, "c *spatial"], share: float = 1.0
+    ) -> Float[np.ndarray, "c *spatial"]:
+        """Return the values of detected events, of which each was kept with the probability ``share``."""
+        gain, offset, extra = self._events(counts.ndim)
+        return np.asarray(offset + gain * ((counts + ROOT_BIAS) / share - ROOT_BIAS - extra))
+
+    def _events(self, n_axes: int) -> tuple[Float[np.ndarray, "..."], ...]:
+        """Return gain, offset, and the events that read noise is taken for."""
+        sigma, gain, offset = (self.column(name, n_axes) for name in ("sigma", "gain", "offset"))
+        return gain, offset, (sigma / gain) ** 2
+
+    @property
+    def sentence(self) -> str:
+        """Kind and parameters in words."""
+        gain, offset, sigma = (per_channel(each) for each in (self.gain, self.offset, self.sigma))
+        return f"Poisson-Gaussian noise: gain {gain} per photon, offset {offset}, read noise {sigma}"
+
+
+@dataclass(frozen=True)
+class PoissonGaussianStabilizer(Stabilizer):
+    """The generalized Anscombe transform with its exact unbiased inverse.
+
+    Parameters
+    ----------
+    sigma
+        Standard deviation of the Gaussian part, in the image's units.
+    gain
+        Image units per event.
+    offset
+        Value of a pixel without events.
+
+    References
+    ----------
+    J. L. Starck, F. Murtagh, A. Bijaoui, *Image Processing and Data Analysis*, 1998 (the transform).
+    M. Mäkitalo, A. Foi, "Optimal inversion of the generalized Anscombe transformation for Poisson-Gaussian noise", IEEE TIP
+    22(1), 2013 (the exact unbiased inverse).
+    """
+
+    sigma: float
+    gain: float
+    offset: float
+
+    @property
+    def noise_level(self) -> float:
+        """Return 1."""
+        return 1.0
+
+    def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Transform noisy values, in the image's units."""
+        return np.asarray(_anscombe((x - self.offset) / self.gain, self.sigma / self.gain))
+
+    def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the clean values, in the image's units, for which the transformed ones have the means ``y``."""
+        events, means, _ = _anscombe_moments(self.sigma / self.gain)
+        beyond = np.maximum(y**2 - means[-1] ** 2, 0) / 4
+        return np.asarray(self.offset + self.gain * (np.interp(y, means, events) + beyond))
+
+    def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the variance of the transformed values, in theory, where they have the means ``y``."""
+        _, means, variances = _anscombe_moments(self.sigma / self.gain)
+        return np.asarray(np.interp(y, means, variances))
+
+
+def _anscombe(events: Float[np.ndarray, "*shape"], sigma: float) -> Float[np.ndarray, "*shape"]:
+    return np.asarray(2 * np.sqrt(np.maximum(events + ANSCOMBE + sigma**2, 0)))
+
+
+@cache
+def _anscombe_moments(
+    sigma: float,
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    """Return numbers of expected events, and for each the mean and the variance of the transform."""
+    roots = np.linspace(0, np.sqrt(TABLE_END), N_TABLE)
+    events = roots**2
+    counts = np.arange(int(TABLE_END + TAIL * np.sqrt(TABLE_END)))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(N_NODES)
+    transformed, weights = _anscombe(counts[:, None] + sigma * nodes, sigma), weights / weights.sum()
+    probability = stats.poisson.pmf(counts, events[:, None])
+    means = probability @ (transformed @ weights)
+    return events, means, probability @ (transformed**2 @ weights) - means**2

@@ -1,0 +1,123 @@
+"""Rician noise: the magnitude of a complex image whose two parts have Gaussian noise, as in magnetic resonance imaging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from napari_convgen.core.noise.estimation.channel import Channel
+from napari_convgen.core.noise.estimation.curve import Curve, fit_line
+from napari_convgen.core.noise.models.base import NoiseModel, Settings, given
+from napari_convgen.core.noise.models.rician.rice import rice_mean, rice_variance
+from napari_convgen.core.noise.models.rician.stabilizer import RicianStabilizer
+from napari_convgen.core.noise.stabilizer import Stabilizer, Unchanged
+from napari_convgen.errors import InputError
+
+RAYLEIGH_MEAN, RAYLEIGH_VARIANCE = np.sqrt(np.pi / 2), 2 - np.pi / 2
+"""Mean and variance of magnitudes without signal, for noise of standard deviation 1."""
+
+MEAN_TOLERANCE = 0.05
+"""Largest relative error of the background's mean, given its variance. Chosen on the tuning images of benchmarks/noise.py."""
+
+BACKGROUND_END, MIN_BACKGROUND = 1.6, 0.05
+"""Largest mean of a background block, in standard deviations of the noise, about four standard errors of 64 pixels above the Rayleigh
+distribution's, and the least share of such blocks. Chosen on the tuning images of benchmarks/noise.py."""
+
+NEAR_ZERO, BELOW_ONE = 0.5, 1.0
+"""Magnitudes, in standard deviations of the noise, below which values are counted: signal hardly reaches there."""
+
+RAYLEIGH_RATIO = (1 - np.exp(-(NEAR_ZERO**2) / 2)) / (1 - np.exp(-(BELOW_ONE**2) / 2))
+"""Ratio of these numbers without signal: a Rayleigh distribution has the share 1 - exp(-m² / 2) below m."""
+
+RATIO_TOLERANCE, MIN_BELOW = 0.04, 50
+"""Largest error of that ratio, and the least number of values that it is taken from. Chosen on the tuning images of benchmarks/noise.py."""
+
+BRIGHT, MIN_BRIGHT = 3.0, 3
+"""Mean in standard deviations of the noise from which the Rice distribution's variance is 1 within 8 %, and the least number of
+intervals of intensity above it. Chosen on the tuning images of benchmarks/noise.py."""
+
+MIN_VARIANCE, MAX_VARIANCE = 0.75, 1.35
+"""Limits of the variance where it is bright, relative to that of the noise. Chosen on the tuning images of benchmarks/noise.py."""
+
+TABLE_END, N_TABLE = 30.0, 600
+"""Largest amplitude that means are tabulated for, in standard deviations of the noise, and entries; the variance is 0.999 there."""
+
+N_ROUNDS = 20
+"""Rounds in which the standard deviation settles, as the expected variances depend on it."""
+
+
+@dataclass(frozen=True)
+class RicianNoise(NoiseModel):
+    """Noise of the magnitude of a complex image; clean values are amplitudes.
+
+    Attributes
+    ----------
+    sigma
+        Standard deviation of the noise in the real and in the imaginary part, in the image's units; one a channel.
+    """
+
+    is_of_all_channels: ClassVar[bool] = True
+
+    kind: str = field(init=False, default="rician")
+
+    @classmethod
+    def recognizes(cls, channel: Channel) -> bool:
+        """Return True if the dark is Rayleigh distributed and what is bright has the variance that goes with it."""
+        values, curve = channel.values, channel.curve_without(channel.is_low)
+        if values.min() < 0 or curve.variance[0] <= 0:
+            return False
+        sigma = float(np.sqrt(curve.variance[0] / RAYLEIGH_VARIANCE))
+        is_bright = curve.mean > BRIGHT * sigma
+        n_near_zero, n_below = ((values < m * sigma).sum() - (values == 0).sum() for m in (NEAR_ZERO, BELOW_ONE))
+        return bool(
+            abs(curve.mean[0] / sigma / RAYLEIGH_MEAN - 1) < MEAN_TOLERANCE
+            and (channel.blocks.mean < BACKGROUND_END * sigma).mean() > MIN_BACKGROUND
+            and n_below > MIN_BELOW
+            and abs(n_near_zero / n_below - RAYLEIGH_RATIO) < RATIO_TOLERANCE
+            and is_bright.sum() >= MIN_BRIGHT
+            and MIN_VARIANCE < float(np.median(curve.variance[is_bright])) / sigma**2 < MAX_VARIANCE
+        )
+
+    @classmethod
+    def estimate(cls, channel: Channel, settings: Settings) -> RicianNoise:
+        """Estimate the standard deviation from the variance at each intensity."""
+        sigma = given(settings, "sigma")
+        return cls((_sigma(channel.curve_without(channel.is_low | channel.is_high)) if sigma is None else sigma,))
+
+    def variance(self, x: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Return the variance of the Rice distribution where the clean amplitudes are ``x``."""
+        sigma = self.column("sigma", x.ndim)
+        unit = np.where(sigma > 0, sigma, 1.0)
+        return np.asarray(sigma**2 * rice_variance(np.maximum(x, 0) / unit))
+
+    def stabilizers(self) -> tuple[Stabilizer, ...]:
+        """Return the transform of each channel; the identity where there is no noise."""
+        return tuple(RicianStabilizer(sigma) if sigma > 0 else Unchanged(sigma) for sigma in self.sigma)
+
+    def check(self, values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]) -> None:
+        """Refuse negative values."""
+        if np.any(values < 0, where=is_observed):
+            raise InputError(
+                "Rician noise is that of magnitudes, which are not negative, but the image has negative values. "
+                "Choose another kind of noise."
+            )
+
+    def least(self, low: Float[np.ndarray, "c"]) -> Float[np.ndarray, "c"]:
+        """Return 0: noise raises the smallest magnitudes, so that the minimum of the noisy ones is too high."""
+        return np.zeros_like(low)
+
+
+def _sigma(curve: Curve) -> float:
+    """Return the standard deviation with which the variance at each intensity is that of a Rice distribution with this mean."""
+    amplitudes = np.linspace(0, TABLE_END, N_TABLE)
+    means, variances = rice_mean(amplitudes), rice_variance(amplitudes)
+    sigma = float(np.sqrt(curve.variance.max()))
+    for _ in range(N_ROUNDS):
+        if sigma <= 0:
+            break
+        expected = np.interp(curve.mean / sigma, means, variances)
+        sigma = float(np.sqrt(max(0.0, fit_line(replace(curve, mean=expected), origin=(0.0, 0.0)).slope)))
+    return sigma

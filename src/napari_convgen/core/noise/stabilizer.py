@@ -1,0 +1,107 @@
+"""Transforms that make noise Gaussian with the same variance everywhere, and the way back without bias.
+
+A denoiser of stabilized data finds the mean of the transformed values, which is not the transform of their mean. So the way
+back is no algebraic inverse: it returns the clean value for which that mean is expected.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+HALF_STEP = 0.01
+"""Half of the step of the central differences that a slope is taken from, small against the transformed noise, which is 1."""
+
+
+class Stabilizer(ABC):
+    """A transform of one channel."""
+
+    @property
+    @abstractmethod
+    def noise_level(self) -> float:
+        """Standard deviation of the noise after `forward`."""
+
+    @abstractmethod
+    def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Transform noisy values, in the image's units; never falls."""
+
+    @abstractmethod
+    def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the clean values, in the image's units, for which the transformed ones have the means ``y``."""
+
+    @abstractmethod
+    def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the variance of the transformed values, in theory, where they have the means ``y``."""
+
+    def slope(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the slope of `inverse`, by central differences."""
+        return np.asarray((self.inverse(y + HALF_STEP) - self.inverse(y - HALF_STEP)) / (2 * HALF_STEP))
+
+    def signal_share(
+        self, y: Float[np.ndarray, "*shape"], is_observed: Bool[np.ndarray, "*shape"]
+    ) -> Float[np.ndarray, "*shape"]:
+        """Return the probability that there is any signal at a pixel, given estimates of a whole channel's transformed means.
+
+        It is 1 where estimates of no signal are as often too low as too high, so that their errors cancel.
+        """
+        return np.ones_like(y)
+
+
+@dataclass(frozen=True)
+class Unchanged(Stabilizer):
+    """The identity, for noise that has the same variance everywhere as it is.
+
+    Parameters
+    ----------
+    level
+        Standard deviation of the noise, in the image's units; NaN if it is not known.
+    """
+
+    level: float
+
+    @property
+    def noise_level(self) -> float:
+        """Standard deviation of the noise, in the image's units."""
+        return self.level
+
+    def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the values."""
+        return x
+
+    def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the values."""
+        return y
+
+    def slope(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return 1."""
+        return np.ones_like(y)
+
+    def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the square of the noise level."""
+        return np.full_like(y, self.level**2)
+
+
+@dataclass(frozen=True)
+class StableNoise:
+    """The measured noise of a stabilized channel: in theory its variance is 1, but less where there are few events.
+
+    Attributes
+    ----------
+    mean
+        Mean of the stabilized values in each interval of intensity, from the darkest.
+    variance
+        Variance of the noise in each interval.
+    level
+        Square root of the mean variance over the whole image.
+    """
+
+    mean: tuple[float, ...]
+    variance: tuple[float, ...]
+    level: float
+
+    def variance_at(self, mean: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the variance of pixels whose stabilized values have the given mean, interpolated between the intervals."""
+        return np.asarray(np.interp(mean, self.mean, self.variance))

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from napari_convgen.core.noise.models.poisson_gaussian import PoissonGaussianNoise, PoissonGaussianStabilizer
+from napari_convgen.core.noise.stabilizer import Unchanged
+
+N = 200_000
+
+
+def draw(events, sigma, gain, offset):
+    rng = np.random.default_rng(0)
+    return offset + gain * rng.poisson(events, N) + sigma * rng.standard_normal(N)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "gain", "offset"), [(0.0, 1.0, 0.0), (0.5, 1.0, -3.0), (4.0, 2.0, 96.0), (30.0, 2.0, 0.0)]
+)
+@pytest.mark.parametrize("events", [0.3, 1, 3, 10, 40, 80, 500])
+def test_it_is_stabilized_and_its_mean_comes_back(events, sigma, gain, offset):
+    transform = PoissonGaussianStabilizer(sigma, gain, offset)
+    stable = transform.forward(draw(events, sigma, gain, offset))
+    if events >= 3 and events + (sigma / gain) ** 2 >= 5:
+        assert stable.var() == pytest.approx(1, abs=0.1 if events < 5 else 0.05)
+    back = transform.inverse(np.array([stable.mean()]))[0]
+    spread = np.sqrt(events + (sigma / gain) ** 2)
+    assert (back - offset) / gain == pytest.approx(events, abs=5 * spread / np.sqrt(N) + 1e-3 * events)
+
+
+@pytest.mark.parametrize("transform", [PoissonGaussianStabilizer(3.0, 2.0, 10.0), PoissonGaussianStabilizer(0, 1, 0)])
+@pytest.mark.parametrize("events", [0.5, 2.0, 30.0])
+def test_few_events_have_the_variance_of_the_theory_and_the_slope_is_that_of_many_draws(transform, events):
+    sigma, gain, offset = transform.sigma, transform.gain, transform.offset
+    stable = transform.forward(draw(events, sigma, gain, offset))
+    mean = np.array([stable.mean()])
+    assert transform.noise_variance(mean)[0] == pytest.approx(stable.var(), rel=0.03)
+    step = 0.05 * (events + offset / gain)
+    brighter, darker = (transform.forward(draw(events + d, sigma, gain, offset)).mean() for d in (step, -step))
+    assert transform.slope(mean)[0] == pytest.approx(2 * gain * step / (brighter - darker), rel=0.15)
+
+
+def test_each_channel_has_its_own_transform():
+    model = PoissonGaussianNoise((1.0, 2.0), (0.5, 0.0), (3.0, 0.0))
+    assert model.stabilizers() == (PoissonGaussianStabilizer(1.0, 0.5, 3.0), Unchanged(2.0))
+    assert not model.has_counts
+
+
+def test_it_has_no_floor():
+    y = np.random.default_rng(0).standard_normal((20, 30))
+    assert (PoissonGaussianStabilizer(1.0, 2.0, 3.0).signal_share(y, y < 9) == 1).all()
