@@ -228,8 +228,18 @@ def noise_values(noise: Any) -> Any:
     if noise is None:
         return None
     stable = None if noise.stable is None else [[each.mean, each.variance, each.level] for each in noise.stable]
-    numbers = [noise.sigma, noise.gain, noise.offset, stable, noise.correlation_length, noise.is_shared]
-    return [noise.kind, *numbers, noise.clipped_low, noise.clipped_high, noise.impulses, str(noise)]
+    numbers = [*noise_parameters(noise), stable, noise.correlation_length, noise.is_shared]
+    return [noise.kind, *numbers, noise.clipped_low, noise.clipped_high, noise.impulses, noise_sentence(noise)]
+
+
+def noise_parameters(noise: Any) -> list[tuple[float, ...]]:
+    """Return sigma, gain and offset of each channel, 0 for those that the kind of noise does not have."""
+    return [getattr(noise, name, (0.0,) * noise.n_channels) for name in ("sigma", "gain", "offset")]
+
+
+def noise_sentence(noise: Any) -> str:
+    """Return a sentence, such as that of a model of the noise, in the words in which it was first recorded."""
+    return str(noise).replace("noise correlation length", "alike within")
 
 
 def scores_values(scores: Any) -> Any:
@@ -244,15 +254,13 @@ def estimated(image: Values, axes: str, words: Changes) -> Parts:
     stable = [] if noise.stable is None else [[each.mean, each.variance, each.level] for each in noise.stable]
     return {
         "kind": noise.kind,
-        "sigma": noise.sigma,
-        "gain": noise.gain,
-        "offset": noise.offset,
+        **dict(zip(("sigma", "gain", "offset"), noise_parameters(noise), strict=True)),
         "stable": stable,
         "correlation length": noise.correlation_length,
         "is shared": noise.is_shared,
         "clipped": [noise.clipped_low, noise.clipped_high],
         "impulses": noise.impulses,
-        "sentence": str(noise),
+        "sentence": noise_sentence(noise),
         "variance": noise.variance(values),
     }
 
@@ -594,12 +602,17 @@ def _feed(state: Any, value: Any) -> None:
 
 
 def without_untimely(value: Any) -> Any:
-    """Leave away the entries of a report that differ between two runs, or that say what was asked for."""
+    """Leave away the entries of a report that differ between two runs, or that say what was asked for.
+
+    What is said of the noise comes in the form in which it was first recorded: any noise has a gain and an offset, 0 if its kind has none.
+    """
     if isinstance(value, Mapping):
+        if "clipped_low" in value:
+            value = dict.fromkeys(("gain", "offset"), [0.0] * len(value["sigma"])) | dict(value)
         return {key: without_untimely(v) for key, v in value.items() if key not in UNTIMELY}
     if isinstance(value, (list, tuple)):
         return [without_untimely(v) for v in value]
-    return value
+    return noise_sentence(value) if isinstance(value, str) else value
 
 
 # The cases.

@@ -42,7 +42,7 @@ class ImageTensor:
     stabilizers
         What the frame's units went through before they were scaled, one a channel.
     differences
-        Of the channels from their mean, in the frame's units, where they have the same noise; else ``None``.
+        Differences of the channels from their mean, in the frame's units, where they have the same noise; else ``None``.
     frame
         The frame itself, in its own shape and dtype.
     channel
@@ -66,11 +66,11 @@ class ImageTensor:
         Parameters
         ----------
         frame
-            Of a checked array, see `check_array`; not constant.
+            Frame of a checked array, see `check_array`; not constant.
         layout
-            Of the array that the frame is from.
+            Axes of the array that the frame is from.
         noise
-            Of the frame, with as many channels; ``None`` takes the image as it is.
+            Model of the frame's noise, with as many channels; ``None`` takes the image as it is.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class ImageTensor:
         values
             The output.
         is_denoised
-            Whether it is an estimate of the clean image: then what is no more than the noise floor of magnitudes is brought to 0.
+            True if it is an estimate of the clean image: then what is no more than the noise floor of magnitudes is brought to 0.
         """
         image = self._undo(values.astype(np.float64))
         if is_denoised:

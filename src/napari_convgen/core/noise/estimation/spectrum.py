@@ -47,8 +47,8 @@ def noise_spectrum(
     Returns
     -------
     spectrum
-        At 0, 1/16, 2/16, … 7/16 cycles a pixel along each of the last two axes; a single row where there is but one axis, or it is
-        shorter than a block. Its mean is 1. ``None`` where there are too few blocks that are complete and not constant.
+        Power at 0, 1/16, 2/16, … 7/16 cycles a pixel along each of the last two axes, with a mean of 1; a single row where there is but
+        one axis, or it is shorter than a block. ``None`` where there are too few blocks that are complete and not constant.
     """
     values = np.where(is_observed, image, np.nan)
     values = values.reshape(len(values), -1, *(values.shape[-2:] if values.ndim > 2 else (1, values.shape[-1])))

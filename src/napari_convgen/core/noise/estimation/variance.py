@@ -49,7 +49,7 @@ def flat_variance(blocks: Blocks, shares: Sequence[float] = SHARES) -> tuple[flo
     Parameters
     ----------
     blocks
-        At least one block.
+        Blocks of all intensities, at least one.
     shares
         Shares of the blocks, from 0 to 1 and rising, that are tried as flat.
     """
@@ -82,7 +82,7 @@ def noise_variance(blocks: Blocks) -> float:
     Parameters
     ----------
     blocks
-        At least one block.
+        Blocks of all intensities, at least one.
     """
     flat, _ = flat_variance(blocks)
     order = np.argsort(blocks.smooth, kind="stable")

@@ -41,8 +41,8 @@ class GaussianNoise(NoiseModel):
         return cls((float(np.sqrt(noise_variance(channel.reliable_blocks))) if sigma is None else sigma,))
 
     def variance(self, x: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
-        """Return ``sigma²``."""
-        return np.asarray(self.column("sigma", x.ndim) ** 2 + np.zeros_like(x))
+        """Return ``sigma²``; NaN where ``x`` is NaN."""
+        return np.asarray(self.column("sigma", x.ndim) ** 2 + 0 * x)
 
     def stabilizers(self) -> tuple[Unchanged, ...]:
         """Return the identity."""
