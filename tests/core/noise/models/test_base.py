@@ -1,13 +1,16 @@
 """What holds for noise of every kind."""
 
+import inspect
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import napari_convgen
 from napari_convgen.core.noise.models import NOISE_MODELS, GaussianNoise, PoissonGaussianNoise, RicianNoise
 from napari_convgen.core.noise.stabilizer import StableNoise
 
@@ -56,6 +59,13 @@ every_kind = pytest.mark.parametrize("kind", NOISE_MODELS)
 
 def test_every_kind_is_drawn_here():
     assert DRAW.keys() == NOISE_MODELS.keys()
+
+
+@every_kind
+def test_the_rest_of_the_numerics_asks_the_model_instead_of_comparing_kinds(kind):
+    core = Path(napari_convgen.__file__).parent / "core"
+    naming = [path for path in core.rglob("*.py") if f'"{kind}"' in path.read_text(encoding="utf-8")]
+    assert naming == [Path(inspect.getfile(NOISE_MODELS[kind]))]
 
 
 @every_kind
