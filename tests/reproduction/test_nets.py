@@ -21,7 +21,7 @@ from napari_convgen.reproduction.study import Setting
 CPU = torch.device("cpu")
 TARGET = np.random.default_rng(0).random((2, 16, 12))
 CLEAN = np.full((2, 16, 12), 0.4)
-NETS = [decoder(8, 2), decoder(8, 2, extra_layer="first"), skip_network(6, 2, 0), convolutional("learned", 4, 2)]
+NETS = [decoder(8, 2), decoder(8, 2, extra_layer="first"), skip_network(6, 2, 0), convolutional("learned", 2, 4)]
 
 
 def by_hand(net: Net, optimizer, n_steps):
@@ -57,7 +57,7 @@ def once(make):
         (ADAM, lambda p: torch.optim.Adam(p, lr=0.01)),
     ],
 )
-@pytest.mark.parametrize("net", NETS, ids=lambda net: str(net.settings.get("extra_layer", net.kind)))
+@pytest.mark.parametrize("net", NETS, ids=lambda net: getattr(net.settings, "extra_layer", net.settings.kind))
 def test_a_fit_is_a_plain_loop_over_the_steps(net, settings, make):
     losses, errors, distances, generator = by_hand(net, once(make), 12)
     trace = Fits(Setting(False, CPU), 1)("", net, TARGET, settings, 12, clean=CLEAN)

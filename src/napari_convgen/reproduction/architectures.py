@@ -14,6 +14,7 @@ from napari_convgen.reproduction.images import phantom, uniform_noise
 from napari_convgen.reproduction.nets import (
     MOMENTUM,
     NORM_NOTE,
+    Convolution,
     Fits,
     Net,
     Trace,
@@ -30,6 +31,13 @@ KINDS = {
     "iv": "transposed 4×4 convolutions",
 }
 """Architectures of appendix B by their number in figure 4."""
+
+CONVOLUTIONS: Mapping[str, tuple[Convolution, int]] = {
+    "ii": ("fixed", 4),
+    "iii": ("learned", 5),
+    "iv": ("transposed", 3),
+}
+"""Convolutions and hidden layers of the architectures that are no deep decoders."""
 
 RATIOS: Mapping[str, tuple[float, float]] = {
     "i": (100, np.inf),
@@ -74,8 +82,7 @@ class Size:
         n_channels = self.widths[kind][i]
         if kind == "i":
             return decoder(n_channels, self.n_scales)
-        convolution, n_layers = {"ii": ("fixed", 4), "iii": ("learned", 5), "iv": ("transposed", 3)}[kind]
-        return convolutional(convolution, n_channels, n_layers)
+        return convolutional(*CONVOLUTIONS[kind], n_channels)
 
     def describe_width(self, kind: str, i: int) -> str:
         """Return the channels of a net, and its parameters for each pixel."""

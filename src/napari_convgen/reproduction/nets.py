@@ -6,29 +6,42 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_convgen.config import AdamConfig, Config, MomentumConfig, OptimizerConfig, preset
+from napari_convgen.config import (
+    AdamConfig,
+    Config,
+    ConvolutionalConfig,
+    GeneratorConfig,
+    MomentumConfig,
+    OptimizerConfig,
+    preset,
+)
 from napari_convgen.core.fit.loop import Fit
-from napari_convgen.core.generators import ConvolutionalGenerator, DeepDecoder, Generator, SkipNetwork
-from napari_convgen.core.generators.fused import fuse
+from napari_convgen.core.generators import Generator
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import GeneratorUnits, SnapshotStore
 from napari_convgen.core.stopping import FixedStep
 from napari_convgen.reproduction.images import Values
 from napari_convgen.reproduction.study import Setting
-from napari_convgen.run.setup.build import build_optimizer, random_source
-from napari_convgen.run.setup.devices import resolve_backend
+from napari_convgen.run.setup.build import (
+    build_generator,
+    build_optimizer,
+    resolve_generator_backend,
+    resolve_scales,
+)
 
 ADAM = AdamConfig(learning_rate=0.01)
 MOMENTUM = MomentumConfig(learning_rate=0.1, momentum=0.9)
 """The two optimizers of the authors' code. The text calls the second one gradient descent."""
 
-NORM_INIT = "uniform"
+Convolution = Literal["fixed", "learned", "transposed"]
+
+NORM_INIT: Literal["uniform"] = "uniform"
 """Initial scales of the channel norm in PyTorch when the paper was written."""
 
 NORM_NOTE = "The scales of the channel norm start uniform in [0, 1], as in the PyTorch of the paper's time, which its numbers depend on."
@@ -36,21 +49,21 @@ NORM_NOTE = "The scales of the channel norm start uniform in [0, 1], as in the P
 
 @dataclass(frozen=True)
 class Net:
-    """An architecture with its settings.
+    """Settings of a net of the paper, which is built for the size of an image.
 
     Attributes
     ----------
-    kind
-        ``"decoder"``, ``"skip"`` or ``"convolutional"``.
     settings
-        Parameters of its class, without size, output channels and random sources.
+        Settings of the generator, as in a configuration.
+    backend
+        Name of what computes it; ``"auto"`` takes the fastest that is installed.
     """
 
-    kind: str
-    settings: Mapping[str, Any]
+    settings: GeneratorConfig
+    backend: Literal["auto", "torch"] = "auto"
 
     def build(self, size: Sequence[int], n_outputs: int, seed: int, device: torch.device) -> Generator:
-        """Build the net at its start, with the fastest backend of the device.
+        """Build the net at its start.
 
         Parameters
         ----------
@@ -63,13 +76,10 @@ class Net:
         device
             Device of the net.
         """
-        rngs = [random_source(seed, 1)]
-        if self.kind == "skip":
-            return SkipNetwork(size, n_outputs, rngs=rngs, **self.settings).to(device)
-        if self.kind == "convolutional":
-            return ConvolutionalGenerator(size, n_outputs, rngs=rngs, **self.settings).to(device)
-        decoder = DeepDecoder(size, n_outputs, rngs=rngs, **self.settings).to(device)
-        return fuse(decoder, resolve_backend("auto", device))
+        config = Config(generator=self.settings, backend=self.backend)
+        backend = resolve_generator_backend(config, device, len(size))
+        n_scales = resolve_scales(config, size)
+        return build_generator(config, size, n_outputs, n_scales, [0], seed, backend).to(device)
 
 
 def decoder(n_channels: int, n_scales: int, **changes: str) -> Net:
@@ -82,12 +92,12 @@ def decoder(n_channels: int, n_scales: int, **changes: str) -> Net:
     changes
         Settings that differ from those of the preset ``paper``.
     """
-    settings = preset("paper").generator.model_dump(exclude={"kind"})
-    return Net("decoder", settings | {"n_channels": n_channels, "n_scales": n_scales, "norm_init": NORM_INIT} | changes)
+    own = {"n_channels": n_channels, "n_scales": n_scales, "norm_init": NORM_INIT} | changes
+    return Net(_changed(preset("paper"), own))
 
 
 def skip_network(n_channels: int, n_scales: int, input_noise: float) -> Net:
-    """Return the net of the deep image prior, with the same width on all scales.
+    """Return the net of the deep image prior, with the same width on all scales; PyTorch computes it, as the authors'.
 
     Parameters
     ----------
@@ -96,23 +106,29 @@ def skip_network(n_channels: int, n_scales: int, input_noise: float) -> Net:
     input_noise
         Standard deviation of the noise that is added to the latent in each step.
     """
-    settings = preset("deep-image-prior").generator.model_dump(exclude={"kind"})
     widths = {"n_channels": n_channels, "n_fine_channels": n_channels}
-    return Net("skip", settings | widths | {"n_scales": n_scales, "input_noise": input_noise})
+    own = widths | {"n_scales": n_scales, "input_noise": input_noise}
+    return Net(_changed(preset("deep-image-prior"), own), backend="torch")
 
 
-def convolutional(convolution: str, n_channels: int, n_layers: int) -> Net:
+def convolutional(convolution: Convolution, n_layers: int, n_channels: int) -> Net:
     """Return a net of the paper's appendix B.
 
     Parameters
     ----------
     convolution
-        Kind of its convolutions: ``"fixed"``, ``"learned"`` or ``"transposed"``.
-    n_channels, n_layers
-        Channels and layers.
+        Kind of its convolutions.
+    n_layers, n_channels
+        Hidden layers, and channels of each.
     """
-    settings = {"convolution": convolution, "n_channels": n_channels, "n_layers": n_layers, "norm_init": NORM_INIT}
-    return Net("convolutional", settings)
+    return Net(
+        ConvolutionalConfig(convolution=convolution, n_channels=n_channels, n_layers=n_layers, norm_init=NORM_INIT)
+    )
+
+
+def _changed(config: Config, changes: Mapping[str, Any]) -> GeneratorConfig:
+    """Return the generator's settings of a configuration, some of them changed."""
+    return config.replace({f"generator.{name}": value for name, value in changes.items()}).generator
 
 
 def count_parameters(net: Net, n_outputs: int) -> int:
@@ -207,7 +223,7 @@ class Fits:
             Clean image that the output of each recorded step is compared with; by default there is none.
         """
         key = {
-            "net": [net.kind, dict(net.settings)],
+            "net": net.settings.model_dump(),
             "target": digest(target),
             "clean": None if clean is None else digest(clean),
             "optimizer": optimizer.model_dump(),
