@@ -20,7 +20,7 @@ from skimage.transform import resize
 
 from napari_convgen.config import Config, preset
 from napari_convgen.run.compare.result import markdown_table
-from napari_convgen.run.denoise.run import Denoising
+from napari_convgen.run.denoise.run import DenoiseTask
 
 SIZE = 256
 N_WARM, N_STEPS, N_RUNS = 150, 50, 2
@@ -43,7 +43,7 @@ def main() -> None:
 def _seconds(image: np.ndarray, config: Config) -> float:
     """Time a step, once all is compiled and snapshots are far apart."""
     started, first = None, 0
-    for progress in Denoising(image, config):
+    for progress in DenoiseTask(image, config):
         if started is None and progress.step >= N_WARM:
             started, first = time.perf_counter(), progress.step
     assert started is not None

@@ -28,8 +28,7 @@ import numpy as np
 from cases import Case, Pair, all_cases, choose
 from napari_convgen.config import Config, preset
 from napari_convgen.run.compare.result import MethodResult, markdown_table
-from napari_convgen.run.compare.run import METHODS, Comparison
-from napari_convgen.run.denoise.result import Result
+from napari_convgen.run.compare.run import METHODS, CompareTask
 from napari_convgen.run.labels import OURS
 
 RESULTS = Path(__file__).parent / "results"
@@ -117,10 +116,10 @@ def _read(path: Path) -> Iterator[Cell]:
 
 def _measure(pair: Pair, method: str, config: Config) -> Cell:
     """Run one method and say how it did."""
-    comparison = Comparison(
+    comparison = CompareTask(
         pair.noisy,
-        [method],
         config,
+        methods=[method],
         axes=pair.axes,
         reference=pair.reference,
         data_range=pair.data_range,

@@ -25,7 +25,7 @@ from skimage.transform import resize
 from napari_convgen import PRESETS
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.labels import format_bytes, format_seconds
-from napari_convgen.run.spectrum.run import SpectrumRun, spectrum
+from napari_convgen.run.spectrum.run import SpectrumTask, spectrum
 from napari_convgen.samples import SAMPLES
 
 SIZES = (128, 256, 512)
@@ -54,7 +54,7 @@ def main() -> None:
 def _time(size: int) -> list[str]:
     image = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
     load = f"{os.getloadavg()[0]:.1f}"
-    run = SpectrumRun(image, PRESETS["default"])
+    run = SpectrumTask(image, PRESETS["default"])
     for _ in run:
         pass
     seconds = run.result().seconds

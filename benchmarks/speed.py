@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from skimage.transform import downscale_local_mean
 from torch import Tensor, nn
 
-from napari_convgen import PRESETS, Denoising
+from napari_convgen import PRESETS, DenoiseTask
 from napari_convgen.core.fit.cuda_graph import CapturedStep
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.generators.fused import fuse
@@ -472,7 +472,7 @@ def iterate_curve(generator: nn.Module, scene: NoisyImage, machine: Machine, n_s
 def package_curve(scene: NoisyImage, machine: Machine, n_steps: int, **changes: object) -> list[Point]:
     """Fit with the preset ``default`` and score each snapshot, while the run's own clock stands."""
     fixed = {"stopping.kind": "fixed", "device": machine.device.type, "n_steps": n_steps}
-    run = Denoising(scene.noisy, PRESETS["default"].replace(fixed | changes))
+    run = DenoiseTask(scene.noisy, PRESETS["default"].replace(fixed | changes))
     return [
         Point(scene.psnr(progress.snapshot.image), progress.step, progress.seconds)
         for progress in run

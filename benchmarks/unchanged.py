@@ -35,7 +35,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from napari_convgen import PRESETS, Config, Denoising, FitsConfig, compare_fits, denoise, spectrum
+from napari_convgen import PRESETS, Config, DenoiseTask, TargetsConfig, compare_fits, denoise, spectrum
 from napari_convgen.cli import main as command_line
 from napari_convgen.config import GROUPS
 from napari_convgen.core.image import Layout, channels_first
@@ -46,11 +46,11 @@ from napari_convgen.reproduction import load_study
 from napari_convgen.reproduction.images import phantom, uniform_noise
 from napari_convgen.reproduction.nets import ADAM, MOMENTUM, Fits, convolutional, decoder, skip_network
 from napari_convgen.reproduction.study import Setting
-from napari_convgen.run.compare.run import Comparison, compare
-from napari_convgen.run.image_vs_noise.run import FitsRun
+from napari_convgen.run.compare.run import CompareTask, compare
+from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 from napari_convgen.run.kernels.panels import all_panels, bound_words, prediction_words
 from napari_convgen.run.kernels.run import KernelChoice, explore
-from napari_convgen.run.spectrum.run import SpectrumRun
+from napari_convgen.run.spectrum.run import SpectrumTask
 from napari_convgen.samples import SAMPLES
 
 Parts = dict[str, Any]
@@ -115,11 +115,11 @@ def all_methods() -> Sequence[str]:
     return tuple(GROUPS["optimizer"])
 
 
-def start_denoising(image: Any, changes: Changes = {}, preset: str = "default", **options: Any) -> Denoising:  # noqa: B006
-    return Denoising(image, small_config(changes, preset), **options)
+def start_denoising(image: Any, changes: Changes = {}, preset: str = "default", **options: Any) -> DenoiseTask:  # noqa: B006
+    return DenoiseTask(image, small_config(changes, preset), **options)
 
 
-def advance(run: Denoising, stop_at: int | None = None) -> Parts:
+def advance(run: DenoiseTask, stop_at: int | None = None) -> Parts:
     """Go through a run, or stop it at a snapshot; return what it tells at its snapshots."""
     told, previews = [], []
     for progress in run:
@@ -267,13 +267,13 @@ def estimated(image: Values, axes: str, words: Changes) -> Parts:
 
 def compared(image: Values, methods: Sequence[str], changes: Changes, **options: Any) -> Parts:
     """Compare methods on an image."""
-    result = compare(image, methods, small_config(changes), **options)
+    result = compare(image, small_config(changes), methods=methods, **options)
     return comparison_parts(result)
 
 
 def comparison_stopped(image: Values, methods: Sequence[str], changes: Changes, step: int, **options: Any) -> Parts:
     """Compare methods, and end while the generator is at that step."""
-    comparison = Comparison(image, methods, small_config(changes), **options)
+    comparison = CompareTask(image, small_config(changes), methods=methods, **options)
     for progress in comparison:
         fit = progress.fit
         if fit is not None and fit.snapshot is not None and fit.step >= step:
@@ -312,12 +312,12 @@ def comparison_parts(result: Any) -> Parts:
 
 def fits_compared(image: Values, changes: Changes, words: Changes = {}, **options: Any) -> Parts:  # noqa: B006
     """Fit a generator to an image and to noise."""
-    return fits_parts(compare_fits(image, FitsConfig(small_config(changes), **words), **options))
+    return fits_parts(compare_fits(image, small_config(changes), targets=TargetsConfig(**words), **options))
 
 
 def fits_stopped(image: Values, changes: Changes, step: int) -> Parts:
     """Fit a generator to an image and to noise, and end that early."""
-    run = FitsRun(image, FitsConfig(small_config(changes)))
+    run = CompareFitsTask(image, small_config(changes))
     for progress in run:
         if progress.moment is not None and progress.step >= step:
             run.stop()
@@ -357,7 +357,7 @@ def spectrum_of(image: Values, changes: Changes, preset: str = "default", **opti
 
 def spectrum_foreseen(image: Values, changes: Changes, **options: Any) -> Parts:
     """Return what a run says of itself before it starts."""
-    run = SpectrumRun(image, small_config(changes), **options)
+    run = SpectrumTask(image, small_config(changes), **options)
     return {"products": run.n_products, "bytes": run.n_bytes, "steps": run.at_steps, "groups": run.groups}
 
 

@@ -15,38 +15,40 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_convgen.config import PRESETS, Config
+    from napari_convgen.core.image import Image
     from napari_convgen.core.snapshot import Snapshot, StopReason
-    from napari_convgen.run.compare.result import ComparisonResult, MethodResult
-    from napari_convgen.run.compare.run import Comparison, ComparisonProgress, compare
-    from napari_convgen.run.denoise.result import Result
-    from napari_convgen.run.denoise.run import Denoising, Progress, denoise
-    from napari_convgen.run.image_vs_noise.config import FitsConfig
-    from napari_convgen.run.image_vs_noise.result import FitsResult
-    from napari_convgen.run.image_vs_noise.run import FitsProgress, FitsRun, compare_fits
+    from napari_convgen.run.compare.result import CompareResult, MethodResult
+    from napari_convgen.run.compare.run import CompareProgress, CompareTask, compare
+    from napari_convgen.run.denoise.result import DenoiseResult
+    from napari_convgen.run.denoise.run import DenoiseProgress, DenoiseTask, denoise
+    from napari_convgen.run.image_vs_noise.config import TargetsConfig
+    from napari_convgen.run.image_vs_noise.result import CompareFitsResult
+    from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask, compare_fits
     from napari_convgen.run.spectrum.result import SpectrumResult
-    from napari_convgen.run.spectrum.run import SpectrumProgress, SpectrumRun, spectrum
+    from napari_convgen.run.spectrum.run import SpectrumProgress, SpectrumTask, spectrum
 
 __version__ = version("napari-convgen")
 
 __all__ = [
     "PRESETS",
-    "Comparison",
-    "ComparisonProgress",
-    "ComparisonResult",
+    "CompareFitsProgress",
+    "CompareFitsResult",
+    "CompareFitsTask",
+    "CompareProgress",
+    "CompareResult",
+    "CompareTask",
     "Config",
-    "Denoising",
-    "FitsConfig",
-    "FitsProgress",
-    "FitsResult",
-    "FitsRun",
+    "DenoiseProgress",
+    "DenoiseResult",
+    "DenoiseTask",
+    "Image",
     "MethodResult",
-    "Progress",
-    "Result",
     "Snapshot",
     "SpectrumProgress",
     "SpectrumResult",
-    "SpectrumRun",
+    "SpectrumTask",
     "StopReason",
+    "TargetsConfig",
     "__version__",
     "compare",
     "compare_fits",
@@ -56,23 +58,24 @@ __all__ = [
 
 _HOMES = {
     "PRESETS": "config",
-    "Comparison": "run.compare.run",
-    "ComparisonProgress": "run.compare.run",
-    "ComparisonResult": "run.compare.result",
+    "CompareFitsProgress": "run.image_vs_noise.run",
+    "CompareFitsResult": "run.image_vs_noise.result",
+    "CompareFitsTask": "run.image_vs_noise.run",
+    "CompareProgress": "run.compare.run",
+    "CompareResult": "run.compare.result",
+    "CompareTask": "run.compare.run",
     "Config": "config",
-    "Denoising": "run.denoise.run",
-    "FitsConfig": "run.image_vs_noise.config",
-    "FitsProgress": "run.image_vs_noise.run",
-    "FitsResult": "run.image_vs_noise.result",
-    "FitsRun": "run.image_vs_noise.run",
+    "DenoiseProgress": "run.denoise.run",
+    "DenoiseResult": "run.denoise.result",
+    "DenoiseTask": "run.denoise.run",
+    "Image": "core.image",
     "MethodResult": "run.compare.result",
-    "Progress": "run.denoise.run",
-    "Result": "run.denoise.result",
     "Snapshot": "core.snapshot",
     "SpectrumProgress": "run.spectrum.run",
     "SpectrumResult": "run.spectrum.result",
-    "SpectrumRun": "run.spectrum.run",
+    "SpectrumTask": "run.spectrum.run",
     "StopReason": "core.snapshot",
+    "TargetsConfig": "run.image_vs_noise.config",
     "compare": "run.compare.run",
     "compare_fits": "run.image_vs_noise.run",
     "denoise": "run.denoise.run",

@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image
 
 from napari_convgen import cli
-from napari_convgen.run.compare.run import Comparison, compare
+from napari_convgen.run.compare.run import CompareTask, compare
 
 SMALL = ["generator.n_channels=4", "generator.n_scales=1", "n_seeds=1", "n_restarts=0", "n_threads=1"]
 QUICK = ["--set", *SMALL, "--stopping", "fixed", "--steps", "6"]
@@ -37,7 +37,7 @@ def run(*arguments):
 
 def test_each_method_gives_an_image_with_the_metadata_of_the_input(folder, noisy, capsys):
     assert run("--methods", "nlm", "wavelet", "convgen", *QUICK, "--reference", "clean.tif") == 0
-    result = compare(noisy, ("nlm", "wavelet"))
+    result = compare(noisy, methods=("nlm", "wavelet"))
     residuals = tifffile.imread("out/residuals.tif")
     for i, name in enumerate(["nlm", "wavelet", "convgen"]):
         with tifffile.TiffFile(f"out/{name}.tif") as file:
@@ -101,7 +101,7 @@ def test_what_fails_in_one_method_is_told_and_the_others_are_written(folder, noi
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_status_2(folder, capsys, monkeypatch, arguments, sentence):
-    monkeypatch.setattr(Comparison, "__iter__", lambda self: pytest.fail("a comparison was started"))
+    monkeypatch.setattr(CompareTask, "__iter__", lambda self: pytest.fail("a comparison was started"))
     monkeypatch.setattr("napari_convgen.core.baselines.bm3d.importlib.util.find_spec", lambda name: None)
     (folder / "old").mkdir()
     (folder / "old/nlm.tif").write_bytes((folder / "clean.tif").read_bytes())
@@ -113,7 +113,7 @@ def test_what_cannot_be_done_is_one_sentence_and_status_2(folder, capsys, monkey
 
 
 def test_a_first_interrupt_keeps_what_is_done(folder, capsys, monkeypatch):
-    advance = Comparison.__iter__
+    advance = CompareTask.__iter__
 
     def interrupted(self):
         for i, progress in enumerate(advance(self)):
@@ -121,7 +121,7 @@ def test_a_first_interrupt_keeps_what_is_done(folder, capsys, monkeypatch):
                 signal.raise_signal(signal.SIGINT)
             yield progress
 
-    monkeypatch.setattr(Comparison, "__iter__", interrupted)
+    monkeypatch.setattr(CompareTask, "__iter__", interrupted)
     assert run("--methods", "nlm", "wavelet") == 130
     assert (folder / "out/nlm.tif").exists()
     assert not (folder / "out/wavelet.tif").exists()

@@ -8,8 +8,8 @@ import tifffile
 
 from napari_convgen import cli
 from napari_convgen.config import Config
-from napari_convgen.run.image_vs_noise.config import FitsConfig
-from napari_convgen.run.image_vs_noise.run import FitsRun, compare_fits
+from napari_convgen.run.image_vs_noise.config import TargetsConfig
+from napari_convgen.run.image_vs_noise.run import CompareFitsTask, compare_fits
 
 SMALL = ["generator.n_channels=4", "generator.n_scales=1", "n_threads=1"]
 
@@ -43,7 +43,7 @@ def test_it_writes_what_the_verb_finds(folder, noisy, clean, capsys):
     words = ["--noise", "gaussian", "--mean", "kept", "--added-noise", "12", "--reference", "clean.tif", "--seed", "3"]
     assert run(*words) == 0
     base = Config().replace(dict(each.split("=") for each in SMALL) | {"seed": 3, "n_steps": 6})
-    result = compare_fits(noisy, FitsConfig(base, "gaussian", "kept", 12.0), axes="YX", reference=clean)
+    result = compare_fits(noisy, base, targets=TargetsConfig("gaussian", "kept", 12.0), axes="YX", reference=clean)
     for target in result.targets:
         written = tifffile.imread(f"out/{target.name.replace(' ', '-')}.tif")
         assert written.dtype == np.uint8
@@ -98,7 +98,7 @@ def test_a_dry_run_says_what_it_takes(folder, capsys):
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_status_2(folder, capsys, monkeypatch, arguments, image, sentence):
-    monkeypatch.setattr(FitsRun, "__iter__", lambda self: pytest.fail("a run was started"))
+    monkeypatch.setattr(CompareFitsTask, "__iter__", lambda self: pytest.fail("a run was started"))
     (folder / "old").mkdir()
     (folder / "old/image.tif").write_bytes((folder / "noisy.tif").read_bytes())
     assert run(*arguments.split(), image=image) == 2
@@ -114,7 +114,7 @@ def test_out_is_needed(folder, capsys):
 
 
 def test_a_first_interrupt_writes_what_there_is(folder, capsys, monkeypatch):
-    advance = FitsRun.__iter__
+    advance = CompareFitsTask.__iter__
 
     def interrupted(self):
         for progress in advance(self):
@@ -122,7 +122,7 @@ def test_a_first_interrupt_writes_what_there_is(folder, capsys, monkeypatch):
                 signal.raise_signal(signal.SIGINT)
             yield progress
 
-    monkeypatch.setattr(FitsRun, "__iter__", interrupted)
+    monkeypatch.setattr(CompareFitsTask, "__iter__", interrupted)
     assert run("--steps", "100000") == 130
     assert tifffile.imread("out/noise.tif").shape == (4, 20, 18)
     printed, progress = capsys.readouterr()

@@ -11,7 +11,7 @@ from PIL import Image
 
 import napari_convgen
 from napari_convgen import Config, cli
-from napari_convgen.run.denoise.run import Denoising, denoise
+from napari_convgen.run.denoise.run import DenoiseTask, denoise
 
 SMALL = {"generator.n_channels": "4", "generator.n_scales": "1", "n_restarts": "0"}
 QUICK = ["--set", *(f"{name}={value}" for name, value in SMALL.items()), "--stopping", "fixed", "--steps", "6"]
@@ -209,7 +209,7 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_status_2(folder, capsys, monkeypatch, arguments, sentence):
-    monkeypatch.setattr(Denoising, "__iter__", lambda self: pytest.fail("a fit was started"))
+    monkeypatch.setattr(DenoiseTask, "__iter__", lambda self: pytest.fail("a fit was started"))
     (folder / "run.toml").write_text("seed = 1")
     (folder / "run.json").write_text("{}")
     (folder / "out.tif").write_text("old")
@@ -259,7 +259,7 @@ def test_interrupting_keeps_the_best_image_so_far(folder, noisy):
 
 
 def interrupt_at_first_step(monkeypatch, n_times):
-    advance = Denoising.__iter__
+    advance = DenoiseTask.__iter__
 
     def interrupted(self):
         for i, progress in enumerate(advance(self)):
@@ -267,7 +267,7 @@ def interrupt_at_first_step(monkeypatch, n_times):
                 signal.raise_signal(signal.SIGINT)
             yield progress
 
-    monkeypatch.setattr(Denoising, "__iter__", interrupted)
+    monkeypatch.setattr(DenoiseTask, "__iter__", interrupted)
 
 
 def test_a_first_interrupt_ends_the_run_a_second_one_aborts(folder, capsys, monkeypatch):

@@ -9,7 +9,7 @@ import tifffile
 from napari_convgen import cli
 from napari_convgen.config import Config
 from napari_convgen.run.spectrum import run as module
-from napari_convgen.run.spectrum.run import SpectrumRun, spectrum
+from napari_convgen.run.spectrum.run import SpectrumTask, spectrum
 
 SMALL = ["generator.n_channels=4", "generator.n_scales=1", "n_threads=1"]
 
@@ -101,7 +101,7 @@ def test_a_dry_run_says_what_it_takes(folder, capsys):
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_status_2(folder, capsys, monkeypatch, arguments, image, sentence):
-    monkeypatch.setattr(SpectrumRun, "__iter__", lambda self: pytest.fail("a run was started"))
+    monkeypatch.setattr(SpectrumTask, "__iter__", lambda self: pytest.fail("a run was started"))
     (folder / "old").mkdir()
     (folder / "old/vectors-step0.tif").write_bytes((folder / "noisy.tif").read_bytes())
     assert run(*arguments.split(), image=image) == 2
@@ -119,7 +119,7 @@ def test_out_is_needed(folder, capsys):
 @pytest.mark.parametrize("at", ["start", "later"])
 def test_a_first_interrupt_keeps_the_steps_that_are_done(folder, capsys, monkeypatch, at):
     monkeypatch.setattr(module, "STATUS_SECONDS", 0)
-    advance = SpectrumRun.__iter__
+    advance = SpectrumTask.__iter__
 
     def interrupted(self):
         for progress in advance(self):
@@ -127,7 +127,7 @@ def test_a_first_interrupt_keeps_the_steps_that_are_done(folder, capsys, monkeyp
                 signal.raise_signal(signal.SIGINT)
             yield progress
 
-    monkeypatch.setattr(SpectrumRun, "__iter__", interrupted)
+    monkeypatch.setattr(SpectrumTask, "__iter__", interrupted)
     assert run("--at-step", "0", "2") == 130
     printed, complaint = capsys.readouterr()
     assert (folder / "out/vectors-step0.tif").exists() == (at == "later")

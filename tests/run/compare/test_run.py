@@ -11,7 +11,8 @@ from napari_convgen.core.quality.metrics import psnr, ssim
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.compare import run as module
-from napari_convgen.run.compare.run import DEFAULT_METHODS, Comparison, compare
+from napari_convgen.run.compare.run import DEFAULT_METHODS, CompareTask, compare
+from napari_convgen.run.setup import prepared
 from napari_convgen.run.setup.build import build_noise
 
 QUICK = Config().replace(
@@ -42,7 +43,7 @@ def test_each_method_gets_the_same_stabilized_image_and_goes_the_same_way_back()
     layout = Layout.of(photons.shape)
     model = build_noise(photons, layout, config.noise)
     tensor = ImageTensor.of(photons, layout, model)
-    result = compare(photons, FAST, config)
+    result = compare(photons, config, methods=FAST)
     assert result.noise == (model,)
     for name in FAST:
         expected = tensor.restore(BASELINES[name](tensor.values, tensor.noise_level, False))
@@ -52,7 +53,7 @@ def test_each_method_gets_the_same_stabilized_image_and_goes_the_same_way_back()
 
 
 def test_the_generator_is_that_of_denoise_bit_for_bit():
-    result = compare(noisy(), ("convgen",), QUICK.replace({"seed": 3}))
+    result = compare(noisy(), QUICK.replace({"seed": 3}), methods=("convgen",))
     np.testing.assert_array_equal(result["convgen"].image, denoise(noisy(), QUICK.replace({"seed": 3})).image)
     assert result["convgen"].fit.step == 6
     assert result["convgen"].seconds == result["convgen"].fit.seconds
@@ -60,14 +61,14 @@ def test_the_generator_is_that_of_denoise_bit_for_bit():
 
 def test_a_named_preset_runs_where_the_configuration_says():
     config = QUICK.replace({"seed": 3, "device": "cpu", "z_axis": "volume"})
-    comparison = Comparison(np.zeros((5, 64, 64)) + np.arange(64), ("convgen:paper-narrow",), config)
+    comparison = CompareTask(np.zeros((5, 64, 64)) + np.arange(64), config, methods=("convgen:paper-narrow",))
     own = comparison._runs["convgen:paper-narrow"].config
     assert (own.seed, own.device, own.z_axis, own.n_threads) == (3, "cpu", "volume", 1)
     assert own.generator.n_channels == 128
 
 
 def test_scores_are_against_the_reference_and_the_noisy_image_has_some_too():
-    result = compare(noisy(), FAST, QUICK, reference=clean(), data_range=200)
+    result = compare(noisy(), QUICK, methods=FAST, reference=clean(), data_range=200)
     for name in FAST:
         assert result[name].scores.psnr == psnr(result[name].image, clean(), 200)
         assert result[name].scores.ssim == ssim(result[name].image, clean(), 200, None)
@@ -76,16 +77,16 @@ def test_scores_are_against_the_reference_and_the_noisy_image_has_some_too():
 
 
 def test_a_pair_that_was_stretched_is_scored_after_gain_and_offset():
-    straight = compare(noisy(), FAST, QUICK, reference=clean(), fit_affine=True, data_range=200)
-    stretched = compare(0.5 * noisy() + 20, FAST, QUICK, reference=clean(), fit_affine=True, data_range=200)
+    straight = compare(noisy(), QUICK, methods=FAST, reference=clean(), fit_affine=True, data_range=200)
+    stretched = compare(0.5 * noisy() + 20, QUICK, methods=FAST, reference=clean(), fit_affine=True, data_range=200)
     for name in FAST:
         assert stretched[name].scores.psnr == pytest.approx(straight[name].scores.psnr, abs=0.02)
     assert stretched.input_scores.psnr == pytest.approx(straight.input_scores.psnr, abs=0.02)
-    assert compare(0.5 * noisy() + 20, FAST, QUICK, reference=clean())["nlm"].scores.psnr < 20
+    assert compare(0.5 * noisy() + 20, QUICK, methods=FAST, reference=clean())["nlm"].scores.psnr < 20
 
 
 def test_the_residual_is_measured_against_the_noise():
-    result = compare(noisy(), FAST, QUICK.replace({"noise.kind": "gaussian", "noise.sigma": 10}))
+    result = compare(noisy(), QUICK.replace({"noise.kind": "gaussian", "noise.sigma": 10}), methods=FAST)
     for name in FAST:
         difference = noisy().astype(float) - result[name].image
         assert result[name].residual.spread == pytest.approx(difference.std() / 10, rel=1e-5)
@@ -97,9 +98,9 @@ def test_the_residual_is_measured_against_the_noise():
 def test_stacks_go_frame_by_frame_and_frames_with_nothing_in_them_stay():
     stack = np.stack([noisy(seed=1), np.full((40, 36), 7, np.float32), noisy(seed=2)])
     told = []
-    result = compare(stack, FAST, QUICK, told.append, axes="TYX")
+    result = compare(stack, QUICK, methods=FAST, callback=told.append, axes="TYX")
     for i in (0, 2):
-        np.testing.assert_array_equal(result["nlm"].image[i], compare(stack[i], FAST, QUICK)["nlm"].image)
+        np.testing.assert_array_equal(result["nlm"].image[i], compare(stack[i], QUICK, methods=FAST)["nlm"].image)
     np.testing.assert_array_equal(result["nlm"].image[1], stack[1])
     assert [(p.method, p.position, p.frame, p.done is not None) for p in told] == [
         (name, i, frame, done) for i, name in enumerate(FAST) for frame, done in [(0, 0), (1, 0), (2, 0), (2, 1)]
@@ -114,7 +115,7 @@ def test_color_and_alpha_come_back_as_they_were():
     color = color.astype(np.uint8)
     color[..., 3] = 128
     reference = np.clip(clean()[..., None] * [0.9, 0.6, 0.8, 0], 0, 255).astype(np.uint8)
-    result = compare(color, FAST, QUICK, axes="YXS", reference=reference)
+    result = compare(color, QUICK, methods=FAST, axes="YXS", reference=reference)
     for name in FAST:
         assert (result[name].image[..., 3] == 128).all()
         assert result[name].scores.psnr == psnr(result[name].image[..., :3], reference[..., :3], 255)
@@ -124,14 +125,14 @@ def test_color_and_alpha_come_back_as_they_were():
 def test_missing_pixels_are_filled_in():
     holes = noisy()
     holes[34:39, 9:14] = np.nan  # where the image is brightest
-    result = compare(holes, FAST, QUICK)
+    result = compare(holes, QUICK, methods=FAST)
     for name in FAST:
         assert np.abs(result[name].image - clean())[34:39, 9:14].max() < 15
     assert result.notes == ("25 missing (NaN) pixels were filled in.",)
 
 
 def test_baselines_get_a_noise_model_even_where_the_generator_has_none():
-    result = compare(noisy(), FAST, QUICK.replace({"noise.kind": "none"}))
+    result = compare(noisy(), QUICK.replace({"noise.kind": "none"}), methods=FAST)
     assert result.noise[0] is not None
     assert result["nlm"].residual.spread > 0.5
 
@@ -141,7 +142,7 @@ def test_what_fails_in_one_method_is_its_outcome(monkeypatch):
         raise InputError("This cannot\nbe done.")
 
     monkeypatch.setitem(module.BASELINES, "nlm", fail)
-    result = compare(noisy(), FAST, QUICK, reference=clean())
+    result = compare(noisy(), QUICK, methods=FAST, reference=clean())
     assert result["nlm"].error == "This cannot be done."
     assert result["nlm"].image is None
     assert result["wavelet"].error is None
@@ -154,7 +155,7 @@ def test_what_fails_in_one_method_is_its_outcome(monkeypatch):
 @pytest.mark.parametrize("n_told", [1, 2, 3])
 def test_a_stop_keeps_what_is_done(n_told):
     stack = np.stack([noisy(seed=1), noisy(seed=2)])
-    comparison = Comparison(stack, FAST, QUICK, axes="TYX")
+    comparison = CompareTask(stack, QUICK, methods=FAST, axes="TYX")
     for i, _ in enumerate(comparison, start=1):
         if i == n_told:
             comparison.stop()
@@ -167,7 +168,7 @@ def test_a_stop_keeps_what_is_done(n_told):
 
 
 def test_a_stop_within_the_generator_keeps_its_best_image():
-    comparison = Comparison(noisy(), ("convgen", "nlm"), QUICK.replace({"n_steps": 10_000_000}))
+    comparison = CompareTask(noisy(), QUICK.replace({"n_steps": 10_000_000}), methods=("convgen", "nlm"))
     for progress in comparison:
         assert progress.fit is not None or progress.done is not None
         comparison.stop()
@@ -178,7 +179,7 @@ def test_a_stop_within_the_generator_keeps_its_best_image():
 
 
 def test_a_comparison_that_was_left_goes_on():
-    comparison = Comparison(noisy(), FAST, QUICK)
+    comparison = CompareTask(noisy(), QUICK, methods=FAST)
     for progress in comparison:
         if progress.done:
             break
@@ -202,32 +203,34 @@ def test_a_comparison_that_was_left_goes_on():
 )
 def test_methods_that_do_not_exist_are_refused_before_anything_starts(methods, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        Comparison(noisy(), methods, QUICK)
+        CompareTask(noisy(), QUICK, methods=methods)
 
 
 def test_bm3d_that_is_not_installed_is_refused_before_anything_starts(monkeypatch):
     monkeypatch.setattr("napari_convgen.core.baselines.bm3d.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"napari-convgen\[bm3d\]"):
-        Comparison(noisy(), ("nlm", "bm3d"), QUICK)
+        CompareTask(noisy(), QUICK, methods=("nlm", "bm3d"))
     assert "bm3d" not in DEFAULT_METHODS
 
 
 def test_input_is_checked_before_anything_starts():
     with pytest.raises(InputError, match="constant"):
-        Comparison(np.zeros((9, 9)), FAST, QUICK)
+        CompareTask(np.zeros((9, 9)), QUICK, methods=FAST)
     with pytest.raises(InputError, match="must have the shape of the image"):
-        Comparison(noisy(), FAST, QUICK, reference=clean()[:-1])
+        CompareTask(noisy(), QUICK, methods=FAST, reference=clean()[:-1])
 
 
 def test_correlated_noise_is_named(monkeypatch):
-    monkeypatch.setattr(module, "build_noise", lambda *_: GaussianNoise((9.0,), correlation_length=2))
-    result = compare(noisy(), ("nlm",), QUICK)
-    assert result["nlm"].notes == ("The noise of neighbors is alike, but this method takes it for independent.",)
+    monkeypatch.setattr(
+        prepared.Prepared, "any_noise_model", lambda *_: GaussianNoise((9.0,), correlation_length=2)
+    )
+    result = compare(noisy(), QUICK, methods=("nlm",))
+    assert result["nlm"].notes == ("The noise is correlated, but this method takes it for white.",)
 
 
 def test_the_report_and_the_table_tell_it_all():
     config = QUICK.replace({"noise.kind": "gaussian", "noise.sigma": 10})
-    result = compare(noisy(), ("nlm", "convgen"), config, reference=clean(), data_range=200)
+    result = compare(noisy(), config, methods=("nlm", "convgen"), reference=clean(), data_range=200)
     report = json.loads(json.dumps(result.report(), allow_nan=False))
     assert set(report) == {
         "versions", "config", "axes", "noise", "notes", "methods", "data_range", "fit_affine", "input",
@@ -244,7 +247,7 @@ def test_the_report_and_the_table_tell_it_all():
     assert f"{nlm['psnr']:.2f}" in lines[3]
     assert len({len(line) for line in lines[:5]}) == 1
     assert "PSNR in dB and SSIM for a data range of 200." in lines
-    without = compare(noisy(), ("nlm",), config)
+    without = compare(noisy(), config, methods=("nlm",))
     assert "PSNR" not in without.table()
     assert "noisy" not in without.table()
     assert "psnr" not in without.report()["methods"][0]

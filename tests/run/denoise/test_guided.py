@@ -5,7 +5,7 @@ import pytest
 
 from napari_convgen.config import Config
 from napari_convgen.errors import ConfigError, InputError
-from napari_convgen.run.denoise.run import Denoising, denoise
+from napari_convgen.run.denoise.run import DenoiseTask, denoise
 
 GUIDED = Config().replace(
     {
@@ -56,7 +56,7 @@ def test_the_guide_changes_the_images_from_its_step_on():
 def test_going_back_behind_the_guide_takes_the_same_steps_again():
     _, noisy = pair()
     config = GUIDED.replace({"stopping.kind": "fixed"})
-    run, whole = Denoising(noisy, config), Denoising(noisy, config)
+    run, whole = DenoiseTask(noisy, config), DenoiseTask(noisy, config)
     for each in (run, whole):
         for _ in each:
             pass
@@ -78,15 +78,15 @@ def test_the_loss_that_is_shown_is_the_distance_to_the_image():
 def test_what_a_guided_network_cannot_do_is_said_before_anything_starts():
     _, noisy = pair()
     with pytest.raises(ConfigError, match=r"noise\.kind"):
-        Denoising(noisy, GUIDED.replace({"noise.kind": "none"}))
+        DenoiseTask(noisy, GUIDED.replace({"noise.kind": "none"}))
     with pytest.raises(ConfigError, match="linearized"):
-        Denoising(noisy, GUIDED.replace({"stopping.kind": "linearized"}))
+        DenoiseTask(noisy, GUIDED.replace({"stopping.kind": "linearized"}))
     with pytest.raises(ConfigError, match="guided-network"):
-        Denoising(noisy, GUIDED.replace({"backend": "triton"}))
+        DenoiseTask(noisy, GUIDED.replace({"backend": "triton"}))
 
 
 def test_an_image_without_noise_is_refused():
     y, x = np.mgrid[:40, :38]
-    run = Denoising((y + 2 * x).astype(np.float32), GUIDED)
+    run = DenoiseTask((y + 2 * x).astype(np.float32), GUIDED)
     with pytest.raises(InputError, match="No noise was found"):
         next(iter(run))

@@ -10,7 +10,7 @@ from napari_convgen.core.quality.metrics import psnr, ssim
 from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
 from napari_convgen.core.stopping import ErrorEstimate
 from napari_convgen.run.denoise.result import FrameResult
-from napari_convgen.run.denoise.run import Denoising, denoise
+from napari_convgen.run.denoise.run import DenoiseTask, denoise
 
 QUICK = Config().replace({"generator.n_channels": 6, "n_steps": 12, "stopping.kind": "fixed", "device": "cpu"})
 WATCHED = QUICK.replace({"stopping.kind": "held-out", "n_steps": 30})
@@ -110,7 +110,7 @@ def test_the_configuration_of_the_report_reproduces_the_image(config, dtype):
 
 
 def test_the_configuration_of_a_run_that_the_user_stopped_reproduces_the_image():
-    run = Denoising(noisy(), WATCHED.replace({"n_steps": 500}))
+    run = DenoiseTask(noisy(), WATCHED.replace({"n_steps": 500}))
     for progress in run:
         if progress.step == 20:
             run.stop()
@@ -123,7 +123,7 @@ def test_the_configuration_of_a_run_that_the_user_stopped_reproduces_the_image()
 def test_the_configuration_of_an_extended_run_takes_all_its_steps_again():
     noise = np.random.default_rng(0).random((20, 23))
     eager = {"stopping.patience": 0, "stopping.min_patience": 0, "n_steps": 500, "generator.n_channels": 32}
-    run = Denoising(noise, WATCHED.replace(eager))
+    run = DenoiseTask(noise, WATCHED.replace(eager))
     for _ in run:
         pass
     assert run.result().reason.outcome is Outcome.RULE
@@ -176,7 +176,7 @@ def test_the_image_is_the_snapshot_of_its_step():
 
 def test_snapshots_of_a_stack_show_each_frame_at_its_latest_and_rest_at_its_end():
     stack = noisy((2, 16, 17))
-    run = Denoising(stack, QUICK)
+    run = DenoiseTask(stack, QUICK)
     for progress in run:
         if (progress.frame, progress.step) == (1, 4):
             run.stop()

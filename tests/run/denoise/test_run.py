@@ -14,7 +14,7 @@ from napari_convgen.core.quality.metrics import psnr
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.errors import ConfigError, DeviceError, FitError, InputError
 from napari_convgen.run.denoise import run as module
-from napari_convgen.run.denoise.run import Denoising, denoise
+from napari_convgen.run.denoise.run import DenoiseTask, denoise
 from napari_convgen.run.setup import build
 
 QUICK = Config().replace({"generator.n_channels": 6, "n_steps": 8, "stopping.kind": "fixed", "device": "cpu"})
@@ -85,7 +85,7 @@ def test_the_result_has_the_shape_dtype_and_range_of_the_input(dtype):
 )
 def test_every_kind_of_image_is_denoised_frame_by_frame(shape, axes, z_axis, n_frames):
     image = np.random.default_rng(0).integers(0, 200, shape).astype(np.uint8)
-    run = Denoising(image, QUICK.replace({"n_steps": 3, "z_axis": z_axis}), axes=axes)
+    run = DenoiseTask(image, QUICK.replace({"n_steps": 3, "z_axis": z_axis}), axes=axes)
     assert run.n_frames == n_frames
     advance(run)
     result = run.result()
@@ -155,7 +155,7 @@ def test_settings_of_torch_are_as_the_caller_left_them_at_each_pause_and_in_the_
         return torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype()
 
     before = settings()
-    run = Denoising(noisy(), QUICK.replace({"n_threads": before[0] + 1}))
+    run = DenoiseTask(noisy(), QUICK.replace({"n_threads": before[0] + 1}))
     for n_taken, _ in enumerate(run):
         assert settings() == before
         if n_taken == 3:
@@ -194,7 +194,7 @@ def test_a_stack_with_its_frames_elsewhere_gives_the_same_frames():
 def test_a_lazy_stack_is_computed_slice_by_slice_and_gives_the_same_result():
     stack = np.stack([noisy(seed=seed) for seed in range(3)])
     lazy, computed = loaded_frame_by_frame(stack)
-    run = Denoising(lazy, QUICK)
+    run = DenoiseTask(lazy, QUICK)
     assert computed == [0, 1, 2]
     seen = [(progress.frame, len(computed)) for progress in run]
     assert set(seen) == {(0, 4), (1, 5), (2, 6)}
@@ -315,8 +315,8 @@ def test_axes_that_do_not_fit_are_refused():
 )
 def test_more_scales_than_the_image_can_be_halved_are_refused_with_the_most_there_are(shape, n_scales, most):
     with pytest.raises(ConfigError, match=rf"n_scales .* expected 1 to {most} for .*, got {n_scales}\. Use 'auto' or"):
-        Denoising(noisy(shape), QUICK.replace({"generator.n_scales": n_scales}))
-    Denoising(noisy(shape), QUICK.replace({"generator.n_scales": most}))
+        DenoiseTask(noisy(shape), QUICK.replace({"generator.n_scales": n_scales}))
+    DenoiseTask(noisy(shape), QUICK.replace({"generator.n_scales": most}))
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_auto_scales_leave_about_sixteen_pixels_along_the_shorter_side(shape, gr
         return made[-1]
 
     monkeypatch.setattr(build, "DeepDecoder", make)
-    next(iter(Denoising(noisy(shape), QUICK.replace({"generator.n_channels": 2}))))
+    next(iter(DenoiseTask(noisy(shape), QUICK.replace({"generator.n_channels": 2}))))
     assert made[0].sizes[0] == grid
 
 
@@ -377,7 +377,7 @@ def test_a_preset_is_taken_by_name():
 
 def test_the_public_names_are_those_of_the_package():
     assert napari_convgen.denoise is denoise
-    assert napari_convgen.Denoising is Denoising
+    assert napari_convgen.DenoiseTask is DenoiseTask
     assert set(napari_convgen.__all__) == set(dir(napari_convgen))
     for name in napari_convgen.__all__:
         assert getattr(napari_convgen, name) is not None
@@ -406,7 +406,7 @@ def test_progress_tells_every_step_once_and_every_snapshot():
 def test_pauses_do_not_count_as_seconds(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
-    run = Denoising(noisy(), QUICK)
+    run = DenoiseTask(noisy(), QUICK)
     for _ in run:
         clock[0] += 100
     assert run.result().seconds == 0
@@ -422,7 +422,7 @@ def test_an_error_of_the_callback_reaches_the_caller():
 
 def test_the_preview_is_the_image_as_it_is_now():
     image = noisy(dtype="uint16")
-    run = Denoising(image, QUICK)
+    run = DenoiseTask(image, QUICK)
     assert run.preview() is None
     for progress in run:
         preview = run.preview()
@@ -433,7 +433,7 @@ def test_the_preview_is_the_image_as_it_is_now():
 @pytest.mark.parametrize("n_taken", [1, 4, 7, 8])
 def test_a_run_that_was_left_goes_on_where_it_was(n_taken):
     expected = denoise(noisy(), QUICK)
-    run = Denoising(noisy(), QUICK)
+    run = DenoiseTask(noisy(), QUICK)
     for progress in run:
         if progress.step == n_taken:
             break
@@ -444,13 +444,13 @@ def test_a_run_that_was_left_goes_on_where_it_was(n_taken):
 
 
 def test_a_run_that_has_ended_yields_nothing_more():
-    run = Denoising(noisy(), QUICK)
+    run = DenoiseTask(noisy(), QUICK)
     advance(run)
     assert advance(run) == []
 
 
 def test_stop_keeps_the_best_so_far():
-    run = Denoising(noisy(), QUICK.replace({"n_steps": 500}))
+    run = DenoiseTask(noisy(), QUICK.replace({"n_steps": 500}))
     for progress in run:
         if progress.step == 5:
             run.stop()
@@ -462,7 +462,7 @@ def test_stop_keeps_the_best_so_far():
 
 
 def test_a_run_that_was_left_can_still_be_stopped_for_its_best_image():
-    run = Denoising(noisy(), QUICK.replace({"n_steps": 500}))
+    run = DenoiseTask(noisy(), QUICK.replace({"n_steps": 500}))
     for progress in run:
         if progress.step == 5:
             break
@@ -474,7 +474,7 @@ def test_a_run_that_was_left_can_still_be_stopped_for_its_best_image():
 
 def test_a_stack_that_is_stopped_keeps_frames_not_reached_as_they_were():
     stack = np.stack([noisy(seed=seed) for seed in range(4)])
-    run = Denoising(stack, QUICK)
+    run = DenoiseTask(stack, QUICK)
     for progress in run:
         if (progress.frame, progress.step) == (1, 3):
             run.stop()
@@ -489,7 +489,7 @@ def test_a_stack_that_is_stopped_keeps_frames_not_reached_as_they_were():
 
 
 def test_a_run_that_never_started_has_no_result():
-    run = Denoising(noisy(), QUICK)
+    run = DenoiseTask(noisy(), QUICK)
     run.stop()
     assert advance(run) == []
     with pytest.raises(FitError, match="Nothing has been fitted yet"):
@@ -497,7 +497,7 @@ def test_a_run_that_never_started_has_no_result():
 
 
 def test_an_extended_run_equals_one_with_more_steps():
-    run = Denoising(noisy(), QUICK)
+    run = DenoiseTask(noisy(), QUICK)
     assert not run.can_extend
     advance(run)
     assert run.can_extend
@@ -511,7 +511,7 @@ def test_an_extended_run_equals_one_with_more_steps():
 
 
 def test_a_run_names_the_step_that_it_will_go_on_from():
-    run = Denoising(noisy(), QUICK)
+    run = DenoiseTask(noisy(), QUICK)
     advance(run)
     assert [run.step_before_extension(step) for step in (None, 100, 8)] == [8, 8, 8]
     foretold = run.step_before_extension(5)
@@ -524,7 +524,7 @@ def test_a_run_names_the_step_that_it_will_go_on_from():
 def test_a_run_that_was_stopped_or_ended_by_its_rule_can_be_extended():
     noise = np.random.default_rng(0).random((20, 23))
     eager = {"stopping.patience": 0, "stopping.min_patience": 0, "n_steps": 500, "generator.n_channels": 32}
-    run = Denoising(noise, WATCHED.replace(eager))
+    run = DenoiseTask(noise, WATCHED.replace(eager))
     advance(run)
     n_first = len(run.result().curves["loss"])
     assert run.result().reason.outcome is Outcome.RULE
@@ -542,7 +542,7 @@ def test_a_run_that_was_stopped_or_ended_by_its_rule_can_be_extended():
 
 def test_a_run_that_goes_back_takes_the_same_steps_again():
     config = WATCHED.replace({"n_steps": 40})
-    run, whole = Denoising(noisy(), config), Denoising(noisy(), config)
+    run, whole = DenoiseTask(noisy(), config), DenoiseTask(noisy(), config)
     for each in (run, whole):
         for _ in each:
             pass
@@ -568,7 +568,7 @@ def test_colors_with_the_same_noise_are_fitted_as_one_image():
 def test_notes_are_not_repeated_when_a_run_is_extended():
     image = noisy()
     image[3, 3] = np.nan
-    run = Denoising(image, QUICK.replace({"snapshot_memory": 6 * 2 * image.nbytes / 2**20, "n_steps": 20}))
+    run = DenoiseTask(image, QUICK.replace({"snapshot_memory": 6 * 2 * image.nbytes / 2**20, "n_steps": 20}))
     advance(run)
     run.extend(20)
     advance(run)
@@ -578,13 +578,13 @@ def test_notes_are_not_repeated_when_a_run_is_extended():
 
 
 def test_a_run_that_cannot_be_extended_says_why():
-    run = Denoising(noisy(), QUICK)
+    run = DenoiseTask(noisy(), QUICK)
     with pytest.raises(ConfigError, match="Only a finished fit of a single image can be continued"):
         run.extend(5)
     advance(run)
     with pytest.raises(ConfigError, match="at least 1 to continue, got 0"):
         run.extend(0)
-    stack = Denoising(noisy((2, 12, 13)), QUICK)
+    stack = DenoiseTask(noisy((2, 12, 13)), QUICK)
     advance(stack)
     assert not stack.can_extend
     with pytest.raises(ConfigError, match="Run a stack anew with more steps"):

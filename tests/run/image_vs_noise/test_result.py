@@ -3,11 +3,12 @@ import json
 import numpy as np
 import pytest
 
+from napari_convgen.config import Config
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.snapshot import Outcome, StopReason
-from napari_convgen.run.image_vs_noise.config import FitsConfig
+from napari_convgen.run.image_vs_noise.config import TargetsConfig
 from napari_convgen.run.image_vs_noise.panels import format_share
-from napari_convgen.run.image_vs_noise.result import FitsResult, TargetFit
+from napari_convgen.run.image_vs_noise.result import CompareFitsResult, TargetFit
 
 STEPS = (1, 10, 100, 1000)
 NONE = (np.nan,) * 4
@@ -20,11 +21,12 @@ def target(name, losses, errors=NONE, n_layers=3):
 
 def result(*targets, n_layers=3):
     frame = np.arange(16.0).reshape(4, 4)
-    return FitsResult(
+    return CompareFitsResult(
         targets=targets,
         steps=STEPS,
         layers=(*(f"layer {i}" for i in range(1, n_layers)), "output"),
-        config=FitsConfig(),
+        config=Config(),
+        target_settings=TargetsConfig(),
         image=ImageTensor.of(frame, Layout.of(frame.shape)),
         reason=StopReason(Outcome.BUDGET, "All 1000 steps were taken; step 1000 is kept."),
         notes=(),

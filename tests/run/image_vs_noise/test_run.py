@@ -8,11 +8,11 @@ from napari_convgen.core.generators import DeepDecoder, SkipNetwork
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.errors import FitError, InputError, ShortMemoryError
-from napari_convgen.run.image_vs_noise import run as module
-from napari_convgen.run.image_vs_noise.config import FitsConfig
-from napari_convgen.run.image_vs_noise.run import FitsRun, compare_fits
+from napari_convgen.run.image_vs_noise.config import TargetsConfig
+from napari_convgen.run.image_vs_noise.run import CompareFitsTask, compare_fits
 from napari_convgen.run.image_vs_noise.targets import noise_like
 from napari_convgen.run.image_vs_noise.weights import WeightDistances
+from napari_convgen.run.setup import prepared
 from napari_convgen.run.setup.build import random_source
 
 QUICK = Config().replace(
@@ -41,7 +41,7 @@ def noisy(shape=(32, 28), seed=0):
 @pytest.mark.parametrize("backend", ["torch", "numba"])
 def test_the_fit_to_the_image_is_that_of_denoise(backend):
     config = QUICK.replace({"backend": backend})
-    result = compare_fits(noisy(), FitsConfig(config, added_noise=20.0), reference=clean())
+    result = compare_fits(noisy(), config, targets=TargetsConfig(added_noise=20.0), reference=clean())
     alone = denoise(noisy(), config.replace({"n_seeds": 1, "stopping.kind": "fixed", "output": "iterate"}))
     assert result.steps == tuple(snapshot.step for snapshot in alone.snapshots)
     for ours, theirs in zip(result["image"].snapshots, alone.snapshots, strict=True):
@@ -54,7 +54,7 @@ def test_the_fit_to_the_image_is_that_of_denoise(backend):
 @pytest.mark.parametrize(("shape", "mean"), [("uniform", "removed"), ("gaussian", "kept")])
 def test_noise_is_fitted_from_the_same_start_as_by_a_net_of_its_own(shape, mean):
     """A slow twin: a plain loop over a single net."""
-    result = compare_fits(noisy(), FitsConfig(QUICK, shape, mean))
+    result = compare_fits(noisy(), QUICK, targets=TargetsConfig(shape, mean))
     values = ImageTensor.of(noisy(), Layout.of((32, 28))).values
     source = np.random.default_rng(np.random.SeedSequence(3, spawn_key=(2000,)))
     target = noise_like(values, np.full(values.shape, True), shape, mean, source)
@@ -79,8 +79,8 @@ def test_noise_is_fitted_from_the_same_start_as_by_a_net_of_its_own(shape, mean)
 
 def test_all_fits_go_through_the_same_passes(monkeypatch):
     fits = []
-    monkeypatch.setattr(module, "Fit", lambda *words: fits.append(Fit(*words)) or fits[-1])
-    result = compare_fits(noisy(), FitsConfig(QUICK, added_noise=20.0), reference=clean())
+    monkeypatch.setattr(prepared, "Fit", lambda *words: fits.append(Fit(*words)) or fits[-1])
+    result = compare_fits(noisy(), QUICK, targets=TargetsConfig(added_noise=20.0), reference=clean())
     assert [len(fit.members) for fit in fits] == [4]
     assert [target.name for target in result.targets] == ["image", "noise", "reference", "added noise"]
     first = [target.snapshots[0].image for target in result.targets]
@@ -89,19 +89,19 @@ def test_all_fits_go_through_the_same_passes(monkeypatch):
 
 
 def test_the_image_is_drawn_sooner_than_noise():
-    result = compare_fits(clean(), FitsConfig(QUICK.replace({"n_steps": 120, "generator.n_channels": 16})))
+    result = compare_fits(clean(), QUICK.replace({"n_steps": 120, "generator.n_channels": 16}))
     at = result.steps.index(result.first_step("image"))
     assert result["noise"].losses[at] > 5 * result["image"].losses[at]
 
 
 def test_errors_are_those_of_the_snapshots_in_the_units_of_the_image():
     truth = clean()
-    result = compare_fits(noisy(), FitsConfig(QUICK, added_noise=20.0), reference=truth)
+    result = compare_fits(noisy(), QUICK, targets=TargetsConfig(added_noise=20.0), reference=truth)
     for name in ("image", "added noise"):
         expected = [np.mean((s.image.astype(float) - truth) ** 2) / np.var(truth) for s in result[name].snapshots]
         np.testing.assert_allclose(result[name].errors, expected, rtol=1e-6)
     assert not result["noise"].has_errors
-    own = compare_fits(noisy(), FitsConfig(QUICK, added_noise=20.0))
+    own = compare_fits(noisy(), QUICK, targets=TargetsConfig(added_noise=20.0))
     expected = [np.mean((s.image - noisy().astype(float)) ** 2) / np.var(noisy()) for s in own["added noise"].snapshots]
     np.testing.assert_allclose(own["added noise"].errors, expected, rtol=1e-5)
     assert not own["image"].has_errors
@@ -112,14 +112,14 @@ def test_what_is_fitted_keeps_its_noise_about_the_floor():
     rng = np.random.default_rng(0)
     magnitudes = np.hypot(10 * rng.standard_normal((32, 28)), 10 * rng.standard_normal((32, 28))).astype(np.float32)
     config = QUICK.replace({"noise.kind": "rician", "noise.sigma": 10, "n_steps": 2})
-    shown = compare_fits(magnitudes, FitsConfig(config)).targets[0].values
+    shown = compare_fits(magnitudes, config).targets[0].values
     assert shown[magnitudes > 17].min() > 8
 
 
 def test_missing_pixels_are_left_out_and_a_length_of_one_is_no_stack():
     image = noisy()[np.newaxis]
     image[0, :5, :6] = np.nan
-    result = compare_fits(image, FitsConfig(QUICK), axes="TYX", reference=clean()[np.newaxis])
+    result = compare_fits(image, QUICK, axes="TYX", reference=clean()[np.newaxis])
     assert result["noise"].snapshots[-1].image.shape == (1, 32, 28)
     assert np.isfinite(result["image"].losses).all()
     assert "30 values that are missing" in " ".join(result.notes)
@@ -134,7 +134,7 @@ def test_of_color_all_channels_are_fitted_though_their_noise_is_the_same():
     shared = np.random.default_rng(0).normal(0, 20, (32, 28, 1))
     color = np.stack([clean(), clean()[::-1], 255 - clean()], -1) + shared
     config = QUICK.replace({"noise.kind": "gaussian", "noise.sigma": 20.0, "noise.is_shared": "yes"})
-    run = FitsRun(color.clip(0, 255).astype(np.uint8), FitsConfig(config))
+    run = CompareFitsTask(color.clip(0, 255).astype(np.uint8), config)
     for _ in run:
         pass
     assert run.result()["noise"].snapshots[-1].image.shape == (32, 28, 3)
@@ -142,7 +142,7 @@ def test_of_color_all_channels_are_fitted_though_their_noise_is_the_same():
 
 
 def test_layers_of_a_skip_network_go_down_and_up_and_end_with_the_output():
-    result = compare_fits(noisy(), FitsConfig(SKIP))
+    result = compare_fits(noisy(), SKIP)
     words = SKIP.generator
     net = SkipNetwork(
         (32, 28),
@@ -165,15 +165,17 @@ def test_layers_of_a_skip_network_go_down_and_up_and_end_with_the_output():
 
 
 def test_values_that_a_sigmoid_does_not_draw_are_told():
-    result = compare_fits(noisy(), FitsConfig(QUICK, "gaussian", "kept"))
+    result = compare_fits(noisy(), QUICK, targets=TargetsConfig("gaussian", "kept"))
     assert any("of the target 'noise' cannot be fitted" in note for note in result.notes)
-    linear = compare_fits(noisy(), FitsConfig(QUICK.replace({"generator.output_map": "linear"}), "gaussian", "kept"))
+    linear = compare_fits(
+        noisy(), QUICK.replace({"generator.output_map": "linear"}), targets=TargetsConfig("gaussian", "kept")
+    )
     assert linear.notes == ()
 
 
 def test_a_run_can_be_left_and_taken_up_and_ends_once():
-    whole = compare_fits(noisy(), FitsConfig(QUICK))
-    run = FitsRun(noisy(), FitsConfig(QUICK))
+    whole = compare_fits(noisy(), QUICK)
+    run = CompareFitsTask(noisy(), QUICK)
     for progress in run:
         if progress.step >= 10:
             break
@@ -189,7 +191,7 @@ def test_a_run_can_be_left_and_taken_up_and_ends_once():
 
 
 def test_stop_ends_with_what_there_is():
-    run = FitsRun(noisy(), FitsConfig(QUICK.replace({"n_steps": 1_000_000})))
+    run = CompareFitsTask(noisy(), QUICK.replace({"n_steps": 1_000_000}))
     for progress in run:
         if progress.step >= 5:
             run.stop()
@@ -201,8 +203,8 @@ def test_stop_ends_with_what_there_is():
 
 
 def test_progress_tells_every_moment_once():
-    moments = [p.moment for p in FitsRun(noisy(), FitsConfig(QUICK)) if p.moment is not None]
-    result = compare_fits(noisy(), FitsConfig(QUICK))
+    moments = [p.moment for p in CompareFitsTask(noisy(), QUICK) if p.moment is not None]
+    result = compare_fits(noisy(), QUICK)
     assert tuple(m.step for m in moments) == result.steps
     np.testing.assert_array_equal([m.losses for m in moments], np.stack([t.losses for t in result.targets], 1))
     np.testing.assert_array_equal([m.distances[1] for m in moments], result["noise"].distances)
@@ -210,7 +212,7 @@ def test_progress_tells_every_moment_once():
 
 def test_beyond_the_memory_all_targets_lose_the_same_snapshots():
     n_bytes = 2 * 10 * noisy().nbytes
-    result = compare_fits(noisy(), FitsConfig(QUICK.replace({"snapshot_memory": n_bytes / 2**20})))
+    result = compare_fits(noisy(), QUICK.replace({"snapshot_memory": n_bytes / 2**20}))
     steps = [[s.step for s in target.snapshots] for target in result.targets]
     assert steps[0] == steps[1]
     assert 4 < len(steps[0]) <= 10
@@ -220,19 +222,17 @@ def test_beyond_the_memory_all_targets_lose_the_same_snapshots():
 
 
 def test_a_forecast_leaves_no_trace():
-    run = FitsRun(noisy(), FitsConfig(QUICK))
+    run = CompareFitsTask(noisy(), QUICK)
     forecast = run.forecast()
     assert forecast.n_steps == 40
-    assert forecast.n_bytes == run.n_bytes > FitsRun(noisy()[:16], FitsConfig(QUICK)).n_bytes
+    assert forecast.n_bytes == run.n_bytes > CompareFitsTask(noisy()[:16], QUICK).n_bytes
     for _ in run:
         pass
-    np.testing.assert_array_equal(
-        run.result()["noise"].losses, compare_fits(noisy(), FitsConfig(QUICK))["noise"].losses
-    )
+    np.testing.assert_array_equal(run.result()["noise"].losses, compare_fits(noisy(), QUICK)["noise"].losses)
 
 
 def test_a_fit_that_diverges_keeps_what_there_was():
-    result = compare_fits(noisy(), FitsConfig(QUICK.replace({"optimizer.learning_rate": 1e38})))
+    result = compare_fits(noisy(), QUICK.replace({"optimizer.learning_rate": 1e38}))
     assert result.steps == (1,)
     assert result.reason.outcome is Outcome.DIVERGED
     assert "Lower optimizer.learning_rate." in result.notes[0]
@@ -240,12 +240,12 @@ def test_a_fit_that_diverges_keeps_what_there_was():
 
 def test_noise_that_is_hardly_fitted_is_no_collapse():
     config = QUICK.replace({"generator.n_channels": 2, "n_steps": 240, "backend": "numba"})
-    assert compare_fits(clean(), FitsConfig(config)).reason.outcome is Outcome.BUDGET
+    assert compare_fits(clean(), config).reason.outcome is Outcome.BUDGET
 
 
 def test_there_is_no_result_before_the_first_step():
     with pytest.raises(FitError, match="No step has been taken"):
-        FitsRun(noisy(), FitsConfig(QUICK)).result()
+        CompareFitsTask(noisy(), QUICK).result()
 
 
 @pytest.mark.parametrize(
@@ -259,14 +259,14 @@ def test_there_is_no_result_before_the_first_step():
 )
 def test_what_cannot_be_compared_is_refused_before_anything_starts(image, words, sentence):
     with pytest.raises(InputError, match=sentence):
-        FitsRun(image, FitsConfig(QUICK), **words)
+        CompareFitsTask(image, QUICK, **words)
 
 
 def test_short_memory_is_told(monkeypatch):
     def fail():
         raise MemoryError
 
-    run = FitsRun(noisy(), FitsConfig(QUICK))
+    run = CompareFitsTask(noisy(), QUICK)
     monkeypatch.setattr(run._fit, "_take_step", fail)
     with pytest.raises(ShortMemoryError, match="Memory ran out on cpu"):
         next(iter(run))

@@ -5,7 +5,7 @@ from napari_convgen.config import Config
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.noise.models import PoissonGaussianNoise
 from napari_convgen.errors import ConfigError
-from napari_convgen.run.image_vs_noise.config import FitsConfig
+from napari_convgen.run.image_vs_noise.config import TargetsConfig
 from napari_convgen.run.image_vs_noise.targets import Target, build_targets, noise_like
 
 
@@ -52,10 +52,12 @@ def test_a_channel_that_is_nowhere_observed_is_no_reason_to_fail(image):
     assert np.isfinite(noise_like(values, is_observed, "uniform", "removed", np.random.default_rng(1))).all()
 
 
-def targets_of(frame, model=None, reference=None, **words):
+def targets_of(frame, model=None, reference=None, seed=0, **words):
     layout = Layout.of(frame.shape)
     image = ImageTensor.of(frame, layout, model)
-    return image, {target.name: target for target in build_targets(image, layout, reference, FitsConfig(**words))}
+    return image, {
+        target.name: target for target in build_targets(image, layout, reference, TargetsConfig(**words), seed)
+    }
 
 
 def test_all_targets_are_in_the_units_that_the_image_is_fitted_in():
@@ -90,7 +92,7 @@ def test_without_a_reference_the_noisier_image_is_compared_with_the_image():
 def test_a_seed_means_one_noise():
     frame = np.random.default_rng(0).random((20, 20))
     seeds = (0, 0, 1)
-    drawn = [targets_of(frame, base=Config().replace({"seed": seed}), added_noise=0.2)[1] for seed in seeds]
+    drawn = [targets_of(frame, seed=seed, added_noise=0.2)[1] for seed in seeds]
     for name in ("noise", "added noise"):
         first, again, other = (targets[name].values for targets in drawn)
         np.testing.assert_array_equal(first, again)
@@ -111,12 +113,13 @@ def test_what_lies_beyond_the_sigmoid_is_told_as_a_share_of_the_variance():
         ({"mean": "half"}, "mean must be one of removed, kept, got 'half'"),
         ({"added_noise": -1.0}, "added_noise must be a number from 0, got -1.0"),
         ({"added_noise": float("nan")}, "added_noise must be a number from 0, got nan"),
-        (
-            {"base": Config().replace({"generator.kind": "guided-network"})},
-            "A guided network draws from what it is fitted to",
-        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused(words, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        FitsConfig(**words)
+        TargetsConfig(**words)
+
+
+def test_a_generator_that_depends_on_the_measurement_is_refused():
+    with pytest.raises(ConfigError, match="A guided network depends on the image that it is fitted to"):
+        TargetsConfig().check_generator(Config().replace({"generator.kind": "guided-network"}))

@@ -10,7 +10,7 @@ from napari_convgen.core.generators.fused import FusedDecoder
 from napari_convgen.core.generators.layers import Norm, channel_norm
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import ConfigError, DeviceError
-from napari_convgen.run.denoise.run import Denoising, denoise
+from napari_convgen.run.denoise.run import DenoiseTask, denoise
 from napari_convgen.run.setup.build import (
     build_generator,
     build_noise,
@@ -97,9 +97,9 @@ def test_a_skip_network_has_fused_norms_on_the_cpu_except_in_volumes(name, devic
 def test_backends_that_cannot_compute_a_skip_network_are_refused():
     for shape, z_axis in (((24, 26), "frames"), ((6, 8, 9), "volume")):
         with pytest.raises(ConfigError, match=r"'triton' does not compute a skip-network\. Choose 'auto'"):
-            Denoising(noisy(shape), SKIP.replace({"backend": "triton", "z_axis": z_axis}))
+            DenoiseTask(noisy(shape), SKIP.replace({"backend": "triton", "z_axis": z_axis}))
     with pytest.raises(ConfigError, match="'numba' does not compute a skip-network of a volume"):
-        Denoising(noisy((6, 8, 9)), SKIP.replace({"backend": "numba", "z_axis": "volume"}))
+        DenoiseTask(noisy((6, 8, 9)), SKIP.replace({"backend": "numba", "z_axis": "volume"}))
     with pytest.raises(DeviceError, match="'numba' runs on cpu, not on the device 'mps'"):
         resolve_generator_backend(SKIP.replace({"backend": "numba"}), torch.device("mps"), 2)
 
@@ -152,7 +152,7 @@ def test_a_device_that_is_not_there_is_still_refused():
     if torch.cuda.is_available():
         pytest.skip("there is one")
     with pytest.raises(DeviceError):
-        Denoising(noisy(), SKIP.replace({"device": "cuda"}))
+        DenoiseTask(noisy(), SKIP.replace({"device": "cuda"}))
 
 
 @pytest.mark.parametrize("kind", GROUPS["generator"])

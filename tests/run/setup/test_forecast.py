@@ -10,7 +10,7 @@ from napari_convgen.config import Config
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.generators.fused import FusedDecoder
 from napari_convgen.errors import ConfigError, ShortMemoryError
-from napari_convgen.run.denoise.run import Denoising, denoise
+from napari_convgen.run.denoise.run import DenoiseTask, denoise
 from napari_convgen.run.labels import format_bytes, format_place, format_seconds
 from napari_convgen.run.setup import forecast as module
 
@@ -24,7 +24,7 @@ def noisy(*shape):
 def test_a_forecast_counts_frames_and_steps_and_leaves_the_run_as_it_was():
     stack = noisy(3, 20, 24)
     stack[1] = 7
-    run = Denoising(stack, SMALL)
+    run = DenoiseTask(stack, SMALL)
     forecast = run.forecast()
     assert (forecast.n_frames, forecast.n_steps) == (2, 50)
     assert forecast.seconds == pytest.approx(forecast.seconds_per_step * 100)
@@ -38,7 +38,7 @@ def test_a_forecast_counts_frames_and_steps_and_leaves_the_run_as_it_was():
 
 
 def test_a_forecast_reads_as_two_sentences():
-    words = str(Denoising(noisy(20, 24), SMALL).forecast())
+    words = str(DenoiseTask(noisy(20, 24), SMALL).forecast())
     assert re.fullmatch(
         r"About \S+ KiB of memory, \S+ [MGT]iB are free\. "
         r"\d+ ms a step: at most \S+ s for 50 steps, on cpu \(numba, \d+ threads?\)\.",
@@ -52,9 +52,9 @@ def test_the_forecast_bytes_are_those_that_a_fused_decoder_holds(size, extra_lay
     z_axis = "volume" if len(size) == 3 else "frames"
     changes = {"generator.n_channels": 64, "z_axis": z_axis, "snapshot_memory": 1e-6}
     config = SMALL.replace(changes | {"generator.extra_layer": extra_layer})
-    run = Denoising(noisy(*size), config)
+    run = DenoiseTask(noisy(*size), config)
     next(iter(run))
-    generator = run._fit.generator
+    generator = run._now.fit.generator
     assert isinstance(generator, FusedDecoder)
     held = sum(x.nbytes for x in [*generator._z, generator._scratch]) + 4 * sum(
         p.nbytes for p in generator.parameters()
@@ -65,14 +65,14 @@ def test_the_forecast_bytes_are_those_that_a_fused_decoder_holds(size, extra_lay
 def test_plain_pytorch_needs_several_times_the_memory():
     image = noisy(256, 256)
     config = SMALL.replace({"generator.n_channels": 128})
-    fused, plain = (Denoising(image, config.replace({"backend": name})).n_bytes for name in ("numba", "torch"))
+    fused, plain = (DenoiseTask(image, config.replace({"backend": name})).n_bytes for name in ("numba", "torch"))
     assert plain > 3 * fused
 
 
 def test_snapshots_count_but_no_further_than_their_bound():
     image = noisy(64, 64)
     few, many, bound = (
-        Denoising(image, SMALL.replace({"n_steps": n, "snapshot_memory": memory})).n_bytes
+        DenoiseTask(image, SMALL.replace({"n_steps": n, "snapshot_memory": memory})).n_bytes
         for n, memory in ((1, 1024), (2000, 1024), (2000, 1))
     )
     assert few + 2**20 < many
@@ -82,19 +82,19 @@ def test_snapshots_count_but_no_further_than_their_bound():
 def test_a_fit_that_memory_cannot_hold_is_refused_with_advice(monkeypatch):
     monkeypatch.setattr(module, "free_bytes", lambda device: 2**16)
     with pytest.raises(ShortMemoryError, match=r"needs about .* only 64 KiB are free on cpu\. Crop the image"):
-        Denoising(noisy(64, 64), SMALL)
+        DenoiseTask(noisy(64, 64), SMALL)
 
 
 @pytest.mark.parametrize(
     "error", [MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
 def test_memory_that_runs_out_becomes_advice_and_what_the_fit_held_is_free(monkeypatch, error):
-    run = Denoising(noisy(2, 20, 24), SMALL)
+    run = DenoiseTask(noisy(2, 20, 24), SMALL)
     held = []
     advance = Fit._advance
 
     def run_out(fit):
-        if run.n_frames_done == 1 and fit.step == 3:
+        if run.has_result and fit.step == 3:
             held.append(weakref.ref(fit.generator))
             raise error
         return advance(fit)
@@ -117,19 +117,19 @@ def test_another_error_of_a_fit_is_not_taken_for_short_memory(monkeypatch):
 
     monkeypatch.setattr(Fit, "_advance", fail)
     with pytest.raises(RuntimeError, match="something else"):
-        list(Denoising(noisy(20, 24), SMALL))
+        list(DenoiseTask(noisy(20, 24), SMALL))
 
 
 def test_a_precision_that_plain_pytorch_has_not_is_refused():
     with pytest.raises(ConfigError, match="computed by 'torch' cannot have precision"):
-        Denoising(noisy(20, 24), SMALL.replace({"backend": "torch", "precision": "bfloat16"}))
+        DenoiseTask(noisy(20, 24), SMALL.replace({"backend": "torch", "precision": "bfloat16"}))
 
 
 def test_threads_can_be_spared_for_a_window(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    assert Denoising(noisy(20, 24), SMALL, n_spared_threads=1).n_threads == 3
-    assert Denoising(noisy(20, 24), SMALL.replace({"n_threads": 2}), n_spared_threads=1).n_threads == 2
-    assert Denoising(noisy(20, 24), SMALL).n_threads == 4
+    assert DenoiseTask(noisy(20, 24), SMALL, n_spared_threads=1).n_threads == 3
+    assert DenoiseTask(noisy(20, 24), SMALL.replace({"n_threads": 2}), n_spared_threads=1).n_threads == 2
+    assert DenoiseTask(noisy(20, 24), SMALL).n_threads == 4
 
 
 def test_sizes_durations_and_places_in_words():

@@ -9,10 +9,10 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.spectra.jacobian import module_jacobian, observed
 from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError
 from napari_convgen.figures.panel import Plot
-from napari_convgen.run.denoise.run import Denoising, denoise
+from napari_convgen.run.denoise.run import DenoiseTask, denoise
 from napari_convgen.run.setup.build import build_generator
 from napari_convgen.run.spectrum import run as module
-from napari_convgen.run.spectrum.run import SpectrumRun, spectrum
+from napari_convgen.run.spectrum.run import SpectrumTask, spectrum
 
 QUICK = Config().replace(
     {"generator.n_channels": 6, "generator.n_scales": 2, "device": "cpu", "noise.kind": "gaussian", "noise.sigma": 10}
@@ -45,13 +45,13 @@ def noisy(shape=(10, 11), seed=0):
 
 def dense(image, config, groups=("convolutions", "norms", "output"), steps=0):
     """The Jacobian, row by row, and the image, both without channel means."""
-    run = SpectrumRun(image, config, rank=3)
+    run = SpectrumTask(image, config, rank=3)
     generator = run._generator("torch").eval()
     if steps:
-        fit = Denoising(image, run.config.replace({"n_steps": steps, "backend": "torch"}))
+        fit = DenoiseTask(image, run.config.replace({"n_steps": steps, "backend": "torch"}))
         list(fit)
-        generator.load_state_dict(fit._fit.generator.state_dict())
-    problem = Problem.of(run.image, torch.device("cpu"))
+        generator.load_state_dict(fit._now.fit.generator.state_dict())
+    problem = Problem.of(run.scaled, torch.device("cpu"))
     linear_map = observed(module_jacobian(generator, groups), problem.weights)
     rows = [linear_map.adjoint(unit.view(linear_map.out_shape)) for unit in torch.eye(problem.measurement.numel())]
     y = problem.measurement - problem.measurement.mean(tuple(range(1, problem.measurement.ndim)), keepdim=True)
@@ -139,17 +139,17 @@ def test_the_descent_is_that_of_the_linearized_rule(monkeypatch):
         QUICK.replace({"stopping.kind": "linearized", "n_seeds": 1, "n_steps": 1, "noise.sigma": 10}),
     )
     [found] = spectrum(image, config, rank=3).spectra
-    fit = Denoising(image, config.replace({"backend": "torch"}))
+    fit = DenoiseTask(image, config.replace({"backend": "torch"}))
     list(fit)
-    rule = fit._fit.rule.descent
+    rule = fit._now.fit.rule.descent
     near = found.descent.loss[:40].numpy()
     assert near == pytest.approx(np.interp(found.descent.steps[:40], rule.steps, rule.loss), rel=0.02)
 
 
-def test_without_a_noise_level_no_descent_is_foreseen():
+def test_without_a_noise_level_no_descent_is_predicted():
     result = spectrum(noisy(), QUICK.replace({"noise.kind": "none"}), rank=3)
     assert result.spectra[0].descent is None
-    assert result.notes == ("The noise level is not known: the descent is not foreseen.",)
+    assert result.notes == ("The noise level is not known: the descent is not predicted.",)
 
 
 def test_the_same_seed_gives_the_same_and_another_another():
@@ -161,13 +161,13 @@ def test_the_same_seed_gives_the_same_and_another_another():
 
 
 def test_progress_goes_to_the_end_and_a_run_that_was_left_goes_on(monkeypatch):
-    monkeypatch.setattr(module, "STATUS_SECONDS", 0)
+    monkeypatch.setattr("napari_convgen.run.task.STATUS_SECONDS", 0)
     told = []
     whole = spectrum(noisy(), QUICK, rank=2, n_passes=1, at_steps=(0, 3), callback=told.append)
     assert [p.n_done for p in told] == list(range(1, len(told) + 1))
     assert told[-1].n_done == told[-1].n_total
     assert {p.doing for p in told} >= {"singular vectors", "alignment", "sensitivity", "descent", "fit"}
-    run = SpectrumRun(noisy(), QUICK, rank=2, n_passes=1, at_steps=(0, 3))
+    run = SpectrumTask(noisy(), QUICK, rank=2, n_passes=1, at_steps=(0, 3))
     for i, _ in enumerate(run):
         if i == 30:
             break
@@ -177,8 +177,8 @@ def test_progress_goes_to_the_end_and_a_run_that_was_left_goes_on(monkeypatch):
 
 @pytest.mark.parametrize("step", [0, 3])
 def test_stop_ends_after_the_next_product(monkeypatch, step):
-    monkeypatch.setattr(module, "STATUS_SECONDS", 0)
-    run = SpectrumRun(noisy(), QUICK, rank=2, n_passes=1, at_steps=(0, 3))
+    monkeypatch.setattr("napari_convgen.run.task.STATUS_SECONDS", 0)
+    run = SpectrumTask(noisy(), QUICK, rank=2, n_passes=1, at_steps=(0, 3))
     n_later = 0
     for progress in run:
         n_later += run._is_stopping
@@ -194,9 +194,9 @@ def test_stop_ends_after_the_next_product(monkeypatch, step):
 
 
 def test_threads_and_gradients_are_as_they_were(monkeypatch):
-    monkeypatch.setattr(module, "STATUS_SECONDS", 0)
+    monkeypatch.setattr("napari_convgen.run.task.STATUS_SECONDS", 0)
     n_threads = torch.get_num_threads()
-    run = iter(SpectrumRun(noisy(), QUICK.replace({"n_threads": n_threads + 1}), rank=3))
+    run = iter(SpectrumTask(noisy(), QUICK.replace({"n_threads": n_threads + 1}), rank=3))
     for _ in range(3):
         next(run)
         assert torch.get_num_threads() == n_threads
@@ -204,13 +204,13 @@ def test_threads_and_gradients_are_as_they_were(monkeypatch):
 
 
 def test_a_fit_that_fails_is_an_error():
-    run = SpectrumRun(noisy(), QUICK.replace({"optimizer.learning_rate": 1e30}), rank=3, at_steps=(5,))
+    run = SpectrumTask(noisy(), QUICK.replace({"optimizer.learning_rate": 1e30}), rank=3, at_steps=(5,))
     with pytest.raises(FitError, match="diverged"):
         list(run)
 
 
 def test_a_forecast_counts_and_measures(monkeypatch):
-    run = SpectrumRun(noisy(), QUICK, rank=2, n_passes=1, at_steps=(0, 3))
+    run = SpectrumTask(noisy(), QUICK, rank=2, n_passes=1, at_steps=(0, 3))
     forecast = run.forecast()
     told = list(run)
     assert forecast.n_products == run.n_products == told[-1].n_total - 3
@@ -218,7 +218,7 @@ def test_a_forecast_counts_and_measures(monkeypatch):
     assert "products and 3 steps of a fit" in str(forecast)
     monkeypatch.setattr("napari_convgen.run.setup.forecast.free_bytes", lambda device: 1000)
     with pytest.raises(ShortMemoryError):
-        SpectrumRun(noisy(), QUICK, rank=4)
+        SpectrumTask(noisy(), QUICK, rank=4)
 
 
 def test_the_report_and_the_figure_hold_what_was_found():
@@ -254,28 +254,28 @@ def test_the_report_and_the_figure_hold_what_was_found():
 )
 def test_what_cannot_be_done_is_told_at_the_door(image, words, error, sentence):
     with pytest.raises(error, match=sentence):
-        SpectrumRun(image, QUICK, **{"rank": 3} | words)
+        SpectrumTask(image, QUICK, **{"rank": 3} | words)
 
 
 def test_the_image_goes_the_way_of_denoise():
     image = noisy()
-    run = SpectrumRun(image, QUICK, rank=3)
-    fit = Denoising(image, QUICK)
+    run = SpectrumTask(image, QUICK, rank=3)
+    fit = DenoiseTask(image, QUICK)
     next(iter(fit))
-    assert np.array_equal(run.image.values, fit._image_tensor.values)
-    assert run.image.noise == fit.noise
-    assert denoise(image, run.config.replace({"n_steps": 2})).frames[0].noise == run.image.noise
+    assert np.array_equal(run.scaled.values, fit._now.image.values)
+    assert run.scaled.noise == fit.noise
+    assert denoise(image, run.config.replace({"n_steps": 2})).frames[0].noise == run.scaled.noise
 
 
 def test_the_start_is_that_of_the_configuration_s_first_generator():
-    run = SpectrumRun(noisy(), QUICK, rank=3)
+    run = SpectrumTask(noisy(), QUICK, rank=3)
     expected = build_generator(run.config, (10, 11), 1, 2, [0], run.config.seed, "torch")
     assert torch.equal(run._generator("torch")(), expected())
 
 
 def test_a_guided_network_is_looked_at_with_its_input_of_then():
     config = QUICK.replace(GUIDED)
-    run = SpectrumRun(noisy(), config, rank=3, at_steps=(0, 1, 3))
+    run = SpectrumTask(noisy(), config, rank=3, at_steps=(0, 1, 3))
     inputs = []
     take_jacobian = run._jacobian
     run._jacobian = lambda generator: (inputs.append(generator.inputs.clone()), take_jacobian(generator))[1]
@@ -290,4 +290,4 @@ def test_a_guided_network_is_looked_at_with_its_input_of_then():
 
 def test_a_guided_network_needs_noise_to_be_found():
     with pytest.raises(InputError, match="No noise was found"):
-        SpectrumRun(np.tile(np.arange(12.0), (12, 1)), Config().replace({"generator.kind": "guided-network"}), rank=3)
+        SpectrumTask(np.tile(np.arange(12.0), (12, 1)), Config().replace({"generator.kind": "guided-network"}), rank=3)

@@ -53,7 +53,7 @@ def state(viewer):
 def test_each_method_gets_a_layer_beside_the_input_with_the_pixels_of_the_verb(session, qtbot, small, noisy):
     run_to_end(session, qtbot, TITLES | OURS, small)
     assert names(session) == ["cells", "NLM · cells", "Wavelets · cells", "convgen tiny · cells"]
-    expected = compare(noisy, tuple(TITLES | OURS), small)
+    expected = compare(noisy, small, methods=tuple(TITLES | OURS))
     for method, layer in session.layers.items():
         np.testing.assert_array_equal(layer.data, expected[method].image)
         assert tuple(layer.scale) == (0.5, 0.5)

@@ -6,7 +6,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_convgen.errors import ConfigError, InputError
-from napari_convgen.run.denoise.run import Denoising
+from napari_convgen.run.denoise.run import DenoiseTask
 from napari_convgen.viewer.denoise.layers import METADATA_KEY
 from napari_convgen.viewer.denoise.session import Session, State
 from napari_convgen.viewer.denoise.work import Outputs
@@ -139,7 +139,7 @@ def test_pausing_and_going_on_at_once_does_not_hang(session, qtbot, small):
 
 @pytest.mark.parametrize("deed", ["remove", "rename", "change"])
 def test_the_input_layer_may_change_during_the_run(session, qtbot, small, noisy, deed):
-    alone = Denoising(noisy, small)
+    alone = DenoiseTask(noisy, small)
     list(alone)
     layer = session.viewer.layers["cells"]
     session.run(read_layer(layer), small)
@@ -183,7 +183,7 @@ def test_an_error_in_the_worker_gives_one_notification_and_a_usable_session(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(Denoising, "preview", broken)
+        patch.setattr(DenoiseTask, "preview", broken)
         run_to_end(session, qtbot, small)
     assert [str(note.message) for note in notes] == ["broken"]
     assert names(session) == ["cells"]
@@ -207,7 +207,7 @@ def test_promote_without_snapshots_says_what_to_do(session, qtbot, small):
 
 
 def test_a_finished_run_goes_on_from_where_it_ended(session, qtbot, small, noisy):
-    long = Denoising(noisy, small.replace({"n_steps": 50}))
+    long = DenoiseTask(noisy, small.replace({"n_steps": 50}))
     list(long)
     run_to_end(session, qtbot, small)
     session.continue_from_here(20)

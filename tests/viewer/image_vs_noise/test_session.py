@@ -3,7 +3,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_convgen.errors import InputError
-from napari_convgen.run.image_vs_noise.config import FitsConfig
+from napari_convgen.run.image_vs_noise.config import TargetsConfig
 from napari_convgen.run.image_vs_noise.run import compare_fits
 from napari_convgen.viewer.denoise.layers import METADATA_KEY
 from napari_convgen.viewer.denoise.session import State
@@ -29,7 +29,7 @@ def session(viewer, qtbot):
 
 
 def start(session, config, reference=None, **words):
-    session.start(read_layer(session.viewer.layers["cells"]), FitsConfig(config, **words), reference)
+    session.start(read_layer(session.viewer.layers["cells"]), config, TargetsConfig(**words), reference)
 
 
 def run_to_end(session, qtbot, config, reference=None, **words):
@@ -56,7 +56,7 @@ def names(session):
 def test_each_target_gets_a_layer_with_the_pixels_of_the_verb(session, qtbot, small, noisy):
     truth = noisy // 2
     run_to_end(session, qtbot, small, truth, added_noise=20.0)
-    expected = compare_fits(noisy, FitsConfig(small, added_noise=20.0), reference=truth)
+    expected = compare_fits(noisy, small, targets=TargetsConfig(added_noise=20.0), reference=truth)
     assert list(session.layers.layers) == ["image", "noise", "reference", "added noise"]
     for name, layer in session.layers.layers.items():
         for snapshot in expected[name].snapshots:

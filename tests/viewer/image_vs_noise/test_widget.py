@@ -6,7 +6,7 @@ import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
-from napari_convgen.run.image_vs_noise.config import FitsConfig
+from napari_convgen.run.image_vs_noise.config import TargetsConfig
 from napari_convgen.viewer.denoise.session import State
 
 SCROLL_BAR = 16
@@ -94,9 +94,9 @@ def test_bad_numbers_and_folders_are_one_notification(widget, qtbot, notes, tmp_
 def test_the_form_says_what_is_run(widget, small):
     widget._noise.value, widget._mean.value = "gaussian", "kept"
     widget._settings.editors["seed"].value = 4
-    assert widget.config() == FitsConfig(small.replace({"seed": 4, "device": "auto"}), "gaussian", "kept")
+    assert widget.config() == (small.replace({"seed": 4, "device": "auto"}), TargetsConfig("gaussian", "kept"))
     widget._preset.value = "paper"
-    assert widget.config().base == PRESETS["paper"].replace({"seed": 4})
+    assert widget.config()[0] == PRESETS["paper"].replace({"seed": 4})
 
 
 def test_presets_whose_input_differs_between_targets_are_not_offered(widget):

@@ -32,8 +32,8 @@ from napari_convgen.files.images import (
 from napari_convgen.run.labels import BASELINES, OURS, format_method
 
 if TYPE_CHECKING:
-    from napari_convgen.run.compare.result import ComparisonResult
-    from napari_convgen.run.compare.run import Comparison, ComparisonProgress
+    from napari_convgen.run.compare.result import CompareResult
+    from napari_convgen.run.compare.run import CompareProgress, CompareTask
 
 HELP = "compare denoisers on an image file"
 DESCRIPTION = "Denoise an image by the generator and by classical methods that are given the same model of the noise, and say how they did."
@@ -69,16 +69,16 @@ def run(options: argparse.Namespace) -> int:
     """Carry the command out; return the exit status."""
     config = read_config(options)
     image, reference = read_image(options.input, options.axes), read_reference(options)
-    from napari_convgen.run.compare.run import DEFAULT_METHODS, Comparison
+    from napari_convgen.run.compare.run import DEFAULT_METHODS, CompareTask
 
     methods = tuple(options.methods or DEFAULT_METHODS)
-    comparison = Comparison(
+    comparison = CompareTask(
         image.data,
-        methods,
         config,
         axes=image.axes,
         reference=None if reference is None else reference.data,
         data_range=options.data_range,
+        methods=methods,
         fit_affine=options.fit_affine,
     )
     files = _Files(options.output, image, methods, options.input.suffix)
@@ -126,7 +126,7 @@ class _Files:
         others = {str(path): path for path in (self._residuals, self._report, self._table)}
         check_distinct(read, {str(path): path for path in self._images.values()} | others)
 
-    def write(self, result: ComparisonResult) -> None:
+    def write(self, result: CompareResult) -> None:
         """Write the image of each method that has one, all residuals as one stack, and the report in two forms."""
         done = {each.method: each.image for each in result.methods if each.image is not None}
         for method, image in done.items():
@@ -138,7 +138,7 @@ class _Files:
         write_text(self._table, result.table())
 
 
-def _go_through(comparison: Comparison, is_quiet: bool) -> bool:
+def _go_through(comparison: CompareTask, is_quiet: bool) -> bool:
     """Advance the comparison to its end, or to the first Ctrl-C; return whether there was one."""
     with first_interrupt() as interrupts, progress_display(is_quiet) as show:
         for progress in comparison:
@@ -148,7 +148,7 @@ def _go_through(comparison: Comparison, is_quiet: bool) -> bool:
         return bool(interrupts)
 
 
-def _describe(progress: ComparisonProgress) -> str:
+def _describe(progress: CompareProgress) -> str:
     p = progress
     method = f"{format_method(p.method)} ({p.position + 1}/{p.n_methods})"
     if p.fit is not None:

@@ -15,12 +15,12 @@ from napari_convgen.errors import FileError
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.images import ImageFile, check_stack, read_image, write_stack
-from napari_convgen.run.image_vs_noise.config import MEAN_WORDS, NOISE_SHAPES, FitsConfig
+from napari_convgen.run.image_vs_noise.config import MEAN_KINDS, NOISE_SHAPES, TargetsConfig
 from napari_convgen.run.labels import format_place, format_seconds
 
 if TYPE_CHECKING:
-    from napari_convgen.run.image_vs_noise.result import FitsResult
-    from napari_convgen.run.image_vs_noise.run import FitsProgress, FitsRun
+    from napari_convgen.run.image_vs_noise.result import CompareFitsResult
+    from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask
 
 HELP = "fit a generator to an image and to noise, and say which it draws sooner"
 DESCRIPTION = (
@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="say what memory and time it will take, and write nothing")
     add("--reference", type=Path, metavar="FILE", help="clean image: fitted too, and compared with the other fits")
     add("--noise", default=NOISE_SHAPES[0], metavar="KIND", help="of the pure noise: uniform (default) or gaussian")
-    add("--mean", default=MEAN_WORDS[0], metavar="WORD", help=_MEAN)
+    add("--mean", default=MEAN_KINDS[0], metavar="WORD", help=_MEAN)
     add("--added-noise", type=float, default=0.0, metavar="SIGMA", help=_ADDED)
     add_config(parser)
     add("--quiet", action="store_true", help="print nothing but errors")
@@ -57,13 +57,20 @@ _ADDED = "also fit the image with Gaussian noise of that standard deviation adde
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out; return the exit status."""
-    config = FitsConfig(read_config(options), options.noise, options.mean, options.added_noise)
+    config = read_config(options)
+    targets = TargetsConfig(options.noise, options.mean, options.added_noise)
     if options.out is None and not options.dry_run:
         raise FileError("--out is missing: name the folder for what is found, or give --dry-run.")
     image, reference = read_image(options.input, options.axes), read_reference(options)
-    from napari_convgen.run.image_vs_noise.run import FitsRun
+    from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 
-    fits = FitsRun(image.data, config, axes=image.axes, reference=None if reference is None else reference.data)
+    fits = CompareFitsTask(
+        image.data,
+        config,
+        axes=image.axes,
+        reference=None if reference is None else reference.data,
+        targets=targets,
+    )
     if options.dry_run:
         print(fits.forecast())
         return 0
@@ -107,7 +114,7 @@ class _Files:
             check_writable(path, (path.suffix,))
         check_distinct(read, {str(path): path for path in (*stacks, *others)})
 
-    def write(self, result: FitsResult) -> None:
+    def write(self, result: CompareFitsResult) -> None:
         """Write each target's snapshots, the targets themselves, and the curves, plots and report of all."""
         for target in result.targets:
             images, steps = [s.image for s in target.snapshots], [s.step for s in target.snapshots]
@@ -121,7 +128,7 @@ class _Files:
         write_text(self._report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
 
 
-def _go_through(fits: FitsRun, is_quiet: bool) -> bool:
+def _go_through(fits: CompareFitsTask, is_quiet: bool) -> bool:
     """Advance the run to its end, or to the first Ctrl-C; return whether there was one."""
     shares = ""
     with first_interrupt() as interrupts, progress_display(is_quiet) as show:
@@ -135,12 +142,12 @@ def _go_through(fits: FitsRun, is_quiet: bool) -> bool:
         return bool(interrupts)
 
 
-def _describe(progress: FitsProgress, shares: str) -> str:
+def _describe(progress: CompareFitsProgress, shares: str) -> str:
     left = format_seconds(progress.seconds_left)
     return f"step {progress.step}/{progress.n_steps}  {shares}  about {left} left"
 
 
-def _summary(result: FitsResult, image: ImageFile) -> Iterator[str]:
+def _summary(result: CompareFitsResult, image: ImageFile) -> Iterator[str]:
     yield from result.sentences()
     yield from (f"Note: {note}" for note in (*image.notes, *result.notes))
     place = format_place(result.device, result.backend, result.n_threads)

@@ -31,8 +31,8 @@ from napari_convgen.files.images import (
 from napari_convgen.run.labels import format_place, format_seconds
 
 if TYPE_CHECKING:
-    from napari_convgen.run.denoise.result import Result
-    from napari_convgen.run.denoise.run import Denoising, Progress
+    from napari_convgen.run.denoise.result import DenoiseResult
+    from napari_convgen.run.denoise.run import DenoiseProgress, DenoiseTask
 
 HELP = "denoise an image file"
 DESCRIPTION = "Fit an untrained generator to an image and stop before it draws the noise."
@@ -68,9 +68,9 @@ def run(options: argparse.Namespace) -> int:
     image, reference = read_image(options.input, options.axes), read_reference(options)
     if options.output is not None:
         _check_outputs(options, image)
-    from napari_convgen.run.denoise.run import Denoising
+    from napari_convgen.run.denoise.run import DenoiseTask
 
-    denoising = Denoising(
+    denoising = DenoiseTask(
         image.data,
         config,
         axes=image.axes,
@@ -85,14 +85,14 @@ def run(options: argparse.Namespace) -> int:
         is_interrupted = _go_through(denoising, options.quiet)
         result = denoising.result()
     except (MemoryError, OSError, RuntimeError) as error:
-        if not denoising.n_frames_done:
+        if not denoising.has_result:
             raise
         failure, is_interrupted, result = error, False, denoising.result()
     _write(options, result, image)
     if not options.quiet:
         print("\n".join(_summary(options, result, image)))
     if failure is not None:
-        done = f"{denoising.n_frames_done} of {denoising.n_frames}"
+        done = f"{len(result.frames)} of {denoising.n_frames}"
         raise FitError(f"After {done} frames, which are written: {failure}.") from failure
     return INTERRUPTED if is_interrupted else 0
 
@@ -117,7 +117,7 @@ def _check_outputs(options: argparse.Namespace, image: ImageFile) -> None:
     )
 
 
-def _go_through(denoising: Denoising, is_quiet: bool) -> bool:
+def _go_through(denoising: DenoiseTask, is_quiet: bool) -> bool:
     """Advance the run to its end, or to the first Ctrl-C; return whether there was one."""
     with first_interrupt() as interrupts, progress_display(is_quiet) as show:
         for progress in denoising:
@@ -127,14 +127,14 @@ def _go_through(denoising: Denoising, is_quiet: bool) -> bool:
         return bool(interrupts)
 
 
-def describe(progress: Progress) -> str:
+def describe(progress: DenoiseProgress) -> str:
     """Say where a run is, and how long it can still take."""
     p = progress
     frame = f"frame {p.frame + 1}/{p.n_frames}  " if p.n_frames > 1 else ""
     return f"{frame}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  at most {p.seconds_left:.0f} s left"
 
 
-def _write(options: argparse.Namespace, result: Result, image: ImageFile) -> None:
+def _write(options: argparse.Namespace, result: DenoiseResult, image: ImageFile) -> None:
     write_image(options.output, result.image, image)
     if options.snapshots:
         snapshots = result.snapshots
@@ -145,7 +145,7 @@ def _write(options: argparse.Namespace, result: Result, image: ImageFile) -> Non
         write_text(options.report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
 
 
-def _summary(options: argparse.Namespace, result: Result, image: ImageFile) -> Iterator[str]:
+def _summary(options: argparse.Namespace, result: DenoiseResult, image: ImageFile) -> Iterator[str]:
     yield f"Kept step {result.step}. {result.reason}"
     noises = {str(frame.noise): None for frame in result.frames if frame.noise is not None}
     yield from (f"{noise}." for noise in noises if len(noises) == 1)

@@ -26,7 +26,7 @@ from napari_convgen.run.labels import format_place, format_seconds
 
 if TYPE_CHECKING:
     from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
-    from napari_convgen.run.spectrum.run import SpectrumProgress, SpectrumRun
+    from napari_convgen.run.spectrum.run import SpectrumProgress, SpectrumTask
 
 HELP = "say what a generator draws soon of an image, and what late"
 DESCRIPTION = (
@@ -75,9 +75,9 @@ def run(options: argparse.Namespace) -> int:
     if options.out is None and not options.dry_run:
         raise FileError("--out is missing: name the folder for what is found, or give --dry-run.")
     image = read_image(options.input, options.axes)
-    from napari_convgen.run.spectrum.run import SpectrumRun
+    from napari_convgen.run.spectrum.run import SpectrumTask
 
-    spectrum_run = SpectrumRun(
+    spectrum_run = SpectrumTask(
         image.data,
         config,
         axes=image.axes,
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     files = _Files(options.out, image, spectrum_run.at_steps)
     files.check({"INPUT": options.input, "--config": options.config})
     is_interrupted = _go_through(spectrum_run, options.quiet)
-    if is_interrupted and not spectrum_run.n_steps_done:
+    if is_interrupted and not spectrum_run.has_result:
         raise KeyboardInterrupt
     result = spectrum_run.result()
     files.write(result)
@@ -180,7 +180,7 @@ def _squeezed(image: np.ndarray) -> np.ndarray:
     return (image[0] if len(image) == 1 else image).astype(np.float32)
 
 
-def _go_through(run: SpectrumRun, is_quiet: bool) -> bool:
+def _go_through(run: SpectrumTask, is_quiet: bool) -> bool:
     """Advance the run to its end, or to the first Ctrl-C; return whether there was one."""
     with first_interrupt() as interrupts, progress_display(is_quiet) as show:
         for progress in run:

@@ -1,6 +1,15 @@
 """Arrays in, arrays out: which axes mean what, what is refused, and how intensities become numbers a generator can fit."""
 
-from napari_convgen.core.image.check import MIN_SIDE, ArrayLike, FrameCheck, check_array
+from napari_convgen.core.image.check import (
+    MIN_SIDE,
+    ArrayLike,
+    FrameCheck,
+    check_array,
+    check_frame,
+    check_kind,
+    refuse_constant,
+)
+from napari_convgen.core.image.image import Image
 from napari_convgen.core.image.layout import Layout, channels_first, guess_axes
 from napari_convgen.core.image.scaling import HIGH, LOW, ImageTensor
 
@@ -10,9 +19,13 @@ __all__ = [
     "MIN_SIDE",
     "ArrayLike",
     "FrameCheck",
+    "Image",
     "ImageTensor",
     "Layout",
     "channels_first",
     "check_array",
+    "check_frame",
+    "check_kind",
     "guess_axes",
+    "refuse_constant",
 ]

@@ -1,17 +1,19 @@
-"""Arrays checked at the door, frame by frame, before anything is fitted."""
+"""Arrays checked at the door: what cannot be fitted is refused before anything starts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_convgen.core.image.layout import Layout, frame_channels_first
 from napari_convgen.errors import InputError
 
 MIN_SIDE = 4
-"""The longest side of a frame must have at least this many pixels: a generator doubles a coarser grid."""
+"""Least number of pixels along the longest side of a frame: a generator doubles a coarser grid, of 2 pixels at least."""
 
 
 class ArrayLike(Protocol):
@@ -24,7 +26,7 @@ class ArrayLike(Protocol):
 
     @property
     def dtype(self) -> Any:
-        """Of the values, as numpy understands it."""
+        """Type of the values, as numpy understands it."""
         ...
 
     def __getitem__(self, index: Any, /) -> Any: ...
@@ -37,22 +39,39 @@ class FrameCheck:
     Attributes
     ----------
     n_missing
-        NaN values.
+        Number of NaN values.
     is_constant
-        Whether nothing is there to fit: all values the same, or all missing.
+        True if there is nothing to fit: all values are the same, or all are missing.
+    is_missing
+        True if all values are missing.
     """
 
     n_missing: int
     is_constant: bool
+    is_missing: bool = False
 
 
 def check_array(array: ArrayLike, layout: Layout) -> list[FrameCheck]:
-    """Look at every frame, one at a time, and refuse what cannot be fitted.
+    """Check an array and each of its frames, one at a time.
 
     Raises
     ------
     InputError
         Complex or non-numeric values, no values, frames too small, infinite values, or an image that is constant throughout.
+    """
+    check_kind(array, layout)
+    checks = [check_frame(np.asarray(array[index]), index, layout) for index in layout.frames(array.shape)]
+    refuse_constant(checks)
+    return checks
+
+
+def check_kind(array: ArrayLike, layout: Layout) -> None:
+    """Check what can be known of an array without reading its values.
+
+    Raises
+    ------
+    InputError
+        Complex or non-numeric values, no values, or frames too small.
     """
     dtype = np.dtype(array.dtype)
     if dtype.kind == "c":
@@ -68,23 +87,49 @@ def check_array(array: ArrayLike, layout: Layout) -> list[FrameCheck]:
             f"The image is too small to denoise: one side at least must have {MIN_SIDE} pixels, "
             f"got {' × '.join(map(str, layout.spatial_shape(array.shape)))} in {layout.spatial}. Choose another one."
         )
-    checks = []
-    for index in layout.frames(array.shape):
-        frame = frame_channels_first(np.asarray(array[index]), layout)
-        if np.isinf(frame).any():
-            raise InputError(
-                f"The image has {np.isinf(frame).sum()} infinite values{_where(index, layout)}. "
-                "Replace them by NaN, which marks missing pixels."
-            )
-        valid = frame[~np.isnan(frame)] if dtype.kind == "f" else frame
-        n_missing = frame.size - valid.size
-        checks.append(FrameCheck(n_missing, not valid.size or bool((valid == valid.flat[0]).all())))
+
+
+def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Layout) -> FrameCheck:
+    """Check the values of one frame.
+
+    Parameters
+    ----------
+    frame
+        Values of the frame.
+    index
+        Place of the frame in the array, for the error.
+    layout
+        Axes of the array.
+
+    Raises
+    ------
+    InputError
+        Infinite values.
+    """
+    values = frame_channels_first(frame, layout)
+    if np.isinf(values).any():
+        raise InputError(
+            f"The image has {np.isinf(values).sum()} infinite values{_where(index, layout)}. "
+            "Replace them by NaN, which marks missing pixels."
+        )
+    valid = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+    is_missing = not valid.size
+    return FrameCheck(values.size - valid.size, is_missing or bool((valid == valid.flat[0]).all()), is_missing)
+
+
+def refuse_constant(checks: Sequence[FrameCheck]) -> None:
+    """Refuse an image that has nothing to fit in any of its frames.
+
+    Raises
+    ------
+    InputError
+        All frames are constant.
+    """
     if all(check.is_constant for check in checks):
-        value = "missing (NaN)" if all(check.n_missing == frame.size for check in checks) else "the same"
+        value = "missing (NaN)" if all(check.is_missing for check in checks) else "the same"
         raise InputError(
             f"The image is constant: all its values are {value}. There is nothing to denoise; choose another one."
         )
-    return checks
 
 
 def _where(index: tuple[int | slice, ...], layout: Layout) -> str:

@@ -16,7 +16,7 @@ from napari_convgen.core.image import Layout
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.quality.metrics import Scores
 from napari_convgen.core.quality.residual import Residual
-from napari_convgen.run.denoise.result import Reference, Result, versions, without_nan
+from napari_convgen.run.denoise.result import DenoiseResult, Reference, versions, without_nan
 from napari_convgen.run.labels import format_method, format_seconds
 
 
@@ -27,21 +27,21 @@ class MethodResult:
     Attributes
     ----------
     method
-        Its name, such as ``"nlm"``.
+        Name of the method, such as ``"nlm"``.
     image
-        Denoised, in the input's shape, dtype and range; ``None`` if the method failed.
+        Denoised image, in the input's shape, dtype and range; ``None`` if the method failed.
     seconds
-        That the method itself took, without loading and scoring.
+        Seconds that the method itself took, without loading and scoring.
     scores
-        Against the reference, if there is one.
+        Scores against the reference; ``None`` if there is none.
     residual
-        What was taken away, against the noise model.
+        Residual of the image against the noise model; ``None`` if the method failed.
     notes
-        What the user should know.
+        Sentences that the user should know.
     error
-        Why the method failed; ``None`` if it did not.
+        Reason why the method failed; ``None`` if it did not.
     fit
-        The generator's run; ``None`` for a baseline.
+        Result of the generator's fit; ``None`` for a baseline.
     """
 
     method: str
@@ -51,7 +51,7 @@ class MethodResult:
     residual: Residual | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
-    fit: Result | None = None
+    fit: DenoiseResult | None = None
 
     @property
     def title(self) -> str:
@@ -60,27 +60,27 @@ class MethodResult:
 
 
 @dataclass(frozen=True, eq=False)
-class ComparisonResult:
+class CompareResult:
     """The outcome of a comparison.
 
     Attributes
     ----------
     methods
-        In the order that was asked for.
+        Outcomes of the methods, in the order that was asked for.
     config
-        Of the generator and the noise.
+        Configuration of the generator and the noise.
     noise
         Model of each frame's noise; ``None`` for frames that are constant or were not reached.
     notes
-        What the user should know, whatever the method.
+        Sentences that the user should know, whatever the method.
     layout
         Meaning of the input's axes.
     input, input_scores
-        The noisy image, and its scores if there is a reference.
+        Noisy image, and its scores; ``None`` without a reference.
     reference
-        Ground truth, if it was given.
+        Ground truth; ``None`` if it was not given.
     fit_affine
-        Whether images were scored after the gain and offset closest to the reference.
+        True if images were scored after the gain and offset closest to the reference.
     """
 
     methods: tuple[MethodResult, ...]

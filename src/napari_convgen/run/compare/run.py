@@ -2,54 +2,59 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_convgen.config import AutoNoiseConfig, Config, preset
+from napari_convgen.config import Config, preset
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.baselines.bm3d import check_bm3d
 from napari_convgen.core.baselines.missing import fill_missing
-from napari_convgen.core.image import ArrayLike, ImageTensor, Layout, channels_first, check_array
+from napari_convgen.core.image import ArrayLike, Image, ImageTensor, Layout, channels_first
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.quality.metrics import Scores, match_affine
 from napari_convgen.core.quality.residual import Residual, residual_of
 from napari_convgen.errors import ConfigError
-from napari_convgen.run.compare.result import ComparisonResult, MethodResult
-from napari_convgen.run.denoise.result import Result, score, without_alpha
-from napari_convgen.run.denoise.run import Denoising, Progress
-from napari_convgen.run.labels import OURS
-from napari_convgen.run.setup.build import build_noise
-from napari_convgen.run.setup.inputs import as_array, check_reference
+from napari_convgen.run.compare.result import CompareResult, MethodResult
+from napari_convgen.run.denoise.result import DenoiseResult, score, without_alpha
+from napari_convgen.run.denoise.run import DenoiseProgress, DenoiseTask
+from napari_convgen.run.labels import OURS, format_bytes, format_method, format_seconds
+from napari_convgen.run.setup.forecast import Forecast, free_bytes
+from napari_convgen.run.setup.prepared import Prepared, resolve_config
+from napari_convgen.run.task import Progress, Task
 
 METHODS = (*BASELINES, OURS)
-"""What can be compared; ``convgen:NAME`` takes a preset."""
+"""Methods that can be compared; ``convgen:NAME`` takes a preset."""
 
 DEFAULT_METHODS = ("nlm", "tv", "wavelet", OURS)
-"""Those that are always installed."""
+"""Methods that are always installed."""
 
-OF_THE_RUN = ("seed", "device", "n_threads", "backend", "precision", "z_axis")
+SHARED_SETTINGS = ("seed", "device", "n_threads", "backend", "precision", "z_axis")
 """Settings that a named preset takes over from the configuration of the comparison."""
 
+N_IMAGES = 8
+"""Images in float64 that a baseline has at once, about: the frame, its copies, and what is averaged."""
 
-@dataclass(frozen=True)
-class ComparisonProgress:
-    """Where a comparison is.
+
+@dataclass(frozen=True, kw_only=True)
+class CompareProgress(Progress):
+    """The state of a comparison.
 
     Attributes
     ----------
     method, position, n_methods
-        The method at work, its place from 0, and how many there are.
+        Method at work, its place from 0, and number of methods.
     frame, n_frames
-        Frame that it works on, from 0, and how many there are.
+        Number of the frame that it works on, from 0, and of all frames.
     fit
-        Where the generator's run is; ``None`` for a baseline, which tells only when it begins a frame.
+        Progress of the generator's fit; ``None`` for a baseline, which reports only when it begins a frame.
     done
-        What came of the method, if it has just ended.
+        Outcome of the method, if it has just ended.
     """
 
     method: str
@@ -57,45 +62,86 @@ class ComparisonProgress:
     n_methods: int
     frame: int
     n_frames: int
-    fit: Progress | None = None
+    fit: DenoiseProgress | None = None
     done: MethodResult | None = None
 
+    @property
+    def share(self) -> float:
+        """Share of the methods that is done, 0 to 1; each method counts the same."""
+        if self.done is not None:
+            part = 1.0
+        else:
+            frame = self.frame if self.fit is None else self.frame + self.fit.step / self.fit.n_steps
+            part = frame / self.n_frames
+        return (self.position + part) / self.n_methods
 
-Work: TypeAlias = Generator[ComparisonProgress, None, MethodResult | None]
+
+@dataclass(frozen=True)
+class CompareForecast:
+    """Memory and time of a comparison.
+
+    Attributes
+    ----------
+    fits
+        Forecast of each fit of a generator, by the method's name.
+    n_bytes_others, n_bytes_free
+        Bytes that the other methods take at their peak, about, and bytes that are free.
+    """
+
+    fits: Mapping[str, Forecast]
+    n_bytes_others: int
+    n_bytes_free: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes at the peak, about: the methods run one after the other."""
+        return max([self.n_bytes_others, *(fit.n_bytes for fit in self.fits.values())])
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all fits at most, were each to use all its steps; the other methods come on top."""
+        return sum(fit.seconds for fit in self.fits.values())
+
+    def __str__(self) -> str:
+        memory = f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free."
+        parts = [
+            f"{format_method(name)} takes at most {format_seconds(fit.seconds)}" for name, fit in self.fits.items()
+        ]
+        return (
+            f"{memory} {'; '.join(parts) or 'No generator is fitted'}. The time of classical methods is not predicted."
+        )
 
 
-class Comparison:
-    """A comparison over one array: iterate over it to advance, then ask for its `result`.
+Work: TypeAlias = Generator[CompareProgress, None, MethodResult | None]
+
+
+class CompareTask(Task[CompareProgress, CompareResult]):
+    """Compare methods on one array.
 
     One method after the other denoises all frames. Each baseline gets what the generator gets: the frame after the variance
-    of its noise was stabilized, and the standard deviation that the noise then has; its output goes the same way back. What
-    fails in one method is kept as that method's outcome.
+    of its noise was stabilized, and the standard deviation that the noise then has; its output goes the same way back. An error of one
+    method is kept as that method's outcome.
 
-    All input is checked here, before anything starts. `stop`, called from anywhere, ends the comparison after the
-    generator's next step or the baseline's present frame; methods that have begun by then are kept as far as they came.
+    A stop ends the comparison after the generator's next step or the baseline's present frame; methods that have begun by then are kept
+    as far as they came.
 
     Parameters
     ----------
-    image
-        Noisy array, as `napari_convgen.run.denoise.run.Denoising` takes it. A baseline fills missing pixels with a mean of their
-        surroundings first.
-    methods
-        In this order: ``"nlm"``, ``"tv"``, ``"wavelet"``, ``"bm3d"`` (an optional package), ``"convgen"`` (the generator with
-        ``config``), ``"convgen:NAME"`` (with a preset, and the configuration's seed, device, threads, backend, precision and
-        Z axis).
+    image, axes, reference, data_range, n_spared_threads
+        As for `napari_convgen.run.setup.prepared.Prepared`. A baseline fills missing pixels with a mean of their surroundings first.
     config
-        Of the generator, and of the noise; the default preset if ``None``.
-    axes, reference, data_range, n_spared_threads
-        As for `napari_convgen.run.denoise.run.Denoising`.
+        Configuration of the generator and of the noise, name of a preset, or ``None`` for the preset ``"default"``.
+    methods
+        Names of the methods, in order: ``"nlm"``, ``"tv"``, ``"wavelet"``, ``"bm3d"`` (an optional package), ``"convgen"`` (the generator
+        with ``config``), ``"convgen:NAME"`` (with a preset, and the configuration's seed, device, threads, backend, precision and Z axis).
     fit_affine
-        Score after the gain and offset that bring an image closest to the reference, for pairs that were stretched separately.
+        True to score after the gain and offset that bring an image closest to the reference, for pairs that were stretched separately;
+        default False.
 
     Attributes
     ----------
     methods
-        That are compared.
-    n_frames
-        Frames that each goes through.
+        Names of the methods.
 
     Raises
     ------
@@ -105,45 +151,64 @@ class Comparison:
 
     def __init__(
         self,
-        image: ArrayLike,
-        methods: Sequence[str] = DEFAULT_METHODS,
-        config: Config | None = None,
+        image: ArrayLike | Image,
+        config: Config | str | None = None,
         *,
         axes: str | None = None,
         reference: ArrayLike | None = None,
         data_range: float | None = None,
-        fit_affine: bool = False,
         n_spared_threads: int = 0,
+        methods: Sequence[str] = DEFAULT_METHODS,
+        fit_affine: bool = False,
     ) -> None:
-        self.config = config or Config()
         self.methods = tuple(methods)
-        configs = {method: _config_of(method, self.config) for method in _checked(self.methods)}
-        self.image = as_array(image)
-        self.layout = Layout.of(self.image.shape, axes, self.config.z_axis)
-        self._checks = check_array(self.image, self.layout)
-        self._reference = check_reference(reference, data_range, self.image.shape)
+        chosen = resolve_config(config)
+        configs = {method: _config_of(method, chosen) for method in _checked(self.methods)}
+        super().__init__(
+            Prepared(
+                image,
+                chosen,
+                axes=axes,
+                reference=reference,
+                data_range=data_range,
+                n_spared_threads=n_spared_threads,
+            )
+        )
         self._fit_affine = fit_affine
-        self._indices = list(self.layout.frames(self.image.shape))
         self._runs = {
-            method: Denoising(self.image, own, axes=self.layout.axes, n_spared_threads=n_spared_threads)
+            method: DenoiseTask(self.image, own, axes=self.layout.axes, n_spared_threads=n_spared_threads)
             for method, own in configs.items()
             if own is not None
         }
         self._noise: dict[int, NoiseModel] = {}
         self._done: list[MethodResult] = []
-        self._is_stopping = False
 
     @property
     def n_frames(self) -> int:
-        """Frames that each method goes through."""
-        return len(self._indices)
+        """Number of frames that each method goes through."""
+        return self.prepared.n_frames
 
-    def __iter__(self) -> Iterator[ComparisonProgress]:
-        """Advance. A comparison that was left goes on with the method after the last that ended."""
+    @property
+    def layout(self) -> Layout:
+        """Meaning of the array's axes."""
+        return self.prepared.layout
+
+    @property
+    def has_result(self) -> bool:
+        """True: methods that have not begun are left out of the result."""
+        return True
+
+    def forecast(self) -> CompareForecast:
+        """Predict memory and time: a few steps of each generator are taken, timed and forgotten."""
+        frame = np.float64().itemsize * math.prod(self.prepared.size) * self.prepared.n_outputs
+        fits = {method: run.forecast() for method, run in self._runs.items()}
+        return CompareForecast(fits, N_IMAGES * frame, free_bytes(self.device))
+
+    def _advance(self) -> Iterator[CompareProgress]:
         for position, method in enumerate(self.methods[len(self._done) :], start=len(self._done)):
             if self._is_stopping:
                 return
-            here = ComparisonProgress(method, position, len(self.methods), 0, self.n_frames)
+            here = _Place(method, position, len(self.methods), self.n_frames)
             work = self._denoise(here) if method in self._runs else self._filter(here)
             try:
                 done = yield from work
@@ -152,21 +217,24 @@ class Comparison:
             if done is None:
                 return
             self._done.append(done)
-            yield replace(here, frame=self.n_frames - 1, done=done)
+            yield here.progress(self._seconds, self.n_frames - 1, done=done)
+
+    def _let_go(self) -> None:
+        """Hold on to nothing: what a method takes is its own, and gone with it."""
 
     def stop(self) -> None:
         """End after the generator's next step or the baseline's present frame. May be called from another thread."""
-        self._is_stopping = True
+        super().stop()
         for run in self._runs.values():
             run.stop()
 
-    def result(self) -> ComparisonResult:
+    def result(self) -> CompareResult:
         """Return what there is: all methods, or those that a stop left time for."""
-        n_missing = sum(check.n_missing for check in self._checks if not check.is_constant)
+        n_missing = self.prepared.n_missing()
         notes = [f"{n_missing} missing (NaN) pixels were filled in."] * (n_missing > 0)
         if left := self.methods[len(self._done) :]:
             notes.append(f"Stopped before {', '.join(left)}.")
-        return ComparisonResult(
+        return CompareResult(
             methods=tuple(self._done),
             config=self.config,
             noise=tuple(self._noise.get(number) for number in range(self.n_frames)),
@@ -174,46 +242,49 @@ class Comparison:
             layout=self.layout,
             input=self.image,
             input_scores=self._scores(np.asarray(self.image)),
-            reference=self._reference,
+            reference=self.prepared.reference,
             fit_affine=self._fit_affine,
         )
 
-    def _filter(self, here: ComparisonProgress) -> Work:
+    def _filter(self, here: _Place) -> Work:
         """Go through the frames with a baseline; return its outcome, ``None`` if not even one frame was done."""
         image, seconds, n_done = np.copy(np.asarray(self.image)), 0.0, 0
-        for number, index in enumerate(self._indices):
+        for number, index in enumerate(self.prepared.indices):
             if self._is_stopping:
                 break
-            yield replace(here, frame=number)
-            if not self._checks[number].is_constant:
+            yield here.progress(self._seconds, number)
+            if not self.prepared.check(number).is_constant:
                 tensor = self._tensor(number)
                 started = time.perf_counter()
                 image[index] = _restored(here.method, tensor, self.layout)
                 seconds += time.perf_counter() - started
+                self._seconds += time.perf_counter() - started
             n_done += 1
         if not n_done:
             return None
         return self._outcome(here.method, image, seconds, n_done)
 
-    def _denoise(self, here: ComparisonProgress) -> Work:
+    def _denoise(self, here: _Place) -> Work:
         """Let the generator's run go to its end; return its outcome, ``None`` if nothing was fitted."""
         run = self._runs[here.method]
+        before = self._seconds
         for progress in run:
-            yield replace(here, frame=progress.frame, fit=progress)
-        if not run.n_frames_done:
+            yield here.progress(before + progress.seconds, progress.frame, fit=progress)
+        if not run.has_result:
             return None
         result = run.result()
+        self._seconds = before + result.seconds
         return self._outcome(here.method, result.image, result.seconds, self.n_frames, result)
 
     def _outcome(
-        self, method: str, image: NDArray[np.generic], seconds: float, n_done: int, fit: Result | None = None
+        self, method: str, image: NDArray[np.generic], seconds: float, n_done: int, fit: DenoiseResult | None = None
     ) -> MethodResult:
         notes = () if fit is None else fit.notes
         if n_done < self.n_frames:
             notes = (*notes, f"{self.n_frames - n_done} of {self.n_frames} frames were not reached.")
         lengths = {self._noise_model(number).correlation_length for number in self._fitted()}
         if fit is None and max(lengths) > 1:
-            notes = (*notes, "The noise of neighbors is alike, but this method takes it for independent.")
+            notes = (*notes, "The noise is correlated, but this method takes it for white.")
         return MethodResult(
             method=method,
             image=image,
@@ -225,61 +296,87 @@ class Comparison:
         )
 
     def _fitted(self) -> list[int]:
-        return [number for number, check in enumerate(self._checks) if not check.is_constant]
+        return [number for number in range(self.n_frames) if not self.prepared.check(number).is_constant]
 
     def _scores(self, image: NDArray[np.generic]) -> Scores | None:
-        if self._reference is None:
+        if self.prepared.reference is None:
             return None
         if self._fit_affine:
-            truth = without_alpha(self._reference.image, self.layout)
+            truth = without_alpha(self.prepared.reference.image, self.layout)
             image = match_affine(without_alpha(image, self.layout), truth)
-        return score(image, self._reference, self.layout)
+        return score(image, self.prepared.reference, self.layout)
 
     def _residual(self, image: NDArray[np.generic]) -> Residual:
         parts = []
         for number in self._fitted():
-            index = self._indices[number]
-            noisy, is_observed = channels_first(np.asarray(self.image[index]), self.layout)
+            index = self.prepared.indices[number]
+            noisy, is_observed = channels_first(self.prepared.frame(number), self.layout)
             denoised, _ = channels_first(image[index], self.layout)
             parts.append(residual_of(noisy, denoised, is_observed, self._noise_model(number)))
         return Residual.mean(parts)
 
     def _tensor(self, number: int) -> ImageTensor:
-        return ImageTensor.of(np.asarray(self.image[self._indices[number]]), self.layout, self._noise_model(number))
+        return ImageTensor.of(self.prepared.frame(number), self.layout, self._noise_model(number))
 
     def _noise_model(self, number: int) -> NoiseModel:
         """Return the model of a frame's noise; estimated where the configuration fits the image as it is."""
         if number not in self._noise:
-            settings = self.config.noise if self.config.noise.is_modeled else AutoNoiseConfig()
-            model = build_noise(np.asarray(self.image[self._indices[number]]), self.layout, settings)
-            assert model is not None
-            self._noise[number] = model
+            self._noise[number] = self.prepared.any_noise_model(number)
         return self._noise[number]
 
 
+@dataclass(frozen=True)
+class _Place:
+    """A method's place in the comparison."""
+
+    method: str
+    position: int
+    n_methods: int
+    n_frames: int
+
+    def progress(
+        self, seconds: float, frame: int, fit: DenoiseProgress | None = None, done: MethodResult | None = None
+    ) -> CompareProgress:
+        """Return the progress at a frame."""
+        return CompareProgress(
+            seconds=seconds,
+            method=self.method,
+            position=self.position,
+            n_methods=self.n_methods,
+            frame=frame,
+            n_frames=self.n_frames,
+            fit=fit,
+            done=done,
+        )
+
+
 def compare(
-    image: ArrayLike,
-    methods: Sequence[str] = DEFAULT_METHODS,
-    config: Config | None = None,
-    callback: Callable[[ComparisonProgress], None] | None = None,
+    image: ArrayLike | Image,
+    config: Config | str | None = None,
     *,
     axes: str | None = None,
     reference: ArrayLike | None = None,
     data_range: float | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    callback: Callable[[CompareProgress], None] | None = None,
+    methods: Sequence[str] = DEFAULT_METHODS,
     fit_affine: bool = False,
-) -> ComparisonResult:
+) -> CompareResult:
     """Denoise an image by several methods that are given the same model of the noise.
 
     Parameters
     ----------
-    image, methods, config, axes, reference, data_range, fit_affine
-        As for `Comparison`.
+    image, config, axes, reference, data_range, seed, device
+        As for `napari_convgen.denoise`.
     callback
-        Called with each `ComparisonProgress`.
+        Function that is called with each `CompareProgress`.
+    methods, fit_affine
+        As for `CompareTask`.
 
     Returns
     -------
-    ComparisonResult
+    CompareResult
         Image, time, scores and residual of each method, as a table and as a report.
 
     Raises
@@ -287,13 +384,17 @@ def compare(
     InputError, ConfigError, DeviceError
         What cannot be run, in a sentence, before anything starts.
     """
-    comparison = Comparison(
-        image, methods, config, axes=axes, reference=reference, data_range=data_range, fit_affine=fit_affine
+    chosen = resolve_config(config, {"seed": seed, "device": device})
+    task = CompareTask(
+        image,
+        chosen,
+        axes=axes,
+        reference=reference,
+        data_range=data_range,
+        methods=methods,
+        fit_affine=fit_affine,
     )
-    for progress in comparison:
-        if callback is not None:
-            callback(progress)
-    return comparison.result()
+    return task.finish(callback)
 
 
 def _checked(methods: tuple[str, ...]) -> tuple[str, ...]:
@@ -314,7 +415,7 @@ def _config_of(method: str, config: Config) -> Config | None:
     own, colon, name = method.partition(":")
     if own != OURS:
         return None
-    return preset(name).replace({key: getattr(config, key) for key in OF_THE_RUN}) if colon else config
+    return preset(name).replace({key: getattr(config, key) for key in SHARED_SETTINGS}) if colon else config
 
 
 def _restored(method: str, image: ImageTensor, layout: Layout) -> NDArray[np.generic]:

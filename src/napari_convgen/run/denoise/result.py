@@ -30,27 +30,28 @@ class FrameResult:
     Attributes
     ----------
     number
-        Of the frame, from 0, among all frames of the input.
+        Number of the frame, from 0, among all frames of the input.
     index
-        That takes the frame out of the input.
+        Index that takes the frame out of the input.
     step
-        That is kept.
+        Step that is kept.
     reason
-        Why the fit ended.
+        Reason why the fit ended.
     seed
-        Of the start that led here: the configuration's, or a later one after a restart.
+        Seed of the start that led here: the configuration's, or a later one after a restart.
     loss, criterion
-        By step, from step 1; the criterion is NaN where the rule has none.
+        Loss and criterion by step, from step 1; the criterion is NaN where the rule has none.
     snapshots
-        In the frame's shape; the one at ``step`` is among them.
+        Snapshots in the frame's shape; the one at ``step`` is among them.
     noise
-        Model of the frame's noise, unless it was fitted as it is.
+        Model of the frame's noise; ``None`` if it was fitted as it is.
     interval
-        First and last step that the rule could not tell from the best.
+        First and last step that the rule could not tell from the best; ``None`` if the rule names none.
     votes
         Step that each rule would keep, by its name.
     error
-        Estimated mean squared error of the image at the step that the rule chose, in the image's units squared, if it could be told.
+        Estimated mean squared error of the image at the step that the rule chose, in the image's units squared; ``None`` if it is not
+        known.
     """
 
     number: int
@@ -88,7 +89,7 @@ class Reference:
     Attributes
     ----------
     image
-        In the input's shape.
+        Ground truth in the input's shape.
     data_range
         Peak of the scores, in the image's units.
     """
@@ -98,33 +99,33 @@ class Reference:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """The outcome of a run.
+class DenoiseResult:
+    """The outcome of a denoising.
 
     Attributes
     ----------
     image
-        Denoised, in the input's shape, dtype and range.
+        Denoised image, in the input's shape, dtype and range.
     config
-        That reproduces it.
+        Configuration that reproduces it.
     frames
-        One for each frame that was fitted: a single one unless the input is a stack.
+        Results of the frames that were fitted: a single one unless the input is a stack.
     notes
-        What the user should know: missing pixels, restarts, frames left as they were.
+        Sentences that the user should know: missing pixels, restarts, frames left as they were.
     device
-        That the fit ran on.
+        Device that the fit ran on.
     n_threads
-        That it used on the CPU.
+        Number of threads that it used on the CPU.
     seconds
-        That the fit took, without loading, previews and pauses.
+        Seconds that the fit took, without loading, previews and pauses.
     layout
         Meaning of the input's axes.
     input
-        The image that was denoised.
+        Image that was denoised.
     backend
-        What computed the generator.
+        What computed the generator: ``"numba"``, ``"triton"`` or ``"torch"``.
     reference
-        Ground truth, if it was given.
+        Ground truth; ``None`` if it was not given.
     """
 
     image: NDArray[Any]
@@ -205,7 +206,7 @@ class Result:
     def expected_error(self) -> NDArray[np.float32] | None:
         """Standard deviation of the error that is expected at each pixel, in the image's units; ``None`` for a single generator.
 
-        A structure fainter than this may be the generator's invention.
+        A structure fainter than this may not exist: the generator can invent it.
         """
         if not self.layout.frame_axes():
             return self.frames[0].expected_error
@@ -216,10 +217,10 @@ class Result:
             error[frame.index] = frame.expected_error
         return error
 
-    def keep(self, step: int) -> Result:
+    def keep(self, step: int) -> DenoiseResult:
         """Return this result with another step kept: in each frame the latest snapshot that is not after ``step``.
 
-        What was estimated of the image's error at the rule's own step is dropped.
+        The estimate of the error, which holds at the rule's own step, is dropped.
         """
         image = np.copy(self.image)
         frames = []
@@ -233,7 +234,7 @@ class Result:
 
     @property
     def estimated_psnr(self) -> tuple[float, float] | None:
-        """PSNR in dB estimated without a reference, and its standard error; ``None`` if a frame's error could not be told, or is none.
+        """PSNR in dB estimated without a reference, and its standard error; ``None`` if a frame's error is not known, or is 0.
 
         The peak is the reference's data range if there is one, otherwise that of the image, see `data_range`.
         """
@@ -344,7 +345,7 @@ def _plain(column: NDArray[Any]) -> list[Any]:
 
 
 def without_nan(value: Any) -> Any:
-    """JSON knows no NaN and no infinity: they become null."""
+    """Return a value for JSON, which knows no NaN and no infinity: they become null."""
     if isinstance(value, Mapping):
         return {key: without_nan(v) for key, v in value.items()}
     if isinstance(value, list):

@@ -10,18 +10,19 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from napari_convgen.config import Config
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.snapshot import Snapshot, StopReason
 from napari_convgen.figures.panel import Curve, Plot
 from napari_convgen.run.denoise.result import versions, without_nan
-from napari_convgen.run.image_vs_noise.config import FitsConfig
+from napari_convgen.run.image_vs_noise.config import TargetsConfig
 from napari_convgen.run.image_vs_noise.panels import TITLES, distance_plot, error_plot, format_share
 
 FITTED = 0.1
-"""A target counts as fitted once so much of its variance is left."""
+"""Share of a target's variance, at most, that is left once it counts as fitted; a round number."""
 
 MOST_LAYERS = 8
-"""In a plot of weight distances; of deeper generators so many layers are drawn, evenly spread."""
+"""Number of layers in a plot of weight distances, evenly spread over a deeper generator: more curves cannot be told apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,18 +32,18 @@ class TargetFit:
     Attributes
     ----------
     name
-        ``"image"``, ``"noise"``, ``"reference"`` or ``"added noise"``.
+        Name: ``"image"``, ``"noise"``, ``"reference"`` or ``"added noise"``.
     values
-        The target in the image's shape, dtype and units, held within the image's range.
+        Target in the image's shape, dtype and units, held within the image's range.
     losses
-        At each of the steps, the mean squared difference between the generator's image and the target, over the target's variance.
+        Mean squared difference between the generator's image and the target at each of the steps, over the target's variance.
     errors
         Mean squared difference from the clean image, over the clean image's variance, in the image's units. Clean is the reference; for
         ``"added noise"`` without one, the image. NaN if there is nothing to compare with.
     distances
-        Of each layer's weights from their start, over the norm of the start, after each of the steps.
+        Distance of each layer's weights from their start, over the norm of the start, after each of the steps.
     snapshots
-        In the image's shape, dtype and units; their loss is that of ``losses``.
+        Snapshots in the image's shape, dtype and units; their loss is that of ``losses``.
     """
 
     name: str
@@ -59,40 +60,43 @@ class TargetFit:
 
     @property
     def has_errors(self) -> bool:
-        """Whether there is a clean image."""
+        """True if there is a clean image."""
         return bool(np.isfinite(self.errors).all())
 
 
 @dataclass(frozen=True, eq=False)
-class FitsResult:
+class CompareFitsResult:
     """Fits of one generator from one start.
 
     Attributes
     ----------
     targets
-        The image first, then noise of its norm.
+        Fits to the targets: the image first, then noise of its norm.
     steps
-        At which curves were noted, rising.
+        Steps at which curves were noted, rising.
     layers
-        Names, from the latent to the image.
+        Names of the layers, from the latent to the image.
     config
-        Of the fits.
+        Configuration of the fits.
+    target_settings
+        Settings of the targets.
     image
-        The frame in the generator's units.
+        Frame in the generator's units.
     reason
-        Why the fits ended.
+        Reason why the fits ended.
     notes
-        What the user should know.
+        Sentences that the user should know.
     seconds
-        That they took.
+        Seconds that the fits took.
     device, n_threads, backend
-        That they were computed on, and by.
+        Device, number of threads of the CPU, and what computed the generator.
     """
 
     targets: tuple[TargetFit, ...]
     steps: tuple[int, ...]
     layers: tuple[str, ...]
-    config: FitsConfig
+    config: Config
+    target_settings: TargetsConfig
     image: ImageTensor
     reason: StopReason
     notes: tuple[str, ...]
@@ -119,7 +123,8 @@ class FitsResult:
         step = last if image_step is None else image_step
         i = self.steps.index(step)
         image, noise = (format_share(self[name].losses[i]) for name in ("image", "noise"))
-        yield f"At step {step} the image is fitted to {image} of its variance, {self.config.noise} noise of the same norm to {noise}."
+        kind = self.target_settings.noise
+        yield f"At step {step} the image is fitted to {image} of its variance, {kind} noise of the same norm to {noise}."
         if image_step is not None:
             fitted = format_share(FITTED)
             if noise_step is None:
@@ -162,10 +167,10 @@ class FitsResult:
         """Return all but the images as plain values for JSON."""
         report: dict[str, Any] = {
             "sentences": list(self.sentences()),
-            "config": self.config.base.model_dump(),
-            "noise": self.config.noise,
-            "mean": self.config.mean,
-            "added_noise": self.config.added_noise,
+            "config": self.config.model_dump(),
+            "noise": self.target_settings.noise,
+            "mean": self.target_settings.mean,
+            "added_noise": self.target_settings.added_noise,
             "versions": versions(),
             "steps": list(self.steps),
             "layers": list(self.layers),

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from napari_convgen.core.image import ImageTensor, Layout, channels_first
-from napari_convgen.run.image_vs_noise.config import FitsConfig, MeanWord, NoiseShape
+from napari_convgen.run.image_vs_noise.config import MeanKind, NoiseShape, TargetsConfig
 
 NOISE_SOURCE, ADDED_NOISE_SOURCE = 2000, 2001
 """Numbers of the run's sources of chance for the targets; the generators have those before."""
@@ -18,18 +18,18 @@ NOISE_SOURCE, ADDED_NOISE_SOURCE = 2000, 2001
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What one member is fitted to.
+    """The target of one member's fit.
 
     Attributes
     ----------
     name
-        ``"image"``, ``"noise"``, ``"reference"`` or ``"added noise"``.
+        Name: ``"image"``, ``"noise"``, ``"reference"`` or ``"added noise"``.
     values
-        In the generator's units; 0.5 where not observed.
+        Target in the generator's units; 0.5 where not observed.
     is_observed
-        Values that count.
+        True where a value counts.
     clean
-        What its fits are compared with, in the image's units, channels first; ``None`` if there is nothing.
+        Clean image that its fits are compared with, in the image's units, channels first; ``None`` if there is none.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Target:
 
     @property
     def variance(self) -> float:
-        """Mean square of the observed values, each channel's mean taken out."""
+        """Mean square of the observed values, without each channel's mean."""
         return variance(self.values, self.is_observed)
 
     @property
@@ -50,31 +50,33 @@ class Target:
 
 
 def build_targets(
-    image: ImageTensor, layout: Layout, reference: NDArray[np.generic] | None, config: FitsConfig
+    image: ImageTensor, layout: Layout, reference: NDArray[np.generic] | None, config: TargetsConfig, seed: int
 ) -> Iterator[Target]:
     """Go through the targets: the image, noise of its norm, the reference and the image with noise added, where there are any.
 
     Parameters
     ----------
     image
-        A frame in the generator's units, all channels of which are fitted.
+        Frame in the generator's units, all channels of which are fitted.
     layout
-        Of the array that the frame is from.
+        Layout of the array that the frame is from.
     reference
-        Ground truth of the frame.
+        Ground truth of the frame; ``None`` if there is none.
     config
-        Says what noise, and how much is added.
+        Settings of the targets.
+    seed
+        Seed of the noise.
     """
     frame, _ = channels_first(image.frame, layout)
     truth, is_known = (None, image.is_observed) if reference is None else channels_first(reference, layout)
     yield Target("image", image.values, image.is_observed, truth)
-    rng = _source(config.base.seed, NOISE_SOURCE)
+    rng = _source(seed, NOISE_SOURCE)
     noise = noise_like(image.values, image.is_observed, config.noise, config.mean, rng)
     yield Target("noise", noise, image.is_observed)
     if truth is not None:
         yield Target("reference", np.where(is_known, image.scale(truth), 0.5), is_known)
     if config.added_noise:
-        added = _source(config.base.seed, ADDED_NOISE_SOURCE).normal(0, config.added_noise, frame.shape)
+        added = _source(seed, ADDED_NOISE_SOURCE).normal(0, config.added_noise, frame.shape)
         values = np.where(image.is_observed, image.scale(frame + added), 0.5)
         yield Target("added noise", values, image.is_observed, frame if truth is None else truth)
 
@@ -83,7 +85,7 @@ def noise_like(
     image: Float[np.ndarray, "c *spatial"],
     is_observed: Bool[np.ndarray, "c *spatial"],
     shape: NoiseShape,
-    mean: MeanWord,
+    mean: MeanKind,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "c *spatial"]:
     """Draw white noise that has the norm of an image in each channel, over the observed values.
@@ -91,9 +93,9 @@ def noise_like(
     Parameters
     ----------
     image, is_observed
-        Whose norm, and where.
+        Image whose norm is taken, and where it is observed.
     shape
-        Of the distribution: ``"uniform"`` in [0, 1], or ``"gaussian"`` with the same mean and variance, before it is scaled.
+        Distribution: ``"uniform"`` in [0, 1], or ``"gaussian"`` with the same mean and variance, before it is scaled.
     mean
         ``"removed"``: the noise has the image's mean, and the norm about it. ``"kept"``: it has the norm of all, and the mean that it is
         drawn with.

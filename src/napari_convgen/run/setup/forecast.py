@@ -1,33 +1,39 @@
-"""What a run will take, told before it starts."""
+"""Memory and time that a task takes, predicted before it starts."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import psutil
 import torch
 
+from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.errors import ShortMemoryError
 from napari_convgen.run.labels import format_bytes, format_place, format_seconds
+from napari_convgen.run.setup.devices import with_threads
+
+N_PROBE_STEPS = 3
+"""Number of steps that a forecast measures, after one that loads what is needed."""
 
 ADVICE = "Crop the image, or use fewer channels (generator.n_channels); a Z axis can be fitted as frames."
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Memory and time of a run.
+    """Memory and time of a fit.
 
     Attributes
     ----------
     n_bytes, n_bytes_free
-        That the fit takes at its peak, snapshots included, and that its device has to give; about.
+        Bytes that the fit takes at its peak, snapshots and result included, and bytes that are free on its device; about.
     seconds_per_step
-        Measured on a few steps.
+        Seconds of a step, measured on a few of them.
     n_frames, n_steps
-        Frames to fit, and steps of each at most.
+        Number of frames to fit, and of steps of each at most.
     device, backend, n_threads
-        Where the fit will run, what will compute it, and on how many threads of the CPU.
+        Device, what computes the generator, and number of threads of the CPU.
     noise
         Model of the first frame's noise; ``None`` if it will be fitted as it is.
     """
@@ -44,7 +50,7 @@ class Forecast:
 
     @property
     def seconds(self) -> float:
-        """At most, were every frame to use all its steps."""
+        """Seconds at most, were every frame to use all its steps."""
         return self.seconds_per_step * self.n_steps * self.n_frames
 
     def __str__(self) -> str:
@@ -78,7 +84,26 @@ def check_memory(n_bytes: int, device: torch.device) -> None:
 
 
 def is_short_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out; PyTorch has no type of its own for that on the CPU."""
+    """Return True if an error says that memory ran out; PyTorch has no type of its own for that on the CPU."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
         isinstance(error, RuntimeError) and ("can't allocate memory" in str(error) or "out of memory" in str(error))
     )
+
+
+def seconds_per_step(fit: Fit, n_threads: int) -> float:
+    """Return the seconds of a step, measured on the first few of a fit.
+
+    Parameters
+    ----------
+    fit
+        A fit at its start, to be let go afterwards.
+    n_threads
+        Number of threads of the CPU.
+    """
+    started = 0.0
+    for iterate in with_threads(iter(fit), n_threads):
+        if iterate.step == 1:
+            started = time.perf_counter()
+        if iterate.step > N_PROBE_STEPS or fit.reason is not None:
+            break
+    return (time.perf_counter() - started) / max(1, fit.step - 1)

@@ -15,92 +15,89 @@ from torch import Tensor, nn
 from napari_convgen.config import Config
 from napari_convgen.core import generators
 from napari_convgen.core.fit.loop import Fit
-from napari_convgen.core.image import ArrayLike, ImageTensor
+from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.linear_map import LinearMap
-from napari_convgen.core.problem import Problem
-from napari_convgen.core.snapshot import Outcome, SnapshotStore
+from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.spectra.descent import Descent, paced_descent
 from napari_convgen.core.spectra.eigenpairs import Eigenpairs, n_eigenpair_products, paced_eigenpairs
 from napari_convgen.core.spectra.jacobian import GROUPS, Group, gram, module_jacobian, observed, remove_mean
 from napari_convgen.core.spectra.pace import Paced
 from napari_convgen.core.spectra.sensitivity import paced_sensitivity, paced_tail
 from napari_convgen.core.spectra.subspaces import energy_shares, paced_alignment, principal_angles
-from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError, mismatch
-from napari_convgen.run.denoise.run import STATUS_SECONDS, Denoising
+from napari_convgen.errors import ConfigError, FitError, mismatch
 from napari_convgen.run.labels import format_bytes, format_place, format_seconds
-from napari_convgen.run.setup.build import (
-    build_generator,
-    build_noise,
-    build_optimizer,
-    build_rule,
-    check_noise_level,
-    generator_bytes,
-    random_source,
-    resolve_scales,
-)
+from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.devices import Backend, with_threads
-from napari_convgen.run.setup.forecast import ADVICE, check_memory, free_bytes, is_short_memory
+from napari_convgen.run.setup.forecast import check_memory, free_bytes
+from napari_convgen.run.setup.prepared import Prepared, resolve_config
 from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
+from napari_convgen.run.task import Progress, Task
 
 N_NOISE_DRAWS = 20
-"""Draws of noise that the image's alignment is compared with."""
+"""Number of noise images that the image's alignment is compared with: enough for a mean and a spread."""
 
 N_SENSITIVITY_PROBES = 24
+"""Number of random vectors that the sensitivity is estimated with: a standard error of about 30 % a pixel, see `benchmarks/spectrum.py`."""
+
 N_TAIL_PRODUCTS = 30
+"""Number of products for the singular values beyond the largest, see `benchmarks/spectrum.py`."""
+
 N_DESCENT_PRODUCTS = 100
-"""For each of the two quadratures; the last step foreseen is their square."""
+"""Number of products for each of the two quadratures; the last step predicted is their square."""
 
 N_MATRICES = 5
-"""As large as all singular vectors, that are held at once beside those of each step."""
+"""Number of matrices as large as all singular vectors that are held at once beside those of each step."""
 
 RANDOM_SOURCES = 1000
-"""Numbers of the run's own sources of chance begin here; the generators have those before."""
+"""First number of the task's own sources of chance; the generators have those before."""
 
 
-@dataclass(frozen=True)
-class SpectrumProgress:
-    """Where a run is.
+@dataclass(frozen=True, kw_only=True)
+class SpectrumProgress(Progress):
+    """The state of the computation.
 
     Attributes
     ----------
     step
-        Of the fit, that is looked at or on the way to the next.
+        Step of the fit whose Jacobian is computed, or on the way to the next.
     doing
-        In words: ``"singular vectors"``.
+        Name of the present part of the work, such as ``"singular vectors"``.
     n_done, n_total
-        Products with the Jacobian, and steps of the fit; some may not be needed.
-    seconds
-        Spent so far.
+        Number of products with the Jacobian and of steps of the fit, done and in all; some may not be needed.
     """
 
     step: int
     doing: str
     n_done: int
     n_total: int
-    seconds: float
+
+    @property
+    def share(self) -> float:
+        """Share of the products and steps that is done, 0 to 1; both count the same."""
+        return self.n_done / self.n_total
 
     @property
     def seconds_left(self) -> float:
-        """About; fits and products count alike."""
+        """Seconds for the rest, about."""
         return (self.n_total - self.n_done) * self.seconds / max(1, self.n_done)
 
 
 @dataclass(frozen=True)
 class SpectrumForecast:
-    """Memory and time of a run.
+    """Memory and time of the computation.
 
     Attributes
     ----------
     n_bytes, n_bytes_free
-        That it takes at its peak, and that its device has to give; about.
+        Bytes that it takes at its peak, and bytes that are free on its device; about.
     seconds_per_product
-        With the Jacobian and its adjoint, measured.
+        Seconds of a product with the Jacobian and its adjoint, measured.
     n_products
-        Of all steps that are looked at.
+        Number of products for all steps.
     n_steps
-        Of the fit on the way, whose time does not count here.
+        Number of steps of the fit on the way, whose time is not included.
     device, n_threads
-        Where it will run.
+        Device, and number of threads of the CPU.
     """
 
     n_bytes: int
@@ -113,7 +110,7 @@ class SpectrumForecast:
 
     @property
     def seconds(self) -> float:
-        """Of the products, about."""
+        """Seconds for the products, about."""
         return self.seconds_per_product * self.n_products
 
     def __str__(self) -> str:
@@ -125,42 +122,38 @@ class SpectrumForecast:
         )
 
 
-class SpectrumRun:
-    """The Jacobian of a generator at one or several steps, beside an image: iterate over it to advance, then ask for its `result`.
+class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
+    """Compute the spectrum of a generator's Jacobian at one or several steps, beside an image.
 
-    All input is checked here, before anything starts, and goes through the same model of the noise and the same scaling as in
-    `napari_convgen.run.denoise.run.Denoising`. `stop`, called from anywhere, ends the run after the next product.
+    The image goes through the same model of the noise and the same scaling as when it is denoised. A stop ends the task after the next
+    product.
 
     Parameters
     ----------
     image
-        Noisy array that is a single frame; see `napari_convgen.run.denoise.run.Denoising`.
+        Noisy array that is a single frame; see `napari_convgen.run.setup.prepared.Prepared`.
     config
-        Of the generator and, if later steps are looked at, its fit: that of all pixels, by a single generator, in single precision.
-        The default preset if ``None``.
+        Configuration of the generator and, for later steps, its fit: that of all pixels, by a single generator, in single precision.
+        Or the name of a preset; ``None`` for the preset ``"default"``.
     axes
-        A letter for each axis of ``image``; guessed if ``None``.
-    rank
-        Singular values and vectors; as many as the image has values at most, each channel's mean taken out.
-    n_passes
-        Of the subspace iteration, at least 1: more make the last of the singular vectors more exact.
-    at_steps
-        Steps that the fit has taken when it is looked at; 0 is the start.
-    groups
-        Parameters that the Jacobian is taken for: ``"convolutions"``, ``"norms"``, ``"output"``.
+        One letter for each axis of ``image``; guessed if ``None``.
     n_spared_threads
-        That ``n_threads = "auto"`` leaves to others, such as a window.
+        Number of threads that ``n_threads = "auto"`` leaves to others, such as a window; default 0.
+    rank
+        Number of singular values and vectors, at most as many as the image has values, without each channel's mean; default 100.
+    n_passes
+        Number of passes of the subspace iteration, at least 1; default 2. More make the last of the singular vectors more exact.
+    at_steps
+        Steps of the fit at which the Jacobian is computed, from 0, which is the start; default only 0.
+    groups
+        Groups of parameters that the Jacobian is taken for: ``"convolutions"``, ``"norms"``, ``"output"``; default all.
 
     Attributes
     ----------
     at_steps, groups
-        In order, each once.
-    config
-        That is used.
-    image
-        The frame in the generator's units.
-    device, n_threads
-        Where it is computed, and on how many threads of the CPU.
+        Steps and groups in order, each once.
+    scaled
+        Frame in the generator's units.
 
     Raises
     ------
@@ -170,32 +163,31 @@ class SpectrumRun:
 
     def __init__(
         self,
-        image: ArrayLike,
-        config: Config | None = None,
+        image: ArrayLike | Image,
+        config: Config | str | None = None,
         *,
         axes: str | None = None,
+        n_spared_threads: int = 0,
         rank: int = 100,
         n_passes: int = 2,
         at_steps: Sequence[int] = (0,),
         groups: Collection[Group] = GROUPS,
-        n_spared_threads: int = 0,
     ) -> None:
         self.at_steps = _check_steps(at_steps)
         self.groups = _check_groups(groups)
         changes = {"n_seeds": 1, "stopping.kind": "fixed", "precision": "float32", "n_steps": max(1, self.at_steps[-1])}
-        self.config = (config or Config()).replace(changes)
-        checked = Denoising(image, self.config, axes=axes, n_spared_threads=n_spared_threads)
-        if checked.n_frames > 1:
-            raise InputError(
-                f"The spectrum is that of a single image, got {checked.n_frames} frames. Choose one of them."
+        super().__init__(
+            Prepared(
+                image,
+                resolve_config(config).replace(changes),
+                axes=axes,
+                n_spared_threads=n_spared_threads,
+                single="The spectrum is that of a single image",
             )
-        self.device, self.n_threads, self._backend = checked.device, checked.n_threads, checked.backend
-        frame = np.asarray(checked.image[checked.indices[0]])
-        self.image = ImageTensor.of(frame, checked.layout, build_noise(frame, checked.layout, self.config.noise))
-        self._problem = Problem.of(self.image, self.device)
-        check_noise_level(self.config, self._problem)
-        self._n_scales = resolve_scales(self.config, self.image.values.shape[1:])
-        self._n_values = int(self.image.is_observed.sum()) - len(self.image.values)
+        )
+        self.scaled = self.prepared.scaled(0)
+        self._problem = self.prepared.problem(self.scaled)
+        self._n_values = int(self.scaled.is_observed.sum()) - len(self.scaled.values)
         self.rank, self.n_passes = _check_rank(rank, self._n_values), n_passes
         if n_passes < 1:
             raise ConfigError(f"n_passes must be at least 1, got {n_passes}.")
@@ -203,33 +195,30 @@ class SpectrumRun:
         self._spectra: list[Spectrum] = []
         self._first_vectors: Tensor | None = None
         self._n_done = 0
-        self._seconds = 0.0
-        self._is_stopping = False
-        self._computation: Generator[tuple[int, str], None, None] | None = None
+        self._computation = self._go_through()
 
     @property
     def n_products(self) -> int:
-        """Products with the Jacobian, of all steps."""
-        n_each = n_eigenpair_products(self.image.values.size, self.rank, self.n_passes)
+        """Number of products with the Jacobian, for all steps."""
+        n_each = n_eigenpair_products(self.scaled.values.size, self.rank, self.n_passes)
         n_each += 1 + N_NOISE_DRAWS + N_SENSITIVITY_PROBES + N_TAIL_PRODUCTS
         n_each += 2 * N_DESCENT_PRODUCTS if self._problem.noise_level is not None else 0
         return n_each * len(self.at_steps)
 
     @property
     def n_bytes(self) -> int:
-        """Bytes that it takes at its peak, about: the generator with its derivative, and the vectors."""
-        size, n_outputs = self.image.values.shape[1:], len(self.image.values)
-        generator = 2 * generator_bytes(self.config, size, n_outputs, self._n_scales, "torch")
+        """Bytes at the peak, about: the generator with its derivative, and the vectors."""
+        generator = 2 * self.prepared.generator_bytes(len(self.scaled.values), "torch")
         n_matrices = N_MATRICES + len(self.at_steps)
-        return generator + torch.float32.itemsize * n_matrices * self.rank * self.image.values.size
+        return generator + torch.float32.itemsize * n_matrices * self.rank * self.scaled.values.size
 
     @property
-    def n_steps_done(self) -> int:
-        """Steps that were looked at to the end."""
-        return len(self._spectra)
+    def has_result(self) -> bool:
+        """True once the Jacobian of a step is done."""
+        return bool(self._spectra)
 
     def forecast(self) -> SpectrumForecast:
-        """Say what the run will take: two products are taken and timed, and forgotten."""
+        """Predict memory and time: two products are taken, timed and forgotten."""
 
         def products() -> Iterator[float]:
             linear_map = self._jacobian(self._generator("torch"))
@@ -251,44 +240,25 @@ class SpectrumRun:
             n_threads=self.n_threads,
         )
 
-    def __iter__(self) -> Iterator[SpectrumProgress]:
-        """Advance. A run that was left goes on where it was; one that has ended yields nothing.
-
-        Raises
-        ------
-        FitError
-            The fit failed on its way to a later step.
-        ShortMemoryError
-            Memory ran out after all.
-        """
-        if self._computation is None:
-            self._computation = self._go_through()
+    def _advance(self) -> Iterator[SpectrumProgress]:
         n_total = self.n_products + self.at_steps[-1]
-        told = started = time.perf_counter()
-        try:
-            for step, doing in with_threads(self._computation, self.n_threads):
+
+        def counted() -> Iterator[tuple[int, str]]:
+            for place in self._computation:
                 self._n_done += 1
-                now = time.perf_counter()
                 if self._is_stopping:
                     self._computation.close()
-                    break
-                if now - told < STATUS_SECONDS:
-                    continue
-                self._seconds += now - started
-                yield SpectrumProgress(step, doing, self._n_done, n_total, self._seconds)
-                told = started = time.perf_counter()
-        except Exception as error:
-            if not is_short_memory(error):
-                raise
-            raise ShortMemoryError(f"Memory ran out on {self.device}. {ADVICE}") from error
-        self._seconds += time.perf_counter() - started
+                    return
+                yield place
 
-    def stop(self) -> None:
-        """End the run after the next product; steps that were looked at before are kept. May be called from another thread."""
-        self._is_stopping = True
+        for step, doing in self._paced(counted()):
+            yield SpectrumProgress(step=step, doing=doing, n_done=self._n_done, n_total=n_total, seconds=self._seconds)
+
+    def _let_go(self) -> None:
+        self._computation.close()
 
     def result(self) -> SpectrumResult:
-        """Return what there is: all steps, or those that were done before it was stopped.
+        """Return what there is: all steps, or those that were done before a stop.
 
         Raises
         ------
@@ -301,7 +271,7 @@ class SpectrumRun:
             spectra=tuple(self._spectra),
             groups=self.groups,
             config=self.config,
-            image=self.image,
+            image=self.scaled,
             notes=tuple(self._notes()),
             seconds=self._seconds,
             device=str(self.device),
@@ -312,15 +282,15 @@ class SpectrumRun:
         if n_left := len(self.at_steps) - len(self._spectra):
             yield f"{n_left} of {len(self.at_steps)} steps were not looked at."
         if self._problem.noise_level is None:
-            yield "The noise level is not known: the descent is not foreseen."
+            yield "The noise level is not known: the descent is not predicted."
         if self.config.generator.draws_from_image:
             yield (
-                "The network draws from the image, or from its own of then: the noise in that is among its first singular vectors, and the "
-                "descent is foreseen as if its input stayed as it is."
+                "The network's input is the image, or its own result so far: its noise is among the first singular vectors, and the "
+                "descent is predicted as if the input stayed as it is."
             )
         if self._problem.correlation_length > 1:
-            yield "The noise of neighbors is alike: the generator draws it sooner than the white noise that it is compared with."
-        if n_missing := int((~self.image.is_observed).sum()):
+            yield "The noise is correlated: the generator fits it sooner than the white noise that it is compared with."
+        if n_missing := int((~self.scaled.is_observed).sum()):
             yield f"{n_missing} values that are missing or impulses were left out."
 
     def _go_through(self) -> Generator[tuple[int, str], None, None]:
@@ -355,7 +325,7 @@ class SpectrumRun:
         if problem.noise_level is not None:
             with torch.no_grad():
                 start = generator.eval()()
-            descent = yield from _named(step, "descent", self._foresee(whole, start[0], problem.noise_level, rng))
+            descent = yield from _named(step, "descent", self._predict(whole, start[0], problem.noise_level, rng))
         signs = _signs(pairs)
         vectors = pairs.vectors * signs
         if self._first_vectors is None:
@@ -383,8 +353,8 @@ class SpectrumRun:
             angles=_numpy(principal_angles(self._first_vectors, vectors)),
         )
 
-    def _foresee(self, whole: LinearMap, start: Tensor, level: Tensor, rng: torch.Generator) -> Paced[Descent]:
-        """Foresee the descent to the observed values, their means among them."""
+    def _predict(self, whole: LinearMap, start: Tensor, level: Tensor, rng: torch.Generator) -> Paced[Descent]:
+        """Predict the descent to the observed values, their means among them."""
         problem = self._problem
         places = (problem.weights.flatten() > 0).nonzero().squeeze(1)
 
@@ -392,7 +362,7 @@ class SpectrumRun:
             image = start.new_zeros(start.numel()).index_copy(0, places, values)
             return gram(whole)(image)[places]
 
-        residual = (start - problem.measurement).flatten()[places]
+        residual = problem.residual(start).flatten()[places]
         levels = level.view(-1, *(1,) * (start.ndim - 1)).expand_as(start).flatten()[places]
         return paced_descent(gram_at_places, residual, levels, rng, N_DESCENT_PRODUCTS)
 
@@ -400,44 +370,38 @@ class SpectrumRun:
         return module_jacobian(generator, self.groups)
 
     def _generator(self, backend: Backend) -> generators.Generator:
-        problem, size, n_outputs = self._problem, self.image.values.shape[1:], len(self.image.values)
-        built = build_generator(self.config, size, n_outputs, self._n_scales, [0], self.config.seed, backend).to(
-            self.device
-        )
+        problem = self._problem
+        built = self.prepared.generator(self.scaled, [0], self.config.seed, backend)
         built.prepare(problem.measurement[None], problem.weights[None], problem.noise_level, problem.noise_spectrum)
         return built
 
     def _new_fit(self) -> Fit:
-        rule = build_rule(self.config, lambda: self._generator("torch"))
-        members = rule.members(self._problem, 1, random_source(self.config.seed, 0))
-        generator = self._generator(self._backend)
-        store = SnapshotStore(0, self.image, self.config.output)
-        optimizer = build_optimizer(self.config, generator)
-        return Fit(self._problem, generator, optimizer, rule, members, store, self.at_steps[-1], self.config.averaging)
+        return self.prepared.denoising_fit(self.scaled, self.config.seed, 1, max_bytes=0)
 
 
 def spectrum(
-    image: ArrayLike,
-    config: Config | None = None,
+    image: ArrayLike | Image,
+    config: Config | str | None = None,
     *,
     axes: str | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    callback: Callable[[SpectrumProgress], None] | None = None,
     rank: int = 100,
     n_passes: int = 2,
     at_steps: Sequence[int] = (0,),
     groups: Collection[Group] = GROUPS,
-    seed: int | None = None,
-    callback: Callable[[SpectrumProgress], None] | None = None,
 ) -> SpectrumResult:
-    """Say what a generator's Jacobian holds of an image: singular values and vectors, energies, sensitivity, alignment, descent.
+    """Compute what a generator's Jacobian says of an image: singular values and vectors, energies, sensitivity, alignment, descent.
 
     Parameters
     ----------
-    image, config, axes, rank, n_passes, at_steps, groups
-        As for `SpectrumRun`.
-    seed
-        Overrides the configuration's.
+    image, config, axes, seed, device
+        As for `napari_convgen.denoise`; the image is a single frame.
     callback
-        Called with each `SpectrumProgress`, every 50 ms.
+        Function that is called with each `SpectrumProgress`, every 50 ms.
+    rank, n_passes, at_steps, groups
+        As for `SpectrumTask`.
 
     Returns
     -------
@@ -451,20 +415,9 @@ def spectrum(
     FitError
         The fit failed on its way to a later step.
     """
-    config = config or Config()
-    run = SpectrumRun(
-        image,
-        config if seed is None else config.replace({"seed": seed}),
-        axes=axes,
-        rank=rank,
-        n_passes=n_passes,
-        at_steps=at_steps,
-        groups=groups,
-    )
-    for progress in run:
-        if callback is not None:
-            callback(progress)
-    return run.result()
+    chosen = resolve_config(config, {"seed": seed, "device": device})
+    task = SpectrumTask(image, chosen, axes=axes, rank=rank, n_passes=n_passes, at_steps=at_steps, groups=groups)
+    return task.finish(callback)
 
 
 def _check_steps(at_steps: Sequence[int]) -> tuple[int, ...]:

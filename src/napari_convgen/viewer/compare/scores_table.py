@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QAbstractItemView, QAbstractScrollArea, QHeaderView, 
 from napari_convgen.run.labels import format_seconds
 
 if TYPE_CHECKING:
-    from napari_convgen.run.compare.result import ComparisonResult, MethodResult
+    from napari_convgen.run.compare.result import CompareResult, MethodResult
 
 COLUMNS = {
     "": "Method.",
@@ -57,7 +57,7 @@ class ScoresTable(QTableWidget):
         self.setRowCount(0)
         self.hide()
 
-    def show_result(self, result: ComparisonResult, titles: Mapping[str, str]) -> None:
+    def show_result(self, result: CompareResult, titles: Mapping[str, str]) -> None:
         """Show a whole comparison: the noisy image first if there is a reference, the best scores in bold.
 
         Parameters

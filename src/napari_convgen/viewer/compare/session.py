@@ -21,15 +21,15 @@ from napari_convgen.viewer.worker.job import N_SPARED_THREADS, Job, Link, notify
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_convgen.run.compare.result import ComparisonResult, MethodResult
-    from napari_convgen.run.compare.run import Comparison, ComparisonProgress
+    from napari_convgen.run.compare.result import CompareResult, MethodResult
+    from napari_convgen.run.compare.run import CompareProgress, CompareTask
 
 
 @dataclass(frozen=True, eq=False)
 class _Update:
     """Where the comparison is, and what the method that has just ended took away."""
 
-    progress: ComparisonProgress
+    progress: CompareProgress
     residual: NDArray[Any] | None
 
 
@@ -37,20 +37,25 @@ class _Update:
 class _Answer:
     """The result with its report, or the error that ended the comparison."""
 
-    result: ComparisonResult | None = None
+    result: CompareResult | None = None
     report: Mapping[str, Any] | None = None
     error: Exception | None = None
 
 
 def _compare(
     link: Link, source: LayerInput, methods: Sequence[str], config: Config, reference: Any, has_residuals: bool
-) -> Generator[Comparison | _Update, None, _Answer]:
+) -> Generator[CompareTask | _Update, None, _Answer]:
     """Go through a comparison in the worker's thread, where torch is loaded too."""
     try:
-        from napari_convgen.run.compare.run import Comparison
+        from napari_convgen.run.compare.run import CompareTask
 
-        comparison = Comparison(
-            source.data, methods, config, axes=source.axes, reference=reference, n_spared_threads=N_SPARED_THREADS
+        comparison = CompareTask(
+            source.data,
+            config,
+            axes=source.axes,
+            reference=reference,
+            n_spared_threads=N_SPARED_THREADS,
+            methods=methods,
         )
     except Exception as error:
         return _Answer(error=error)
@@ -86,18 +91,18 @@ class ComparisonSession:
     """
 
     state_changed = Signal()
-    progressed = Signal(object)  # ComparisonProgress
-    finished = Signal(object)  # ComparisonResult, or None after a cancel or an error
+    progressed = Signal(object)  # CompareProgress
+    finished = Signal(object)  # CompareResult, or None after a cancel or an error
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
-        self.result: ComparisonResult | None = None
+        self.result: CompareResult | None = None
         self.layers: dict[str, Image] = {}
         self.residuals: dict[str, Image] = {}
         self._source: LayerInput | None = None
         self.titles: Mapping[str, str] = {}
         self._side_by_side: SideBySide | None = None
-        self._comparison: Comparison | None = None
+        self._comparison: CompareTask | None = None
         self._job: Job | None = None
 
     @property
@@ -169,7 +174,7 @@ class ComparisonSession:
         self._job.leave()
         self._give_up()
 
-    def _on_message(self, message: Comparison | _Update) -> None:
+    def _on_message(self, message: CompareTask | _Update) -> None:
         if not isinstance(message, _Update):
             self._comparison = message
             self.state_changed.emit()
@@ -231,7 +236,7 @@ class ComparisonSession:
         self.finished.emit(None)
 
 
-def share_done(where: ComparisonProgress) -> float:
+def share_done(where: CompareProgress) -> float:
     """Return how much of a comparison is done, from 0 to 1; each method counts alike."""
     if where.done is not None:
         part = 1.0

@@ -28,8 +28,8 @@ from napari_convgen.viewer.worker.job import PROGRESS_PARTS
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_convgen.run.compare.result import ComparisonResult
-    from napari_convgen.run.compare.run import ComparisonProgress
+    from napari_convgen.run.compare.result import CompareResult
+    from napari_convgen.run.compare.run import CompareProgress
 
 OWN_SETTINGS = ("noise.kind", "z_axis", "seed", "device")
 """Settings of the comparison; all others are the preset's."""
@@ -162,13 +162,13 @@ class CompareWidget(DockWidget):
         self._progress.setValue(0)
         self._progress.setTextVisible(self.session.is_busy)
 
-    def _show_progress(self, where: ComparisonProgress) -> None:
+    def _show_progress(self, where: CompareProgress) -> None:
         self._progress.setValue(round(PROGRESS_PARTS * share_done(where)))
         if where.done is not None:
             self._table.add_row(where.done, self.session.titles[where.method])
         self._words.setText(f"{format_method(where.method)}, {where.position + 1} of {where.n_methods} …")
 
-    def _show_end(self, result: ComparisonResult | None) -> None:
+    def _show_end(self, result: CompareResult | None) -> None:
         self._table.clear_rows()
         self._words.setText("")
         if result is not None:

@@ -25,7 +25,7 @@ from napari_convgen.viewer.layers.door import (
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_convgen.run.denoise.result import Result
+    from napari_convgen.run.denoise.result import DenoiseResult
 
 METADATA_KEY = "napari-convgen"
 """Under this key a layer's metadata holds the report of the run that made it."""
@@ -78,7 +78,7 @@ class RunLayers:
             self.result.data[index] = preview
             self.result.refresh(extent=False, highlight=False, thumbnail=False)
 
-    def undo(self, result: Result | None, report: Mapping[str, Any]) -> None:
+    def undo(self, result: DenoiseResult | None, report: Mapping[str, Any]) -> None:
         """Show the result that was there before the run, or remove the preview if there was none."""
         if self.result is None or not self._is_shown(self.result):
             return
@@ -90,7 +90,11 @@ class RunLayers:
             self.result = None
 
     def show(
-        self, result: Result, report: Mapping[str, Any], snapshots: Sequence[Snapshot], residual: NDArray[Any] | None
+        self,
+        result: DenoiseResult,
+        report: Mapping[str, Any],
+        snapshots: Sequence[Snapshot],
+        residual: NDArray[Any] | None,
     ) -> None:
         """Show a finished run, or another step of it, with the snapshots and the residual if they are wanted."""
         name = self.source.name

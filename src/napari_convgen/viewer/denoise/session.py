@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.core.noise import NoiseModel
-    from napari_convgen.run.denoise.result import Result
-    from napari_convgen.run.denoise.run import Denoising
+    from napari_convgen.run.denoise.result import DenoiseResult
+    from napari_convgen.run.denoise.run import DenoiseTask
 
 PREVIEW_SECONDS = 0.3
 """The image is shown about three times a second, or less often where showing it takes long."""
@@ -65,19 +65,19 @@ class Session:
     """
 
     state_changed = Signal(State)
-    progressed = Signal(object)  # Progress
-    finished = Signal(object)  # Result, or None after a cancel or an error
-    kept = Signal(object)  # Result, with another step kept
+    progressed = Signal(object)  # DenoiseProgress
+    finished = Signal(object)  # DenoiseResult, or None after a cancel or an error
+    kept = Signal(object)  # DenoiseResult, with another step kept
     forecasted = Signal(object)  # Forecast, or None after a cancel or an error
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
         self.state = State.IDLE
-        self.result: Result | None = None
+        self.result: DenoiseResult | None = None
         self.report: Mapping[str, Any] = {}
         self.layers: RunLayers | None = None
-        self._run: Denoising | None = None
-        self._ended: Result | None = None  # as the run ended, with its own step
+        self._run: DenoiseTask | None = None
+        self._ended: DenoiseResult | None = None  # as the run ended, with its own step
         self._is_moved = False
         self._job: Job | None = None
         self._is_forecasting = False
@@ -253,7 +253,7 @@ class Session:
         if self.is_busy:
             raise InputError("A run is under way. Wait for it, stop it or cancel it first.")
 
-    def _on_message(self, message: Denoising | Update) -> None:
+    def _on_message(self, message: DenoiseTask | Update) -> None:
         if not isinstance(message, Update):
             self._run = message
             self._set_state(State.RUNNING)

@@ -9,10 +9,10 @@ from napari_convgen.core.snapshot import Outcome
 from napari_convgen.run.labels import format_place, format_seconds
 
 if TYPE_CHECKING:
-    from napari_convgen.run.denoise.result import Result
+    from napari_convgen.run.denoise.result import DenoiseResult
 
 
-def summarize(result: Result, report: Mapping[str, Any]) -> str:
+def summarize(result: DenoiseResult, report: Mapping[str, Any]) -> str:
     """Say which step is kept and why, what the image is worth, and what the user should know.
 
     Parameters
@@ -23,7 +23,7 @@ def summarize(result: Result, report: Mapping[str, Any]) -> str:
     return "\n".join(_lines(result, report))
 
 
-def _lines(result: Result, report: Mapping[str, Any]) -> Iterator[str]:
+def _lines(result: DenoiseResult, report: Mapping[str, Any]) -> Iterator[str]:
     yield _choice(result)
     if (estimate := result.estimated_psnr) is not None:
         psnr, deviation = estimate
@@ -38,7 +38,7 @@ def _lines(result: Result, report: Mapping[str, Any]) -> Iterator[str]:
     yield f"{format_seconds(result.seconds)} on {format_place(result.device, result.backend, result.n_threads)}."
 
 
-def _choice(result: Result) -> str:
+def _choice(result: DenoiseResult) -> str:
     """Say which step is kept, and from which others it cannot be told."""
     interval = result.frames[0].interval
     if len(result.frames) > 1 or interval is None or interval[0] == interval[1]:

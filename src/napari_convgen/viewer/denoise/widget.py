@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.core.noise import NoiseModel
-    from napari_convgen.run.denoise.result import Result
-    from napari_convgen.run.denoise.run import Progress
+    from napari_convgen.run.denoise.result import DenoiseResult
+    from napari_convgen.run.denoise.run import DenoiseProgress
     from napari_convgen.run.setup.forecast import Forecast
 
 AT_HAND = ("noise.kind", "stopping.kind", "n_steps", "seed", "device")
@@ -326,7 +326,7 @@ class DenoiseWidget(DockWidget):
             self._progress.setValue(0)
             self._progress.setFormat("")
 
-    def _show_progress(self, where: Progress) -> None:
+    def _show_progress(self, where: DenoiseProgress) -> None:
         if where.step - len(where.losses) < self._plot.n_steps:  # a new frame or a fresh start
             self._plot.clear_curves()
         self._plot.extend(where.losses, where.criteria, where.kept_step)
@@ -352,7 +352,7 @@ class DenoiseWidget(DockWidget):
         if forecast is not None:
             self._tell_noise(forecast.noise)
 
-    def _show_end(self, result: Result | None) -> None:
+    def _show_end(self, result: DenoiseResult | None) -> None:
         self._show_state(self.session.state)
         self._words.setText("")
         if self.session.result is None:
@@ -362,7 +362,7 @@ class DenoiseWidget(DockWidget):
         self._plot.show_choice([snapshot.step for snapshot in last.snapshots], last.interval, last.votes)
         self._show_kept(self.session.result)
 
-    def _show_kept(self, result: Result) -> None:
+    def _show_kept(self, result: DenoiseResult) -> None:
         self._show_state(self.session.state)
         self._plot.mark_kept(result.frames[-1].step)
         self._words.setText(summarize(result, self.session.report))

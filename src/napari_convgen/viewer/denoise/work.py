@@ -17,8 +17,8 @@ from napari_convgen.viewer.layers.door import LayerInput, subtract
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS, Link
 
 if TYPE_CHECKING:
-    from napari_convgen.run.denoise.result import Result
-    from napari_convgen.run.denoise.run import Denoising, Progress
+    from napari_convgen.run.denoise.result import DenoiseResult
+    from napari_convgen.run.denoise.run import DenoiseProgress, DenoiseTask
     from napari_convgen.run.setup.forecast import Forecast
 
 
@@ -35,7 +35,7 @@ class Outputs:
 class Update:
     """Where the run is, and now and then the frame as it looks."""
 
-    progress: Progress
+    progress: DenoiseProgress
     preview: NDArray[Any] | None
 
 
@@ -43,7 +43,7 @@ class Update:
 class Answer:
     """A forecast, or a result with its report, the error that ended it, or both if something was finished."""
 
-    result: Result | None = None
+    result: DenoiseResult | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
     snapshots: Sequence[Snapshot] = ()
     residual: NDArray[Any] | None = None
@@ -51,15 +51,15 @@ class Answer:
     forecast: Forecast | None = None
 
 
-Work: TypeAlias = "Generator[Denoising | Update | None, None, Answer]"
+Work: TypeAlias = "Generator[DenoiseTask | Update | None, None, Answer]"
 
 
 def start(link: Link, outputs: Outputs, source: LayerInput, config: Config, reference: NDArray[Any] | None) -> Work:
     """Run a denoising; it is yielded before its first step."""
     try:
-        from napari_convgen.run.denoise.run import Denoising
+        from napari_convgen.run.denoise.run import DenoiseTask
 
-        run = Denoising(source.data, config, axes=source.axes, reference=reference, n_spared_threads=N_SPARED_THREADS)
+        run = DenoiseTask(source.data, config, axes=source.axes, reference=reference, n_spared_threads=N_SPARED_THREADS)
     except Exception as error:
         return Answer(error=error)
     yield run
@@ -70,15 +70,15 @@ def forecast(link: Link, source: LayerInput, config: Config) -> Work:
     """Take a few steps and tell what all will take."""
     yield None
     try:
-        from napari_convgen.run.denoise.run import Denoising
+        from napari_convgen.run.denoise.run import DenoiseTask
 
-        run = Denoising(source.data, config, axes=source.axes, n_spared_threads=N_SPARED_THREADS)
+        run = DenoiseTask(source.data, config, axes=source.axes, n_spared_threads=N_SPARED_THREADS)
         return Answer(forecast=run.forecast())
     except Exception as error:
         return Answer(error=error)
 
 
-def advance(link: Link, outputs: Outputs, run: Denoising) -> Work:
+def advance(link: Link, outputs: Outputs, run: DenoiseTask) -> Work:
     """Advance a run to its end."""
     try:
         for progress in run:
@@ -97,7 +97,7 @@ def advance(link: Link, outputs: Outputs, run: Denoising) -> Work:
             return Answer(error=error)
 
 
-def _answer(run: Denoising, outputs: Outputs) -> Answer:
+def _answer(run: DenoiseTask, outputs: Outputs) -> Answer:
     """Prepare in the worker's thread all that takes time."""
     result = run.result()
     snapshots = result.snapshots if outputs.has_snapshots else ()

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_info
 from psygnal import Signal
 
+from napari_convgen.config import Config
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import InputError
-from napari_convgen.run.image_vs_noise.config import FitsConfig
+from napari_convgen.run.image_vs_noise.config import TargetsConfig
 from napari_convgen.viewer.denoise.session import MAX_DISPLAY_SHARE, PREVIEW_SECONDS, State
 from napari_convgen.viewer.image_vs_noise.layers import FitsLayers
 from napari_convgen.viewer.layers.door import LayerInput
@@ -22,8 +23,8 @@ from napari_convgen.viewer.worker.job import N_SPARED_THREADS, Job, Link, notify
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_convgen.run.image_vs_noise.result import FitsResult
-    from napari_convgen.run.image_vs_noise.run import FitsProgress, FitsRun
+    from napari_convgen.run.image_vs_noise.result import CompareFitsResult
+    from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask
 
 MOST_SECONDS = 3.0
 """Between two looks at the images: the first takes long, as layers are added for it."""
@@ -35,7 +36,7 @@ Snapshots = Mapping[str, tuple[Snapshot, ...]]
 class _Update:
     """Where the run is, and now and then its snapshots so far."""
 
-    progress: FitsProgress
+    progress: CompareFitsProgress
     snapshots: Snapshots | None
 
 
@@ -43,19 +44,26 @@ class _Update:
 class _Answer:
     """The result with its report, or the error that ended the run."""
 
-    result: FitsResult | None = None
+    result: CompareFitsResult | None = None
     report: Mapping[str, Any] | None = None
     error: Exception | None = None
 
 
 def _fit(
-    link: Link, source: LayerInput, config: FitsConfig, reference: Any
-) -> Generator[FitsRun | _Update | None, None, _Answer]:
+    link: Link, source: LayerInput, config: Config, targets: TargetsConfig, reference: Any
+) -> Generator[CompareFitsTask | _Update | None, None, _Answer]:
     """Go through a run in the worker's thread, where torch is loaded too."""
     try:
-        from napari_convgen.run.image_vs_noise.run import FitsRun
+        from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 
-        run = FitsRun(source.data, config, axes=source.axes, reference=reference, n_spared_threads=N_SPARED_THREADS)
+        run = CompareFitsTask(
+            source.data,
+            config,
+            axes=source.axes,
+            reference=reference,
+            n_spared_threads=N_SPARED_THREADS,
+            targets=targets,
+        )
     except Exception as error:
         return _Answer(error=error)
     yield run
@@ -95,16 +103,16 @@ class FitsSession:
     """
 
     state_changed = Signal(State)
-    progressed = Signal(object)  # FitsProgress
-    finished = Signal(object)  # FitsResult, or None after a cancel or an error
+    progressed = Signal(object)  # CompareFitsProgress
+    finished = Signal(object)  # CompareFitsResult, or None after a cancel or an error
     step_changed = Signal()  # on screen
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
         self.state = State.IDLE
-        self.result: FitsResult | None = None
+        self.result: CompareFitsResult | None = None
         self.layers: FitsLayers | None = None
-        self.run: FitsRun | None = None
+        self.run: CompareFitsTask | None = None
         self._job: Job | None = None
         viewer.dims.events.point.connect(self._follow_slider)
 
@@ -113,7 +121,7 @@ class FitsSession:
         """Whether a run is under way, paused ones included."""
         return self.state is not State.IDLE
 
-    def start(self, source: LayerInput, config: FitsConfig, reference: Any = None) -> None:
+    def start(self, source: LayerInput, config: Config, targets: TargetsConfig, reference: Any = None) -> None:
         """Start a run.
 
         Parameters
@@ -140,6 +148,7 @@ class FitsSession:
             _fit,
             source,
             config,
+            targets,
             reference,
             on_message=self._on_message,
             on_answer=self._on_answer,
@@ -181,7 +190,7 @@ class FitsSession:
             self.layers.name_steps()
             self.step_changed.emit()
 
-    def _on_message(self, message: FitsRun | _Update) -> None:
+    def _on_message(self, message: CompareFitsTask | _Update) -> None:
         if not isinstance(message, _Update):
             self.run = message
             self._set_state(State.RUNNING)

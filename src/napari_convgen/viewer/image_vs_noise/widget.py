@@ -19,10 +19,10 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_convgen.config import fixed_input_presets, preset
+from napari_convgen.config import Config, fixed_input_presets, preset
 from napari_convgen.errors import ConfigError, ConvgenError
 from napari_convgen.figures.panel import Plot
-from napari_convgen.run.image_vs_noise.config import MEAN_WORDS, NOISE_SHAPES, FitsConfig
+from napari_convgen.run.image_vs_noise.config import MEAN_KINDS, NOISE_SHAPES, TargetsConfig
 from napari_convgen.run.image_vs_noise.panels import distance_plot, error_plot
 from napari_convgen.run.labels import format_seconds
 from napari_convgen.viewer.denoise.session import State
@@ -38,8 +38,8 @@ from napari_convgen.viewer.worker.job import PROGRESS_PARTS
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_convgen.run.image_vs_noise.result import FitsResult
-    from napari_convgen.run.image_vs_noise.run import FitsProgress, Moment
+    from napari_convgen.run.image_vs_noise.result import CompareFitsResult
+    from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, Moment
 
 OWN_SETTINGS = ("n_steps", "seed", "z_axis", "device")
 """Settings to choose; all others are the preset's. The first is always in sight."""
@@ -74,7 +74,7 @@ class ImageAgainstNoiseWidget(DockWidget):
             tooltip="Distribution of the noise that is fitted beside the image: uniform as in the paper's code, or gaussian.",
         )
         self._mean = ComboBox(
-            choices=MEAN_WORDS,
+            choices=MEAN_KINDS,
             label="Its mean",
             tooltip="removed: the noise lies around the image's mean and varies as strongly. kept: mean and variation together have the "
             "image's norm, and three quarters of it are the mean, as in the paper's code.",
@@ -90,7 +90,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._input.follow_layers()
         self._show_state(State.IDLE)
 
-    def config(self) -> FitsConfig:
+    def config(self) -> tuple[Config, TargetsConfig]:
         """Return what the form shows.
 
         Raises
@@ -104,12 +104,12 @@ class ImageAgainstNoiseWidget(DockWidget):
             added = 0.0 if text in ("", NO_ADDED_NOISE) else float(text)
         except ValueError as error:
             raise ConfigError(f"The added noise must be a number, or '{NO_ADDED_NOISE}', got '{text}'.") from error
-        return FitsConfig(base, self._noise.value, self._mean.value, added)
+        return base, TargetsConfig(self._noise.value, self._mean.value, added)
 
     def run(self) -> None:
         """Start fitting."""
         try:
-            self.session.start(self._input.read(), self.config(), self._input.reference_data())
+            self.session.start(self._input.read(), *self.config(), self._input.reference_data())
         except ConvgenError as error:
             show_error(str(error))
             return
@@ -218,7 +218,7 @@ class ImageAgainstNoiseWidget(DockWidget):
             self._progress.setValue(0)
         self._progress.setTextVisible(state is not State.IDLE)
 
-    def _show_progress(self, where: FitsProgress) -> None:
+    def _show_progress(self, where: CompareFitsProgress) -> None:
         self._progress.setValue(round(PROGRESS_PARTS * where.step / where.n_steps))
         self._progress.setFormat(f"%p % · about {format_seconds(where.seconds_left)} left")
         self._say([f"Step {where.step} of {where.n_steps}."])
@@ -227,7 +227,7 @@ class ImageAgainstNoiseWidget(DockWidget):
             if time.perf_counter() - self._drawn > REDRAW_SECONDS:
                 self._draw()
 
-    def _show_end(self, result: FitsResult | None) -> None:
+    def _show_end(self, result: CompareFitsResult | None) -> None:
         self._show_state(self.session.state)
         if result is None:
             self._moments = []

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.run.spectrum.result import SpectrumResult
-    from napari_convgen.run.spectrum.run import SpectrumForecast, SpectrumProgress, SpectrumRun
+    from napari_convgen.run.spectrum.run import SpectrumForecast, SpectrumProgress, SpectrumTask
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What of the Jacobian is wanted; see `napari_convgen.run.spectrum.run.SpectrumRun`.
+    """What of the Jacobian is wanted; see `napari_convgen.run.spectrum.run.SpectrumTask`.
 
     Attributes
     ----------
     rank, n_passes, at_steps, groups
-        As of `SpectrumRun`.
+        As of `SpectrumTask`.
     has_grid
         Whether the layers shall lie side by side.
     """
@@ -55,7 +55,7 @@ class _Update:
     """One of: what the run will take, the run before it starts, where it is."""
 
     forecast: SpectrumForecast | None = None
-    run: SpectrumRun | None = None
+    run: SpectrumTask | None = None
     progress: SpectrumProgress | None = None
 
 
@@ -66,9 +66,9 @@ def _look(link: Link, source: LayerInput, config: Config, wishes: Wishes, is_for
     """Foresee what a run takes and go through it, in the worker's thread, where torch is loaded too."""
     yield None
     try:
-        from napari_convgen.run.spectrum.run import SpectrumRun
+        from napari_convgen.run.spectrum.run import SpectrumTask
 
-        run = SpectrumRun(
+        run = SpectrumTask(
             np.asarray(source.data),
             config,
             axes=source.axes,
@@ -118,7 +118,7 @@ class SpectrumSession:
         self.layers: SpectrumLayers | None = None
         self._source: LayerInput | None = None
         self._wishes = Wishes()
-        self._run: SpectrumRun | None = None
+        self._run: SpectrumTask | None = None
         self._job: Job | None = None
 
     @property
@@ -129,7 +129,7 @@ class SpectrumSession:
     @property
     def can_stop(self) -> bool:
         """Whether `stop` would leave something: a step has been looked at to its end."""
-        return self.is_busy and self._run is not None and self._run.n_steps_done > 0
+        return self.is_busy and self._run is not None and self._run.has_result
 
     def run(self, source: LayerInput, config: Config, wishes: Wishes, is_forecast: bool = False) -> None:
         """Start a run.

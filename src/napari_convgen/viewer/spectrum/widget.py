@@ -49,8 +49,8 @@ from napari_convgen.viewer.worker.job import PROGRESS_PARTS
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_convgen.run.denoise.result import Result
-    from napari_convgen.run.denoise.run import Progress
+    from napari_convgen.run.denoise.result import DenoiseResult
+    from napari_convgen.run.denoise.run import DenoiseProgress
     from napari_convgen.run.spectrum.result import SpectrumResult
     from napari_convgen.run.spectrum.run import SpectrumForecast, SpectrumProgress
 
@@ -465,11 +465,11 @@ class WhyItWorksWidget(DockWidget):
         self._stop_words["Fit"].setText(NO_FIT_YET if fit is None else describe_fit(self._result, fit))
         self._no_change.setVisible(len(self._result.spectra) == 1)
 
-    def _show_fitting(self, where: Progress) -> None:
+    def _show_fitting(self, where: DenoiseProgress) -> None:
         self._progress.setValue(round(PROGRESS_PARTS * where.step / where.n_steps))
         self._progress.setFormat(f"fit: %p % · at most {format_seconds(where.seconds_left)} left")
 
-    def _show_fit(self, result: Result | None) -> None:
+    def _show_fit(self, result: DenoiseResult | None) -> None:
         """Choose the layer of a fit that has ended."""
         layers = self.fitting.layers
         if result is not None and layers is not None and layers.result is not None:

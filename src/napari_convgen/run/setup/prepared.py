@@ -1,0 +1,334 @@
+"""The checked input of every verb: an image, a configuration, and where to compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_convgen.config import Config, preset
+from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.generators import Generator
+from napari_convgen.core.image import (
+    ArrayLike,
+    FrameCheck,
+    Image,
+    ImageTensor,
+    Layout,
+    channels_first,
+    check_frame,
+    check_kind,
+    refuse_constant,
+)
+from napari_convgen.core.noise import NoiseModel, estimate_noise
+from napari_convgen.core.problem import Problem
+from napari_convgen.core.snapshot import SnapshotStore, Units
+from napari_convgen.core.stopping import Members, StoppingRule
+from napari_convgen.errors import InputError
+from napari_convgen.run.setup.build import (
+    build_generator,
+    build_noise,
+    build_optimizer,
+    build_rule,
+    check_guidance,
+    check_noise_level,
+    check_precision,
+    describe_slow_backend,
+    generator_bytes,
+    random_source,
+    resolve_generator_backend,
+    resolve_scales,
+)
+from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
+from napari_convgen.run.setup.inputs import as_array, check_reference
+
+Index = tuple[int | slice, ...]
+
+
+def resolve_config(config: Config | str | None, changes: Mapping[str, Any] | None = None) -> Config:
+    """Return a configuration from a preset's name, or from itself, with some settings changed.
+
+    Parameters
+    ----------
+    config
+        Configuration, name of a preset, or ``None`` for the preset ``"default"``.
+    changes
+        New values by dotted name; ``None`` among them leaves a setting as it is.
+
+    Raises
+    ------
+    ConfigError
+        A preset or setting that does not exist, or a value out of its range.
+    """
+    chosen = config if isinstance(config, Config) else preset("default" if config is None else config)
+    return chosen.replace({name: value for name, value in (changes or {}).items() if value is not None})
+
+
+class Prepared:
+    """An image and a configuration that fit each other, checked.
+
+    Values of an array in memory are checked at once. Of a lazy array (dask, zarr) the frames are checked as they are read, each once, up
+    to the first that there is something to fit in.
+
+    Parameters
+    ----------
+    image
+        Array with 1 to 3 spatial axes, channels or color, further axes as frames; integers, floats or truth values; NaN marks missing
+        pixels. Or an `Image`, which knows its axes and scale.
+    config
+        Settings, name of a preset, or ``None`` for the preset ``"default"``.
+    axes
+        One letter for each axis of ``image``, see `napari_convgen.core.image.Layout`; ``None`` takes the image's own, or guesses.
+    reference
+        Ground truth of the same shape, to score against; ``None`` if there is none.
+    data_range
+        Peak of the scores, in the image's units; that of the reference if ``None``.
+    n_spared_threads
+        Number of threads that ``n_threads = "auto"`` leaves to others, such as a window; default 0.
+    single
+        Start of the sentence that refuses an image of several frames, such as ``"The spectrum is that of a single image"``; ``None``
+        allows them.
+
+    Attributes
+    ----------
+    image
+        The array.
+    config
+        The settings.
+    layout
+        Meaning of the axes.
+    indices
+        Index of each frame in the array.
+    size
+        Number of pixels along each spatial axis of a frame.
+    spacing
+        Distance between neighboring pixels along each spatial axis, in the image's units; ``None`` if it is not known.
+    n_outputs
+        Number of channels of a frame.
+    n_scales
+        Number of the generator's scales.
+    reference
+        The ground truth, checked.
+    device, n_threads, backend
+        Device, threads of the CPU, and what computes the generator.
+
+    Raises
+    ------
+    InputError, ConfigError, DeviceError
+        What cannot be run, in a sentence.
+    """
+
+    def __init__(
+        self,
+        image: ArrayLike | Image,
+        config: Config | str | None = None,
+        *,
+        axes: str | None = None,
+        reference: ArrayLike | None = None,
+        data_range: float | None = None,
+        n_spared_threads: int = 0,
+        single: str | None = None,
+    ) -> None:
+        given = image if isinstance(image, Image) else Image(as_array(image))
+        self.config = resolve_config(config)
+        self.image = as_array(given.data)
+        if 0 in self.image.shape or not self.image.shape:
+            shape = tuple(self.image.shape)
+            raise InputError(f"The image has no pixels: its shape is {shape}. Choose another one.")
+        self.layout = Layout.of(self.image.shape, given.axes if axes is None else axes, self.config.z_axis)
+        self.indices = list(self.layout.frames(self.image.shape))
+        self._checks: dict[int, FrameCheck] = {}
+        self._latest: tuple[int, NDArray[Any]] | None = None
+        self._check_values()
+        self.size = self.layout.spatial_shape(self.image.shape)
+        self.spacing = self._spacing(given)
+        self.n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self.size)
+        self.n_scales = resolve_scales(self.config, self.size)
+        check_guidance(self.config)
+        self.reference = check_reference(reference, data_range, self.image.shape)
+        keep_triton_out()
+        self.device = resolve_device(self.config.device)
+        self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
+        self.backend = resolve_generator_backend(self.config, self.device, len(self.size))
+        check_precision(self.config, self.backend)
+        if single is not None and self.n_frames > 1:
+            raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.")
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return len(self.indices)
+
+    @property
+    def backend_note(self) -> str | None:
+        """Sentence on a backend that would be faster and is not available; ``None`` if there is none."""
+        return describe_slow_backend(self.config, self.device, len(self.size), self.backend)
+
+    def frame(self, number: int) -> NDArray[Any]:
+        """Return the values of a frame, checked; the latest is remembered, so that a lazy array computes each once.
+
+        Raises
+        ------
+        InputError
+            Infinite values.
+        """
+        if self._latest is None or self._latest[0] != number:
+            frame = np.asarray(self.image[self.indices[number]])
+            if number not in self._checks:
+                self._checks[number] = check_frame(frame, self.indices[number], self.layout)
+            if isinstance(self.image, np.ndarray):
+                return frame
+            self._latest = number, frame
+        return self._latest[1]
+
+    def check(self, number: int) -> FrameCheck:
+        """Return what a look at a frame found; it is read if it has not been read yet."""
+        if number not in self._checks:
+            self.frame(number)
+        return self._checks[number]
+
+    @property
+    def n_frames_to_fit(self) -> int:
+        """Number of frames, without those that are known to be constant."""
+        return self.n_frames - sum(check.is_constant for check in self._checks.values())
+
+    def n_missing(self) -> int:
+        """Return the number of missing (NaN) values in the frames that were read and are not constant."""
+        return sum(check.n_missing for check in self._checks.values() if not check.is_constant)
+
+    def first_frame(self) -> int:
+        """Return the number of the first frame that is not constant."""
+        return next(number for number in range(self.n_frames) if not self.check(number).is_constant)
+
+    def noise_model(self, number: int) -> NoiseModel | None:
+        """Return the model of a frame's noise; ``None`` if the configuration fits it as it is."""
+        return build_noise(self.frame(number), self.layout, self.config.noise)
+
+    def any_noise_model(self, number: int) -> NoiseModel:
+        """Return the model of a frame's noise; estimated also if the configuration fits the frame as it is."""
+        model = self.noise_model(number)
+        return model or estimate_noise(*channels_first(self.frame(number), self.layout), is_color=self.layout.is_color)
+
+    def scaled(self, number: int) -> ImageTensor:
+        """Return a frame in the generator's units, its noise stabilized."""
+        return ImageTensor.of(self.frame(number), self.layout, self.noise_model(number))
+
+    def problem(self, image: ImageTensor) -> Problem:
+        """Return the problem that a frame poses on the device."""
+        problem = Problem.of(image, self.device)
+        check_noise_level(self.config, problem)
+        return problem
+
+    def rule(self, image: ImageTensor, seed: int) -> StoppingRule:
+        """Return the stopping rule for one fit."""
+        return build_rule(self.config, lambda: self.generator(image, [0], seed, "torch"))
+
+    def generator(
+        self, image: ImageTensor, starts: Sequence[int], seed: int, backend: Backend | None = None
+    ) -> Generator:
+        """Return the generator for a frame at its start, on the device.
+
+        Parameters
+        ----------
+        image
+            The frame in the generator's units.
+        starts
+            Number of each member's start.
+        seed
+            Seed of the starts.
+        backend
+            What computes the generator; the task's own if ``None``.
+        """
+        size, n_outputs = image.values.shape[1:], len(image.values)
+        built = build_generator(self.config, size, n_outputs, self.n_scales, starts, seed, backend or self.backend)
+        return built.to(self.device)
+
+    def fit(
+        self,
+        problem: Problem,
+        image: ImageTensor,
+        rule: StoppingRule,
+        members: Members,
+        seed: int,
+        units: Units | None = None,
+        max_bytes: float | None = None,
+        has_health_check: bool = True,
+    ) -> Fit:
+        """Return a fit at its start.
+
+        Parameters
+        ----------
+        problem, image
+            The problem, and its frame in the generator's units.
+        rule, members
+            The stopping rule, and the networks that are fitted together.
+        seed
+            Seed of the starts.
+        units
+            Units of the snapshots; the frame's own if ``None``.
+        max_bytes
+            Bound on the snapshots' memory; that of the configuration if ``None``.
+        has_health_check
+            True, the default, to end a fit that has collapsed.
+        """
+        config = self.config
+        generator = self.generator(image, members.starts, seed)
+        memory = config.snapshot_memory * 2**20 if max_bytes is None else max_bytes
+        store = SnapshotStore(memory, units or image, config.output)
+        optimizer = build_optimizer(config, generator)
+        return Fit(
+            problem, generator, optimizer, rule, members, store, config.n_steps, config.averaging, has_health_check
+        )
+
+    def denoising_fit(self, image: ImageTensor, seed: int, n_seeds: int, max_bytes: float | None = None) -> Fit:
+        """Return the fit that denoises a frame, with the configuration's rule.
+
+        Parameters
+        ----------
+        image
+            The frame in the generator's units.
+        seed
+            Seed of the starts and of the rule.
+        n_seeds
+            Number of members that are kept.
+        max_bytes
+            Bound on the snapshots' memory; that of the configuration if ``None``.
+        """
+        problem = self.problem(image)
+        rule = self.rule(image, seed)
+        members = rule.members(problem, n_seeds, random_source(seed, 0))
+        return self.fit(problem, image, rule, members, seed, max_bytes=max_bytes)
+
+    def generator_bytes(self, n_outputs: int | None = None, backend: Backend | None = None, **changes: Any) -> int:
+        """Return about how many bytes the generator and its fit take at their peak, without snapshots.
+
+        Parameters
+        ----------
+        n_outputs
+            Number of channels; those of a frame if ``None``.
+        backend
+            What computes the generator; the task's own if ``None``.
+        **changes
+            Settings of the configuration to change for this question.
+        """
+        config = self.config.replace(changes) if changes else self.config
+        return generator_bytes(config, self.size, n_outputs or self.n_outputs, self.n_scales, backend or self.backend)
+
+    def _check_values(self) -> None:
+        """Check all frames of an array in memory; of a lazy one, those up to the first with something to fit."""
+        check_kind(self.image, self.layout)
+        is_lazy = type(self.image) is not np.ndarray
+        for number in range(self.n_frames):
+            if not self.check(number).is_constant and is_lazy:
+                return
+        refuse_constant([self._checks[number] for number in range(self.n_frames)])
+
+    def _spacing(self, given: Image) -> tuple[float, ...] | None:
+        if given.scale is None:
+            return None
+        return tuple(
+            d for d, letter in zip(given.scale, self.layout.axes, strict=False) if letter in self.layout.spatial
+        )
