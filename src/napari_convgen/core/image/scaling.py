@@ -95,6 +95,11 @@ class ImageTensor:
         return replace(image, values=np.where(is_observed, image.scale(values), 0.5))
 
     @property
+    def is_stabilized(self) -> bool:
+        """True if the frame's units went through a transform that is not linear."""
+        return not all(isinstance(each, Unchanged) for each in self.stabilizers)
+
+    @property
     def noise_level(self) -> Float[np.ndarray, "c"]:
         """Standard deviation of the noise in the generator's units, one a channel; NaN without a model. Dark pixels can have less."""
         return np.asarray(self._unit * np.array([each.noise_level for each in self.stabilizers]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,11 @@ from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import SnapshotStore, Units
 from napari_convgen.core.stopping import Members, StoppingRule
-from napari_convgen.errors import InputError
+from napari_convgen.errors import ConfigError, InputError, mismatch
 from napari_convgen.run.setup.build import (
     build_generator,
     build_noise,
+    build_operator,
     build_optimizer,
     build_rule,
     check_guidance,
@@ -154,6 +156,7 @@ class Prepared:
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
         self.backend = resolve_generator_backend(self.config, self.device, len(self.size))
         check_precision(self.config, self.backend)
+        self._check_operator()
         if single is not None and self.n_frames > 1:
             raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.")
 
@@ -218,7 +221,13 @@ class Prepared:
 
     def problem(self, image: ImageTensor) -> Problem:
         """Return the problem that a frame poses on the device."""
-        problem = Problem.of(image, self.device)
+        operator = build_operator(self.config, image.values.shape)
+        if not operator.is_identity and image.is_stabilized:
+            raise ConfigError(
+                f"A forward operator needs noise that is the same everywhere, and this image has {image.noise}. "
+                "Choose noise.kind = 'gaussian', or 'none'."
+            )
+        problem = Problem.of(image, self.device, operator=operator)
         check_noise_level(self.config, problem)
         return problem
 
@@ -325,6 +334,33 @@ class Prepared:
             if not self.check(number).is_constant and is_lazy:
                 return
         refuse_constant([self._checks[number] for number in range(self.n_frames)])
+
+    def _check_operator(self) -> None:
+        """Refuse what holds for denoising only, if there is a forward operator."""
+        shape = (self.n_outputs, *self.size)
+        operator = build_operator(self.config, shape)
+        if operator.is_identity:
+            return
+        if (operator.in_shape, operator.out_shape) != (shape, shape):
+            raise ConfigError(
+                mismatch(
+                    f"The forward operator '{self.config.operator.kind}' must keep the shape of the image",
+                    expected=shape,
+                    got=(operator.in_shape, operator.out_shape),
+                    advice="Choose another operator.",
+                )
+            )
+        if self.config.generator.draws_from_image:
+            raise ConfigError(
+                f"A {self.config.generator.kind} needs a measurement that is the image itself, and there is a forward operator. "
+                "Choose generator.kind = 'deep-decoder'."
+            )
+        generator = partial(build_generator, self.config, self.size, self.n_outputs, self.n_scales, [0], 0, "torch")
+        if build_rule(self.config, generator).needs_identity:
+            raise ConfigError(
+                f"The stopping rule '{self.config.stopping.kind}' holds for denoising only, and there is a forward operator. "
+                "Choose stopping.kind = 'auto' or 'held-out'."
+            )
 
     def _spacing(self, given: Image) -> tuple[float, ...] | None:
         if given.scale is None:
