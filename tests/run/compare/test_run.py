@@ -221,9 +221,7 @@ def test_input_is_checked_before_anything_starts():
 
 
 def test_correlated_noise_is_named(monkeypatch):
-    monkeypatch.setattr(
-        prepared.Prepared, "any_noise_model", lambda *_: GaussianNoise((9.0,), correlation_length=2)
-    )
+    monkeypatch.setattr(prepared.Prepared, "any_noise_model", lambda *_: GaussianNoise((9.0,), correlation_length=2))
     result = compare(noisy(), QUICK, methods=("nlm",))
     assert result["nlm"].notes == ("The noise is correlated, but this method takes it for white.",)
 
