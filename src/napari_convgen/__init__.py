@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from napari_convgen.config import PRESETS, Config
     from napari_convgen.core.image import Image
     from napari_convgen.core.snapshot import Snapshot, StopReason
+    from napari_convgen.run.compare.progress import CompareProgress
     from napari_convgen.run.compare.result import CompareResult, MethodResult
-    from napari_convgen.run.compare.run import CompareProgress, CompareTask, compare
+    from napari_convgen.run.compare.run import CompareTask, compare
+    from napari_convgen.run.denoise.progress import DenoiseProgress
     from napari_convgen.run.denoise.result import DenoiseResult
-    from napari_convgen.run.denoise.run import DenoiseProgress, DenoiseTask, denoise
+    from napari_convgen.run.denoise.run import DenoiseTask, denoise
     from napari_convgen.run.image_vs_noise.config import TargetsConfig
     from napari_convgen.run.image_vs_noise.result import CompareFitsResult
     from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask, compare_fits
+    from napari_convgen.run.spectrum.progress import SpectrumProgress
     from napari_convgen.run.spectrum.result import SpectrumResult
-    from napari_convgen.run.spectrum.run import SpectrumProgress, SpectrumTask, spectrum
+    from napari_convgen.run.spectrum.run import SpectrumTask, spectrum
 
 __version__ = version("napari-convgen")
 
@@ -61,17 +64,17 @@ _HOMES = {
     "CompareFitsProgress": "run.image_vs_noise.run",
     "CompareFitsResult": "run.image_vs_noise.result",
     "CompareFitsTask": "run.image_vs_noise.run",
-    "CompareProgress": "run.compare.run",
+    "CompareProgress": "run.compare.progress",
     "CompareResult": "run.compare.result",
     "CompareTask": "run.compare.run",
     "Config": "config",
-    "DenoiseProgress": "run.denoise.run",
+    "DenoiseProgress": "run.denoise.progress",
     "DenoiseResult": "run.denoise.result",
     "DenoiseTask": "run.denoise.run",
     "Image": "core.image",
     "MethodResult": "run.compare.result",
     "Snapshot": "core.snapshot",
-    "SpectrumProgress": "run.spectrum.run",
+    "SpectrumProgress": "run.spectrum.progress",
     "SpectrumResult": "run.spectrum.result",
     "SpectrumTask": "run.spectrum.run",
     "StopReason": "core.snapshot",

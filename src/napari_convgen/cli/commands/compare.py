@@ -32,8 +32,9 @@ from napari_convgen.files.images import (
 from napari_convgen.run.labels import BASELINES, OURS, format_method
 
 if TYPE_CHECKING:
+    from napari_convgen.run.compare.progress import CompareProgress
     from napari_convgen.run.compare.result import CompareResult
-    from napari_convgen.run.compare.run import CompareProgress, CompareTask
+    from napari_convgen.run.compare.run import CompareTask
 
 HELP = "compare denoisers on an image file"
 DESCRIPTION = "Denoise an image by the generator and by classical methods that are given the same model of the noise, and say how they did."

@@ -31,8 +31,9 @@ from napari_convgen.files.images import (
 from napari_convgen.run.labels import format_place, format_seconds
 
 if TYPE_CHECKING:
+    from napari_convgen.run.denoise.progress import DenoiseProgress
     from napari_convgen.run.denoise.result import DenoiseResult
-    from napari_convgen.run.denoise.run import DenoiseProgress, DenoiseTask
+    from napari_convgen.run.denoise.run import DenoiseTask
 
 HELP = "denoise an image file"
 DESCRIPTION = "Fit an untrained generator to an image and stop before it draws the noise."

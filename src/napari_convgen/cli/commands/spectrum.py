@@ -25,8 +25,9 @@ from napari_convgen.files.images import ImageFile, check_stack, read_image, writ
 from napari_convgen.run.labels import format_place, format_seconds
 
 if TYPE_CHECKING:
+    from napari_convgen.run.spectrum.progress import SpectrumProgress
     from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
-    from napari_convgen.run.spectrum.run import SpectrumProgress, SpectrumTask
+    from napari_convgen.run.spectrum.run import SpectrumTask
 
 HELP = "say what a generator draws soon of an image, and what late"
 DESCRIPTION = (

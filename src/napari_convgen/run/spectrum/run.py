@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,14 +23,15 @@ from napari_convgen.core.spectra.jacobian import GROUPS, Group, gram, module_jac
 from napari_convgen.core.spectra.pace import Paced
 from napari_convgen.core.spectra.sensitivity import paced_sensitivity, paced_tail
 from napari_convgen.core.spectra.subspaces import energy_shares, paced_alignment, principal_angles
-from napari_convgen.errors import ConfigError, FitError, mismatch
-from napari_convgen.run.labels import format_bytes, format_place, format_seconds
+from napari_convgen.errors import ConfigError, FitError
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.devices import Backend, with_threads
 from napari_convgen.run.setup.forecast import check_memory, free_bytes
 from napari_convgen.run.setup.prepared import Prepared, resolve_config
+from napari_convgen.run.spectrum.options import check_groups, check_rank, check_steps
+from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress
 from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
-from napari_convgen.run.task import Progress, Task
+from napari_convgen.run.task import Task
 
 N_NOISE_DRAWS = 20
 """Number of noise images that the image's alignment is compared with: enough for a mean and a spread."""
@@ -50,76 +50,6 @@ N_MATRICES = 5
 
 RANDOM_SOURCES = 1000
 """First number of the task's own sources of chance; the generators have those before."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpectrumProgress(Progress):
-    """The state of the computation.
-
-    Attributes
-    ----------
-    step
-        Step of the fit whose Jacobian is computed, or on the way to the next.
-    doing
-        Name of the present part of the work, such as ``"singular vectors"``.
-    n_done, n_total
-        Number of products with the Jacobian and of steps of the fit, done and in all; some may not be needed.
-    """
-
-    step: int
-    doing: str
-    n_done: int
-    n_total: int
-
-    @property
-    def share(self) -> float:
-        """Share of the products and steps that is done, 0 to 1; both count the same."""
-        return self.n_done / self.n_total
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds for the rest, about."""
-        return (self.n_total - self.n_done) * self.seconds / max(1, self.n_done)
-
-
-@dataclass(frozen=True)
-class SpectrumForecast:
-    """Memory and time of the computation.
-
-    Attributes
-    ----------
-    n_bytes, n_bytes_free
-        Bytes that it takes at its peak, and bytes that are free on its device; about.
-    seconds_per_product
-        Seconds of a product with the Jacobian and its adjoint, measured.
-    n_products
-        Number of products for all steps.
-    n_steps
-        Number of steps of the fit on the way, whose time is not included.
-    device, n_threads
-        Device, and number of threads of the CPU.
-    """
-
-    n_bytes: int
-    n_bytes_free: int
-    seconds_per_product: float
-    n_products: int
-    n_steps: int
-    device: str
-    n_threads: int
-
-    @property
-    def seconds(self) -> float:
-        """Seconds for the products, about."""
-        return self.seconds_per_product * self.n_products
-
-    def __str__(self) -> str:
-        fit = f" and {self.n_steps} steps of a fit" if self.n_steps else ""
-        return (
-            f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free. "
-            f"{1000 * self.seconds_per_product:.0f} ms a product: about {format_seconds(self.seconds)} "
-            f"for {self.n_products} products{fit}, on {format_place(self.device, 'torch', self.n_threads)}."
-        )
 
 
 class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
@@ -173,8 +103,8 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         at_steps: Sequence[int] = (0,),
         groups: Collection[Group] = GROUPS,
     ) -> None:
-        self.at_steps = _check_steps(at_steps)
-        self.groups = _check_groups(groups)
+        self.at_steps = check_steps(at_steps)
+        self.groups = check_groups(groups)
         changes = {"n_seeds": 1, "stopping.kind": "fixed", "precision": "float32", "n_steps": max(1, self.at_steps[-1])}
         super().__init__(
             Prepared(
@@ -188,7 +118,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         self.scaled = self.prepared.scaled(0)
         self._problem = self.prepared.problem(self.scaled)
         self._n_values = int(self.scaled.is_observed.sum()) - len(self.scaled.values)
-        self.rank, self.n_passes = _check_rank(rank, self._n_values), n_passes
+        self.rank, self.n_passes = check_rank(rank, self._n_values), n_passes
         if n_passes < 1:
             raise ConfigError(f"n_passes must be at least 1, got {n_passes}.")
         check_memory(self.n_bytes, self.device)
@@ -418,33 +348,6 @@ def spectrum(
     chosen = resolve_config(config, {"seed": seed, "device": device})
     task = SpectrumTask(image, chosen, axes=axes, rank=rank, n_passes=n_passes, at_steps=at_steps, groups=groups)
     return task.finish(callback)
-
-
-def _check_steps(at_steps: Sequence[int]) -> tuple[int, ...]:
-    steps = tuple(sorted(set(at_steps)))
-    if not steps or steps[0] < 0:
-        raise ConfigError(f"at_steps must be whole numbers from 0, at least one, got {list(at_steps)}.")
-    return steps
-
-
-def _check_groups(groups: Collection[Group]) -> tuple[Group, ...]:
-    unknown = [group for group in groups if group not in GROUPS]
-    if unknown or not groups:
-        raise ConfigError(f"groups must be some of {', '.join(GROUPS)}, at least one, got {list(groups)}.")
-    return tuple(group for group in GROUPS if group in groups)
-
-
-def _check_rank(rank: int, n_values: int) -> int:
-    if not 1 <= rank <= n_values:
-        raise ConfigError(
-            mismatch(
-                "rank must not exceed the image's observed values, less each channel's mean",
-                expected=f"1 to {n_values}",
-                got=rank,
-                advice="Ask for fewer singular vectors.",
-            )
-        )
-    return rank
 
 
 def _fit_until(fit: Fit, step: int) -> Iterator[int]:

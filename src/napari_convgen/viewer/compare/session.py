@@ -21,8 +21,9 @@ from napari_convgen.viewer.worker.job import N_SPARED_THREADS, Job, Link, notify
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_convgen.run.compare.progress import CompareProgress
     from napari_convgen.run.compare.result import CompareResult, MethodResult
-    from napari_convgen.run.compare.run import CompareProgress, CompareTask
+    from napari_convgen.run.compare.run import CompareTask
 
 
 @dataclass(frozen=True, eq=False)

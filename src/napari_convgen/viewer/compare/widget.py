@@ -28,8 +28,8 @@ from napari_convgen.viewer.worker.job import PROGRESS_PARTS
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_convgen.run.compare.progress import CompareProgress
     from napari_convgen.run.compare.result import CompareResult
-    from napari_convgen.run.compare.run import CompareProgress
 
 OWN_SETTINGS = ("noise.kind", "z_axis", "seed", "device")
 """Settings of the comparison; all others are the preset's."""

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.core.noise import NoiseModel
+    from napari_convgen.run.denoise.progress import DenoiseProgress
     from napari_convgen.run.denoise.result import DenoiseResult
-    from napari_convgen.run.denoise.run import DenoiseProgress
     from napari_convgen.run.setup.forecast import Forecast
 
 AT_HAND = ("noise.kind", "stopping.kind", "n_steps", "seed", "device")

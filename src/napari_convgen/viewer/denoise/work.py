@@ -17,8 +17,9 @@ from napari_convgen.viewer.layers.door import LayerInput, subtract
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS, Link
 
 if TYPE_CHECKING:
+    from napari_convgen.run.denoise.progress import DenoiseProgress
     from napari_convgen.run.denoise.result import DenoiseResult
-    from napari_convgen.run.denoise.run import DenoiseProgress, DenoiseTask
+    from napari_convgen.run.denoise.run import DenoiseTask
     from napari_convgen.run.setup.forecast import Forecast
 
 

@@ -19,8 +19,9 @@ from napari_convgen.viewer.worker.job import N_SPARED_THREADS, Job, Link, notify
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress
     from napari_convgen.run.spectrum.result import SpectrumResult
-    from napari_convgen.run.spectrum.run import SpectrumForecast, SpectrumProgress, SpectrumTask
+    from napari_convgen.run.spectrum.run import SpectrumTask
 
 
 @dataclass(frozen=True)

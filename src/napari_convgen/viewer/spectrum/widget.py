@@ -49,10 +49,10 @@ from napari_convgen.viewer.worker.job import PROGRESS_PARTS
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_convgen.run.denoise.progress import DenoiseProgress
     from napari_convgen.run.denoise.result import DenoiseResult
-    from napari_convgen.run.denoise.run import DenoiseProgress
+    from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress
     from napari_convgen.run.spectrum.result import SpectrumResult
-    from napari_convgen.run.spectrum.run import SpectrumForecast, SpectrumProgress
 
 OWN_SETTINGS = (
     "generator.kind",

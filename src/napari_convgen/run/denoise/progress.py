@@ -1,0 +1,53 @@
+"""The state of a denoising while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_convgen.core.snapshot import Snapshot
+from napari_convgen.run.task import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiseProgress(Progress):
+    """The state of a denoising.
+
+    Attributes
+    ----------
+    frame, n_frames
+        Number of the frame, from 0, and of all frames.
+    step, n_steps
+        Step of this frame's fit, from 1, and steps at most.
+    seed
+        Seed of this start; a new one means that the fit was restarted.
+    losses, criteria
+        Loss and criterion of the steps since the last progress, up to ``step``.
+    snapshot
+        Snapshot of this step in the frame's shape; ``None`` if none was taken.
+    kept_step
+        Step that would be kept, were the fit to end now; 0 before the first snapshot.
+    n_steps_taken
+        Steps over all frames and starts.
+    """
+
+    frame: int
+    n_frames: int
+    step: int
+    n_steps: int
+    seed: int
+    losses: tuple[float, ...]
+    criteria: tuple[float, ...]
+    snapshot: Snapshot | None
+    kept_step: int
+    n_steps_taken: int
+
+    @property
+    def share(self) -> float:
+        """Share of the steps of all frames that are taken, 0 to 1."""
+        return (self.frame + self.step / self.n_steps) / self.n_frames
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds at most, were every frame to use all its steps."""
+        n_left = self.n_steps - self.step + (self.n_frames - self.frame - 1) * self.n_steps
+        return n_left * self.seconds / self.n_steps_taken

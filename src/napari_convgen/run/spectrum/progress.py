@@ -1,0 +1,78 @@
+"""The state of the computation of a spectrum while it runs, and its forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_convgen.run.labels import format_bytes, format_place, format_seconds
+from napari_convgen.run.task import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrumProgress(Progress):
+    """The state of the computation.
+
+    Attributes
+    ----------
+    step
+        Step of the fit whose Jacobian is computed, or on the way to the next.
+    doing
+        Name of the present part of the work, such as ``"singular vectors"``.
+    n_done, n_total
+        Number of products with the Jacobian and of steps of the fit, done and in all; some may not be needed.
+    """
+
+    step: int
+    doing: str
+    n_done: int
+    n_total: int
+
+    @property
+    def share(self) -> float:
+        """Share of the products and steps that is done, 0 to 1; both count the same."""
+        return self.n_done / self.n_total
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds for the rest, about."""
+        return (self.n_total - self.n_done) * self.seconds / max(1, self.n_done)
+
+
+@dataclass(frozen=True)
+class SpectrumForecast:
+    """Memory and time of the computation.
+
+    Attributes
+    ----------
+    n_bytes, n_bytes_free
+        Bytes that it takes at its peak, and bytes that are free on its device; about.
+    seconds_per_product
+        Seconds of a product with the Jacobian and its adjoint, measured.
+    n_products
+        Number of products for all steps.
+    n_steps
+        Number of steps of the fit on the way, whose time is not included.
+    device, n_threads
+        Device, and number of threads of the CPU.
+    """
+
+    n_bytes: int
+    n_bytes_free: int
+    seconds_per_product: float
+    n_products: int
+    n_steps: int
+    device: str
+    n_threads: int
+
+    @property
+    def seconds(self) -> float:
+        """Seconds for the products, about."""
+        return self.seconds_per_product * self.n_products
+
+    def __str__(self) -> str:
+        fit = f" and {self.n_steps} steps of a fit" if self.n_steps else ""
+        return (
+            f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free. "
+            f"{1000 * self.seconds_per_product:.0f} ms a product: about {format_seconds(self.seconds)} "
+            f"for {self.n_products} products{fit}, on {format_place(self.device, 'torch', self.n_threads)}."
+        )
