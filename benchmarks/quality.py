@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from cases import Case, Pair, all_cases, choose
-from napari_convgen.config import Config, preset
+from napari_convgen.config import Config, preset, setting_fields
 from napari_convgen.run.compare.result import MethodResult, markdown_table
 from napari_convgen.run.compare.run import METHODS, CompareTask
 from napari_convgen.run.labels import OURS
@@ -100,9 +100,22 @@ def _arguments() -> argparse.Namespace:
 
 def _asked(case: Case, size: int, method: str, seed: int, config: Config) -> Cell:
     """Return what tells a cell from all others. A baseline depends on the settings of the noise alone."""
-    settings = config.replace({"seed": 0}).model_dump() if method == OURS else config.noise.model_dump()
+    settings = _changed(config, "" if method == OURS else "noise.")
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     return {"image": case.name, "kind": case.kind, "size": size, "method": method, "seed": seed, "settings": digest}
+
+
+def _changed(config: Config, prefix: str) -> dict[str, Any]:
+    """Return the settings whose names begin with a prefix and that are not at their defaults; the seed is told beside them."""
+    changed = {}
+    for name, by_kind in setting_fields().items():
+        if name.startswith(prefix) and name != "seed" and config.has(name):
+            group, _, last = name.rpartition(".")
+            part = getattr(config, group) if group else config
+            value = getattr(part, last)
+            if value != by_kind.get(getattr(part, "kind", ""), by_kind.get("")).default:
+                changed[name] = value
+    return changed
 
 
 def _key(cell: Cell) -> tuple[Any, ...]:

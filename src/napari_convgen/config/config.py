@@ -291,5 +291,5 @@ def _unknown_setting(name: str) -> str:
     return f"There is no setting '{name}'. {hint}"
 
 
-def _either(words: list[str], conjunction: str = "or") -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
+def _either(names: list[str], conjunction: str = "or") -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {conjunction} {names[-1]}"

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from pydantic.fields import FieldInfo
 
-MOST_WORDS = 1e15
+LARGEST_SHOWN = 1e15
 """Bounds from here on are left out of the words: they only keep numbers within a type."""
 
 
@@ -72,7 +72,7 @@ class Numbers:
             words = f"a multiple of {self.factor:g}"
         if self.low > -math.inf:
             words += f" {'above' if self.excludes_low else 'from'} {self.low:g}"
-        if self.high < MOST_WORDS:
+        if self.high < LARGEST_SHOWN:
             joint = "and below" if self.excludes_high else "up to" if self.excludes_low else "to"
             words += f" {joint} {_plain(self.high)}"
         return words

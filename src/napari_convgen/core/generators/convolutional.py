@@ -25,7 +25,7 @@ from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, NormInit, 
 Convolution = Literal["fixed", "learned", "transposed"]
 
 WIDTHS: dict[Convolution, int] = {"fixed": 1, "learned": 3, "transposed": 4}
-"""Of the learned weights along each axis."""
+"""Number of learned weights along each axis."""
 
 FIXED_TAPS = (0.25, 0.75, 0.75, 0.25)
 """The kernel of linear upsampling along an axis. It sums to two, as in the authors' code, where the image then has four times the gain."""
@@ -50,29 +50,29 @@ class ConvolutionalGenerator(Generator):
     ``transposed`` 3        16   42, 85, 170        1.30, 5.30, 21.2
     ============== ======== ==== ================== ====================
 
-    Members are nets of their own, evaluated one after the other.
+    Members are independent networks, evaluated one after the other.
 
     Parameters
     ----------
     size
         Spatial shape of the image, 1 to 3 axes.
     n_outputs
-        Output channels.
+        Number of channels of the image.
     convolution
-        ``"fixed"``: the kernel of linear upsampling, (1, 3, 3, 1) along each axis, but without upsampling, then a learned 1×1
-        convolution. ``"learned"``: 3×3. Both are on the image's grid, which is reflected at its edges; the authors' fixed
-        kernel takes one more row and column of zeros instead. ``"transposed"``: 4×4 with stride 2, so that each layer doubles the
-        grid, as in the generator of DC-GAN.
+        Convolution of a hidden layer. ``"fixed"``: the kernel of linear upsampling, (1, 3, 3, 1) along each axis, but without
+        upsampling, then a learned 1×1 convolution. ``"learned"``: 3×3. Both are on the image's grid, which is reflected at its edges; the
+        authors' fixed kernel takes one more row and column of zeros instead. ``"transposed"``: 4×4 with stride 2, so that each layer
+        doubles the grid, as in the generator of DC-GAN.
     n_channels
-        Channels ``k`` of every hidden layer.
+        Number of channels ``k`` of every hidden layer.
     n_layers
-        Hidden layers ``n``.
+        Number of hidden layers ``n``.
     rngs
-        For each member the source of its latent and its initial weights, on the CPU whatever the device.
+        Source of chance of each member, for its latent and its initial weights; on the CPU whatever the device.
     norm_init
-        Initial scale of the channel norm: ``"ones"``, or ``"uniform"`` in [0, 1] as in the torch of the paper's time.
+        Initial scale of the channel norm: ``"ones"`` (default), or ``"uniform"`` in [0, 1] as in the PyTorch of the paper's time.
     dtype
-        Of the weights.
+        Type of the weights; float32 by default.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ LATENT_SCALE = 0.1
 
 
 class DeepDecoder(Generator):
-    r"""Independent nets, the members: fixed upsampling, 1×1 convolutions, ReLU and channel normalization.
+    r"""Independent networks, the members: fixed upsampling, 1×1 convolutions, ReLU and channel normalization.
 
     In each, with :math:`B_0` the fixed random latent and channels as columns,
 
@@ -41,34 +41,34 @@ class DeepDecoder(Generator):
     with the upsampling, so it is done before, on a quarter of the pixels.
 
     All tensors have the members first: the latent ``(m, *coarse, k)``, each convolution ``(m, k, k)``, scales and offsets of a norm
-    ``(m, k)``, the output convolution ``(m, k, c)``. A member has the same bits as the net of its generator alone.
+    ``(m, k)``, the output convolution ``(m, k, c)``. A member has the same bits as a generator of this member alone.
 
     Parameters
     ----------
     size
         Spatial shape of the image, 1 to 3 axes of any length, odd and prime ones included.
     n_outputs
-        Output channels.
+        Number of channels of the image.
     n_channels
-        Channels ``k`` of every hidden layer.
+        Number of channels ``k`` of every hidden layer.
     n_scales
-        Upsamplings ``d``. The latent's grid is ``size`` halved ``d`` times, rounded up; 16 pixels is usual.
+        Number of upsamplings ``d``. The latent's grid is ``size`` halved ``d`` times, rounded up; 16 pixels is usual.
     rngs
-        For each member the source of its latent and its initial weights, on the CPU whatever the device, so that a seed means
-        one start.
+        Source of chance of each member, for its latent and its initial weights; on the CPU whatever the device, so that a seed means one
+        start.
     order
-        ``"relu-norm"`` as in the formula, or ``"norm-relu"`` as in the paper's Table 1.
+        Order of ReLU and channel norm: ``"relu-norm"`` as in the formula (default), or ``"norm-relu"`` as in the paper's Table 1.
     output_map
-        ``"sigmoid"``, or ``"linear"``: the sigmoid's tangent, ``1/2 + x/4``.
+        Output range map: ``"sigmoid"`` (default), or ``"linear"``: the sigmoid's tangent, ``1/2 + x/4``.
     extra_layer
-        Where one more hidden layer is, without upsampling: ``"last"``, on the image's grid before the output, or ``"first"``, on the
-        latent's, as in the authors' code (``upsample_first=True`` and ``False``); ``"none"`` as in the formula.
+        Place of one more hidden layer without upsampling: ``"last"``, on the image's grid before the output, or ``"first"``, on the
+        latent's, as in the authors' code (``upsample_first=True`` and ``False``); ``"none"`` as in the formula (default).
     norm_init
-        Initial scale of the channel norm: ``"ones"``, or ``"uniform"`` in [0, 1] as in the torch of the paper's time.
+        Initial scale of the channel norm: ``"ones"``, or ``"uniform"`` in [0, 1] as in the PyTorch of the paper's time.
     kernel
         Upsampling kernel, see `napari_convgen.core.generators.upsampling.KERNELS`.
     dtype
-        Of the weights.
+        Type of the weights; float32 by default.
     """
 
     pace_of_torch: ClassVar[str] = "several times slower"

@@ -22,39 +22,40 @@ from napari_convgen.core.generators.input_noise import GaussianNoise
 from napari_convgen.core.generators.layers import Start
 from napari_convgen.core.generators.skip import Hourglass, HourglassGenerator, Padding
 from napari_convgen.core.noise.colored import noise_gain, shape_noise
+from napari_convgen.errors import InputError
 
 POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
-"""By number of spatial axes."""
+"""Functions that average over a window, by number of spatial axes."""
 
 
 class GuidedNetwork(HourglassGenerator):
-    r"""An hourglass of learned convolutions that does not draw the image from a random latent, but from an image with fresh noise on it.
+    r"""An hourglass of learned convolutions whose input is not a random latent, but an image with fresh noise on it.
 
     With y the measurement, :math:`\sigma` its noise's level and w standard Gaussian noise that is new in each step:
 
-    - At first the net draws from :math:`y + \alpha \sigma w`, and is to come near :math:`y - \sigma w / \alpha`. The two have
-      independent noise, so that on average it is fitted to the clean image, until it knows the noise in y by heart. What is
+    - At first the input is :math:`y + \alpha \sigma w`, and the output is fitted to :math:`y - \sigma w / \alpha`. The two have
+      independent noise, so that on average it is fitted to the clean image, until it has learned the noise in y. What is
       minimized is Stein's unbiased estimate of the squared error, probed with w.
-    - After ``guide_step`` steps the running average of its images, the guide, is put in the place of y, and the net draws from it with
-      :math:`\beta \sigma w` added, to come near y: it adds from y what the guide lacks, and the noise on the guide keeps it from
-      drawing what is as fine and as faint as the noise of y.
+    - After ``guide_step`` steps the running average of its images, the guide, is put in the place of y. The input is the guide with
+      :math:`\beta \sigma w` added, and the output is fitted to y: it adds from y what the guide lacks, and the noise on the guide keeps
+      it from fitting what is as fine and as faint as the noise of y.
 
-    Where the noise of neighbors is alike, so is that of w: it has the spectrum of the measurement's.
+    Where the noise is correlated, so is w: it has the spectrum of the measurement's noise.
 
-    What is not in a member's loss, missing pixels and those held out, is not in its input either: its neighbors' mean is.
+    Pixels that are not in a member's loss, missing ones and those held out, are not in its input either: the mean of their neighbors is.
 
     Parameters
     ----------
     size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels, padding, output_map, kernel, features_dtype, dtype
-        As of `napari_convgen.core.generators.skip.SkipNetwork`.
+        Settings of `napari_convgen.core.generators.skip.SkipNetwork`.
     rngs
-        One source of chance for each member, on the CPU whatever the device: of its initial weights and its noise.
+        Source of chance of each member, for its initial weights and its noise; on the CPU whatever the device.
     recorruption
-        :math:`\alpha`.
+        Noise :math:`\alpha` on the input of the first steps, in noise levels; 0.5 by default.
     guide_step
-        Last step without a guide.
+        Last step without a guide; 200 by default.
     guide_noise
-        :math:`\beta`.
+        Noise :math:`\beta` on the guide, in noise levels; 1.25 by default.
     """
 
     is_capturable = False  # the step decides what is drawn from
@@ -115,8 +116,15 @@ class GuidedNetwork(HourglassGenerator):
         noise_level: Float[Tensor, "c"] | None,
         noise_spectrum: Float[np.ndarray, "a b"] | None,
     ) -> None:
-        """Take the measurements as inputs, where they are in the members' losses."""
-        assert noise_level is not None
+        """Take the measurements as inputs, where they are in the members' losses.
+
+        Raises
+        ------
+        InputError
+            The noise level is not known.
+        """
+        if noise_level is None:
+            raise InputError("A guided network needs the noise's level, and it is not known. Set noise.sigma.")
         if noise_spectrum is not None:
             self._noise_gain = noise_gain(noise_spectrum, self.inputs)
         self.inputs.copy_(fill_in(measurements, weights > 0))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 STRIDE = 0x9E3779B97F4A7C15 - 2**64
 FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
-"""Of SplitMix64, as signed numbers: products and sums wrap around."""
+"""Factors of SplitMix64, as signed numbers: products and sums wrap around."""
 
 
 class _Draws(nn.Module):
@@ -88,7 +88,7 @@ class Dropout(_Draws):
     Parameters
     ----------
     share
-        Of the values that are set to zero, in steps of 1/256, below 1.
+        Share of the values that are set to zero, 0 to below 1, in steps of 1/256.
     rng
         Source of the seed, on the CPU whatever the device.
     """

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 NormInit = Literal["ones", "uniform"]
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-"""By number of spatial axes."""
+"""Functions that convolve, by number of spatial axes."""
 
 
 class Start:

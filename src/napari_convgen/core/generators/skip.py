@@ -70,27 +70,27 @@ class SkipNetwork(HourglassGenerator):
     linear upsampling: 2,217,831 parameters with 3 outputs, or 2,215,251 without the offsets of convolutions before a
     norm, which takes them out again; they are left out here.
 
-    Members are nets of their own, each with its own start and its own input noise, evaluated one after the other.
+    Members are independent networks, each with its own start and its own input noise, evaluated one after the other.
 
     Parameters
     ----------
     size
         Spatial shape of the image, 1 to 3 axes of any length, odd and prime ones included.
     n_outputs
-        Output channels.
+        Number of channels of the image.
     rngs
-        One source of chance for each member, on the CPU whatever the device: of its latent, initial weights and input noise.
-        Members with the same seed are the same at each step.
+        Source of chance of each member, for its latent, initial weights and input noise; on the CPU whatever the device. Members with the
+        same seed are the same at each step.
     n_channels
-        Channels of the layers of the coarser scales.
+        Number of channels of the layers of the coarser scales.
     n_fine_channels
-        Channels of the layers of the two finest scales, which take most of the time.
+        Number of channels of the layers of the two finest scales, which take most of the time.
     n_scales
-        How often the grid is halved.
+        Number of times that the grid is halved.
     n_skip_channels
-        Channels of a skip connection.
+        Number of channels of a skip connection.
     n_latent_channels
-        Channels of the latent.
+        Number of channels of the latent.
     input_noise
         Standard deviation of the noise that is added to the latent, afresh in each forward pass in training mode. The latent is
         uniform in [0, 0.1].
@@ -98,16 +98,17 @@ class SkipNetwork(HourglassGenerator):
         Share of the values that are set to zero by chance where a skip and what comes from below are joined, afresh in each forward
         pass in training mode, in steps of 1/256. It delays the noise as input noise does, and may make the peak flatter.
     padding
-        What a convolution of width 3 sees beyond the edges: ``"zeros"``, or the tensor's ``"reflection"`` as in the published network.
+        Continuation beyond the edges for convolutions of width 3: ``"zeros"`` (default), or the tensor's ``"reflection"`` as in the
+        published network.
     output_map
-        ``"sigmoid"``, or ``"linear"``: the sigmoid's tangent, ``1/2 + x/4``.
+        Output range map: ``"sigmoid"``, or ``"linear"``: the sigmoid's tangent, ``1/2 + x/4``.
     kernel
         Upsampling kernel, see `napari_convgen.core.generators.upsampling.KERNELS`.
     features_dtype
-        Of the hidden layers. In ``torch.bfloat16`` they take half the memory, and half the time where the processor has
-        instructions for it; the norms' statistics, the last convolution and the weights keep ``dtype``.
+        Type of the hidden layers, ``dtype`` by default. In ``torch.bfloat16`` they take half the memory, and half the time where the
+        processor has instructions for it; the norms' statistics, the last convolution and the weights keep ``dtype``.
     dtype
-        Of the weights and the image.
+        Type of the weights and the image; float32 by default.
     """
 
     is_capturable = False  # the input noise comes from a source of its own
@@ -255,11 +256,11 @@ class Hourglass(nn.Module):
     Parameters
     ----------
     size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels, dropout, padding, output_map, kernel, features_dtype
-        As of `SkipNetwork`.
+        Settings of `SkipNetwork`.
     n_inputs
-        Channels of the input.
+        Number of channels of the input.
     start
-        Draws the initial weights.
+        Source of the initial weights.
     """
 
     def __init__(

@@ -21,27 +21,28 @@ from napari_convgen.errors import ConfigError
 
 
 class TwoLayer(Generator):
-    r"""Independent nets, the members, of one hidden layer with a fixed convolution.
+    r"""Independent networks, the members, of one hidden layer with a fixed convolution.
 
     .. math:: G(C) = \mathrm{ReLU}(UC)v, \quad v = (1, \dots, 1, -1, \dots, -1) / \sqrt k,
 
     where U is the circular convolution with a kernel and the columns of C are learned. There is no output range map: values are
     around zero, so that the theory's formulas hold as they stand.
 
-    The parameters ``weights`` are ``(m, *spatial, k)``. A member has the same bits as the net of its generator alone.
+    The parameters ``weights`` are ``(m, *spatial, k)``. A member has the same bits as a generator of this member alone.
 
     Parameters
     ----------
     kernel
-        Of the image's shape, its origin at the first sample, see `napari_convgen.core.theory.kernels`. Weights have its dtype.
+        Kernel of the fixed convolution, of the image's shape, with its origin at the first sample; see
+        `napari_convgen.core.theory.kernels`. Weights have its dtype.
     n_channels
-        Channels k, even.
+        Number of channels k, even.
     weight_scale
         Standard deviation :math:`\omega` of the initial weights. The first image has the mean square
         :math:`\omega^2\|u\|^2 (1 - 1/\pi)/2`, which the theory needs to be small beside the measurement's; a tenth of the measurement's
         root mean square does.
     rngs
-        For each member the source of its initial weights, on the CPU whatever the device.
+        Source of chance of each member, for its initial weights; on the CPU whatever the device.
 
     Raises
     ------

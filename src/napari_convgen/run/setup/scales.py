@@ -13,8 +13,7 @@ from napari_convgen.config import TwoLayerConfig
 from napari_convgen.errors import ConfigError, mismatch
 
 COARSEST_SIDE, MIN_SCALES = 16, 3
-"""With ``n_scales = "auto"``, a deep decoder's coarsest grid has about this many pixels along the image's shorter side, but the decoder
-has at least this many scales."""
+"""Pixels along the shorter side of a deep decoder's coarsest grid, and its least number of scales, with ``n_scales = "auto"``."""
 
 HOURGLASS_SCALES = 4
 """Scales of a skip or guided network with ``n_scales = "auto"``."""
