@@ -1,9 +1,12 @@
+import ast
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import napari_convgen
 from napari_convgen.config import GROUPS, Config
 from napari_convgen.core.generators import DeepDecoder, SkipNetwork
 from napari_convgen.core.generators.fused import FusedDecoder
@@ -269,3 +272,30 @@ def test_a_generator_without_other_means_is_computed_by_pytorch_in_float32(kind)
         denoise(noisy(), config.replace({"backend": "numba"}))
     with pytest.raises(ConfigError, match=f"A {kind} computed by 'torch' cannot have precision = 'bfloat16'"):
         denoise(noisy(), config.replace({"precision": "bfloat16"}))
+
+
+PLACES = {
+    "generator": {"config/generators.py", "config/presets.py", "run/setup/build.py"},
+    "optimizer": {"config/optimizer.py", "run/setup/build.py"},
+    "stopping": {"config/stopping.py", "run/setup/build.py", "core/stopping/auto.py"},
+    "operator": {"config/operators.py", "run/setup/build.py"},
+}
+"""Modules that may name a kind: its settings, the table of what builds it, ready configurations, and the rule that lets others vote."""
+
+
+@pytest.fixture(scope="module")
+def texts():
+    """The text constants of each module, and the module's name."""
+    root = Path(napari_convgen.__file__).parent
+    trees = {path.relative_to(root).as_posix(): ast.parse(path.read_text("utf-8")) for path in root.rglob("*.py")}
+    return {
+        name: {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)} for name, tree in trees.items()
+    }
+
+
+@pytest.mark.parametrize("part", PLACES)
+def test_a_kind_is_named_by_its_settings_and_its_entry_in_a_table_alone(part, texts):
+    for kind in set(GROUPS[part]) - {"auto", "fixed", "none"}:  # words of other settings, too
+        own = f"core/{'generators' if part == 'generator' else part}/{kind.replace('-', '_')}.py"
+        naming = {name for name, constants in texts.items() if kind in constants}
+        assert naming <= {*PLACES[part], own}
