@@ -424,7 +424,7 @@ def explored(kind: str, width: float, taps: Values | None, frame: Values | None,
         "signal's weights": [exploration.signal_filter.weights, exploration.signal_filter.rate],
         "image's weights": [exploration.image_filter.weights, exploration.image_filter.rate],
         "response": exploration.image_filter.response(30.0),
-        "words": [prediction_words(exploration, 30.0), bound_words(exploration)],
+        "words": without_untimely([prediction_words(exploration, 30.0), bound_words(exploration)]),
     }
     for name, panels in all_panels(exploration, 30.0).items():
         parts[f"panels: {name}"] = panels_values(panels)
