@@ -1,0 +1,119 @@
+import gc
+import tracemalloc
+import weakref
+
+import numpy as np
+import pytest
+
+from napari_convgen import Config, DenoiseTask, Image, denoise
+from napari_convgen.config import preset
+from napari_convgen.core.fit.loop import Fit
+from napari_convgen.errors import InputError
+from napari_convgen.run.setup.prepared import Prepared, resolve_config
+
+QUICK = Config().replace({"generator.n_channels": 8, "n_steps": 3, "n_threads": 1, "device": "cpu", "n_seeds": 1})
+
+
+def frames(n=4, shape=(12, 13)):
+    return np.stack([100 + 10 * np.random.default_rng(i).standard_normal(shape) for i in range(n)])
+
+
+class Lazy:
+    """An array that counts how often each frame is computed."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+        self.n_reads = [0] * len(array)
+
+    def __getitem__(self, index):
+        self.n_reads[index[0]] += 1
+        return self.array[index]
+
+
+def test_a_lazy_array_computes_one_frame_before_the_start_and_each_once_in_all():
+    lazy = Lazy(frames())
+    task = DenoiseTask(lazy, QUICK)
+    assert lazy.n_reads == [1, 0, 0, 0]
+    result = task.finish()
+    assert lazy.n_reads == [1, 1, 1, 1]
+    np.testing.assert_array_equal(result.image, denoise(lazy.array, QUICK).image)
+
+
+def test_constant_frames_are_read_up_to_the_first_that_there_is_something_to_fit_in():
+    stack = frames()
+    stack[:2] = 7
+    lazy = Lazy(stack)
+    prepared = Prepared(lazy, QUICK)
+    assert lazy.n_reads == [1, 1, 1, 0]
+    assert prepared.first_frame() == 2
+    lazy.array[2:] = 7
+    with pytest.raises(InputError, match="constant"):
+        Prepared(lazy, QUICK)
+
+
+def test_a_bad_frame_of_a_lazy_array_ends_the_run_and_what_was_done_is_kept():
+    stack = frames()
+    stack[2, 3, 4] = np.inf
+    task = DenoiseTask(Lazy(stack), QUICK)
+    with pytest.raises(InputError, match=r"1 infinite values at [TZ] = 2"):
+        list(task)
+    result = task.result()
+    assert [frame.number for frame in result.frames] == [0, 1]
+    np.testing.assert_array_equal(result.image[2:], stack[2:])
+    with pytest.raises(InputError, match="infinite values"):
+        DenoiseTask(stack, QUICK)  # in memory: refused before anything starts
+
+
+def test_an_image_brings_its_axes_and_the_distances_between_its_pixels():
+    volume = Image(frames(5), axes="ZYX", scale=(0.5, 0.1, 0.1), units=("um",) * 3)
+    prepared = Prepared(volume, QUICK.replace({"z_axis": "volume"}))
+    assert (prepared.size, prepared.spacing) == ((5, 12, 13), (0.5, 0.1, 0.1))
+    slices = Prepared(volume, QUICK)
+    assert (slices.n_frames, slices.spacing) == (5, (0.1, 0.1))
+    assert Prepared(volume, QUICK, axes="YXC").layout.axes == "YXC"
+    assert Prepared(frames(5), QUICK).spacing is None
+
+
+def test_a_configuration_goes_by_itself_by_name_and_with_changes():
+    assert resolve_config(None) == preset("default")
+    assert resolve_config("best") == preset("best")
+    assert resolve_config(QUICK) == QUICK
+    assert resolve_config("best", {"seed": 3, "n_steps": None}) == preset("best").replace({"seed": 3})
+
+
+def test_fits_of_a_stack_are_freed_frame_by_frame_without_the_garbage_collector(monkeypatch):
+    alive, begun = [], []
+    start = Fit.__init__
+
+    def count(fit, *arguments):
+        begun.append(sum(ref() is not None for ref in alive))
+        alive.append(weakref.ref(fit))
+        start(fit, *arguments)
+
+    monkeypatch.setattr(Fit, "__init__", count)
+    gc.disable()
+    try:
+        DenoiseTask(frames(4), QUICK).finish()
+    finally:
+        gc.enable()
+    assert begun == [0, 0, 0, 0]
+
+
+def test_the_forecast_of_a_stack_counts_kept_snapshots_and_the_result():
+    stack = frames(12, (64, 64)).astype(np.float32)
+    config = QUICK.replace({"n_steps": 2, "snapshot_memory": 0.01})
+    one, all_frames = (DenoiseTask(stack[:n], config).n_bytes for n in (1, 12))
+    per_frame = 64 * 64 * 4
+    assert all_frames - one == 11 * (2 * 2 * per_frame + per_frame)  # two snapshots of two images, and the result
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+def test_frames_are_not_copied_on_the_way(is_lazy):
+    stack = frames(3, (64, 64))
+    prepared = Prepared(Lazy(stack) if is_lazy else stack, QUICK)
+    tracemalloc.start()
+    prepared.frame(0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < stack[0].nbytes / 2
+    assert np.shares_memory(prepared.frame(0), stack)
