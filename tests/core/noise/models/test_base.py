@@ -96,9 +96,10 @@ def test_stabilized_noise_has_the_level_that_is_promised_and_its_mean_comes_back
 def test_the_slope_is_the_numerical_derivative_of_the_way_back(kind, data):
     model, _, values = draw_noisy(data, kind)
     [transform] = model.stabilizers()
-    y, half = transform.forward(values[0, :50]), 0.05 * transform.noise_level
+    y = transform.forward(values[0]).mean() + transform.noise_level * np.linspace(-1, 1, 21)
+    half = 0.05 * transform.noise_level
     derivative = (transform.inverse(y + half) - transform.inverse(y - half)) / (2 * half)
-    np.testing.assert_allclose(transform.slope(y), derivative, rtol=0.1, atol=0.01 * derivative.max())
+    np.testing.assert_allclose(transform.slope(y), derivative, rtol=0.1)
 
 
 @every_kind
