@@ -16,12 +16,15 @@ import torch
 
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.errors import ShortMemoryError
-from napari_convgen.run.setup.devices import with_threads
 from napari_convgen.run.setup.forecast import ADVICE, is_short_memory
+from napari_convgen.run.setup.host_state import isolated, with_isolation
 from napari_convgen.run.setup.prepared import Prepared
 
 STATUS_SECONDS = 0.05
 """Seconds between two reports of progress, apart from those that bring something to see: as often as an eye can follow."""
+
+ISOLATED = {"__init__", "forecast", "result", "preview", "extend"}
+"""Methods of a task that compute, beside its advances."""
 
 T = TypeVar("T")
 ProgressT = TypeVar("ProgressT", bound="Progress")
@@ -69,7 +72,8 @@ class Task(ABC, Generic[ProgressT, ResultT]):
     """A verb over checked input: iterate over it to advance, then ask for its `result`.
 
     All input is checked when the task is made, before anything starts. `stop`, called from anywhere, lets it end soon with the best so
-    far.
+    far. What the host program has set in PyTorch and NumPy does not change what a task computes, and is found as it was between two
+    advances and after each call, see `napari_convgen.run.setup.host_state`.
 
     Parameters
     ----------
@@ -85,6 +89,10 @@ class Task(ABC, Generic[ProgressT, ResultT]):
     image
         The array that is worked on.
     """
+
+    def __init_subclass__(cls) -> None:
+        for name in ISOLATED & vars(cls).keys():
+            setattr(cls, name, isolated()(vars(cls)[name]))
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
@@ -112,7 +120,7 @@ class Task(ABC, Generic[ProgressT, ResultT]):
             Memory ran out after all; what the task held is free again.
         """
         try:
-            yield from self._advance()
+            yield from with_isolation(self._advance(), self.n_threads)
             return
         except Exception as error:
             if not is_short_memory(error):
@@ -169,9 +177,9 @@ class Task(ABC, Generic[ProgressT, ResultT]):
         """Let go what takes much memory."""
 
     def _paced(self, steps: Iterator[T], is_due: Callable[[T], bool] = lambda step: False) -> Iterator[T]:
-        """Take steps on the task's threads and count their seconds; yield those that are due, and otherwise one now and then."""
+        """Take steps and count their seconds; yield those that are due, and otherwise one now and then."""
         started = time.perf_counter()
-        for step in with_threads(steps, self.n_threads):
+        for step in steps:
             now = time.perf_counter()
             if not is_due(step) and now - started < STATUS_SECONDS:
                 continue

@@ -17,7 +17,6 @@ from napari_convgen.run.setup.devices import (
     resolve_backend,
     resolve_device,
     resolve_threads,
-    with_threads,
 )
 
 QUICK = Config().replace({"generator.n_channels": 16, "n_steps": 150, "stopping.kind": "fixed", "device": "cpu"})
@@ -97,26 +96,6 @@ def test_a_device_that_is_not_there_is_refused_with_the_reason(machine, kinds, n
 def test_auto_leaves_the_number_of_threads_to_pytorch():
     assert resolve_threads("auto") == torch.get_num_threads()
     assert resolve_threads(3) == 3
-
-
-def test_steps_run_on_their_threads_and_the_caller_keeps_its_own():
-    def steps():
-        for _ in range(2):
-            yield torch.get_num_threads()
-        raise ZeroDivisionError
-
-    before = torch.get_num_threads()
-    taken = with_threads(steps(), before + 1)
-    for _ in range(2):
-        assert next(taken) == before + 1
-        assert torch.get_num_threads() == before
-    with pytest.raises(ZeroDivisionError):
-        next(taken)
-    assert torch.get_num_threads() == before
-
-
-def test_the_end_of_the_steps_is_the_end():
-    assert list(with_threads(iter("abc"), torch.get_num_threads())) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("name", ["numba", "triton"])

@@ -158,9 +158,12 @@ class Prediction:
 
     def draw(self, step: float) -> NDArray[Any]:
         """Return the image after ``step`` steps, in its own units and dtype."""
+        from napari_convgen.run.setup.host_state import isolated
+
         # One half of a real image's frequencies stands for both, and its transform is at hand: this is done as a slider moves.
-        drawn = np.fft.irfft2(self._spectrum * -np.expm1(step * self._logarithm), self.image.values.shape[1:])
-        return self.image.restore(drawn[np.newaxis], is_denoised=False)
+        with isolated():
+            drawn = np.fft.irfft2(self._spectrum * -np.expm1(step * self._logarithm), self.image.values.shape[1:])
+            return self.image.restore(drawn[np.newaxis], is_denoised=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,12 +230,14 @@ def explore(
     if frame is not None:
         _check_frame(frame)
     size = (length, length) if frame is None else frame.shape
-    signal_kernel, image_kernel = choice.on((length,)), choice.on(size)
     from napari_convgen.core.theory.induced_filter import induced_filter
+    from napari_convgen.run.setup.host_state import isolated
 
-    image_filter = induced_filter(image_kernel)
-    prediction = None if frame is None else _predict(image_filter, frame, sigma, signal_share)
-    return Exploration(signal_kernel, image_kernel, induced_filter(signal_kernel), image_filter, prediction)
+    with isolated():
+        signal_kernel, image_kernel = choice.on((length,)), choice.on(size)
+        image_filter = induced_filter(image_kernel)
+        prediction = None if frame is None else _predict(image_filter, frame, sigma, signal_share)
+        return Exploration(signal_kernel, image_kernel, induced_filter(signal_kernel), image_filter, prediction)
 
 
 def _predict(

@@ -1,19 +1,16 @@
-"""Where a fit runs, on how many threads, and what computes it."""
+"""The device of a fit, its number of threads, and its backend."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 
 from napari_convgen.errors import DeviceError
-
-T = TypeVar("T")
 
 Backend = Literal["numba", "triton", "torch"]
 
@@ -65,22 +62,6 @@ def keep_triton_out(maps: Path = Path("/proc/self/maps")) -> None:
 def resolve_threads(n_threads: Literal["auto"] | int, n_spared: int = 0) -> int:
     """Return the number of threads: for ``"auto"``, PyTorch's own less those that are spared, but one at least."""
     return max(1, torch.get_num_threads() - n_spared) if n_threads == "auto" else n_threads
-
-
-def with_threads(steps: Iterator[T], n_threads: int) -> Iterator[T]:
-    """Take each step on that many threads, and leave PyTorch's own number as it was in between."""
-    while True:
-        before = torch.get_num_threads()
-        if n_threads != before:
-            torch.set_num_threads(n_threads)
-        try:
-            step = next(steps)
-        except StopIteration:
-            return
-        finally:
-            if n_threads != before:
-                torch.set_num_threads(before)
-        yield step
 
 
 def resolve_device(name: str) -> torch.device:

@@ -12,7 +12,7 @@ from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.errors import ShortMemoryError
 from napari_convgen.run.labels import format_bytes, format_place, format_seconds
-from napari_convgen.run.setup.devices import with_threads
+from napari_convgen.run.setup.host_state import with_isolation
 
 N_PROBE_STEPS = 3
 """Number of steps that a forecast measures, after one that loads what is needed."""
@@ -101,7 +101,7 @@ def seconds_per_step(fit: Fit, n_threads: int) -> float:
         Number of threads of the CPU.
     """
     started = 0.0
-    for iterate in with_threads(iter(fit), n_threads):
+    for iterate in with_isolation(iter(fit), n_threads):
         if iterate.step == 1:
             started = time.perf_counter()
         if iterate.step > N_PROBE_STEPS or fit.reason is not None:

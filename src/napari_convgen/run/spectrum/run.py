@@ -25,8 +25,9 @@ from napari_convgen.core.spectra.sensitivity import paced_sensitivity, paced_tai
 from napari_convgen.core.spectra.subspaces import energy_shares, paced_alignment, principal_angles
 from napari_convgen.errors import ConfigError, FitError
 from napari_convgen.run.setup.build import random_source
-from napari_convgen.run.setup.devices import Backend, with_threads
+from napari_convgen.run.setup.devices import Backend
 from napari_convgen.run.setup.forecast import check_memory, free_bytes
+from napari_convgen.run.setup.host_state import with_isolation
 from napari_convgen.run.setup.prepared import Prepared, resolve_config
 from napari_convgen.run.spectrum.options import check_groups, check_rank, check_steps
 from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress
@@ -159,7 +160,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
                 yield time.perf_counter() - started
 
         n_free = free_bytes(self.device)
-        _, *seconds = with_threads(products(), self.n_threads)
+        _, *seconds = with_isolation(products(), self.n_threads)
         return SpectrumForecast(
             n_bytes=self.n_bytes,
             n_bytes_free=n_free,
