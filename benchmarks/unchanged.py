@@ -458,9 +458,9 @@ def study_fit(kind: str, momentum: bool) -> Parts:
         "decoder": partial(decoder, 8, 2),
         "decoder, a layer first": partial(decoder, 8, 2, extra_layer="first"),
         "skip network": partial(skip_network, 8, 2, 0.0),
-        "fixed": partial(convolutional, "fixed", 8, 3),
-        "learned": partial(convolutional, "learned", 8, 3),
-        "transposed": partial(convolutional, "transposed", 8, 3),
+        "fixed": partial(convolutional, "fixed", n_layers=3, n_channels=8),
+        "learned": partial(convolutional, "learned", n_layers=3, n_channels=8),
+        "transposed": partial(convolutional, "transposed", n_layers=3, n_channels=8),
     }[kind]()
     image = phantom(32)
     noise = uniform_noise(image.shape, np.random.default_rng(0))
