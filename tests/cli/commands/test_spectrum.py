@@ -118,7 +118,7 @@ def test_out_is_needed(folder, capsys):
 
 @pytest.mark.parametrize("at", ["start", "later"])
 def test_a_first_interrupt_keeps_the_steps_that_are_done(folder, capsys, monkeypatch, at):
-    monkeypatch.setattr(module, "STATUS_SECONDS", 0)
+    monkeypatch.setattr("napari_convgen.run.task.STATUS_SECONDS", 0)
     advance = SpectrumTask.__iter__
 
     def interrupted(self):

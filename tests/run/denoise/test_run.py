@@ -13,7 +13,7 @@ from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.quality.metrics import psnr
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.errors import ConfigError, DeviceError, FitError, InputError
-from napari_convgen.run.denoise import run as module
+from napari_convgen.run import task as module
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 from napari_convgen.run.setup import build
 
