@@ -56,7 +56,7 @@ def test_it_writes_what_the_verb_finds(folder, noisy, clean, capsys):
     report = json.loads((folder / "out/report.json").read_text())
     assert report["targets"]["added noise"]["errors"] == pytest.approx(result["added noise"].errors)
     assert (report["noise"], report["mean"], report["added_noise"]) == ("gaussian", "kept", 12)
-    assert Config.from_file("out/report.json") == result.config.base
+    assert Config.from_file("out/report.json") == result.config
     with open("out/curves.csv") as file:
         rows = [row for row in csv.DictReader(file) if row["curve"] == "noise"]
     assert [float(row["y"]) for row in rows[:6]] == pytest.approx(result["noise"].losses)
@@ -87,7 +87,7 @@ def test_a_dry_run_says_what_it_takes(folder, capsys):
         ("--mean half", "noisy.tif", "mean must be one of removed, kept"),
         ("--added-noise -3", "noisy.tif", "added_noise must be a number from 0"),
         ("--added-noise much", "noisy.tif", "invalid float value"),
-        ("--set generator.kind=guided-network", "noisy.tif", "A guided network draws from what it is fitted to"),
+        ("--set generator.kind=guided-network", "noisy.tif", "A guided network depends on the image that it is fitted to"),
         ("--reference stack.tif", "noisy.tif", "The reference must have the shape of the image"),
         ("", "stack.tif", "a single image, got 2 frames"),
         ("", "missing.tif", "missing.tif does not exist"),
