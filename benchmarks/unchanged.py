@@ -77,7 +77,31 @@ UNTIMELY = ("seconds", "seconds_per_step", "versions", "config")
 """Entries of a report that are not compared."""
 
 EARLIER_NAMES = {"stopping.kind": "stopping.rule", "optimizer.kind": "optimizer.method"}
-"""Names of settings in earlier records."""
+"""Names that settings had when they were first recorded."""
+
+EARLIER_WORDS = {
+    "noise correlation length": "alike within",  # prose: allow
+    "predicted (SURE)": "foreseen (SURE)",  # prose: allow
+    "Predicted error": "Error foreseen",  # prose: allow
+    "Predicted gradient descent": "Gradient descent foreseen",  # prose: allow
+    "Predicted degrees of freedom": "Degrees of freedom foreseen",  # prose: allow
+    "is_last_predicted": "is_last_foreseen",  # prose: allow
+    "values that the image reproduces": "values that the image follows",
+    "Fitted in each step": "Drawn in each step",
+    "signal not fitted": "signal not drawn",
+    "noise fitted": "noise drawn",
+    "The error is lowest at the first predicted step": "The error is least at the first step foreseen",  # prose: allow
+    "The error is lowest at the last predicted step": "The error is least at the last step foreseen",  # prose: allow
+    "Shown step: error": "Shown: error",
+    "The noise of neighboring pixels is correlated, which the prediction does not account for": (
+        "The noise of neighboring pixels is alike, which the estimate does not know of"  # prose: allow
+    ),
+    "Lowest bound at any step": "Least bound at any step",
+    "predicted error at the best step": "foreseen at the best step",  # prose: allow
+    "The bound is never below 1": "Never below 1",
+    "The bound falls below 1": "Below 1",
+}
+"""Words that were changed since they were first recorded, with the earlier ones; only what changed the numbers is to be found."""
 
 
 def is_optional(part: str) -> bool:
@@ -229,7 +253,7 @@ def noise_values(noise: Any) -> Any:
         return None
     stable = None if noise.stable is None else [[each.mean, each.variance, each.level] for each in noise.stable]
     numbers = [*noise_parameters(noise), stable, noise.correlation_length, noise.is_shared]
-    return [noise.kind, *numbers, noise.clipped_low, noise.clipped_high, noise.impulses, noise_sentence(noise)]
+    return [noise.kind, *numbers, noise.clipped_low, noise.clipped_high, noise.impulses, in_earlier_words(noise)]
 
 
 def noise_parameters(noise: Any) -> list[tuple[float, ...]]:
@@ -237,9 +261,12 @@ def noise_parameters(noise: Any) -> list[tuple[float, ...]]:
     return [getattr(noise, name, (0.0,) * noise.n_channels) for name in ("sigma", "gain", "offset")]
 
 
-def noise_sentence(noise: Any) -> str:
-    """Return a sentence, such as that of a model of the noise, in the words in which it was first recorded."""
-    return str(noise).replace("noise correlation length", "alike within")
+def in_earlier_words(value: Any) -> str:
+    """Return a text, or what a value is as text, in the words in which it was first recorded."""
+    text = str(value)
+    for word, earlier in EARLIER_WORDS.items():
+        text = text.replace(word, earlier)
+    return text
 
 
 def scores_values(scores: Any) -> Any:
@@ -260,7 +287,7 @@ def estimated(image: Values, axes: str, words: Changes) -> Parts:
         "is shared": noise.is_shared,
         "clipped": [noise.clipped_low, noise.clipped_high],
         "impulses": noise.impulses,
-        "sentence": noise_sentence(noise),
+        "sentence": in_earlier_words(noise),
         "variance": noise.variance(values),
     }
 
@@ -407,11 +434,12 @@ def panels_values(panels: Sequence[Any]) -> list[Any]:
     shown: list[Any] = []
     for panel in panels:
         if isinstance(panel, Plot):
-            curves = [[curve.label, curve.x, curve.y, curve.style] for curve in panel.curves]
+            curves = [[in_earlier_words(curve.label), curve.x, curve.y, curve.style] for curve in panel.curves]
             scales = [panel.x_scale, panel.y_scale]
-            shown.append([panel.title, panel.x_label, panel.y_label, curves, scales, list(panel.marks), panel.span])
+            labels = [in_earlier_words(text) for text in (panel.title, panel.x_label, panel.y_label)]
+            shown.append([*labels, curves, scales, list(panel.marks), panel.span])
         else:
-            shown.append([panel.title, panel.values, panel.limits, panel.is_signed])
+            shown.append([in_earlier_words(panel.title), panel.values, panel.limits, panel.is_signed])
     return shown
 
 
@@ -439,7 +467,7 @@ def explored(kind: str, width: float, taps: Values | None, frame: Values | None,
             "best": prediction.best,
             "bound": [bound.n_signal, bound.n, bound.stopping_step, bound.at_stop.signal, bound.at_stop.noise],
             "bound's course": [bound.steps, bound.signal, bound.noise, bound.outside, bound.least],
-            "drawn": [prediction.draw(step) for step in (1.0, 30.0, 2000.0)],
+            "drawn": [prediction.denoise(step) for step in (1.0, 30.0, 2000.0)],
         }
     return parts
 
@@ -609,10 +637,10 @@ def without_untimely(value: Any) -> Any:
     if isinstance(value, Mapping):
         if "clipped_low" in value:
             value = dict.fromkeys(("gain", "offset"), [0.0] * len(value["sigma"])) | dict(value)
-        return {key: without_untimely(v) for key, v in value.items() if key not in UNTIMELY}
+        return {without_untimely(key): without_untimely(v) for key, v in value.items() if key not in UNTIMELY}
     if isinstance(value, (list, tuple)):
         return [without_untimely(v) for v in value]
-    return noise_sentence(value) if isinstance(value, str) else value
+    return in_earlier_words(value) if isinstance(value, str) else value
 
 
 # The cases.
@@ -1000,7 +1028,7 @@ def _command(words: Sequence[str]) -> Parts:
             if path.suffix == ".tif":
                 parts[path.name] = tifffile.imread(path)
             elif path.suffix == ".csv":
-                parts[path.name] = path.read_text()
+                parts[path.name] = in_earlier_words(path.read_text())
             elif path.suffix == ".json":
                 report = without_untimely(json.loads(path.read_text()))
                 parts |= {f"{path.name}: {name}": value for name, value in report.items()}

@@ -60,10 +60,10 @@ def test_missing_values_get_no_weight():
     assert problem.weights.tolist() == [np.isfinite(frame).astype(float).tolist()]
 
 
-@pytest.mark.parametrize(("blur", "told", "has_spectrum"), [(0, "auto", False), (1, "auto", True), (1, 1, False)])
-def test_the_noise_has_a_spectrum_where_that_of_neighbors_is_alike(blur, told, has_spectrum):
+@pytest.mark.parametrize(("blur", "length", "has_spectrum"), [(0, "auto", False), (1, "auto", True), (1, 1, False)])
+def test_correlated_noise_has_a_spectrum(blur, length, has_spectrum):
     frame = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((96, 96)), blur)
-    noise = estimate_noise(frame[None], np.isfinite(frame)[None], correlation_length=told)
+    noise = estimate_noise(frame[None], np.isfinite(frame)[None], correlation_length=length)
     problem = Problem.of(ImageTensor.of(frame, Layout.of(frame.shape), noise), torch.device("cpu"))
     assert (problem.noise_spectrum is not None) == has_spectrum
     if has_spectrum:
@@ -76,17 +76,17 @@ def test_tensor_shapes_are_checked_while_tests_run():
 
 
 @pytest.mark.parametrize("factor", [1e-18, 1e-3, 1e15])
-def test_what_pixels_are_worth_to_each_other_does_not_depend_on_the_users_unit(factor):
+def test_relative_error_weights_do_not_depend_on_the_users_unit(factor):
     counts = np.random.default_rng(0).poisson(np.linspace(3, 60, 40), (30, 40)).astype(float)
     counts[3, 4] = np.nan
 
-    def worth(unit):
+    def error_weights(unit):
         noise = PoissonGaussianNoise((0.0,), (unit,), (0.0,))
         image = ImageTensor.of(unit * counts, Layout.of(counts.shape), noise)
         problem = Problem.of(image, torch.device("cpu"))
         return image, problem.error_weights_at(problem.measurement)
 
-    (image, plain), (_, scaled) = worth(1.0), worth(factor)
+    (image, plain), (_, scaled) = error_weights(1.0), error_weights(factor)
     torch.testing.assert_close(scaled.weights, plain.weights)
     torch.testing.assert_close(scaled.noise_variance, plain.noise_variance)
     assert scaled.unit == pytest.approx(factor**2 * plain.unit)
@@ -98,14 +98,14 @@ def test_what_pixels_are_worth_to_each_other_does_not_depend_on_the_users_unit(f
     assert plain.unit * plain.mean(torch.full_like(plain.weights, 1e-4)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_background_alone_is_worth_nothing_and_its_pixels_count_alike():
+def test_pixels_of_background_alone_have_equal_error_weights():
     rng = np.random.default_rng(0)
     frame = np.hypot(*rng.normal(size=(2, 40, 40)))
     image = ImageTensor.of(frame, Layout.of(frame.shape), RicianNoise((1.0,)))
     dark = torch.full((1, 40, 40), float(image.scale(np.full((1, 40, 40), 0.5))[0, 0, 0]))  # far below the floor
     problem = Problem.of(image, torch.device("cpu"))
-    worth = dataclasses.replace(problem, error_weights=None).error_weights_at(dark)
-    assert (worth.unit, float(worth.weights.std())) == (1.0, 0.0)
-    worth = problem.error_weights_at(dark)
-    assert worth.unit >= 0
-    assert float(worth.weights.sum()) == pytest.approx(1, rel=1e-5)
+    weights = dataclasses.replace(problem, error_weights=None).error_weights_at(dark)
+    assert (weights.unit, float(weights.weights.std())) == (1.0, 0.0)
+    weights = problem.error_weights_at(dark)
+    assert weights.unit >= 0
+    assert float(weights.weights.sum()) == pytest.approx(1, rel=1e-5)

@@ -1,4 +1,4 @@
-"""What a fit leaves behind: snapshots of the image at chosen steps, and the reason why it ended."""
+"""The output of a fit: snapshots of the image at certain steps, and the reason why the fit ended."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 Output = Literal["average", "iterate"]
 
 SPACING = 1.05
-"""Each snapshot is at most this many times as late as the one before: dense early, sparse late."""
+"""Largest ratio of the steps of a snapshot and the one before, from step 20 on; each of the first 40 steps has a snapshot.
+
+Chosen so that some snapshot is within 3 % of any step: the error of the image hardly changes within that. A fit of 10,000 steps takes 159
+snapshots."""
 
 
 class Outcome(enum.Enum):
-    """The kinds of ending."""
+    """How a fit ended: by its stopping rule, at its last step, by the user, because it diverged, or because it collapsed."""
 
     RULE = "rule"
     BUDGET = "budget"
@@ -33,9 +36,9 @@ class StopReason:
     Attributes
     ----------
     outcome
-        The kind of ending.
+        Kind of ending.
     sentence
-        What the user reads.
+        Sentence for the user.
     """
 
     outcome: Outcome
@@ -47,25 +50,24 @@ class StopReason:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """One step of a fit; images, loss and step come from the same forward pass.
+    """One step of a fit; its images, loss and step come from the same forward pass.
 
     Attributes
     ----------
     step
-        From 1.
+        Number of the step, from 1.
     loss
-        Mean squared error over the fitted pixels, in the generator's units.
+        Mean squared error over the fitted pixels, in squared generator units.
     criterion
-        Value that the stopping rule watches at this step; NaN where it watches none.
+        Value that the stopping rule minimizes or compares at this step; NaN if it has none.
     iterate
-        Output of the generator, in the input's shape, dtype and range.
+        Output of the generator at this step, in the input's shape, dtype and range.
     average
-        Running average of the outputs up to this step, likewise.
+        Running average of the outputs up to this step, in the input's shape, dtype and range.
     expected_error
-        Standard deviation of the image's error that is expected at each pixel, in the input's units and shape; ``None`` for a single
-        generator.
+        Expected standard deviation of the image's error at each pixel, in the input's units and shape; ``None`` for a single generator.
     output
-        Which of the two images is ``image``.
+        Name of the image that ``image`` returns: ``"average"``, the default, or ``"iterate"``.
     """
 
     step: int
@@ -78,7 +80,7 @@ class Snapshot:
 
     @property
     def n_bytes(self) -> int:
-        """Memory of its arrays."""
+        """Bytes of its arrays."""
         return sum(x.nbytes for x in (self.iterate, self.average, self.expected_error) if x is not None)
 
     @property
@@ -93,7 +95,7 @@ def next_snapshot_step(step: int) -> int:
 
 
 def n_snapshots(n_steps: int) -> int:
-    """Return how many snapshots a fit of so many steps takes."""
+    """Return the number of snapshots that a fit of ``n_steps`` steps takes."""
     step, n = 1, 1
     while step < n_steps:
         step, n = min(next_snapshot_step(step), n_steps), n + 1
@@ -101,42 +103,42 @@ def n_snapshots(n_steps: int) -> int:
 
 
 class Units(Protocol):
-    """The way from the generator's units into the user's; images have their channels first."""
+    """The conversion from the generator's units to the user's; arrays in the generator's units have their channels first."""
 
     def restore(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Bring an output of the generator over."""
+        """Return an output of the generator in the user's units."""
         ...
 
     def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
-        """Bring the standard deviation of the error of ``values`` over."""
+        """Return the standard deviation of the error of the output ``values`` in the user's units."""
         ...
 
 
 class GeneratorUnits:
-    """No way at all: images stay as they are."""
+    """The conversion that leaves all values in the generator's units."""
 
     def restore(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return the output."""
+        """Return the output as it is."""
         return values
 
     def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the error."""
+        """Return the error as it is, in single precision."""
         return error.astype(np.float32)
 
 
 class SnapshotStore:
-    """Snapshots in the order of their steps, within a bound on memory.
+    """Snapshots in the order of their steps, within a limit on memory.
 
-    Beyond the bound every second snapshot is let go, so that what is left stays evenly spread.
+    `thin` drops every second snapshot while they take more memory, so that those left remain evenly spread.
 
     Parameters
     ----------
     max_bytes
-        Bound on the bytes of all images.
+        Largest number of bytes of all images together.
     units
-        Of the snapshots.
+        Conversion from the generator's units to those of the snapshots.
     output
-        Which image the snapshots show.
+        Name of the image that each snapshot returns as ``image``: ``"average"`` or ``"iterate"``.
     """
 
     def __init__(self, max_bytes: float, units: Units, output: Output) -> None:
@@ -156,7 +158,7 @@ class SnapshotStore:
         return self._snapshots[step]
 
     def get(self, step: int) -> Snapshot | None:
-        """Return the snapshot of a step, if it is kept."""
+        """Return the snapshot of a step; ``None`` if it is not kept."""
         return self._snapshots.get(step)
 
     @property
@@ -173,7 +175,7 @@ class SnapshotStore:
         average: NDArray[Any],
         expected_error: NDArray[Any] | None = None,
     ) -> None:
-        """Add a snapshot later than all others; the images and the error are in the generator's units."""
+        """Add a snapshot, later than all others, from images and an error in the generator's units; see `Snapshot`."""
         image = average if self.output == "average" else iterate
         self._snapshots[step] = Snapshot(
             step,
@@ -186,11 +188,19 @@ class SnapshotStore:
         )
 
     def cut(self, step: int) -> None:
-        """Let all snapshots after a step go."""
+        """Remove all snapshots after a step."""
         self._snapshots = {s: snapshot for s, snapshot in self._snapshots.items() if s <= step}
 
     def thin(self, keep: Sequence[int], max_bytes: float | None = None) -> None:
-        """Let every second snapshot go while over the bound, but never the steps ``keep`` nor the last."""
+        """Remove every second snapshot while they take too much memory.
+
+        Parameters
+        ----------
+        keep
+            Steps whose snapshots stay; the last one stays too.
+        max_bytes
+            Largest number of bytes of all images; ``None``, the default, takes that of the store.
+        """
         bound = self.max_bytes if max_bytes is None else max_bytes
         while sum(s.n_bytes for s in self) > bound:
             spared = {*keep, self.steps[-1]}

@@ -1,11 +1,11 @@
-"""The verbs: a configuration and an array become a fit and its result.
+"""The verbs: each takes an array and a configuration, and returns a result.
 
-Every end of the program (Python, command line, widget) goes through here, so all give the same numbers.
+Python, the command line and the widgets all call them, so all give the same numbers.
 """
 
 import os
 
-# Threads of PyTorch that wait for each other shall sleep after some microseconds. By default they spin for long, and as soon as
-# anything else wants a core (a window, another program) a fit on all cores becomes many times slower. Read once, when PyTorch is loaded.
+# PyTorch reads these once, when it is loaded. They let its threads sleep after some microseconds of waiting for each other. By default the
+# threads spin for long, and a fit on all cores becomes many times slower as soon as a window or another program needs a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -1,4 +1,4 @@
-"""Sizes, durations and places in words, for every end of the program. Nothing here loads torch."""
+"""Sizes, durations, devices and methods as text, the same in the window, the command line and Python. Importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from napari_convgen.core import baselines
 
 
 def format_bytes(n_bytes: float) -> str:
-    """Return a size in words: ``"310 MiB"``, ``"2.5 GiB"``."""
+    """Return a number of bytes as text: ``"310 MiB"``, ``"2.5 GiB"``."""
     exponent = min(4, max(1, int(math.log2(max(n_bytes, 1)) // 10)))
     number = n_bytes / 1024**exponent
     return f"{number:.{1 if number < 10 else 0}f} {'KMGT'[exponent - 1]}iB"
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a duration in words: ``"4.2 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``."""
+    """Return a duration as text: ``"4.2 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``."""
     seconds = round(seconds) if seconds >= 10 else round(seconds, 1)
     if seconds < 60:
         return f"{seconds:g} s"
@@ -24,19 +24,19 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_place(device: str, backend: str, n_threads: int) -> str:
-    """Say where and by what something is computed: ``"cpu (numba, 2 threads)"``."""
+    """Return device, backend and threads of a computation as text: ``"cpu (numba, 2 threads)"``."""
     threads = f", {n_threads} thread{'s' * (n_threads != 1)}" if device == "cpu" else ""
     return f"{device} ({backend}{threads})"
 
 
 BASELINES = {name: baseline.title for name, baseline in baselines.BASELINES.items()}
-"""Classical denoisers that `napari_convgen.run.compare.run` knows, with their titles."""
+"""Titles of the classical denoisers that a comparison offers, by name: those of `napari_convgen.core.baselines.BASELINES`."""
 
 SHORT_BASELINES = {name: baseline.short_title for name, baseline in baselines.BASELINES.items()}
-"""The same denoisers, with short titles for layers and checkboxes."""
+"""Short titles of the same denoisers, by name, for layers and checkboxes."""
 
 OURS = "convgen"
-"""The generator among the methods of a comparison; ``convgen:NAME`` is that with a preset."""
+"""Name of the generator among the methods of a comparison, short for the package; ``convgen:NAME`` is the generator with a preset."""
 
 
 def format_method(name: str) -> str:

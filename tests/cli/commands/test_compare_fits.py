@@ -87,7 +87,11 @@ def test_a_dry_run_says_what_it_takes(folder, capsys):
         ("--mean half", "noisy.tif", "mean must be one of removed, kept"),
         ("--added-noise -3", "noisy.tif", "added_noise must be a number from 0"),
         ("--added-noise much", "noisy.tif", "invalid float value"),
-        ("--set generator.kind=guided-network", "noisy.tif", "A guided network depends on the image that it is fitted to"),
+        (
+            "--set generator.kind=guided-network",
+            "noisy.tif",
+            "A guided network depends on the image that it is fitted to",
+        ),
         ("--reference stack.tif", "noisy.tif", "The reference must have the shape of the image"),
         ("", "stack.tif", "a single image, got 2 frames"),
         ("", "missing.tif", "missing.tif does not exist"),

@@ -436,7 +436,7 @@ def test_chance_about_the_noise_floor_is_not_taken_for_signal():
     np.testing.assert_allclose(restored[200:], plain[200:], rtol=1e-6)
 
 
-def test_an_error_is_worth_most_where_there_is_signal():
+def test_the_error_is_largest_where_there_is_signal():
     image, drawn = rician_slice()
     level = image.noise_level[0]
     restored = image.restore_error(np.full_like(drawn, level), drawn)
@@ -445,7 +445,7 @@ def test_an_error_is_worth_most_where_there_is_signal():
     np.testing.assert_allclose(restored, level * image.slope(drawn)[0], rtol=1e-6)
 
 
-def test_what_a_unit_is_worth_is_by_how_much_the_restored_image_changes():
+def test_the_slope_is_the_change_of_the_restored_image_per_unit():
     frame = 3 + np.random.default_rng(0).poisson(20.0, (40, 50)).astype(float)
     image = of(frame, PoissonGaussianNoise((0.0,), (1.0,), (3.0,)))
     drawn = np.full_like(image.values, image.values.mean())

@@ -134,7 +134,7 @@ def test_an_error_that_still_falls_keeps_the_last_step():
 
 
 def with_paired_differences(weights, mean_in_standard_errors):
-    """Errors around 1 whose held-out part exceeds 1 by so many standard errors of the paired difference in the mean."""
+    """Errors around 1 whose held-out part exceeds 1 by a number of standard errors of the paired difference in the mean."""
     is_held_out = weights == 0
     noise = torch.randn(int(is_held_out.sum()), generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     noise = 0.05 * (noise - noise.mean()) / noise.std(correction=0)
@@ -402,9 +402,7 @@ def test_the_step_of_the_least_estimated_error_is_nearer_to_the_best_than_the_pi
 
 
 def test_errors_are_compared_in_the_users_units():
-    units = iter(
-        [3.0, 1.0, 2.0]
-    )  # what an error of the generator's is worth depends on the image; here on when it is asked
+    units = iter([3.0, 1.0, 2.0])  # in a real problem the unit of an error depends on the image, here on the step
     problem = dataclasses.replace(problem_of(), noise_level=torch.tensor([0.1], dtype=torch.float64))
     variance = torch.full_like(problem.measurement, 0.01)
     weights = problem.weights / problem.weights.sum()

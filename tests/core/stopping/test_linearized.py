@@ -55,7 +55,7 @@ def descend(rule, problem, net, optimizer, n_steps):
     return images, judgment
 
 
-def test_of_a_linear_model_under_gradient_descent_it_foresees_the_best_step():
+def test_it_predicts_the_best_step_of_a_linear_model_under_gradient_descent():
     truth, problem = problem_of()
     net = LinearModel()
     rule = begun(problem, net)
@@ -67,7 +67,7 @@ def test_of_a_linear_model_under_gradient_descent_it_foresees_the_best_step():
     assert judgment.reason.outcome is Outcome.RULE
 
 
-def test_the_losses_foreseen_are_those_of_gradient_descent_on_a_decoder():
+def test_predicted_losses_are_those_of_gradient_descent_on_a_decoder():
     _, problem = problem_of()
     net = DeepDecoder(
         (24, 24),
@@ -121,7 +121,7 @@ def test_missing_pixels_do_not_count():
     assert float(one.freedom.max()) <= 24 * 20 * 1.0001
 
 
-def test_what_lies_beyond_the_steps_foreseen_is_left_open():
+def test_a_best_step_beyond_the_predicted_ones_is_left_open():
     _, problem = problem_of(sigma=0.001)
     net = LinearModel()
     rule = begun(problem, net, n_products=5)

@@ -1,4 +1,4 @@
-"""Of every rule: the error is that of the image in the user's units, with the noise that each pixel has."""
+"""Each rule estimates the error of the image in the user's units, with the noise of each pixel."""
 
 import dataclasses
 
@@ -15,16 +15,16 @@ STEP, N_SEEDS = 5, 30
 
 
 def uneven(fit, spread):
-    """The same fit, of a truth and noise that grow from left to right, and what a unit is worth, which does so too."""
+    """Give a fit a truth, noise and error weights that grow from left to right; return the slope of the user's units."""
     growth = torch.linspace(-1, 1, fit.truth.shape[-1], dtype=torch.float64)
     level, slope = fit.sigma[0] * (spread * growth).exp(), 100 * growth.exp()
     noise = fit.noise / fit.sigma[0] * level
     fit.truth = fit.truth * growth.exp()
     weights = slope.expand_as(noise) ** 2
-    worth = ErrorWeights(weights / weights.sum(), float(weights.mean()), (level**2).expand_as(noise))
+    error_weights = ErrorWeights(weights / weights.sum(), float(weights.mean()), (level**2).expand_as(noise))
     mean_level = (level**2).mean().sqrt()[None]
     fit.problem = dataclasses.replace(
-        fit.problem, measurement=fit.truth + noise, noise_level=mean_level, error_weights=lambda _: worth
+        fit.problem, measurement=fit.truth + noise, noise_level=mean_level, error_weights=lambda _: error_weights
     )
     return slope
 
@@ -82,10 +82,10 @@ def test_the_expected_error_is_that_of_the_image_in_the_users_units(two_band_fit
     ],
     ids=["held-out", "sure", "coupled"],
 )
-def test_no_error_is_told_of_background_alone(two_band_fit, new_rule):
+def test_background_alone_has_no_error(two_band_fit, new_rule):
     fit, rule = two_band_fit(), new_rule()
-    worth = dataclasses.replace(fit.problem.error_weights_at(fit.truth), unit=0.0)
-    fit.problem = dataclasses.replace(fit.problem, error_weights=lambda _: worth)
+    error_weights = dataclasses.replace(fit.problem.error_weights_at(fit.truth), unit=0.0)
+    fit.problem = dataclasses.replace(fit.problem, error_weights=lambda _: error_weights)
     members = rule.members(fit.problem, 2, torch.Generator().manual_seed(1))
     rule.begin(fit.problem, members)
     rule.observe(fit.iterate(STEP, members))

@@ -514,11 +514,11 @@ def test_a_run_names_the_step_that_it_will_go_on_from():
     run = DenoiseTask(noisy(), QUICK)
     advance(run)
     assert [run.step_before_extension(step) for step in (None, 100, 8)] == [8, 8, 8]
-    foretold = run.step_before_extension(5)
-    assert foretold <= 5
+    step = run.step_before_extension(5)
+    assert step <= 5
     run.extend(3, from_step=5)
     advance(run)
-    assert len(run.result().curves["loss"]) == foretold + 3
+    assert len(run.result().curves["loss"]) == step + 3
 
 
 def test_a_run_that_was_stopped_or_ended_by_its_rule_can_be_extended():

@@ -63,28 +63,28 @@ def test_one_row_of_taps_is_used_along_both_axes():
 
 
 @pytest.mark.parametrize("step", [1.0, 20.0, 1e6])
-def test_what_is_drawn_is_what_the_filter_draws(explored, step):
+def test_the_denoised_image_is_that_of_the_filter(explored, step):
     prediction = explored.prediction
     slow = explored.image_filter.apply(prediction.image.values[0], step)
-    np.testing.assert_allclose(prediction.draw(step), prediction.image.restore(slow[np.newaxis]), rtol=1e-9)
+    np.testing.assert_allclose(prediction.denoise(step), prediction.image.restore(slow[np.newaxis]), rtol=1e-9)
 
 
-def test_an_image_of_an_odd_width_is_drawn(noisy):
+def test_an_image_of_an_odd_width_is_denoised(noisy):
     explored = explore(KernelChoice("bilinear"), 60, noisy[:, :-1], SIGMA)
     slow = explored.image_filter.apply(explored.prediction.image.values[0], 5)
-    drawn = explored.prediction.draw(5)
-    np.testing.assert_allclose(drawn, explored.prediction.image.restore(slow[np.newaxis]), rtol=1e-9)
+    denoised = explored.prediction.denoise(5)
+    np.testing.assert_allclose(denoised, explored.prediction.image.restore(slow[np.newaxis]), rtol=1e-9)
 
 
-def test_steps_are_those_that_are_foreseen(explored):
+def test_steps_are_those_that_are_predicted(explored):
     values = explored.prediction.image.values[0]
     np.testing.assert_array_equal(STEPS, explored.image_filter.predict(values, 0.1, LAST_STEP).steps.numpy())
 
 
-def test_the_foreseen_error_is_that_against_the_clean_image(explored, clean, noisy):
+def test_the_predicted_error_is_that_against_the_clean_image(explored, clean, noisy):
     prediction = explored.prediction
-    drawn = prediction.draw(STEPS[prediction.best])
-    error = np.sqrt(np.mean((drawn - clean) ** 2)) / SIGMA
+    denoised = prediction.denoise(STEPS[prediction.best])
+    error = np.sqrt(np.mean((denoised - clean) ** 2)) / SIGMA
     assert prediction.errors[prediction.best] == pytest.approx(error, abs=0.05)
     assert error < 0.5
     assert prediction.errors[-1] == pytest.approx(1, abs=1e-3)
@@ -92,12 +92,12 @@ def test_the_foreseen_error_is_that_against_the_clean_image(explored, clean, noi
 
 
 def test_the_best_step_is_as_good_as_any(explored, clean):
-    errors = [np.sqrt(np.mean((explored.prediction.draw(step) - clean) ** 2)) for step in STEPS]
+    errors = [np.sqrt(np.mean((explored.prediction.denoise(step) - clean) ** 2)) for step in STEPS]
     assert errors[explored.prediction.best] < 1.05 * min(errors)
 
 
 @pytest.mark.parametrize("sample", [mri, fluorescence])
-def test_the_samples_are_foreseen_under_their_own_noise(sample):
+def test_predictions_hold_for_the_samples_under_their_own_noise(sample):
     image = sample()
     clean = image.clean.astype(float)
 
@@ -105,7 +105,7 @@ def test_the_samples_are_foreseen_under_their_own_noise(sample):
         return np.sqrt(np.mean((values - clean) ** 2))
 
     prediction = explore(KernelChoice("triangle", 5), 60, image.noisy).prediction
-    errors = [error(prediction.draw(step)) / error(image.noisy) for step in STEPS]
+    errors = [error(prediction.denoise(step)) / error(image.noisy) for step in STEPS]
     assert abs(int(np.argmin(errors)) - prediction.best) <= 1
     assert 0 < prediction.errors[prediction.best] - min(errors) < 0.05
     assert prediction.bound.least > 1
@@ -121,7 +121,7 @@ def test_noise_is_estimated_unless_it_is_given(noisy):
 
 def test_integers_stay_integers(noisy):
     frame = noisy.astype(np.uint8)
-    assert explore(KernelChoice("bilinear"), 60, frame).prediction.draw(5).dtype == np.uint8
+    assert explore(KernelChoice("bilinear"), 60, frame).prediction.denoise(5).dtype == np.uint8
 
 
 def test_terms_of_the_bound_are_those_of_theorem_1(explored):
@@ -140,7 +140,7 @@ def test_terms_of_the_bound_are_those_of_theorem_1(explored):
 def test_the_bound_holds_for_a_signal_that_lies_in_the_functions(explored, clean):
     bound = explored.prediction.bound
     assert bound.outside < 0.02
-    errors = [np.sqrt(np.mean((explored.prediction.draw(step) - clean) ** 2)) / SIGMA for step in bound.steps]
+    errors = [np.sqrt(np.mean((explored.prediction.denoise(step) - clean) ** 2)) / SIGMA for step in bound.steps]
     assert (errors <= bound.signal + bound.noise).all()
 
 
@@ -191,7 +191,7 @@ def test_an_image_without_noise_has_nothing_to_predict():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("options", "message"),
     [
         ({"length": 4}, "8 to 1024 samples"),
         ({"sigma": 0.0}, "positive"),
@@ -199,9 +199,9 @@ def test_an_image_without_noise_has_nothing_to_predict():
         ({"signal_share": 1.0}, "between 0 and 1"),
     ],
 )
-def test_numbers_out_of_range_are_refused(words, message):
+def test_numbers_out_of_range_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
-        explore(KernelChoice("bilinear"), **words)
+        explore(KernelChoice("bilinear"), **options)
 
 
 def test_without_an_image_there_is_no_prediction():
@@ -249,13 +249,13 @@ def test_functions_that_are_not_there_are_refused(explored, functions):
         kernel_panels.basis_panels(explored, functions)
 
 
-def test_marks_tell_the_best_step_from_the_shown_one(explored):
+def test_marks_distinguish_the_best_step_from_the_shown_one(explored):
     best = float(STEPS[explored.prediction.best])
     assert kernel_panels.filter_panels(explored, best)[1].marks == [("best", best)]
     assert kernel_panels.filter_panels(explored, 1.0)[1].marks == [("best", best), ("shown", 1.0)]
 
 
-def test_words_tell_what_is_foreseen_and_whether_the_bound_promises_anything(explored, noisy):
+def test_sentences_state_the_prediction_and_whether_the_bound_promises_anything(explored, noisy):
     words = " ".join(kernel_panels.prediction_words(explored, 1.0))
     assert f"Best step {STEPS[explored.prediction.best]:.0f}: error" in words
     assert "Gaussian noise of standard deviation 10" in words

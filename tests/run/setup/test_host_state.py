@@ -180,7 +180,7 @@ def comparison():
 def exploration():
     before = settings()
     found = explore(KernelChoice("triangle"), 30, IMAGE)
-    drawn = found.prediction.draw(10.0)
+    drawn = found.prediction.denoise(10.0)
     assert settings() == before
     return found.image_filter.weights.tobytes(), found.prediction.errors.tobytes(), drawn.tobytes()
 

@@ -231,7 +231,7 @@ def test_the_report_and_the_figure_hold_what_was_found():
     assert rows[6][:3] == (2, 1, pytest.approx(result.spectra[1].singular_values[0]))
     titles = [panel.title for panel in result.panels() if isinstance(panel, Plot)]
     assert "Energy in the first vectors" in titles
-    assert "Gradient descent foreseen" in titles
+    assert "Predicted gradient descent" in titles
     marks = result.spectra[0].marks
     for share, n in marks.items():
         energy = result.spectra[0].image_energy
@@ -239,7 +239,7 @@ def test_the_report_and_the_figure_hold_what_was_found():
 
 
 @pytest.mark.parametrize(
-    ("image", "words", "error", "sentence"),
+    ("image", "options", "error", "sentence"),
     [
         (noisy(), {"rank": 0}, ConfigError, "1 to 109, got 0"),
         (noisy(), {"rank": 110}, ConfigError, "Ask for fewer"),
@@ -252,9 +252,9 @@ def test_the_report_and_the_figure_hold_what_was_found():
         (np.ones((9, 9)), {}, InputError, "constant"),
     ],
 )
-def test_what_cannot_be_done_is_told_at_the_door(image, words, error, sentence):
+def test_invalid_options_are_refused_before_the_start(image, options, error, sentence):
     with pytest.raises(error, match=sentence):
-        SpectrumTask(image, QUICK, **{"rank": 3} | words)
+        SpectrumTask(image, QUICK, **{"rank": 3} | options)
 
 
 def test_the_image_goes_the_way_of_denoise():

@@ -51,7 +51,7 @@ def test_preview_is_what_the_filter_draws_at_the_best_step(viewer, session, wait
     expected = explore(KernelChoice("triangle", 5), 300, noisy).prediction
     assert names(viewer) == ["cells", "cells filtered"]
     assert session.answer.step == STEPS[expected.best] == session.answer.best
-    np.testing.assert_array_equal(session.preview.data, expected.draw(STEPS[expected.best]))
+    np.testing.assert_array_equal(session.preview.data, expected.denoise(STEPS[expected.best]))
     assert viewer.layers.selection.active is viewer.layers["cells"]
 
 
@@ -66,7 +66,7 @@ def test_a_step_moves_the_preview_in_place(viewer, session, wait, noisy):
     preview, data = session.preview, session.preview.data
     session.show_step(1.0)
     wait()
-    expected = explore(KernelChoice("triangle", 5), 300, noisy).prediction.draw(1.0)
+    expected = explore(KernelChoice("triangle", 5), 300, noisy).prediction.denoise(1.0)
     np.testing.assert_array_equal(preview.data, expected)
     assert preview.data is data
     assert names(viewer) == ["cells", "cells filtered"]
@@ -177,7 +177,7 @@ def test_of_a_stack_the_shown_frame_is_filtered_where_it_lies(viewer, session, w
         wait()
         expected = explore(KernelChoice("triangle", 5), 300, stack[i]).prediction
         assert session.frame.place == f"the shown frame only ({i + 1} of 3)"
-        np.testing.assert_array_equal(session.preview.data[0], expected.draw(session.answer.step))
+        np.testing.assert_array_equal(session.preview.data[0], expected.denoise(session.answer.step))
         corner = (0, 7, 9)
         np.testing.assert_allclose(session.preview.data_to_world(corner), layer.data_to_world((i, *corner[1:])))
     assert names(viewer)[-1] == "stack filtered"
@@ -197,7 +197,7 @@ def test_a_custom_kernel_is_taken_from_a_layer(viewer, session, wait, noisy):
     session.change(Words(kind="custom", taps="taps"))
     wait()
     expected = explore(KernelChoice("custom", taps=taps), 300, noisy).prediction
-    np.testing.assert_array_equal(session.preview.data, expected.draw(STEPS[expected.best]))
+    np.testing.assert_array_equal(session.preview.data, expected.denoise(STEPS[expected.best]))
 
 
 @pytest.mark.parametrize(

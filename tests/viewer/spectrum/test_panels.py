@@ -115,7 +115,7 @@ def test_plots_lie_on_their_tabs(made):
     assert {tab: [plot.title for plot in plots] for tab, plots in panels.items()} == {
         "Values": ["Singular values"],
         "Energy": ["Energy in the first vectors", "Length of J'y over that of y"],
-        "Descent": ["Gradient descent foreseen", "Degrees of freedom foreseen"],
+        "Descent": ["Predicted gradient descent", "Predicted degrees of freedom"],
         "Fit": [],
         "Change": ["Angles to the vectors' space at step 0"],
     }

@@ -1,4 +1,4 @@
-"""Steps that a GPU replays without Python: a CUDA graph."""
+"""Steps that a GPU replays as a CUDA graph, without calling each operation from Python."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ import torch
 from torch import Tensor
 
 N_WARM_UP = 3
-"""Steps taken one operation at a time before one is captured; kernels are compiled and state is made in them."""
+"""Number of steps that are computed one operation at a time before one is captured.
+
+Kernels are compiled and the optimizer's state is made in them. Three is the number in PyTorch's notes on CUDA graphs."""
 
 Step = Callable[[], tuple[Tensor, ...]]
+"""Function that changes state in place and returns tensors."""
 
 
 class CapturedStep:
-    """A function without arguments on a CUDA device, called again and again.
+    """A step on a CUDA device that is called many times.
 
-    From its fourth call on it is one launch: the operations are replayed on the memory of the capture, and the tensors
-    that it returns are those of the call before, with new values in them.
+    After `N_WARM_UP` calls the step is captured. From then on a call is a single launch, which replays the operations on the memory of the
+    capture: the returned tensors are the same objects at each call, with new values.
 
     Parameters
     ----------
     step
-        Moves state in place, and returns tensors. It must neither wait for the device nor copy from the host.
+        Function that changes state in place and returns tensors. It must neither wait for the device nor copy from the host.
     """
 
     def __init__(self, step: Step) -> None:
@@ -35,7 +38,7 @@ class CapturedStep:
         self._can_capture = True
 
     def __call__(self) -> tuple[Tensor, ...]:
-        """Take a step."""
+        """Take a step and return its tensors."""
         self._n_calls += 1
         if self._graph is None and self._can_capture and self._n_calls > N_WARM_UP:
             self._capture()
@@ -45,7 +48,7 @@ class CapturedStep:
         return self._results
 
     def _take_eagerly(self) -> tuple[Tensor, ...]:
-        # On the stream of the capture, so that nothing that autograd or the libraries set up belongs to another one.
+        # The stream is that of the capture, so that all that autograd and the libraries set up belongs to it.
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
             results = self._step()
@@ -53,7 +56,7 @@ class CapturedStep:
         return results
 
     def _capture(self) -> None:
-        """Record a step without taking it."""
+        """Record the operations of a step without computing them."""
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):

@@ -1,4 +1,4 @@
-"""Loss and criterion, step by step."""
+"""Loss and stopping criterion at each step of a fit."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 @dataclass
 class Curves:
-    """Loss and criterion of every step so far; values wait on the device until `fetch`.
+    """Loss and criterion of all steps so far; new values stay on the device until `fetch`.
 
     Attributes
     ----------
     loss
-        Mean loss over the kept members, by step.
+        Mean loss of the kept members (see `Members`) at each step, in squared generator units.
     worst
-        Loss of the member that fits worst, by step.
+        Largest loss of any member at each step, in squared generator units.
     criterion
-        Value that the stopping rule watches, by step; NaN where it watches none.
+        Value of the stopping rule's criterion at each step; NaN if it has none.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -28,11 +28,11 @@ class Curves:
     _waiting: list[Tensor] = field(default_factory=list)
 
     def add(self, loss: Tensor, worst: Tensor, criterion: Tensor) -> None:
-        """Note one step, without waiting for the device."""
+        """Append the values of one step, without waiting for the device."""
         self._waiting.append(torch.stack((loss, worst, criterion)))
 
     def fetch(self) -> None:
-        """Bring the values that wait on the device over."""
+        """Copy the values that are still on the device to the lists."""
         if self._waiting:
             for values in torch.stack(self._waiting).tolist():
                 for curve, value in zip((self.loss, self.worst, self.criterion), values, strict=True):
@@ -40,7 +40,7 @@ class Curves:
             self._waiting.clear()
 
     def cut(self, step: int) -> None:
-        """Forget all values after a step."""
+        """Remove all values after a step."""
         self.fetch()
         for curve in (self.loss, self.worst, self.criterion):
             del curve[step:]

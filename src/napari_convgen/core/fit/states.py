@@ -1,4 +1,4 @@
-"""States of a fit that it can go back to: a few networks, most of them around the step that is kept."""
+"""Saved states of a fit that it can return to, most of them close to the step that is kept."""
 
 from __future__ import annotations
 
@@ -10,25 +10,33 @@ import torch
 from torch import Tensor, nn
 
 MAX_STATES, MAX_BYTES = 16, 2**26
-"""States are kept up to so many, and up to so many bytes, but two at least."""
+"""Largest number of saved states, and of their bytes together; two states are always kept.
+
+Chosen so that few steps are computed again after a fit goes back, and that the states of a small generator take 64 MiB at most."""
 
 
 @dataclass(frozen=True, eq=False)
 class _State:
+    """Copies of the weights of the generator, of the moments of the optimizer and of the running averages after a step."""
+
     generator: dict[str, Any]
     optimizer: list[Tensor]
     averages: Tensor
 
 
 class StateRing:
-    """Saves and restores the generator's weights, the optimizer's moments and the running averages.
+    """Saves and restores the state of a fit: the generator's weights, the optimizer's moments and the running averages.
 
-    Values are copied in place, so that a captured step goes on with them.
+    Restored values are copied in place, so that a captured step (see `CapturedStep`) uses them too.
 
     Parameters
     ----------
-    generator, optimizer, averages
-        Of the fit.
+    generator
+        Generator that is fitted.
+    optimizer
+        Optimizer of the generator's parameters.
+    averages
+        Running averages of the generator's outputs.
     """
 
     def __init__(self, generator: nn.Module, optimizer: torch.optim.Optimizer, averages: Tensor) -> None:
@@ -43,7 +51,17 @@ class StateRing:
         return list(self._states)
 
     def save(self, step: int, around: int) -> None:
-        """Keep the present state; beyond the bounds let one go, so that those left are close around a step and sparse elsewhere."""
+        """Save the current state; remove others beyond the limits.
+
+        Those that remain are close together around one step and sparse elsewhere.
+
+        Parameters
+        ----------
+        step
+            Number of steps that the fit has taken, from 1.
+        around
+            Step that the fit would keep now, from 1.
+        """
         state = _State(
             {name: _copy(value) for name, value in self.generator.state_dict().items()},
             [tensor.clone() for tensor in self._moments()],
@@ -55,7 +73,7 @@ class StateRing:
             del self._states[self._least_missed(around)]
 
     def _least_missed(self, around: int) -> int:
-        """Return the step, not the first or last, whose neighbors are closest to each other for its distance from ``around``."""
+        """Return the step to remove, never the first or last: its neighbors are closest together for its distance from ``around``."""
         steps = self.steps
         gaps = {
             here: math.log(after / before) for before, here, after in zip(steps, steps[1:], steps[2:], strict=False)
@@ -63,11 +81,11 @@ class StateRing:
         return min(gaps, key=lambda s: gaps[s] / (1 + 4 * abs(math.log(s / around))), default=steps[0])
 
     def latest(self, step: int) -> int:
-        """Return the latest step not after ``step``, from 1, whose state is kept."""
+        """Return the latest saved step that is not after ``step``."""
         return max(s for s in self._states if s <= step)
 
     def restore(self, step: int) -> int:
-        """Bring back the state that `latest` names; forget later ones, and return its step."""
+        """Restore the latest state that is not after ``step``, remove later ones, and return its step."""
         found = self.latest(step)
         state = self._states[found]
         self._states = {s: kept for s, kept in self._states.items() if s <= found}
@@ -78,6 +96,7 @@ class StateRing:
         return found
 
     def _moments(self) -> list[Tensor]:
+        """Return the tensors of the optimizer's state."""
         states = (self.optimizer.state[p] for group in self.optimizer.param_groups for p in group["params"])
         return [value for state in states for value in state.values() if isinstance(value, Tensor)]
 

@@ -1,7 +1,7 @@
-"""The meaning of each axis of an array, and how it falls into frames.
+"""The meaning of each axis of an array, and its division into frames.
 
-An array is read as frames. A frame spans the axes that one generator draws (rows and columns, or a volume) and the channels
-that it draws together; all other axes count frames.
+A frame is what one generator is fitted to: it has the spatial axes (columns, rows, or a volume) and the channels. All other axes count
+frames.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Layout:
     Attributes
     ----------
     axes
-        One letter an axis, in the array's order: ``X``, ``Y``, ``Z`` space, ``C`` channels, ``S`` color samples (RGB or
-        RGBA); any other letter counts frames.
+        Letters of the axes in the array's order, one each: ``X``, ``Y`` and ``Z`` for space, ``C`` for channels, ``S`` for color samples
+        (RGB or RGBA); any other letter counts frames.
     spatial
-        The letters that one generator spans: ``"X"``, ``"YX"`` or ``"ZYX"``.
+        Letters of the spatial axes of a frame, in the array's order: ``"X"``, ``"YX"`` or ``"ZYX"``, for example.
     """
 
     axes: str
@@ -38,21 +38,21 @@ class Layout:
     def of(
         cls, shape: Sequence[int], axes: str | None = None, z_axis: Literal["frames", "volume"] = "frames"
     ) -> Layout:
-        """Read or guess the axes of an array of ``shape``.
+        """Return the layout of an array with these axes, or with axes that are guessed from its shape.
 
         Parameters
         ----------
         shape
-            Of the array.
+            Shape of the array.
         axes
-            Letters, or ``None`` to guess: a last axis of 3 or 4 after two longer ones is color; then come X, Y, Z, T.
+            Letters of the axes, see `Layout`; ``None``, the default, guesses them, see `guess_axes`.
         z_axis
-            Whether a ``Z`` axis is spanned by the generator (``"volume"``) or counted (``"frames"``).
+            Role of a ``Z`` axis: part of a frame (``"volume"``) or a count of frames (``"frames"``, the default).
 
         Raises
         ------
         InputError
-            Axes that do not fit the array, or that name no rows and columns.
+            The axes do not fit the array, or they lack rows or columns.
         """
         axes = guess_axes(shape) if axes is None else axes.upper()
         if len(axes) != len(shape):
@@ -85,35 +85,35 @@ class Layout:
 
     @property
     def channel(self) -> int | None:
-        """Position of the channel or color axis."""
+        """Position of the channel or color axis in the array; ``None`` without one."""
         return next((i for i, letter in enumerate(self.axes) if letter in "CS"), None)
 
     @property
     def frame_channel(self) -> int | None:
-        """Position of the channel or color axis in a frame."""
+        """Position of the channel or color axis in a frame; ``None`` without one."""
         kept = [letter for letter in self.axes if letter in self.spatial + "CS"]
         return next((i for i, letter in enumerate(kept) if letter in "CS"), None)
 
     @property
     def is_color(self) -> bool:
-        """Whether the channels are the samples of one color image, and so share one intensity range."""
+        """True if the channels are the samples of one color image, which share one intensity range."""
         return "S" in self.axes
 
     def frame_axes(self) -> list[int]:
-        """Positions of the axes that count frames."""
+        """Return the positions of the axes that count frames."""
         return [i for i, letter in enumerate(self.axes) if letter not in self.spatial + "CS"]
 
     def frame_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape of one frame of an array of ``shape``."""
+        """Return the shape of one frame of an array of ``shape``."""
         counted = self.frame_axes()
         return tuple(n for i, n in enumerate(shape) if i not in counted)
 
     def spatial_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape of what one generator spans in an array of ``shape``."""
+        """Return the lengths of the spatial axes of an array of ``shape``."""
         return tuple(n for n, letter in zip(shape, self.axes, strict=True) if letter in self.spatial)
 
     def frames(self, shape: Sequence[int]) -> Iterator[tuple[int | slice, ...]]:
-        """Yield the index of each frame of an array of ``shape``, the last counted axis fastest."""
+        """Yield the index of each frame of an array of ``shape``; the last of the axes that count frames changes fastest."""
         counted = self.frame_axes()
         for numbers in itertools.product(*(range(shape[i]) for i in counted)):
             index: list[int | slice] = [slice(None)] * len(shape)
@@ -123,19 +123,22 @@ class Layout:
 
 
 def guess_axes(shape: Sequence[int], is_color: bool | None = None) -> str:
-    """Guess a letter for each axis: color last if there is any, then columns, rows, Z or frames, and so on outwards.
+    """Return a guess of the letter of each axis.
+
+    From the last axis to the first these are color (S) if there is any, columns (X), rows (Y), Z and T. An array with five axes and no
+    color also has channels (C), between T and Z. Axes before these are named A.
 
     Parameters
     ----------
     shape
-        Of the array.
+        Shape of the array.
     is_color
-        Whether the last axis holds color samples; ``None`` says yes to 3 or 4 of them after two longer axes.
+        True if the last axis holds color samples; ``None``, the default, decides that 3 or 4 values after two longer axes are.
 
     Raises
     ------
     InputError
-        Too many axes to guess.
+        There are more than five axes beside color.
     """
     if is_color is None:
         is_color = len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
@@ -149,7 +152,7 @@ def guess_axes(shape: Sequence[int], is_color: bool | None = None) -> str:
 
 
 def frame_channels_first(frame: NDArray[Any], layout: Layout) -> NDArray[Any]:
-    """Put the channels of a frame first, a single one if it has none; alpha is none."""
+    """Return a frame with its channels first, a single one if it has no channel axis; alpha is left out."""
     channel = layout.frame_channel
     if channel is None:
         return frame[np.newaxis]
@@ -159,6 +162,6 @@ def frame_channels_first(frame: NDArray[Any], layout: Layout) -> NDArray[Any]:
 def channels_first(
     frame: NDArray[Any], layout: Layout
 ) -> tuple[Float[np.ndarray, "c *spatial"], Bool[np.ndarray, "c *spatial"]]:
-    """Return a frame's values with its channels first, and where they are observed; alpha is no channel."""
+    """Return a frame's values with its channels first, and a mask that is True where they are observed (not NaN); alpha is left out."""
     values = frame_channels_first(frame, layout).astype(np.float64)
     return values, ~np.isnan(values)

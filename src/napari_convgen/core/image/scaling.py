@@ -1,6 +1,6 @@
-"""Intensities become numbers that a generator can fit, and come back.
+"""The conversion of a frame's intensities to the generator's units and back.
 
-Each frame becomes an `ImageTensor`, which knows the way back to the array's own shape, dtype and range.
+Each frame becomes an `ImageTensor`, which can restore the array's own shape, dtype and range.
 """
 
 from __future__ import annotations
@@ -19,34 +19,37 @@ from napari_convgen.core.noise.models import NoiseModel
 from napari_convgen.core.noise.stabilizer import Stabilizer, Unchanged
 
 LOW, HIGH = 0.05, 0.95
-"""An image's own minimum and maximum in the generator's units: inside the sigmoid's range, clear of its flat ends."""
+"""Minimum and maximum of an image in the generator's units.
+
+Chosen so that they lie within the range of the sigmoid at the output of a generator, 0 to 1, but not where it is flat."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageTensor:
-    """One frame in the generator's units, with the way back.
+    """One frame in the generator's units, with the conversion back.
 
-    With a model of the noise the values are stabilized first, so that the noise is the same in all pixels of a channel.
+    If there is a model of the noise, the values are stabilized before they are scaled, so that the noise of a channel has the same standard
+    deviation in all pixels.
 
     Attributes
     ----------
     values
-        Channels first, then space; the frame's minimum is `LOW`, its maximum `HIGH`; 0.5 where not observed. Of channels
-        with the same noise their mean, as one channel.
+        Values in the generator's units, channels first: the frame's minimum is `LOW` and its maximum is `HIGH`; values that are not
+        observed are 0.5. Channels that share the same noise are replaced by their mean, as one channel.
     is_observed
-        False at missing (NaN) values and impulses.
+        Mask of the values, False at missing (NaN) values and impulses.
     low, high
-        Minimum and maximum of the observed values in the frame's own units, one a channel; color channels share theirs.
+        Minimum and maximum of the observed values of each channel, in the frame's units; the same for all channels of a color image.
     noise
-        Model of the frame's noise, if there is one.
+        Model of the frame's noise; ``None`` if there is none.
     stabilizers
-        What the frame's units went through before they were scaled, one a channel.
+        Transform of each channel from the frame's units to units in which its noise is stabilized.
     differences
-        Differences of the channels from their mean, in the frame's units, where they have the same noise; else ``None``.
+        Differences of the channels from their mean, in the frame's units, if they share the same noise; otherwise ``None``.
     frame
-        The frame itself, in its own shape and dtype.
+        Noisy frame, in its own shape and dtype.
     channel
-        Position of the channel axis in ``frame``.
+        Position of the channel axis in ``frame``; ``None`` without one.
     """
 
     values: Float[np.ndarray, "c *spatial"]
@@ -61,7 +64,7 @@ class ImageTensor:
 
     @classmethod
     def of(cls, frame: NDArray[Any], layout: Layout, noise: NoiseModel | None = None) -> ImageTensor:
-        """Bring a frame into the generator's units; the alpha of an RGBA image stays behind.
+        """Return a frame in the generator's units; the alpha of an RGBA image is left out.
 
         Parameters
         ----------
@@ -70,12 +73,12 @@ class ImageTensor:
         layout
             Axes of the array that the frame is from.
         noise
-            Model of the frame's noise, with as many channels; ``None`` takes the image as it is.
+            Model of the noise of all channels of the frame; ``None``, the default, scales the values without stabilization.
 
         Raises
         ------
         InputError
-            Values that the noise does not have, such as negative ones where it is that of magnitudes.
+            The frame has values that are impossible with this noise, such as negative magnitudes.
         """
         values, is_observed = channels_first(frame, layout)
         differences = None
@@ -96,23 +99,23 @@ class ImageTensor:
 
     @property
     def is_stabilized(self) -> bool:
-        """True if the frame's units went through a transform that is not linear."""
+        """True if a channel was stabilized by a transform that is not linear."""
         return not all(isinstance(each, Unchanged) for each in self.stabilizers)
 
     @property
     def noise_level(self) -> Float[np.ndarray, "c"]:
-        """Standard deviation of the noise in the generator's units, one a channel; NaN without a model. Dark pixels can have less."""
+        """Standard deviation of each channel's noise, in the generator's units; NaN without a model. In dark pixels it can be lower."""
         return np.asarray(self._unit * np.array([each.noise_level for each in self.stabilizers]))
 
     @property
     def mean_noise_level(self) -> Float[np.ndarray, "c"]:
-        """The same over the whole image, dark pixels included: root of the mean variance."""
+        """Root of the mean noise variance of each channel over all pixels, dark ones included, in the generator's units."""
         if self.noise is None or self.noise.stable is None:
             return self.noise_level
         return np.asarray(self._unit * np.array([each.level for each in self.noise.stable]))
 
     def noise_variance(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
-        """Return the variance of the noise in the generator's units, where its clean values are ``values``; NaN without a model."""
+        """Return the variance of the noise at the clean values ``values``, in squared generator units; NaN without a model."""
         stable = self._stable(values.astype(np.float64))
         if self.noise is None or self.noise.stable is None:
             variance = [each.noise_variance(x) for each, x in zip(self.stabilizers, stable, strict=True)]
@@ -121,23 +124,23 @@ class ImageTensor:
         return np.asarray(_column(self._unit**2, values.ndim) * np.stack(variance))
 
     def scale(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
-        """Bring noisy values from the frame's units into the generator's."""
+        """Return noisy values, given in the frame's units, in the generator's units."""
         low, high = (_column(each, values.ndim) for each in self._ends())
         stable = np.stack([each.forward(x) for each, x in zip(self.stabilizers, values, strict=True)])
         return np.asarray(LOW + (HIGH - LOW) * (stable - low) / np.where(high > low, high - low, 1.0))
 
     def restore(self, values: NDArray[Any], *, is_denoised: bool = True) -> NDArray[Any]:
-        """Bring a generator's output (channels first) back into the frame's shape, dtype and range.
+        """Return a generator's output in the frame's shape, dtype and range.
 
-        What was stabilized is undone without bias. Values are held between the frame's own minimum, or a lower limit where the noise has
-        raised it, and maximum; integers are rounded; alpha is the frame's.
+        The stabilization is inverted without bias. Values are clipped to the frame's range, which begins lower if the noise has raised the
+        frame's minimum. Integers are rounded. Alpha is that of the frame.
 
         Parameters
         ----------
         values
-            The output.
+            Output of the generator, in its units, channels first.
         is_denoised
-            True if it is an estimate of the clean image: then what is no more than the noise floor of magnitudes is brought to 0.
+            True, the default, if the output is an estimate of the clean image. Then magnitudes at the noise floor are reduced to 0.
         """
         image = self._undo(values.astype(np.float64))
         if is_denoised:
@@ -150,7 +153,7 @@ class ImageTensor:
         if dtype.kind == "b":
             image = image > 0.5
         elif dtype.kind in "ui":
-            largest = np.iinfo(dtype).max  # as a float it can lie beyond the type
+            largest = np.iinfo(dtype).max  # as a float it can exceed the type
             most = np.nextafter(float(largest), 0) if largest > 2**53 else largest
             image = np.clip(np.rint(image), np.iinfo(dtype).min, most)
         frame = self.frame.copy()
@@ -161,9 +164,9 @@ class ImageTensor:
         return frame
 
     def slope(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
-        """Return what an error of one in the generator's units is in the frame's, where the generator's output is ``values``.
+        """Return the error in the frame's units that an error of one in the generator's units causes, at the output ``values``.
 
-        That is the slope of the way back, times the probability that there is any signal.
+        It is the slope of the conversion back, multiplied by the probability that a pixel has any signal.
         """
         channels = zip(self.stabilizers, self._stable(values.astype(np.float64)), strict=True)
         slope = np.stack([each.slope(x) for each, x in channels])
@@ -171,14 +174,14 @@ class ImageTensor:
         return np.asarray(slope / unit * self._signal_share(values))
 
     def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
-        """Bring the error of a generator's output into the frame's units and shape.
+        """Return the error of a generator's output in the frame's units and shape.
 
         Parameters
         ----------
         error
-            Standard deviation in the generator's units, channels first.
+            Standard deviation of the error at each pixel, in the generator's units, channels first.
         values
-            The output that it belongs to.
+            Output of the generator that has this error, in its units, channels first.
         """
         deviation = error * self.slope(values)
         restored = np.zeros(self.frame.shape, np.float32)  # alpha has no error
@@ -190,30 +193,30 @@ class ImageTensor:
         return restored
 
     def _signal_share(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
-        """Probability that there is any signal."""
+        """Return the probability that each value has any signal, 0 to 1."""
         channels = zip(self.stabilizers, self._stable(values.astype(np.float64)), self.is_observed, strict=True)
         return np.stack([each.signal_share(x, seen) for each, x, seen in channels])
 
     def _undo(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
-        """Undo the scaling and the stabilization."""
+        """Return values in the frame's units: invert the scaling and the stabilization."""
         stable = self._stable(values)
         return np.stack([each.inverse(x) for each, x in zip(self.stabilizers, stable, strict=True)])
 
     def _stable(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
-        """Undo the scaling."""
+        """Return values in stabilized units: invert the scaling alone."""
         low, high = (_column(each, values.ndim) for each in self._ends())
         return np.asarray(low + (values - LOW) / (HIGH - LOW) * (high - low))
 
     @property
     def has_counts(self) -> bool:
-        """True if the noise is that of counting events, so that there are `counts`."""
+        """True if the noise comes from counting events such as photons, so that `counts` is defined."""
         return self.noise is not None and self.noise.has_counts
 
     @property
     def counts(self) -> Float[np.ndarray, "c *spatial"]:
-        """The frame in detected events, approximately Poisson distributed; 0 where not observed. See `has_counts`.
+        """Number of detected events in each pixel, approximately Poisson distributed; 0 where not observed. See `has_counts`.
 
-        Read noise is taken for as many more events as give its variance.
+        Read noise is replaced by a number of additional events with the same variance.
         """
         values = self.frame[np.newaxis] if self.channel is None else np.moveaxis(self.frame, self.channel, 0)
         values = values[: len(self.values)].astype(np.float64)
@@ -222,47 +225,50 @@ class ImageTensor:
     def from_counts(
         self, counts: Float[np.ndarray, "c *spatial"], share: float = 1.0
     ) -> Float[np.ndarray, "c *spatial"]:
-        """Bring detected events into the generator's units.
+        """Return detected events in the generator's units.
 
         Parameters
         ----------
         counts
-            Detected events, see `counts`, of which each was kept with the probability ``share``.
+            Numbers of detected events, see `counts`, of which each was kept with the probability ``share``.
         share
-            Share of the events that was kept. The result has the same mean as with all events, to second order, and
-            ``1 / sqrt(share)`` times the noise.
+            Probability with which an event was kept, above 0 and at most 1, the default. The result has the same mean as with all events,
+            to second order, and ``1 / sqrt(share)`` times the noise.
         """
         return self.scale(self._counting.from_counts(counts, share))
 
     @property
     def _counting(self) -> NoiseModel:
-        """The model of the noise, where it is that of counting events."""
+        """Model of the noise, which must come from counting events."""
         if self.noise is None or not self.noise.has_counts:
             raise TypeError(f"{self.noise or 'Unknown noise'}: no events are counted.")
         return self.noise
 
     @property
     def _unit(self) -> Float[np.ndarray, "c"]:
-        """Of what was stabilized, in the generator's units; 0 where a channel is constant."""
+        """Size of one stabilized unit of each channel, in the generator's units; 0 for a channel that is constant."""
         low, high = self._ends()
         return np.asarray((HIGH - LOW) / np.where(high > low, high - low, np.inf))
 
     def _ends(self) -> tuple[Float[np.ndarray, "c"], Float[np.ndarray, "c"]]:
-        """The range of each channel, stabilized."""
+        """Return the minimum and the maximum of each channel, in stabilized units."""
         ranges = np.stack([self.low, self.high], axis=1)
         ends = np.stack([each.forward(x) for each, x in zip(self.stabilizers, ranges, strict=True)])
         return ends[:, 0], ends[:, 1]
 
 
 def _column(values: Float[np.ndarray, "c"], n_axes: int) -> Float[np.ndarray, "..."]:
-    """Let one value a channel stand against an array of ``n_axes``, channels first."""
+    """Return one value for each channel, shaped to be broadcast over an array with ``n_axes`` axes, channels first."""
     return values[(slice(None), *(np.newaxis,) * (n_axes - 1))]
 
 
 def _split(
     values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]
 ) -> tuple[Float[np.ndarray, "1 *spatial"], Bool[np.ndarray, "1 *spatial"], Float[np.ndarray, "c *spatial"]]:
-    """Take channels apart: their mean, where all are observed, and their differences from it, elsewhere of the nearest."""
+    """Return the mean of the channels, the mask of pixels at which all are observed, and the channels' differences from the mean.
+
+    In all other pixels the differences are those of the nearest pixel at which all channels are observed.
+    """
     is_whole = np.asarray(is_observed.all(0))
     mean = values.mean(0)
     differences = values - mean

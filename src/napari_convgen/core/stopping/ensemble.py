@@ -1,4 +1,4 @@
-"""What several members of a fit say together: how much they differ, pixel by pixel."""
+"""The variance between the members of an ensemble at each pixel."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 WINDOW = 5
-"""Side in pixels of the square over which the members' variance is averaged: a few members alone give a noisy one."""
+"""Side, in pixels, of the square over which the variance is averaged.
+
+Chosen so that the average has 25 pixels: the variance of a few members at a single pixel is noisy."""
 
 
 def variance_between(images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "c *spatial"]:
-    """Return the unbiased variance between members, pixel by pixel.
+    """Return the unbiased variance between members at each pixel.
 
-    Whole images are added up: PyTorch's own variance along a first axis goes through memory pixel by pixel, ten times slower.
+    It is computed from sums of whole images: PyTorch's own variance along the first axis reads memory pixel by pixel, ten times slower.
 
     Parameters
     ----------
     images
-        Of 2 members at least.
+        Images of at least 2 members.
     """
     mean, *others = images.unbind()
     for image in others:
@@ -31,12 +33,12 @@ def variance_between(images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "c 
 
 
 def local_variance(images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "c *spatial"]:
-    """Return the unbiased variance between members, averaged over squares of `WINDOW` pixels (less at the borders).
+    """Return the unbiased variance between members, averaged over squares of `WINDOW` pixels that are cut off at the borders.
 
     Parameters
     ----------
     images
-        Of 2 members at least.
+        Images of at least 2 members.
     """
     variance = variance_between(images)
     n_axes = variance.ndim - 1

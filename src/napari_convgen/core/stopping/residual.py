@@ -1,4 +1,4 @@
-"""The residual A(x) - y of an image, against the noise that is known to be in the measurement."""
+"""The residual A(x) - y of an image, compared with the noise of the measurement."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from napari_convgen.core.problem import Problem, squared
 from napari_convgen.errors import ConfigError
 
 LEVEL_ERROR, CORRELATED_LEVEL_ERROR = 0.01, 0.05
-"""Relative error that an estimated noise level is taken to have, for white and for correlated noise; from `benchmarks/noise.py`."""
+"""Assumed relative errors of an estimated noise level, for white and for correlated noise; from `benchmarks/noise.py`."""
 
 
 def noise_level_error(problem: Problem) -> float:
-    """Return the relative error that the noise level is taken to have."""
+    """Return the assumed relative error of the noise level."""
     return LEVEL_ERROR if problem.correlation_length == 1 else CORRELATED_LEVEL_ERROR
 
 
 def weighted_mean(values: Float[Tensor, "*shape"], weights: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
-    """Return the mean over the pixels that count."""
+    """Return the mean of the values with these weights."""
     return (weights * values).sum() / weights.sum()
 
 
@@ -47,7 +47,7 @@ def require_identity(problem: Problem, rule: str) -> None:
     problem
         Measurement and operator.
     rule
-        Name of the stopping rule that holds for denoising only.
+        Name of the stopping rule, which holds for denoising only.
 
     Raises
     ------
@@ -62,12 +62,19 @@ def require_identity(problem: Problem, rule: str) -> None:
 
 
 def required_noise_level(problem: Problem, rule: str) -> Float[Tensor, "c *ones"]:
-    """Return the noise level of each channel, to be broadcast over its pixels.
+    """Return the noise level of each channel, to be broadcast over its pixels, for a stopping rule that needs it.
+
+    Parameters
+    ----------
+    problem
+        Measurement with its noise.
+    rule
+        Name of the stopping rule.
 
     Raises
     ------
     ConfigError
-        It is not known, or not positive, and the rule, named ``rule``, cannot do without.
+        The noise level is not known, or not positive.
     """
     if problem.noise_level is None:
         raise ConfigError(

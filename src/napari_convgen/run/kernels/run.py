@@ -1,7 +1,7 @@
-"""A fixed kernel explored: the weight that it gives to each frequency, and the denoising that it foretells of an image.
+"""Explore a fixed upsampling kernel: its weight for each frequency, and the denoising that it predicts for an image.
 
-The two-layer generator of infinite width is a linear filter, so what its fit will do to an image needs no fit. Importing this
-module loads no torch; `explore` does.
+With two layers and infinite width the generator is a linear filter. Its effect on an image can therefore be computed without a fit.
+Importing this module loads no torch; `explore` does.
 """
 
 from __future__ import annotations
@@ -29,30 +29,42 @@ Kind = Literal["triangle", "Gaussian", "bilinear", "custom"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 LAST_STEP = 10**6
+"""Last step that is predicted.
+
+Chosen so that descent has fitted nearly all of the noise by then: on both sample images the predicted error is back at that of the noisy
+image, and the best step lies between 9 and 15,849, for each of the five kernels in docs/kernels.md."""
+
 STEPS: Array = np.unique(np.logspace(0, 6, 121).round())
-"""Steps that are foreseen, 20 a decade: those of `InducedFilter.foresee`."""
+"""Steps that are predicted, 1 to `LAST_STEP`: those of `InducedFilter.predict`, 20 for each factor of ten, whole numbers, each once."""
 
 MIN_LENGTH, MAX_LENGTH = 8, 1024
-"""Of a signal; its basis is a matrix."""
+"""Limits of a signal's length, in samples.
+
+Chosen so that the kernel of bilinear upsampling, which has four samples, covers at most half of a signal, and that the matrix of a signal's
+basis takes at most 8 MiB."""
 
 BOUND_STRIDE = 3
-"""The bound is evaluated at every so manyth step."""
+"""Stride in `STEPS` of the steps at which the bound is evaluated.
+
+Chosen so that a curve has about seven points for each factor of ten: both terms change slowly on a logarithmic axis."""
 
 FRAME = Layout("YX", "YX")
+"""Layout of an image that is explored: rows and columns, no channels."""
 
 
 @dataclass(frozen=True, eq=False)
 class KernelChoice:
-    """A kernel that does not know its signal's size yet.
+    """A kernel of a certain form, for a signal or an image of any size.
 
     Attributes
     ----------
     kind
-        ``"bilinear"`` is that of bilinear upsampling by two.
+        Form of the kernel; ``"bilinear"`` is the kernel of bilinear upsampling by two.
     width
-        Samples from the origin to where a triangle is zero (a whole number) or a Gaussian has fallen to 1/e; the same along each axis.
+        Half-width in samples, above 0, 5 by default, the same along each axis: the distance from the origin at which a triangle is zero (a
+        whole number) or a Gaussian has fallen to 1/e. The other kinds do not use it.
     taps
-        Of a custom kernel: on one axis, the same along each, or on two.
+        Values of a custom kernel, on one axis (then it is the same along each axis) or on two; ``None`` for all other kinds.
     """
 
     kind: Kind
@@ -62,12 +74,17 @@ class KernelChoice:
     def on(self, size: Sequence[int]) -> Array:
         """Return the kernel on a signal or an image, with a Euclidean norm of one and its origin at the first sample.
 
-        Of taps on two axes, a signal takes the middle row.
+        If the taps of a custom kernel lie on two axes, a signal takes their middle row.
+
+        Parameters
+        ----------
+        size
+            Number of samples along each axis: one axis for a signal, two for an image.
 
         Raises
         ------
         InputError
-            A kernel that does not fit, or taps that make none.
+            The kernel is larger than the signal or the image, or the taps are not valid.
         """
         if self.kind == "triangle":
             if self.width != int(self.width):
@@ -95,15 +112,19 @@ class Bound:
     Attributes
     ----------
     n_signal, n
-        p, the functions of largest weight that the signal is taken to lie in, of all n.
+        Number p of basis functions that are assumed to span the signal, those of largest weight, and number n of all basis functions.
     stopping_step
-        :math:`\tau^*`.
+        Step :math:`\tau^*` at which the theorem stops the descent; a real number, less than one if not even one step is allowed.
     at_stop
-        Both terms there.
+        Both terms of the bound at the stopping step.
     steps, signal, noise
-        The terms over the steps.
+        Steps, and both terms of the bound at each of them.
     outside
-        Share of the signal's energy, its mean not counted, that lies outside the p functions after all; estimated.
+        Share of the signal's energy, 0 to 1 and without its mean, that lies outside the span of the p functions; an estimate.
+
+    References
+    ----------
+    Heckel and Soltanolkotabi, ICLR 2020, theorem 1.
     """
 
     n_signal: int
@@ -117,28 +138,29 @@ class Bound:
 
     @property
     def least(self) -> float:
-        """The least of their sum."""
+        """Lowest bound at any of the steps: the minimum of the sum of both terms."""
         return float((self.signal + self.noise).min())
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the filter makes of an image, without its clean version.
+    """The predicted denoising of an image, computed without its clean version.
 
     Attributes
     ----------
     image
-        In the generator's units, its noise stabilized.
+        Noisy image in the generator's units, its noise stabilized.
     noise_level
-        Root mean square of the noise in these units.
+        Root mean square of the noise, in the generator's units.
     freedom
-        Degrees of freedom at each of `STEPS`.
+        Degrees of freedom at each of `STEPS`, 0 to the number of pixels.
     errors
-        Root mean squared error in units of the noise, by Stein's unbiased estimate; NaN where the estimate is negative.
+        Predicted root mean squared error at each of `STEPS`, in units of the noise: the root of Stein's unbiased risk estimate, NaN where
+        that is negative.
     best
-        Position in `STEPS` of the least.
+        Position in `STEPS` of the lowest predicted error.
     bound
-        Theorem 1.
+        Bound of theorem 1 for the image.
     """
 
     image: ImageTensor
@@ -152,32 +174,32 @@ class Prediction:
 
     @property
     def noise(self) -> NoiseModel:
-        """Of the image."""
+        """Model of the noise of the image."""
         assert self.image.noise is not None
         return self.image.noise
 
-    def draw(self, step: float) -> NDArray[Any]:
+    def denoise(self, step: float) -> NDArray[Any]:
         """Return the image after ``step`` steps, in its own units and dtype."""
         from napari_convgen.run.setup.host_state import isolated
 
-        # One half of a real image's frequencies stands for both, and its transform is at hand: this is done as a slider moves.
+        # A slider calls this as it moves, so it is fast: the transform is kept, and of a real image one half of the frequencies is enough.
         with isolated():
-            drawn = np.fft.irfft2(self._spectrum * -np.expm1(step * self._logarithm), self.image.values.shape[1:])
-            return self.image.restore(drawn[np.newaxis], is_denoised=False)
+            fitted = np.fft.irfft2(self._spectrum * -np.expm1(step * self._logarithm), self.image.values.shape[1:])
+            return self.image.restore(fitted[np.newaxis], is_denoised=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Exploration:
-    """A kernel on a signal and on an image.
+    """A kernel on a signal and on an image, with the filters that it induces.
 
     Attributes
     ----------
     signal_kernel, image_kernel
-        On one axis and on two, of norm one, the origin first.
+        Kernel on a signal and on an image, each with a Euclidean norm of one and its origin at the first sample.
     signal_filter, image_filter
-        What they induce.
+        Linear filters that the kernel induces on the signal and on the image.
     prediction
-        For the image, if there is one.
+        Predicted denoising of the image; ``None`` without an image.
     """
 
     signal_kernel: Array
@@ -188,7 +210,7 @@ class Exploration:
 
     @property
     def length(self) -> int:
-        """Samples of the signal."""
+        """Number of samples of the signal."""
         return len(self.signal_kernel)
 
 
@@ -199,27 +221,30 @@ def explore(
     sigma: float | Literal["auto"] = "auto",
     signal_share: float = 0.05,
 ) -> Exploration:
-    """Explore a kernel, and foresee what it makes of an image.
+    """Explore a kernel, and predict how it denoises an image.
 
     Parameters
     ----------
     choice
-        Which kernel.
+        Kernel to explore.
     length
-        Samples of the signal, and of each side of the image if there is none; 300 in the paper's figures.
+        Number of samples of the signal, `MIN_LENGTH` to `MAX_LENGTH`; also the side of the image in pixels if ``frame`` is ``None``. The
+        default is 300, as in the paper's figures.
     frame
-        An image, rows and columns, noisy; finite everywhere.
+        Noisy image with rows and columns, finite everywhere; ``None``, the default, makes no prediction.
     sigma
-        Standard deviation of its noise in its own units, the same everywhere; estimated with the noise's kind by default.
+        Standard deviation of the image's noise, above 0, in the image's own units, the same in all pixels; ``"auto"``, the default,
+        estimates the kind and the parameters of the noise.
     signal_share
-        p/n of theorem 1: the share of the basis functions, those of largest weight, that the signal is taken to lie in.
+        Share p/n of theorem 1, between 0 and 1, 0.05 by default: share of the basis functions that are assumed to span the signal, those of
+        largest weight.
 
     Raises
     ------
     InputError
-        A kernel or an image that cannot be used.
+        The kernel or the image cannot be used.
     ConfigError
-        A length, sigma or share out of its range.
+        The length, sigma or share is out of range.
     """
     if not MIN_LENGTH <= length <= MAX_LENGTH:
         raise ConfigError(f"The signal must have {MIN_LENGTH} to {MAX_LENGTH} samples, got {length}.")
@@ -245,7 +270,7 @@ def _predict(
 ) -> Prediction:
     from napari_convgen.run.setup.build import build_noise
 
-    # The filter draws every pixel: none is left out as an impulse.
+    # The filter uses every pixel, so none is excluded as an impulse.
     settings: NoiseConfig = AutoNoiseConfig(has_impulses="no") if sigma == "auto" else _plain_noise(sigma)
     image = ImageTensor.of(frame, FRAME, build_noise(frame, FRAME, settings))
     level = float(image.mean_noise_level[0])
@@ -309,7 +334,7 @@ def _check_frame(frame: NDArray[Any]) -> None:
 
 
 def _checked_taps(taps: NDArray[Any] | None) -> Array:
-    """Taps as floats, without axes of one sample."""
+    """Return the taps as floats, without axes of a single sample."""
     if taps is None:
         raise InputError(
             "There are no taps for a custom kernel. Open an array of them as an image layer and choose it."

@@ -1,4 +1,4 @@
-"""What a verb is given, checked at the door: arrays and ground truth."""
+"""Checks of what a verb is given: the image, and the ground truth to score against."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from napari_convgen.run.denoise.result import Reference
 
 
 def as_array(image: Any) -> ArrayLike:
-    """Leave what numpy can slice lazily as it is; make an array of all else.
+    """Return an image as an array; one that can be sliced lazily stays as it is.
+
+    Parameters
+    ----------
+    image
+        Array of any library, or nested sequences of numbers.
 
     Raises
     ------
     InputError
-        A masked array, or what is no array of numbers.
+        The image is a masked array, or no array of numbers.
     """
     if isinstance(image, np.ma.MaskedArray):
         raise InputError(
@@ -37,12 +42,21 @@ def as_array(image: Any) -> ArrayLike:
 
 
 def check_reference(reference: ArrayLike | None, data_range: float | None, shape: tuple[int, ...]) -> Reference | None:
-    """Take the ground truth to score an image of ``shape`` against, and its peak.
+    """Return the ground truth that an image is scored against, with its data range.
+
+    Parameters
+    ----------
+    reference
+        Ground truth; ``None`` for none, which returns ``None``.
+    data_range
+        Positive range of the ground truth's values, in image units, which PSNR and SSIM refer to; ``None`` takes `reference_range`.
+    shape
+        Shape of the image.
 
     Raises
     ------
     InputError
-        Another shape, no real numbers, or no range.
+        The ground truth has another shape, no real numbers, or no range.
     """
     if reference is None:
         return None

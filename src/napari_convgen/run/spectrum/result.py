@@ -1,4 +1,4 @@
-"""What the Jacobian of a generator says of an image, its pictures, and its form as a report."""
+"""The result of a spectrum: a generator's Jacobian compared with an image, its figures, and its report."""
 
 from __future__ import annotations
 
@@ -17,49 +17,55 @@ from napari_convgen.core.spectra.jacobian import Group
 from napari_convgen.figures.panel import Curve, Panel, Picture, Plot
 
 MARKS = (0.5, 0.9, 0.99)
-"""Shares of an image's energy whose number of vectors is told."""
+"""Shares of the image's energy for which the number of vectors is reported.
+
+Chosen so that they tell how fast the energy rises: to half, most and nearly all of it."""
 
 N_SHOWN_VECTORS = 6
-"""Singular vectors in the figure."""
+"""Number of singular vectors in the figure. Chosen so that the figure fills three rows of four panels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """The generator's Jacobian J after a number of steps of the fit, each channel's mean apart, beside the noisy image.
+    """The Jacobian J of the generator after a number of steps of the fit, compared with the noisy image.
 
-    All is in the generator's units: noise stabilized, image scaled to [0.05, 0.95].
+    All values are in the generator's units: the noise is stabilized and the image is scaled to [0.05, 0.95]. Each channel's mean is removed
+    from the image and from the outputs of J.
 
     Attributes
     ----------
     step
-        Steps that the fit had taken; 0 is the generator's start.
+        Number of steps that the fit had taken, from 0, the start of the generator.
     singular_values
-        The largest, falling.
+        Largest singular values of J, in falling order.
     errors
-        Bound of how far each is from one of J's, from its residual. Where singular values lie apart they are far nearer.
+        Bounds on the errors of the singular values, computed from the residuals of the vectors: J has a singular value within this
+        distance. Singular values that are well separated are far more accurate.
     left_vectors
-        Of each, an image of length 1 whose channels have no mean: shape ``(rank, c, *spatial)``; 0 where the image is not observed. Of
-        each pair of opposite signs the one whose largest value is positive.
+        Left singular vectors as images of shape ``(rank, c, *spatial)``, each of Euclidean norm 1 and without a mean in any channel; 0
+        where the image is not observed. The sign is the one for which the value of largest magnitude is positive.
     coefficients
-        Of the noisy image, its means taken out, in these vectors.
+        Coefficients of the noisy image in the left singular vectors.
     image_energy
-        Share of the noisy image's energy in the first 1, 2, … vectors.
+        Share of the noisy image's energy in the first 1, 2, … vectors, 0 to 1.
     noise_energy
-        Share that white noise has there, on average: their number over that of all values less the means.
+        Mean share of the energy of white noise in the first 1, 2, … vectors: the number of vectors over the number of observed values less
+        the number of channels.
     sensitivity, sensitivity_error
-        Diagonal of JJ', shape ``(c, *spatial)``: how far a pixel moves with the parameters, squared; and its standard error.
+        Estimated diagonal of JJ', shape ``(c, *spatial)``, and its standard error. It is the squared norm of the derivative of a pixel with
+        respect to all parameters.
     trace, trace_error
-        Sum of all squared singular values, and its standard error.
+        Estimated sum of all squared singular values, and its standard error.
     tail_ranks, tail_values
-        Beyond the largest: about how many singular values are larger than each of these.
+        Estimated numbers of singular values that are larger than each of ``tail_values``, to continue the curve beyond the largest values.
     alignment
-        Length of J'y for the image y, over that of y, means taken out.
+        Euclidean norm of J'y for the noisy image y, over that of y.
     noise_alignment
-        The same for draws of white noise.
+        The same ratio for each of several images of white noise.
     descent
-        Gradient descent from here as the linearization foresees it; ``None`` if the noise level is not known.
+        Gradient descent from this step as predicted by the linearized generator; ``None`` if the noise level is not known.
     angles
-        Between the vectors' space and that at the first of the steps, rising, in radians.
+        Principal angles between the span of the left singular vectors and that at the first of the steps, rising, in radians.
     """
 
     step: int
@@ -87,31 +93,31 @@ class Spectrum:
 
     @property
     def marks(self) -> dict[float, int | None]:
-        """How many vectors hold 50, 90 and 99 % of the image's energy; ``None`` if more than there are."""
+        """Number of vectors that hold each share in `MARKS` of the image's energy; ``None`` if more than `rank` are needed."""
         counts = {mark: int(np.searchsorted(self.image_energy, mark)) + 1 for mark in MARKS}
         return {mark: n if n <= self.rank else None for mark, n in counts.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class SpectrumResult:
-    """The Jacobian at one or several steps, beside an image.
+    """The Jacobian of a generator at one or several steps, compared with an image.
 
     Attributes
     ----------
     spectra
-        One for each step, rising.
+        Spectra of the Jacobian, one for each step, in the order of the steps.
     groups
-        Of the parameters that the Jacobian is taken for.
+        Groups of parameters that the Jacobian is taken with respect to.
     config
-        Of the generator and its fit.
+        Configuration of the generator and its fit.
     image
-        The frame in the generator's units.
+        Noisy frame in the generator's units.
     notes
-        What the user should know.
+        Sentences that the user should know.
     seconds
-        That it took.
+        Seconds that the computation took.
     device, n_threads
-        That it was computed on.
+        Device of the computation, such as ``"cpu"``, and number of threads of the CPU.
     """
 
     spectra: tuple[Spectrum, ...]
@@ -124,14 +130,14 @@ class SpectrumResult:
     n_threads: int
 
     def projection(self, n_vectors: int, position: int = 0) -> NDArray[Any]:
-        """Return what the image has in the first vectors, and its means, in the image's shape, dtype and units.
+        """Return the projection of the image onto the first vectors plus the channels' means, in the image's shape, dtype and units.
 
         Parameters
         ----------
         n_vectors
-            All if there are fewer.
+            Number of left singular vectors, from 0; all of them if there are fewer.
         position
-            Of the step.
+            Position of the step in ``spectra``, 0 by default.
         """
         spectrum = self.spectra[position]
         drawn = np.tensordot(spectrum.coefficients[:n_vectors], spectrum.left_vectors[:n_vectors], 1)
@@ -141,12 +147,12 @@ class SpectrumResult:
         return self.image.restore(drawn + mean, is_denoised=False)
 
     def remainder(self, n_vectors: int, position: int = 0) -> NDArray[np.float32]:
-        """Return the image less its `projection`, in its units."""
+        """Return the image minus its `projection`, in its units; the parameters are the same."""
         difference: NDArray[np.float32] = self.image.frame.astype(np.float32) - self.projection(n_vectors, position)
         return difference
 
     def report(self) -> dict[str, Any]:
-        """Return all but the images, as JSON can write it."""
+        """Return everything but the images as plain values for JSON."""
         return {
             "groups": list(self.groups),
             "config": self.config.model_dump(),
@@ -158,7 +164,7 @@ class SpectrumResult:
         }
 
     def table(self) -> list[tuple[str | float, ...]]:
-        """Return the names of columns, and a row for each singular value of each step."""
+        """Return a table: a row with the names of the columns, then a row for each singular value of each step."""
         head = ("step", "number", "singular_value", "error", "coefficient", "image_energy", "noise_energy")
         rows: list[tuple[str | float, ...]] = [head]
         for spectrum in self.spectra:
@@ -173,7 +179,7 @@ class SpectrumResult:
         return rows
 
     def panels(self) -> list[Panel]:
-        """Return the figure: values, energies, alignment and descent, then the first step's sensitivity and vectors."""
+        """Return the figure: singular values, energies, alignment and descent; then sensitivity and vectors at the first step."""
         panels: list[Panel] = [_values(self.spectra), _energies(self.spectra), _alignments(self.spectra)]
         panels += _descents(self.spectra)
         first = self.spectra[0]
@@ -186,6 +192,7 @@ class SpectrumResult:
 
 
 def _record(spectrum: Spectrum) -> dict[str, Any]:
+    """Return the numbers of a spectrum that a report has."""
     draws = spectrum.noise_alignment
     record: dict[str, Any] = {
         "step": spectrum.step,
@@ -204,12 +211,13 @@ def _record(spectrum: Spectrum) -> dict[str, Any]:
             "risk": float(descent.risk[descent.best]),
             "freedom": float(descent.freedom[descent.best]),
             "rate": descent.rate,
-            "is_last_foreseen": descent.best == len(descent.steps) - 1,
+            "is_last_predicted": descent.best == len(descent.steps) - 1,
         }
     return record
 
 
 def _values(spectra: Sequence[Spectrum]) -> Plot:
+    """Return a plot of the singular values, computed and estimated."""
     curves = []
     for spectrum in spectra:
         name = f"step {spectrum.step}"
@@ -222,6 +230,7 @@ def _values(spectra: Sequence[Spectrum]) -> Plot:
 
 
 def _energies(spectra: Sequence[Spectrum]) -> Plot:
+    """Return a plot of the energy of the image and of white noise in the first vectors."""
     ranks = np.arange(1, spectra[0].rank + 1)
     curves = [Curve(f"image, step {spectrum.step}", ranks, spectrum.image_energy) for spectrum in spectra]
     curves.append(Curve("white noise", ranks, spectra[0].noise_energy, style="dashes"))
@@ -230,6 +239,7 @@ def _energies(spectra: Sequence[Spectrum]) -> Plot:
 
 
 def _alignments(spectra: Sequence[Spectrum]) -> Plot:
+    """Return a plot of the image's alignment against the distribution of that of white noise."""
     curves = []
     for spectrum in spectra:
         draws = np.sort(spectrum.noise_alignment)
@@ -239,6 +249,7 @@ def _alignments(spectra: Sequence[Spectrum]) -> Plot:
 
 
 def _descents(spectra: Sequence[Spectrum]) -> list[Plot]:
+    """Return plots of the predicted descents: error and loss, then degrees of freedom; none without a noise level."""
     described = [(spectrum.step, spectrum.descent) for spectrum in spectra if spectrum.descent is not None]
     if not described:
         return []
@@ -246,11 +257,11 @@ def _descents(spectra: Sequence[Spectrum]) -> list[Plot]:
     loss = [Curve(f"loss, from step {step}", d.steps, d.loss, style="dashes") for step, d in described]
     marks = [("best", float(d.steps[d.best])) for _, d in described]
     return [
-        Plot("Gradient descent foreseen", "step", "mean squared", risk + loss, "log", "log", marks),
+        Plot("Predicted gradient descent", "step", "mean squared", risk + loss, "log", "log", marks),
         Plot(
-            "Degrees of freedom foreseen",
+            "Predicted degrees of freedom",
             "step",
-            "values that the image follows",
+            "values that the image reproduces",
             [Curve(f"from step {step}", d.steps, d.freedom) for step, d in described],
             "log",
             "log",
@@ -259,7 +270,7 @@ def _descents(spectra: Sequence[Spectrum]) -> list[Plot]:
 
 
 def _plane(image: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "rows columns"]:
-    """The first channel, of a volume the middle slice, of a line a row."""
+    """Return the first channel as a plane: the middle slice of a volume, or a line as a single row."""
     channel = image[0]
     planes = channel.reshape(-1, *np.atleast_2d(channel).shape[-2:])
     plane: Float[np.ndarray, "rows columns"] = planes[len(planes) // 2]

@@ -115,7 +115,7 @@ def find_answer(request: Request, step: float | None, has_preview: bool) -> Answ
             all_panels(exploration, step, request.words.functions),
             prediction_words(exploration, step),
             bound_words(exploration),
-            prediction.draw(step) if has_preview and prediction is not None else None,
+            prediction.denoise(step) if has_preview and prediction is not None else None,
         )
     except Exception as error:
         return Answer(request, error=error)
