@@ -41,7 +41,8 @@ from napari_convgen.config import GROUPS
 from napari_convgen.core.image import Layout, channels_first
 from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.figures.panel import Plot
-from napari_convgen.files.images import read_image, write_image, write_stack
+from napari_convgen.files.images import read_image, write_image
+from napari_convgen.files.stack import write_stack
 from napari_convgen.reproduction import load_study
 from napari_convgen.reproduction.images import phantom, uniform_noise
 from napari_convgen.reproduction.nets import ADAM, MOMENTUM, Fits, convolutional, decoder, skip_network
