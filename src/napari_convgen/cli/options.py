@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from napari_convgen.config import PRESETS, Config, preset
+from napari_convgen.config import PRESETS, Config, StoppingConfig, preset
+from napari_convgen.config.base import kinds_of
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import read_image
-from napari_convgen.run.labels import CRITERIA
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def add_output_folder(parser: argparse.ArgumentParser, what: str, *, is_required
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
     """Add the option to predict memory and time instead of running."""
     parser.add_argument(
-        "--dry-run", action="store_true", help="print the memory and time of the run, and do nothing else"
+        "--dry-run", action="store_true", help="print a forecast of memory and time, and write nothing"
     )
 
 
@@ -70,11 +70,12 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     """Add the length of a fit."""
     add = parser.add_argument
     add("--steps", metavar="N", help="largest number of steps of the optimizer, from 1 (default: from the settings)")
-    add("--stopping", metavar="RULE", help=f"stopping rule: {', '.join(CRITERIA)} (default: from the settings, auto)")
+    rules = ", ".join(kinds_of(StoppingConfig))
+    add("--stopping", metavar="RULE", help=f"stopping rule: {rules} (default: from the settings, auto)")
 
 
 _CONFIG = "settings from a .toml file of new-config, or from the .json report of an earlier run (default: those of the preset)"
-_SET = "settings to change, by dotted name: --set generator.n_channels=64 noise.model=gaussian"
+_SET = "settings to change, by dotted name: --set generator.n_channels=64 noise.kind=gaussian"
 
 
 def add_reference(parser: argparse.ArgumentParser) -> None:

@@ -71,8 +71,8 @@ _REFERENCE = (
     "clean image of the same shape, fitted as a target of its own and compared with the other fits (default: none)"
 )
 _MEAN = (
-    "mean of the noise: removed gives the noise the mean of the image, and the norm of the image without its mean; kept gives it the "
-    "norm of the whole image, as in the paper's code (default: removed)"
+    "mean of the noise: removed gives the noise the mean of the image, and the norm of the image without its mean; kept leaves the "
+    "noise its own mean, and gives it the norm of the whole image, as in the paper's code (default: removed)"
 )
 _ADDED = "standard deviation of Gaussian noise to add to the image for one more target, in image units (default: 0, no such target)"
 
