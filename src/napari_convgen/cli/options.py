@@ -41,9 +41,7 @@ def add_output_folder(parser: argparse.ArgumentParser, what: str, *, is_required
 
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
     """Add the option to predict memory and time instead of running."""
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print a forecast of memory and time, and write nothing"
-    )
+    parser.add_argument("--dry-run", action="store_true", help="print a forecast of memory and time, and write nothing")
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
