@@ -168,7 +168,17 @@ def denoised_by_function(image: Any, changes: Changes, reference: Values) -> Par
     """Denoise an image by the function, with what it takes beside a configuration."""
     steps: list[int] = []
     config = small_config(changes)
-    result = denoise(image, config, 7, 30, "held-out", "cpu", reference, lambda p: steps.append(p.step), data_range=1.5)
+    result = denoise(
+        image,
+        config,
+        seed=7,
+        n_steps=30,
+        stopping="held-out",
+        device="cpu",
+        reference=reference,
+        callback=lambda p: steps.append(p.step),
+        data_range=1.5,
+    )
     return result_parts(result) | {"last step told": steps[-1]}
 
 

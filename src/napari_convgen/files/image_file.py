@@ -9,6 +9,9 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
+from napari_convgen.core.image import Image
+from napari_convgen.files.calibration import Calibration
+
 Tags = Mapping[str, Any]
 """Keyword arguments of `tifffile.imwrite`."""
 
@@ -29,6 +32,8 @@ class ImageFile:
         Keyword arguments of Pillow's `save` for such an image, empty by default.
     notes
         Sentences about the reading for the user.
+    calibration
+        Distance between neighboring values along each axis, and the unit of each; ``None`` if the file does not store them.
     """
 
     data: NDArray[Any]
@@ -36,6 +41,13 @@ class ImageFile:
     tiff: Tags
     png: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+
+    @property
+    def image(self) -> Image:
+        """The image as a verb takes it, with its axes, distances and units."""
+        scale, units = (None, None) if self.calibration is None else self.calibration
+        return Image(self.data, self.axes, scale, units)
 
 
 @dataclass(frozen=True, eq=False)

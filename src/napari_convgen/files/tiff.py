@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import FileError
+from napari_convgen.files.calibration import Calibration, imagej_calibration, ome_calibration
 from napari_convgen.files.image_file import ImageFile, Tags, WritableFormat
 
 IMAGEJ_AXES = "TZCYXS"
@@ -62,7 +63,8 @@ def read(path: Path, axes: str | None) -> ImageFile:
     notes = (f"{path} holds {n_images} images; only the first is used.",) if n_images > 1 else ()
     dots = {2: 1.0, 3: 2.54}.get(tags.get("resolutionunit", 1))  # an inch, a centimeter
     dpi = tuple(dots * n / d for n, d in tags["resolution"]) if dots else None
-    return ImageFile(data, letters, tags, {"dpi": dpi, "icc_profile": tags["iccprofile"]}, notes)
+    png = {"dpi": dpi, "icc_profile": tags["iccprofile"]}
+    return ImageFile(data, letters, tags, png, notes, _calibration(tags, letters))
 
 
 def write_tiff(file: BinaryIO, data: NDArray[Any], tags: Tags) -> None:
@@ -192,6 +194,16 @@ def _is_hyperstack(axes: str) -> bool:
 def _escaped(value: Any) -> Any:
     r"""Write text as ImageJ's description does: ``µm`` as ``\u00B5m``."""
     return "".join(c if c.isascii() else f"\\u{ord(c):04X}" for c in value) if isinstance(value, str) else value
+
+
+def _calibration(tags: Tags, axes: str) -> Calibration | None:
+    """Return the distances between values; ``None`` if neither ImageJ nor OME stored them, or their description is damaged."""
+    try:
+        if tags.get("imagej"):
+            return imagej_calibration(tags.get("resolution"), tags["metadata"], axes)
+        return ome_calibration(tags["description"], axes) if is_ome(tags) else None
+    except (ValueError, ZeroDivisionError, ElementTree.ParseError):
+        return None
 
 
 def _imagej_calibration(tags: Tags) -> tuple[dict[str, Any], dict[str, Any]]:

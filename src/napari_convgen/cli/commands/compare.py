@@ -76,9 +76,8 @@ def run(options: argparse.Namespace) -> int:
 
     methods = tuple(options.methods or DEFAULT_METHODS)
     comparison = CompareTask(
-        image.data,
+        image.image,
         config,
-        axes=image.axes,
         reference=None if reference is None else reference.data,
         data_range=options.data_range,
         methods=methods,

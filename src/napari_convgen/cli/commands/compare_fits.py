@@ -87,9 +87,8 @@ def run(options: argparse.Namespace) -> int:
     from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 
     fits = CompareFitsTask(
-        image.data,
+        image.image,
         config,
-        axes=image.axes,
         reference=None if reference is None else reference.data,
         targets=targets,
     )

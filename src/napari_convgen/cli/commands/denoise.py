@@ -79,9 +79,8 @@ def run(options: argparse.Namespace) -> int:
     from napari_convgen.run.denoise.run import DenoiseTask
 
     denoising = DenoiseTask(
-        image.data,
+        image.image,
         config,
-        axes=image.axes,
         reference=None if reference is None else reference.data,
         data_range=options.data_range,
     )

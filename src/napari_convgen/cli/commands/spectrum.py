@@ -92,9 +92,8 @@ def run(options: argparse.Namespace) -> int:
     from napari_convgen.run.spectrum.run import SpectrumTask
 
     spectrum_run = SpectrumTask(
-        image.data,
+        image.image,
         config,
-        axes=image.axes,
         rank=options.rank,
         n_passes=options.passes,
         at_steps=options.at_step,
