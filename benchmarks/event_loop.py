@@ -1,8 +1,8 @@
-"""The delay of napari's event loop while an image is fitted in the real window.
+"""How late napari's event loop is while an image is fitted in the real window.
 
     python benchmarks/event_loop.py [--size 512] [--seconds 40]
 
-A timer of 10 ms runs in the window's own event loop; the delay of each tick is the time that a click would have waited.
+A timer of 10 ms runs in the window's own event loop; what each tick comes late is how long a click would have waited.
 On a machine without a screen: tools/with-display python benchmarks/event_loop.py
 """
 
@@ -18,12 +18,11 @@ from qtpy.QtWidgets import QApplication
 
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 
-TICK = 10
-"""Interval of the timer, in milliseconds. Chosen so that it is shorter than any delay that a user notices."""
+TICK = 10  # ms
 
 
 class Lateness:
-    """Measures the delays of a timer, in milliseconds."""
+    """Measures how late ticks come, in milliseconds."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
@@ -39,7 +38,7 @@ class Lateness:
         self._clock.restart()
 
     def report(self, what: str) -> None:
-        """Print the delays since the last report and remove them."""
+        """Print and forget what was measured."""
         late = np.array(self.values)
         print(f"{what}: {np.percentile(late, 95):.0f} ms late at the 95th percentile, {late.max():.0f} ms at worst")
         self.values.clear()
@@ -53,10 +52,10 @@ def wait(seconds: float) -> None:
 
 
 def first_preview(widget: DenoiseWidget) -> float:
-    """Press Run and return the seconds until an image is shown."""
+    """Press Run, and return the seconds until an image is there."""
     started = time.perf_counter()
     widget.run()
-    while widget.session.result_layer is None:
+    while widget.session.layers is None or widget.session.layers.result is None:
         wait(0.005)
     return time.perf_counter() - started
 

@@ -45,7 +45,7 @@ def picture(path: Path, folder: Path) -> None:
             widget.tabs.show_page("Filter")
         else:
             if "rank" in settings:
-                widget._rank.value = settings["rank"]
+                widget._form._rank.value = settings["rank"]
             else:
                 widget._settings.editors["n_steps"].value = 200
             widget.run()

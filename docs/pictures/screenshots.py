@@ -13,6 +13,8 @@ import napari
 from qtpy.QtWidgets import QApplication, QScrollArea
 from superqt import QCollapsible
 
+from napari_convgen.viewer.plots.tabs import PlotTabs
+
 FOLDER = Path(__file__).parent
 
 
@@ -125,14 +127,14 @@ def why_it_works() -> None:
     viewer.window.remove_dock_widget(denoiser)
     viewer.layers.remove(next(layer for layer in viewer.layers if "reference" in layer.name))
     _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Why it works")
-    widget._rank.value = 60
-    widget._steps.value = "0, 60"
+    widget._form._rank.value = 60
+    widget._form._steps.value = "0, 60"
     widget.run()
     wait(lambda: not widget.session.is_busy)
     viewer.reset_view()
-    widget.tabs.show_page("Energy")
+    widget.findChild(PlotTabs).show_page("Energy")
     shoot(viewer, "why-it-works")
-    widget.tabs.show_page("Fit")
+    widget.findChild(PlotTabs).show_page("Fit")
     wait(lambda: False, 1)
     widget.verticalScrollBar().setValue(widget.verticalScrollBar().maximum())
     shoot(viewer, "why-it-works-fit")

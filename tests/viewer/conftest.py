@@ -1,8 +1,33 @@
+import html
+import re
+
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QSlider,
+    QTableWidget,
+    QWidget,
+)
 
 from napari_convgen.config import Config
+from napari_convgen.viewer.plots.curves import CurvePlot
+from napari_convgen.viewer.plots.panels import PanelView
+from napari_convgen.viewer.plots.tabs import PlotTabs
+
+SCROLL_BAR = 16
+"""Width of a scroll bar that a dock may have, in pixels."""
+
+SECONDS = 60
+"""A test fails if what it waits for takes longer."""
 
 
 @pytest.fixture
@@ -40,3 +65,159 @@ def notes():
     notification_manager.notification_ready.connect(seen.append)
     yield seen
     notification_manager.notification_ready.disconnect(seen.append)
+
+
+@pytest.fixture
+def workers_end():
+    """Wait after the test until no worker is left; a fixture that starts sessions asks for it first and cancels them."""
+    yield
+    from napari._qt.qthreading import wait_for_workers_to_quit
+
+    wait_for_workers_to_quit(20_000)
+
+
+@pytest.fixture
+def hands(qtbot):
+    """Return the hands and eyes of a user at a widget."""
+    return lambda widget: Hands(widget, qtbot)
+
+
+class Hands:
+    """Finds what a user sees of a widget by its text, and clicks it.
+
+    Editors are found by their label or their accessible name. What the user cannot see is not found.
+    """
+
+    def __init__(self, widget, qtbot):
+        self.widget = widget
+        self.qtbot = qtbot
+
+    # What is seen
+
+    def children(self, kind):
+        """Return the children of a kind that are not hidden."""
+        return [child for child in self.widget.findChildren(kind) if child.isVisibleTo(self.widget)]
+
+    @property
+    def text(self):
+        """The text of all labels, without markup."""
+        return "\n".join(_plain(label.text()) for label in self.children(QLabel))
+
+    def label(self, part):
+        """Return the one label whose text has this part."""
+        [label] = [label for label in self.children(QLabel) if part in _plain(label.text())]
+        return label
+
+    def button(self, text):
+        """Return the button with this text, or else the one whose text begins with it."""
+        buttons = self.children(QPushButton)
+        [found] = [b for b in buttons if b.text() == text] or [b for b in buttons if b.text().startswith(text)]
+        return found
+
+    def enabled(self, *texts):
+        """Return those of the buttons that can be clicked."""
+        return [text for text in texts if self.button(text).isEnabled()]
+
+    def box(self, text):
+        """Return the check box with this text."""
+        [box] = [box for box in self.widget.findChildren(QCheckBox) if box.text() == text]
+        return box
+
+    def editor(self, label):
+        """Return the editor with this label, or with this accessible name; it may be folded away."""
+        named = [child for child in self.widget.findChildren(QWidget) if child.accessibleName() == label]
+        [found] = named or [
+            layout.itemAt(i, QFormLayout.ItemRole.FieldRole).widget()
+            for layout in self.widget.findChildren(QFormLayout)
+            for i in range(layout.rowCount())
+            if (item := layout.itemAt(i, QFormLayout.ItemRole.LabelRole)) is not None and item.widget().text() == label
+        ]
+        return found.currentWidget() if hasattr(found, "currentWidget") else found
+
+    def value(self, label):
+        """Return what an editor shows."""
+        editor = self.editor(label)
+        if isinstance(editor, QComboBox):
+            return editor.currentText()
+        return editor.text() if isinstance(editor, QLineEdit) else editor.value()
+
+    def choices(self, label):
+        """Return what an editor offers."""
+        editor = self.editor(label)
+        return [editor.itemText(i) for i in range(editor.count())]
+
+    @property
+    def rows(self):
+        """The cells of the table, row by row, without hidden columns."""
+        table = self.widget.findChild(QTableWidget)
+        columns = [i for i in range(table.columnCount()) if not table.isColumnHidden(i)]
+        return [[table.item(row, i).text() for i in columns] for row in range(table.rowCount())]
+
+    @property
+    def progress(self):
+        """The text of the progress bar."""
+        return self.widget.findChild(QProgressBar).format()
+
+    @property
+    def curves(self):
+        """The live plot of a fit."""
+        return self.widget.findChild(CurvePlot)
+
+    @property
+    def panels(self):
+        """The panels that are drawn and not on tabs, in their order."""
+        return [view.panel for view in self.children(PanelView) if view.panel is not None]
+
+    def tab(self, name):
+        """Return the panels that are drawn on a tab."""
+        return [view.panel for view in self.widget.findChild(PlotTabs).views[name] if view.panel is not None]
+
+    @property
+    def width(self):
+        """Least width of the content of a dock, in pixels."""
+        return self.widget.widget().minimumSizeHint().width()
+
+    # What is done
+
+    def press(self, text):
+        """Click a button."""
+        self.button(text).click()
+
+    def check(self, text, is_checked=True):
+        """Check a box, or uncheck it."""
+        box = self.box(text)
+        if box.isChecked() != is_checked:
+            box.click()
+
+    def fill(self, label, value):
+        """Choose or type a value."""
+        editor = self.editor(label)
+        if isinstance(editor, QComboBox):
+            index = editor.findText(value)
+            assert index >= 0, f"{label} offers {self.choices(label)}"
+            editor.setCurrentIndex(index)
+            editor.activated.emit(index)
+        elif isinstance(editor, QLineEdit):
+            editor.setText(value)
+            editor.editingFinished.emit()
+        else:
+            assert isinstance(editor, QAbstractSpinBox | QSlider)
+            editor.setValue(value)
+
+    def wait_for(self, is_so):
+        """Let the window live until something holds."""
+        self.qtbot.waitUntil(is_so, timeout=SECONDS * 1000)
+
+    def wait_until_idle(self):
+        """Let the window live until a run can be started again."""
+        self.wait_for(lambda: self.button("Run").isEnabled())
+
+    def run(self):
+        """Run, and wait for the end."""
+        self.press("Run")
+        self.wait_until_idle()
+
+
+def _plain(text):
+    """Return a text without its markup, and with plain spaces."""
+    return html.unescape(re.sub(r"<[^>]+>", "", text)).replace("\N{NO-BREAK SPACE}", " ")

@@ -17,34 +17,31 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINES = {"line": "-", "dots": "o", "dashes": "--"}
-"""Format strings of Matplotlib for the styles of a curve."""
-
 PANEL_WIDTH, PANEL_HEIGHT = 4.2, 3.4
-"""Size of a panel in inches."""
+"""Inches."""
 
 MOST_COLUMNS = 4
-"""Largest number of panels side by side: four fill a wide screen."""
 
 
 def write_figure(path: Path, panels: Sequence[Panel]) -> None:
-    """Draw panels side by side in a PNG or SVG file.
+    """Draw panels side by side, into a PNG or an SVG file.
 
     Parameters
     ----------
     path
-        File to write; its ending, ``.png`` or ``.svg``, selects the format.
+        Its ending, ``.png`` or ``.svg``, decides.
     panels
-        Panels to draw, at least one.
+        One at least.
 
     Raises
     ------
     FileError
-        The operating system does not allow it.
+        The operating system refuses.
     """
     import matplotlib as mpl
 
     figure = draw(panels)
-    # With a fixed salt and without a date, the same figure gives the same file.
+    # A fixed salt and no date: the same figure is the same file.
     with mpl.rc_context({"svg.hashsalt": "napari-convgen", "svg.fonttype": "none"}), replacing(path) as file:
         figure.savefig(
             file, format=path.suffix[1:], dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None
@@ -52,7 +49,7 @@ def write_figure(path: Path, panels: Sequence[Panel]) -> None:
 
 
 def draw(panels: Sequence[Panel]) -> Figure:
-    """Return a figure with the panels side by side."""
+    """Draw panels side by side."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -75,17 +72,10 @@ def draw(panels: Sequence[Panel]) -> Figure:
 def write_curves(path: Path, panels: Sequence[Panel]) -> None:
     """Write the points of all curves as a CSV table with the columns plot, curve, x and y.
 
-    Parameters
-    ----------
-    path
-        File to write.
-    panels
-        Panels whose curves are written; pictures are left out.
-
     Raises
     ------
     FileError
-        The operating system does not allow it.
+        The operating system refuses.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

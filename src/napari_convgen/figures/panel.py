@@ -1,4 +1,4 @@
-"""The content of a figure as data, so that windows and files show the same."""
+"""What a figure shows, as data: whoever draws it, a window or a file, gets the same."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Scale = Literal["linear", "log"]
 
 
 class Curve:
-    """A curve of a plot.
+    """Values over an axis.
 
     Parameters
     ----------
     label
-        Text in the legend; an empty one leaves the curve out of it.
+        For the legend.
     x, y
-        Coordinates of the points, in the units that the axis labels name; both have the same length. A NaN in y leaves a gap.
+        Of the same length; a NaN in y leaves a gap.
     style
-        Line through the points (default), dots, or dashes.
+        A line through the points, or dots.
     """
 
     def __init__(
@@ -40,15 +40,15 @@ class Plot:
     Attributes
     ----------
     title, x_label, y_label
-        Title, and labels of the axes, which name the quantity and its unit.
+        The labels name the quantity and its unit.
     curves
-        Curves, in the order of the legend.
+        In the order of the legend.
     x_scale, y_scale
-        Scales of the axes: linear (default) or logarithmic.
+        Of the axes.
     marks
-        Vertical lines, each with a label and an x coordinate; none by default.
+        Vertical lines, each with a label and a position.
     span
-        Range of x in which the plot is shaded; ``None``, the default, for no shading.
+        Positions between which the plot is shaded.
     """
 
     title: str
@@ -63,18 +63,18 @@ class Plot:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image of a figure.
+    """An image.
 
     Attributes
     ----------
     title
-        Title above the image.
+        Over the image.
     values
-        Gray values ``(rows, columns)``, or red, green and blue ``(rows, columns, 3)`` in [0, 1].
+        ``(rows, columns)``, or ``(rows, columns, 3)`` in [0, 1].
     limits
-        Values that are shown black and white; the minimum and maximum by default.
+        Values drawn black and white; the least and the largest by default.
     is_signed
-        True to show two colors around zero, which is white; False, the default, for gray.
+        Whether it is drawn in two colors around zero, which is white, instead of gray.
     """
 
     title: str

@@ -7,9 +7,9 @@ from napari.components import ViewerModel
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.errors import InputError
 from napari_convgen.run.compare.run import compare
-from napari_convgen.viewer.compare.session import ComparisonSession, share_done
-from napari_convgen.viewer.denoise.layers import METADATA_KEY
-from napari_convgen.viewer.layers.door import read_layer
+from napari_convgen.viewer.compare.request import CompareRequest
+from napari_convgen.viewer.compare.session import CompareSession
+from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
 
 TITLES = {"nlm": "NLM", "wavelet": "Wavelets"}
 OURS = {"convgen": "convgen tiny"}
@@ -23,17 +23,14 @@ def viewer(noisy):
 
 
 @pytest.fixture
-def session(viewer, qtbot):
-    session = ComparisonSession(viewer)
+def session(viewer, workers_end, qtbot):
+    session = CompareSession(viewer)
     yield session
     session.cancel()
-    from napari._qt.qthreading import wait_for_workers_to_quit
-
-    wait_for_workers_to_quit(20_000)
 
 
 def start(session, titles, config, **options):
-    session.run(read_layer(session.viewer.layers["cells"]), titles, config, **options)
+    session.run(CompareRequest(read_layer(session.viewer.layers["cells"]), config, titles, **options))
 
 
 def run_to_end(session, qtbot, titles, config, **options):
@@ -54,7 +51,7 @@ def test_each_method_gets_a_layer_beside_the_input_with_the_pixels_of_the_verb(s
     run_to_end(session, qtbot, TITLES | OURS, small)
     assert names(session) == ["cells", "NLM · cells", "Wavelets · cells", "convgen tiny · cells"]
     expected = compare(noisy, small, methods=tuple(TITLES | OURS))
-    for method, layer in session.layers.items():
+    for method, layer in session.layers.images.items():
         np.testing.assert_array_equal(layer.data, expected[method].image)
         assert tuple(layer.scale) == (0.5, 0.5)
         assert layer.units == session.viewer.layers["cells"].units
@@ -72,15 +69,15 @@ def test_scores_stand_on_the_layers_and_residuals_beside_them(session, qtbot, sm
         f"Wavelets {psnr['wavelet']} · cells",
         "Wavelets residual · cells",
     ]
-    residual = session.residuals["nlm"]
+    residual = session.layers.residuals["nlm"]
     assert residual.visible
-    np.testing.assert_array_equal(residual.data, noisy.astype(np.float32) - session.layers["nlm"].data)
+    np.testing.assert_array_equal(residual.data, noisy.astype(np.float32) - session.layers.images["nlm"].data)
 
 
 def test_cancel_leaves_the_viewer_as_it_was(session, qtbot, endless):
     before = state(session.viewer)
     start(session, TITLES | OURS, endless)
-    qtbot.waitUntil(lambda: len(session.layers) == 2, timeout=60_000)
+    qtbot.waitUntil(lambda: len(session.layers.images) == 2, timeout=60_000)
     assert state(session.viewer) != before
     session.cancel()
     assert not session.is_busy
@@ -91,9 +88,9 @@ def test_cancel_leaves_the_viewer_as_it_was(session, qtbot, endless):
 
 def test_cancel_spares_what_the_user_added_meanwhile(session, qtbot, endless):
     start(session, TITLES | OURS, endless)
-    qtbot.waitUntil(lambda: len(session.layers) == 2, timeout=60_000)
+    qtbot.waitUntil(lambda: len(session.layers.images) == 2, timeout=60_000)
     session.viewer.add_image(np.zeros((4, 4)), name="mine")
-    session.viewer.layers.remove(session.layers["nlm"])
+    session.viewer.layers.remove(session.layers.images["nlm"])
     session.cancel()
     assert names(session) == ["cells", "mine"]
 
@@ -135,7 +132,7 @@ def test_a_method_that_fails_has_no_layer_and_the_others_do(session, qtbot, smal
 
 def test_progress_runs_from_nothing_to_all(session, qtbot, small):
     shares = []
-    session.progressed.connect(lambda where: shares.append(share_done(where)))
+    session.progressed.connect(lambda where: shares.append(where.share))
     run_to_end(session, qtbot, {"nlm": "NLM"} | OURS, small)
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, 1)
@@ -144,7 +141,7 @@ def test_progress_runs_from_nothing_to_all(session, qtbot, small):
 def test_later_changes_to_the_input_do_not_reach_the_comparison(session, qtbot, small, noisy):
     layer = session.viewer.layers["cells"]
     given = dataclasses.replace(read_layer(layer), name="given")
-    session.run(given, TITLES, small)
+    session.run(CompareRequest(given, small, TITLES))
     layer.data = np.ones((5, 5))
     qtbot.waitUntil(lambda: not session.is_busy, timeout=60_000)
     np.testing.assert_array_equal(session.result.input, noisy)

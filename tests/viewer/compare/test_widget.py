@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QTableWidget
 
 from napari_convgen.config import PRESETS
 from napari_convgen.viewer.compare import widget as module
@@ -7,6 +8,8 @@ from napari_convgen.viewer.compare.widget import CompareWidget
 
 SCROLL_BAR = 16
 """Width in pixels that it takes of a dock."""
+
+BOXES = {"nlm": "NLM", "tv": "TV", "wavelet": "Wavelets", "bm3d": "BM3D", "convgen": "convgen"}
 
 
 @pytest.fixture
@@ -18,104 +21,110 @@ def viewer(make_napari_viewer, noisy):
 
 
 @pytest.fixture
-def widget(viewer, small, monkeypatch):
+def widget(viewer, workers_end, small, monkeypatch):
     """The widget as the Plugins menu opens it, with a preset that is quick."""
     monkeypatch.setitem(PRESETS, "tiny", small)
     _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Compare methods")
-    widget._preset.value = "tiny"
     yield widget
-    from napari._qt.qthreading import wait_for_workers_to_quit
-
     widget.session.cancel()
-    wait_for_workers_to_quit(20_000)
 
 
-def check(widget, *methods):
-    for name, box in widget._methods.items():
-        box.value = name in methods
+@pytest.fixture
+def user(widget, hands):
+    """A user who has chosen the quick preset."""
+    user = hands(widget)
+    user.fill("Preset", "tiny")
+    return user
 
 
-def cells(widget):
-    table = widget._table
-    return [
-        [table.item(row, column).text() for column in range(table.columnCount()) if not table.isColumnHidden(column)]
-        for row in range(table.rowCount())
-    ]
+def check(user, *methods):
+    """Check these methods, and no others."""
+    for method, text in BOXES.items():
+        if method != "bm3d" or "bm3d" in methods:
+            user.check(text, method in methods)
+    for box in user.children(type(user.box("NLM"))):
+        if box.text().startswith("BM3D") and box.isChecked() and "bm3d" not in methods:
+            box.click()
 
 
-def test_run_button_fills_table_and_viewer(viewer, widget, qtbot):
-    check(widget, "nlm", "convgen")
-    widget._input.reference.value = "truth"
-    widget._run.click()
-    assert [widget._run.isEnabled(), widget._cancel.isEnabled()] == [False, True]
-    qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=60_000)
+def test_run_button_fills_table_and_viewer(viewer, widget, user):
+    check(user, "nlm", "convgen")
+    user.fill("Reference", "truth")
+    user.run()
     result = widget.session.result
-    rows = cells(widget)
-    assert [row[0] for row in rows] == ["noisy", "NLM", "convgen tiny"]
-    for row, method in zip(rows[1:], ("nlm", "convgen"), strict=True):
+    assert [row[0] for row in user.rows] == ["noisy", "NLM", "convgen tiny"]
+    for row, method in zip(user.rows[1:], ("nlm", "convgen"), strict=True):
         done = result[method]
         assert row[1:4] == [f"{done.scores.psnr:.2f}", f"{done.scores.ssim:.3f}", f"{done.residual.spread:.2f}"]
-    assert f"data range of {result.reference.data_range:g}" in widget._words.text()
-    assert "noise" in widget._words.text()
+    assert f"data range of {result.reference.data_range:g}" in user.text
+    assert "noise" in user.text
     assert any("convgen tiny" in layer.name for layer in viewer.layers)
-    assert [widget._run.isEnabled(), widget._stop.isEnabled(), widget._cancel.isEnabled()] == [True, False, False]
 
 
-def test_the_best_scores_are_bold(widget, qtbot):
-    check(widget, "nlm", "tv")
-    widget._input.reference.value = "truth"
-    widget.run()
-    qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=60_000)
+def test_the_best_scores_are_bold(widget, user):
+    check(user, "nlm", "tv")
+    user.fill("Reference", "truth")
+    user.run()
     scores = [widget.session.result[method].scores.psnr for method in ("nlm", "tv")]
-    is_bold = [widget._table.item(row, 1).font().bold() for row in range(3)]
+    table = widget.findChild(QTableWidget)
+    is_bold = [table.item(row, 1).font().bold() for row in range(3)]
     assert is_bold == [False, *(score == max(scores) for score in scores)]
 
 
-def test_without_a_reference_there_are_no_columns_of_scores(widget, qtbot):
-    check(widget, "wavelet")
-    widget.run()
-    qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=60_000)
-    [row] = cells(widget)
+def test_without_a_reference_there_are_no_columns_of_scores(user):
+    check(user, "wavelet")
+    user.run()
+    [row] = user.rows
     assert row[0] == "Wavelets"
     assert len(row) == 3
 
 
-def test_a_method_that_is_not_installed_cannot_be_checked_and_says_why(viewer, monkeypatch, qtbot):
+def test_cancelling_a_comparison_shows_the_last_one_again(user):
+    check(user, "wavelet")
+    user.run()
+    before = user.rows, user.text
+    check(user, "nlm", "convgen")
+    user.press("Run")
+    assert user.rows == []
+    user.press("Cancel")
+    assert (user.rows, user.text) == before
+
+
+def test_a_method_that_is_not_installed_cannot_be_checked_and_says_why(viewer, monkeypatch, qtbot, hands):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     widget = CompareWidget(viewer)
     qtbot.addWidget(widget)
-    box = widget._methods["bm3d"]
-    assert not box.enabled
-    assert "pip install 'napari-convgen[bm3d]'" in box.tooltip
+    box = hands(widget).box("BM3D (not installed)")
+    assert not box.isEnabled()
+    assert "pip install 'napari-convgen[bm3d]'" in box.toolTip()
     assert "bm3d" not in widget.titles()
 
 
-def test_nothing_checked_is_one_notification(widget, notes):
-    check(widget)
-    widget.run()
+def test_nothing_checked_is_one_notification(user, notes):
+    check(user)
+    user.press("Run")
     assert ["Check a method" in note.message for note in notes] == [True]
-    assert not widget.session.is_busy
+    assert user.button("Run").isEnabled()
 
 
-def test_settings_go_over_those_of_the_preset_but_an_automatic_noise_does_not(widget):
-    widget._settings.editors["seed"].value = 4
-    widget._settings.editors["z_axis"].value = "volume"
-    widget._preset.value = "paper"
+def test_settings_go_over_those_of_the_preset_but_an_automatic_noise_does_not(widget, user):
+    user.fill("Seed", 4)
+    user.fill("Z axis is", "volume")
+    user.fill("Preset", "paper")
     assert widget.config() == PRESETS["paper"].replace({"seed": 4, "z_axis": "volume"})
-    widget._settings.editors["noise.kind"].value = "rician"
+    user.fill("Noise", "rician")
     assert widget.config().noise.kind == "rician"
 
 
-def test_stack_is_announced_and_the_axes_can_be_typed(viewer, widget):
+def test_stack_is_announced_and_the_axes_can_be_typed(viewer, user):
     viewer.add_image(np.random.default_rng(0).random((3, 16, 16)), name="stack")
-    assert "3 frames of 16 × 16" in widget._input.description.text()
-    widget._input.axes.value = "CYX"
-    assert "frames" not in widget._input.description.text()
+    assert "3 frames of 16 × 16" in user.text
+    user.fill("Axes", "CYX")
+    assert "frames of" not in user.text
 
 
-def test_widget_fits_a_narrow_dock(widget, qtbot):
-    check(widget, "nlm")
-    widget._input.reference.value = "truth"
-    widget.run()
-    qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=60_000)
-    assert widget.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR
+def test_widget_fits_a_narrow_dock(user):
+    check(user, "nlm")
+    user.fill("Reference", "truth")
+    user.run()
+    assert user.width <= 300 - SCROLL_BAR

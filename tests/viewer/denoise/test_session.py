@@ -7,10 +7,10 @@ from napari.components import ViewerModel
 
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.denoise.run import DenoiseTask
-from napari_convgen.viewer.denoise.layers import METADATA_KEY
-from napari_convgen.viewer.denoise.session import Session, State
-from napari_convgen.viewer.denoise.work import Outputs
-from napari_convgen.viewer.layers.door import read_layer
+from napari_convgen.viewer.denoise.request import DenoiseRequest, Outputs
+from napari_convgen.viewer.denoise.session import DenoiseSession
+from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
+from napari_convgen.viewer.worker.session import State
 
 
 @pytest.fixture
@@ -21,21 +21,18 @@ def viewer(noisy):
 
 
 @pytest.fixture
-def session(viewer, qtbot):
-    session = Session(viewer)
+def session(viewer, workers_end, qtbot):
+    session = DenoiseSession(viewer)
     yield session
     session.cancel()
-    from napari._qt.qthreading import wait_for_workers_to_quit
-
-    wait_for_workers_to_quit(20_000)
 
 
-def source(session):
-    return read_layer(session.viewer.layers["cells"])
+def start(session, config, name="cells", **options):
+    session.run(DenoiseRequest(read_layer(session.viewer.layers[name]), config, **options))
 
 
-def run_to_end(session, qtbot, config, **options):
-    session.run(source(session), config, **options)
+def run_to_end(session, qtbot, config, name="cells", **options):
+    start(session, config, name, **options)
     qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
 
 
@@ -84,7 +81,7 @@ def test_a_second_run_gets_names_of_its_own(session, qtbot, small):
 
 def test_cancel_leaves_the_viewer_as_it_was(session, qtbot, endless):
     before = list(session.viewer.layers), session.viewer.dims.ndim
-    session.run(source(session), endless)
+    start(session, endless)
     qtbot.waitUntil(lambda: started(session), timeout=30_000)
     session.cancel()
     assert session.state is State.IDLE
@@ -94,9 +91,9 @@ def test_cancel_leaves_the_viewer_as_it_was(session, qtbot, endless):
 
 
 def test_stop_keeps_the_best_so_far(session, qtbot, endless):
-    session.run(source(session), endless)
+    start(session, endless)
     qtbot.waitUntil(lambda: started(session), timeout=30_000)
-    session.stop_and_keep()
+    session.stop()
     qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
     assert session.result.reason.outcome.value == "user"
     assert names(session)[:2] == ["cells", "cells denoised"]
@@ -105,7 +102,7 @@ def test_stop_keeps_the_best_so_far(session, qtbot, endless):
 def test_a_paused_run_takes_no_steps_until_it_goes_on(session, qtbot, endless):
     steps = []
     session.progressed.connect(lambda progress: steps.append(progress.step))
-    session.run(source(session), endless)
+    start(session, endless)
     qtbot.waitUntil(lambda: started(session), timeout=30_000)
     session.pause()
     assert session.state is State.PAUSED
@@ -117,9 +114,9 @@ def test_a_paused_run_takes_no_steps_until_it_goes_on(session, qtbot, endless):
     qtbot.waitUntil(lambda: len(steps) > n_before, timeout=10_000)
 
 
-@pytest.mark.parametrize("ending", ["stop_and_keep", "cancel"])
+@pytest.mark.parametrize("ending", ["stop", "cancel"])
 def test_a_paused_run_can_be_ended(session, qtbot, endless, ending):
-    session.run(source(session), endless)
+    start(session, endless)
     qtbot.waitUntil(lambda: started(session), timeout=30_000)
     session.pause()
     qtbot.wait(150)
@@ -128,7 +125,7 @@ def test_a_paused_run_can_be_ended(session, qtbot, endless, ending):
 
 
 def test_pausing_and_going_on_at_once_does_not_hang(session, qtbot, small):
-    session.run(source(session), small.replace({"n_steps": 300}))
+    start(session, small.replace({"n_steps": 300}))
     qtbot.waitUntil(lambda: session.state is State.RUNNING, timeout=30_000)
     for _ in range(5):
         session.pause()
@@ -142,7 +139,7 @@ def test_the_input_layer_may_change_during_the_run(session, qtbot, small, noisy,
     alone = DenoiseTask(noisy, small)
     list(alone)
     layer = session.viewer.layers["cells"]
-    session.run(read_layer(layer), small)
+    start(session, small)
     if deed == "remove":
         session.viewer.layers.remove(layer)
     elif deed == "rename":
@@ -155,7 +152,7 @@ def test_the_input_layer_may_change_during_the_run(session, qtbot, small, noisy,
 
 
 def test_removing_the_preview_does_not_lose_the_result(session, qtbot, small):
-    session.run(source(session), small.replace({"n_steps": 400}))
+    start(session, small.replace({"n_steps": 400}))
     qtbot.waitUntil(lambda: session.layers.result is not None, timeout=30_000)
     session.viewer.layers.remove(session.layers.result)
     qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
@@ -163,9 +160,9 @@ def test_removing_the_preview_does_not_lose_the_result(session, qtbot, small):
 
 
 def test_a_second_run_while_one_is_under_way_is_refused(session, qtbot, endless):
-    session.run(source(session), endless)
+    start(session, endless)
     with pytest.raises(InputError, match="under way"):
-        session.run(source(session), endless)
+        start(session, endless)
 
 
 def test_bad_input_gives_one_notification_and_leaves_nothing(session, qtbot, small, notes):
@@ -221,16 +218,15 @@ def test_a_finished_run_goes_on_from_where_it_ended(session, qtbot, small, noisy
 
 def test_a_stack_cannot_be_continued(session, qtbot, small, noisy):
     session.viewer.add_image(np.stack([noisy, noisy[::-1]]), name="stack")
-    session.run(read_layer(session.viewer.layers["stack"]), small)
-    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    run_to_end(session, qtbot, small, "stack")
     assert not session.can_continue
     with pytest.raises(ConfigError, match="single image"):
         session.continue_from_here(5)
 
 
 def test_a_run_delivers_when_nobody_holds_its_session(viewer, qtbot, small):
-    session = Session(viewer)
-    session.run(read_layer(viewer.layers["cells"]), small)
+    session = DenoiseSession(viewer)
+    start(session, small)
     del session
     gc.collect()
     qtbot.waitUntil(lambda: "cells denoised" in [layer.name for layer in viewer.layers], timeout=30_000)
@@ -294,8 +290,8 @@ class FailingStack:
 def test_an_error_in_a_stack_keeps_the_frames_that_are_done(session, qtbot, small, noisy, notes):
     frames = np.stack([noisy, noisy[::-1], noisy.T])
     layer = session.viewer.add_image(frames, name="stack")
-    given = dataclasses.replace(read_layer(layer), data=FailingStack(frames, n_reads=1))
-    session.run(given, small)
+    given = dataclasses.replace(read_layer(layer), data=FailingStack(frames, n_reads=0))
+    session.run(DenoiseRequest(given, small))
     qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
     assert ["the share is gone" in str(note.message) for note in notes].count(True) == 1
     assert [frame.number for frame in session.result.frames] == [0, 1]
@@ -310,12 +306,12 @@ def two(small):
 
 def test_another_step_that_is_kept_becomes_the_result_with_all_that_goes_with_it(session, qtbot, two, noisy):
     run_to_end(session, qtbot, two, outputs=Outputs(has_residual=True, has_expected_error=True), reference=noisy // 2)
-    told = []
-    session.kept.connect(told.append)
+    seen = []
+    session.kept.connect(seen.append)
     n_layers = len(session.viewer.layers)
     session.keep(13)
     kept = snapshot_at(session, 13)
-    assert told == [session.result]
+    assert seen == [session.result]
     assert session.result.step == 13
     np.testing.assert_array_equal(session.layers.result.data, kept.image)
     np.testing.assert_array_equal(session.layers.residual.data, noisy.astype(np.float32) - kept.image)
@@ -373,9 +369,8 @@ def test_without_snapshots_in_sight_a_step_is_shown_in_the_place_of_the_result(s
 
 
 def test_a_step_of_a_stack_is_kept_in_every_frame(session, qtbot, small, noisy):
-    stack = session.viewer.add_image(np.stack([noisy, noisy[::-1]]), name="stack")
-    session.run(read_layer(stack), small)
-    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    session.viewer.add_image(np.stack([noisy, noisy[::-1]]), name="stack")
+    run_to_end(session, qtbot, small, "stack")
     session.keep(7)
     expected = np.stack([frame.at(7).image for frame in session.result.frames])
     np.testing.assert_array_equal(session.layers.result.data, expected)
@@ -386,19 +381,19 @@ def test_a_run_goes_on_from_the_step_that_the_user_went_back_to(session, qtbot, 
     run_to_end(session, qtbot, small)
     assert session.step_to_continue == 30
     session.keep(20)
-    foretold = session.step_to_continue
-    assert foretold <= 20
+    expected = session.step_to_continue
+    assert expected <= 20
     session.continue_from_here(4)
     qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
-    assert len(session.result.frames[0].loss) == foretold + 4
-    assert len(session.layers.snapshots.data) == foretold + 5
-    assert session.step_to_continue == foretold + 4
+    assert len(session.result.frames[0].loss) == expected + 4
+    assert len(session.layers.snapshots.data) == expected + 5
+    assert session.step_to_continue == expected + 4
 
 
 def test_no_step_can_be_kept_without_a_finished_run(session, endless):
     with pytest.raises(InputError, match="Press Run first"):
         session.keep(3)
-    session.run(source(session), endless)
+    start(session, endless)
     with pytest.raises(InputError, match="Press Run first"):
         session.keep(3)
 
@@ -406,6 +401,6 @@ def test_no_step_can_be_kept_without_a_finished_run(session, endless):
 def test_the_noise_is_known_while_the_frame_is_fitted(session, qtbot, endless):
     seen = []
     session.progressed.connect(lambda _: seen.append(session.noise))
-    session.run(source(session), endless)
+    start(session, endless)
     qtbot.waitUntil(lambda: bool(seen), timeout=30_000)
     assert seen[0].kind in ("gaussian", "poisson-gaussian")

@@ -1,9 +1,9 @@
 import numpy as np
+import pyqtgraph as pg
 import pytest
 from napari.layers import Image, Labels
 
 from napari_convgen.config import PRESETS, Config
-from napari_convgen.viewer.denoise.session import State
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 
 SCROLL_BAR = 16
@@ -18,113 +18,90 @@ def viewer(make_napari_viewer, noisy):
 
 
 @pytest.fixture
-def widget(viewer):
-    """The widget as the Plugins menu opens it."""
+def two(small):
+    """A quick configuration with two generators and the automatic rule."""
+    return small.replace({"n_seeds": 2, "stopping.kind": "auto"})
+
+
+@pytest.fixture
+def widget(viewer, workers_end, small, endless, two, monkeypatch):
+    """The widget as the Plugins menu opens it, with presets that are quick, and one that runs until it is ended."""
+    for name, config in {"quick": small, "endless": endless, "two": two}.items():
+        monkeypatch.setitem(PRESETS, name, config)
     _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise (convolutional generator)")
     yield widget
-    from napari._qt.qthreading import wait_for_workers_to_quit
-
     widget.session.cancel()
-    wait_for_workers_to_quit(20_000)
 
 
-def show(widget, config):
-    for form in (widget._at_hand, widget._folded):
-        form.show_config(config)
+@pytest.fixture
+def user(widget, hands):
+    """A user who has chosen the quick preset."""
+    user = hands(widget)
+    user.fill("Preset", "quick")
+    return user
 
 
-def wait_for_end(widget, qtbot):
-    qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=30_000)
-
-
-def test_run_button_denoises_the_active_layer(viewer, widget, qtbot, small):
-    show(widget, small)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
+def test_run_button_denoises_the_active_layer(viewer, user):
+    user.run()
     assert [layer.name for layer in viewer.layers] == ["cells", "cells denoised", "cells snapshots"]
-    assert "30 steps" in widget._words.text()
-    assert widget._plot.n_steps == 30
-    assert widget._promote.isEnabled()
-    assert widget._continue.isEnabled()
+    assert "30 steps" in user.text
+    assert user.curves.n_steps == 30
+    assert user.enabled("Promote this snapshot", "Continue from step 30") == [
+        "Promote this snapshot",
+        "Continue from step 30",
+    ]
 
 
-def test_buttons_follow_the_run(widget, qtbot, endless):
-    def enabled():
-        assert widget._forecast.isEnabled() == widget._run.isEnabled()
-        buttons = (widget._run, widget._pause, widget._stop, widget._cancel)
-        return "".join("x" if button.isEnabled() else "-" for button in buttons)
-
-    assert enabled() == "x---"
-    show(widget, endless)
-    widget._run.click()
-    assert enabled() == "---x"
-    qtbot.waitUntil(lambda: widget.session.state is State.RUNNING, timeout=30_000)
-    assert enabled() == "-xxx"
-    widget._pause.click()
-    assert widget._pause.text() == "Continue"
-    widget._pause.click()
-    assert widget._pause.text() == "Pause"
-    widget._stop.click()
-    wait_for_end(widget, qtbot)
-    assert enabled() == "x---"
-
-
-def test_forecast_button_says_what_a_run_would_take_and_leaves_the_last_one_alone(viewer, widget, qtbot, small):
-    show(widget, small)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
+def test_a_forecast_leaves_the_last_run_alone(viewer, widget, user):
+    user.run()
     layers, result = list(viewer.layers), widget.session.result
-    widget._forecast.click()
-    assert not widget._run.isEnabled()
-    wait_for_end(widget, qtbot)
-    assert "of memory" in widget._words.text()
-    assert "for 30 steps" in widget._words.text()
+    user.press("Forecast")
+    assert user.enabled("Run", "Forecast", "Cancel") == ["Cancel"]
+    user.wait_until_idle()
+    assert "of memory" in user.text
+    assert "for 30 steps" in user.text
     assert (list(viewer.layers), widget.session.result) == (layers, result)
-    assert widget._continue.isEnabled()
+    assert user.button("Continue from step 30").isEnabled()
 
 
-def test_a_forecast_can_be_cancelled_and_the_last_run_continued(widget, qtbot, small):
-    show(widget, small)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
-    widget._forecast.click()
-    widget._cancel.click()
-    assert not widget.session.is_busy
-    assert widget._words.text() == ""
-    assert widget._continue.isEnabled()
+def test_a_forecast_can_be_cancelled_and_the_last_run_continued(user):
+    user.run()
+    user.press("Forecast")
+    user.press("Cancel")
+    assert user.button("Run").isEnabled()
+    assert "Loading" not in user.text
+    assert user.button("Continue from step 30").isEnabled()
 
 
-def test_what_cannot_be_forecast_is_one_notification(widget, qtbot, small, notes):
-    show(widget, small)
-    widget.viewer.layers["cells"].data = np.ones((30, 30))
-    widget._forecast.click()
-    wait_for_end(widget, qtbot)
+def test_what_cannot_be_forecast_is_one_notification(viewer, user, notes):
+    viewer.layers["cells"].data = np.ones((30, 30))
+    user.press("Forecast")
+    user.wait_until_idle()
     [notification] = notes
     assert "The image is constant" in notification.message
-    assert widget._run.isEnabled()
 
 
-def test_a_fit_leaves_a_thread_to_the_window(widget, qtbot, small, monkeypatch):
+def test_a_fit_leaves_a_thread_to_the_window(user, monkeypatch):
     import torch
 
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    show(widget, small.replace({"n_threads": "auto"}))
-    widget._run.click()
-    wait_for_end(widget, qtbot)
-    assert widget.session.result.n_threads == 2
+    user.fill("Threads", "auto")
+    user.run()
+    assert "2 threads" in user.text
 
 
-def test_progress_names_step_and_time_left(widget, qtbot, endless):
-    show(widget, endless)
-    widget._run.click()
-    qtbot.waitUntil(lambda: widget._plot.n_steps > 3, timeout=30_000)
-    assert "left" in widget._progress.format()
-    assert "of at most 1000000" in widget._words.text()
-    widget._cancel.click()
-    assert widget._words.text() == ""
+def test_progress_names_step_and_time_left(user):
+    user.fill("Preset", "endless")
+    user.press("Run")
+    user.wait_for(lambda: user.curves.n_steps > 3)
+    assert "left" in user.progress
+    assert "of at most 1000000" in user.text
+    user.press("Cancel")
+    assert "of at most" not in user.text
+    assert user.curves.n_steps == 0
 
 
-def test_every_control_has_a_tooltip(widget):
+def test_every_control_has_a_tooltip(widget, user):
     from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLineEdit, QPushButton
 
     controls = [
@@ -138,116 +115,101 @@ def test_every_control_has_a_tooltip(widget):
     assert [text for text in untold if text != "More settings"] == []
 
 
-def test_choosing_a_preset_fills_the_form_and_editing_makes_it_custom(widget):
-    for name, config in PRESETS.items():
-        widget._preset.value = name
-        assert widget.config() == config
-    widget._at_hand.editors["seed"].value = 7
-    assert widget._preset.value == name
-    widget._at_hand.editors["n_steps"].value = 77
-    assert widget._preset.value == "custom"
-    widget._preset.value = "default"
+def test_choosing_a_preset_fills_the_form_and_editing_makes_it_custom(widget, user):
+    user.fill("Threads", "auto")
+    for name in ("default", "paper", "paper-narrow"):
+        user.fill("Preset", name)
+        assert widget.config() == PRESETS[name]
+    user.fill("Seed", 7)
+    assert user.value("Preset") == name
+    user.fill("Steps at most", 77)
+    assert user.value("Preset") == "custom"
+    user.fill("Preset", "default")
     assert widget.config() == PRESETS["default"].replace({"seed": 7})
 
 
-def test_a_bad_value_gives_one_notification_and_no_run(widget, notes):
-    widget._folded.editors["optimizer.learning_rate"].value = "fast"
-    widget._run.click()
+def test_a_bad_value_gives_one_notification_and_no_run(user, notes):
+    user.fill("Learning rate", "fast")
+    user.press("Run")
     assert len(notes) == 1
     assert "learning_rate" in notes[0].message
-    assert widget.session.state is State.IDLE
+    assert user.button("Run").isEnabled()
 
 
 @pytest.mark.parametrize("layer", [None, Labels(np.zeros((8, 8), int), name="cells 2")])
-def test_without_an_image_layer_run_says_what_to_do(viewer, widget, notes, layer):
+def test_without_an_image_layer_run_says_what_to_do(viewer, user, notes, layer):
     viewer.layers.clear()
     if layer is not None:
         viewer.add_layer(layer)
-        assert "Labels" in widget._input.description.text()
-    widget._run.click()
+        assert "is a Labels layer" in user.text
+    user.press("Run")
     assert len(notes) == 1
     assert "image" in notes[0].message
 
 
-def test_reference_of_the_same_shape_is_offered_and_scored(viewer, widget, qtbot, small, noisy):
+def test_reference_of_the_same_shape_is_offered_and_scored(viewer, user, noisy):
     viewer.add_image(np.zeros((5, 5)), name="small")
     viewer.add_image(noisy // 2, name="truth")
     viewer.layers.selection.active = viewer.layers["cells"]
-    assert "truth" in widget._input.reference.choices
-    assert "small" not in widget._input.reference.choices
-    show(widget, small)
-    widget._input.reference.value = "truth"
-    widget._run.click()
-    wait_for_end(widget, qtbot)
-    assert "PSNR" in widget._words.text()
-    assert widget._input.reference.value == "truth"
+    assert user.choices("Reference") == ["none", "truth"]
+    user.fill("Reference", "truth")
+    user.run()
+    assert "PSNR" in user.text
+    assert user.value("Reference") == "truth"
 
 
-def test_frames_of_a_stack_are_announced(viewer, widget):
+def test_frames_of_a_stack_are_announced(viewer, user):
     viewer.add_image(np.random.default_rng(0).random((3, 16, 16)), name="stack")
-    assert "3 frames of 16 × 16" in widget._input.description.text()
-    widget._folded.editors["z_axis"].value = "volume"
-    assert "frames" not in widget._input.description.text()
-    widget._input.axes.value = "QQ"
-    assert "axes" in widget._input.description.text()
+    assert "3 frames of 16 × 16" in user.text
+    user.fill("Z axis is", "volume")
+    assert "frames of" not in user.text
+    user.fill("Axes", "QQ")
+    assert "axes" in user.label("stack").text()
 
 
-def test_continue_button_adds_steps(widget, qtbot, small):
-    show(widget, small)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
-    widget._more_steps.setValue(12)
-    widget._continue.click()
-    wait_for_end(widget, qtbot)
-    assert widget.session.result.step == 42
-    assert widget._plot.n_steps == 42
+def test_continue_button_adds_steps(viewer, user):
+    user.run()
+    user.fill("Steps to add", 12)
+    user.press("Continue from step 30")
+    user.wait_until_idle()
+    assert user.button("Continue from step 42").isEnabled()
+    assert user.curves.n_steps == 42
+    assert viewer.layers["cells snapshots"].data.shape[0] == 43
 
 
-def test_promote_button_takes_the_step_on_the_slider(viewer, widget, qtbot, small):
-    show(widget, small)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
+def test_promote_button_takes_the_step_on_the_slider(viewer, user):
+    user.run()
     viewer.dims.set_current_step(0, 4)
-    widget._promote.click()
-    assert "Step 4" in widget._words.text()
+    user.press("Promote this snapshot (step 4)")
+    assert "Step 4" in user.text
     np.testing.assert_array_equal(
-        viewer.layers["cells denoised"].data, np.asarray(widget.session.layers.snapshots.data)[4]
+        viewer.layers["cells denoised"].data, np.asarray(viewer.layers["cells snapshots"].data)[4]
     )
 
 
-def test_closing_the_widget_during_a_run_keeps_the_best_so_far(viewer, widget, qtbot, endless):
-    session = widget.session
-    show(widget, endless)
-    widget._run.click()
-    qtbot.waitUntil(lambda: session.state is State.RUNNING and session.layers.result is not None, timeout=30_000)
-    viewer.window.remove_dock_widget(widget)
-    qtbot.waitUntil(lambda: session.result is not None, timeout=30_000)
-    assert session.result.reason.outcome.value == "user"
-    viewer.add_image(np.zeros((4, 4)), name="later")
-
-
-def test_closing_the_viewer_during_a_run_ends_it(make_napari_viewer, noisy, qtbot, endless):
+def test_closing_the_viewer_during_a_run_ends_it(make_napari_viewer, hands, noisy, endless, monkeypatch):
     from napari._qt.qthreading import wait_for_workers_to_quit
 
+    monkeypatch.setitem(PRESETS, "endless", endless)
     viewer = make_napari_viewer()
     viewer.add_image(noisy)
     _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise (convolutional generator)")
-    session = widget.session
-    show(widget, endless)
-    widget._run.click()
-    qtbot.waitUntil(lambda: session.state is State.RUNNING, timeout=30_000)
+    user = hands(widget)
+    user.fill("Preset", "endless")
+    user.press("Run")
+    user.wait_for(lambda: user.button("Pause").isEnabled())
     viewer.close()
     wait_for_workers_to_quit(20_000)
 
 
-def test_napari_knows_that_a_run_is_under_way(viewer, widget, qtbot, endless):
-    show(widget, endless)
-    widget._run.click()
-    qtbot.waitUntil(lambda: widget.session.state is State.RUNNING, timeout=30_000)
+def test_napari_knows_that_a_run_is_under_way(viewer, user):
+    user.fill("Preset", "endless")
+    user.press("Run")
+    user.wait_for(lambda: user.button("Pause").isEnabled())
     tasks = viewer.window._qt_window._window._task_status_manager
     assert tasks.is_busy()
-    widget._cancel.click()
-    qtbot.waitUntil(lambda: not tasks.is_busy(), timeout=10_000)
+    user.press("Cancel")
+    user.wait_for(lambda: not tasks.is_busy())
 
 
 def test_each_widget_has_a_command_and_is_in_one_menu():
@@ -270,11 +232,9 @@ def test_each_widget_has_a_command_and_is_in_one_menu():
     assert in_menus == commands
 
 
-def test_multiscale_layer_is_denoised_at_its_finest_level(viewer, widget, qtbot, small, noisy):
+def test_multiscale_layer_is_denoised_at_its_finest_level(viewer, user, noisy):
     viewer.add_layer(Image([noisy, noisy[::2, ::2]], multiscale=True, name="pyramid"))
-    show(widget, small)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
+    user.run()
     assert viewer.layers["pyramid denoised"].data.shape == noisy.shape
 
 
@@ -283,128 +243,134 @@ def test_default_configuration_is_the_default_preset(widget):
     assert widget.config() == Config() == PRESETS["default"]
 
 
-def test_axes_that_were_typed_outlive_the_run(viewer, widget, qtbot, small):
+def test_axes_that_were_typed_outlive_the_run(viewer, widget, user):
     viewer.add_image(np.random.default_rng(0).random((3, 16, 16)), name="stack")
-    widget._input.axes.value = "CYX"
-    show(widget, small)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
-    assert widget._input.axes.value == "CYX"
+    user.fill("Axes", "CYX")
+    user.run()
+    assert user.value("Axes") == "CYX"
     assert len(widget.session.result.frames) == 1
     viewer.layers.selection.active = viewer.layers["cells"]
-    assert widget._input.axes.value == "YX"
+    assert user.value("Axes") == "YX"
 
 
-def test_a_renamed_reference_is_still_the_reference(viewer, widget, qtbot, small, noisy):
+def test_a_renamed_reference_is_still_the_reference(viewer, user, noisy):
     viewer.add_image(noisy // 2, name="truth")
     viewer.layers.selection.active = viewer.layers["cells"]
-    widget._input.reference.value = "truth"
+    user.fill("Reference", "truth")
     viewer.layers["truth"].name = "ground truth"
-    assert widget._input.reference.value == "ground truth"
+    assert user.value("Reference") == "ground truth"
     viewer.layers["cells"].name = "in<put & co>"
-    assert "in&lt;put &amp; co&gt;" in widget._input.description.text()
-    show(widget, small)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
-    assert widget.session.result.reference is not None
+    assert "in&lt;put &amp; co&gt;" in user.label("32 × 32").text()
+    user.run()
+    assert "SSIM" in user.text
 
 
-def test_the_button_names_the_step_on_screen(viewer, widget, qtbot, small):
-    show(widget, small)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
+def test_the_button_names_the_step_on_screen(viewer, user):
+    user.run()
     viewer.dims.set_point(0, 9)
-    assert "step 9" in widget._promote.text()
+    assert user.button("Promote").text() == "Promote this snapshot (step 9)"
 
 
-@pytest.fixture
-def two(small):
-    """A quick configuration with two generators and the automatic rule."""
-    return small.replace({"n_seeds": 2, "stopping.kind": "auto"})
+def kept_line(user):
+    """Return the line of the plot that marks the step that is kept."""
+    [line] = [item for item in user.curves.plotItem.items if isinstance(item, pg.InfiniteLine) and item.movable]
+    return line
 
 
-def test_a_line_that_is_dropped_makes_its_snapshot_the_result(viewer, widget, qtbot, two):
-    show(widget, two)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
-    assert widget._continue.text() == "Continue from step 30"
-    line = widget._plot._kept
+def test_a_line_that_is_dropped_makes_its_snapshot_the_result(viewer, widget, user):
+    user.fill("Preset", "two")
+    user.run()
+    assert user.button("Continue").text() == "Continue from step 30"
+    line = kept_line(user)
     line.setValue(1.0)
     line.sigDragged.emit(line)
     assert viewer.dims.point[0] == 10
-    assert widget.session.result.step != 10
+    assert "Step 10 was chosen" not in user.text
     line.sigPositionChangeFinished.emit(line)
-    assert widget.session.result.step == 10
-    assert widget._words.text().startswith("Step 10 was chosen by the user.")
-    assert "Estimated PSNR" not in widget._words.text()
-    assert widget._continue.text() == f"Continue from step {widget.session.step_to_continue}"
+    assert user.label("Step 10 was chosen by the user.").text().startswith("Step 10 was chosen by the user.")
+    assert "Estimated PSNR" not in user.text
+    assert user.button("Continue").text() == f"Continue from step {widget.session.step_to_continue}"
 
 
-def test_the_plot_shows_what_the_rules_say(widget, qtbot, two):
-    show(widget, two)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
+def test_the_plot_shows_what_the_rules_say(widget, user):
+    user.fill("Preset", "two")
+    user.run()
     frame = widget.session.result.frames[0]
-    assert {round(10 ** mark.value()) for mark in widget._plot._votes} == set(frame.votes.values())
-    assert [round(10**end) for end in widget._plot._interval.getRegion()] == list(frame.interval)
+    lines = [item for item in user.curves.plotItem.items if isinstance(item, pg.InfiniteLine) and not item.movable]
+    assert {round(10 ** mark.value()) for mark in lines} == set(frame.votes.values())
+    [interval] = [item for item in user.curves.plotItem.items if isinstance(item, pg.LinearRegionItem)]
+    assert [round(10**end) for end in interval.getRegion()] == list(frame.interval)
 
 
-def test_after_a_run_the_words_tell_the_estimate_and_the_noise_stands_at_the_layer(viewer, widget, qtbot, two):
-    show(widget, two)
-    widget._run.click()
-    assert not widget._noise.isVisibleTo(widget)
-    wait_for_end(widget, qtbot)
+def test_after_a_run_the_text_says_the_estimate_and_the_noise_stands_at_the_layer(viewer, widget, user):
+    user.fill("Preset", "two")
+    user.press("Run")
+    assert "noise of standard deviation" not in user.text
+    user.wait_until_idle()
     result = widget.session.result
     psnr, deviation = result.estimated_psnr
-    assert f"Estimated PSNR {psnr:.1f} ± {deviation:.1f} dB (data range 255)" in widget._words.text()
-    assert widget._noise.text() == f"{result.frames[0].noise}."
+    assert f"Estimated PSNR {psnr:.1f} ± {deviation:.1f} dB (data range 255)" in user.text
+    noise = f"{result.frames[0].noise}."
+    assert noise in user.text
     viewer.add_image(np.zeros((5, 5)), name="other")
-    assert not widget._noise.isVisibleTo(widget)
+    assert noise not in user.text
     viewer.layers.selection.active = viewer.layers["cells"]
-    assert widget._noise.isVisibleTo(widget)
+    assert noise in user.text
 
 
-def test_a_forecast_tells_the_noise(widget, qtbot, small):
-    show(widget, small)
-    widget._forecast.click()
-    wait_for_end(widget, qtbot)
-    assert "noise of standard deviation" in widget._noise.text()
+def test_a_forecast_says_the_noise(user):
+    user.press("Forecast")
+    user.wait_until_idle()
+    assert "noise of standard deviation" in user.text
 
 
-def test_expected_error_needs_two_seeds(viewer, widget, qtbot, two):
-    show(widget, two)
-    widget._expected_error.value = True
-    assert widget._expected_error.enabled
-    widget._folded.editors["n_seeds"].value = 1
-    assert not widget._expected_error.enabled
-    assert "two 'Seeds'" in widget._expected_error.tooltip
-    assert not widget._outputs().has_expected_error
-    widget._folded.editors["n_seeds"].value = 2
-    assert "trust" in widget._expected_error.tooltip
-    widget._run.click()
-    wait_for_end(widget, qtbot)
+def test_expected_error_needs_two_seeds(viewer, user):
+    user.fill("Preset", "two")
+    user.check("Expected error")
+    user.fill("Seeds", 1)
+    assert not user.box("Expected error").isEnabled()
+    assert "two 'Seeds'" in user.box("Expected error").toolTip()
+    user.run()
+    assert "cells expected error" not in viewer.layers
+    user.fill("Seeds", 2)
+    assert "trust" in user.box("Expected error").toolTip()
+    user.run()
     assert "cells expected error" in viewer.layers
 
 
-def test_cancelling_a_continued_run_shows_the_last_one_again(widget, qtbot, small):
-    show(widget, small)
-    widget._run.click()
-    wait_for_end(widget, qtbot)
-    words = widget._words.text()
-    widget._more_steps.setValue(1_000_000)
-    widget._continue.click()
-    qtbot.waitUntil(lambda: widget._plot.n_steps > 31, timeout=30_000)
-    widget._cancel.click()
-    assert widget._words.text() == words
-    assert widget._plot.n_steps == 30
+def test_cancelling_a_continued_run_shows_the_last_one_again(user):
+    user.run()
+    before = user.text
+    user.fill("Steps to add", 1_000_000)
+    user.press("Continue from step 30")
+    user.wait_for(lambda: user.curves.n_steps > 31)
+    user.press("Cancel")
+    assert user.text == before
+    assert user.curves.n_steps == 30
 
 
-def test_widget_fits_a_narrow_dock(widget):
-    assert widget.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR
+def test_cancelling_a_new_run_shows_the_last_one_again(viewer, user):
+    user.run()
+    viewer.dims.set_point(0, 9)
+    before, layers = user.text, list(viewer.layers)
+    user.fill("Preset", "endless")
+    user.press("Run")
+    user.wait_for(lambda: user.curves.n_steps > 31)
+    user.press("Cancel")
+    assert user.curves.n_steps == 30
+    assert list(viewer.layers) == layers
+    assert user.text.splitlines()[-3:] == before.splitlines()[-3:]
+    user.press("Promote this snapshot (step 9)")
+    assert "Step 9" in user.text
 
 
-def test_the_legend_names_the_criterion_of_the_rule_that_ran(widget, qtbot, two):
-    show(widget, two.replace({"stopping.kind": "sure", "n_steps": 3}))
-    widget._run.click()
-    wait_for_end(widget, qtbot)
-    assert [label.text for _, label in widget._plot._legend.items] == ["fitted pixels", "Stein's estimate"]
+def test_widget_fits_a_narrow_dock(user):
+    assert user.width <= 300 - SCROLL_BAR
+
+
+def test_the_legend_names_the_criterion_of_the_rule_that_ran(user):
+    user.fill("Preset", "two")
+    user.fill("Stop", "sure")
+    user.fill("Steps at most", 3)
+    user.run()
+    assert [label.text for _, label in user.curves.plotItem.legend.items] == ["fitted pixels", "Stein's estimate"]

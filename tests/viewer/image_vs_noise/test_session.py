@@ -5,10 +5,10 @@ from napari.components import ViewerModel
 from napari_convgen.errors import InputError
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
 from napari_convgen.run.image_vs_noise.run import compare_fits
-from napari_convgen.viewer.denoise.layers import METADATA_KEY
-from napari_convgen.viewer.denoise.session import State
+from napari_convgen.viewer.image_vs_noise.request import FitsRequest
 from napari_convgen.viewer.image_vs_noise.session import FitsSession
-from napari_convgen.viewer.layers.door import ITERATION, read_layer
+from napari_convgen.viewer.layers.door import ITERATION, METADATA_KEY, read_layer
+from napari_convgen.viewer.worker.session import State
 
 
 @pytest.fixture
@@ -19,27 +19,25 @@ def viewer(noisy):
 
 
 @pytest.fixture
-def session(viewer, qtbot):
+def session(viewer, workers_end, qtbot):
     session = FitsSession(viewer)
     yield session
     session.cancel()
-    from napari._qt.qthreading import wait_for_workers_to_quit
-
-    wait_for_workers_to_quit(20_000)
 
 
-def start(session, config, reference=None, **words):
-    session.start(read_layer(session.viewer.layers["cells"]), config, TargetsConfig(**words), reference)
+def start(session, config, reference=None, **options):
+    source = read_layer(session.viewer.layers["cells"])
+    session.run(FitsRequest(source, config, TargetsConfig(**options), reference))
 
 
-def run_to_end(session, qtbot, config, reference=None, **words):
-    start(session, config, reference, **words)
+def run_to_end(session, qtbot, config, reference=None, **options):
+    start(session, config, reference, **options)
     qtbot.waitUntil(lambda: not session.is_busy, timeout=60_000)
 
 
-def begin(session, qtbot, config, **words):
+def begin(session, qtbot, config, **options):
     """Start a run that does not end, and wait until it shows something."""
-    start(session, config, **words)
+    start(session, config, **options)
     qtbot.waitUntil(lambda: bool(session.layers.layers), timeout=60_000)
 
 
@@ -56,7 +54,7 @@ def names(session):
 def test_each_target_gets_a_layer_with_the_pixels_of_the_verb(session, qtbot, small, noisy):
     truth = noisy // 2
     run_to_end(session, qtbot, small, truth, added_noise=20.0)
-    expected = compare_fits(noisy, small, targets=TargetsConfig(added_noise=20.0), reference=truth)
+    expected = compare_fits(noisy, small, reference=truth, targets=TargetsConfig(added_noise=20.0))
     assert list(session.layers.layers) == ["image", "noise", "reference", "added noise"]
     for name, layer in session.layers.layers.items():
         for snapshot in expected[name].snapshots:

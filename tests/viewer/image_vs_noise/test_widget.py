@@ -7,7 +7,6 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
-from napari_convgen.viewer.denoise.session import State
 
 SCROLL_BAR = 16
 """Width in pixels that it takes of a dock."""
@@ -22,115 +21,108 @@ def viewer(make_napari_viewer, noisy):
 
 
 @pytest.fixture
-def widget(viewer, small, monkeypatch):
+def widget(viewer, workers_end, small, monkeypatch):
     """The widget as the Plugins menu opens it, with a preset that is quick."""
     monkeypatch.setitem(PRESETS, "tiny", small)
     _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Image against noise")
-    widget._preset.value = "tiny"
     yield widget
-    from napari._qt.qthreading import wait_for_workers_to_quit
-
     widget.session.cancel()
-    wait_for_workers_to_quit(20_000)
 
 
-def run_to_end(widget, qtbot):
-    widget._run.click()
-    qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=60_000)
+@pytest.fixture
+def user(widget, hands):
+    """A user who has chosen the quick preset."""
+    user = hands(widget)
+    user.fill("Preset", "tiny")
+    return user
 
 
-def test_run_button_fills_plots_words_and_viewer(viewer, widget, qtbot):
-    widget._input.reference.value = "truth"
-    widget._run.click()
-    assert [widget._run.isEnabled(), widget._cancel.isEnabled()] == [False, True]
-    qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=60_000)
+def test_run_button_fills_plots_text_and_viewer(viewer, widget, user):
+    user.fill("Reference", "truth")
+    user.run()
     result = widget.session.result
     assert [target.name for target in result.targets] == ["image", "noise", "reference"]
-    first, *others = result.sentences()
-    assert widget._words.text().replace("\N{NO-BREAK SPACE}", " ") == first
-    assert widget._details.text().replace("\N{NO-BREAK SPACE}", " ").splitlines() == [*others, *result.notes]
-    curves = {curve.label: curve for curve in widget._errors.panel.curves}
+    for sentence in (*result.sentences(), *result.notes):
+        assert sentence in user.text
+    errors, _ = user.panels
+    curves = {curve.label: curve for curve in errors.curves}
     assert list(curves) == ["image", "noise", "reference", "image to clean"]
     np.testing.assert_array_equal(curves["noise"].y, result["noise"].losses)
     np.testing.assert_array_equal(curves["noise"].x, result.steps)
-    assert [widget._run.isEnabled(), widget._pause.isEnabled(), widget._stop.isEnabled()] == [True, False, False]
     assert len(viewer.layers) == 5
 
 
-def test_plots_follow_the_slider(viewer, widget, qtbot):
-    run_to_end(widget, qtbot)
+def test_plots_are_those_of_the_step_on_the_slider(viewer, widget, user):
+    user.run()
     result = widget.session.result
     viewer.dims.set_point(0, 12)
-    assert widget._errors.panel.marks == [("", 12)]
-    assert "step 12" in widget._errors.panel.title
+    errors, distances = user.panels
+    assert errors.marks == [("", 12)]
+    assert "step 12" in errors.title
     at = result.steps.index(12)
-    for curve, target in zip(widget._distances.panel.curves, result.targets, strict=True):
+    for curve, target in zip(distances.curves, result.targets, strict=True):
         np.testing.assert_array_equal(curve.y, target.distances[at])
 
 
-def test_plots_can_be_saved(widget, qtbot, tmp_path, monkeypatch):
-    assert not widget._save.isEnabled()
-    run_to_end(widget, qtbot)
-    for ending, words in ((".csv", "CSV table of the curves (*.csv)"), (".svg", "SVG drawing (*.svg)")):
-        answer = str(tmp_path / "mine"), words
+def test_plots_can_be_saved(user, tmp_path, monkeypatch):
+    assert not user.button("Save …").isEnabled()
+    user.run()
+    for ending, chosen in ((".csv", "CSV table of the curves (*.csv)"), (".svg", "SVG drawing (*.svg)")):
+        answer = str(tmp_path / "mine"), chosen
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, answer=answer: answer)
-        widget._save.click()
+        user.press("Save …")
         assert (tmp_path / f"mine{ending}").stat().st_size > 1000
 
 
-def test_bad_numbers_and_folders_are_one_notification(widget, qtbot, notes, tmp_path, monkeypatch):
-    widget._added.value = "much"
-    widget.run()
+def test_bad_numbers_and_folders_are_one_notification(widget, user, notes, tmp_path, monkeypatch):
+    user.fill("Added noise", "much")
+    user.press("Run")
     assert ["must be a number, or 'none', got 'much'" in note.message for note in notes] == [True]
-    assert not widget.session.is_busy
-    widget._added.value = "12.5"
-    assert widget.config().added_noise == 12.5
-    run_to_end(widget, qtbot)
+    assert user.button("Run").isEnabled()
+    user.fill("Added noise", "12.5")
+    assert widget.config()[1].added_noise == 12.5
+    user.run()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "no" / "fits.png"), ""))
-    widget.save()
+    user.press("Save …")
     assert "cannot be written" in notes[-1].message
 
 
-def test_the_form_says_what_is_run(widget, small):
-    widget._noise.value, widget._mean.value = "gaussian", "kept"
-    widget._settings.editors["seed"].value = 4
+def test_the_form_says_what_is_run(widget, user, small):
+    user.fill("Pure noise", "gaussian")
+    user.fill("Its mean", "kept")
+    user.fill("Seed", 4)
     assert widget.config() == (small.replace({"seed": 4, "device": "auto"}), TargetsConfig("gaussian", "kept"))
-    widget._preset.value = "paper"
+    user.fill("Preset", "paper")
     assert widget.config()[0] == PRESETS["paper"].replace({"seed": 4})
 
 
-def test_presets_whose_input_differs_between_targets_are_not_offered(widget):
-    offered = {PRESETS[name].generator.kind for name in widget._preset.choices}
+def test_presets_whose_input_differs_between_targets_are_not_offered(user):
+    offered = {PRESETS[name].generator.kind for name in user.choices("Preset")}
     assert offered == {"deep-decoder", "skip-network"}
 
 
-def test_cancel_empties_the_widget(viewer, widget, qtbot):
-    widget._settings.editors["n_steps"].value = 1_000_000
-    widget._run.click()
-    qtbot.waitUntil(lambda: widget._errors.panel is not None, timeout=60_000)
-    widget._pause.click()
-    assert widget._pause.text() == "Continue"
-    widget._pause.click()
-    assert widget.session.state is State.RUNNING
-    widget._cancel.click()
-    assert widget._errors.panel is None
-    assert widget._words.text() == ""
+def test_cancel_empties_the_widget_or_shows_the_last_run_again(viewer, user):
+    empty = user.text
+    user.fill("Steps at most", 1_000_000)
+    user.press("Run")
+    user.wait_for(lambda: bool(user.panels))
+    user.press("Cancel")
+    assert user.panels == []
+    assert user.text == empty
     assert [layer.name for layer in viewer.layers] == ["truth", "cells"]
+    user.fill("Steps at most", 20)
+    user.run()
+    before = user.text
+    user.press("Run")
+    assert user.panels == []
+    user.press("Cancel")
+    assert user.text == before
+    assert user.panels[0].curves[0].x[-1] == 20
 
 
-def test_closing_the_widget_stops_and_delivers(viewer, widget, qtbot):
-    widget._settings.editors["n_steps"].value = 1_000_000
-    widget._run.click()
-    qtbot.waitUntil(lambda: widget._errors.panel is not None, timeout=60_000)
-    session = widget.session
-    viewer.window.remove_dock_widget("all")
-    qtbot.waitUntil(lambda: not session.is_busy, timeout=60_000)
-    assert session.result is not None
-
-
-def test_widget_fits_a_narrow_dock(widget, qtbot):
-    run_to_end(widget, qtbot)
-    assert widget.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR
+def test_widget_fits_a_narrow_dock(user):
+    user.run()
+    assert user.width <= 300 - SCROLL_BAR
 
 
 def test_no_torch_is_loaded_with_the_widget():

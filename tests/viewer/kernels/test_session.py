@@ -4,7 +4,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from napari_convgen.run.kernels.run import STEPS, KernelChoice, explore
-from napari_convgen.viewer.kernels.session import ExplorerSession, Words
+from napari_convgen.viewer.kernels.session import ExplorerSession, KernelSettings
 
 
 @pytest.fixture
@@ -77,17 +77,17 @@ def test_an_exploration_is_made_once_for_all_its_steps(session, wait):
     session.show_step(7.0)
     wait()
     assert session.answer.request.exploration is exploration
-    session.change(Words(kind="bilinear"))
+    session.change(KernelSettings(kind="bilinear"))
     wait()
     assert session.answer.request.exploration is not exploration
 
 
 def test_the_best_step_is_kept_to_until_another_is_chosen(session, wait):
-    session.change(Words(width=2.0))
+    session.change(KernelSettings(width=2.0))
     wait()
     assert session.answer.step == session.answer.best
     session.show_step(3.0)
-    session.change(Words(width=4.0))
+    session.change(KernelSettings(width=4.0))
     wait()
     assert session.answer.step == 3.0 != session.answer.best
     session.show_step(None)
@@ -113,7 +113,7 @@ def test_another_image_takes_the_place_of_the_last(viewer, session, wait, noisy)
 
 
 def test_a_layer_can_be_removed_while_it_is_explored(viewer, session, qtbot, wait):
-    session.change(Words(kind="Gaussian", width=2.0))
+    session.change(KernelSettings(kind="Gaussian", width=2.0))
     viewer.layers.remove("cells")
     assert session.layer is None
     assert names(viewer) == []
@@ -194,7 +194,7 @@ def test_a_custom_kernel_is_taken_from_a_layer(viewer, session, wait, noisy):
     taps = np.array([[1.0, 2.0, 1.0]])
     session.viewer.layers.append(Image(taps, name="taps"))
     viewer.layers.selection.active = viewer.layers["cells"]
-    session.change(Words(kind="custom", taps="taps"))
+    session.change(KernelSettings(kind="custom", taps="taps"))
     wait()
     expected = explore(KernelChoice("custom", taps=taps), 300, noisy).prediction
     np.testing.assert_array_equal(session.preview.data, expected.denoise(STEPS[expected.best]))
@@ -214,14 +214,14 @@ def test_a_layer_that_is_no_kernel_is_one_notification(viewer, session, wait, no
     viewer.layers.selection.active = viewer.layers["cells"]
     wait()
     notes.clear()
-    session.change(Words(kind="custom", taps="taps"))
+    session.change(KernelSettings(kind="custom", taps="taps"))
     wait()
     session.show_step(5.0)
     wait()
     assert [message in note.message for note in notes] == [True]
     assert message in str(session.answer.error)
     assert "cells filtered" not in names(viewer)
-    session.change(Words())
+    session.change(KernelSettings())
     wait()
     assert session.answer.error is None
     assert "cells filtered" in names(viewer)
@@ -250,7 +250,7 @@ def test_errors_that_are_ours_are_shown_whole(session, wait, notes, monkeypatch)
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("napari_convgen.viewer.kernels.session.explore", fail)
-    session.change(Words(kind="bilinear"))
+    session.change(KernelSettings(kind="bilinear"))
     wait()
     assert [type(note.exception) for note in notes] == [RuntimeError]
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pyqtgraph as pg
 import pytest
 
 from napari_convgen.viewer.plots.curves import CurvePlot
@@ -11,31 +12,54 @@ def plot(qtbot):
     return widget
 
 
+def curves(plot):
+    """Return the curves of the loss and of the criterion."""
+    return plot.plotItem.listDataItems()
+
+
 def shown(curve):
     x, y = curve.getOriginalDataset()
     return ([] if x is None else list(x)), ([] if y is None else list(y))
 
 
+def lines(plot):
+    """Return the line of the kept step, and the marks of the rules."""
+    found = [item for item in plot.plotItem.items if isinstance(item, pg.InfiniteLine)]
+    [kept] = [line for line in found if hasattr(line, "label")]
+    return kept, [line for line in found if line is not kept]
+
+
+def interval(plot):
+    """Return the shade of the steps that cannot be told from the best."""
+    [found] = [item for item in plot.plotItem.items if isinstance(item, pg.LinearRegionItem)]
+    return found
+
+
+def legend(plot):
+    return [label.text for _, label in plot.plotItem.legend.items]
+
+
 def test_curves_and_kept_step_are_drawn(plot):
     plot.show_curves([0.5, 0.25, 0.125], [0.6, 0.3, 0.2])
     plot.mark_kept(2)
-    assert shown(plot._loss_curve) == ([1, 2, 3], [0.5, 0.25, 0.125])
-    assert shown(plot._criterion_curve)[1] == [0.6, 0.3, 0.2]
-    assert plot._kept.isVisible()
-    assert 10 ** plot._kept.value() == pytest.approx(2)
+    loss, criterion = curves(plot)
+    assert shown(loss) == ([1, 2, 3], [0.5, 0.25, 0.125])
+    assert shown(criterion)[1] == [0.6, 0.3, 0.2]
+    kept, _ = lines(plot)
+    assert kept.isVisible()
+    assert 10 ** kept.value() == pytest.approx(2)
 
 
 def test_a_rule_without_criterion_draws_no_curve_for_it(plot):
     plot.show_curves([0.5, 0.25], [np.nan, np.nan])
-    assert not plot._criterion_curve.isVisible()
+    assert not curves(plot)[1].isVisible()
 
 
 def test_the_legend_says_what_the_rule_watches(plot):
-    labels = [label.text for _, label in plot._legend.items]
-    assert labels == ["fitted pixels", "held-out pixels"]
+    assert legend(plot) == ["fitted pixels", "held-out pixels"]
     plot.name_criterion("Stein's estimate")
     plot.follow_theme("light")
-    assert plot._legend.items[1][1].text == "Stein's estimate"
+    assert legend(plot)[1] == "Stein's estimate"
 
 
 def test_growing_curves_are_drawn_in_the_end(plot):
@@ -43,12 +67,12 @@ def test_growing_curves_are_drawn_in_the_end(plot):
     plot.extend([0.4, 0.3], [0.5, 0.4], 2)
     plot.mark_kept(2)
     assert plot.n_steps == 3
-    assert shown(plot._loss_curve)[0] == [1, 2, 3]
+    assert shown(curves(plot)[0])[0] == [1, 2, 3]
 
 
 def test_long_curves_keep_their_ends(plot):
     plot.show_curves(np.linspace(1, 0.1, 50_000), np.full(50_000, 0.5))
-    x, _ = shown(plot._loss_curve)
+    x, _ = shown(curves(plot)[0])
     assert x[0] == 1
     assert x[-1] == 50_000
     assert len(x) < 1000
@@ -64,38 +88,40 @@ def test_text_follows_the_theme(plot, theme):
 
 def drag(plot, *steps):
     """Move the line as the mouse does, then let it go."""
+    kept, _ = lines(plot)
     for step in steps:
-        plot._kept.setValue(np.log10(step))
-        plot._kept.sigDragged.emit(plot._kept)
-    plot._kept.sigPositionChangeFinished.emit(plot._kept)
+        kept.setValue(np.log10(step))
+        kept.sigDragged.emit(kept)
+    kept.sigPositionChangeFinished.emit(kept)
 
 
 @pytest.fixture
 def finished(plot):
-    """A plot of a fit that has ended, and what it tells."""
-    told = []
+    """A plot of a fit that has ended, and what it emits."""
+    emitted = []
     plot.show_curves(np.linspace(1, 0.1, 100), np.full(100, 0.5))
     plot.show_choice([1, 10, 50, 100], (50, 100), {"held-out": 50, "whiteness": 10, "agreement": 10})
     plot.mark_kept(50)
-    plot.dragged.connect(lambda step: told.append(("dragged", step)))
-    plot.dropped.connect(lambda step: told.append(("dropped", step)))
-    return plot, told
+    plot.dragged.connect(lambda step: emitted.append(("dragged", step)))
+    plot.dropped.connect(lambda step: emitted.append(("dropped", step)))
+    return plot, emitted
 
 
-def test_the_line_snaps_to_snapshots_and_tells_where_it_is_left(finished):
-    plot, told = finished
+def test_the_line_snaps_to_snapshots_and_emits_where_it_is_left(finished):
+    plot, emitted = finished
     drag(plot, 45, 20, 14, 13)
-    assert told == [("dragged", 10), ("dropped", 10)]
-    assert 10 ** plot._kept.value() == pytest.approx(10)
-    assert plot._kept.label.toPlainText() == "keep 10"
+    assert emitted == [("dragged", 10), ("dropped", 10)]
+    kept, _ = lines(plot)
+    assert 10 ** kept.value() == pytest.approx(10)
+    assert kept.label.toPlainText() == "keep 10"
 
 
 def test_a_line_that_comes_back_has_changed_nothing(finished):
-    plot, told = finished
+    plot, emitted = finished
     drag(plot, 12, 48)
-    assert told == [("dragged", 10), ("dragged", 50)]
+    assert emitted == [("dragged", 10), ("dragged", 50)]
     drag(plot, 49)
-    assert len(told) == 2
+    assert len(emitted) == 2
 
 
 def test_the_mouse_drags_the_line(finished, qtbot):
@@ -103,7 +129,7 @@ def test_the_mouse_drags_the_line(finished, qtbot):
     from qtpy.QtGui import QMouseEvent
     from qtpy.QtWidgets import QApplication
 
-    plot, told = finished
+    plot, emitted = finished
     plot.resize(400, 300)
     plot.show()
     qtbot.waitExposed(plot)
@@ -126,24 +152,26 @@ def test_the_mouse_drags_the_line(finished, qtbot):
     for step in (40, 30, 20, 10):
         mouse(QEvent.Type.MouseMove, step, none, left)
     mouse(QEvent.Type.MouseButtonRelease, 10, left, none)
-    assert told[-1] == ("dropped", 10)
+    assert emitted[-1] == ("dropped", 10)
 
 
 def test_the_line_can_be_moved_only_when_there_is_something_to_choose(finished):
     plot, _ = finished
-    assert plot._kept.movable
+    assert lines(plot)[0].movable
     plot.clear_curves()
-    assert not plot._kept.movable
-    assert not plot._interval.isVisible()
-    assert plot._votes == []
+    kept, marks = lines(plot)
+    assert not kept.movable
+    assert not interval(plot).isVisible()
+    assert marks == []
 
 
 def test_interval_is_shaded_and_rules_that_agree_share_a_mark(finished):
     plot, _ = finished
-    assert plot._interval.isVisible()
-    assert [10**end for end in plot._interval.getRegion()] == pytest.approx([50, 100])
-    assert [mark.toolTip() for mark in plot._votes] == ["whiteness, agreement: step 10", "held-out: step 50"]
-    assert [10 ** mark.value() for mark in plot._votes] == pytest.approx([10, 50])
+    assert interval(plot).isVisible()
+    assert [10**end for end in interval(plot).getRegion()] == pytest.approx([50, 100])
+    _, marks = lines(plot)
+    assert [mark.toolTip() for mark in marks] == ["whiteness, agreement: step 10", "held-out: step 50"]
+    assert [10 ** mark.value() for mark in marks] == pytest.approx([10, 50])
 
 
 def test_marks_take_no_room(finished):

@@ -4,6 +4,7 @@ import numpy as np
 import pyqtgraph as pg
 import pytest
 from napari.utils.theme import get_theme
+from qtpy.QtWidgets import QLabel
 
 from napari_convgen.errors import FileError
 from napari_convgen.figures.panel import Curve, Picture, Plot
@@ -27,8 +28,16 @@ def view(qtbot):
     return widget
 
 
+def canvas(view):
+    return view.findChild(pg.PlotWidget)
+
+
+def title(view):
+    return view.findChild(QLabel).text()
+
+
 def items(view, kind):
-    return [item for item in view._canvas.getPlotItem().items if isinstance(item, kind)]
+    return [item for item in canvas(view).getPlotItem().items if isinstance(item, kind)]
 
 
 def test_a_plot_is_drawn_on_its_axes(view):
@@ -39,7 +48,7 @@ def test_a_plot_is_drawn_on_its_axes(view):
     np.testing.assert_allclose(rising.getData()[0], [0, 1, 2])
     [mark] = items(view, pg.InfiniteLine)
     assert (mark.value(), mark.label.format) == (1.0, "best")
-    assert view._canvas.getAxis("left").labelText == "error"
+    assert canvas(view).getAxis("left").labelText == "error"
 
 
 def test_a_span_is_shaded_on_either_axis(view):
@@ -55,15 +64,15 @@ def test_a_span_is_shaded_on_either_axis(view):
 def test_no_curve_is_left_out(view):
     view.show_panel(replace(PLOT, curves=[Curve(str(i), [1, 2], [i + 1, 2]) for i in range(9)]))
     assert len(items(view, pg.PlotDataItem)) == 9
-    assert all(f">{i}</font>" in view._title.text() for i in range(9))
+    assert all(f">{i}</font>" in title(view) for i in range(9))
 
 
 def test_title_names_the_curves_in_their_colors(view):
     view.show_panel(PLOT)
     colors = [item.opts["pen"].color().name() for item in items(view, pg.PlotDataItem)[:1]]
-    assert f"<font color='{colors[0]}'>rising</font>" in view._title.text()
-    assert "Gain &amp; loss" in view._title.text()
-    assert "&lt;dots&gt;" in view._title.text()
+    assert f"<font color='{colors[0]}'>rising</font>" in title(view)
+    assert "Gain &amp; loss" in title(view)
+    assert "&lt;dots&gt;" in title(view)
 
 
 def test_a_panel_takes_the_place_of_the_last_one(view):
@@ -72,10 +81,10 @@ def test_a_panel_takes_the_place_of_the_last_one(view):
     assert not items(view, pg.PlotDataItem)
     [image] = items(view, pg.ImageItem)
     assert tuple(image.levels) == (0.0, 4.0)
-    assert not view._canvas.getAxis("left").isVisible()
+    assert not canvas(view).getAxis("left").isVisible()
     view.show_panel(PLOT)
     assert not items(view, pg.ImageItem)
-    assert view._canvas.getAxis("left").isVisible()
+    assert canvas(view).getAxis("left").isVisible()
 
 
 def test_signed_pictures_are_white_at_zero(view):
@@ -96,13 +105,13 @@ def test_text_follows_the_theme(view, theme):
     view.show_panel(PLOT)
     view.follow_theme(theme)
     color = get_theme(theme).text.as_hex(format="long")
-    assert view._canvas.getAxis("left").textPen().color().name() == color
+    assert canvas(view).getAxis("left").textPen().color().name() == color
     [mark] = items(view, pg.InfiniteLine)
     assert mark.pen.color().name() == color
 
 
 def test_large_steps_are_short(view):
-    axis = view._canvas.getAxis("bottom")
+    axis = canvas(view).getAxis("bottom")
     assert axis.logTickStrings([0, 3, 4, 6], 1, 1) == ["1", "1000", "1e4", "1e6"]
 
 

@@ -14,7 +14,7 @@ from napari_convgen.run.setup.build import build_noise
 from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
 from napari_convgen.run.spectrum.run import spectrum
 from napari_convgen.viewer.spectrum.fit_record import FitRecord
-from napari_convgen.viewer.spectrum.panels import TOLERANCE, foreseen_stop, spectrum_panels
+from napari_convgen.viewer.spectrum.panels import TOLERANCE, predict_stop, spectrum_panels
 from napari_convgen.viewer.spectrum.summary import describe_components, describe_fit, describe_stop, summarize
 
 RANK = 4
@@ -27,7 +27,7 @@ def descent(risk, loss=None):
     return Descent(as_tensor(10 ** np.arange(n)), as_tensor(loss), as_tensor(np.arange(n)), as_tensor(risk), 0.5)
 
 
-def one(step, foreseen, energy=(0.4, 0.6, 0.92, 0.95)):
+def one(step, predicted, energy=(0.4, 0.6, 0.92, 0.95)):
     vectors = np.eye(64)[:RANK].reshape(RANK, 1, 8, 8)
     return Spectrum(
         step=step,
@@ -45,7 +45,7 @@ def one(step, foreseen, energy=(0.4, 0.6, 0.92, 0.95)):
         tail_values=np.array([0.5, 0.2]),
         alignment=9.0,
         noise_alignment=np.array([2.0, 3.0, 4.0]),
-        descent=foreseen,
+        descent=predicted,
         angles=np.linspace(0, step / 100, RANK),
     )
 
@@ -54,12 +54,12 @@ def one(step, foreseen, energy=(0.4, 0.6, 0.92, 0.95)):
 def made(noisy, small):
     """Make a result with given descents; the noise's variance is 0.01 in the generator's units."""
 
-    def make(*foreseen):
+    def make(*predicted):
         layout = Layout.of(noisy.shape, "YX", "frames")
         sigma = 0.1 / 0.9 * float(noisy.max() - noisy.min())
         model = build_noise(noisy, layout, GaussianNoiseConfig(sigma=sigma))
         image = ImageTensor.of(noisy, layout, model)
-        spectra = tuple(one(50 * i, each) for i, each in enumerate(foreseen))
+        spectra = tuple(one(50 * i, each) for i, each in enumerate(predicted))
         return SpectrumResult(spectra, ("norms",), small, image, ("a <note>",), 12.0, "cpu", 1)
 
     return make
@@ -78,24 +78,24 @@ def test_tolerance_is_that_of_the_rule():
 
 
 def test_the_stop_is_where_the_error_is_within_the_tolerance(made):
-    stop = foreseen_stop(made(descent(RISK, LOSS)))
+    stop = predict_stop(made(descent(RISK, LOSS)))
     assert stop.steps == (100, 1000, 10_000)
     assert stop.losses == (0.5, 0.25, 0.125)
     assert stop.end == 100_000
-    assert foreseen_stop(made(descent([1.0, 0.1 + 0.021 * 0.01, 0.1, 0.3], LOSS[:4]))).steps == (100, 100, 100)
+    assert predict_stop(made(descent([1.0, 0.1 + 0.021 * 0.01, 0.1, 0.3], LOSS[:4]))).steps == (100, 100, 100)
 
 
-def test_what_lies_at_the_end_of_what_is_foreseen_is_not_known(made):
-    assert foreseen_stop(made(descent(RISK[:5], LOSS[:5]))).steps == (100, 1000, None)
-    stop = foreseen_stop(made(descent(RISK[:4], LOSS[:4])))
+def test_what_lies_at_the_end_of_what_is_predicted_is_not_known(made):
+    assert predict_stop(made(descent(RISK[:5], LOSS[:5]))).steps == (100, 1000, None)
+    stop = predict_stop(made(descent(RISK[:4], LOSS[:4])))
     assert (stop.steps, stop.losses, stop.end) == ((100, None, None), (0.5, None, None), 1000)
 
 
-def test_a_fit_is_best_where_its_loss_is_the_one_foreseen(made):
-    stop = foreseen_stop(made(descent(RISK, LOSS)))
+def test_a_fit_is_best_where_its_loss_is_the_one_predicted(made):
+    stop = predict_stop(made(descent(RISK, LOSS)))
     assert stop.of_fit(fit([1, 0.51, 0.4, 0.6, 0.25, 0.2, 0.12])) == (3, 5, 7)
     assert stop.of_fit(fit([1, 0.4])) == (2, None, None)
-    is_open = foreseen_stop(made(descent(RISK[:5], LOSS[:5])))
+    is_open = predict_stop(made(descent(RISK[:5], LOSS[:5])))
     assert is_open.of_fit(fit([0.5, 0.25, 0.01])) == (1, 2, None)
 
 
@@ -106,7 +106,7 @@ def test_the_rule_linearized_finds_the_same_steps(small):
     noise = {"noise.kind": "gaussian", "noise.sigma": 40, "generator.n_scales": 2}
     config = small.replace(noise | {"n_steps": 150, "optimizer.learning_rate": 0.02, "backend": "torch"})
     ruled = denoise(noisy, config.replace({"stopping.kind": "linearized"})).frames[0]
-    steps = foreseen_stop(spectrum(noisy, config, rank=2, n_passes=1)).of_fit(fit(ruled.loss))
+    steps = predict_stop(spectrum(noisy, config, rank=2, n_passes=1)).of_fit(fit(ruled.loss))
     assert (ruled.interval[0], ruled.step, ruled.interval[1]) == pytest.approx(steps, rel=0.3)
 
 
@@ -122,7 +122,7 @@ def test_plots_lie_on_their_tabs(made):
     assert all(isinstance(plot, Plot) for plots in panels.values() for plot in plots)
 
 
-def test_what_is_estimated_and_foreseen_is_that_of_the_step_that_is_shown(made):
+def test_what_is_estimated_and_prediction_is_that_of_the_step_that_is_shown(made):
     result = made(descent(RISK), descent(RISK[::-1]))
     for position, step in enumerate((0, 50)):
         panels = spectrum_panels(result, position, None)
@@ -140,15 +140,15 @@ def test_the_interval_around_the_best_step_is_shaded(made):
     [plot, _] = spectrum_panels(made(descent([1, 0.1, 0.5])), 0, None)["Descent"]
     assert (plot.marks, plot.span) == ([("best", 10.0)], (10.0, 10.0))
     [plot, _] = spectrum_panels(made(descent([1, 0.5, 0.5])), 0, None)["Descent"]
-    assert plot.span[1] == plot.curves[0].x[-1]  # as far as is foreseen
+    assert plot.span[1] == plot.curves[0].x[-1]  # as far as the prediction goes
 
 
-def test_the_error_foreseen_is_drawn_on_the_fit(made):
+def test_the_error_prediction_is_drawn_on_the_fit(made):
     result = made(descent(RISK, LOSS))
     [plot] = spectrum_panels(result, 0, fit([3, 2.0, 0.5, 0.75, 0.25, 0.01], kept=4))["Fit"]
-    actual, foreseen = plot.curves
+    actual, predicted = plot.curves
     np.testing.assert_array_equal(actual.x, np.arange(1, 7))
-    np.testing.assert_allclose(foreseen.y, [np.nan, 1.0, 0.1001, 0.30005, 0.1, np.nan])
+    np.testing.assert_allclose(predicted.y, [np.nan, 1.0, 0.1001, 0.30005, 0.1, np.nan])
     assert (plot.marks, plot.span) == ([("best", 5.0), ("kept", 4.0)], (3.0, 6.0))
 
 
@@ -163,7 +163,7 @@ def test_psnr_is_drawn_where_there_is_a_reference(made):
     np.testing.assert_array_equal(plot.curves[0].y, [20, 22])
 
 
-def test_without_a_noise_level_nothing_is_foreseen(made):
+def test_without_a_noise_level_nothing_is_predicted(made):
     result = made(None)
     panels = spectrum_panels(result, 0, fit([1, 0.5]))
     assert panels["Descent"] == []
@@ -205,14 +205,14 @@ def test_words_of_the_stop(made):
     assert describe_stop(made(descent(RISK), descent(RISK)), 1).startswith("From step 50")
 
 
-def test_words_of_the_fit(made, small):
+def test_sentences_about_the_fit(made, small):
     result = made(descent(RISK, LOSS))
     course = fit([0.5, 0.25, 0.1], 1, small.model_dump(), {1: 20.0, 2: 23.0, 3: 21.5})
     words = describe_fit(result, course)
     assert "at step <b>2</b> (1 to 3); it kept step 1" in words
     assert "PSNR 23.00 dB there, 20.00 as kept, 23.00 at best (step 2)" in words
     assert "other settings" not in words
-    assert "has not come down" in describe_fit(result, fit([0.5], config=small.model_dump()))
+    assert "has not reached the loss" in describe_fit(result, fit([0.5], config=small.model_dump()))
     beyond = made(descent(RISK[:4], LOSS[:4]))
     assert "best later than at step 1 at a lower loss" in describe_fit(beyond, course)
     other = small.replace({"generator.n_channels": 9, "noise.kind": "gaussian"}).model_dump()

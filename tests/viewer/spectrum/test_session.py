@@ -6,10 +6,11 @@ from napari_convgen.errors import InputError
 from napari_convgen.run.spectrum import run as module
 from napari_convgen.run.spectrum.run import spectrum
 from napari_convgen.viewer.layers.door import read_layer
-from napari_convgen.viewer.spectrum.session import SpectrumSession, Wishes
+from napari_convgen.viewer.spectrum.request import SpectrumRequest, SpectrumSettings
+from napari_convgen.viewer.spectrum.session import SpectrumSession
 
-QUICK = Wishes(rank=4, n_passes=1)
-LONG = Wishes(rank=4, n_passes=1, at_steps=(0, 1_000_000))
+QUICK = SpectrumSettings(rank=4, n_passes=1)
+LONG = SpectrumSettings(rank=4, n_passes=1, at_steps=(0, 1_000_000))
 
 
 @pytest.fixture(autouse=True)
@@ -26,13 +27,10 @@ def viewer(noisy):
 
 
 @pytest.fixture
-def session(viewer, qtbot):
+def session(viewer, workers_end, qtbot):
     session = SpectrumSession(viewer)
     yield session
     session.cancel()
-    from napari._qt.qthreading import wait_for_workers_to_quit
-
-    wait_for_workers_to_quit(20_000)
 
 
 @pytest.fixture
@@ -42,8 +40,8 @@ def ends(session):
     return seen
 
 
-def start(session, config, wishes=QUICK, **options):
-    session.run(read_layer(session.viewer.layers["cells"]), config, wishes, **options)
+def start(session, config, settings=QUICK):
+    session.run(SpectrumRequest(read_layer(session.viewer.layers["cells"]), config, settings))
 
 
 def settle(session, qtbot):
@@ -56,7 +54,7 @@ def state(viewer):
 
 
 def test_a_run_says_what_the_verb_says(session, qtbot, small, noisy, ends):
-    start(session, small, Wishes(rank=4, n_passes=1, at_steps=(0, 5), groups=("norms",)))
+    start(session, small, SpectrumSettings(rank=4, n_passes=1, at_steps=(0, 5), groups=("norms",)))
     settle(session, qtbot)
     expected = spectrum(noisy, small, rank=4, n_passes=1, at_steps=(0, 5), groups=("norms",))
     assert ends == [session.result]
@@ -70,8 +68,8 @@ def test_a_run_says_what_the_verb_says(session, qtbot, small, noisy, ends):
 def test_forecast_comes_before_the_run_and_progress_rises(session, qtbot, small):
     seen = []
     session.forecasted.connect(seen.append)
-    session.progressed.connect(lambda where: seen.append(where.n_done / where.n_total))
-    start(session, small, Wishes(rank=10, n_passes=3))
+    session.progressed.connect(lambda where: seen.append(where.share))
+    start(session, small, SpectrumSettings(rank=10, n_passes=3))
     settle(session, qtbot)
     forecast, *shares = seen
     assert "of memory" in str(forecast)
@@ -83,7 +81,7 @@ def test_a_forecast_alone_leaves_the_viewer_and_the_last_result(session, qtbot, 
     start(session, small)
     settle(session, qtbot)
     before, result = state(session.viewer), session.result
-    start(session, small, is_forecast=True)
+    session.forecast(session.request)
     settle(session, qtbot)
     assert state(session.viewer) == before
     assert session.result is result
@@ -93,7 +91,7 @@ def test_a_forecast_alone_leaves_the_viewer_and_the_last_result(session, qtbot, 
 def test_cancel_leaves_the_viewer_as_it_was(session, qtbot, small, ends):
     before = state(session.viewer)
     start(session, small, LONG)
-    qtbot.waitUntil(lambda: session.can_stop, timeout=30_000)
+    qtbot.waitUntil(lambda: session.task is not None and session.task.has_result, timeout=30_000)
     session.cancel()
     assert not session.is_busy
     qtbot.wait(100)
@@ -104,7 +102,7 @@ def test_cancel_leaves_the_viewer_as_it_was(session, qtbot, small, ends):
 
 def test_stop_keeps_the_steps_that_are_done(session, qtbot, small):
     start(session, small, LONG)
-    qtbot.waitUntil(lambda: session.can_stop, timeout=30_000)
+    qtbot.waitUntil(lambda: session.task is not None and session.task.has_result, timeout=30_000)
     session.stop()
     settle(session, qtbot)
     assert [each.step for each in session.result.spectra] == [0]
@@ -114,7 +112,7 @@ def test_stop_keeps_the_steps_that_are_done(session, qtbot, small):
 
 def test_stop_before_the_first_step_is_done_is_cancel(session, qtbot, small, ends):
     before = state(session.viewer)
-    start(session, small, Wishes(rank=100, n_passes=20, at_steps=(0,)))
+    start(session, small, SpectrumSettings(rank=100, n_passes=20, at_steps=(0,)))
     session.stop()
     assert not session.is_busy
     assert ends == [None]
@@ -133,7 +131,7 @@ def test_the_layer_may_go_while_it_is_looked_at(session, qtbot, small, notes):
 
 def test_bad_input_is_one_notification_and_leaves_everything(session, qtbot, small, notes, ends):
     before = state(session.viewer)
-    start(session, small, Wishes(rank=5000))
+    start(session, small, SpectrumSettings(rank=5000))
     settle(session, qtbot)
     assert ["rank must not exceed" in note.message for note in notes] == [True]
     assert ends == [None]

@@ -3,12 +3,15 @@ import subprocess
 import sys
 
 import numpy as np
+import pyqtgraph as pg
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
 from napari_convgen.run.spectrum import run as module
+from napari_convgen.viewer.plots.tabs import PlotTabs
+from napari_convgen.viewer.spectrum.request import SpectrumSettings
 from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
 
 SCROLL_BAR = 16
@@ -29,34 +32,37 @@ def viewer(noisy):
 
 
 @pytest.fixture
-def quick(small, monkeypatch):
+def quick(workers_end, hands, small, monkeypatch):
     """Fill the form of a widget so that a run is quick, and end what it is doing after the test."""
     made = []
+    monkeypatch.setitem(PRESETS, "tiny", small)
 
     def fill(widget):
         made.append(widget)
-        monkeypatch.setitem(PRESETS, "tiny", small)
-        widget._preset.choices = tuple(PRESETS)
-        widget._preset.value = "tiny"
-        widget._settings.editors["device"].value = "cpu"
-        widget._rank.value = 4
-        widget._passes.value = 1
-        return widget
+        user = hands(widget)
+        user.fill("Preset", "tiny")
+        user.fill("Device", "cpu")
+        user.fill("Vectors", 4)
+        user.fill("Passes", 1)
+        return user
 
     yield fill
-    from napari._qt.qthreading import wait_for_workers_to_quit
-
     for widget in made:
         widget.session.cancel()
         widget.fitting.cancel()
-    wait_for_workers_to_quit(20_000)
 
 
 @pytest.fixture
 def widget(viewer, quick, qtbot):
-    widget = quick(WhyItWorksWidget(viewer))
+    widget = WhyItWorksWidget(viewer)
     qtbot.addWidget(widget)
     return widget
+
+
+@pytest.fixture
+def user(widget, quick):
+    """A user who has chosen settings that are quick."""
+    return quick(widget)
 
 
 @pytest.fixture
@@ -64,196 +70,185 @@ def docked(make_napari_viewer, quick, noisy):
     """The widget as the Plugins menu opens it, with napari's style."""
     viewer = make_napari_viewer()
     viewer.add_image(noisy, name="cells")
-    return quick(viewer.window.add_plugin_dock_widget("napari-convgen", "Why it works")[1])
+    return viewer.window.add_plugin_dock_widget("napari-convgen", "Why it works")[1]
 
 
-def run(widget, qtbot):
-    widget._run.click()
-    qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=30_000)
+def open_tab(user, name):
+    user.widget.findChild(PlotTabs).show_page(name)
 
 
-def plots(widget, tab):
-    return [view.panel for view in widget.tabs.views[tab] if view.panel is not None]
-
-
-def fits(widget):
-    return [widget._fit_of.itemText(i) for i in range(widget._fit_of.count())]
-
-
-def test_run_fills_viewer_words_and_plots(viewer, widget, qtbot):
-    assert widget.tabs.isHidden()
-    run(widget, qtbot)
+def test_run_fills_viewer_text_and_plots(viewer, user):
+    assert not user.children(PlotTabs)
+    user.run()
     assert len(viewer.layers) == 5
-    assert "times</b> that of noise" in widget._words.text()
-    assert "Parameters: convolutions, norms, output" in widget._words.toolTip()
-    assert "Vector 4" in widget._at_slider.text()
-    assert {tab: len(plots(widget, tab)) for tab in widget.tabs.views} == {
+    assert "times that of noise" in user.text
+    assert "Parameters: convolutions, norms, output" in user.label("times that of noise").toolTip()
+    assert "Vector 4" in user.text
+    [tabs] = user.children(PlotTabs)
+    assert {name: len(user.tab(name)) for name in tabs.views} == {
         "Values": 1,
         "Energy": 2,
         "Descent": 2,
         "Fit": 0,
         "Change": 0,
     }
-    assert not widget.tabs.isHidden()
-    assert not widget._no_change.isHidden()
-    assert [button.isEnabled() for button in (widget._run, widget._stop, widget._cancel)] == [True, False, False]
+    open_tab(user, "Change")
+    assert "Look at two steps or more" in user.text
 
 
-def test_form_says_what_is_wanted(widget):
-    widget._steps.value = " 0, 50,200"
-    widget._groups["norms"].value = False
-    widget._grid.value = False
-    widget._settings.editors["generator.n_channels"].value = 5
-    wishes = widget.wishes()
-    assert (wishes.rank, wishes.n_passes, wishes.at_steps) == (4, 1, (0, 50, 200))
-    assert (wishes.groups, wishes.has_grid) == (("convolutions", "output"), False)
-    assert widget.config() == PRESETS["tiny"].replace({"generator.n_channels": 5})
+def test_form_says_what_is_asked_for(viewer, widget, user):
+    user.fill("At steps", " 0, 10")
+    user.check("Norms", False)
+    user.check("Side by side", False)
+    user.fill("Channels", 5)
+    user.run()
+    assert widget.session.request.settings == SpectrumSettings(4, 1, (0, 10), ("convolutions", "output"), False)
+    assert widget.session.request.config == PRESETS["tiny"].replace({"generator.n_channels": 5})
+    assert not viewer.canvas.grid.enabled
 
 
-def test_a_preset_leaves_the_seed_as_it_is(widget):
-    widget._settings.editors["seed"].value = 4
-    widget._preset.value = "paper"
-    assert widget.config() == PRESETS["paper"].replace({"seed": 4, "device": "cpu"})
+def test_a_preset_leaves_the_seed_as_it_is(user):
+    user.fill("Seed", 4)
+    user.fill("Preset", "paper")
+    assert user.value("Seed") == 4
+    assert user.value("Device") == "cpu"
+    assert user.value("Channels") == PRESETS["paper"].generator.n_channels
 
 
-@pytest.mark.parametrize(("text", "words"), [("0, soon", "whole numbers"), ("1,2,3,4,5,6", "At most 5")])
-def test_bad_steps_are_one_notification(widget, notes, text, words):
-    widget._steps.value = text
-    widget._run.click()
-    assert [words in note.message for note in notes] == [True]
-    assert not widget.session.is_busy
+@pytest.mark.parametrize(("text", "part"), [("0, soon", "whole numbers"), ("1,2,3,4,5,6", "At most 5")])
+def test_bad_steps_are_one_notification(user, notes, text, part):
+    user.fill("At steps", text)
+    user.press("Run")
+    assert [part in note.message for note in notes] == [True]
+    assert user.button("Run").isEnabled()
 
 
-def test_no_parameters_are_one_notification_and_the_last_result_stays(viewer, widget, qtbot, notes):
-    run(widget, qtbot)
-    words = widget._words.text()
-    for box in widget._groups.values():
-        box.value = False
-    run(widget, qtbot)
+def test_no_parameters_are_one_notification_and_the_last_result_stays(viewer, user, notes):
+    user.run()
+    before = user.text
+    for text in ("Convolutions", "Norms", "Output"):
+        user.check(text, False)
+    user.run()
     assert ["at least one" in note.message for note in notes] == [True]
-    assert widget._words.text() == words
+    assert user.text == before
     assert len(viewer.layers) == 5
 
 
-def test_forecast_says_what_it_takes(viewer, widget, qtbot):
-    widget._forecast.click()
-    assert not widget._run.isEnabled()
-    qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=30_000)
-    assert "of memory" in widget._words.text()
-    assert len(viewer.layers) == 1
-
-
-def test_the_words_follow_the_slider(viewer, widget, qtbot):
-    run(widget, qtbot)
+def test_the_text_says_what_the_slider_shows(viewer, widget, user):
+    user.run()
     viewer.dims.set_point(widget.session.layers.axis, 2)
-    assert "Vector 2" in widget._at_slider.text()
+    assert "Vector 2" in user.text
     for name in ("vectors", "projection", "remainder"):
         viewer.layers.remove(f"{name}, cells")
     viewer.dims.set_point(0, 1)
-    assert widget._at_slider.isHidden()
+    assert "Vector 1" not in user.text
+    assert "Vector 2" not in user.text
 
 
-def test_another_step_is_shown_in_layers_words_and_plots(viewer, widget, qtbot):
-    widget._steps.value = "0, 10"
-    run(widget, qtbot)
-    assert not widget._shown_step.isHidden()
-    assert [curve.label for curve in plots(widget, "Change")[0].curves] == ["step 10"]
-    widget._shown_step.setCurrentIndex(1)
-    widget._shown_step.activated.emit(1)
-    assert "<b>Step 10.</b>" in widget._words.text()
-    assert "from step 10" in plots(widget, "Descent")[0].curves[0].label
+def test_another_step_is_shown_in_layers_text_and_plots(viewer, widget, user):
+    user.fill("At steps", "0, 10")
+    user.run()
+    assert [curve.label for curve in user.tab("Change")[0].curves] == ["step 10"]
+    user.fill("Layers show", "step 10")
+    assert "Step 10. " in user.text
+    assert "from step 10" in user.tab("Descent")[0].curves[0].label
     np.testing.assert_array_equal(viewer.layers["projection, cells"].data[2], widget.session.result.projection(2, 1))
 
 
-def test_a_fit_is_offered_and_compared(viewer, widget, qtbot):
-    run(widget, qtbot)
-    assert fits(widget) == ["none"]
-    assert "press Fit" in widget._stop_words["Fit"].text()
-    widget._fit.click()
-    assert [widget._fit.text(), widget._run.isEnabled()] == ["Stop", False]
-    qtbot.waitUntil(lambda: not widget.fitting.is_busy, timeout=30_000)
-    assert fits(widget) == ["none", "cells denoised"]
-    assert widget._fit_of.currentText() == "cells denoised"
-    np.testing.assert_array_equal(plots(widget, "Fit")[0].curves[0].y, widget.fitting.result.frames[0].loss)
-    assert "The fit" in widget._stop_words["Fit"].text()
+def test_a_fit_is_offered_and_compared(viewer, widget, user):
+    user.run()
+    open_tab(user, "Fit")
+    assert user.choices("Fit of layer") == ["none"]
+    assert "press Fit" in user.text
+    user.press("Fit")
+    assert user.enabled("Stop fit", "Run", "Forecast") == ["Stop fit"]
+    user.wait_until_idle()
+    assert user.choices("Fit of layer") == ["none", "cells denoised"]
+    assert user.value("Fit of layer") == "cells denoised"
+    np.testing.assert_array_equal(user.tab("Fit")[0].curves[0].y, widget.fitting.result.frames[0].loss)
+    assert "The fit" in user.text
     viewer.layers["cells denoised"].name = "kept"
-    assert widget._fit_of.currentText() == "kept"
+    assert user.value("Fit of layer") == "kept"
     viewer.layers.remove("kept")
-    assert widget._fit_of.currentText() == "none"
-    assert plots(widget, "Fit") == []
+    assert user.value("Fit of layer") == "none"
+    assert user.tab("Fit") == []
 
 
-def test_a_layer_that_was_denoised_before_is_chosen(viewer, widget, qtbot, small):
-    from napari_convgen.viewer.denoise.session import Session
+def test_a_layer_that_was_denoised_before_is_chosen(viewer, user, qtbot, small):
+    from napari_convgen.viewer.denoise.request import DenoiseRequest
+    from napari_convgen.viewer.denoise.session import DenoiseSession
     from napari_convgen.viewer.layers.door import read_layer
 
-    session = Session(viewer)
-    session.run(read_layer(viewer.layers["cells"]), small)
+    session = DenoiseSession(viewer)
+    session.run(DenoiseRequest(read_layer(viewer.layers["cells"]), small))
     qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
-    run(widget, qtbot)
-    assert widget._fit_of.currentText() == "cells denoised"
-    assert len(plots(widget, "Fit")) == 1
+    user.run()
+    assert user.value("Fit of layer") == "cells denoised"
+    assert len(user.tab("Fit")) == 1
 
 
-def test_of_a_stack_the_shown_frame_is_looked_at(viewer, widget, qtbot, noisy):
+def test_of_a_stack_the_shown_frame_is_looked_at(viewer, widget, user, noisy):
     viewer.add_image(np.stack([noisy, noisy[::-1], noisy.T]), name="stack")
     viewer.dims.set_point(0, 1)
-    assert "the shown frame only (2 of 3)" in widget._description.text()
-    run(widget, qtbot)
+    assert "the shown frame only (2 of 3)" in user.text
+    user.run()
     np.testing.assert_array_equal(widget.session.result.image.frame, noisy[::-1])
-    widget._input.axes.value = "CYX"
-    assert "frame" not in widget._description.text()
+    viewer.layers.selection.active = viewer.layers["stack"]
+    user.fill("Axes", "CYX")
+    assert "the shown frame only" not in user.text
 
 
 @pytest.mark.parametrize("layer", [None, "labels"])
-def test_without_an_image_a_run_is_one_notification(viewer, widget, notes, layer):
+def test_without_an_image_a_run_is_one_notification(viewer, user, notes, layer):
     viewer.layers.clear()
     if layer is not None:
         viewer.add_labels(np.zeros((8, 8), int))
-    assert "Select an image layer" in widget._description.text()
-    widget._run.click()
+    assert "Select an image layer" in user.text
+    user.press("Run")
     assert len(notes) == 1
     assert "Traceback" not in notes[0].message
 
 
 @pytest.mark.parametrize(("name", "chosen", "made"), [("a", "CSV table (*.csv)", "a.csv"), ("b.svg", "", "b.svg")])
-def test_the_plots_of_the_open_tab_are_saved(widget, qtbot, tmp_path, monkeypatch, name, chosen, made):
-    run(widget, qtbot)
+def test_the_plots_of_the_open_tab_are_saved(user, tmp_path, monkeypatch, name, chosen, made):
+    user.run()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: (str(tmp_path / name), chosen))
-    widget.tabs.show_page("Energy")
-    widget._save.click()
+    open_tab(user, "Energy")
+    user.press("Save …")
     text = (tmp_path / made).read_text()
     assert "Energy in the first vectors" in text
     assert "Singular values" not in text
 
 
-def test_plots_follow_the_theme(viewer, widget):
+def test_plots_have_the_colors_of_the_theme(viewer, widget):
     colors = {}
     for theme in ("light", "dark"):
         viewer.theme = theme
-        colors[theme] = widget.tabs.views["Values"][0]._text_color
+        plot = widget.findChild(pg.PlotWidget)
+        colors[theme] = plot.getAxis("left").textPen().color().name()
     assert colors["light"] != colors["dark"]
 
 
-def test_closing_the_widget_ends_the_run(docked, qtbot, noisy):
-    widget, viewer = docked, docked.viewer
-    widget._steps.value = "0, 1000000"
-    widget._run.click()
-    qtbot.waitUntil(lambda: "fit …" in widget._words.text(), timeout=30_000)
-    assert "of memory" in widget._words.text()
+def test_closing_the_widget_ends_the_run_and_lets_go_of_the_viewer(docked, quick, noisy):
+    widget, viewer, user = docked, docked.viewer, quick(docked)
+    user.fill("At steps", "0, 1000000")
+    user.press("Run")
+    user.wait_for(lambda: "fit …" in user.text)
+    assert "of memory" in user.text
     viewer.window.remove_dock_widget(widget)
-    qtbot.waitUntil(lambda: not widget.session.is_busy, timeout=30_000)
+    user.wait_for(lambda: not widget.session.is_busy)
     assert [each.step for each in widget.session.result.spectra] == [0]
     viewer.add_image(noisy, name="new")
     viewer.dims.set_point(0, 1)
     viewer.theme = "light"
 
 
-def test_widget_fits_a_narrow_dock(docked, qtbot):
-    assert docked.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR
-    docked._steps.value = "0, 10"
-    run(docked, qtbot)
-    assert docked.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR
+def test_widget_fits_a_narrow_dock(docked, quick):
+    user = quick(docked)
+    assert user.width <= 300 - SCROLL_BAR
+    user.fill("At steps", "0, 10")
+    user.run()
+    assert user.width <= 300 - SCROLL_BAR
 
 
 def test_importing_the_widget_loads_no_torch():

@@ -20,50 +20,50 @@ def three(link):
 
 
 def test_messages_and_the_answer_arrive_in_their_order(qtbot):
-    heard = []
-    Job("test", three, on_message=heard.append, on_answer=heard.append)
-    qtbot.waitUntil(lambda: "done" in heard, timeout=10_000)
-    assert heard == [0, 1, 2, "done"]
+    received = []
+    Job("test", three, on_message=received.append, on_answer=received.append)
+    qtbot.waitUntil(lambda: "done" in received, timeout=10_000)
+    assert received == [0, 1, 2, "done"]
 
 
 def test_what_comes_while_a_message_is_handled_waits_its_turn(qtbot):
-    heard = []
+    received = []
 
     def handle(message):
         qtbot.wait(100)  # as napari does when it moves a progress bar
-        heard.append(message)
+        received.append(message)
 
-    Job("test", three, on_message=handle, on_answer=heard.append)
-    qtbot.waitUntil(lambda: "done" in heard, timeout=10_000)
-    assert heard == [0, 1, 2, "done"]
+    Job("test", three, on_message=handle, on_answer=received.append)
+    qtbot.waitUntil(lambda: "done" in received, timeout=10_000)
+    assert received == [0, 1, 2, "done"]
 
 
 def test_a_job_that_was_left_is_not_heard(qtbot):
-    heard = []
+    received = []
 
     def endless(link):
         while True:
             yield 1
-            link.may_go.wait(0.01)
+            link.is_allowed.wait(0.01)
 
-    job = Job("test", endless, on_message=heard.append, on_answer=heard.append)
-    qtbot.waitUntil(lambda: len(heard) > 2, timeout=10_000)
+    job = Job("test", endless, on_message=received.append, on_answer=received.append)
+    qtbot.waitUntil(lambda: len(received) > 2, timeout=10_000)
     job.leave()
-    n = len(heard)
+    n = len(received)
     qtbot.wait(100)
-    assert len(heard) == n
+    assert len(received) == n
 
 
-def test_one_handler_that_fails_leaves_the_rest_heard(qtbot):
-    heard = []
+def test_one_handler_that_fails_leaves_the_rest_received(qtbot):
+    received = []
 
     def handle(message):
-        heard.append(message)
+        received.append(message)
         if message == 0:
             raise KeyError(message)
 
     with qtbot.captureExceptions() as errors:
-        Job("test", three, on_message=handle, on_answer=heard.append)
-        qtbot.waitUntil(lambda: "done" in heard, timeout=10_000)
-    assert heard == [0, 1, 2, "done"]
+        Job("test", three, on_message=handle, on_answer=received.append)
+        qtbot.waitUntil(lambda: "done" in received, timeout=10_000)
+    assert received == [0, 1, 2, "done"]
     assert len(errors) == 1

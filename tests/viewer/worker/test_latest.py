@@ -21,36 +21,36 @@ def latest(answers, qtbot):
 
 
 def test_of_what_is_asked_for_meanwhile_only_the_last_is_done(latest, answers, qtbot):
-    may_go, done = threading.Event(), []
+    is_allowed, done = threading.Event(), []
 
     def work(number):
-        may_go.wait(10)
+        is_allowed.wait(10)
         done.append(number)
         return number
 
     for number in range(5):
         latest.ask(work, number)
     assert latest.is_busy
-    may_go.set()
+    is_allowed.set()
     qtbot.waitUntil(lambda: not latest.is_busy)
     assert answers == done == [0, 4]
 
 
 def test_nothing_is_heard_of_what_was_forgotten(latest, answers, qtbot):
-    may_go = threading.Event()
-    latest.ask(may_go.wait, 10)
+    is_allowed = threading.Event()
+    latest.ask(is_allowed.wait, 10)
     latest.ask(lambda: "next")
     latest.forget()
     assert not latest.is_busy
     latest.ask(lambda: "new")
-    may_go.set()
+    is_allowed.set()
     qtbot.waitUntil(lambda: not latest.is_busy)
     qtbot.wait(50)
     assert answers == ["new"]
 
 
 def test_nothing_is_heard_once_napari_told_its_workers_to_quit(latest, answers, qtbot):
-    latest.ask(lambda: "done, but not heard yet")
+    latest.ask(lambda: "done, but not received yet")
     worker = latest._worker
     assert QThreadPool.globalInstance().waitForDone(10_000)
     latest.ask(lambda: "next")

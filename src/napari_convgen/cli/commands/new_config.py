@@ -1,4 +1,4 @@
-"""``new-config``: write a file of settings to edit."""
+"""``new-config``: write a configuration to edit."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ from napari_convgen.config import PRESETS, preset
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable, write_text
 
-HELP = "write a file of settings to edit"
-DESCRIPTION = "Write all settings of a preset to a file, with a comment above each, for the option --config of the other commands."
+HELP = "write a configuration to edit"
+DESCRIPTION = "Write a configuration with a comment over each setting, for the option --config of denoise and compare."
 EPILOG = None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=".toml file to write (default: print)")
-    parser.add_argument("--preset", metavar="NAME", default="default", help=_PRESET)
-    parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
-
-
-_PRESET = f"preset whose settings are written: {', '.join(PRESETS)} (default: default)"
+    """Add what the command takes."""
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="a .toml file; printed if left away")
+    parser.add_argument("--preset", metavar="NAME", default="default", help=f"{', '.join(PRESETS)} (default: default)")
+    parser.add_argument("--force", action="store_true", help="overwrite FILE")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return the exit status."""
+    """Carry the command out; return the exit status."""
     text = preset(options.preset).to_toml()
     if options.output is None:
         print(text, end="")

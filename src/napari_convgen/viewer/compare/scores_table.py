@@ -1,10 +1,10 @@
-"""The table of a comparison: how each method did."""
+"""The table of a comparison: the scores of each method."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QAbstractScrollArea, QHeaderView, QTableWidget, QTableWidgetItem
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 COLUMNS = {
     "": "Method.",
-    "PSNR": "In dB, against the reference.",
-    "SSIM": "Against the reference.",
-    "Res./noise": "Standard deviation of what was taken away, in that of the noise. 1 is right: less leaves noise, more takes structure.",
-    "Time": "That the method itself took.",
+    "PSNR": "Peak signal-to-noise ratio against the reference, in dB.",
+    "SSIM": "Structural similarity to the reference, at most 1.",
+    "Res./noise": "Standard deviation of what was taken away over that of the noise. 1 is right: less leaves noise, more takes structure.",
+    "Time": "Time that the method itself took.",
 }
 """Headers and their tooltips."""
 
 SCORES = (1, 2)
-"""Numbers of the columns that need a reference."""
+"""Positions of the columns that need a reference."""
 
 
 class ScoresTable(QTableWidget):
@@ -34,12 +34,9 @@ class ScoresTable(QTableWidget):
         super().__init__(0, len(COLUMNS))
         self.setHorizontalHeaderLabels(list(COLUMNS))
         for i, tooltip in enumerate(COLUMNS.values()):
-            item = self.horizontalHeaderItem(i)
-            assert item is not None
-            item.setToolTip(tooltip)
-        header, side = self.horizontalHeader(), self.verticalHeader()
-        assert header is not None
-        assert side is not None
+            if (item := self.horizontalHeaderItem(i)) is not None:
+                item.setToolTip(tooltip)
+        header, side = cast(QHeaderView, self.horizontalHeader()), cast(QHeaderView, self.verticalHeader())
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(20)
@@ -53,7 +50,7 @@ class ScoresTable(QTableWidget):
         self.clear_rows()
 
     def clear_rows(self) -> None:
-        """Start anew."""
+        """Remove all rows, and hide the table."""
         self.setRowCount(0)
         self.hide()
 
@@ -63,9 +60,9 @@ class ScoresTable(QTableWidget):
         Parameters
         ----------
         result
-            What came of it.
+            Result of the comparison.
         titles
-            What each method is called, by its name.
+            Titles of the methods by their names.
         """
         self.clear_rows()
         if (noisy := result.input_scores) is not None:
@@ -110,8 +107,7 @@ class ScoresTable(QTableWidget):
         return "" if item is None else item.text()
 
     def _embolden(self, row: int, column: int) -> None:
-        item = self.item(row, column)
-        assert item is not None
-        font = item.font()
-        font.setBold(True)
-        item.setFont(font)
+        if (item := self.item(row, column)) is not None:
+            font = item.font()
+            font.setBold(True)
+            item.setFont(font)

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox, ComboBox
-from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QGridLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-)
 
 from napari_convgen.config import PRESETS, Config, preset
-from napari_convgen.errors import ConfigError, ConvgenError
+from napari_convgen.errors import ConfigError
 from napari_convgen.run.labels import BASELINES, OURS, SHORT_BASELINES, format_method
+from napari_convgen.viewer.compare.request import CompareRequest
 from napari_convgen.viewer.compare.scores_table import ScoresTable
-from napari_convgen.viewer.compare.session import ComparisonSession, share_done
+from napari_convgen.viewer.compare.session import CompareSession
+from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.errors import shown_errors
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
-from napari_convgen.viewer.worker.job import PROGRESS_PARTS
+from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.run.compare.progress import CompareProgress
     from napari_convgen.run.compare.result import CompareResult
+    from napari_convgen.run.setup.forecast import Forecast
 
 OWN_SETTINGS = ("noise.kind", "z_axis", "seed", "device")
 """Settings of the comparison; all others are the preset's."""
+
+TOOLTIPS = Tooltips(
+    run="Denoise the active layer by every method that is checked, one after the other.",
+    forecast="Try a few steps of the generator and say what memory and time it would take.",
+    pause="Hold the comparison after the generator's next step, or the current frame of another method; press again to go on.",
+    stop="End soon and keep the methods that are done, and the generator as far as it came.",
+    cancel="End the comparison and leave the viewer as it was.",
+    progress="Methods done of those to compare.",
+)
 
 
 class CompareWidget(DockWidget):
@@ -47,7 +54,7 @@ class CompareWidget(DockWidget):
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.session = ComparisonSession(napari_viewer)
+        self.session = CompareSession(napari_viewer)
         self._settings = ConfigForm(OWN_SETTINGS)
         self._settings.show_config(Config())
         self._input = InputChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value)
@@ -67,15 +74,24 @@ class CompareWidget(DockWidget):
             text="Residuals",
             tooltip="Add what each method took away, input minus result, as a layer beside it.",
         )
+        self._titles: Mapping[str, str] = {}  # of the run under way
         self._build()
         self._connect()
         self._input.follow_layers()
-        self._show_state()
 
     def titles(self) -> dict[str, str]:
-        """Return the methods that are checked, with the names of their layers."""
+        """Return the titles of the methods that are checked, by method.
+
+        Raises
+        ------
+        ConfigError
+            No method is checked.
+        """
         names = SHORT_BASELINES | {OURS: f"{OURS} {self._preset.value}"}
-        return {method: names[method] for method, box in self._methods.items() if box.value}
+        titles = {method: names[method] for method, box in self._methods.items() if box.value}
+        if not titles:
+            raise ConfigError("There is nothing to compare. Check a method or more.")
+        return titles
 
     def config(self) -> Config:
         """Return the preset with the settings of the comparison.
@@ -92,85 +108,62 @@ class CompareWidget(DockWidget):
 
     def run(self) -> None:
         """Start comparing on the active layer."""
-        try:
-            if not self.titles():
-                raise ConfigError("There is nothing to compare. Check a method or more.")
-            source, reference = self._input.read(), self._input.reference_data()
-            self.session.run(source, self.titles(), self.config(), reference, self._residuals.value)
-        except ConvgenError as error:
-            show_error(str(error))
-            return
-        self._table.clear_rows()
-        self._words.setText("Loading …")
+        with shown_errors():
+            request = self._request()
+            self.session.run(request)
+            self._titles = request.titles
+            self._table.clear_rows()
+            self._text.setText(LOADING)
+
+    def forecast(self) -> None:
+        """Find out what memory and time the generator would take."""
+        with shown_errors():
+            self.session.forecast(self._request())
+            self._text.setText(LOADING)
+
+    def _request(self) -> CompareRequest:
+        titles, source, reference = self.titles(), self._input.read(), self._input.reference_data()
+        return CompareRequest(source, self.config(), titles, reference, self._residuals.value)
 
     def _build(self) -> None:
-        boxes = QGridLayout()
-        boxes.setSpacing(4)
-        for i, box in enumerate((*self._methods.values(), self._residuals)):
-            boxes.addWidget(box.native, i // 2, i % 2)
-        self._progress = QProgressBar()
-        self._progress.setRange(0, PROGRESS_PARTS)
-        self._progress.setToolTip("Methods done of those to compare.")
+        self._controls = RunControls(self.session, TOOLTIPS)
         self._table = ScoresTable()
-        self._words = QLabel()
-        self._words.setWordWrap(True)
-        self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._words.setAlignment(Qt.AlignmentFlag.AlignTop)
-
+        self._text = text_label()
         self.column.addWidget(self._input.description)
-        self.column.addLayout(boxes)
+        boxes = (*self._methods.values(), self._residuals)
+        self.column.addLayout(in_two_columns(box.native for box in boxes))
         self.column.addWidget(
             labeled_rows([self._preset, self._input.reference, self._input.axes, *self._settings.editors.values()])
         )
-        self.column.addLayout(self._build_buttons())
-        self.column.addWidget(self._progress)
+        self.column.addWidget(self._controls)
         self.column.addWidget(self._table)
-        self.column.addWidget(self._words, stretch=1)
-
-    def _build_buttons(self) -> QGridLayout:
-        def button(text: str, tooltip: str) -> QPushButton:
-            widget = QPushButton(text)
-            widget.setToolTip(tooltip)
-            return widget
-
-        self._run = button("Run", "Denoise the active layer by every method that is checked, one after the other.")
-        self._stop = button("Stop", "End soon and keep the methods that are done, the generator as far as it came.")
-        self._cancel = button("Cancel", "End and leave the viewer as it was.")
-        grid = QGridLayout()
-        grid.setSpacing(4)
-        for i, widget in enumerate((self._run, self._stop, self._cancel)):
-            grid.addWidget(widget, 0, i)
-        return grid
+        self.column.addWidget(self._text, stretch=1)
 
     def _connect(self) -> None:
-        self._run.clicked.connect(self.run)
-        self._stop.clicked.connect(self.session.stop)
-        self._cancel.clicked.connect(self.session.cancel)
+        self._controls.run_clicked.connect(self.run)
+        self._controls.forecast_clicked.connect(self.forecast)
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
-        self.session.state_changed.connect(self._show_state)
-        self.session.progressed.connect(self._show_progress)
-        self.session.finished.connect(self._show_end)
+        self.session.progressed.connect(self._on_progress)
+        self.session.forecasted.connect(self._on_forecast)
+        self.session.finished.connect(self._on_finish)
 
     def leave(self) -> None:
         """End the comparison, which delivers what it has."""
         self.session.stop()
 
-    def _show_state(self) -> None:
-        self._run.setEnabled(not self.session.is_busy)
-        self._stop.setEnabled(self.session.can_stop)
-        self._cancel.setEnabled(self.session.is_busy)
-        self._progress.setValue(0)
-        self._progress.setTextVisible(self.session.is_busy)
+    def _on_progress(self, progress: CompareProgress) -> None:
+        if progress.done is not None:
+            self._table.add_row(progress.done, self._titles[progress.method])
+        self._text.setText(f"{format_method(progress.method)}, {progress.position + 1} of {progress.n_methods} …")
 
-    def _show_progress(self, where: CompareProgress) -> None:
-        self._progress.setValue(round(PROGRESS_PARTS * share_done(where)))
-        if where.done is not None:
-            self._table.add_row(where.done, self.session.titles[where.method])
-        self._words.setText(f"{format_method(where.method)}, {where.position + 1} of {where.n_methods} …")
+    def _on_forecast(self, forecast: Forecast | None) -> None:
+        self._text.setText("" if forecast is None else str(forecast))
 
-    def _show_end(self, result: CompareResult | None) -> None:
+    def _on_finish(self, _: CompareResult | None) -> None:
+        """Show the last comparison: after a cancel the one before it, if there was one."""
         self._table.clear_rows()
-        self._words.setText("")
-        if result is not None:
-            self._table.show_result(result, self.session.titles)
-            self._words.setText("\n".join(result.remarks()))
+        self._text.setText("")
+        result, layers = self.session.result, self.session.layers
+        if result is not None and layers is not None:
+            self._table.show_result(result, layers.titles)
+            self._text.setText("\n".join(result.remarks()))

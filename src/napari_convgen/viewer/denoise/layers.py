@@ -1,4 +1,4 @@
-"""The layers of one denoising: its result and, as they are wanted, snapshots, residual and expected error."""
+"""The layers of one denoising: its result and, if they are wanted, snapshots, residual and expected error."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import InputError
-from napari_convgen.viewer.denoise.work import Outputs
+from napari_convgen.viewer.denoise.request import Details, Outputs
 from napari_convgen.viewer.layers.door import (
+    METADATA_KEY,
     LayerInput,
     StepStack,
     add_layer,
@@ -20,6 +21,7 @@ from napari_convgen.viewer.layers.door import (
     image_layer,
     residual_layer,
     snapshots_layer,
+    unit_of_new_axis,
 )
 
 if TYPE_CHECKING:
@@ -27,23 +29,20 @@ if TYPE_CHECKING:
 
     from napari_convgen.run.denoise.result import DenoiseResult
 
-METADATA_KEY = "napari-convgen"
-"""Under this key a layer's metadata holds the report of the run that made it."""
-
 
 class RunLayers:
-    """Puts what a run yields into layers, and takes back what a cancelled run has shown.
+    """Shows a run in layers, and takes back what a cancelled run has shown.
 
-    The user may remove or change any of them at any time: a layer that is gone is made anew when there is something to show in it.
+    The user may remove or change any of them at any time: a layer that was removed is made anew when there is something to show in it.
 
     Parameters
     ----------
     viewer
-        That the layers are added to.
+        Viewer that the layers are added to.
     source
-        What is denoised.
+        Image that is denoised.
     outputs
-        Layers wanted beside the result.
+        Layers that are wanted beside the result.
 
     Attributes
     ----------
@@ -62,64 +61,72 @@ class RunLayers:
         self._had_result = False
 
     def begin(self) -> None:
-        """Note what is there before the run starts or goes on; `undo` comes back to it."""
-        self._had_result = self._is_shown(self.result)
+        """Note what is shown before the run is continued; `undo` returns to it."""
+        self._had_result = self.result in self.viewer.layers
         if not self._had_result:
             self.result = None
 
     def show_preview(self, index: tuple[int | slice, ...], preview: NDArray[Any]) -> None:
-        """Show a frame in the making, in the layer that will hold the result."""
+        """Show a frame under way, in the layer that will hold the result."""
         if self.result is None:
             data = np.zeros(self.source.data.shape, self.source.data.dtype)
             data[index] = preview
-            self.result = image_layer(self.source, data, f"{self.source.name} denoised")
-            add_layer(self.viewer, self.result)
-        elif self._is_shown(self.result):
+            self.show_image(data)
+        elif self.result in self.viewer.layers:
             self.result.data[index] = preview
             self.result.refresh(extent=False, highlight=False, thumbnail=False)
 
     def undo(self, result: DenoiseResult | None, report: Mapping[str, Any]) -> None:
-        """Show the result that was there before the run, or remove the preview if there was none."""
-        if self.result is None or not self._is_shown(self.result):
+        """Show the result that was there before the run, or remove the preview if there was none.
+
+        Parameters
+        ----------
+        result, report
+            Result and report of the run before it was continued.
+        """
+        if self.result is None or self.result not in self.viewer.layers:
             return
         if self._had_result and result is not None:
-            self.show_image(result.image)
-            self._tell(report)
+            self.show_image(result.image, report)
         else:
             self.viewer.layers.remove(self.result)
             self.result = None
 
-    def show(
-        self,
-        result: DenoiseResult,
-        report: Mapping[str, Any],
-        snapshots: Sequence[Snapshot],
-        residual: NDArray[Any] | None,
-    ) -> None:
+    def show(self, result: DenoiseResult, report: Mapping[str, Any], details: Details) -> None:
         """Show a finished run, or another step of it, with the snapshots and the residual if they are wanted."""
         name = self.source.name
-        self.show_image(result.image)
-        self._tell(report)
-        if snapshots:
-            self._show_snapshots(snapshots, report, result.step)
-        if residual is not None:
-            self.residual = self._renew(self.residual, residual_layer(self.source, residual, f"{name} residual"))
+        self.show_image(result.image, report)
+        if details.snapshots:
+            self._show_snapshots(details.snapshots, report, result.step)
+        if details.residual is not None:
+            layer = residual_layer(self.source, details.residual, f"{name} residual")
+            self.residual = self._replace(self.residual, layer)
         if self.outputs.has_expected_error and (error := result.expected_error) is not None:
             layer = expected_error_layer(self.source, error, f"{name} expected error")
-            self.expected_error = self._renew(self.expected_error, layer)
+            self.expected_error = self._replace(self.expected_error, layer)
 
-    def show_image(self, image: NDArray[Any]) -> None:
-        """Put an image into the result layer, anew if it was removed."""
-        if self.result is None or not self._is_shown(self.result):
+    def show_image(self, image: NDArray[Any], report: Mapping[str, Any] | None = None) -> None:
+        """Put an image into the result layer, which is made anew if it was removed.
+
+        Parameters
+        ----------
+        image
+            Image in the shape of the input.
+        report
+            Report for the layer's metadata; ``None`` leaves them as they are.
+        """
+        if self.result is None or self.result not in self.viewer.layers:
             self.result = image_layer(self.source, image.copy(), f"{self.source.name} denoised")
             add_layer(self.viewer, self.result)
         else:
             self.result.data = image.copy()
+        if report is not None:
+            self.result.metadata = {METADATA_KEY: dict(report)}
 
     def point_to(self, step: int) -> bool:
-        """Move the slider of the snapshots to a step; return whether it shows there."""
+        """Move the slider of the snapshots to a step; return True if the snapshots show it."""
         layer = self.snapshots
-        if layer is None or not self._is_shown(layer) or not layer.visible:
+        if layer is None or layer not in self.viewer.layers or not layer.visible:
             return False
         axis = self._iteration_axis(layer)
         if axis in self.viewer.dims.displayed:
@@ -136,7 +143,7 @@ class RunLayers:
             There is no snapshots layer, or it does not show a single snapshot.
         """
         layer = self.snapshots
-        if layer is None or not self._is_shown(layer):
+        if layer is None or layer not in self.viewer.layers:
             raise InputError("There are no snapshots to promote. Run with 'Snapshots' checked first.")
         if not isinstance(layer.data, StepStack):
             raise InputError("The snapshots layer was changed, so that its steps are unknown. Run again.")
@@ -150,8 +157,9 @@ class RunLayers:
     def _show_snapshots(self, snapshots: Sequence[Snapshot], report: Mapping[str, Any], step: int) -> None:
         """Put the snapshots on top, with the slider at the step that is kept."""
         layer = self.snapshots
-        if layer is None or not self._is_shown(layer):
-            layer = snapshots_layer(self.source, snapshots, f"{self.source.name} snapshots", self._iteration_unit())
+        if layer is None or layer not in self.viewer.layers:
+            unit = unit_of_new_axis(self.viewer, len(self.source.units))
+            layer = snapshots_layer(self.source, snapshots, f"{self.source.name} snapshots", unit)
             self.snapshots = layer
             add_layer(self.viewer, layer)
         elif not (isinstance(layer.data, StepStack) and layer.data.snapshots == tuple(snapshots)):
@@ -159,25 +167,13 @@ class RunLayers:
         layer.metadata = {METADATA_KEY: dict(report), "steps": [snapshot.step for snapshot in snapshots]}
         self.viewer.dims.set_point(self._iteration_axis(layer), step)
 
-    def _tell(self, report: Mapping[str, Any]) -> None:
-        assert self.result is not None
-        self.result.metadata = {METADATA_KEY: dict(report)}
-
-    def _renew(self, old: Image | None, new: Image) -> Image:
-        """Show in a layer that is there what a new one would show, or else add the new one."""
-        if old is not None and self._is_shown(old):
+    def _replace(self, old: Image | None, new: Image) -> Image:
+        """Show in the old layer, if it is there, what a new one would show, or else add the new one."""
+        if old is not None and old in self.viewer.layers:
             old.data, old.contrast_limits = new.data, new.contrast_limits
             return old
         add_layer(self.viewer, new)
         return new
-
-    def _is_shown(self, layer: Image | None) -> bool:
-        return layer in self.viewer.layers
-
-    def _iteration_unit(self) -> Any:
-        """Return the unit that other layers give the axis: where units differ, napari uses none at all."""
-        n = len(self.source.units) + 1
-        return next((layer.units[-n] for layer in self.viewer.layers if layer.ndim >= n), "pixel")
 
     def _iteration_axis(self, layer: Image) -> int:
         return int(self.viewer.dims.ndim - layer.ndim)

@@ -1,4 +1,4 @@
-"""What a run came to, in a few lines for the user."""
+"""A run in a few lines for the user."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def summarize(result: DenoiseResult, report: Mapping[str, Any]) -> str:
-    """Say which step is kept and why, what the image is worth, and what the user should know.
+    """Say which step is kept and why, how good the image is, and what the user should know.
 
     Parameters
     ----------
     result, report
-        Of the run, with the step that is kept now.
+        Result and report of the run, with the step that is kept now.
     """
     return "\n".join(_lines(result, report))
 

@@ -8,27 +8,23 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import CheckBox, ComboBox
 from magicgui.widgets.bases import ValueWidget
 from napari.layers import Image
-from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QGridLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QSpinBox,
-)
+from qtpy.QtWidgets import QGridLayout, QSpinBox
 from superqt import QCollapsible
 
 from napari_convgen.config import PRESETS, Config, preset, setting_fields
 from napari_convgen.errors import ConvgenError
-from napari_convgen.run.labels import format_seconds
-from napari_convgen.viewer.denoise.session import Session, State
+from napari_convgen.viewer.denoise.request import DenoiseRequest, Outputs
+from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.denoise.summary import summarize
-from napari_convgen.viewer.denoise.work import Outputs
+from napari_convgen.viewer.parts.buttons import button, in_two_columns, rows_of
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.errors import shown_errors
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
+from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
+from napari_convgen.viewer.worker.session import State
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -44,15 +40,26 @@ AT_HAND = ("noise.kind", "stopping.kind", "n_steps", "seed", "device")
 NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend")
 """Settings that a preset leaves as they are."""
 
-LOADING = "Loading … The first fit on a machine takes some seconds more: it compiles what is then kept."
-
 CUSTOM = "custom"
 
-TRUST = (
+EXPECTED_ERROR = (
     "May I trust this structure? Add the error to expect at each pixel, in the image's units, as a layer, hidden at first: "
     "a structure fainter than this may be invented."
 )
-NO_TRUST = "The error to expect is told by how much fits with different starts differ: needs two 'Seeds' or more."
+NO_EXPECTED_ERROR = "The expected error is how much fits with different starts differ: it needs two 'Seeds' or more."
+
+TOOLTIPS = Tooltips(
+    run="Denoise the active layer.",
+    pause="Hold the fit; press again to go on.",
+    stop="End the fit now and keep the best image so far.",
+    cancel="End the fit and leave the viewer as it was.",
+    progress="Steps taken of those allowed; the stopping rule may end the fit sooner.",
+)
+
+PLOT_TOOLTIP = (
+    "Mean squared error of the fitted pixels and what the stopping rule watches, by step. The dashed line marks the step that is kept: "
+    "after a run, drag it to keep another one. Shaded: steps that cannot be told from the best. Marks below: what each rule would keep."
+)
 
 
 class DenoiseWidget(DockWidget):
@@ -67,13 +74,17 @@ class DenoiseWidget(DockWidget):
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.session = Session(napari_viewer)
+        self.session = DenoiseSession(napari_viewer)
         self._noise_of: tuple[Image | None, NoiseModel | None] = (None, None)
+        self._noise_before: tuple[Image | None, NoiseModel | None] = (
+            None,
+            None,
+        )  # before the run or the forecast under way
         self._build()
         self._connect()
         self._choose_preset("default")
         self._input.follow_layers()
-        self._show_state(State.IDLE)
+        self._on_state(State.IDLE)
 
     def config(self) -> Config:
         """Return the configuration that the form shows.
@@ -87,29 +98,26 @@ class DenoiseWidget(DockWidget):
 
     def run(self) -> None:
         """Start denoising the active layer."""
-        try:
-            source, config = self._input.read(), self.config()
-            self.session.run(source, config, self._outputs(), self._input.reference_data())
-        except ConvgenError as error:
-            show_error(str(error))
-            return
-        self._begin()
-        self._plot.name_criterion(config.stopping.criterion)
-        self._plot.clear_curves()
+        with shown_errors():
+            request = self._request()
+            self.session.run(request)
+            self._begin()
+            self._plot.name_criterion(request.config.stopping.criterion)
+            self._plot.clear_curves()
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
-        try:
-            self.session.forecast(self._input.read(), self.config())
-        except ConvgenError as error:
-            show_error(str(error))
-            return
-        self._begin()
+        with shown_errors():
+            self.session.forecast(self._request())
+            self._begin()
+
+    def _request(self) -> DenoiseRequest:
+        return DenoiseRequest(self._input.read(), self.config(), self._outputs(), self._input.reference_data())
 
     def _begin(self) -> None:
-        self._noise_of = self._input.layer, None
+        self._noise_before, self._noise_of = self._noise_of, (self._input.layer, None)
         self._show_noise()
-        self._words.setText(LOADING)
+        self._text.setText(LOADING)
 
     def _outputs(self) -> Outputs:
         return Outputs(
@@ -117,13 +125,33 @@ class DenoiseWidget(DockWidget):
         )
 
     def _build(self) -> None:
+        self._build_settings()
+        more = QCollapsible("More settings")
+        more.addWidget(labeled_rows(self._folded_rows()))
+        more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
+        self._noise = text_label(tooltip="The model of the noise; set more of it in 'Noise' and 'More settings'.")
+        self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
+        self._plot = CurvePlot(self.viewer.theme)
+        self._plot.setMinimumHeight(140)
+        self._plot.setToolTip(PLOT_TOOLTIP)
+        self._text = text_label()
+
+        self.column.addWidget(self._input.description)
+        self.column.addWidget(self._noise)
+        self.column.addWidget(labeled_rows([self._preset, *self._at_hand.editors.values(), self._input.reference]))
+        boxes = (self._snapshots, self._residual, self._expected_error)
+        self.column.addLayout(in_two_columns(box.native for box in boxes))
+        self.column.addWidget(self._controls)
+        self.column.addLayout(self._build_choice())
+        self.column.addWidget(self._plot, stretch=1)
+        self.column.addWidget(self._text)
+        self.column.addWidget(more)
+
+    def _build_settings(self) -> None:
         self._at_hand = ConfigForm(AT_HAND)
         folded = (name for name in setting_fields() if name not in AT_HAND and not name.startswith("operator."))
         self._folded = ConfigForm(folded, self._at_hand)
         self._input = InputChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
-        self._noise = QLabel()
-        self._noise.setWordWrap(True)
-        self._noise.setToolTip("The model of the noise; say more of it in 'Noise' and 'More settings'.")
         self._preset = ComboBox(
             choices=(*PRESETS, CUSTOM), label="Preset", tooltip="Ready settings; 'custom' once you have changed one."
         )
@@ -135,38 +163,7 @@ class DenoiseWidget(DockWidget):
             text="Residual",
             tooltip="Add what was taken away, input minus result, as a layer, hidden at first.",
         )
-        self._expected_error = CheckBox(value=False, text="Expected error", tooltip=TRUST)
-        more = QCollapsible("More settings")
-        more.addWidget(labeled_rows(self._folded_rows()))
-        more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
-        outputs = QGridLayout()
-        outputs.setSpacing(4)
-        for i, box in enumerate((self._snapshots, self._residual, self._expected_error)):
-            outputs.addWidget(box.native, i // 2, i % 2)
-
-        self._plot = CurvePlot(self.viewer.theme)
-        self._plot.setMinimumHeight(140)
-        self._plot.setToolTip(
-            "Mean squared error of the fitted pixels and what the stopping rule watches, by step. The dashed line marks the step that is "
-            "kept: after a run, drag it to keep another one. Shaded: steps that cannot be told from the best. Marks below: what each rule "
-            "would keep."
-        )
-        self._progress = QProgressBar()
-        self._progress.setToolTip("Steps taken of those allowed; the stopping rule may end the fit sooner.")
-        self._words = QLabel()
-        self._words.setWordWrap(True)
-        self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._words.setAlignment(Qt.AlignmentFlag.AlignTop)
-
-        self.column.addWidget(self._input.description)
-        self.column.addWidget(self._noise)
-        self.column.addWidget(labeled_rows([self._preset, *self._at_hand.editors.values(), self._input.reference]))
-        self.column.addLayout(outputs)
-        self.column.addLayout(self._build_buttons())
-        self.column.addWidget(self._progress)
-        self.column.addWidget(self._plot, stretch=1)
-        self.column.addWidget(self._words)
-        self.column.addWidget(more)
+        self._expected_error = CheckBox(value=False, text="Expected error", tooltip=EXPECTED_ERROR)
 
     def _folded_rows(self) -> Iterator[ValueWidget[Any] | str]:
         """Go through the settings that are folded away, each group under its title."""
@@ -179,17 +176,8 @@ class DenoiseWidget(DockWidget):
             title = group
             yield editor
 
-    def _build_buttons(self) -> QGridLayout:
-        def button(text: str, tooltip: str) -> QPushButton:
-            widget = QPushButton(text)
-            widget.setToolTip(tooltip)
-            return widget
-
-        self._run = button("Run", "Denoise the active layer.")
-        self._forecast = button("Forecast", "Try a few steps and say what memory and time a run would take.")
-        self._pause = button("Pause", "Hold the fit; press again to go on.")
-        self._stop = button("Stop and keep", "End the fit now and keep the best image so far.")
-        self._cancel = button("Cancel", "End the fit and leave the viewer as it was.")
+    def _build_choice(self) -> QGridLayout:
+        """Build what chooses another step of a finished run."""
         self._promote = button("Promote this snapshot", "Make the snapshot on screen the result.")
         self._continue = button(
             "Continue",
@@ -200,27 +188,13 @@ class DenoiseWidget(DockWidget):
         self._more_steps.setRange(1, 10_000_000)
         self._more_steps.setValue(500)
         self._more_steps.setSuffix(" steps")
-        self._more_steps.setToolTip("How many steps 'Continue' adds.")
-        grid = QGridLayout()
-        grid.setSpacing(4)
-        rows = (
-            (self._run, self._forecast),
-            (self._pause, self._stop, self._cancel),
-            (self._continue, self._more_steps),
-            (self._promote,),
-        )
-        for i, row in enumerate(rows):
-            width = 6 // len(row)
-            for j, widget in enumerate(row):
-                grid.addWidget(widget, i, j * width, 1, width)
-        return grid
+        self._more_steps.setAccessibleName("Steps to add")
+        self._more_steps.setToolTip("Number of steps that 'Continue' adds.")
+        return rows_of((self._continue, self._more_steps), (self._promote,))
 
     def _connect(self) -> None:
-        self._run.clicked.connect(self.run)
-        self._forecast.clicked.connect(self.forecast)
-        self._pause.clicked.connect(self._toggle_pause)
-        self._stop.clicked.connect(self.session.stop_and_keep)
-        self._cancel.clicked.connect(self.session.cancel)
+        self._controls.run_clicked.connect(self.run)
+        self._controls.forecast_clicked.connect(self.forecast)
         self._promote.clicked.connect(self._promote_snapshot)
         self._continue.clicked.connect(self._continue_run)
         self._preset.changed.connect(self._choose_preset)
@@ -231,17 +205,17 @@ class DenoiseWidget(DockWidget):
         self._input.changed.connect(self._show_noise)
         self._plot.dragged.connect(self.session.show_step)
         self._plot.dropped.connect(self.session.keep)
-        self.session.state_changed.connect(self._show_state)
-        self.session.progressed.connect(self._show_progress)
-        self.session.finished.connect(self._show_end)
+        self.session.state_changed.connect(self._on_state)
+        self.session.progressed.connect(self._on_progress)
+        self.session.finished.connect(self._on_finish)
         self.session.kept.connect(self._show_kept)
-        self.session.forecasted.connect(self._show_forecast)
+        self.session.forecasted.connect(self._on_forecast)
         self.viewer.dims.events.point.connect(self._name_snapshot)
         self.viewer.events.theme.connect(self._follow_theme)
 
     def leave(self) -> None:
         """End the run, which delivers what it has."""
-        self.session.stop_and_keep()
+        self.session.stop()
 
     def _choose_preset(self, name: str) -> None:
         if name == CUSTOM:
@@ -264,9 +238,9 @@ class DenoiseWidget(DockWidget):
             self._preset.value = name
 
     def _allow_expected_error(self) -> None:
-        """One generator has nothing to differ from."""
+        """Disable the expected error of a single fit, which has no other fit to differ from."""
         self._expected_error.enabled = self._folded.editors["n_seeds"].value > 1
-        self._expected_error.tooltip = TRUST if self._expected_error.enabled else NO_TRUST
+        self._expected_error.tooltip = EXPECTED_ERROR if self._expected_error.enabled else NO_EXPECTED_ERROR
 
     def _show_noise(self) -> None:
         """Say what the noise of the layer that was last denoised is, while that layer is the active one."""
@@ -278,17 +252,9 @@ class DenoiseWidget(DockWidget):
     def _follow_theme(self) -> None:
         self._plot.follow_theme(self.viewer.theme)
 
-    def _toggle_pause(self) -> None:
-        if self.session.state is State.PAUSED:
-            self.session.resume()
-        else:
-            self.session.pause()
-
     def _continue_run(self) -> None:
-        try:
+        with shown_errors():
             self.session.continue_from_here(self._more_steps.value())
-        except ConvgenError as error:
-            show_error(str(error))
 
     def _name_snapshot(self) -> None:
         """Say on the button which step is on screen."""
@@ -299,71 +265,60 @@ class DenoiseWidget(DockWidget):
         self._promote.setText(f"Promote this snapshot{step}")
 
     def _promote_snapshot(self) -> None:
-        try:
+        with shown_errors():
             self.session.promote()
-        except ConvgenError as error:
-            show_error(str(error))
 
-    def _show_state(self, state: State) -> None:
-        is_running = state in (State.RUNNING, State.PAUSED)
-        self._run.setEnabled(state is State.IDLE)
-        self._forecast.setEnabled(state is State.IDLE)
-        self._pause.setEnabled(is_running)
-        self._pause.setText("Continue" if state is State.PAUSED else "Pause")
-        self._stop.setEnabled(is_running)
-        self._cancel.setEnabled(state is not State.IDLE)
-        can_continue = self.session.can_continue
-        self._continue.setEnabled(can_continue)
-        self._continue.setText(f"Continue from step {self.session.step_to_continue}" if can_continue else "Continue")
-        self._more_steps.setEnabled(can_continue)
-        layers = self.session.layers
+    def _on_state(self, state: State) -> None:
+        """Enable what chooses another step where there is something to choose."""
+        step, layers = self.session.step_to_continue, self.session.layers
+        self._continue.setEnabled(step is not None)
+        self._continue.setText("Continue" if step is None else f"Continue from step {step}")
+        self._more_steps.setEnabled(step is not None)
         self._promote.setEnabled(state is State.IDLE and layers is not None and layers.snapshots is not None)
         self._name_snapshot()
-        if state is State.LOADING:
-            self._progress.setRange(0, 0)
-        elif state is State.IDLE:
-            self._progress.setRange(0, 1)
-            self._progress.setValue(0)
-            self._progress.setFormat("")
 
-    def _show_progress(self, where: DenoiseProgress) -> None:
-        if where.step - len(where.losses) < self._plot.n_steps:  # a new frame or a fresh start
+    def _on_progress(self, progress: DenoiseProgress) -> None:
+        if progress.step - len(progress.losses) < self._plot.n_steps:  # a new frame or a fresh start
             self._plot.clear_curves()
-        self._plot.extend(where.losses, where.criteria, where.kept_step)
-        self._tell_noise(self.session.noise)
-        self._progress.setRange(0, where.n_frames * where.n_steps)
-        n_done = where.frame * where.n_steps + where.step
-        self._progress.setValue(n_done)
-        self._progress.setFormat(f"%p % · at most {format_seconds(where.seconds_left)} left")
-        frame = f"Frame {where.frame + 1} of {where.n_frames}, step" if where.n_frames > 1 else "Step"
-        pace = where.seconds / where.n_steps_taken * 1000
-        self._words.setText(
-            f"{frame} {where.step} of at most {where.n_steps}, {pace:.0f} ms each. "
-            + (f"Step {where.kept_step} is the best so far." if where.kept_step else "")
+        self._plot.extend(progress.losses, progress.criteria, progress.kept_step)
+        self._set_noise(self.session.noise)
+        frame = f"Frame {progress.frame + 1} of {progress.n_frames}, step" if progress.n_frames > 1 else "Step"
+        pace = progress.seconds / progress.n_steps_taken * 1000
+        self._text.setText(
+            f"{frame} {progress.step} of at most {progress.n_steps}, {pace:.0f} ms each. "
+            + (f"Step {progress.kept_step} is the best so far." if progress.kept_step else "")
         )
 
-    def _tell_noise(self, noise: NoiseModel | None) -> None:
+    def _set_noise(self, noise: NoiseModel | None) -> None:
         if noise != self._noise_of[1]:
             self._noise_of = self._noise_of[0], noise
             self._show_noise()
 
-    def _show_forecast(self, forecast: Forecast | None) -> None:
-        self._words.setText("" if forecast is None else str(forecast))
-        if forecast is not None:
-            self._tell_noise(forecast.noise)
+    def _on_forecast(self, forecast: Forecast | None) -> None:
+        self._text.setText("" if forecast is None else str(forecast))
+        if forecast is None:
+            self._noise_of = self._noise_before
+            self._show_noise()
+        else:
+            self._set_noise(forecast.noise)
 
-    def _show_end(self, result: DenoiseResult | None) -> None:
-        self._show_state(self.session.state)
-        self._words.setText("")
-        if self.session.result is None:
+    def _on_finish(self, finished: DenoiseResult | None) -> None:
+        """Show the last run: after a cancel the one before it, if there was one."""
+        if finished is None:
+            self._noise_of = self._noise_before
+            self._show_noise()
+        result = self.session.result
+        if result is None:
+            self._plot.clear_curves()
+            self._text.setText("")
             return
-        last = self.session.result.frames[-1]
+        last = result.frames[-1]
         self._plot.show_curves(last.loss, last.criterion)
         self._plot.show_choice([snapshot.step for snapshot in last.snapshots], last.interval, last.votes)
-        self._show_kept(self.session.result)
+        self._show_kept(result)
 
     def _show_kept(self, result: DenoiseResult) -> None:
-        self._show_state(self.session.state)
+        self._on_state(self.session.state)
         self._plot.mark_kept(result.frames[-1].step)
-        self._words.setText(summarize(result, self.session.report))
-        self._words.setToolTip(str(result.reason))
+        self._text.setText(summarize(result, self.session.report))
+        self._text.setToolTip(str(result.reason))

@@ -9,33 +9,40 @@ from napari.layers import Image
 
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.run.image_vs_noise.panels import format_share
-from napari_convgen.viewer.denoise.layers import METADATA_KEY
-from napari_convgen.viewer.layers.door import LayerInput, StepStack, add_layer, snapshots_layer
+from napari_convgen.viewer.layers.door import (
+    METADATA_KEY,
+    LayerInput,
+    StepStack,
+    add_layer,
+    show_name,
+    snapshots_layer,
+    unit_of_new_axis,
+)
 from napari_convgen.viewer.layers.grid import SideBySide
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 CAPTIONS = {"image": "image", "noise": "noise", "reference": "clean", "added noise": "noisier"}
-"""Of the targets: short, since a cell of the grid is narrow."""
+"""Captions of the targets: short, since a cell of the grid is narrow."""
 
 
 class FitsLayers:
-    """Puts the snapshots of each target into a layer, and takes back what a cancelled run has shown.
+    """Shows the snapshots of each target in a layer, and takes back what a cancelled run has shown.
 
     A layer that the user removes stays away.
 
     Parameters
     ----------
     viewer
-        That the layers are added to.
+        Viewer that the layers are added to, and shown side by side.
     source
-        The image.
+        Image that is fitted.
 
     Attributes
     ----------
     layers
-        By the name of the target.
+        Layers by the name of the target; empty before the first snapshots.
     """
 
     def __init__(self, viewer: ViewerModel, source: LayerInput) -> None:
@@ -50,21 +57,22 @@ class FitsLayers:
     def show(self, snapshots: Mapping[str, Sequence[Snapshot]]) -> None:
         """Show each target's snapshots so far; a slider at the last of them stays at the last."""
         is_first = not self.layers
-        follows = is_first or self.step_on_screen() == self._last_step
+        is_at_last = is_first or self.step_on_screen() == self._last_step
         for name, of_target in snapshots.items():
             if is_first:
-                self.layers[name] = snapshots_layer(self.source, of_target, name, self._iteration_unit())
+                unit = unit_of_new_axis(self.viewer, len(self.source.units))
+                self.layers[name] = snapshots_layer(self.source, of_target, name, unit)
                 self._add(self.layers[name])
             elif self.layers[name] in self.viewer.layers:
                 self.layers[name].data = StepStack(of_target)
         self._last_step = next(iter(snapshots.values()))[-1].step
         if is_first:
             self._side_by_side.show()
-        if follows:
+        if is_at_last:
             self.point_to(self._last_step)
         self.name_steps()
 
-    def tell(self, report: Mapping[str, Any]) -> None:
+    def add_report(self, report: Mapping[str, Any]) -> None:
         """Put the report of the run into each layer's metadata."""
         for layer in self.layers.values():
             layer.metadata = {METADATA_KEY: dict(report)}
@@ -93,7 +101,7 @@ class FitsLayers:
         return data.at(round(self.viewer.dims.point[axis])).step if isinstance(data, StepStack) else None
 
     def name_steps(self) -> None:
-        """Name each layer after its target, the step on screen and what is left there, unless the user has named it."""
+        """Name each layer after its target, the step on screen and the share that is left, unless the user has named it."""
         step = self.step_on_screen()
         if step is None:
             return
@@ -105,22 +113,16 @@ class FitsLayers:
 
     def _add(self, layer: Image) -> None:
         layer.visible = True
-        if hasattr(layer, "name_overlay"):  # older versions of napari have none
-            layer.name_overlay.update({"visible": True, "position": "top_right", "font_size": 8})
+        show_name(layer, "top_right")
         add_layer(self.viewer, layer)
 
     def _shown(self) -> list[tuple[str, Image]]:
         return [(name, layer) for name, layer in self.layers.items() if layer in self.viewer.layers]
 
     def _axis(self) -> int | None:
-        """The slider's axis; ``None`` if there is no such slider."""
+        """Return the axis of the slider; ``None`` if there is no such slider."""
         shown = self._shown()
         if not shown:
             return None
         axis = int(self.viewer.dims.ndim - shown[0][1].ndim)
         return None if axis in self.viewer.dims.displayed else axis
-
-    def _iteration_unit(self) -> Any:
-        """Return the unit that other layers give the axis: where units differ, napari uses none at all."""
-        n = len(self.source.units) + 1
-        return next((layer.units[-n] for layer in self.viewer.layers if layer.ndim >= n), "pixel")

@@ -18,8 +18,7 @@ from napari_convgen.errors import ConvgenError, InputError
 from napari_convgen.figures.panel import Panel
 from napari_convgen.run.kernels.panels import SHOWN, all_panels, bound_words, prediction_words
 from napari_convgen.run.kernels.run import STEPS, Exploration, KernelChoice, Kind, explore
-from napari_convgen.viewer.denoise.layers import METADATA_KEY
-from napari_convgen.viewer.layers.door import add_layer
+from napari_convgen.viewer.layers.door import METADATA_KEY, add_layer
 from napari_convgen.viewer.layers.shown_frame import ShownFrame, shown_frame
 from napari_convgen.viewer.worker.job import notify
 from napari_convgen.viewer.worker.latest import Latest
@@ -35,19 +34,25 @@ PLACEMENT = ("data", "scale", "translate", "rotate", "shear", "affine", "units",
 
 
 @dataclass(frozen=True)
-class Words:
-    """What the form says.
+class KernelSettings:
+    """Settings of an exploration, see `napari_convgen.run.kernels.run`.
 
     Attributes
     ----------
-    kind, width
-        Of the kernel, as of `KernelChoice`.
+    kind
+        Kind of the kernel.
+    width
+        Width of the kernel in pixels; of a custom one it is not used.
     taps
-        Name of the layer with a custom kernel's taps.
-    length, sigma, signal_share
-        As of `explore`.
+        Name of the layer with a custom kernel's taps; ``None`` if none is chosen.
+    length
+        Length of the signal in samples.
+    sigma
+        Standard deviation of the noise in the image's units, or ``"auto"`` to estimate it.
+    signal_share
+        Share of the basis functions that the signal is taken to lie in, 0 to 1.
     functions
-        Of the basis that are shown.
+        Numbers of the basis functions that are shown, from 1.
     """
 
     kind: Kind = "triangle"
@@ -65,30 +70,48 @@ class Request:
 
     Attributes
     ----------
-    words
-        Of the form.
+    settings
+        Settings of the exploration.
     taps
-        Of a custom kernel.
+        Taps of a custom kernel; ``None`` for other kernels.
     frame
-        Of the layer; ``None`` without one.
+        Frame that is explored; ``None`` without a layer.
     """
 
-    words: Words
+    settings: KernelSettings
     taps: ArrayLike | None = None
     frame: ShownFrame | None = None
 
     @cached_property
     def exploration(self) -> Exploration:
-        """Found when it is first asked for, in the worker's thread, where torch is loaded too."""
-        words = self.words
-        choice = KernelChoice(words.kind, words.width, None if self.taps is None else np.asarray(self.taps))
+        """Exploration, computed when it is first asked for: in the worker's thread, where torch is loaded too."""
+        settings = self.settings
+        choice = KernelChoice(settings.kind, settings.width, None if self.taps is None else np.asarray(self.taps))
         frame = None if self.frame is None else self.frame.read()
-        return explore(choice, words.length, frame, words.sigma, words.signal_share)
+        return explore(choice, settings.length, frame, settings.sigma, settings.signal_share)
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What there is to show at a step, or the error that left nothing."""
+    """What there is to show at a step, or the error that left nothing.
+
+    Attributes
+    ----------
+    request
+        What was asked for; ``None`` before anything was.
+    step
+        Step that is shown.
+    best
+        Step of the smallest predicted error; ``None`` without an image.
+    panels
+        Panels by the name of their tab.
+    prediction, bound
+        Sentences about the prediction, and about the bound of theorem 1.
+    preview
+        Filtered frame; ``None`` if it is not wanted.
+    error
+        Error that left nothing to show; ``None`` if there was none.
+    """
 
     request: Request | None = None
     step: float = STEP_WITHOUT_IMAGE
@@ -112,7 +135,7 @@ def find_answer(request: Request, step: float | None, has_preview: bool) -> Answ
             request,
             step,
             best,
-            all_panels(exploration, step, request.words.functions),
+            all_panels(exploration, step, request.settings.functions),
             prediction_words(exploration, step),
             bound_words(exploration),
             prediction.denoise(step) if has_preview and prediction is not None else None,
@@ -122,29 +145,29 @@ def find_answer(request: Request, step: float | None, has_preview: bool) -> Answ
 
 
 class ExplorerSession:
-    """Explores what the form says on the layer it is bound to, and keeps a preview of what the filter makes of it.
+    """Explores a kernel on the layer it is bound to, and keeps a preview of what the filter makes of that layer.
 
     It is bound to the image layer that was active last, its own preview excepted, until that is removed.
 
     Parameters
     ----------
     viewer
-        Its layers are read and added to.
+        The viewer whose layers are read and added to.
 
     Attributes
     ----------
-    words
-        What the form says.
+    settings
+        Settings of the exploration.
     layer
-        That it is bound to.
+        Layer that it is bound to; ``None`` if there is none.
     preview
-        The layer that shows the filtered frame.
+        Layer that shows the filtered frame; ``None`` if there is none.
     has_preview
-        Whether one is wanted.
+        True if a preview is wanted; the default.
     step
-        That is wanted; ``None`` for the best.
+        Step that is wanted; ``None`` for the best.
     answer
-        The latest.
+        Latest answer.
     """
 
     bound = Signal()
@@ -153,7 +176,7 @@ class ExplorerSession:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
-        self.words = Words()
+        self.settings = KernelSettings()
         self.layer: Image | None = None
         self.preview: Image | None = None
         self.has_preview = True
@@ -161,7 +184,7 @@ class ExplorerSession:
         self.answer = Answer()
         self._request: Request | None = None
         self._latest = Latest(self._show)
-        self._told = ""
+        self._last_message = ""
         self._connections = (
             (viewer.layers.selection.events.active, self.follow_layers),
             (viewer.layers.events.removed, self._on_removal),
@@ -172,12 +195,12 @@ class ExplorerSession:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an answer is to come."""
+        """True while an answer is to come."""
         return self._latest.is_busy
 
     @property
     def frame(self) -> ShownFrame | None:
-        """The frame that is explored."""
+        """Frame that is explored; ``None`` without a layer."""
         return None if self._request is None else self._request.frame
 
     def follow_layers(self) -> None:
@@ -186,18 +209,18 @@ class ExplorerSession:
         if isinstance(active, Image) and active not in (self.layer, self.preview):
             self._bind(active)
 
-    def change(self, words: Words) -> None:
-        """Explore what the form says now."""
-        if words != self.words:
-            self.words = words
+    def change(self, settings: KernelSettings) -> None:
+        """Explore with other settings."""
+        if settings != self.settings:
+            self.settings = settings
             self.explore()
 
     def explore(self) -> None:
-        """Explore anew."""
+        """Explore again."""
         self._request = None
         try:
             frame = None if self.layer is None else shown_frame(self.layer, self.viewer.dims.point)
-            self._request = Request(self.words, self._taps(), frame)
+            self._request = Request(self.settings, self._taps(), frame)
         except ConvgenError as error:
             self._latest.forget()
             self._show(Answer(error=error))
@@ -215,7 +238,7 @@ class ExplorerSession:
         self._ask()
 
     def keep(self) -> None:
-        """Make a layer of its own of the preview; the next step is previewed in a new one.
+        """Leave the preview as a layer of its own; the next step is previewed in a new one.
 
         Raises
         ------
@@ -227,7 +250,7 @@ class ExplorerSession:
             raise InputError("There is no preview to keep. Select an image layer and check 'Preview'.")
         self.preview = None
         layer.name = f"{layer.name}, step {self.answer.step:.0f}"
-        layer.metadata = {METADATA_KEY: {"step": self.answer.step, **asdict(self.words)}}
+        layer.metadata = {METADATA_KEY: {"step": self.answer.step, **asdict(self.settings)}}
 
     def close(self) -> None:
         """Follow the viewer no longer; the preview stays."""
@@ -275,9 +298,9 @@ class ExplorerSession:
             self._explore_bound()
 
     def _taps(self) -> ArrayLike | None:
-        """The pixels of the layer that a custom kernel is taken from."""
-        name = self.words.taps
-        if self.words.kind != "custom" or name not in self.viewer.layers:
+        """Return the pixels of the layer that a custom kernel is taken from; ``None`` for another kernel, or without that layer."""
+        name = self.settings.taps
+        if self.settings.kind != "custom" or name not in self.viewer.layers:
             return None
         layer = self.viewer.layers[name]
         if layer.rgb:
@@ -297,23 +320,21 @@ class ExplorerSession:
         if answer.request is not self._request:
             return  # overtaken: the next one is under way
         self.answer = answer
-        if answer.preview is None or not self.has_preview:
+        if answer.preview is None or not self.has_preview or self.frame is None or self.layer is None:
             self._remove_preview()
         else:
-            self._show_preview(answer.preview)
-        self._tell(answer.error)
+            self._show_preview(answer.preview, self.frame, self.layer.name)
+        self._notify_once(answer.error)
         self.answered.emit(answer)
 
-    def _show_preview(self, image: NDArray[Any]) -> None:
-        assert self.frame is not None
-        assert self.layer is not None
+    def _show_preview(self, image: NDArray[Any], frame: ShownFrame, name: str) -> None:
         if self.preview is None:
-            self.preview = self.frame.layer(image, f"{self.layer.name} filtered")
+            self.preview = frame.layer(image, f"{name} filtered")
             add_layer(self.viewer, self.preview)
             return
-        self.preview.data[...] = self.frame.expand(image)
-        if not np.array_equal(self.preview.translate, self.frame.translate):
-            self.preview.translate = self.frame.translate
+        self.preview.data[...] = frame.expand(image)
+        if not np.array_equal(self.preview.translate, frame.translate):
+            self.preview.translate = frame.translate
         self.preview.refresh(extent=False, highlight=False, thumbnail=False)
 
     def _remove_preview(self) -> None:
@@ -321,12 +342,12 @@ class ExplorerSession:
         if preview is not None:
             self.viewer.layers.remove(preview)
 
-    def _tell(self, error: Exception | None) -> None:
-        """Notify of an error once, not at each step or number that meets it again."""
+    def _notify_once(self, error: Exception | None) -> None:
+        """Notify of an error once, not again at each step or number that has the same error."""
         message = "" if error is None else str(error)
-        if message == self._told:
+        if message == self._last_message:
             return
-        self._told = message
+        self._last_message = message
         if isinstance(error, ConvgenError):
             show_error(message)
         elif error is not None:

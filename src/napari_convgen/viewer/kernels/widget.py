@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -18,7 +17,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QPushButton,
     QSizePolicy,
     QSlider,
     QSpinBox,
@@ -26,32 +24,36 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_convgen.errors import ConfigError, ConvgenError
+from napari_convgen.errors import ConfigError
 from napari_convgen.run.kernels.panels import SHOWN
 from napari_convgen.run.kernels.run import KINDS, MAX_LENGTH, MIN_LENGTH, STEPS
-from napari_convgen.viewer.kernels.session import Answer, ExplorerSession, Words
+from napari_convgen.viewer.kernels.session import Answer, ExplorerSession, KernelSettings
+from napari_convgen.viewer.layers.door import finest_level
+from napari_convgen.viewer.parts.buttons import button
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.errors import shown_errors
+from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.plots.tabs import PlotTabs
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 N_VIEWS = {"Kernel": 2, "Weights": 3, "Basis": 1, "Filter": 2, "Bound": 1}
-"""Panels on each tab, at most."""
+"""Largest number of panels on each tab."""
 
 MEANING = {
     "Kernel": "The fixed kernel of the generator's upsampling, on a signal and on an image.",
-    "Weights": "How strongly the generator draws each frequency: what has a large weight is drawn soon.",
-    "Basis": "What the generator draws one by one: waves of more and more periods.",
-    "Filter": "What of each frequency is drawn after the step, and the error that is foreseen at each step.",
-    "Bound": "Theorem 1 promises that the error is below the sum of two terms. From 1 on, the sum promises nothing.",
+    "Weights": "How strongly the generator weights each frequency: a fit takes up first what has a large weight.",
+    "Basis": "Functions that a fit takes up one after the other: waves of more and more periods.",
+    "Filter": "Part of each frequency that is fitted after the step, and the predicted error at each step.",
+    "Bound": "Theorem 1: the error is below the sum of two terms. From 1 on, the sum says nothing.",
 }
 
 NO_TAPS = "none"
 
 
 class KernelWidget(DockWidget):
-    """Choose a kernel, see what it makes of frequencies, and watch the filter that it is on the active layer.
+    """Choose a kernel, see what it does to each frequency, and apply it as a filter to the active layer.
 
     Parameters
     ----------
@@ -73,8 +75,8 @@ class KernelWidget(DockWidget):
             self.session.explore()
         self._describe()
 
-    def read_words(self) -> Words:
-        """Return what the form says.
+    def settings(self) -> KernelSettings:
+        """Return the settings that the form shows.
 
         Raises
         ------
@@ -82,7 +84,7 @@ class KernelWidget(DockWidget):
             Text that is no number.
         """
         taps = self._taps.currentText()
-        return Words(
+        return KernelSettings(
             kind=KINDS[self._kind.currentIndex()],
             width=self._width.value(),
             taps=None if taps == NO_TAPS else taps,
@@ -93,17 +95,17 @@ class KernelWidget(DockWidget):
         )
 
     def _build(self) -> None:
-        self._description = _words_label()
+        self._description = text_label()
         self._description.setToolTip("The image layer that was active last: select another one in the layer list.")
-        self._words = _words_label()
-        self._words.setToolTip(
-            "The noise, and the root mean squared error that is foreseen: 1 is that of the noisy image. Freedom: how much of its values' "
-            "noise the image can follow."
+        self._text = text_label()
+        self._text.setToolTip(
+            "The noise, and the predicted root mean squared error: 1 is that of the noisy image. Freedom: how much of its values' "
+            "noise the image can take up."
         )
         self.column.addWidget(self._description)
         self.column.addLayout(self._build_form())
         self.column.addLayout(self._build_steps())
-        self.column.addWidget(self._words)
+        self.column.addWidget(self._text)
         self.column.addWidget(self._build_tabs(), stretch=1)
 
     def _build_form(self) -> QFormLayout:
@@ -120,7 +122,7 @@ class KernelWidget(DockWidget):
         self._shape.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._length = QSpinBox()
         self._length.setRange(MIN_LENGTH, MAX_LENGTH)
-        self._length.setValue(Words.length)
+        self._length.setValue(KernelSettings.length)
         self._sigma = QLineEdit("auto")
         for number in (self._width, self._length):
             number.setKeyboardTracking(False)
@@ -136,14 +138,14 @@ class KernelWidget(DockWidget):
             (
                 "Width",
                 self._shape,
-                "From the middle to where a triangle is zero, or a Gaussian has fallen to 37 %. Of a custom kernel the layer with its "
-                "values: one row, used along both axes, or an image.",
+                "Distance from the middle to where a triangle is zero, or a Gaussian is at 37 %. For a custom kernel the layer with "
+                "its values: one row, used along both axes, or an image.",
             ),
             ("Signal length", self._length, "Samples of the signal; without an image also its rows and columns."),
             (
                 "Noise",
                 self._sigma,
-                "auto: kind and strength are estimated. Or a standard deviation, the same everywhere, in the image's units.",
+                "Standard deviation of the noise, the same everywhere, in the image's units; auto: kind and strength are estimated.",
             ),
         )
         labels = {name: _add_row(form, name, editor, tooltip) for name, editor, tooltip in rows}
@@ -153,21 +155,22 @@ class KernelWidget(DockWidget):
     def _build_steps(self) -> QGridLayout:
         self._slider = QSlider(Qt.Orientation.Horizontal)
         self._slider.setRange(0, len(STEPS) - 1)
+        self._slider.setAccessibleName("Step")
         self._slider.setToolTip("The step at which the fit is stopped, on a logarithmic scale.")
         self._step = QLabel()
         self._step.setMinimumWidth(self.fontMetrics().horizontalAdvance(f"{STEPS[-1]:,.0f}"))
         self._step.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self._best = QPushButton("Best step")
-        self._best.setToolTip(
-            "Go to the step of the least foreseen error, and stay at the best when something is changed."
+        self._best = button(
+            "Best step",
+            "Go to the step of the smallest predicted error, and stay at the best when something is changed.",
         )
         self._preview = QCheckBox("Preview")
         self._preview.setChecked(True)
         self._preview.setToolTip("Show the filtered image as a layer.")
-        self._keep = QPushButton("Keep")
-        self._keep.setToolTip("Leave the preview as a layer of its own.")
-        self._save = QPushButton("Save …")
-        self._save.setToolTip("Save the plots on the open tab as PNG or SVG, or the points of their curves as CSV.")
+        self._keep = button("Keep", "Leave the preview as a layer of its own.")
+        self._save = button(
+            "Save …", "Save the plots on the open tab as PNG or SVG, or the points of their curves as CSV."
+        )
         grid = QGridLayout()
         grid.setSpacing(4)
         grid.addWidget(QLabel("Step τ"), 0, 0)
@@ -183,24 +186,24 @@ class KernelWidget(DockWidget):
         self._functions = QLineEdit(", ".join(map(str, SHOWN)))
         self._share = QDoubleSpinBox()
         self._share.setRange(0.1, 99)
-        self._share.setValue(100 * Words.signal_share)
+        self._share.setValue(100 * KernelSettings.signal_share)
         self._share.setDecimals(1)
         self._share.setSuffix(" % of functions")
         self._share.setKeyboardTracking(False)
-        self._bound = _words_label()
+        self._bound = text_label()
         self._bound.setToolTip(
-            "Errors are in units of the noise's. The theorem wants no energy of the signal, its mean not counted, outside of the functions."
+            "Errors are in units of the noise. The theorem assumes that the signal has no energy outside of the functions, except its mean."
         )
         own_rows = {
             "Basis": (
                 "Functions",
                 self._functions,
-                "Their numbers, from 1 on, by rising frequency; a cosine comes before its sine.",
+                "Numbers of the functions, from 1 on, by rising frequency; a cosine comes before its sine.",
             ),
             "Bound": (
                 "Signal lies in",
                 self._share,
-                "p/n of theorem 1: the share of the functions, those of largest weight.",
+                "p/n of theorem 1: share of the functions, those of largest weight, that hold the signal.",
             ),
         }
         self.tabs = PlotTabs(self.viewer.theme)
@@ -248,12 +251,8 @@ class KernelWidget(DockWidget):
         self._signals = []
 
     def _change(self) -> None:
-        try:
-            words = self.read_words()
-        except ConvgenError as error:
-            show_error(str(error))
-            return
-        self.session.change(words)
+        with shown_errors():
+            self.session.change(self.settings())
 
     def _move(self, position: int) -> None:
         self.session.show_step(float(STEPS[position]))
@@ -293,19 +292,19 @@ class KernelWidget(DockWidget):
         if layer is None:
             self._description.setText("<i>Select an image layer to see the filter on it.</i>")
             return
-        data = layer.data[0] if layer.multiscale else layer.data
-        words = f"<b>{html.escape(layer.name)}</b> · {' × '.join(map(str, data.shape))} · {np.dtype(data.dtype)}"
+        data = finest_level(layer)
+        text = f"<b>{html.escape(layer.name)}</b> · {' × '.join(map(str, data.shape))} · {np.dtype(data.dtype)}"
         if frame is not None and frame.place:
-            words += f" · {frame.place}"
-        self._description.setText(words)
+            text += f" · {frame.place}"
+        self._description.setText(text)
 
     def _show(self, answer: Answer) -> None:
         if answer.error is None:
-            self._words.setText("<br>".join(map(html.escape, answer.prediction)))
+            self._text.setText("<br>".join(map(html.escape, answer.prediction)))
             self._show_position(answer.step)
         else:
-            self._words.setText(f"<i>{html.escape(str(answer.error))}</i>")
-        self._words.setVisible(bool(self._words.text()))
+            self._text.setText(f"<i>{html.escape(str(answer.error))}</i>")
+        self._text.setVisible(bool(self._text.text()))
         self._bound.setText("<br>".join(map(html.escape, answer.bound)))
         self.tabs.show_panels(answer.panels)
         self._best.setEnabled(answer.best is not None)
@@ -321,10 +320,8 @@ class KernelWidget(DockWidget):
             self._step.setText(f"{step:,.0f}")
 
     def _keep_preview(self) -> None:
-        try:
+        with shown_errors():
             self.session.keep()
-        except ConvgenError as error:
-            show_error(str(error))
         self._keep.setEnabled(False)
 
     def _uncheck_preview(self) -> None:
@@ -335,14 +332,6 @@ class KernelWidget(DockWidget):
 
     def _follow_theme(self) -> None:
         self.tabs.follow_theme(self.viewer.theme)
-
-
-def _words_label() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setAlignment(Qt.AlignmentFlag.AlignTop)
-    return label
 
 
 def _add_row(form: QFormLayout, name: str, editor: QWidget, tooltip: str) -> QLabel:

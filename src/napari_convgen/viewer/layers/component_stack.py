@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 N_KEPT = 4
-"""Images that are kept after they were looked at: napari asks for the same one several times."""
+"""Number of images that are kept after they were looked at: napari asks for the same one several times."""
 
 
 class ComponentStack:
@@ -19,11 +19,11 @@ class ComponentStack:
     Parameters
     ----------
     draw
-        Returns the image for a number.
+        Function that returns the image for a number of vectors.
     n_components
-        The largest number.
+        Largest number of vectors.
     shape, dtype
-        Of each image.
+        Shape and type of each image.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class ComponentStack:
 
     @property
     def ndim(self) -> int:
-        """Axes, the components' among them."""
+        """Number of axes, the axis of the components included."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """Values that `__array__` returns."""
+        """Number of values that `__array__` returns."""
         return int(np.prod(self.shape))
 
     def __len__(self) -> int:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ITERATION = "iteration"
 """Label of the axis that counts steps in a snapshots layer."""
 
+METADATA_KEY = "napari-convgen"
+"""Key of a layer's metadata under which the report of the run that made it is found."""
+
 _AXIS_LETTERS = {
     "time": "T",
     "t": "T",
@@ -44,15 +47,17 @@ class LayerInput:
     Attributes
     ----------
     name
-        Of the layer.
+        Name of the layer.
     data
-        Its pixels: a copy of an array, a lazy array itself.
+        Pixels of the layer: a copy of an array, a lazy array itself.
     axes
-        Letters as `napari_convgen.core.image.Layout` reads them.
-    transform, affine
-        Scale, translation, rotation and shear; and the further affine transform.
+        Letters of the axes, as `napari_convgen.core.image.Layout` reads them.
+    transform
+        Scale, translation, rotation and shear of the layer.
+    affine
+        Further affine transform of the layer.
     units, axis_labels
-        Of the layer's axes, color samples not counted.
+        Units and labels of the layer's axes, color samples not counted.
     look
         Colormap, contrast limits and the like, as arguments of an image layer.
     """
@@ -82,8 +87,8 @@ def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
     InputError
         No layer, or one without pixels.
     """
-    data = _pixels(layer)
-    assert isinstance(layer, Image)
+    layer = _image(layer)
+    data = finest_level(layer)
     look = {
         name: getattr(layer, name)
         for name in ("colormap", "gamma", "interpolation2d", "interpolation3d", "rendering", "blending", "rgb")
@@ -104,14 +109,19 @@ def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
     )
 
 
-def _pixels(layer: Layer | None) -> ArrayLike:
-    """The array of an image layer, the finest level of a multiscale one."""
+def _image(layer: Layer | None) -> Image:
+    """Return a layer if it is an image."""
     if layer is None:
         raise InputError("There is no layer to denoise. Open an image, or select one in the layer list.")
     if not isinstance(layer, Image):
         raise InputError(
             f"'{layer.name}' is a {layer.__class__.__name__} layer, which has no intensities. Select an image layer."
         )
+    return layer
+
+
+def finest_level(layer: Image) -> ArrayLike:
+    """Return the pixels of an image layer, the finest level of a multiscale one."""
     data: ArrayLike = layer.data[0] if layer.multiscale else layer.data
     return data
 
@@ -122,10 +132,10 @@ def guess_axes(layer: Layer | None) -> str:
     Raises
     ------
     InputError
-        As `read_layer`, or the guess fails.
+        There is no layer, it has no pixels, or the guess fails.
     """
-    shape = _pixels(layer).shape
-    assert isinstance(layer, Image)
+    layer = _image(layer)
+    shape = finest_level(layer).shape
     letters = "".join(_AXIS_LETTERS.get(label.lower(), "?") for label in layer.axis_labels)
     if "?" not in letters and len(set(letters)) == len(letters) and {"X", "Y"} <= set(letters):
         return letters + ("S" if layer.rgb else "")
@@ -140,7 +150,7 @@ class StepStack:
     Parameters
     ----------
     snapshots
-        In the order of their steps.
+        Snapshots in the order of their steps, at least one.
     """
 
     def __init__(self, snapshots: Sequence[Snapshot]) -> None:
@@ -152,12 +162,12 @@ class StepStack:
 
     @property
     def ndim(self) -> int:
-        """Axes, the steps' among them."""
+        """Number of axes, the axis of the steps included."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """Values that `__array__` returns."""
+        """Number of values that `__array__` returns."""
         return int(np.prod(self.shape))
 
     def at(self, step: int) -> Snapshot:
@@ -197,7 +207,16 @@ def image_layer(source: LayerInput, data: Any, name: str, **look: Any) -> Image:
 def snapshots_layer(source: LayerInput, snapshots: Sequence[Snapshot], name: str, unit: Any = "pixel") -> Image:
     """Make the layer of all snapshots, with an axis ``iteration`` before the input's axes whose index is the step.
 
-    ``unit`` is that of the axis: a count has none, but napari wants one, and the same in all layers.
+    Parameters
+    ----------
+    source
+        Image that the snapshots are of.
+    snapshots
+        Snapshots in the order of their steps, at least one.
+    name
+        Name of the layer.
+    unit
+        Unit of the axis ``iteration``, from `unit_of_new_axis`; ``"pixel"`` by default.
     """
     return Image(
         StepStack(snapshots),
@@ -208,6 +227,12 @@ def snapshots_layer(source: LayerInput, snapshots: Sequence[Snapshot], name: str
         **_placement(source.transform.expand_dims([0]), source.affine.expand_dims([0])),
         **source.look,
     )
+
+
+def unit_of_new_axis(viewer: ViewerModel, n_axes: int) -> Any:
+    """Return the unit for one more axis before ``n_axes`` others: that of other layers, since napari uses no units where they differ."""
+    n = n_axes + 1
+    return next((layer.units[-n] for layer in viewer.layers if layer.ndim >= n), "pixel")
 
 
 def subtract(image: ArrayLike, result: NDArray[Any]) -> NDArray[Any]:
@@ -232,6 +257,12 @@ def expected_error_layer(source: LayerInput, error: NDArray[np.float32], name: s
     limit = float(np.nanpercentile(error, 99.9)) or 1.0
     look = {"rgb": False, "colormap": "magma", "contrast_limits": (0.0, limit), "gamma": 1.0, "visible": False}
     return image_layer(source, error, name, **look)
+
+
+def show_name(layer: Image, position: str = "top_left") -> None:
+    """Show a layer's name in its cell of napari's grid; where the cell is narrow, the start of the name shows."""
+    if hasattr(layer, "name_overlay"):  # older versions of napari have none
+        layer.name_overlay.update({"visible": True, "position": position, "font_size": 8})
 
 
 def add_layer(viewer: ViewerModel, layer: Image) -> None:

@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 class SideBySide:
-    """Turns a viewer's grid on, and brings back how its layers were shown before.
+    """Turns a viewer's grid on, and shows its layers again as they were shown before.
 
     Each layer has a cell of its own, the lowest first. One camera looks at all cells, so that they move and zoom together.
 
     Parameters
     ----------
     viewer
-        That shows the layers.
+        Viewer that shows the layers.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:

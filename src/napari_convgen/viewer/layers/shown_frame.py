@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.errors import InputError
-from napari_convgen.viewer.layers.door import guess_axes
+from napari_convgen.viewer.layers.door import finest_level, guess_axes
 
 NOT_INHERITED = ("name", "metadata", "multiscale", "locked_data_level", "visible", "translate")
-"""Properties of a layer that a layer made from its frame has of its own."""
+"""Properties of a layer that a layer made from its frame does not take over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +26,13 @@ class ShownFrame:
     Attributes
     ----------
     data
-        Of the whole layer, as it is; the finest level of a multiscale one.
+        Pixels of the whole layer, lazy if they are; the finest level of a multiscale one.
     index
-        Of the frame in it.
+        Index of the frame in the data.
     look
         Placement and looks of the layer, as arguments of an image layer.
     translate
-        Of the frame's first pixel, where the layer's own transform puts it.
+        Position of the frame's first pixel, where the layer's own transform puts it.
     """
 
     data: ArrayLike
@@ -68,7 +68,7 @@ def shown_frame(layer: Image, point: Sequence[float]) -> ShownFrame:
     layer
         Image layer.
     point
-        Where the viewer's sliders are, in world coordinates.
+        Position of the viewer's sliders, in world coordinates.
 
     Raises
     ------
@@ -77,9 +77,9 @@ def shown_frame(layer: Image, point: Sequence[float]) -> ShownFrame:
     """
     if layer.rgb:
         raise InputError(
-            f"'{layer.name}' is a color image, and the filter draws one channel. Split it: right-click the layer, 'Split RGB'."
+            f"'{layer.name}' is a color image, and the filter has one channel. Split it: right-click the layer, 'Split RGB'."
         )
-    data: ArrayLike = layer.data[0] if layer.multiscale else layer.data
+    data = finest_level(layer)
     position = np.round(layer.world_to_data(list(point)[-layer.ndim :])).astype(int)
     index = tuple(
         slice(None) if letter in "YX" else int(np.clip(i, 0, n - 1))

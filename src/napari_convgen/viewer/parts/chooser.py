@@ -1,4 +1,4 @@
-"""What is denoised, as the dock widgets let the user choose it: the active layer, its axes, and a reference."""
+"""The choice of what is denoised: the active layer, its axes, and a reference."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from magicgui.widgets import ComboBox, LineEdit
 from napari.layers import Image, Layer
 from psygnal import Signal
-from qtpy.QtWidgets import QLabel
 
 from napari_convgen.core.image import ArrayLike, Layout
 from napari_convgen.errors import ConvgenError
-from napari_convgen.viewer.layers.door import LayerInput, guess_axes, read_layer
+from napari_convgen.viewer.layers.door import LayerInput, finest_level, guess_axes, read_layer
+from napari_convgen.viewer.parts.labels import text_label
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -24,14 +24,14 @@ NO_REFERENCE = "none"
 
 
 class InputChooser:
-    """Follows the active layer, once `follow_layers` was called with its editors in their place: moving them empties a choice.
+    """Takes the active layer as the input, once `follow_layers` was called after its editors were laid out.
 
     Parameters
     ----------
     viewer
-        Whose layers there are to choose from.
+        Viewer whose layers there are to choose from.
     z_axis
-        Says whether a Z axis is fitted as ``"frames"`` or as a ``"volume"``.
+        Function that returns ``"frames"`` or ``"volume"``: how a Z axis is fitted.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class InputChooser:
     axes, reference
         Editors of the axes' letters and of the reference.
     layer
-        The active layer if it is an image.
+        Active layer if it is an image, else ``None``.
     """
 
     changed = Signal()
@@ -52,17 +52,15 @@ class InputChooser:
         self._active: Layer | None = None
         self._typed_axes: list[tuple[Layer, str]] = []
         self._wanted_reference: Image | None = None
-        self.description = QLabel()
-        self.description.setWordWrap(True)
-        self.description.setToolTip("The active image layer: select another one in the layer list.")
+        self.description = text_label(tooltip="The active image layer: select another one in the layer list.")
         self.axes = LineEdit(
             label="Axes",
-            tooltip="A letter for each axis of the layer: X, Y, Z, C (channels, fitted together), others are frames.",
+            tooltip="One letter for each axis of the layer: X, Y, Z, C (channels, fitted together); other axes count frames.",
         )
         self.reference = ComboBox(
             choices=(NO_REFERENCE,),
             label="Reference",
-            tooltip="A clean image of the same shape, if there is one: only to report PSNR and SSIM.",
+            tooltip="Clean image of the same shape, if there is one. It is used for scores only, not for the fit.",
         )
         self.axes.changed.connect(self._remember_axes)
         self.reference.changed.connect(self._want_reference)
@@ -77,7 +75,7 @@ class InputChooser:
         Raises
         ------
         ConvgenError
-            What cannot be run.
+            There is no image layer, or its axes do not fit.
         """
         source = read_layer(self.layer or self.viewer.layers.selection.active, self.axes.value or None)
         Layout.of(source.data.shape, source.axes, self._z_axis())
@@ -102,7 +100,7 @@ class InputChooser:
                 f"<i>'{html.escape(active.name)}' is a {active.__class__.__name__} layer. Select an image layer.</i>"
             )
         else:
-            data = active.data[0] if active.multiscale else active.data
+            data = finest_level(active)
             references = [
                 layer
                 for layer in self.viewer.layers
@@ -126,16 +124,16 @@ class InputChooser:
         layer = self.layer
         if layer is None:
             return
-        data = layer.data[0] if layer.multiscale else layer.data
-        words = f"<b>{html.escape(layer.name)}</b> · {_times(data.shape)} · {np.dtype(data.dtype)}"
+        data = finest_level(layer)
+        text = f"<b>{html.escape(layer.name)}</b> · {_times(data.shape)} · {np.dtype(data.dtype)}"
         try:
             layout = Layout.of(data.shape, self.axes.value or None, self._z_axis())
             if counted := layout.frame_axes():
                 n_frames = math.prod(data.shape[i] for i in counted)
-                words += f" · {n_frames} frames of {_times(layout.frame_shape(data.shape))}, one after another"
+                text += f" · {n_frames} frames of {_times(layout.frame_shape(data.shape))}, one after another"
         except ConvgenError as error:
-            words += f"<br><i>{error}</i>"
-        self.description.setText(words)
+            text += f"<br><i>{error}</i>"
+        self.description.setText(text)
 
     def _axes_of(self, layer: Layer) -> str:
         """Return the axes that were typed for a layer, or a guess."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
-LEAST_WIDTH = 300
-"""Pixels."""
+MIN_WIDTH = 300
+"""Least width of a dock widget, in pixels."""
 
 
 class DockWidget(QScrollArea):
@@ -15,7 +15,7 @@ class DockWidget(QScrollArea):
     Attributes
     ----------
     column
-        Layout that the widget's parts are added to, from the top.
+        Layout of the column, to which the widget's parts are added from the top.
     """
 
     def __init__(self) -> None:
@@ -26,10 +26,10 @@ class DockWidget(QScrollArea):
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(LEAST_WIDTH)
+        self.setMinimumWidth(MIN_WIDTH)
 
     def leave(self) -> None:
-        """Come to an end: napari takes the widget out of its dock."""
+        """End what the widget does: napari takes it out of its dock."""
         raise NotImplementedError
 
     def event(self, event: QEvent | None) -> bool:

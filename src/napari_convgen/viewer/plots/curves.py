@@ -21,36 +21,36 @@ REDRAW_SECONDS = 0.25
 LOSS_COLOR, CRITERION_COLOR, KEPT_COLOR = "#4c9be8", "#f2a33a", "#7cc576"
 
 VOTE_SPAN = (0.0, 0.09)
-"""Part of the plot's height that the mark of a vote takes."""
+"""Start and end of the mark of a vote, in parts of the plot's height."""
 
 INTERVAL_OPACITY = 48
-"""Of 255."""
+"""Opacity of the shaded interval, of 255."""
 
 
 class LogAxis(pg.AxisItem):  # type: ignore[misc]
     """A logarithmic axis that labels decades, and 2 and 5 between them where there is room."""
 
     def logTickValues(self, low: float, high: float, size: float, ticks: object) -> list[tuple[None, list[float]]]:
-        """Place the ticks; all are in powers of ten."""
+        """Return the positions of the ticks, as exponents of ten."""
         multiples = (1,) if high - low > 2 else (1, 2, 5)
         decades = range(math.floor(low), math.ceil(high) + 1)
         return [(None, [x for d in decades for m in multiples if low <= (x := d + math.log10(m)) <= high])]
 
     def logTickStrings(self, values: list[float], scale: float, spacing: object) -> list[str]:
-        """Word the ticks."""
+        """Return the labels of the ticks."""
         return [f"{10**value:.0e}".replace("e-0", "e-") if value < -3 else f"{10**value:g}" for value in values]
 
 
 class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
     """Loss and criterion on logarithmic axes.
 
-    Once a fit has ended, the line of the kept step can be dragged from snapshot to snapshot; ``dragged`` tells each that it comes to,
-    ``dropped`` the one that it is left at.
+    Once a fit has ended, the line of the kept step can be dragged from snapshot to snapshot; ``dragged`` is emitted with the step of each
+    snapshot on the way, ``dropped`` with that of the last.
 
     Parameters
     ----------
     theme
-        Name of the napari theme to follow.
+        Name of the napari theme whose colors are taken.
     """
 
     dragged = Signal(int)
@@ -117,7 +117,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self._legend.getLabel(self._criterion_curve).setText(name)
 
     def clear_curves(self) -> None:
-        """Start anew."""
+        """Remove the curves and all marks."""
         self.show_curves([], [])
 
     def show_curves(self, loss: Iterable[float], criterion: Iterable[float]) -> None:
@@ -145,11 +145,11 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         Parameters
         ----------
         steps
-            That the line can be dragged to, in their order; with none it cannot be moved.
+            Steps that the line can be dragged to, in their order; with none it cannot be moved.
         interval
-            First and last step that cannot be told from the best.
+            First and last step that cannot be told from the best; ``None`` if they are not known.
         votes
-            The step that each rule would keep, by its name.
+            Steps that the rules would keep, by the name of the rule.
         """
         self._steps = steps
         self._kept.setMovable(bool(steps))
@@ -159,14 +159,16 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             self._interval.setRegion([math.log10(step) for step in interval])
         for vote in self._votes:
             self.removeItem(vote)
-        self._votes = [self._vote(step, [n for n in votes if votes[n] == step]) for step in sorted(set(votes.values()))]
+        self._votes = [
+            self._new_vote(step, [n for n in votes if votes[n] == step]) for step in sorted(set(votes.values()))
+        ]
 
     @property
     def n_steps(self) -> int:
-        """Steps that the curves show."""
+        """Number of steps that the curves show."""
         return len(self._loss)
 
-    def _vote(self, step: int, names: Sequence[str]) -> pg.InfiniteLine:
+    def _new_vote(self, step: int, names: Sequence[str]) -> pg.InfiniteLine:
         """Make the mark of the rules that would keep a step."""
         mark = pg.InfiniteLine(pos=math.log10(step), angle=90, span=VOTE_SPAN, pen=self._vote_pen())
         mark.setToolTip(f"{', '.join(names)}: step {step}")

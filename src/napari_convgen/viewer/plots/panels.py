@@ -34,11 +34,11 @@ class _Axis(LogAxis):
     """A logarithmic axis on which large numbers take little room."""
 
     def logTickStrings(self, values: list[float], scale: float, spacing: object) -> list[str]:
-        """Word the ticks."""
-        words = super().logTickStrings(values, scale, spacing)
+        """Return the labels of the ticks."""
+        labels = super().logTickStrings(values, scale, spacing)
         return [
-            f"{10**value:.0e}".replace("e+0", "e") if value >= 4 else word
-            for value, word in zip(values, words, strict=True)
+            f"{10**value:.0e}".replace("e+0", "e") if value >= 4 else label
+            for value, label in zip(values, labels, strict=True)
         ]
 
 
@@ -62,7 +62,7 @@ class _Canvas(pg.PlotWidget):  # type: ignore[misc]
         return QSize(280, 110)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Do nothing with it."""
+        """Leave the wheel to what the plot lies in."""
         event.ignore()
 
 
@@ -72,12 +72,12 @@ class PanelView(QWidget):
     Parameters
     ----------
     theme
-        Name of the napari theme to follow.
+        Name of the napari theme whose colors are taken.
 
     Attributes
     ----------
     panel
-        That is drawn, if any is.
+        Panel that is drawn; ``None`` if there is none.
     """
 
     def __init__(self, theme: str) -> None:
@@ -103,7 +103,7 @@ class PanelView(QWidget):
         self.show_panel(self.panel)
 
     def show_panel(self, panel: Panel | None) -> None:
-        """Draw a panel in place of the last one; nothing for ``None``."""
+        """Draw a panel in place of the last one; for ``None`` nothing is drawn."""
         self.panel = panel
         self._canvas.clear()
         self.setVisible(panel is not None)
@@ -168,18 +168,18 @@ class PanelView(QWidget):
 
 
 def ask_and_save(parent: QWidget, panels: Sequence[Panel], name: str) -> None:
-    """Ask for a file, and save panels as its ending says; what went wrong is one notification.
+    """Ask for a file, and save panels in the format of its ending; an error is one notification.
 
     Parameters
     ----------
     parent
-        Of the dialog.
+        Parent of the dialog.
     panels
-        To save.
+        Panels to save.
     name
-        That is proposed, without an ending.
+        Name that is proposed, without an ending.
     """
-    filters = ";;".join(f"{words} (*{ending})" for ending, words in FORMATS.items())
+    filters = ";;".join(f"{title} (*{ending})" for ending, title in FORMATS.items())
     answer, chosen = QFileDialog.getSaveFileName(parent, "Save these plots", f"{name}.png", filters)
     if not answer:
         return
@@ -195,12 +195,12 @@ def ask_and_save(parent: QWidget, panels: Sequence[Panel], name: str) -> None:
 
 
 def save_panels(path: Path, panels: Sequence[Panel]) -> None:
-    """Save panels as the file's ending says.
+    """Save panels in the format of the file's ending.
 
     Raises
     ------
     FileError
-        Another ending than those of `FORMATS`, or the operating system refuses.
+        The ending is not among `FORMATS`, or the operating system refuses.
     """
     ending = path.suffix.lower()
     if ending not in FORMATS:

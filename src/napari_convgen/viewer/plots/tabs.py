@@ -11,17 +11,17 @@ from napari_convgen.viewer.plots.panels import PanelView, ask_and_save
 
 
 class PlotTabs(QTabWidget):
-    """Pages of plots, each with what else belongs there.
+    """Pages of plots, each with further widgets above and below them.
 
     Parameters
     ----------
     theme
-        Name of the napari theme to follow.
+        Name of the napari theme whose colors are taken.
 
     Attributes
     ----------
     views
-        Of each page by its name.
+        Views of each page, by the name of the page.
     """
 
     def __init__(self, theme: str) -> None:
@@ -37,20 +37,22 @@ class PlotTabs(QTabWidget):
         meaning: str,
         above: Sequence[QWidget | QLayout] = (),
         below: Sequence[QWidget] = (),
-        least_height: int = 0,
+        min_height: int = 0,
     ) -> None:
-        """Add a page with room for so many panels.
+        """Add a page.
 
         Parameters
         ----------
-        name, meaning
-            On the tab, and in its tooltip.
+        name
+            Title of the tab.
         n_views
-            Panels that it may show.
+            Largest number of panels that the page shows.
+        meaning
+            Tooltip of the tab.
         above, below
-            What else is on the page.
-        least_height
-            Of each panel in pixels.
+            Further widgets above and below the panels.
+        min_height
+            Least height of each panel, in pixels.
         """
         page = QWidget()
         column = QVBoxLayout(page)
@@ -62,7 +64,7 @@ class PlotTabs(QTabWidget):
                 column.addLayout(item)
         self.views[name] = [PanelView(self.theme) for _ in range(n_views)]
         for view in self.views[name]:
-            view.setMinimumHeight(least_height)
+            view.setMinimumHeight(min_height)
             column.addWidget(view, stretch=1)
         for widget in below:
             column.addWidget(widget)

@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
-from napari_convgen.viewer.denoise.layers import METADATA_KEY
+from napari_convgen.viewer.layers.door import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -23,15 +23,15 @@ class FitRecord:
     Attributes
     ----------
     name
-        Of the layer that it is read from.
+        Name of the layer that it was read from.
     loss
-        Of each step, from 1.
+        Loss at each step, from step 1.
     kept_step
-        That the image is of.
+        Step that was kept, which the image is from.
     config
-        Of the fit, as plain values.
+        Configuration of the fit, as plain values.
     psnr
-        Against the reference in dB, by step; empty without one.
+        PSNR against the reference in dB, by step; empty without a reference.
     """
 
     name: str
@@ -52,7 +52,7 @@ def read_fit(layer: Layer, frame: int = 0) -> FitRecord | None:
     Parameters
     ----------
     layer
-        One that `is_fit`.
+        Layer for which `is_fit` is true.
     frame
         Number of the frame among those of the layer.
     """
@@ -70,7 +70,7 @@ def read_fit(layer: Layer, frame: int = 0) -> FitRecord | None:
 
 
 def is_fit(layer: Layer) -> bool:
-    """Whether a layer is the result of a run that left its curves."""
+    """Return True if a layer is the result of a run that left its curves."""
     report = layer.metadata.get(METADATA_KEY)
     return isinstance(layer, Image) and isinstance(report, Mapping) and "curves" in report
 

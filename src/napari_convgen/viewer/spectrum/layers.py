@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.transforms import CompositeAffine
 from numpy.typing import NDArray
 
-from napari_convgen.core.image import ImageTensor, Layout
-from napari_convgen.viewer.denoise.layers import METADATA_KEY
+from napari_convgen.core.image import ImageTensor
 from napari_convgen.viewer.layers.component_stack import ComponentStack
-from napari_convgen.viewer.layers.door import LayerInput, add_layer, image_layer
+from napari_convgen.viewer.layers.door import (
+    METADATA_KEY,
+    LayerInput,
+    add_layer,
+    image_layer,
+    show_name,
+    unit_of_new_axis,
+)
 from napari_convgen.viewer.layers.grid import SideBySide
 
 if TYPE_CHECKING:
@@ -28,98 +33,69 @@ COMPONENT = "component"
 SIGNED_COLORS = "PiYG"
 
 N_DEVIATIONS = 3
-"""Root mean squares of a singular vector that its colors reach."""
-
-
-def find_frame(
-    shape: Sequence[int], axes: str | None, z_axis: Literal["frames", "volume"], point: Sequence[float]
-) -> dict[int, int]:
-    """Return the place of the frame that is on screen, by the axes that count frames; none for a single frame.
-
-    Parameters
-    ----------
-    shape, axes, z_axis
-        Of the layer's data; see `napari_convgen.core.image.Layout.of`.
-    point
-        Where the sliders are, in pixels of the layer.
-
-    Raises
-    ------
-    InputError
-        Axes that do not fit.
-    """
-    counted = Layout.of(shape, axes, z_axis).frame_axes()
-    return {axis: int(np.clip(round(point[axis]), 0, shape[axis] - 1)) for axis in counted}
-
-
-def take_frame(source: LayerInput, place: Mapping[int, int]) -> LayerInput:
-    """Take one frame out of a stack, with one place along each axis that counts frames, where the frame lies.
-
-    Parameters
-    ----------
-    source
-        From `napari_convgen.viewer.layers.door.read_layer`.
-    place
-        From `find_frame`.
-    """
-    if not place:
-        return source
-    index = tuple(slice(place[i], place[i] + 1) if i in place else slice(None) for i in range(len(source.data.shape)))
-    data = source.data[index]
-    old = source.transform
-    first = old([place.get(i, 0) for i in range(len(source.units))])
-    transform = CompositeAffine(
-        scale=old.scale, translate=first, rotate=old.rotate, shear=old.shear, ndim=len(source.units)
-    )
-    # A copy, lest the frame keep the whole stack alive; what is lazy stays so.
-    return replace(source, data=data.copy() if isinstance(data, np.ndarray) else data, transform=transform)
+"""Largest value that the colors of a singular vector reach, in root mean squares of the vector."""
 
 
 class SpectrumLayers:
-    """Puts a result into layers; their common axis ``component`` counts the singular vectors, 0 for none, and napari's slider moves all.
+    """Shows a result in layers; their common axis ``component`` counts the singular vectors, 0 for none, and napari's slider moves all.
 
     The user may remove any of them at any time.
 
     Parameters
     ----------
     viewer
-        That the layers are added to.
+        Viewer that the layers are added to.
     source
-        The frame that was looked at.
-    result
-        Of the run.
+        Frame that the Jacobian was taken for.
 
     Attributes
     ----------
     layers
-        By what they show: ``"vectors"``, ``"projection"``, ``"remainder"``, ``"sensitivity"``.
+        Layers by what they show: ``"vectors"``, ``"projection"``, ``"remainder"``, ``"sensitivity"``; empty before the run has ended.
     """
 
-    def __init__(self, viewer: ViewerModel, source: LayerInput, result: SpectrumResult) -> None:
+    def __init__(self, viewer: ViewerModel, source: LayerInput) -> None:
         self.viewer = viewer
         self.source = source
-        self.result = result
         self.layers: dict[str, Image] = {}
+        self._rank = 0
 
-    def add(self, has_grid: bool) -> None:
-        """Add the layers of the first step with the slider at all vectors, beside all other layers or on top of each other."""
+    def add(self, result: SpectrumResult, report: Mapping[str, Any], has_grid: bool) -> None:
+        """Add the layers of the first step with the slider at all vectors.
+
+        Parameters
+        ----------
+        result, report
+            Result of the run and its report.
+        has_grid
+            True to show all layers side by side; False to put the new ones on top of each other, all but one hidden.
+        """
         side_by_side = SideBySide(self.viewer)
-        self.layers = self._images(0)
+        self.layers = self._images(result, 0)
         for layer in self.layers.values():
-            layer.metadata = {METADATA_KEY: self.result.report()}
-            if has_grid and hasattr(layer, "name_overlay"):  # older versions of napari have none
-                layer.name_overlay.update({"visible": True, "position": "top_left", "font_size": 8})
+            layer.metadata = {METADATA_KEY: report}
+            if has_grid:
+                show_name(layer)
             add_layer(self.viewer, layer)
-        self.viewer.dims.set_point(self.axis, self.result.spectra[0].rank)
+        self._rank = result.spectra[0].rank
+        self.viewer.dims.set_point(self.axis, self._rank)
         if has_grid:
             side_by_side.show()
         else:
             for name in ("vectors", "remainder", "sensitivity"):
                 self.layers[name].visible = False
 
-    def show(self, position: int) -> None:
-        """Show another of the steps in the same layers."""
-        for name, new in self._images(position).items():
+    def show(self, result: SpectrumResult, position: int) -> None:
+        """Show another of the steps in the same layers.
+
+        Parameters
+        ----------
+        result
+            Result of the run.
+        position
+            Number of the step among those of the result, from 0.
+        """
+        for name, new in self._images(result, position).items():
             old = self.layers[name]
             if old in self.viewer.layers:
                 old.data, old.contrast_limits = new.data, new.contrast_limits
@@ -131,14 +107,14 @@ class SpectrumLayers:
 
     @property
     def n_components(self) -> int | None:
-        """Where the slider is; ``None`` if none of the layers is left that have it."""
+        """Number of vectors that the slider points to; ``None`` if no layer with the axis ``component`` is left, or no slider."""
         is_left = any(layer in self.viewer.layers for name, layer in self.layers.items() if name != "sensitivity")
         if not is_left or self.axis in self.viewer.dims.displayed:
             return None
-        return int(np.clip(round(self.viewer.dims.point[self.axis]), 0, self.result.spectra[0].rank))
+        return int(np.clip(round(self.viewer.dims.point[self.axis]), 0, self._rank))
 
-    def _images(self, position: int) -> dict[str, Image]:
-        source, result, name = self.source, self.result, self.source.name
+    def _images(self, result: SpectrumResult, position: int) -> dict[str, Image]:
+        source, name = self.source, self.source.name
         spectrum, image = result.spectra[position], result.image
         is_color = bool(source.look["rgb"])
         shape = source.data.shape
@@ -188,15 +164,10 @@ class SpectrumLayers:
             self.source,
             transform=self.source.transform.expand_dims([0]),
             affine=self.source.affine.expand_dims([0]),
-            units=(self._unit(), *self.source.units),
+            units=(unit_of_new_axis(self.viewer, len(self.source.units)), *self.source.units),
             axis_labels=(COMPONENT, *self.source.axis_labels),
         )
         return image_layer(stacked, data, name, **look)
-
-    def _unit(self) -> Any:
-        """Return the unit that other layers give the axis: where units differ, napari uses none at all."""
-        n = len(self.source.units) + 1
-        return next((layer.units[-n] for layer in self.viewer.layers if layer.ndim >= n), "pixel")
 
 
 def _in_frame(image: ImageTensor, values: NDArray[Any], is_color: bool) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What a spectrum says of a fit, and the plots of both, by the tab that they are on."""
+"""The stop that a spectrum predicts for a fit, and the plots of both, by the tab that they are on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_convgen.figures.panel import Curve, Panel, Plot
 from napari_convgen.viewer.spectrum.fit_record import FitRecord
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
 
 TOLERANCE = 0.02
-"""Of the noise's variance: the error in the interval exceeds the least by no more, as for ``stopping.kind = "linearized"``."""
+"""Largest excess of the error over its minimum in the interval, in variances of the noise; as for ``stopping.kind = "linearized"``."""
 
 
 Interval: TypeAlias = "tuple[int | None, int | None, int | None]"
@@ -24,17 +23,17 @@ Interval: TypeAlias = "tuple[int | None, int | None, int | None]"
 
 
 @dataclass(frozen=True)
-class ForeseenStop:
-    """Where gradient descent is foreseen to be best.
+class PredictedStop:
+    """The step at which the error of gradient descent is predicted to be smallest.
 
     Attributes
     ----------
     steps
-        Of gradient descent; ``None`` for one at the end of what is foreseen or beyond.
+        Steps of gradient descent; ``None`` for one at the end of the prediction or beyond.
     losses
-        Foreseen at these; another optimizer comes by them at other steps.
+        Losses predicted at these steps; another optimizer reaches them at other steps.
     end
-        The last step that is foreseen.
+        Last step of the prediction.
     """
 
     steps: Interval
@@ -42,13 +41,13 @@ class ForeseenStop:
     end: int
 
     def of_fit(self, fit: FitRecord) -> Interval:
-        """Return the first step of a fit at which its loss has come down to each of the losses."""
+        """Return the first step of a fit at which its loss is not above each of the losses."""
         first, best, last = (None if loss is None else _reach(fit, loss) for loss in self.losses)
         return first, best, last
 
 
-def foreseen_stop(result: SpectrumResult, position: int = 0) -> ForeseenStop | None:
-    """Return where to stop, from one of the steps that were looked at; ``None`` if the noise level is not known."""
+def predict_stop(result: SpectrumResult, position: int = 0) -> PredictedStop | None:
+    """Predict the stop from one of the steps that were looked at; ``None`` if the noise level is not known."""
     descent, image = result.spectra[position].descent, result.image
     if descent is None:
         return None
@@ -59,7 +58,7 @@ def foreseen_stop(result: SpectrumResult, position: int = 0) -> ForeseenStop | N
     known = [None if i == end else i for i in (first, descent.best, last)]
     steps = [None if i is None else int(descent.steps[i]) for i in known]
     losses = [None if i is None else float(descent.loss[i]) for i in known]
-    return ForeseenStop((steps[0], steps[1], steps[2]), (losses[0], losses[1], losses[2]), int(descent.steps[end]))
+    return PredictedStop((steps[0], steps[1], steps[2]), (losses[0], losses[1], losses[2]), int(descent.steps[end]))
 
 
 def spectrum_panels(result: SpectrumResult, position: int, fit: FitRecord | None) -> dict[str, list[Panel]]:
@@ -68,11 +67,11 @@ def spectrum_panels(result: SpectrumResult, position: int, fit: FitRecord | None
     Parameters
     ----------
     result
-        All its steps are compared.
+        Result of the run; all its steps are compared.
     position
-        Of the step whose estimated singular values and foreseen descent are shown.
+        Number of the step whose estimated singular values and predicted descent are shown, from 0.
     fit
-        To compare with what is foreseen from the first step.
+        Fit to compare with the prediction from the first step; ``None`` if there is none.
     """
     values, energies, alignment, *descent = (panel for panel in result.panels() if isinstance(panel, Plot))
     return {
@@ -85,20 +84,20 @@ def spectrum_panels(result: SpectrumResult, position: int, fit: FitRecord | None
 
 
 def _values(plot: Plot, step: int) -> Plot:
-    """Leave out what is estimated beyond the largest values at other steps."""
+    """Leave out the estimates beyond the largest values at other steps."""
     curves = [curve for curve in plot.curves if curve.style == "line" or curve.label.startswith(f"step {step},")]
     return replace(plot, curves=curves)
 
 
 def _alignment(plot: Plot) -> Plot:
-    """Shorten what stands at the marks."""
+    """Shorten the labels of the marks."""
     marks = [(label.removeprefix("image, ") if len(plot.marks) > 1 else "image", place) for label, place in plot.marks]
     return replace(plot, y_label="share below", marks=marks)
 
 
 def _descent(result: SpectrumResult, position: int, plots: Sequence[Plot]) -> list[Plot]:
     """Show the descent from one step, and mark the interval where its error is near the least."""
-    stop = foreseen_stop(result, position)
+    stop = predict_stop(result, position)
     if stop is None:
         return []
     marks, span = _marks(stop.steps), _span(stop.steps, stop.end)
@@ -122,13 +121,15 @@ def _span(steps: Interval, end: int) -> tuple[float, float] | None:
 
 
 def _fit(result: SpectrumResult, fit: FitRecord) -> list[Plot]:
-    """Draw the fit's own curve with what is foreseen at its losses."""
+    """Draw the fit's own curve with the error that is predicted at its losses."""
     steps = np.arange(1, len(fit.loss) + 1)
     curves = [Curve("loss of the fit", steps, fit.loss)]
     marks = [("kept", float(fit.kept_step))] if fit.kept_step else []  # step 0 has no place on the axis
-    stop, descent, span = foreseen_stop(result), result.spectra[0].descent, None
+    stop, descent, span = predict_stop(result), result.spectra[0].descent, None
     if stop is not None and descent is not None:
-        curves.append(Curve("error foreseen at that loss", steps, _foreseen_error(fit, result), style="dashes"))
+        loss, risk = (np.asarray(each)[::-1] for each in (descent.loss, descent.risk.clamp_min(0)))
+        error = np.interp(fit.loss, loss, risk, left=np.nan, right=np.nan)  # NaN beyond the prediction
+        curves.append(Curve("error predicted at that loss", steps, error, style="dashes"))
         steps_of_fit = stop.of_fit(fit)
         marks, span = _marks(steps_of_fit) + marks, _span(steps_of_fit, len(fit.loss))
     plots = [Plot(f"{fit.name}: loss", "step", "mean squared", curves, "log", "log", marks, span)]
@@ -136,15 +137,6 @@ def _fit(result: SpectrumResult, fit: FitRecord) -> list[Plot]:
         psnr = Curve("", scored, [fit.psnr[step] for step in scored])
         plots.append(Plot("Against the reference", "step", "PSNR (dB)", [psnr], "log", marks=marks, span=span))
     return plots
-
-
-def _foreseen_error(fit: FitRecord, result: SpectrumResult) -> NDArray[np.float64]:
-    """Read the foreseen error off at the loss of each step; NaN beyond what is foreseen."""
-    descent = result.spectra[0].descent
-    assert descent is not None
-    loss, risk = (np.asarray(each)[::-1] for each in (descent.loss, descent.risk.clamp_min(0)))
-    error: NDArray[np.float64] = np.interp(fit.loss, loss, risk, left=np.nan, right=np.nan)
-    return error
 
 
 def _change(spectra: Sequence[Spectrum]) -> list[Panel]:

@@ -1,4 +1,4 @@
-"""What a spectrum comes to, in a few lines for the user, as rich text."""
+"""A spectrum in a few lines for the user, as rich text."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 
 from napari_convgen.run.labels import format_place, format_seconds
 from napari_convgen.viewer.spectrum.fit_record import FitRecord
-from napari_convgen.viewer.spectrum.panels import ForeseenStop, Interval, foreseen_stop
+from napari_convgen.viewer.spectrum.panels import Interval, PredictedStop, predict_stop
 
 if TYPE_CHECKING:
     from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
 
 CONCERNED = ("generator", "noise", "optimizer")
-"""Parts of the settings in which a fit may differ from what was looked at."""
+"""Groups of settings in which a fit may differ from the run that it is compared with."""
 
-NO_NOISE = "The noise level is not known, so no descent is foreseen."
+NO_NOISE = "The noise level is not known, so the descent cannot be predicted."
 
 
 def summarize(result: SpectrumResult, position: int) -> str:
-    """Say how much better the Jacobian passes the image than noise, how few vectors hold it, and what the user should know."""
+    """Say how much larger Jᵀy is for the image than for noise, how few vectors hold the image, and what the user should know."""
     spectrum = result.spectra[position]
     return _alignment(spectrum) + _table(spectrum) + "<br>".join(map(html.escape, result.notes))
 
@@ -44,32 +44,32 @@ def describe_components(spectrum: Spectrum, n: int) -> str:
 
 
 def describe_stop(result: SpectrumResult, position: int) -> str:
-    """Say where gradient descent is foreseen to be best, from one of the steps that were looked at."""
-    stop = foreseen_stop(result, position)
+    """Say at which step gradient descent is predicted to be best, from one of the steps that were looked at."""
+    stop = predict_stop(result, position)
     if stop is None:
         return NO_NOISE
-    start = f"From step {result.spectra[position].step:,}, gradient descent is foreseen to be best"
+    start = f"From step {result.spectra[position].step:,}, gradient descent is predicted to be best"
     if stop.steps[1] is None:
-        return f"{start} after more than the {stop.end:,} steps that can be foreseen."
+        return f"{start} after more than the {stop.end:,} steps that can be predicted."
     return f"{start} after {stop.steps[1]:,} steps ({_interval(stop.steps)})."
 
 
 def describe_fit(result: SpectrumResult, fit: FitRecord) -> str:
-    """Say at which steps of a fit that is."""
-    stop = foreseen_stop(result)
+    """Say at which steps of a fit the prediction puts its best."""
+    stop = predict_stop(result)
     return NO_NOISE if stop is None else "<br>".join(_fit_lines(result, stop, fit))
 
 
-def _fit_lines(result: SpectrumResult, stop: ForeseenStop, fit: FitRecord) -> Iterator[str]:
+def _fit_lines(result: SpectrumResult, stop: PredictedStop, fit: FitRecord) -> Iterator[str]:
     steps, kept = stop.of_fit(fit), f"it kept step {fit.kept_step:,}"
     first, best, _ = steps
     if stop.losses[1] is None:
         bound = "" if first is None else f" later than at step {first:,}"
-        yield f"The fit is foreseen to be best{bound} at a lower loss than can be foreseen; {kept}."
+        yield f"The fit is predicted to be best{bound} at a lower loss than can be predicted; {kept}."
     elif best is None:
-        yield f"The fit has not come down to the loss that is foreseen to be best; {kept}."
+        yield f"The fit has not reached the loss that is predicted to be best; {kept}."
     else:
-        yield f"The fit has the loss that is foreseen to be best at step <b>{best:,}</b> ({_interval(steps)}); {kept}."
+        yield f"The fit reaches the loss that is predicted to be best at step <b>{best:,}</b> ({_interval(steps)}); {kept}."
         if (psnr := fit.psnr_at(best)) is not None:
             top = max(fit.psnr, key=fit.psnr.__getitem__)
             yield f"PSNR {psnr:.2f} dB there, {fit.psnr_at(fit.kept_step):.2f} as kept, {fit.psnr[top]:.2f} at best (step {top:,})."
@@ -88,7 +88,7 @@ def _alignment(spectrum: Spectrum) -> str:
 
 
 def _table(spectrum: Spectrum) -> str:
-    """Vectors that hold a share of the image, and that share of noise."""
+    """Make the table of how many vectors hold a share of the image, and the same share of noise."""
     n_values = 1 / float(spectrum.noise_energy[0])
     cells = [("", "image", "noise")]
     for mark, n in spectrum.marks.items():
@@ -105,7 +105,8 @@ def _table(spectrum: Spectrum) -> str:
 
 def _interval(steps: Interval) -> str:
     first, _, last = steps
-    assert first is not None
+    if first is None:
+        return f"up to {last:,}"
     return f"{first:,} on" if last is None else f"{first:,} to {last:,}"
 
 

@@ -15,34 +15,47 @@ N_SPARED_THREADS = 1
 """Threads that a fit leaves to the window, unless it is told how many to use."""
 
 PROGRESS_PARTS = 1000
-"""Of a progress bar."""
+"""Number of parts that a progress bar is divided into."""
 
 
 class Link:
-    """What the viewer's thread tells the worker's: whether to hold, and when to send the next image."""
+    """What the viewer's thread says to the worker's.
+
+    Attributes
+    ----------
+    is_allowed
+        Event that is set while the work may go on, and cleared during a pause.
+    is_stopping
+        True once the user has asked to stop and keep what there is.
+    next_preview
+        Time from which the next preview may be sent, in seconds of `time.perf_counter`.
+    """
 
     def __init__(self) -> None:
-        self.may_go = threading.Event()
-        self.may_go.set()
+        self.is_allowed = threading.Event()
+        self.is_allowed.set()
+        self.is_stopping = False
         self.next_preview = 0.0
 
 
 class Job:
     """A generator function at work in a thread of its own.
 
-    What it yields and returns is handed on in the viewer's thread. Once the job was left, or napari told it to quit as it closed,
-    nothing more is heard of it. It takes its errors to its answer: superqt's worker would take a RuntimeError for a result.
+    What it yields and returns is passed on in the viewer's thread. Once the job was left, or napari told it to quit as it closed,
+    nothing more is passed on. The function returns its errors in its answer: superqt's worker would take a RuntimeError for a result.
 
     Parameters
     ----------
     title
-        Of the progress bar.
+        Title of the progress bar.
     work
-        Called with a `Link` and ``arguments``.
+        Generator function, called with a `Link` and ``arguments``.
     arguments
-        Of ``work``.
-    on_message, on_answer
-        Take what is yielded, unless it is ``None``, and what is returned.
+        Further arguments of ``work``.
+    on_message
+        Function that is called with each value that ``work`` yields, unless that is ``None``.
+    on_answer
+        Function that is called with the value that ``work`` returns.
     """
 
     def __init__(
@@ -61,23 +74,23 @@ class Job:
         self._waiting: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._is_delivering = False
         self._worker: Any = create_worker(work, self.link, *arguments)
-        self._worker.yielded.connect(lambda message: self._deliver(self._hear, message))
-        self._worker.returned.connect(lambda answer: self._deliver(self._end, answer))
+        self._worker.yielded.connect(lambda message: self._deliver(self._on_yield, message))
+        self._worker.returned.connect(lambda answer: self._deliver(self._on_return, answer))
         self._worker.start()
 
     def leave(self) -> None:
-        """End the work at its next yield, and hear nothing more of it."""
+        """End the work at its next yield, and pass on nothing more of it."""
         self._is_left = True
         self._worker.quit()
-        self.link.may_go.set()
+        self.link.is_allowed.set()
         self._bar.close()
 
     def show_progress(self, share: float) -> None:
-        """Move the progress bar; ``share`` is what is done, from 0 to 1."""
+        """Move the progress bar; ``share`` is the part of the work that is done, from 0 to 1."""
         self._bar.update(round(share * PROGRESS_PARTS) - self._bar.n)
 
     def _deliver(self, take: Callable[[Any], None], message: Any) -> None:
-        """Hand on one message after the other: moving a progress bar lets the next one come in between."""
+        """Pass on one message after the other: while napari moves a progress bar, the next one may arrive."""
         self._waiting.append((take, message))
         if self._is_delivering:
             return
@@ -90,11 +103,11 @@ class Job:
         finally:
             self._is_delivering = False
 
-    def _hear(self, message: Any) -> None:
+    def _on_yield(self, message: Any) -> None:
         if message is not None:
             self._on_message(message)
 
-    def _end(self, answer: Any) -> None:
+    def _on_return(self, answer: Any) -> None:
         self._bar.close()
         self._on_answer(answer)
 

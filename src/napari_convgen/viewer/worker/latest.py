@@ -1,4 +1,4 @@
-"""Work in a thread for what changes faster than it is done: a slider, a number that is being edited."""
+"""Work in a thread for what changes faster than it is computed: a slider, a number that is being edited."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class Latest:
     Parameters
     ----------
     on_answer
-        Takes what each returns, in the viewer's thread. Work takes its errors to its answer, see `napari_convgen.viewer.worker.job.Job`.
+        Function that is called in the viewer's thread with what each piece of work returns. Work returns its errors in its answer, see
+        `napari_convgen.viewer.worker.job.Job`.
     """
 
     def __init__(self, on_answer: Callable[[Any], None]) -> None:
@@ -24,31 +25,30 @@ class Latest:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an answer is to come: not once napari has told its workers to quit, as it does when it closes."""
+        """True while an answer is to come. Once napari has told its workers to quit, as it does when it closes, none is."""
         return self._worker is not None and not self._worker.abort_requested
 
     def ask(self, work: Callable[..., Any], *arguments: Any) -> None:
         """Do this next."""
-        self._next = work, arguments
-        if not self.is_busy:
-            self._start()
+        if self.is_busy:
+            self._next = work, arguments
+        else:
+            self._start(work, arguments)
 
     def forget(self) -> None:
-        """Hear nothing more of what was asked for."""
+        """Pass on nothing more of what was asked for."""
         self._next = self._worker = None
 
-    def _start(self) -> None:
-        assert self._next is not None
-        work, arguments = self._next
-        self._next = None
+    def _start(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         worker = self._worker = create_worker(work, *arguments, _start_thread=False)
-        worker.returned.connect(lambda answer: self._end(worker, answer))
+        worker.returned.connect(lambda answer: self._on_return(worker, answer))
         worker.start()
 
-    def _end(self, worker: Any, answer: Any) -> None:
+    def _on_return(self, worker: Any, answer: Any) -> None:
         if worker is not self._worker or worker.abort_requested:
             return
         self._worker = None
         if self._next is not None:
-            self._start()
+            following, self._next = self._next, None
+            self._start(*following)
         self._on_answer(answer)

@@ -25,7 +25,7 @@ M = 2
 
 
 def random(*shape, seed=0, dtype=torch.float32):
-    """Return random values for M members."""
+    """Of so many members."""
     return torch.randn(M, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 

@@ -1,4 +1,4 @@
-"""The end of a command: by Ctrl-C, and with which exit status."""
+"""What a command ends with, and how it is interrupted."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from types import FrameType
 
 FAILED, INTERRUPTED = 2, 130
-"""Exit statuses of a command that failed (2, as argparse has it) and of one ended by Ctrl-C (128 + SIGINT, as shells have it)."""
+"""Exit statuses beside 0."""
 
 
 @contextlib.contextmanager
 def first_interrupt() -> Iterator[list[int]]:
-    """Return a list that becomes non-empty at the first Ctrl-C; a second Ctrl-C raises ``KeyboardInterrupt`` as usual."""
+    """Note the first Ctrl-C in the list that is returned; the second one raises as ever."""
     interrupts: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,106 @@
+"""What is asked of a denoising, and what is shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from napari_convgen.config import Config
+from napari_convgen.core.image import ArrayLike
+from napari_convgen.core.snapshot import Snapshot
+from napari_convgen.viewer.layers.door import subtract
+from napari_convgen.viewer.worker.job import N_SPARED_THREADS
+from napari_convgen.viewer.worker.work import Request
+
+if TYPE_CHECKING:
+    from napari_convgen.run.denoise.result import DenoiseResult
+    from napari_convgen.run.denoise.run import DenoiseTask
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Layers that a run leaves beside its result.
+
+    Attributes
+    ----------
+    has_snapshots
+        True for a layer of the images of the fit; the default.
+    has_residual
+        True for a layer of the input minus the result; by default False.
+    has_expected_error
+        True for a layer of the error to expect at each pixel, if the run has several seeds; by default False.
+    """
+
+    has_snapshots: bool = True
+    has_residual: bool = False
+    has_expected_error: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Details:
+    """What is shown beside the result.
+
+    Attributes
+    ----------
+    snapshots
+        Snapshots of the fit; none if they are not wanted.
+    residual
+        Input minus result; ``None`` if it is not wanted.
+    """
+
+    snapshots: Sequence[Snapshot]
+    residual: NDArray[Any] | None
+
+
+@dataclass(frozen=True, eq=False)
+class DenoiseRequest(Request["DenoiseTask", "DenoiseResult"]):
+    """What is asked of a denoising.
+
+    Attributes
+    ----------
+    config
+        Configuration of the run.
+    outputs
+        Layers that are wanted beside the result.
+    reference
+        Ground truth to score against, in the shape of the image; ``None`` by default.
+    """
+
+    config: Config
+    outputs: Outputs = Outputs()
+    reference: ArrayLike | None = None
+
+    @property
+    def title(self) -> str:
+        """Title of the progress bar."""
+        return f"Denoising {self.source.name}"
+
+    def build(self) -> DenoiseTask:
+        """Return the task, its input checked."""
+        from napari_convgen.run.denoise.run import DenoiseTask
+
+        return DenoiseTask(
+            self.source.data,
+            self.config,
+            axes=self.source.axes,
+            reference=self.reference,
+            n_spared_threads=N_SPARED_THREADS,
+        )
+
+    def preview(self, task: DenoiseTask, progress: Any, is_due: bool) -> Any:
+        """Return the frame under way as it looks now."""
+        return task.preview() if is_due else None
+
+    def details(self, task: DenoiseTask, result: DenoiseResult) -> Details:
+        """Return the snapshots and the residual, if they are wanted."""
+        return details_of(result, self.outputs)
+
+
+def details_of(result: DenoiseResult, outputs: Outputs) -> Details:
+    """Return the snapshots and the residual of a result, as far as they are wanted."""
+    snapshots = result.snapshots if outputs.has_snapshots else ()
+    residual = subtract(result.input, result.image) if outputs.has_residual else None
+    return Details(snapshots, residual)

@@ -1,0 +1,111 @@
+"""The controls of a session: run, forecast, pause, stop, cancel, and how far it is. The same in all widgets that run something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from psygnal import Signal
+from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+
+from napari_convgen.run.labels import format_seconds
+from napari_convgen.viewer.parts.buttons import button, rows_of
+from napari_convgen.viewer.worker.job import PROGRESS_PARTS
+from napari_convgen.viewer.worker.session import Session, State
+
+LOADING = "Loading … The first fit on a machine takes some seconds more: it compiles what is then kept."
+"""Text that a widget shows while a task is loaded."""
+
+
+@dataclass(frozen=True)
+class Tooltips:
+    """What the tooltips of the controls say.
+
+    Attributes
+    ----------
+    run, forecast, pause, stop, cancel
+        Tooltips of the buttons.
+    progress
+        Tooltip of the progress bar.
+    """
+
+    run: str
+    forecast: str = "Try a few steps and say what memory and time a run would take."
+    pause: str = "Hold the run; press again to go on."
+    stop: str = "End the run now and keep what there is."
+    cancel: str = "End the run and leave the viewer as it was."
+    progress: str = "Part of the work that is done."
+
+
+class RunControls(QWidget):
+    """Buttons and progress bar of a session. They are enabled and disabled by its state alone.
+
+    Parameters
+    ----------
+    session
+        The session that *Pause*, *Stop and keep* and *Cancel* act on.
+    tooltips
+        What the tooltips say.
+    bound
+        Word before the time that is left: ``"about"``, or ``"at most"`` where a run may end early.
+    """
+
+    run_clicked = Signal()
+    forecast_clicked = Signal()
+
+    def __init__(self, session: Session[Any, Any, Any, Any], tooltips: Tooltips, bound: str = "about") -> None:
+        super().__init__()
+        self._session = session
+        self._bound = bound
+        self._is_blocked = False
+        self._run = button("Run", tooltips.run)
+        self._forecast = button("Forecast", tooltips.forecast)
+        self._pause = button("Pause", tooltips.pause)
+        self._stop = button("Stop and keep", tooltips.stop)
+        self._cancel = button("Cancel", tooltips.cancel)
+        self._progress = QProgressBar()
+        self._progress.setToolTip(tooltips.progress)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(rows_of((self._run, self._forecast), (self._pause, self._stop, self._cancel)))
+        column.addWidget(self._progress)
+        self._run.clicked.connect(lambda: self.run_clicked.emit())
+        self._forecast.clicked.connect(lambda: self.forecast_clicked.emit())
+        self._pause.clicked.connect(self._toggle_pause)
+        self._stop.clicked.connect(session.stop)
+        self._cancel.clicked.connect(session.cancel)
+        session.state_changed.connect(self._on_state)
+        session.progressed.connect(self.show_progress)
+        self._on_state(session.state)
+
+    def block(self, is_blocked: bool) -> None:
+        """Disable *Run* and *Forecast* while something else is under way, or enable them again."""
+        self._is_blocked = is_blocked
+        self._on_state(self._session.state)
+
+    def show_progress(self, progress: Any) -> None:
+        """Show how much is done, and how long the rest will take."""
+        self._progress.setRange(0, PROGRESS_PARTS)
+        self._progress.setValue(round(PROGRESS_PARTS * progress.share))
+        self._progress.setFormat(f"%p % · {self._bound} {format_seconds(progress.seconds_left)} left")
+
+    def _toggle_pause(self) -> None:
+        if self._session.state is State.PAUSED:
+            self._session.resume()
+        else:
+            self._session.pause()
+
+    def _on_state(self, state: State) -> None:
+        is_running = state in (State.RUNNING, State.PAUSED)
+        for starter in (self._run, self._forecast):
+            starter.setEnabled(state is State.IDLE and not self._is_blocked)
+        for control in (self._pause, self._stop):
+            control.setEnabled(is_running)
+        self._pause.setText("Resume" if state is State.PAUSED else "Pause")
+        self._cancel.setEnabled(state is not State.IDLE)
+        if state is State.LOADING:
+            self._progress.setRange(0, 0)
+        elif state is State.IDLE:
+            self._progress.setRange(0, PROGRESS_PARTS)
+            self._progress.setValue(0)
+            self._progress.setFormat("")

@@ -1,0 +1,135 @@
+"""The settings of *Why it works*."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, SpinBox
+from magicgui.widgets.bases import ValueWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_convgen.config import PRESETS, Config, preset
+from napari_convgen.errors import ConfigError
+from napari_convgen.viewer.parts.buttons import in_two_columns
+from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
+from napari_convgen.viewer.spectrum.request import SpectrumSettings
+
+OWN_SETTINGS = (
+    "generator.kind",
+    "generator.n_channels",
+    "generator.n_scales",
+    "noise.kind",
+    "z_axis",
+    "seed",
+    "device",
+)
+"""Settings in the form; all others are the preset's."""
+
+NOT_IN_PRESETS = ("seed", "device")
+"""Settings that a preset leaves as they are."""
+
+GROUPS = {
+    "convolutions": ("Convolutions", "The hidden convolutions."),
+    "norms": ("Norms", "Scales and offsets of the channel norms."),
+    "output": ("Output", "The layer that makes the image."),
+}
+"""Groups of parameters, with their titles and tooltips."""
+
+MAX_STEPS = 5
+"""Number of steps that the plots can tell apart."""
+
+
+class SpectrumForm(QWidget):
+    """What the Jacobian is taken for, and of what.
+
+    Attributes
+    ----------
+    z_axis
+        Editor of how a Z axis is fitted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._config = ConfigForm(OWN_SETTINGS)
+        self.z_axis = self._config.editors["z_axis"]
+        self._preset = ComboBox(choices=tuple(PRESETS), label="Preset", tooltip="Settings of the generator.")
+        self._rank = SpinBox(
+            value=SpectrumSettings.rank,
+            min=1,
+            max=100_000,
+            label="Vectors",
+            tooltip="Number of singular values and vectors that are found.",
+        )
+        self._passes = SpinBox(
+            value=SpectrumSettings.n_passes,
+            min=1,
+            max=20,
+            label="Passes",
+            tooltip="Passes of the iteration that finds the vectors: more make the last of them more exact.",
+        )
+        self._steps = LineEdit(
+            value="0",
+            label="At steps",
+            tooltip="Steps of a fit at which the generator is looked at, separated by commas; 0 is its start.",
+        )
+        self._groups = {name: CheckBox(value=True, text=text, tooltip=tip) for name, (text, tip) in GROUPS.items()}
+        self._grid = CheckBox(value=True, text="Side by side", tooltip="Show the layers in napari's grid.")
+        self._preset.changed.connect(self._choose_preset)
+        self._choose_preset("default")
+
+    def lay_out(self, axes: ValueWidget[Any]) -> None:
+        """Place the editors below each other, and among them that of the layer's axes."""
+        boxes = QWidget()
+        boxes.setLayout(in_two_columns(box.native for box in (*self._groups.values(), self._grid)))
+        more = QCollapsible("More settings")
+        more.setToolTip("Parameters, axes, generator and noise.")
+        more.addWidget(boxes)
+        more.addWidget(labeled_rows([self._passes, axes, *self._config.editors.values()]))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(labeled_rows([self._preset, self._rank, self._steps]))
+        column.addWidget(more)
+
+    def config(self) -> Config:
+        """Return the preset with the settings in the form.
+
+        Raises
+        ------
+        ConfigError
+            A value out of its range.
+        """
+        return preset(self._preset.value).replace(self._config.values())
+
+    def settings(self) -> SpectrumSettings:
+        """Return the settings of the look at the Jacobian.
+
+        Raises
+        ------
+        ConfigError
+            Steps that are no whole numbers, or too many.
+        """
+        return SpectrumSettings(
+            rank=self._rank.value,
+            n_passes=self._passes.value,
+            at_steps=tuple(_read_steps(self._steps.value)),
+            groups=tuple(name for name, box in self._groups.items() if box.value),
+            has_grid=self._grid.value,
+        )
+
+    def _choose_preset(self, name: str) -> None:
+        own = {key: value for key, value in self._config.values().items() if key in NOT_IN_PRESETS and value}
+        self._config.show_config(preset(name).replace(own))
+
+
+def _read_steps(text: str) -> Iterable[int]:
+    try:
+        steps = [int(word) for word in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"Steps must be whole numbers, got {text!r}. Separate them by commas: 0, 50, 200.") from None
+    if len(steps) > MAX_STEPS:
+        raise ConfigError(
+            f"At most {MAX_STEPS} steps can be told apart in the plots, got {len(steps)}. Leave some out."
+        )
+    return steps

@@ -1,0 +1,190 @@
+"""What the user can do to a run is the same in all widgets that run something."""
+
+import pytest
+from napari.components import ViewerModel
+
+from napari_convgen.config import PRESETS
+from napari_convgen.run.spectrum import run as spectrum_run
+from napari_convgen.viewer.compare.widget import CompareWidget
+from napari_convgen.viewer.denoise.widget import DenoiseWidget
+from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
+from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
+
+BUTTONS = ("Run", "Forecast", "Pause", "Resume", "Stop and keep", "Cancel")
+
+
+def choose_steps(user):
+    """Look at the start, and then fit without an end."""
+    user.fill("Vectors", 4)
+    user.fill("At steps", "0, 1000000")
+
+
+def choose_methods(user):
+    for text in ("TV", "Wavelets"):
+        user.check(text, False)
+    for box in user.children(type(user.box("NLM"))):
+        if box.text().startswith("BM3D") and box.isChecked():
+            box.click()
+
+
+WIDGETS = {
+    "Denoise (convolutional generator)": (DenoiseWidget, lambda user: None),
+    "Compare methods": (CompareWidget, choose_methods),
+    "Image against noise": (ImageAgainstNoiseWidget, lambda user: None),
+    "Why it works": (WhyItWorksWidget, choose_steps),
+}
+"""The widgets, and what a user chooses so that a run does not end by itself and soon has something to keep."""
+
+
+@pytest.fixture(params=WIDGETS, ids=["denoise", "compare", "image-against-noise", "why-it-works"])
+def name(request, workers_end, endless, monkeypatch):
+    """The name of a widget, with a preset that does not end."""
+    for constant in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):
+        monkeypatch.setattr(spectrum_run, constant, 4)
+    monkeypatch.setitem(PRESETS, "endless", endless)
+    return request.param
+
+
+@pytest.fixture
+def viewer(noisy):
+    viewer = ViewerModel()
+    viewer.add_image(noisy, name="cells")
+    return viewer
+
+
+@pytest.fixture
+def widget(name, viewer, hands, qtbot):
+    """A widget that is filled in for a run that does not end."""
+    kind, choose = WIDGETS[name]
+    widget = kind(viewer)
+    qtbot.addWidget(widget)
+    hands(widget).fill("Preset", "endless")
+    choose(hands(widget))
+    yield widget
+    widget.session.cancel()
+
+
+@pytest.fixture
+def user(widget, hands):
+    return hands(widget)
+
+
+def can_be_pressed(user):
+    """Return the buttons of a run that can be clicked."""
+    present = {button.text(): button.isEnabled() for button in user.children(type(user.button("Run")))}
+    return [text for text in BUTTONS if present.get(text)]
+
+
+def state(viewer):
+    """Return all that a run may change in a viewer."""
+    grid, camera, dims = viewer.canvas.grid, viewer.scene.camera, viewer.dims
+    return list(viewer.layers), viewer.layers.selection.active, grid.model_dump(), camera.zoom, dims.point, dims.ndim
+
+
+def has_something(widget):
+    """Return True if a stop would leave a result."""
+    task = widget.session.task
+    return task is not None and (task.has_result or len(widget.viewer.layers) > 1)
+
+
+def test_buttons_are_those_of_the_state(user):
+    assert can_be_pressed(user) == ["Run", "Forecast"]
+    user.press("Run")
+    assert can_be_pressed(user) == ["Cancel"]
+    user.wait_for(lambda: "Pause" in can_be_pressed(user))
+    assert can_be_pressed(user) == ["Pause", "Stop and keep", "Cancel"]
+    user.press("Pause")
+    assert can_be_pressed(user) == ["Resume", "Stop and keep", "Cancel"]
+    user.press("Resume")
+    assert can_be_pressed(user) == ["Pause", "Stop and keep", "Cancel"]
+    user.press("Cancel")
+    assert can_be_pressed(user) == ["Run", "Forecast"]
+
+
+def test_a_forecast_says_memory_and_time_and_leaves_the_viewer(viewer, user):
+    before = state(viewer)
+    user.press("Forecast")
+    assert can_be_pressed(user) == ["Cancel"]
+    user.wait_until_idle()
+    assert "of memory" in user.text
+    assert state(viewer) == before
+
+
+def test_a_forecast_can_be_cancelled(viewer, user):
+    before = state(viewer), user.text
+    user.press("Forecast")
+    user.press("Cancel")
+    assert can_be_pressed(user) == ["Run", "Forecast"]
+    assert (state(viewer), user.text) == before
+
+
+def test_a_paused_run_does_nothing_until_it_is_resumed(widget, user, qtbot):
+    seen = []
+    widget.session.progressed.connect(seen.append)
+    user.press("Run")
+    user.wait_for(lambda: len(seen) > 2)
+    user.press("Pause")
+    qtbot.wait(400)
+    n = len(seen)
+    qtbot.wait(300)
+    assert len(seen) == n
+    user.press("Resume")
+    user.wait_for(lambda: len(seen) > n)
+
+
+@pytest.mark.parametrize("is_paused", [False, True], ids=["running", "paused"])
+def test_stop_keeps_what_there_is(widget, user, is_paused):
+    user.press("Run")
+    user.wait_for(lambda: has_something(widget))
+    if is_paused:
+        user.press("Pause")
+    user.press("Stop and keep")
+    user.wait_until_idle()
+    assert widget.session.result is not None
+    assert len(widget.viewer.layers) > 1
+
+
+def test_stop_before_there_is_anything_to_keep_is_cancel(viewer, widget, user):
+    before = state(viewer)
+    user.press("Run")
+    widget.session.stop()
+    assert can_be_pressed(user) == ["Run", "Forecast"]
+    assert state(viewer) == before
+    assert widget.session.result is None
+
+
+@pytest.mark.parametrize("is_paused", [False, True], ids=["running", "paused"])
+def test_cancel_leaves_the_viewer_as_it_was(viewer, widget, user, qtbot, is_paused):
+    before = state(viewer), user.text
+    user.press("Run")
+    user.wait_for(lambda: has_something(widget))
+    if is_paused:
+        user.press("Pause")
+    user.press("Cancel")
+    assert (state(viewer), user.text) == before
+    qtbot.wait(200)
+    assert (state(viewer), user.text) == before
+    assert widget.session.result is None
+
+
+def test_bad_input_is_one_notification_and_leaves_everything(viewer, user, notes):
+    viewer.layers["cells"].data = viewer.layers["cells"].data * 0
+    before = state(viewer)
+    user.run()
+    assert ["constant" in str(note.message) for note in notes] == [True]
+    assert state(viewer) == before
+
+
+def test_closing_the_widget_stops_the_run_which_delivers_what_it_has(name, make_napari_viewer, hands, noisy):
+    viewer = make_napari_viewer()
+    viewer.add_image(noisy, name="cells")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", name)
+    user, session = hands(widget), widget.session
+    user.fill("Preset", "endless")
+    WIDGETS[name][1](user)
+    user.press("Run")
+    user.wait_for(lambda: has_something(widget))
+    viewer.window.remove_dock_widget(widget)
+    user.wait_for(lambda: not session.is_busy)
+    assert session.result is not None
+    viewer.add_image(noisy, name="later")
