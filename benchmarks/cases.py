@@ -1,8 +1,8 @@
 """Noisy images with their references, from a folder: real pairs, and clean images with noise added.
 
-The folder has two tables, tab separated: INVENTORY.tsv with the columns ``path`` and ``noise`` (``clean`` marks the images that
-noise is added to), and PAIRS.tsv with ``noisy``, ``gt``, ``data_range`` and ``note`` (``affine fit`` marks pairs whose intensities
-were stretched separately).
+The folder has two tables, separated by tabs. INVENTORY.tsv has the columns ``path`` and ``noise``; ``clean`` marks the images to which
+noise is added. PAIRS.tsv has the columns ``noisy``, ``gt``, ``data_range`` and ``note``; ``affine fit`` marks pairs whose intensities
+were stretched separately.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from napari_convgen.core.quality.metrics import match_affine, psnr, reference_ra
 from napari_convgen.files.images import read_image
 
 Values = np.ndarray
+"""Array of pixel values."""
+
 AddNoise = Callable[[Values, float, np.random.Generator], Values]
-"""Takes clean values from 0, their peak, and a source of chance; returns float values that are not clipped."""
+"""Function of clean values from 0 up, their peak, and a random generator; it returns noisy float values that are not clipped."""
 
 
 def gaussian(percent: float) -> AddNoise:
@@ -33,12 +35,12 @@ def gaussian(percent: float) -> AddNoise:
 
 
 def shared(percent: float) -> AddNoise:
-    """Add the same noise to red, green and blue, which are the last axis."""
+    """Add the same noise to red, green and blue, which are the last axis, with a standard deviation in percent of the peak."""
     return lambda clean, peak, rng: clean + percent / 100 * peak * rng.normal(size=clean.shape[:-1])[..., np.newaxis]
 
 
 def correlated(percent: float, width: float = 1.0) -> AddNoise:
-    """Add noise that was blurred by a Gaussian of so many pixels, along rows and columns."""
+    """Add noise that was blurred along rows and columns by a Gaussian with a standard deviation of ``width`` pixels."""
 
     def add(clean: Values, peak: float, rng: np.random.Generator) -> Values:
         noise = gaussian_filter(rng.normal(size=clean.shape), width, mode="wrap")
@@ -48,7 +50,7 @@ def correlated(percent: float, width: float = 1.0) -> AddNoise:
 
 
 def poisson_gaussian(n_photons: float, percent: float = 2.0) -> AddNoise:
-    """Count photons, so many at the 99.5th percentile, and add read noise of 2 percent of that."""
+    """Count photons, ``n_photons`` at the 99.5th percentile, and add read noise in percent of that."""
 
     def add(clean: Values, peak: float, rng: np.random.Generator) -> Values:
         bright = np.percentile(clean, 99.5)
@@ -59,7 +61,7 @@ def poisson_gaussian(n_photons: float, percent: float = 2.0) -> AddNoise:
 
 
 def rician(percent: float) -> AddNoise:
-    """Take the magnitude of a complex image whose two parts have noise, in percent of the maximum."""
+    """Return the magnitude of a complex image whose two parts have noise, with a standard deviation in percent of the maximum."""
 
     def add(clean: Values, peak: float, rng: np.random.Generator) -> Values:
         sigma = percent / 100 * clean.max()
@@ -79,7 +81,9 @@ NOISES: Mapping[str, AddNoise] = {
     "rician5": rician(5),
     "rician10": rician(10),
 }
-"""Kinds of noise by name; 15, 25 and 50 are of 255."""
+"""Kinds of noise by name. A number in a name is the standard deviation, of 255, the number of photons, or (Rician) percent of the maximum.
+
+The strengths are those of the usual benchmarks: 15, 25 and 50 of 255 for photographs, as in Zhang et al., DnCNN, 2017."""
 
 ADDED: Mapping[str, tuple[str, ...]] = {
     "natural/set12": ("gauss15", "gauss25", "gauss50", "correlated25"),
@@ -91,7 +95,7 @@ ADDED: Mapping[str, tuple[str, ...]] = {
     "fluo/clean": ("poisson10", "poisson30", "correlated25"),
     "mri/clean": ("rician5", "rician10"),
 }
-"""The noise that is added to the clean images of a folder, or to one image."""
+"""Kinds of noise that are added to the clean images of a folder, or to one image."""
 
 TUNING = {
     "fluo/fmd/confocal_BPAE_R_noisy",
@@ -119,38 +123,43 @@ TUNING = {
     "natural/kodak24/kodim23",
     "seed/astronaut",
 }
-"""What settings may be chosen by: about a third of each kind; all else judges. A name stands for all noises that are added to the
-image, unless one follows its colon. What shows the same as another image is on the same side: two exposures of the FISH field, the
-bacteria in 8 and 16 bits, the first three scenes of bsd68 and of cbsd68. Two exceptions, for want of others: od1_8bit judges, another
-exposure of the bacteria, and so does mni152 with its other noise."""
+"""Images by which settings may be chosen, about a third of each kind; all others evaluate the settings.
+
+A name stands for all kinds of noise that are added to the image, unless a kind is given after a colon. Images of the same scene are on the
+same side: two exposures of the FISH field, the bacteria in 8 and 16 bits, the first three scenes of bsd68 and of cbsd68. There are two
+exceptions, because nothing else is available: od1_8bit, another exposure of the bacteria, and mni152 with its other noise evaluate."""
 
 
 BINNED = {"fluo/clean/ssi_cells1024x1024": 4}
-"""Clean images of which so many pixels a side are averaged before noise is added: as published this one has white noise of its own, of a
-twentieth of its range (results/noise.md), so that the error of a denoised image could not be told from it."""
+"""Side, in pixels, of the squares that are averaged in a clean image before noise is added; 1 for all other images.
+
+As published, this image has white noise of its own, a twentieth of its range (results/noise.md), which would be mistaken for an error
+of the denoised image."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A noisy image with its reference, which are read when they are asked for.
+    """A noisy image with its reference; both are read by `load`.
 
     Attributes
     ----------
     name
-        Path of the noisy or the clean file without its ending; how many pixels are averaged, if any; after a colon the noise that is
-        added, if any.
+        Path of the noisy or the clean file without its suffix, then the side of the averaged squares if it is not 1, then a colon and the
+        kind of noise if noise is added.
     kind
-        Folders of the path, and the noise.
-    folder, path, truth
-        Of the data, and in it the image and its reference; the same file where noise is added.
+        Folders of the path, and the kind of noise if noise is added.
+    folder
+        Folder of all data.
+    path, truth
+        Paths of the image and of its reference in the folder; the same file if noise is added.
     noise
-        That is added; ``None`` for a real pair.
+        Name in `NOISES` of the noise that is added; ``None`` for a real pair.
     data_range
-        Peak of the PSNR; from the reference if ``None``.
+        Peak value of the PSNR, in image units; ``None`` takes the range of the reference.
     is_stretched
-        Whether the two were stretched separately, so that images are fitted to the reference before they are scored.
+        True if the intensities of the two were stretched separately, so that an image is fitted to the reference before it is scored.
     n_binned
-        Pixels a side that are averaged.
+        Side, in pixels, of the squares that are averaged, 1 by default.
     """
 
     name: str
@@ -165,11 +174,11 @@ class Case:
 
     @property
     def is_for_tuning(self) -> bool:
-        """Whether settings may be chosen by it."""
+        """True if settings may be chosen by this image."""
         return self.name in TUNING or _name(self.path) in TUNING
 
     def load(self, size: int, seed: int) -> Pair:
-        """Read the central crop of ``size`` pixels a side; the noise that is added, if any, is drawn from ``seed``."""
+        """Return the central crop, ``size`` pixels on a side; noise that is added is drawn from ``seed``."""
         file = read_image(self.folder / self.truth)
         truth, axes = _crop(_binned(file.data, self.n_binned), file.axes, size), file.axes
         peak = reference_range(truth) if self.data_range is None else self.data_range
@@ -188,13 +197,13 @@ class Pair:
     Attributes
     ----------
     noisy, reference
-        Same shape.
+        Noisy image and its reference, of the same shape and units.
     axes
-        Of both.
+        Letters of the axes of both.
     data_range
-        Peak of the PSNR.
+        Peak value of the PSNR, in image units.
     is_stretched
-        As of `Case`.
+        True if the intensities of the two were stretched separately, see `Case`.
     """
 
     noisy: np.ndarray
@@ -205,7 +214,7 @@ class Pair:
 
     @property
     def is_white(self) -> bool:
-        """Whether what the two differ by has about as much energy in lower as in higher frequencies."""
+        """True if the difference of the two has about as much energy in low as in high frequencies."""
         reference = match_affine(self.reference, self.noisy) if self.is_stretched else self.reference
         difference = self.noisy.astype(float) - reference
         if self.axes.endswith("S"):
@@ -215,7 +224,7 @@ class Pair:
         return bool(1 / WHITE < ratio < WHITE)
 
     def psnr(self, image: np.ndarray) -> float:
-        """Score an image, after a least-squares gain and offset where the pair was stretched."""
+        """Return the PSNR of an image in dB, after a least-squares gain and offset if the pair was stretched."""
         return psnr(
             match_affine(image, self.reference) if self.is_stretched else image, self.reference, self.data_range
         )
@@ -239,7 +248,10 @@ def all_cases(folder: Path) -> Iterator[Case]:
 def choose(
     cases: Iterator[Case], split: str | None = None, kinds: Sequence[str] = (), images: Sequence[str] = ()
 ) -> list[Case]:
-    """Keep the cases of a split (``tune`` or ``judge``) whose kind begins with, or whose name contains, one of some words."""
+    """Return the cases of a split (``tune`` or ``judge``) whose kind begins, and whose name contains, one of the given texts.
+
+    A criterion that is not given does not restrict the cases.
+    """
     return [
         case
         for case in cases

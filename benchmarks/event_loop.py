@@ -1,8 +1,8 @@
-"""How late napari's event loop is while an image is fitted in the real window.
+"""The delay of napari's event loop while an image is fitted in the real window.
 
     python benchmarks/event_loop.py [--size 512] [--seconds 40]
 
-A timer of 10 ms runs in the window's own event loop; what each tick comes late is how long a click would have waited.
+A timer of 10 ms runs in the window's own event loop; the delay of each tick is the time that a click would have waited.
 On a machine without a screen: tools/with-display python benchmarks/event_loop.py
 """
 
@@ -18,11 +18,12 @@ from qtpy.QtWidgets import QApplication
 
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 
-TICK = 10  # ms
+TICK = 10
+"""Interval of the timer, in milliseconds. Chosen so that it is shorter than any delay that a user notices."""
 
 
 class Lateness:
-    """Measures how late ticks come, in milliseconds."""
+    """Measures the delays of a timer, in milliseconds."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
@@ -38,7 +39,7 @@ class Lateness:
         self._clock.restart()
 
     def report(self, what: str) -> None:
-        """Print and forget what was measured."""
+        """Print the delays since the last report and remove them."""
         late = np.array(self.values)
         print(f"{what}: {np.percentile(late, 95):.0f} ms late at the 95th percentile, {late.max():.0f} ms at worst")
         self.values.clear()
@@ -52,7 +53,7 @@ def wait(seconds: float) -> None:
 
 
 def first_preview(widget: DenoiseWidget) -> float:
-    """Press Run, and return the seconds until an image is there."""
+    """Press Run and return the seconds until an image is shown."""
     started = time.perf_counter()
     widget.run()
     while widget.session.layers is None or widget.session.layers.result is None:

@@ -1,10 +1,9 @@
-"""How long a step of the preset ``best`` takes, with fused norms and with PyTorch's own.
+"""The time of a step of the preset ``best``, with fused norms and with those of PyTorch.
 
     python benchmarks/hourglass.py
 
-Each cell is the time of a step of two members on 256 × 256 pixels, with all that a fit does beside it: the lesser of two runs of 50
-steps, taken in turn.
-Writes the table to results/hourglass.md.
+Each cell is the time of a step of two members on 256 × 256 pixels, with everything else that a fit does: the shorter of two runs of 50
+steps, which take turns. The table is written to results/hourglass.md.
 """
 
 from __future__ import annotations
@@ -23,8 +22,15 @@ from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.denoise.run import DenoiseTask
 
 SIZE = 256
+"""Side of the image, in pixels: that of the crops in quality.py."""
+
 N_WARM, N_STEPS, N_RUNS = 150, 50, 2
+"""Number of steps before the clock starts, of timed steps, and of runs.
+
+Chosen so that everything is compiled before, and that at most seven snapshots fall among the timed steps."""
+
 PRECISIONS, BACKENDS = ("float32", "bfloat16"), ("torch", "numba")
+"""Precisions and backends that are compared: those of a CPU."""
 
 
 def main() -> None:
@@ -41,7 +47,7 @@ def main() -> None:
 
 
 def _seconds(image: np.ndarray, config: Config) -> float:
-    """Time a step, once all is compiled and snapshots are far apart."""
+    """Return the mean seconds of a step, once everything is compiled and snapshots are far apart."""
     started, first = None, 0
     for progress in DenoiseTask(image, config):
         if started is None and progress.step >= N_WARM:

@@ -1,8 +1,8 @@
-"""How well the noise is estimated: synthetic noise of known strength, and real pairs.
+"""The accuracy of the estimated noise: synthetic noise of known strength, and real pairs.
 
     python benchmarks/noise.py --data FOLDER
 
-FOLDER is as in cases.py, with clean images in natural/, fluo/clean/ and mri/clean/. Writes
+FOLDER is described in cases.py; it has clean images in natural/, fluo/clean/ and mri/clean/. The tables are written to
 benchmarks/results/noise.md.
 """
 
@@ -24,7 +24,10 @@ from napari_convgen.files.images import read_image
 from napari_convgen.run.compare.result import markdown_table
 
 NATURAL = ("set12", "bsd68", "kodak24", "skimage")
+"""Folders of photographs in natural/."""
+
 SIZE = 512
+"""Side of the crop of an image, in pixels, at most. Chosen so that all images of bsd68 and set12 are used whole."""
 
 
 def main() -> None:
@@ -53,12 +56,13 @@ def estimate(image: np.ndarray, **given: object) -> NoiseModel:
 
 
 def summary(errors: list[float]) -> list[str]:
-    """Median error, and its size in the mean and at the ninetieth percentile, in percent."""
+    """Return the median of relative errors, and the mean and the 90th percentile of their magnitudes, in percent."""
     e = 100 * np.array(errors)
     return [f"{np.median(e):+.1f}", f"{np.abs(e).mean():.1f}", f"{np.quantile(np.abs(e), 0.9):.1f}"]
 
 
 ERRORS = ["median", "mean size", "90 %"]
+"""Heads of the columns that `summary` fills."""
 
 
 def gaussian(data: Path) -> str:

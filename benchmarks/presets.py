@@ -1,10 +1,10 @@
-"""How the preset ``default`` was chosen: one setting changed at a time, on a few pairs.
+"""The choice of the preset ``default``: one setting is changed at a time, on a few pairs.
 
     python benchmarks/presets.py --data FOLDER
 
-FOLDER is as in cases.py. Each cell is the PSNR at the best of 1,000 steps, of the average; the criterion of the choice is the
-mean, then the time of a step, which speed.py measures. A single generator is fitted, to the image as it is: the noise model and the
-seeds are the same for all. Writes the table to benchmarks/results/presets.md.
+FOLDER is described in cases.py. Each cell is the PSNR of the average at the best of 1,000 steps. The preset was chosen by the mean, then by
+the time of a step, which speed.py measures. A single generator is fitted, with the same seed, and without a model of the noise. The table
+is written to benchmarks/results/presets.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from napari_convgen import PRESETS, denoise
 from napari_convgen.run.compare.result import markdown_table
 
 NAMES = ["confocal_BPAE_R_noisy", "Confocal_FISH_noisy", "044_0_noisy"]
-"""Two confocal images and a wide-field one."""
+"""Names of the pairs: two confocal images and a wide-field one."""
 
 VARIANTS = {
     "default": {},
@@ -28,12 +28,13 @@ VARIANTS = {
     "32 channels": {"generator.n_channels": 32},
     "128 channels": {"generator.n_channels": 128},
 }
+"""Changes of settings by the name of the variant: the neighbors of each choice."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--size", type=int, default=256, help="side of the central crop")
+    parser.add_argument("--size", type=int, default=256, help="side of the central crop, in pixels")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "presets.md")
     arguments = parser.parse_args()
 

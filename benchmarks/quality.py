@@ -1,13 +1,13 @@
-"""How good the images are, how good the stop is, and how good the program's own estimate of its error.
+"""The quality of denoised images, of the automatic stop, and of the program's own estimate of its error.
 
     python benchmarks/quality.py --data FOLDER [--split judge] [--kinds fluo/w2s mri] [--images set12/01] [--methods nlm convgen]
 
-FOLDER is as in cases.py. Each cell, a method on a central crop with a seed, is one line of results/quality.jsonl and is not computed
-again unless --again is given; the tables results/quality.csv and quality.md are written anew from the cells that were asked for.
-Every method is given the same model of the noise, see `napari_convgen.run.compare.run`. PSNR is in dB; of pairs that were stretched
-separately after a least-squares gain and offset.
+FOLDER is described in cases.py. Each cell is a method on a central crop with a seed. It is one line of results/quality.jsonl and is not
+computed again unless --again is given. The tables results/quality.csv and quality.md are written anew from the selected cells. Every method
+gets the same model of the noise, see `napari_convgen.run.compare.run`. PSNR is in dB; for pairs that were stretched separately it is
+computed after a least-squares gain and offset.
 
-A minute or two: --images Confocal_FISH set12/02:gauss25 rician5 --methods nlm wavelet convgen --size 128 --set n_steps=500
+This takes a minute or two: --images Confocal_FISH set12/02:gauss25 rician5 --methods nlm wavelet convgen --size 128 --set n_steps=500
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ from cases import Case, Pair, all_cases, choose
 from napari_convgen.config import Config, preset, setting_fields
 from napari_convgen.run.compare.result import MethodResult, markdown_table
 from napari_convgen.run.compare.run import METHODS, CompareTask
+from napari_convgen.run.denoise.result import DenoiseResult
 from napari_convgen.run.labels import OURS
 
 RESULTS = Path(__file__).parent / "results"
+"""Folder of the cells and the tables."""
 
 Cell = dict[str, Any]
-"""One line of quality.jsonl: what was asked (``KEY``), the PSNR before and after, and for the generator what its run knew."""
+"""One line of quality.jsonl: the request (``KEY``), the PSNR before and after, and for the generator its stop and its estimated error."""
 
 KEY = ("image", "size", "method", "seed", "settings")
+"""Names of the entries that identify a cell."""
 
 
 def main() -> None:
@@ -77,36 +80,38 @@ def _arguments() -> argparse.Namespace:
     add(
         "--split",
         choices=["tune", "judge"],
-        help="images that settings may be chosen by, or all others; both by default",
+        help="images by which settings may be chosen, or all others; both by default",
     )
-    add("--kinds", nargs="*", default=[], metavar="KIND", help="kinds that begin so, such as fluo/w2s")
+    add("--kinds", nargs="*", default=[], metavar="KIND", help="beginnings of the kinds of images, such as fluo/w2s")
     add(
         "--images",
         nargs="*",
         default=[],
         metavar="NAME",
-        help="images whose name contains it, such as set12/01:gauss25",
+        help="parts of the names of images, such as set12/01:gauss25",
     )
     add("--methods", nargs="*", default=METHODS, choices=METHODS, metavar="METHOD", help=", ".join(METHODS))
-    add("--seeds", nargs="*", type=int, default=[0], metavar="N", help="of the noise that is added, and of the fit")
-    add("--size", type=int, default=256, help="side of the central crop")
+    add("--seeds", nargs="*", type=int, default=[0], metavar="N", help="seeds of the added noise and of the fit")
+    add("--size", type=int, default=256, help="side of the central crop, in pixels")
     add("--preset", default="default")
     add("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings to change in the preset")
-    add("--again", action="store_true", help="compute cells that are there already, too")
-    add("--table-only", action="store_true", help="write the tables from the cells that are there")
-    add("--output", type=Path, default=RESULTS / "quality.md", help="the tables, as .md and .csv")
+    add("--again", action="store_true", help="compute cells again that are already there")
+    add("--table-only", action="store_true", help="write the tables from the cells that are already there")
+    add(
+        "--output", type=Path, default=RESULTS / "quality.md", help="file of the tables, with the suffixes .md and .csv"
+    )
     return parser.parse_args()
 
 
 def _asked(case: Case, size: int, method: str, seed: int, config: Config) -> Cell:
-    """Return what tells a cell from all others. A baseline depends on the settings of the noise alone."""
+    """Return the entries that identify a cell. The settings of a baseline are those of the noise alone."""
     settings = _changed(config, "" if method == OURS else "noise.")
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     return {"image": case.name, "kind": case.kind, "size": size, "method": method, "seed": seed, "settings": digest}
 
 
 def _changed(config: Config, prefix: str) -> dict[str, Any]:
-    """Return the settings whose names begin with a prefix and that are not at their defaults; the seed is told beside them."""
+    """Return the settings whose names begin with a prefix and whose values are not the defaults, without the seed."""
     changed = {}
     for name, by_kind in setting_fields().items():
         if name.startswith(prefix) and name != "seed" and config.has(name):
@@ -128,7 +133,7 @@ def _read(path: Path) -> Iterator[Cell]:
 
 
 def _measure(pair: Pair, method: str, config: Config) -> Cell:
-    """Run one method and say how it did."""
+    """Run one method and return its scores."""
     comparison = CompareTask(
         pair.noisy,
         config,
@@ -150,8 +155,8 @@ def _measure(pair: Pair, method: str, config: Config) -> Cell:
     return cell if outcome.fit is None else cell | _measure_stop(pair, outcome, outcome.fit)
 
 
-def _measure_stop(pair: Pair, outcome: MethodResult, fit: Result) -> Cell:
-    """Say what other steps of the run would have given, and what the run thought of itself."""
+def _measure_stop(pair: Pair, outcome: MethodResult, fit: DenoiseResult) -> Cell:
+    """Return the scores at other steps of the run, and the PSNR that the run estimated for itself."""
     [frame] = fit.frames
     by_step = {snapshot.step: pair.psnr(snapshot.image) for snapshot in frame.snapshots}
     best = max(by_step, key=by_step.__getitem__)
@@ -223,7 +228,7 @@ def _text(value: float | None) -> str:
 
 
 def _summary(rows: Sequence[Cell]) -> str:
-    """Return means by kind: of each method, of the stop's gap to the best step of its run, and of the estimate's error."""
+    """Return means over each kind: PSNR of each method, gap of the stop to the best step of its run, and error of the estimated PSNR."""
     methods = [name for name in ("noisy", *METHODS) if any(name in row for row in rows)]
     votes = [name for name in _columns(rows) if name.startswith("vote ")]
     head = [
@@ -259,10 +264,10 @@ def _summary(rows: Sequence[Cell]) -> str:
 
 
 _LEGEND = """
-PSNR in dB, means over the images of a kind. *gap*: of the kept step to the best snapshot of the same run, and its 95th percentile;
-*to bm3d*: of the generator, above 0 where it is better; *estimate*: the PSNR that the run estimated without a reference less the
-true one, and the share of images where the two are within 1 dB; *gap of* a rule: of the step that it would keep. *White* noise: what
-image and reference differ by has about as much energy in lower as in higher frequencies.
+PSNR in dB, means over the images of a kind. *gap*: PSNR of the best snapshot of a run minus that of the kept step, with its 95th
+percentile; *to bm3d*: PSNR of the generator minus that of BM3D; *estimate*: the PSNR that the run estimated without a reference minus the
+true one, and the share of images for which the two are within 1 dB; *gap of* a rule: the gap of the step that this rule would keep.
+*White* noise: the difference of image and reference has about as much energy in low as in high frequencies.
 """
 
 

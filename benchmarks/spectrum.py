@@ -1,11 +1,11 @@
-"""How long a spectrum takes, and how much of an image and of noise is in its leading vectors.
+"""The time that a spectrum takes, and the energy of images and of noise in its leading vectors.
 
     python benchmarks/spectrum.py
 
 The time is that of ``napari-convgen spectrum --rank 100`` without loading, for the preset ``default`` and white noise: about six minutes
-for 512 × 512 pixels on two cores. The memory is the most that the process had in use at once, all libraries loaded. The energies are
-those of images of 64 × 64 pixels in the first 1, 5 and 10 % of all vectors, means left out, over some starts of the generator. Writes
-the tables to benchmarks/results/spectrum.md.
+for 512 × 512 pixels on two cores. The memory is the peak of the process, with all libraries loaded. The energies are those of images of
+64 × 64 pixels in the first 1, 5 and 10 % of all vectors, without their means, for two starts of the generator. The tables are written to
+benchmarks/results/spectrum.md.
 """
 
 from __future__ import annotations
@@ -29,13 +29,19 @@ from napari_convgen.run.spectrum.run import SpectrumTask, spectrum
 from napari_convgen.samples import SAMPLES
 
 SIZES = (128, 256, 512)
+"""Sides, in pixels, of the images that are timed. Chosen so that the largest takes minutes."""
+
 SIDE, SHARES, N_SEEDS = 64, (0.01, 0.05, 0.10), 2
-"""Of the table of energies."""
+"""Side of the images in the table of energies, shares of all vectors, and number of starts of the generator.
+
+Chosen so that a tenth of all vectors is 410 of them, which are soon computed."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES), help="sides of the images that are timed")
+    parser.add_argument(
+        "--sizes", type=int, nargs="*", default=list(SIZES), help="sides of the images that are timed, in pixels"
+    )
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "spectrum.md")
     arguments = parser.parse_args()
 
@@ -81,7 +87,7 @@ def _energies() -> Iterator[list[str]]:
 
 
 def _images() -> Iterator[tuple[str, np.ndarray]]:
-    """Clean images, made smaller."""
+    """Yield clean images by name, reduced to `SIDE` pixels on a side."""
     for name in ("astronaut", "camera", "coins"):
         image = img_as_float(getattr(data, name)())
         yield name, _small(rgb2gray(image) if image.ndim == 3 else image)

@@ -1,11 +1,11 @@
-"""What the automatic stop costs: the time of a fit that finds its end over that of one that is told it beforehand.
+"""The cost of the automatic stop: the time of a fit that finds its end, relative to one whose end is given.
 
     python benchmarks/stop_cost.py
 
-Samples and photographs with noise, 128 × 128 pixels, preset ``default``. *Told the step*: the same fit with the rule ``fixed``, ended at
-the step that ``auto`` kept; it knows what nobody knows beforehand. *Told the last*: ended where ``auto`` ended, which leaves what the rule
-itself costs. The three follow each other, ``--repeats`` times, after a fit that loads and compiles; times are the least of each. Some
-minutes on two cores. Writes the table to benchmarks/results/stop_cost.md.
+The images are samples and photographs with noise, 128 × 128 pixels, fitted with the preset ``default``. *Told the step*: the same fit with
+the rule ``fixed``, ended at the step that ``auto`` kept, which nobody knows beforehand. *Told the last*: the same, ended at the last step
+of ``auto``; the difference is the cost of the rule itself. The three run in turn, ``--repeats`` times, after a fit that loads and compiles;
+the shortest time of each counts. This takes some minutes on two cores. The table is written to benchmarks/results/stop_cost.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from napari_convgen.samples import SAMPLES
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=1, help="number of times that each fit is timed")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "stop_cost.md")
     arguments = parser.parse_args()
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _measure(image: np.ndarray, config: Config, n_repeats: int) -> tuple[int, int, float, float, float]:
-    """Return the step kept, the last one, and the seconds of the three fits."""
+    """Return the kept step, the last step, and the seconds of the three fits."""
     seconds: list[list[float]] = []
     kept = last = 0
     for _ in range(n_repeats):
@@ -74,8 +74,8 @@ def _images() -> Iterator[tuple[str, np.ndarray]]:
         clean = getattr(data, name)()[64:192, 164:292].astype(np.float32)
         white = rng.standard_normal(clean.shape).astype(np.float32)
         yield f"{name}, white noise", clean + 25 * white
-        alike = ndimage.gaussian_filter(white, 1, mode="wrap")
-        yield f"{name}, smoothed noise", clean + 25 * alike / alike.std()
+        correlated = ndimage.gaussian_filter(white, 1, mode="wrap")
+        yield f"{name}, smoothed noise", clean + 25 * correlated / correlated.std()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The deep decoder as one would write it with PyTorch's own layers: what the package is compared with."""
+"""The deep decoder made of PyTorch's own layers, with which the package is compared."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.generators.deep_decoder import ExtraLayer
 
 EXTRA_LAYERS: tuple[ExtraLayer, ...] = ("none", "first", "last")
+"""Places of a further hidden layer without upsampling: none in the paper's formula, the first or the last in the authors' code."""
 
 
 class PlainDecoder(nn.Module):
-    """Convolution, upsampling, ReLU and batch norm, channels first: the paper's formula, or the authors' network.
+    """A deep decoder of convolution, upsampling, ReLU and batch norm, channels first: the paper's formula, or the authors' network.
 
     The authors' network has one more hidden layer than the formula, without upsampling.
 
     Parameters
     ----------
     latent
-        Fixed input, ``(1, k, *spatial)`` with two or three spatial axes.
+        Fixed input of shape ``(1, k, *spatial)`` with two or three spatial axes.
     n_outputs
-        Output channels.
+        Number of output channels.
     is_upsampled
-        Whether each hidden layer upsamples.
+        True for each hidden layer that upsamples, in their order.
     """
 
     latent: Tensor
@@ -49,12 +50,15 @@ class PlainDecoder(nn.Module):
         self.register_buffer("latent", latent)
 
     def forward(self) -> Tensor:
-        """Return the image of the only member, ``(1, c, *spatial)``."""
+        """Return the image of the only member, of shape ``(1, c, *spatial)``."""
         return self.layers(self.latent)
 
     @classmethod
     def of(cls, decoder: DeepDecoder) -> Self:
-        """Return the twin of a decoder of one member, in the formula's order, with a linear kernel and a sigmoid; from the same start."""
+        """Return the twin of a decoder, with the same start.
+
+        The decoder has one member, the order of the formula, a linear kernel and a sigmoid.
+        """
         assert len(decoder.latent) == 1
         assert (decoder.order, decoder.kernel, decoder.output_map) == ("relu-norm", "linear", "sigmoid")
         latent = decoder.latent.movedim(-1, 1).clone(memory_format=torch.contiguous_format)
@@ -72,7 +76,7 @@ class PlainDecoder(nn.Module):
 
 
 def check_twins() -> None:
-    """Assert that twins are the same functions: their images agree in double precision, also after a step down the gradient."""
+    """Assert that twins are the same functions: their images agree in double precision, also after a step of gradient descent."""
     for size in [(32, 48), (8, 16, 24)]:
         for extra_layer in EXTRA_LAYERS:
             decoder = DeepDecoder(

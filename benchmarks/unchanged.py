@@ -41,7 +41,8 @@ from napari_convgen.config import GROUPS
 from napari_convgen.core.image import Layout, channels_first
 from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.figures.panel import Plot
-from napari_convgen.files.images import read_image, write_image, write_stack
+from napari_convgen.files.images import read_image, write_image
+from napari_convgen.files.stack import write_stack
 from napari_convgen.reproduction import load_study
 from napari_convgen.reproduction.images import phantom, uniform_noise
 from napari_convgen.reproduction.nets import ADAM, MOMENTUM, Fits, convolutional, decoder, skip_network
@@ -167,7 +168,17 @@ def denoised_by_function(image: Any, changes: Changes, reference: Values) -> Par
     """Denoise an image by the function, with what it takes beside a configuration."""
     steps: list[int] = []
     config = small_config(changes)
-    result = denoise(image, config, 7, 30, "held-out", "cpu", reference, lambda p: steps.append(p.step), data_range=1.5)
+    result = denoise(
+        image,
+        config,
+        seed=7,
+        n_steps=30,
+        stopping="held-out",
+        device="cpu",
+        reference=reference,
+        callback=lambda p: steps.append(p.step),
+        data_range=1.5,
+    )
     return result_parts(result) | {"last step told": steps[-1]}
 
 

@@ -55,7 +55,7 @@ def test_the_mri_sample_has_rician_noise():
 
 
 @pytest.mark.parametrize("draw", SAMPLES.values(), ids=SAMPLES)
-def test_the_noise_of_a_sample_is_worth_taking_away_but_leaves_the_image_visible(draw):
+def test_the_noise_of_a_sample_is_visible_and_leaves_the_image_visible(draw):
     sample = draw()
     clean = sample.clean.astype(float)
     noise = (sample.noisy - clean).std()

@@ -1,7 +1,7 @@
-"""The errors a user can meet, each one sentence that says what to do.
+"""The errors that a user can get. The message of each is one sentence or two that say what to do.
 
-A message names what was expected, what was got, whose value it is and the way out, so that the command line can print it
-and the viewer can show it without adding a word.
+A message names what was expected, what was got, which input it concerns, and how to solve the problem, so that the command line can print
+it and the viewer can show it as it is.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ class ConfigError(ConvgenError, ValueError):
 
 
 class DeviceError(ConvgenError, RuntimeError):
-    """A device that was asked for and is not there."""
+    """A device that was requested and is not available."""
 
 
 class FitError(ConvgenError, RuntimeError):
-    """A fit that left nothing to keep."""
+    """A fit without a result."""
 
 
 class ShortMemoryError(ConvgenError, MemoryError):
-    """A fit that needs more memory than there is."""
+    """A fit that needs more memory than is free."""
 
 
 class FileError(ConvgenError, OSError):
@@ -36,15 +36,15 @@ class FileError(ConvgenError, OSError):
 
 
 def mismatch(what: str, *, expected: object, got: object, advice: str) -> str:
-    """Word one mismatch: ``"mask must …: expected A, got B. Crop one of them."``.
+    """Return the message for a mismatch: ``"mask must …: expected A, got B. Crop one of them."``.
 
     Parameters
     ----------
     what
-        What must hold, with its owner named: ``"the reference must have the shape of the image"``.
+        Condition that must hold, with the input that it concerns: ``"The reference must have the shape of the image"``.
     expected, got
-        The two values, shown with ``str``.
+        Expected and actual value, shown with ``str``.
     advice
-        One sentence that says what to do.
+        Sentence that says what to do.
     """
     return f"{what}: expected {expected}, got {got}. {advice}"

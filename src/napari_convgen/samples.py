@@ -1,6 +1,6 @@
-"""Sample images, drawn by formula, each noisy and clean.
+"""Sample images, noisy and clean, computed by formula.
 
-They need no download, are the same every time, and have the noise of the instruments that they imitate.
+They need no download, are the same every time, and have noise like that of the instruments that they imitate.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 SIZE = 256
-"""Pixels along each side of a sample."""
+"""Number of pixels along each side of a sample: small enough to denoise in seconds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A noisy image with its clean reference.
+    """A noisy image and its clean reference.
 
     Attributes
     ----------
     name
-        What it imitates.
+        Name of the kind of image that it imitates.
     noisy, clean
-        Shape (256, 256), the same dtype and units.
+        Images of shape (256, 256) with the same dtype and units.
     pixel_size
-        In ``unit``.
+        Side of a pixel, in ``unit``.
     unit
-        Of length.
+        Unit of length, as napari names it.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Sample:
 
 
 def fluorescence() -> Sample:
-    """Draw nuclei, cytoplasm and filaments as a camera counts them: Poisson noise at gain 2, read noise of 4 counts, offset 100.
+    """Return nuclei, cytoplasm and filaments as a camera counts them: Poisson noise at gain 2, read noise of 4 counts, offset 100.
 
     Values are 16-bit camera counts; the brightest structures have about 50 photoelectrons.
     """
@@ -71,7 +71,7 @@ def fluorescence() -> Sample:
 
 
 def mri() -> Sample:
-    """Draw an axial slice of a head as a scanner's magnitude shows it: Rician noise of 4 % of white matter's signal.
+    """Return an axial slice of a head as a magnitude image: Rician noise with 4 % of the signal of white matter.
 
     Values are float32 in arbitrary units, white matter at about 600.
     """
@@ -104,7 +104,7 @@ def mri() -> Sample:
 
 
 SAMPLES = {"fluorescence": fluorescence, "mri": mri}
-"""How to draw each sample, by name."""
+"""Function that computes each sample, by name."""
 
 
 def _to_uint16(values: NDArray[Any]) -> NDArray[np.uint16]:

@@ -1,6 +1,6 @@
 """The command line: an image file in, denoised ones out.
 
-The exit status is 0 after a finished run, 2 after one sentence on what cannot be done, and 130 after Ctrl-C.
+The exit status is 0 after a finished run, 2 after an error, which is one sentence, and 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from napari_convgen import __version__
 from napari_convgen.cli.commands import compare, compare_fits, denoise, new_config, reproduce, spectrum
-from napari_convgen.cli.status import FAILED, INTERRUPTED
+from napari_convgen.cli.interrupts import FAILED, INTERRUPTED
 from napari_convgen.errors import ConfigError, ConvgenError
 
 COMMANDS = {
@@ -25,7 +25,7 @@ COMMANDS = {
     "reproduce": reproduce,
     "new-config": new_config,
 }
-"""Modules with the words ``HELP`` (a line), ``DESCRIPTION`` and ``EPILOG``, and the functions ``add_options`` and ``run``."""
+"""Modules of the commands: each has ``HELP`` (one line), ``DESCRIPTION``, ``EPILOG`` and the functions ``add_options`` and ``run``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        Words of the command; from the shell if ``None``.
+        Command and its options; those of the shell if ``None``, the default.
 
     Returns
     -------
     int
-        Exit status: 0, 2 for anything that cannot be done, 130 after Ctrl-C.
+        Exit status: 0 after a finished run, 2 after an error, 130 after Ctrl-C.
     """
     _quiet_libraries()
     try:
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports what it does not understand like every other error."""
+    """A parser that reports options it does not understand like every other error."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message} (see '{self.prog} --help').")
@@ -77,7 +77,7 @@ def _complain(sentence: str) -> None:
 
 
 def _quiet_libraries() -> None:
-    """Keep what libraries grumble about in a file or a setting out of the terminal, unless Python was asked to warn."""
+    """Keep warnings of libraries out of the terminal, unless Python was started with an option for warnings."""
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

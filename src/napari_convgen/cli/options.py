@@ -1,4 +1,4 @@
-"""Options that several commands have, and checks of the files that are named in them."""
+"""Options that several commands share, and checks of the files that they name."""
 
 from __future__ import annotations
 
@@ -7,39 +7,90 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from napari_convgen.config import PRESETS, Config, preset
+from napari_convgen.config import PRESETS, Config, StoppingConfig, preset
+from napari_convgen.config.base import kinds_of
 from napari_convgen.errors import ConfigError, FileError
-from napari_convgen.files.images import ImageFile, read_image
+from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.images import read_image
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
     """Add the noisy image and its axes."""
     add = parser.add_argument
-    add("input", type=Path, metavar="INPUT", help="noisy image: TIFF, PNG, JPEG or BMP")
-    add("--axes", help="a letter for each axis of the image, such as CZYX, instead of what the file says")
+    add("input", type=Path, metavar="INPUT", help="noisy image: a TIFF, PNG, JPEG or BMP file")
+    add(
+        "--axes", metavar="LETTERS", help="one letter for each axis of the image, such as CZYX (default: from the file)"
+    )
+
+
+def add_output_folder(parser: argparse.ArgumentParser, what: str, *, is_required: bool) -> None:
+    """Add the folder for the files of a command.
+
+    Parameters
+    ----------
+    parser
+        Parser of the command.
+    what
+        Words for what is written into the folder: ``"images and the report"``.
+    is_required
+        True if the command cannot run without it.
+    """
+    help_text = f"folder to write {what} to; created if missing"
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", required=is_required, help=help_text)
+
+
+def add_dry_run(parser: argparse.ArgumentParser) -> None:
+    """Add the option to predict memory and time instead of running."""
+    parser.add_argument("--dry-run", action="store_true", help="print a forecast of memory and time, and write nothing")
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add the option to print nothing."""
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the device to compute on."""
+    parser.add_argument("--device", help="device to compute on: auto, cpu, mps, cuda or cuda:N (default: auto)")
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add what decides the configuration."""
+    """Add the options that choose the settings of a generator."""
     add = parser.add_argument
-    add("--preset", metavar="NAME", help=f"{', '.join(PRESETS)} (default: default)")
-    add("--config", type=Path, metavar="FILE", help="configuration as new-config writes it, or the report of a run")
-    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change settings, by dotted name")
-    add("--seed", help="seed of the fit")
-    add("--steps", metavar="N", help="steps at most")
-    add("--stopping", metavar="RULE", help="auto, fixed, or the name of another rule (see docs)")
-    add("--device", help="auto, cpu, mps, cuda or cuda:N")
+    add("--preset", metavar="NAME", help=f"settings to start from: {', '.join(PRESETS)} (default: default)")
+    add("--config", type=Path, metavar="FILE", help=_CONFIG)
+    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=_SET)
+    add("--seed", metavar="N", help="random seed, a whole number from 0 (default: from the settings, 0)")
+    add_device(parser)
+
+
+def add_fit(parser: argparse.ArgumentParser) -> None:
+    """Add the length of a fit."""
+    add = parser.add_argument
+    add("--steps", metavar="N", help="largest number of steps of the optimizer, from 1 (default: from the settings)")
+    rules = ", ".join(kinds_of(StoppingConfig))
+    add("--stopping", metavar="RULE", help=f"stopping rule: {rules} (default: from the settings, auto)")
+
+
+_CONFIG = "settings from a .toml file of new-config, or from the .json report of an earlier run (default: those of the preset)"
+_SET = "settings to change, by dotted name: --set generator.n_channels=64 noise.kind=gaussian"
 
 
 def add_reference(parser: argparse.ArgumentParser) -> None:
-    """Add the ground truth and the peak of the scores."""
+    """Add the reference image and the peak value of the scores."""
     add = parser.add_argument
-    add("--reference", type=Path, metavar="FILE", help="ground truth to score against; has no influence on the result")
-    add("--data-range", type=float, metavar="V", help="peak of the scores; from the reference by default")
+    add("--reference", type=Path, metavar="FILE", help=_REFERENCE)
+    add("--data-range", type=float, metavar="VALUE", help=_DATA_RANGE)
+
+
+_REFERENCE = (
+    "noise-free image of the same shape, to score the result; it does not change the result (default: none, no scores)"
+)
+_DATA_RANGE = "peak value for PSNR and SSIM, in image units (default: 255 for 8-bit images, else maximum minus minimum of the reference)"
 
 
 def read_config(options: argparse.Namespace) -> Config:
-    """Bring together preset or file, --set and the options, the later over the earlier."""
+    """Return the settings: those of the preset or file, changed by --set, changed by the other options."""
     if options.config and options.preset:
         raise ConfigError("--config is complete and --preset would replace it. Give one of the two.")
     config = Config.from_file(options.config) if options.config else preset(options.preset or "default")
@@ -50,17 +101,22 @@ def read_config(options: argparse.Namespace) -> Config:
 
 
 def read_reference(options: argparse.Namespace) -> ImageFile | None:
-    """Read the ground truth, if there is one."""
+    """Read the reference image, if one is given."""
     return None if options.reference is None else read_image(options.reference)
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder that outputs go to, if it is missing.
+    """Create the folder for the outputs, if it is missing.
+
+    Parameters
+    ----------
+    folder
+        Folder whose parent exists.
 
     Raises
     ------
     FileError
-        A file of that name, or the operating system refuses.
+        The path is a file, or the operating system does not allow it.
     """
     if folder.exists() and not folder.is_dir():
         raise FileError(f"{folder} is a file. Name a folder.")
@@ -71,12 +127,17 @@ def make_folder(folder: Path) -> None:
 
 
 def check_distinct(read: Mapping[str, Path | None], written: Mapping[str, Path | None]) -> None:
-    """Refuse to write to a file that is read or written under another name.
+    """Refuse to write to a file that is also read, or written twice.
 
     Parameters
     ----------
     read, written
-        Files by the words that name them.
+        Files that are read and written, by the option that names them.
+
+    Raises
+    ------
+    FileError
+        Two options name the same file.
     """
     files = [(name, path) for name, path in {**read, **written}.items() if path]
     for i, (name, path) in enumerate(files):

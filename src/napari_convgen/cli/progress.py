@@ -6,17 +6,50 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_convgen.cli.interrupts import first_interrupt
+
+if TYPE_CHECKING:
+    from napari_convgen.run.task import Progress, Task
+
+ProgressT = TypeVar("ProgressT", bound="Progress")
 
 LINE_SECONDS = 5
-"""Where there is no terminal for a progress bar, a line is printed this often."""
+"""Time between two lines of progress where there is no terminal for a bar, in seconds: few lines in a log file."""
 
 Show = Callable[[str, float | None], None]
-"""Takes a description and the share that is done, ``None`` if it cannot be told."""
+"""A function that shows a description and the share of the work that is done, 0 to 1 (``None`` if unknown)."""
+
+
+def advance(task: Task[ProgressT, Any], describe: Callable[[ProgressT], str], *, is_quiet: bool) -> bool:
+    """Advance a task to its end, or to the first Ctrl-C, and show its progress.
+
+    Parameters
+    ----------
+    task
+        Task to run.
+    describe
+        Function that describes a progress in one line.
+    is_quiet
+        True to show nothing.
+
+    Returns
+    -------
+    bool
+        True if Ctrl-C ended the task.
+    """
+    with first_interrupt() as interrupts, progress_display(is_quiet) as show:
+        for progress in task:
+            show(describe(progress), progress.share)
+            if interrupts:
+                task.stop()
+        return bool(interrupts)
 
 
 @contextlib.contextmanager
 def progress_display(is_quiet: bool) -> Iterator[Show]:
-    """Return what shows progress: nothing, a bar in a terminal, or a line now and then."""
+    """Return a function that shows progress: as a bar in a terminal, else as a line now and then, or not at all if quiet."""
     if is_quiet:
         yield lambda _description, _share: None
     elif sys.stderr.isatty():

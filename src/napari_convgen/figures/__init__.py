@@ -1,1 +1,1 @@
-"""Figures: what a plot shows, as data, and plots as files."""
+"""Figures: the content of plots as data, and plots as files."""

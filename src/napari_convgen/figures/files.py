@@ -17,31 +17,34 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINES = {"line": "-", "dots": "o", "dashes": "--"}
+"""Format strings of Matplotlib for the styles of a curve."""
+
 PANEL_WIDTH, PANEL_HEIGHT = 4.2, 3.4
-"""Inches."""
+"""Size of a panel in inches."""
 
 MOST_COLUMNS = 4
+"""Largest number of panels side by side: four fill a wide screen."""
 
 
 def write_figure(path: Path, panels: Sequence[Panel]) -> None:
-    """Draw panels side by side, into a PNG or an SVG file.
+    """Draw panels side by side in a PNG or SVG file.
 
     Parameters
     ----------
     path
-        Its ending, ``.png`` or ``.svg``, decides.
+        File to write; its ending, ``.png`` or ``.svg``, selects the format.
     panels
-        One at least.
+        Panels to draw, at least one.
 
     Raises
     ------
     FileError
-        The operating system refuses.
+        The operating system does not allow it.
     """
     import matplotlib as mpl
 
     figure = draw(panels)
-    # A fixed salt and no date: the same figure is the same file.
+    # With a fixed salt and without a date, the same figure gives the same file.
     with mpl.rc_context({"svg.hashsalt": "napari-convgen", "svg.fonttype": "none"}), replacing(path) as file:
         figure.savefig(
             file, format=path.suffix[1:], dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None
@@ -49,7 +52,7 @@ def write_figure(path: Path, panels: Sequence[Panel]) -> None:
 
 
 def draw(panels: Sequence[Panel]) -> Figure:
-    """Draw panels side by side."""
+    """Return a figure with the panels side by side."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -72,10 +75,17 @@ def draw(panels: Sequence[Panel]) -> Figure:
 def write_curves(path: Path, panels: Sequence[Panel]) -> None:
     """Write the points of all curves as a CSV table with the columns plot, curve, x and y.
 
+    Parameters
+    ----------
+    path
+        File to write.
+    panels
+        Panels whose curves are written; pictures are left out.
+
     Raises
     ------
     FileError
-        The operating system refuses.
+        The operating system does not allow it.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

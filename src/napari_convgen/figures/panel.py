@@ -1,4 +1,4 @@
-"""What a figure shows, as data: whoever draws it, a window or a file, gets the same."""
+"""The content of a figure as data, so that windows and files show the same."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Scale = Literal["linear", "log"]
 
 
 class Curve:
-    """Values over an axis.
+    """A curve of a plot.
 
     Parameters
     ----------
     label
-        For the legend.
+        Text in the legend; an empty one leaves the curve out of it.
     x, y
-        Of the same length; a NaN in y leaves a gap.
+        Coordinates of the points, in the units that the axis labels name; both have the same length. A NaN in y leaves a gap.
     style
-        A line through the points, or dots.
+        Line through the points (default), dots, or dashes.
     """
 
     def __init__(
@@ -40,15 +40,15 @@ class Plot:
     Attributes
     ----------
     title, x_label, y_label
-        The labels name the quantity and its unit.
+        Title, and labels of the axes, which name the quantity and its unit.
     curves
-        In the order of the legend.
+        Curves, in the order of the legend.
     x_scale, y_scale
-        Of the axes.
+        Scales of the axes: linear (default) or logarithmic.
     marks
-        Vertical lines, each with a label and a position.
+        Vertical lines, each with a label and an x coordinate; none by default.
     span
-        Positions between which the plot is shaded.
+        Range of x in which the plot is shaded; ``None``, the default, for no shading.
     """
 
     title: str
@@ -63,18 +63,18 @@ class Plot:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image.
+    """An image of a figure.
 
     Attributes
     ----------
     title
-        Over the image.
+        Title above the image.
     values
-        ``(rows, columns)``, or ``(rows, columns, 3)`` in [0, 1].
+        Gray values ``(rows, columns)``, or red, green and blue ``(rows, columns, 3)`` in [0, 1].
     limits
-        Values drawn black and white; the least and the largest by default.
+        Values that are shown black and white; the minimum and maximum by default.
     is_signed
-        Whether it is drawn in two colors around zero, which is white, instead of gray.
+        True to show two colors around zero, which is white; False, the default, for gray.
     """
 
     title: str

@@ -1,1 +1,1 @@
-"""Image files: read with their axes and metadata, written again whole or not at all."""
+"""Image files: one module for each format, read with axes and metadata, written completely or not at all."""

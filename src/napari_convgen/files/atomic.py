@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from napari_convgen.errors import FileError
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that takes the place of ``path`` when the block ends, and is removed should it fail.
+    """Open a temporary file that replaces ``path`` when the block ends, or is removed if the block fails.
 
     Parameters
     ----------
     path
-        To write; what it held stays until the last moment. A link is followed.
+        File to write; its old content stays until the block ends. A link stays a link to the new content.
 
     Raises
     ------
     FileError
-        The operating system refuses.
+        The operating system does not allow it.
     """
     target = Path(path).resolve()
     temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
@@ -39,31 +39,38 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all.
+    """Write a text file in UTF-8, completely or not at all.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    text
+        New content.
 
     Raises
     ------
     FileError
-        The operating system refuses.
+        The operating system does not allow it.
     """
     with replacing(path) as file:
         file.write(text.encode())
 
 
 def check_writable(path: str | Path, suffixes: Sequence[str]) -> None:
-    """Refuse a path that could not be written, before any work is done for it.
+    """Refuse a path to which nothing could be written, before any work is done for it.
 
     Parameters
     ----------
     path
-        To be written later; nothing is left there.
+        File to be written later; nothing is left there.
     suffixes
-        Endings that are allowed, in lower case: ``(".tif", ".tiff")``.
+        Allowed endings, in lower case: ``(".tif", ".tiff")``.
 
     Raises
     ------
     FileError
-        Another ending, a folder in the file's place, or a folder that is missing or does not allow new files.
+        The ending is another one, the path is a folder, or its folder is missing or does not allow new files.
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:

@@ -1,4 +1,4 @@
-"""TIFF files: what `tifffile` says of one, in the words with which it writes such a file again."""
+"""TIFF files: plain, ImageJ and OME. All metadata are kept as the keyword arguments with which `tifffile` writes them again."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_convgen.core.image import Layout
+from napari_convgen.errors import FileError
+from napari_convgen.files.calibration import Calibration, imagej_calibration, ome_calibration
+from napari_convgen.files.image_file import ImageFile, Tags, WritableFormat
 
 IMAGEJ_AXES = "TZCYXS"
-"""The axes of an ImageJ hyperstack, in the only order that it has."""
+"""Axes of an ImageJ hyperstack, in the only order that ImageJ allows."""
 
 PLAIN_KINDS = ("uniform", "generic", "shaped")
-"""What tifffile calls files of no maker's own format; their description is free text."""
+"""Names of tifffile for TIFF files without a vendor's format, whose description is free text."""
 
 STACK_TAGS = (
     "photometric",
@@ -30,26 +33,18 @@ STACK_TAGS = (
     "compression",
     "iccprofile",
 )
-"""What a stack of images has in common with the image that they are of."""
-
-Tags = Mapping[str, Any]
-"""Keyword arguments of `tifffile.imwrite`."""
+"""Tags that a stack of images shares with the image that was read."""
 
 
-def read_tiff(path: Path, axes: str | None) -> tuple[NDArray[Any], str, Tags, tuple[str, ...]]:
+def read(path: Path, axes: str | None) -> ImageFile:
     """Read the first image of a TIFF file.
 
     Parameters
     ----------
     path
-        Plain, multi-page, ImageJ, OME or BigTIFF.
+        Plain, multi-page, ImageJ, OME or BigTIFF file.
     axes
-        Letters that overrule the file's own.
-
-    Returns
-    -------
-    tuple
-        Values, axes as `napari_convgen.core.image.Layout` wants them, tags, and notes for the user.
+        Letters that replace those of the file; ``None`` to keep them.
 
     Raises
     ------
@@ -66,7 +61,10 @@ def read_tiff(path: Path, axes: str | None) -> tuple[NDArray[Any], str, Tags, tu
             letters = axes = Layout.of(data.shape, axes).axes
         tags = _page_tags(page, series.axes, is_color) | _format_tags(file, series, axes)
     notes = (f"{path} holds {n_images} images; only the first is used.",) if n_images > 1 else ()
-    return data, letters, tags, notes
+    dots = {2: 1.0, 3: 2.54}.get(tags.get("resolutionunit", 1))  # an inch, a centimeter
+    dpi = tuple(dots * n / d for n, d in tags["resolution"]) if dots else None
+    png = {"dpi": dpi, "icc_profile": tags["iccprofile"]}
+    return ImageFile(data, letters, tags, png, notes, _calibration(tags, letters))
 
 
 def write_tiff(file: BinaryIO, data: NDArray[Any], tags: Tags) -> None:
@@ -75,26 +73,26 @@ def write_tiff(file: BinaryIO, data: NDArray[Any], tags: Tags) -> None:
 
 
 def is_ome(tags: Tags) -> bool:
-    """Whether images are written as OME-TIFF with these tags."""
+    """Return True if images are written as OME-TIFF with these tags."""
     return (tags.get("description") or b"").rstrip().endswith(b"OME>")
 
 
 def stack_tags(tags: Tags, axes: str, image: NDArray[Any], what: str, names: Sequence[int | str]) -> Tags:
     """Return the tags of a stack of images that belong together, such as those of a fit's steps.
 
-    ImageJ's format is used where it can hold the stack: its time axis counts the images, and each plane is labeled with the
-    name of its own. Otherwise the names are in the JSON of the description.
+    If ImageJ's format can hold the stack, its time axis counts the images, and each plane is labeled with the name of its image. Otherwise
+    the description lists the names as JSON.
 
     Parameters
     ----------
     tags, axes
-        Of the file that the images are like.
+        Tags and axes of the image whose metadata the stack gets.
     image
-        Any of the images.
+        One of the images, for shape and dtype.
     what
         Word for what the stack counts, such as ``"step"``.
     names
-        Of the images.
+        Name of each image.
     """
     kept = {name: tags[name] for name in STACK_TAGS if name in tags}
     if kept["photometric"] == "palette":
@@ -103,15 +101,36 @@ def stack_tags(tags: Tags, axes: str, image: NDArray[Any], what: str, names: Seq
     hyperstack = "T" + (axes.replace(counted[0], "Z") if len(counted) == 1 else axes)
     if not _is_hyperstack(hyperstack) or image.dtype.char not in ("B" if "S" in axes else "BHf"):
         return kept | {"metadata": {"axes": _free_letters(axes)[0] + axes, f"{what}s": list(names)}}
-    calibration, words = _imagej_calibration(tags)
+    calibration, entries = _imagej_calibration(tags)
     n_planes = int(np.prod([n for n, letter in zip(image.shape, axes, strict=True) if letter not in "YXS"]))
     labels = [f"{what} {name}" for name in names for _ in range(n_planes)]
-    metadata = words | {"axes": hyperstack, "Labels": labels, f"{what}s": json.dumps(names)}
+    metadata = entries | {"axes": hyperstack, "Labels": labels, f"{what}s": json.dumps(names)}
     return kept | calibration | {"imagej": True, "metadata": metadata}
 
 
+def refuse_ome_name(path: str | Path) -> None:
+    """Refuse a name that promises OME-TIFF for a file that will be none.
+
+    Raises
+    ------
+    FileError
+        The name ends in ``.ome.tif`` or ``.ome.tiff``.
+    """
+    if Path(path).suffixes[-2:-1] == [".ome"]:
+        raise FileError(f"{path} would not be OME-TIFF: only an image read from OME-TIFF is. Leave the .ome away.")
+
+
+def _write(file: BinaryIO, data: NDArray[Any], like: ImageFile) -> None:
+    write_tiff(file, data, like.tiff)
+
+
+def _check(path: Path, like: ImageFile) -> None:
+    if not is_ome(like.tiff):
+        refuse_ome_name(path)
+
+
 def _layout_letters(letters: str, shape: Sequence[int], is_color: bool) -> str:
-    """Turn a file's letters into different ones; those that say nothing become letters that count frames."""
+    """Return the letters of a file without repetition; those without a meaning become letters that count frames."""
     if "S" in letters and not (is_color and shape[letters.index("S")] in (3, 4)):
         letters = letters.replace("S", "?" if "C" in letters else "C")
     if "S" in letters:
@@ -123,12 +142,12 @@ def _layout_letters(letters: str, shape: Sequence[int], is_color: bool) -> str:
 
 
 def _free_letters(letters: str) -> list[str]:
-    """Letters that count frames and are not among ``letters``."""
+    """Return the letters that count frames and are not among ``letters``."""
     return [letter for letter in dict.fromkeys("QIRPA" + string.ascii_uppercase) if letter not in letters + "CSTXYZ"]
 
 
 def _page_tags(page: tifffile.TiffPage, letters: str, is_color: bool) -> dict[str, Any]:
-    """Take over what every page of a TIFF file can say."""
+    """Return the tags that every TIFF page can have."""
     tags: dict[str, Any] = {"photometric": "rgb" if is_color else "minisblack"}
     if "S" in letters:
         tags["planarconfig"] = "contig" if letters.endswith("S") else "separate"
@@ -146,7 +165,7 @@ def _page_tags(page: tifffile.TiffPage, letters: str, is_color: bool) -> dict[st
 
 
 def _format_tags(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str | None) -> dict[str, Any]:
-    """Take over what the file's format says; ``axes`` that overrule its own are noted where there is a place."""
+    """Return the tags of the file's format; given ``axes`` replace its own if the format can store them."""
     if series.kind == "imagej" and _is_hyperstack(series.axes):
         return _imagej_tags(file.imagej_metadata or {}, series.axes, axes)
     if series.kind == "ome" and (description := _ome_of_first_image(file, series)):
@@ -163,9 +182,9 @@ def _format_tags(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes:
 
 
 def _imagej_tags(metadata: Mapping[str, Any], own_axes: str, axes: str | None) -> dict[str, Any]:
-    words = {name: value if name in ("Info", "Labels") else _escaped(value) for name, value in metadata.items()}
+    entries = {name: value if name in ("Info", "Labels") else _escaped(value) for name, value in metadata.items()}
     can_hold = axes is not None and _is_hyperstack(axes) and ("S" in axes) == ("S" in own_axes)
-    return {"imagej": True, "metadata": words | {"axes": axes if can_hold else own_axes}}
+    return {"imagej": True, "metadata": entries | {"axes": axes if can_hold else own_axes}}
 
 
 def _is_hyperstack(axes: str) -> bool:
@@ -177,22 +196,32 @@ def _escaped(value: Any) -> Any:
     return "".join(c if c.isascii() else f"\\u{ord(c):04X}" for c in value) if isinstance(value, str) else value
 
 
+def _calibration(tags: Tags, axes: str) -> Calibration | None:
+    """Return the distances between values; ``None`` if neither ImageJ nor OME stored them, or their description is damaged."""
+    try:
+        if tags.get("imagej"):
+            return imagej_calibration(tags.get("resolution"), tags["metadata"], axes)
+        return ome_calibration(tags["description"], axes) if is_ome(tags) else None
+    except (ValueError, ZeroDivisionError, ElementTree.ParseError):
+        return None
+
+
 def _imagej_calibration(tags: Tags) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the size of a pixel as ImageJ has it: tags and words of the description."""
+    """Return the pixel size as ImageJ stores it: tags, and entries of the description."""
     if tags.get("imagej"):
-        words = tags["metadata"]
-        return {}, {name: words[name] for name in ("unit", "spacing", "mode", "Ranges", "LUTs") if name in words}
+        own = tags["metadata"]
+        return {}, {name: own[name] for name in ("unit", "spacing", "mode", "Ranges", "LUTs") if name in own}
     if not is_ome(tags):
         return {}, {}
     element = ElementTree.fromstring(tags["description"]).find("{*}Image/{*}Pixels")
     pixels = {} if element is None else element.attrib
     if "PhysicalSizeX" not in pixels or "PhysicalSizeY" not in pixels:
         return {}, {}
-    words = {"unit": _escaped(pixels.get("PhysicalSizeXUnit", "µm"))}
+    entries = {"unit": _escaped(pixels.get("PhysicalSizeXUnit", "µm"))}
     if "PhysicalSizeZ" in pixels:
-        words["spacing"] = float(pixels["PhysicalSizeZ"])
+        entries["spacing"] = float(pixels["PhysicalSizeZ"])
     resolution = 1 / float(pixels["PhysicalSizeX"]), 1 / float(pixels["PhysicalSizeY"])
-    return {"resolution": resolution, "resolutionunit": "NONE"}, words
+    return {"resolution": resolution, "resolutionunit": "NONE"}, entries
 
 
 def _ome_of_first_image(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> bytes | None:
@@ -215,3 +244,6 @@ def _ome_of_first_image(file: tifffile.TiffFile, series: tifffile.TiffPageSeries
     ElementTree.register_namespace("", namespace)
     xml: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return xml
+
+
+FORMAT = WritableFormat((".tif", ".tiff"), read, _check, _write)

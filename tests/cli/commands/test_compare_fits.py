@@ -114,7 +114,7 @@ def test_what_cannot_be_done_is_one_sentence_and_status_2(folder, capsys, monkey
 
 def test_out_is_needed(folder, capsys):
     assert cli.main(["compare-fits", "noisy.tif"]) == 2
-    assert "--out is missing" in capsys.readouterr().err
+    assert "--output is missing" in capsys.readouterr().err
 
 
 def test_a_first_interrupt_writes_what_there_is(folder, capsys, monkeypatch):

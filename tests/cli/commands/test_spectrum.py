@@ -113,7 +113,7 @@ def test_what_cannot_be_done_is_one_sentence_and_status_2(folder, capsys, monkey
 
 def test_out_is_needed(folder, capsys):
     assert cli.main(["spectrum", "noisy.tif"]) == 2
-    assert "--out is missing" in capsys.readouterr().err
+    assert "--output is missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("at", ["start", "later"])

@@ -1,4 +1,4 @@
-"""``compare``: an image file in, one denoised by each of several methods out."""
+"""``compare``: an image file in, denoised images of several methods out."""
 
 from __future__ import annotations
 
@@ -8,83 +8,87 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_convgen.cli.commands.denoise import describe
+from napari_convgen.cli.interrupts import INTERRUPTED
 from napari_convgen.cli.options import (
     add_config,
+    add_dry_run,
+    add_fit,
     add_input,
+    add_output_folder,
+    add_quiet,
     add_reference,
     check_distinct,
     make_folder,
     read_config,
     read_reference,
 )
-from napari_convgen.cli.progress import progress_display
-from napari_convgen.cli.status import INTERRUPTED, first_interrupt
+from napari_convgen.cli.progress import advance
+from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable, write_text
-from napari_convgen.files.images import (
-    PNG_SUFFIXES,
-    ImageFile,
-    check_image,
-    check_stack,
-    read_image,
-    write_image,
-    write_stack,
-)
+from napari_convgen.files.formats import suffix_like
+from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.images import check_image, read_image, write_image
+from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.run.labels import BASELINES, OURS, format_method
 
 if TYPE_CHECKING:
     from napari_convgen.run.compare.progress import CompareProgress
     from napari_convgen.run.compare.result import CompareResult
-    from napari_convgen.run.compare.run import CompareTask
 
 HELP = "compare denoisers on an image file"
-DESCRIPTION = "Denoise an image by the generator and by classical methods that are given the same model of the noise, and say how they did."
+DESCRIPTION = "Denoise an image with the generator and with classical methods, all with the same noise model, and compare the results."
 EPILOG = (
-    "Ctrl-C ends the comparison and writes the methods that are done, the generator's best image so far among them; the exit "
-    "status is then 130. A second Ctrl-C aborts, and nothing more is written. No file is ever left half written."
+    "Ctrl-C ends the comparison and writes the results of the methods that are done, with the best image of the generator so far; the "
+    "exit status is then 130. A second Ctrl-C aborts, and nothing more is written. A file is written completely or not at all."
 )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the options of the command."""
     add = parser.add_argument
     add_input(parser)
-    add(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FOLDER",
-        required=True,
-        help="for the images and the report; made if missing",
-    )
+    add_output_folder(parser, "the denoised images, residuals and the report", is_required=False)
+    add_dry_run(parser)
     add("--methods", nargs="+", metavar="METHOD", help=_METHODS)
     add_config(parser)
+    add_fit(parser)
     add_reference(parser)
-    add("--fit-affine", action="store_true", help="score after the gain and offset closest to the reference")
-    add("--quiet", action="store_true", help="print nothing but errors")
+    add("--fit-affine", action="store_true", help=_FIT_AFFINE)
+    add_quiet(parser)
 
 
-_METHODS = f"{', '.join(BASELINES)}, {OURS} (the generator) or {OURS}:PRESET; all but bm3d, which needs an optional package, by default"
+_METHODS = (
+    f"methods to compare: {', '.join(BASELINES)}, {OURS} (the generator) or {OURS}:PRESET (default: all but bm3d, which needs an optional "
+    "package)"
+)
+_FIT_AFFINE = (
+    "scale and shift each image to fit the reference before scoring, for a reference with other intensity units"
+)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry the command out; return the exit status."""
+    """Run the command; return the exit status."""
     config = read_config(options)
+    if options.output is None and not options.dry_run:
+        raise FileError("--output is missing: name the folder for the results, or give --dry-run.")
     image, reference = read_image(options.input, options.axes), read_reference(options)
     from napari_convgen.run.compare.run import DEFAULT_METHODS, CompareTask
 
     methods = tuple(options.methods or DEFAULT_METHODS)
     comparison = CompareTask(
-        image.data,
+        image.image,
         config,
-        axes=image.axes,
         reference=None if reference is None else reference.data,
         data_range=options.data_range,
         methods=methods,
         fit_affine=options.fit_affine,
     )
-    files = _Files(options.output, image, methods, options.input.suffix)
+    if options.dry_run:
+        print(comparison.forecast())
+        return 0
+    files = _Files(options.output, image, methods, suffix_like(options.input))
     files.check({"INPUT": options.input, "--reference": options.reference, "--config": options.config})
-    is_interrupted = _go_through(comparison, options.quiet)
+    is_interrupted = advance(comparison, _describe, is_quiet=options.quiet)
     result = comparison.result()
     files.write(result)
     if not options.quiet:
@@ -98,26 +102,25 @@ class _Files:
     Parameters
     ----------
     folder
-        That they go to; made if missing.
+        Folder of the files; created if missing.
     like
-        The noisy image, whose metadata is written.
+        Noisy image, whose metadata the files get.
     methods
-        That are compared.
+        Names of the methods that are compared.
     suffix
-        Of the noisy image; PNG is written again, all else as TIFF.
+        Ending of the images, such as ``".tif"``.
     """
 
     def __init__(self, folder: Path, like: ImageFile, methods: tuple[str, ...], suffix: str) -> None:
         self._folder = folder
         self._like = like
-        ending = ".png" if suffix.lower() in PNG_SUFFIXES else ".tif"
-        self._images = {method: folder / (method.replace(":", "-") + ending) for method in methods}
+        self._images = {method: folder / (method.replace(":", "-") + suffix) for method in methods}
         self._residuals, self._report, self._table = (
             folder / name for name in ("residuals.tif", "report.json", "report.md")
         )
 
     def check(self, read: dict[str, Path | None]) -> None:
-        """Refuse what could not be written; make the folder."""
+        """Create the folder; refuse files that could not be written."""
         make_folder(self._folder)
         for path in self._images.values():
             check_image(path, self._like)
@@ -137,16 +140,6 @@ class _Files:
             write_stack(self._residuals, residuals, "method", list(done), self._like)
         write_text(self._report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
         write_text(self._table, result.table())
-
-
-def _go_through(comparison: CompareTask, is_quiet: bool) -> bool:
-    """Advance the comparison to its end, or to the first Ctrl-C; return whether there was one."""
-    with first_interrupt() as interrupts, progress_display(is_quiet) as show:
-        for progress in comparison:
-            show(_describe(progress), None if progress.fit is None else progress.fit.step / progress.fit.n_steps)
-            if interrupts:
-                comparison.stop()
-        return bool(interrupts)
 
 
 def _describe(progress: CompareProgress) -> str:

@@ -8,57 +8,64 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_convgen.cli.interrupts import INTERRUPTED
 from napari_convgen.cli.options import (
     add_config,
+    add_dry_run,
+    add_fit,
     add_input,
+    add_quiet,
     add_reference,
     check_distinct,
     read_config,
     read_reference,
 )
-from napari_convgen.cli.progress import progress_display
-from napari_convgen.cli.status import INTERRUPTED, first_interrupt
+from napari_convgen.cli.progress import advance
 from napari_convgen.errors import ConfigError, FitError
 from napari_convgen.files.atomic import check_writable, write_text
-from napari_convgen.files.images import (
-    ImageFile,
-    check_image,
-    check_stack,
-    read_image,
-    write_image,
-    write_stack,
-)
+from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.images import check_image, read_image, write_image
+from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.run.labels import format_place, format_seconds
 
 if TYPE_CHECKING:
     from napari_convgen.run.denoise.progress import DenoiseProgress
     from napari_convgen.run.denoise.result import DenoiseResult
-    from napari_convgen.run.denoise.run import DenoiseTask
 
 HELP = "denoise an image file"
-DESCRIPTION = "Fit an untrained generator to an image and stop before it draws the noise."
+DESCRIPTION = "Denoise an image: fit an untrained generator to it, and stop before the generator fits the noise."
 EPILOG = (
-    "Ctrl-C ends the fit and writes everything asked for with the best image so far; the exit status is then 130. "
-    "A second Ctrl-C aborts, and nothing more is written. No file is ever left half written."
+    "Ctrl-C ends the fit and writes the best image so far, with all other files; the exit status is then 130. "
+    "A second Ctrl-C aborts, and nothing more is written. A file is written completely or not at all."
 )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the options of the command."""
     add = parser.add_argument
     add_input(parser)
-    add("-o", "--output", type=Path, help="denoised image: .tif keeps all metadata, .png what it can")
-    add("--dry-run", action="store_true", help="say what memory and time the run will take, and write nothing")
+    add("-o", "--output", type=Path, metavar="FILE", help=_OUTPUT)
+    add_dry_run(parser)
     add_config(parser)
+    add_fit(parser)
     add_reference(parser)
-    add("--snapshots", type=Path, metavar="FILE", help="write the image at many steps as one TIFF stack")
-    add("--expected-error", type=Path, metavar="FILE", help="write the error to expect at each pixel, as .tif")
-    add("--report", type=Path, metavar="FILE", help="write configuration, outcome, curves and scores as .json")
-    add("--quiet", action="store_true", help="print nothing but errors")
+    add(
+        "--snapshots", type=Path, metavar="FILE", help="TIFF stack to write, of the image at many steps (default: none)"
+    )
+    add("--expected-error", type=Path, metavar="FILE", help=_EXPECTED_ERROR)
+    add("--report", type=Path, metavar="FILE", help=_REPORT)
+    add_quiet(parser)
+
+
+_OUTPUT = "denoised image to write, needed unless --dry-run: .tif keeps all metadata, .png resolution and color profile"
+_EXPECTED_ERROR = (
+    "TIFF to write, of the error to expect at each pixel, in image units; needs n_seeds=2 or more (default: none)"
+)
+_REPORT = ".json file to write, of settings, outcome, curves and scores (default: none)"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry the command out; return the exit status."""
+    """Run the command; return the exit status."""
     config = read_config(options)
     if options.output is None and not options.dry_run:
         raise ConfigError("--output is missing: name the file for the denoised image, or give --dry-run.")
@@ -72,9 +79,8 @@ def run(options: argparse.Namespace) -> int:
     from napari_convgen.run.denoise.run import DenoiseTask
 
     denoising = DenoiseTask(
-        image.data,
+        image.image,
         config,
-        axes=image.axes,
         reference=None if reference is None else reference.data,
         data_range=options.data_range,
     )
@@ -83,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     failure = None
     try:
-        is_interrupted = _go_through(denoising, options.quiet)
+        is_interrupted = advance(denoising, describe, is_quiet=options.quiet)
         result = denoising.result()
     except (MemoryError, OSError, RuntimeError) as error:
         if not denoising.has_result:
@@ -118,18 +124,8 @@ def _check_outputs(options: argparse.Namespace, image: ImageFile) -> None:
     )
 
 
-def _go_through(denoising: DenoiseTask, is_quiet: bool) -> bool:
-    """Advance the run to its end, or to the first Ctrl-C; return whether there was one."""
-    with first_interrupt() as interrupts, progress_display(is_quiet) as show:
-        for progress in denoising:
-            show(describe(progress), progress.step / progress.n_steps)
-            if interrupts:
-                denoising.stop()
-        return bool(interrupts)
-
-
 def describe(progress: DenoiseProgress) -> str:
-    """Say where a run is, and how long it can still take."""
+    """Return a line on the progress of a run, and the longest time that is left."""
     p = progress
     frame = f"frame {p.frame + 1}/{p.n_frames}  " if p.n_frames > 1 else ""
     return f"{frame}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  at most {p.seconds_left:.0f} s left"

@@ -1,4 +1,4 @@
-"""``new-config``: write a configuration to edit."""
+"""``new-config``: write a file of settings to edit."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from napari_convgen.config import PRESETS, preset
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable, write_text
 
-HELP = "write a configuration to edit"
-DESCRIPTION = "Write a configuration with a comment over each setting, for the option --config of denoise and compare."
+HELP = "write a file of settings to edit"
+DESCRIPTION = "Write all settings of a preset to a file, with a comment above each, for the option --config of the other commands."
 EPILOG = None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="a .toml file; printed if left away")
-    parser.add_argument("--preset", metavar="NAME", default="default", help=f"{', '.join(PRESETS)} (default: default)")
-    parser.add_argument("--force", action="store_true", help="overwrite FILE")
+    """Add the options of the command."""
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=".toml file to write (default: print)")
+    parser.add_argument("--preset", metavar="NAME", default="default", help=_PRESET)
+    parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+
+
+_PRESET = f"preset whose settings are written: {', '.join(PRESETS)} (default: default)"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry the command out; return the exit status."""
+    """Run the command; return the exit status."""
     text = preset(options.preset).to_toml()
     if options.output is None:
         print(text, end="")

@@ -1,4 +1,4 @@
-"""``reproduce``: the figures, the table and the theorems of the paper, each made again and checked."""
+"""``reproduce``: the figures, the table and the theorems of the paper, computed again and checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_convgen import __version__
-from napari_convgen.cli.options import make_folder
+from napari_convgen.cli.options import add_device, add_output_folder, add_quiet, make_folder
 from napari_convgen.cli.progress import Show, progress_display
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.figures.files import write_curves, write_figure
@@ -18,59 +18,61 @@ from napari_convgen.files.atomic import write_text
 from napari_convgen.reproduction import STUDIES, load_study
 from napari_convgen.reproduction.cells import Cells
 
-HELP = "make the paper's figures again and check them"
+HELP = "compute the paper's figures again and check its statements"
 DESCRIPTION = (
-    "Make the figures, the table and the theorems of Heckel and Soltanolkotabi (2020) again, and check what the paper says of them. "
-    "Each study writes a picture, its curves and its numbers; README.md says what agrees."
+    "Compute the figures, the table and the theorems of Heckel and Soltanolkotabi (ICLR 2020) again, and check the paper's statements. "
+    "Each study writes a figure, its curves and its numbers; README.md lists which statements agree."
 )
 EPILOG = (
     "The studies: "
     + "; ".join(f"{name}, {title[0].lower()}{title[1:]}" for name, (_, title) in STUDIES.items())
-    + ". A study that was ended goes on where it was: finished parts are kept in the folder's 'cells'."
+    + ". An interrupted study continues where it was: finished parts are kept in the subfolder 'cells'."
 )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the options of the command."""
     add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help="studies, such as fig1 or theorem2")
-    add("--all", action="store_true", help="all studies")
+    add("names", nargs="*", metavar="NAME", help="names of studies, such as fig1 or theorem2")
+    add("--all", action="store_true", help="run all studies")
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="small nets and images, for two CPU cores (the default)")
-    size.add_argument("--full", action="store_true", help="the paper's size, for a GPU")
-    add("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N")
-    add(
-        "--images", type=Path, metavar="FOLDER", help="images instead of the freely licensed ones, for fig10 and table1"
-    )
-    add("-o", "--out", type=Path, required=True, metavar="FOLDER", help="where everything is written; made if missing")
-    add("--quiet", action="store_true", help="print nothing but errors")
+    size.add_argument("--quick", action="store_true", help="use small networks and images, for two CPU cores (default)")
+    size.add_argument("--full", action="store_true", help="use the sizes of the paper, for a GPU")
+    add_device(parser)
+    parser.set_defaults(device="auto")
+    add("--images", type=Path, metavar="FOLDER", help=_IMAGES)
+    add_output_folder(parser, "figures, curves, numbers and README.md", is_required=True)
+    add_quiet(parser)
+
+
+_IMAGES = "folder with other images for fig10 and table1 (default: freely licensed images that come with scikit-image)"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry the command out; return the exit status."""
+    """Run the command; return the exit status."""
     names = _names(options)
     if options.images is not None and not options.images.is_dir():
         raise FileError(f"--images must be a folder, got {options.images}.")
-    make_folder(options.out)
+    make_folder(options.output)
     from napari_convgen.reproduction.report import record, to_markdown
     from napari_convgen.reproduction.study import Setting
     from napari_convgen.run.setup.devices import resolve_device
 
-    device, out = resolve_device(options.device), options.out
+    device, out = resolve_device(options.device), options.output
     with progress_display(options.quiet) as show:
         for i, name in enumerate(names):
-            tell = _Teller(show, name, i, len(names))
+            report = _StudyProgress(show, name, i, len(names))
             cells = Cells(out / "cells")
             start = time.monotonic()
-            findings = load_study(name)(Setting(options.full, device, options.images, cells, tell))
+            findings = load_study(name)(Setting(options.full, device, options.images, cells, report))
             seconds = time.monotonic() - start + cells.seconds_saved
             for suffix in (".png", ".svg"):
                 write_figure(out / f"{name}{suffix}", findings.panels)
             write_curves(out / f"{name}.csv", findings.panels)
-            words = record(
+            entry = record(
                 name, findings, is_full=options.full, seconds=seconds, device=str(device), version=__version__
             )
-            write_text(out / f"{name}.json", json.dumps(words, indent=2) + "\n")
+            write_text(out / f"{name}.json", json.dumps(entry, indent=2) + "\n")
             write_text(out / "README.md", to_markdown(_records(out)))
     if not options.quiet:
         print("\n".join(_summary(names, out)))
@@ -78,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _names(options: argparse.Namespace) -> list[str]:
-    """The studies asked for, in the paper's order."""
+    """Return the studies that are asked for, in the order of the paper."""
     unknown = [name for name in options.names if name not in STUDIES]
     if unknown:
         raise ConfigError(f"There is no study '{unknown[0]}'. The studies are {', '.join(STUDIES)}.")
@@ -87,8 +89,8 @@ def _names(options: argparse.Namespace) -> list[str]:
     return [name for name in STUDIES if options.all or name in options.names]
 
 
-class _Teller:
-    """Shows which study is at what, and the share of all that is done."""
+class _StudyProgress:
+    """Shows what a study is doing, and the share of all studies that is done."""
 
     def __init__(self, show: Show, name: str, i: int, n: int) -> None:
         self.show, self.name, self.i, self.n = show, name, i, n
@@ -98,16 +100,16 @@ class _Teller:
 
 
 def _records(out: Path) -> list[dict[str, Any]]:
-    """What the folder's studies found, those of earlier commands too."""
+    """Return the findings of all studies in the folder, those of earlier commands included."""
     return [json.loads(path.read_text(encoding="utf-8")) for name in STUDIES if (path := out / f"{name}.json").exists()]
 
 
 def _summary(names: Sequence[str], out: Path) -> list[str]:
     lines = []
-    for words in _records(out):
-        if words["study"] in names:
-            n_agreeing = sum(claim["agrees"] for claim in words["claims"])
+    for entry in _records(out):
+        if entry["study"] in names:
+            n_agreeing = sum(claim["agrees"] for claim in entry["claims"])
             lines.append(
-                f"{words['study']:13}{n_agreeing} of {len(words['claims'])} statements agree, {words['seconds']:.0f} s"
+                f"{entry['study']:13}{n_agreeing} of {len(entry['claims'])} statements agree, {entry['seconds']:.0f} s"
             )
     return [*lines, f"Wrote {out / 'README.md'}."]

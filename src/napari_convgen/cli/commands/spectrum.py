@@ -1,4 +1,4 @@
-"""``spectrum``: an image file in, what a generator's Jacobian says of it out."""
+"""``spectrum``: an image file in, singular values and vectors of a generator's Jacobian out."""
 
 from __future__ import annotations
 
@@ -13,75 +13,87 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_convgen.cli.options import add_input, check_distinct, make_folder, read_config
-from napari_convgen.cli.progress import progress_display
-from napari_convgen.cli.status import INTERRUPTED, first_interrupt
-from napari_convgen.config import PRESETS
+from napari_convgen.cli.interrupts import INTERRUPTED
+from napari_convgen.cli.options import (
+    add_config,
+    add_dry_run,
+    add_input,
+    add_output_folder,
+    add_quiet,
+    check_distinct,
+    make_folder,
+    read_config,
+)
+from napari_convgen.cli.progress import advance
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import FileError
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
-from napari_convgen.files.images import ImageFile, check_stack, read_image, write_stack
+from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.images import read_image
+from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.run.labels import format_place, format_seconds
 
 if TYPE_CHECKING:
     from napari_convgen.run.spectrum.progress import SpectrumProgress
     from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
-    from napari_convgen.run.spectrum.run import SpectrumTask
 
-HELP = "say what a generator draws soon of an image, and what late"
+HELP = "show which structures of an image a generator fits first"
 DESCRIPTION = (
-    "Take the Jacobian of a generator apart, at its start or after some steps of its fit: singular values and vectors, how much of the "
-    "image and of noise is in them, which pixels move most, and how gradient descent would go on."
+    "Compute the singular values and vectors of a generator's Jacobian, at the start or after some steps of a fit: the shares of the image "
+    "and of noise in them, the pixels that are most sensitive to the parameters, and the predicted course of gradient descent."
 )
 EPILOG = (
-    "Ctrl-C ends after the next product and writes the steps that are done; the exit status is then 130. "
-    "A second Ctrl-C aborts, and nothing more is written. No file is ever left half written."
+    "Ctrl-C ends after the next product with the Jacobian and writes the steps that are done; the exit status is then 130. "
+    "A second Ctrl-C aborts, and nothing more is written. A file is written completely or not at all."
 )
 
 PROJECTION_RANKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-"""Numbers of vectors that the image is projected on, as far as there are so many; and on all."""
+"""Numbers of leading vectors on which the image is projected, up to the number that was computed, which is used too."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the options of the command."""
     add = parser.add_argument
     add_input(parser)
-    add("-o", "--out", type=Path, metavar="FOLDER", help="for images, tables, figures and report; made if missing")
-    add("--dry-run", action="store_true", help="say what memory and time it will take, and write nothing")
-    add("--rank", type=int, default=100, metavar="N", help="singular values and vectors (default: 100)")
+    add_output_folder(parser, "images, tables, figures and the report", is_required=False)
+    add_dry_run(parser)
     add(
-        "--passes", type=int, default=2, metavar="N", help="of the subspace iteration: more are more exact (default: 2)"
+        "--rank",
+        type=int,
+        default=100,
+        metavar="N",
+        help="number of singular values and vectors, from 1 (default: 100)",
     )
-    add("--at-step", type=int, nargs="+", default=[0], metavar="N", help="steps of the fit; 0, the start, by default")
+    add("--passes", type=int, default=2, metavar="N", help=_PASSES)
+    add("--at-step", type=int, nargs="+", default=[0], metavar="N", help=_AT_STEP)
     add(
         "--groups",
         nargs="+",
         default=["convolutions", "norms", "output"],
         metavar="GROUP",
-        help="parameters: convolutions, norms, output (default: all)",
+        help="groups of parameters to differentiate by: convolutions, norms, output (default: all)",
     )
-    add("--preset", metavar="NAME", help=f"{', '.join(PRESETS)} (default: default)")
-    add("--config", type=Path, metavar="FILE", help="configuration as new-config writes it, or the report of a run")
-    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change settings, by dotted name")
-    add("--seed", help="seed of the generator")
-    add("--device", help="auto, cpu, mps, cuda or cuda:N")
-    add("--quiet", action="store_true", help="print nothing but errors")
-    parser.set_defaults(steps=None, stopping=None)  # not of this command
+    add_config(parser)
+    add_quiet(parser)
+    parser.set_defaults(steps=None, stopping=None)  # for read_config: this command has no such options
+
+
+_PASSES = "number of passes of the subspace iteration, from 1; more passes are more accurate (default: 2)"
+_AT_STEP = "numbers of steps of a fit after which to compute the Jacobian, each from 0, the start (default: 0)"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry the command out; return the exit status."""
+    """Run the command; return the exit status."""
     config = read_config(options)
-    if options.out is None and not options.dry_run:
-        raise FileError("--out is missing: name the folder for what is found, or give --dry-run.")
+    if options.output is None and not options.dry_run:
+        raise FileError("--output is missing: name the folder for the results, or give --dry-run.")
     image = read_image(options.input, options.axes)
     from napari_convgen.run.spectrum.run import SpectrumTask
 
     spectrum_run = SpectrumTask(
-        image.data,
+        image.image,
         config,
-        axes=image.axes,
         rank=options.rank,
         n_passes=options.passes,
         at_steps=options.at_step,
@@ -90,15 +102,15 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(spectrum_run.forecast())
         return 0
-    files = _Files(options.out, image, spectrum_run.at_steps)
+    files = _Files(options.output, image, spectrum_run.at_steps)
     files.check({"INPUT": options.input, "--config": options.config})
-    is_interrupted = _go_through(spectrum_run, options.quiet)
+    is_interrupted = advance(spectrum_run, _describe, is_quiet=options.quiet)
     if is_interrupted and not spectrum_run.has_result:
         raise KeyboardInterrupt
     result = spectrum_run.result()
     files.write(result)
     if not options.quiet:
-        print("\n".join([*_summary(result, image), f"Wrote to {options.out}."]))
+        print("\n".join([*_summary(result, image), f"Wrote to {options.output}."]))
     return INTERRUPTED if is_interrupted else 0
 
 
@@ -108,11 +120,11 @@ class _Files:
     Parameters
     ----------
     folder
-        That they go to; made if missing.
+        Folder of the files; created if missing.
     like
-        The noisy image, whose pixel size is written.
+        Noisy image, whose pixel size the files get.
     steps
-        That are looked at.
+        Numbers of steps at which the Jacobian is computed.
     """
 
     def __init__(self, folder: Path, like: ImageFile, steps: Sequence[int]) -> None:
@@ -126,7 +138,7 @@ class _Files:
         self._figures = [folder / f"spectrum{suffix}" for suffix in (".png", ".svg")]
 
     def check(self, read: dict[str, Path | None]) -> None:
-        """Refuse what could not be written; make the folder."""
+        """Create the folder; refuse files that could not be written."""
         make_folder(self._folder)
         for path in self._stacks.values():
             check_stack(path)
@@ -136,7 +148,7 @@ class _Files:
         check_distinct(read, {str(path): path for path in (*self._stacks.values(), *others)})
 
     def write(self, result: SpectrumResult) -> None:
-        """Write all that is there."""
+        """Write images, tables, figures and the report of the steps that are done."""
         for position, spectrum in enumerate(result.spectra):
             self._write_images(result, position, spectrum)
         text = io.StringIO()
@@ -164,7 +176,7 @@ class _Files:
 
 
 def _plain(image: ImageFile, z_axis: str, n_channels: int) -> ImageFile:
-    """Return a file for images in the generator's units: space and, if there are several, channels before it."""
+    """Return an image file for images in the units of the generator: spatial axes, after a channel axis if there are several channels."""
     layout = Layout.of(image.data.shape, image.axes, "volume" if z_axis == "volume" else "frames")
     shape = layout.spatial_shape(image.data.shape)
     axes = layout.spatial
@@ -177,18 +189,8 @@ def _plain(image: ImageFile, z_axis: str, n_channels: int) -> ImageFile:
 
 
 def _squeezed(image: np.ndarray) -> np.ndarray:
-    """Leave a single channel away."""
+    """Return an image without its channel axis if there is only one channel."""
     return (image[0] if len(image) == 1 else image).astype(np.float32)
-
-
-def _go_through(run: SpectrumTask, is_quiet: bool) -> bool:
-    """Advance the run to its end, or to the first Ctrl-C; return whether there was one."""
-    with first_interrupt() as interrupts, progress_display(is_quiet) as show:
-        for progress in run:
-            show(_describe(progress), progress.n_done / progress.n_total)
-            if interrupts:
-                run.stop()
-        return bool(interrupts)
 
 
 def _describe(progress: SpectrumProgress) -> str:

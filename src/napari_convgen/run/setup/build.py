@@ -94,12 +94,13 @@ class GeneratorEntry:
         PyTorch computes the generator), ``itemsize`` (bytes of a hidden value) and the settings to the bytes that a step takes.
     choose_scales
         Function from its settings and the image's size to the number of scales; it refuses settings that the size does not allow.
+        By default there are no scales, and any size will do.
     """
 
     network: type[Generator]
     build: Callable[[Any, Plan], Generator]
     count_bytes: Callable[..., int]
-    choose_scales: Callable[[Any, Sequence[int]], int]
+    choose_scales: Callable[[Any, Sequence[int]], int] = scales.no_scales
 
 
 def random_source(seed: int, number: int) -> torch.Generator:

@@ -19,6 +19,11 @@ HOURGLASS_SCALES = 4
 """Scales of a skip or guided network with ``n_scales = "auto"``."""
 
 
+def no_scales(settings: Any, size: Sequence[int]) -> int:
+    """Return 0, for a generator without scales that makes images of any size."""
+    return 0
+
+
 def decoder_scales(settings: Any, size: Sequence[int]) -> int:
     """Return how often a deep decoder doubles its grid."""
     if settings.n_scales != "auto":

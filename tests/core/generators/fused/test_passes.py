@@ -38,7 +38,7 @@ every_grid = pytest.mark.parametrize("grid", GRIDS, ids=described)
 
 
 def random(*shape, seed=0, dtype=torch.float64):
-    """Of so many members."""
+    """Return random values for M members."""
     return torch.randn(M, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
@@ -218,7 +218,7 @@ def test_the_passes_together_differentiate_the_whole_block(passes, grid, order):
 @every_order
 def test_at_a_kink_the_gradient_is_that_of_torch(passes, order, size):
     grid = Grid(half_size(size), size, "linear")
-    # Whole numbers stay exact under the kernel's quarters, and with so many zeros u is often exactly 0.
+    # Whole numbers stay exact under the kernel's quarters, and with many zeros u is often exactly 0.
     z = torch.randint(-1, 2, (M, grid.n_coarse, K), generator=torch.Generator().manual_seed(0)).double()
     z[:, : grid.n_coarse // 2, 0] = 0
     z.requires_grad_()

@@ -25,7 +25,7 @@ M = 2
 
 
 def random(*shape, seed=0, dtype=torch.float32):
-    """Of so many members."""
+    """Return random values for M members."""
     return torch.randn(M, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 

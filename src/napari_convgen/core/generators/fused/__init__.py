@@ -1,10 +1,11 @@
-"""What is fast: fused blocks, the deep decoder without tensors of all channels on the finest grid, and the norms of other networks.
+"""Fast implementations: the deep decoder in fused blocks, and the channel norms of other networks.
 
-A block upsamples ``z``, which has a quarter of the pixels, applies ReLU and channel norm, and the last one sums over the
-channels. `passes` says which few passes over ``z`` that takes, `cpu` computes them, `decoder` puts the blocks and the
-matrix products between them together. The plain twin is `napari_convgen.core.generators.DeepDecoder` itself.
+A block upsamples ``z``, which has a quarter of the pixels, and applies ReLU and channel norm; the last block also sums over the channels.
+No tensor of all channels on the finest grid is stored. `passes` defines the passes over ``z`` that a block needs, `cpu` and `gpu` compute
+them, and `decoder` combines the blocks with the matrix products between them. `napari_convgen.core.generators.DeepDecoder` is the plain
+implementation that the tests compare with.
 
-`norm` computes the channel norm and the leaky ReLU of networks with learned convolutions, whose convolutions are left to PyTorch.
+`norm` computes the channel norm and leaky ReLU of networks with learned convolutions; PyTorch computes their convolutions.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["FusedDecoder", "fuse", "fuse_norms"]
 def fuse(
     decoder: DeepDecoder, backend: Literal["numba", "triton", "torch"], precision: Precision = "float32"
 ) -> DeepDecoder | FusedDecoder:
-    """Return a decoder that a backend computes: itself for ``"torch"``; otherwise one that shares its parameters."""
+    """Return a decoder for a backend: for ``"torch"`` the decoder itself, otherwise a fused one that shares its parameters."""
     passes: Passes
     if backend == "torch":
         return decoder
@@ -39,7 +40,7 @@ def fuse(
 
 
 def fuse_norms(network: Generator) -> None:
-    """Let all channel norms of a network on the CPU be computed by Numba; its parameters stay what they are."""
+    """Compute all channel norms of a network on the CPU with Numba; its parameters do not change."""
     from napari_convgen.core.generators.fused.norm import fused_norm
 
     for module in network.modules():

@@ -19,14 +19,14 @@ from napari_convgen.core.generators.fused.passes import Block, Slope
 from napari_convgen.core.generators.fused.threads import Kernel, share_out
 
 LINE_BYTES = 2**17
-"""A fine line is taken in parts of about this size, so that a few of them fit a core's second cache."""
+"""Approximate size of the part of a fine line that is processed at once: several fit the level-2 cache of a core."""
 
 
 class CpuPasses:
-    """`napari_convgen.core.generators.fused.passes.Passes` in main memory, on as many threads as PyTorch is set to.
+    """`napari_convgen.core.generators.fused.passes.Passes` on the CPU, with the number of threads that PyTorch is set to.
 
-    Where no ReLU comes before the norm, moments and slope are taken on the coarse grid, and one pass over the fine one both
-    spreads the gradient and sums it.
+    If no ReLU precedes the norm, moments and slope are computed on the coarse grid, and a single pass over the fine grid both
+    propagates the gradient and sums it.
     """
 
     def moments(self, z: Tensor, grid: Grid, low: float) -> tuple[Tensor, Tensor]:  # noqa: D102
@@ -90,12 +90,12 @@ def _adjoint(
 
 
 def _sums(z: Tensor, grid: Grid, *shape: int) -> NDArray[np.float64]:
-    """Return where each tile of each member adds up, in double precision."""
+    """Return an array for the sums of each tile and member, in double precision."""
     return np.zeros((_n_tiles(grid, z), len(z), *shape, z.shape[2]))
 
 
 def _total(sums: NDArray[np.float64]) -> Tensor:
-    """Add the tiles up."""
+    """Add up the sums of all tiles."""
     return torch.from_numpy(sums.sum(0))
 
 
@@ -117,7 +117,7 @@ def _axes(grid: Grid, dtype: torch.dtype) -> tuple[Any, ...]:
 
 
 def _tile_columns(grid: Grid, z: Tensor) -> int:
-    """Coarse columns of a tile: an even number, or all."""
+    """Return the number of coarse columns of a tile: even, or all."""
     return min(grid.coarse[-1], max(8, 2 * (LINE_BYTES // (4 * z.shape[2] * z.element_size()))))
 
 
@@ -127,21 +127,21 @@ def _n_tiles(grid: Grid, z: Tensor) -> int:
 
 
 def _number(z: Tensor, value: float) -> Any:
-    """Return a bound as a number of z's kind, so that the kernels compute in nothing wider."""
+    """Return a bound in the dtype of z, so that the kernels compute in no wider one."""
     return z.numpy().dtype.type(value)
 
 
 def _block(z: Tensor, block: Block) -> tuple[Any, ...]:
-    """Return bounds and numbers of a block, None for a first bound that bounds nothing."""
+    """Return bounds, slope and intercept of a block; the first bound is None if it is −∞."""
     low1 = None if block.low1 == -math.inf else _number(z, block.low1)
     return low1, _number(z, block.low2), block.a.numpy(), block.b.numpy()
 
 
 def _lines(x: Tensor, size: tuple[int, ...]) -> NDArray[Any]:
-    """See pixels of so many a side as lines."""
+    """Return a view of pixels on a grid of this size as lines."""
     return x.numpy().reshape(len(x), -1, size[-1] * x.shape[2])
 
 
 def _planes(x: Tensor, grid: Grid) -> NDArray[Any]:
-    """See outputs as lines."""
+    """Return a view of outputs as lines."""
     return x.numpy().reshape(*x.shape[:2], -1, grid.fine[-1])

@@ -1,13 +1,13 @@
 """The kernels of the passes on the CPU, compiled by Numba.
 
-Every pass cuts the coarse grid into tiles of some rows and columns and walks over the fine lines of each, two at once. Lines
-are upsampled into buffers that fit the core's own cache, used, and forgotten. The tiles are the same for any number of
-threads, and each adds up its own sums: threads do not change a bit of the result.
+Every pass divides the coarse grid into tiles of some rows and columns and processes the fine lines of each tile, two at once. Lines are
+upsampled into buffers that fit the cache of a core, used there, and never stored. The tiles are the same for any number of threads, and
+each tile has its own sums, so the number of threads does not change the result.
 
-Tensors have the members first and then a line in each row: its pixels side by side, the channels of a pixel together. An axis
-is the tuple of the tables of `grid.Axis`, in their order; `axes` are depth, rows and columns. A kernel takes the tasks from
-``first`` to ``last``; a task is a tile of a member. Fine rows and columns come in pairs; where one is missing, the
-other takes its place, and what it would add counts nothing.
+The first axis of a tensor counts members, the second lines; a line holds its pixels one after the other, with the channels of a pixel
+together. An axis is the tuple of the tables of `grid.Axis`, in their order; ``axes`` are depth, rows and columns. A kernel processes the
+tasks from ``first`` to ``last``; a task is a tile of a member. Fine rows and columns are processed in pairs. If the second of a pair is
+missing, the first is used in its place with weight 0.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 from napari_convgen.core.generators.fused.compiled import compiled, inlined
 
 TILE_ROWS = 16
-"""Coarse rows of a tile; even."""
+"""Number of coarse rows of a tile; even."""
 
 N_RING = 4
-"""Pairs of fine columns that are kept until all coarse columns under them have got their share: 3, and a power of two."""
+"""Number of pairs of fine columns that are buffered until all their coarse columns are updated: at least 3, and a power of two."""
 
 
 @compiled
@@ -36,7 +36,7 @@ def _tile(task, axes, n_across):
 
 @compiled
 def _pairs(task, axes, n_across):
-    """Return the same with the pairs of fine rows and columns that belong to the tile."""
+    """Return the same as `_tile`, but with the pairs of fine rows and columns of the tile."""
     member, tile, i0, i1, j0, j1 = _tile(task, axes, n_across)
     if axes[1][0] == axes[1][1]:
         i0, i1 = i0 // 2, (i1 + 1) // 2
@@ -47,7 +47,7 @@ def _pairs(task, axes, n_across):
 
 @compiled
 def _reach(taps, j0, j1):
-    """Return the samples that the taps from j0 to j1 lie in."""
+    """Return the range of samples that contains the taps from j0 to j1."""
     return taps[j0].min(), taps[j1 - 1].max() + 1
 
 
@@ -86,12 +86,12 @@ def _upsample_rows(z, k, axes, d, p, x0, x1, lines):
         is_empty = False
 
 
-# The functions for a pixel slice no array either: a slice is one more object whose references are counted.
+# The functions for a pixel slice no array either: Numba would count the references of each slice.
 
 
 @inlined
 def _around(r, k, taps, weights, x0):
-    """Return where, in lines that start at the coarse column x0, the pixels begin that the pair r is made of, and its weights."""
+    """Return the positions of the pixels under the pair r, in lines that start at the coarse column x0, and their weights."""
     y0, y1, y2 = np.uint64((taps[r, 0] - x0) * k), np.uint64((taps[r, 1] - x0) * k), np.uint64((taps[r, 2] - x0) * k)
     return (
         y0,
@@ -115,7 +115,7 @@ def _pair(p, n_fine):
 
 @compiled
 def center(z, k, low, shift):
-    """Write what is near enough to the mean of max(z, low) for sums about it: the mean of some pixels of each member."""
+    """Write an approximate mean of max(z, low) from about 256 pixels of each member; sums about it lose no accuracy."""
     for member in range(len(z)):
         pixels = z[member].reshape(-1, k)
         step = max(1, len(pixels) // 256)
@@ -191,7 +191,7 @@ def _gram_rows(z, k, axes, plane, row, x0, x1, line):
 
 @inlined
 def _gram_around(j, k, taps, weights, x0):
-    """Return where, in a line that starts at the coarse column x0, the pixels begin that U'U mixes at column j, and their weights."""
+    """Return the positions of the pixels that U'U combines at column j, in lines that start at the coarse column x0, and their weights."""
     y0, y1, y2, y3, y4 = (
         np.uint64((taps[j, 0] - x0) * k),
         np.uint64((taps[j, 1] - x0) * k),
@@ -310,7 +310,7 @@ def output(first, last, z, k, axes, n_across, low1, low2, a, b, w, out):
                         target0[q0], target0[q1], target1[q0], target1[q1] = f00, f01, f10, f11
 
 
-# ``g`` holds the gradient of outputs, whose weights are ``w``; or without, with w None, that of the features in place of an output.
+# ``g`` is the gradient of the outputs with weights ``w``, or the gradient of the features if w is None.
 
 
 @compiled
@@ -354,7 +354,7 @@ def relu_sums(first, last, z, k, axes, n_across, g, w, sums):
 
 @compiled
 def _adjoint_reach(i0, i1, j0, j1, member, k, axes, gz):
-    """Clear a tile of gz; return the pairs of fine rows and columns that reach into it, and the coarse columns under them."""
+    """Set a tile of gz to zero; return the pairs of fine rows and columns that contribute to it, and the coarse columns under them."""
     rows, columns = axes[1], axes[2]
     for plane in range(axes[0][0]):
         for i in range(i0, i1):
@@ -399,7 +399,7 @@ def _fold(j, below, ring, k, taps, weights, folded):
 
 @inlined
 def _add_rows(j, folded, k, n_targets, targets, shares, gz):
-    """Apply it along rows and depth too: add what is folded of a pair of lines to the coarse lines that have a share in it."""
+    """Apply the adjoint along rows and depth: add the folded pair of lines to the coarse lines that it is interpolated from."""
     channels, x = np.uint64(k), np.uint64(j * k)
     for t in range(n_targets):
         row, w0, w1 = targets[t], shares[t, 0], shares[t, 1]
@@ -409,7 +409,7 @@ def _add_rows(j, folded, k, n_targets, targets, shares, gz):
 
 @compiled
 def _shares(axes, d, p, i0, i1, targets, shares):
-    """Write which coarse lines of a tile the pair p of lines of the fine plane d goes into, and their shares; return how many."""
+    """Write the coarse lines of a tile under the pair p of lines of the fine plane d, and their weights; return their number."""
     depth, rows = axes[0], axes[1]
     n = 0
     for s in range(3):

@@ -18,19 +18,19 @@ from napari_convgen.core.generators.generator import Generator
 
 
 class FusedDecoder(Generator):
-    """A deep decoder with the same outputs, parameters and gradients, computed by other means: all members in the same passes.
+    """A faster deep decoder with the same outputs, parameters and gradients; each pass computes all members of an ensemble.
 
-    It owns the memory that a step needs, and takes no more of it later: each layer's tensor before upsampling, and one
-    scratch tensor as large as the largest of them. What the backward pass needs besides is computed again.
+    It allocates the memory of a step once: the tensor of each layer before upsampling, and one scratch tensor as large as the largest of
+    these. Everything else that the backward pass needs is computed again.
 
     Parameters
     ----------
     decoder
-        Whose parameters are used, in place.
+        Plain decoder; the fused one uses its parameters in place.
     passes
-        Backend.
+        Backend for the passes over a layer.
     products
-        Matrix products.
+        Backend for the matrix products.
     """
 
     def __init__(self, decoder: DeepDecoder, passes: Passes, products: Products) -> None:
@@ -63,7 +63,7 @@ class FusedDecoder(Generator):
         return self.decoder.layer_weights()
 
     def _evaluate(self) -> Tensor:
-        """Return the outputs before the range map, ``(m, n_outputs, n_pixels)``; leave each layer's z and norm behind."""
+        """Return the outputs before the range map, ``(m, n_outputs, n_pixels)``; keep z and norm of each layer for `_differentiate`."""
         decoder = self.decoder
         x = decoder.latent.flatten(1, -2)
         self._blocks = []
@@ -81,7 +81,7 @@ class FusedDecoder(Generator):
         return out
 
     def _differentiate(self, g: Tensor) -> dict[Tensor, Tensor]:
-        """Return the gradient of each parameter, given that of the outputs; what `_evaluate` left is used up."""
+        """Return the gradient of each parameter, given that of the outputs; it overwrites what `_evaluate` kept."""
         decoder, passes = self.decoder, self.passes
         gradients: dict[Tensor, Tensor] = {}
         for i in reversed(range(len(self.grids))):
@@ -104,7 +104,7 @@ class FusedDecoder(Generator):
                 x = decoder.latent.flatten(1, -2)
                 gradients[decoder.convolutions[0]] = self.products.inner(x, gz)
                 break
-            # From here on z is not needed: its memory takes the layer's input, computed again, and then that one's gradient.
+            # z is not needed any more: its memory is reused for the input of the layer, computed again, and then for the gradient of that.
             passes.features(self._z[i - 1], self.grids[i - 1], self._blocks[i - 1], z)
             gradients[decoder.convolutions[i]] = self.products.inner(z, gz)
             self.products.multiply(gz, decoder.convolutions[i].mT, z)
@@ -113,13 +113,13 @@ class FusedDecoder(Generator):
         return gradients
 
     def _in_scratch(self, n_pixels: int) -> Tensor:
-        """Return the scratch memory as a tensor of so many pixels of each member."""
+        """Return the scratch memory as a tensor with ``n_pixels`` pixels of each member."""
         m, _, k = self._z[0].shape
         return self._scratch[: m * n_pixels * k].view(m, n_pixels, k)
 
 
 def _is_dead(z: Tensor, block: Block) -> Tensor:
-    """Tell for each channel whether its features are all the same; upsampling leaves no value beyond the coarse ones."""
+    """Return True for each channel whose features are all equal; upsampled values stay within the range of the coarse ones."""
     low, high = (block.a * extreme.clamp_min(block.low1) + block.b for extreme in (z.amin(1), z.amax(1)))
     return low.clamp_min(block.low2) == high.clamp_min(block.low2)
 
@@ -131,7 +131,7 @@ class _Whole(torch.autograd.Function):
     def forward(ctx: Any, fused: FusedDecoder, *parameters: Tensor) -> Tensor:
         output = fused._evaluate()
         ctx.fused, ctx.blocks = fused, fused._blocks
-        ctx.save_for_backward(*parameters)  # so that a change of theirs before the backward pass is noticed
+        ctx.save_for_backward(*parameters)  # PyTorch then reports parameters that change before the backward pass
         return output
 
     @staticmethod

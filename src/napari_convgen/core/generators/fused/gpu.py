@@ -17,19 +17,19 @@ from napari_convgen.core.generators.fused.passes import Block, Slope
 from napari_convgen.core.generators.upsampling import KERNELS
 
 BLOCK_VALUES = 512
-"""Coarse values that a program takes at once: four for each of its 128 threads, which is one load instruction."""
+"""Number of coarse values that a program processes at once: four for each of its 128 threads, one load instruction."""
 
 BLOCK_CHANNELS = 128
-"""Channels of those, at most."""
+"""Largest number of channels among these values."""
 
 N_PROGRAMS = 2048
-"""A large pass over a member is shared out among so many programs: a few times what a GPU runs at once, and few sums to add up."""
+"""Number of programs for a large pass over a member: several times what a GPU runs at once, and still few sums to add up."""
 
 
 class GpuPasses:
     """`napari_convgen.core.generators.fused.passes.Passes` in the memory of a GPU.
 
-    All passes go over the fine grid: what counts here is how often memory is read and written, and that is the least.
+    All passes go over the fine grid. Memory traffic limits the speed of a GPU, and this way needs the least of it.
     """
 
     def moments(self, z: Tensor, grid: Grid, low: float) -> tuple[Tensor, Tensor]:  # noqa: D102
@@ -70,7 +70,7 @@ class GpuPasses:
 
 
 def _sums(kernel: Any, z: Tensor, grid: Grid, n: int, *arguments: Any) -> Tensor:
-    """Run a pass that adds up n times, for each member or output; return its sums over all programs in double precision, ``(2, n, k)``."""
+    """Run a pass that computes n pairs of sums, one for each member or output; return them in double precision, ``(2, n, k)``."""
     n_each, n_programs = _strips(z, grid, _channel_blocks(z) * n // len(z))
     sums = z.new_empty(n_programs, 2, n, z.shape[2])
     _launch(kernel, (n_programs, _channel_blocks(z), n), z, grid, n_each, *arguments, sums)
@@ -87,9 +87,9 @@ def _adjoint(z: Tensor, grid: Grid, block: Block, slope: Slope, *arguments: Any)
 
 
 def _strips(z: Tensor, grid: Grid, n_beside: int) -> tuple[int, int]:
-    """Return the strips of each program in a pass over a member's fine lines, and how many programs that makes.
+    """Return the number of strips of each program in a pass over the fine lines of a member, and the number of programs.
 
-    There are n_beside times as many for the member, for other channels or outputs. Other members change nothing.
+    Channel blocks and outputs multiply the number of programs by ``n_beside``. The number of members has no influence.
     """
     depth, rows, columns = _axes(grid)
     n = depth.n_fine * rows.n_fine * math.ceil(columns.n_coarse / _block_shape(z)[0])
@@ -104,7 +104,7 @@ def _launch(kernel: Any, programs: tuple[int, int, int], z: Tensor, grid: Grid, 
 
 
 def _block_shape(z: Tensor) -> tuple[int, int]:
-    """Coarse columns and channels that a program takes at once."""
+    """Return the number of coarse columns and of channels that a program processes at once."""
     block_k = min(BLOCK_CHANNELS, triton.next_power_of_2(z.shape[2]))
     return BLOCK_VALUES // block_k, block_k
 

@@ -1,8 +1,8 @@
 """The kernels of the passes on a GPU, compiled by Triton.
 
-A program takes BLOCK_J coarse columns and BLOCK_K channels of a member at once and walks over lines: u of a line is computed,
-used, and forgotten. No two programs write to the same place, and each adds up its own sums: the order in which they run does
-not change a bit of the result.
+A program processes BLOCK_J coarse columns and BLOCK_K channels of a member at once, line by line: it computes u of a line, uses it and
+never stores it. No two programs write to the same place, and each adds up its own sums, so the order in which they run does not change
+the result.
 """
 # mypy: allow-incomplete-defs, allow-untyped-decorators
 
@@ -20,10 +20,10 @@ class Axis(NamedTuple):
     Attributes
     ----------
     n_coarse, n_fine
-        Samples before and after.
+        Number of samples before and after upsampling.
     phases
-        For the even and for the odd fine samples, the weights of the coarse samples before, at and after the center. One
-        phase of one weight where nothing is done. So the number of phases is the stride, the fine samples to a coarse one.
+        Weights of the coarse samples before, at and after the center, for the even and for the odd fine samples. A single phase with
+        one weight if the axis is not upsampled. The number of phases is the number of fine samples for each coarse one.
     """
 
     n_coarse: int
@@ -41,25 +41,25 @@ class Axes(NamedTuple):
 
 @triton.jit
 def _coarse(x, member, k, axes):
-    """Return where a member begins in a tensor of coarse pixels."""
+    """Return the address of a member in a tensor of coarse pixels."""
     return x + member.to(tl.int64) * axes.depth.n_coarse * axes.rows.n_coarse * axes.columns.n_coarse * k
 
 
 @triton.jit
 def _fine(x, member, k, axes):
-    """Return where a member begins in a tensor of fine pixels."""
+    """Return the address of a member in a tensor of fine pixels."""
     return x + member.to(tl.int64) * axes.depth.n_fine * axes.rows.n_fine * axes.columns.n_fine * k
 
 
 @triton.jit
 def _start(i, axis):
-    """Return the first fine sample of a coarse one, the ends held."""
+    """Return the index of the first fine sample of a coarse one, clipped to the ends."""
     return tl.minimum(tl.maximum(i * len(axis.phases), 0), axis.n_fine)
 
 
 @triton.jit
 def _held(i, axis):
-    """Return a coarse sample, the ends held."""
+    """Return the index of a coarse sample, clipped to the ends."""
     return tl.minimum(tl.maximum(i, 0), axis.n_coarse - 1)
 
 
@@ -92,20 +92,20 @@ def _load(x, i, k, c):
 
 @triton.jit
 def _pixels(x, line, n, q, k, c):
-    """Return where the channels of the pixels q are on a line, for lines of n pixels and pixels of k channels."""
+    """Return the addresses of the channels of the pixels q on a line, for lines of n pixels and pixels of k channels."""
     return x + line.to(tl.int64) * n * k + (q.to(tl.int64)[:, None] * k + c)
 
 
 @triton.jit
 def _outputs(x, o, axes, d, h, q):
-    """Return where output o, counted over all members, is at the fine columns q of the line (d, h)."""
+    """Return the addresses of output o, counted over all members, at the fine columns q of the line (d, h)."""
     line = (o * axes.depth.n_fine + d) * axes.rows.n_fine + h
     return x + line.to(tl.int64) * axes.columns.n_fine + q
 
 
 @triton.jit
 def _line(z, k, axes, d, h, j, c):
-    """Upsample along depth and rows to the fine line (d, h), at the coarse columns j, the ends held."""
+    """Upsample along depth and rows to the fine line (d, h), at the coarse columns j, clipped to the ends."""
     depth, rows, columns = axes
     column = z + (_held(j, columns).to(tl.int64)[:, None] * k + c)
     total = 0.0
@@ -228,7 +228,7 @@ def output(z, k, axes, n_each, low1, low2, a, b, w, n_outputs, out, BLOCK_J: tl.
 def gradient_sums(
     z, k, axes, n_each, low1, low2, a, b, g, n_outputs, sums, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr
 ):
-    """Sum the gradient of the program's output, or with n_outputs None of the features, where the channel is alive, and that times r."""
+    """Sum m g and m g r, for the gradient g of an output, or of the features if n_outputs is None; m is 1 where the ReLU passes."""
     o = tl.program_id(2)
     member = o if n_outputs is None else o // n_outputs
     z = _coarse(z, member, k, axes)
@@ -252,7 +252,7 @@ def gradient_sums(
 
 @triton.jit
 def _line_adjoint(z, member, k, axes, norm, g, w, n_outputs, d, h, j, c):
-    """Return what the fine line (d, h) gives to the coarse columns j."""
+    """Return the contribution of the fine line (d, h) to the gradient at the coarse columns j."""
     low1, low2, a, b, c1, c2 = norm
     columns = axes.columns
     reach: tl.constexpr = len(columns.phases[0]) // 2
@@ -280,9 +280,9 @@ def _line_adjoint(z, member, k, axes, norm, g, w, n_outputs, d, h, j, c):
 def adjoint(
     z, k, axes, n_rows, low1, low2, a, b, c1, c2, g, w, n_outputs, gz, BLOCK_J: tl.constexpr, BLOCK_K: tl.constexpr
 ):
-    """Write the gradient with respect to z, given that of the outputs, whose weights are w, or with w None of the features.
+    """Write the gradient with respect to z, given that of the outputs with weights w, or of the features if w is None.
 
-    A program walks down n_rows coarse rows. A fine row gives to the coarse rows above it, at it and below it.
+    A program processes n_rows coarse rows, one below the other. A fine row contributes to the coarse rows above it, at it and below it.
     """
     depth, rows, columns = axes
     reach: tl.constexpr = len(axes.rows.phases[0]) // 2

@@ -1,4 +1,4 @@
-"""The geometry of one block: which coarse samples each fine sample is made of, and the way back."""
+"""The geometry of a block: the coarse samples that each fine sample is interpolated from, and the adjoint."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from numpy.typing import NDArray
 from napari_convgen.core.generators.upsampling import KERNELS
 
 N_TAPS = 3
-"""Coarse samples that a pair of fine ones is made of."""
+"""Number of coarse samples from which a pair of fine ones is interpolated."""
 
 N_GRAM_TAPS = 5
-"""Coarse samples whose fine ones a coarse sample shares, itself among them, at most."""
+"""Largest number of coarse samples that contribute to the same fine samples as a given one, itself included."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Upsampling along one axis, a matrix ``U``, as tables. The fine samples come in pairs, an even one and the odd one after it.
+    """Upsampling along one axis, a matrix ``U``, as tables. Fine samples are paired: an even one and the odd one after it.
 
     Attributes
     ----------
     n_coarse, n_fine
-        Samples before and after. Equal ones mean that nothing is done along this axis.
+        Number of samples before and after; equal if the axis is not upsampled.
     taps, weights
-        Coarse samples that each pair is made of, ``(n_pairs, N_TAPS)``, and their weights in both of it, ``(n_pairs, 2, N_TAPS)``.
-        The second is in the pair's place: it, or the next one. An odd number of fine samples ends with a pair of one, twice.
+        Coarse samples that each pair is interpolated from, ``(n_pairs, N_TAPS)``, and their weights for both samples of the pair,
+        ``(n_pairs, 2, N_TAPS)``. The second coarse sample is the one at the pair. If the number of fine samples is odd, the last pair
+        holds its only sample twice.
     back_taps, back_weights
-        Pairs that each coarse sample goes into, ``(n_coarse, N_TAPS)``, and its weights there, ``(n_coarse, N_TAPS, 2)``; filled up with
-        weight 0.
+        Pairs that each coarse sample contributes to, ``(n_coarse, N_TAPS)``, and its weights there, ``(n_coarse, N_TAPS, 2)``; padded
+        with weight 0.
     gram_taps, gram_weights
         The rows of ``U'U``, ``(n_coarse, N_GRAM_TAPS)``, in the same way.
     totals
@@ -78,7 +79,7 @@ class Axis:
 
 
 def _matrix(n_coarse: int, n_fine: int, kernel: str) -> NDArray[np.float64]:
-    """The upsampling along an axis, the ends held."""
+    """Return the matrix of upsampling along an axis; samples beyond the ends repeat the last one."""
     matrix = np.zeros((n_fine, n_coarse))
     for i in range(n_fine):
         taps, center = (((0, 1.0),), i) if n_coarse == n_fine else (KERNELS[kernel][i % 2], i // 2)
@@ -88,7 +89,7 @@ def _matrix(n_coarse: int, n_fine: int, kernel: str) -> NDArray[np.float64]:
 
 
 def _shared_out(rows: NDArray[np.float64], taps: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the entries of a matrix's rows at their taps; a tap that comes again has none left."""
+    """Return the entries of a matrix's rows at their taps; a repeated tap has weight 0."""
     weights = np.take_along_axis(rows, taps, 1)
     for t in range(1, taps.shape[1]):
         weights[(taps[:, :t] == taps[:, t : t + 1]).any(1), t] = 0
@@ -96,7 +97,7 @@ def _shared_out(rows: NDArray[np.float64], taps: NDArray[np.int64]) -> NDArray[n
 
 
 def _places(mask: NDArray[np.bool_], n: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the places in each row of a mask, at most n, and which are none: they are filled up with the last one."""
+    """Return the positions of the True values in each row, at most n, filled up with the last one, and which of them are real."""
     taps, is_place = np.zeros((len(mask), n), np.int64), np.zeros((len(mask), n), bool)
     for i, row in enumerate(mask):
         (found,) = np.nonzero(row)
@@ -108,7 +109,7 @@ def _places(mask: NDArray[np.bool_], n: int) -> tuple[NDArray[np.int64], NDArray
 
 @dataclass(frozen=True)
 class Grid:
-    """Upsampling of a block: 1 to 3 axes, seen as three with leading axes of one sample.
+    """Upsampling of a block along 1 to 3 axes, treated as three axes by leading axes of one sample.
 
     Attributes
     ----------
@@ -124,7 +125,7 @@ class Grid:
 
     @cached_property
     def axes(self) -> tuple[Axis, Axis, Axis]:
-        """Tables along depth, rows and columns."""
+        """Tables for depth, rows and columns."""
         missing = 3 - len(self.fine)
         pairs = [(1, 1)] * missing + list(zip(self.coarse, self.fine, strict=True))
         depth, rows, columns = (Axis.of(n_coarse, n_fine, self.kernel) for n_coarse, n_fine in pairs)
@@ -132,12 +133,12 @@ class Grid:
 
     @property
     def n_coarse(self) -> int:
-        """Pixels before."""
+        """Number of pixels before upsampling."""
         return math.prod(self.coarse)
 
     @property
     def n_fine(self) -> int:
-        """Pixels after."""
+        """Number of pixels after upsampling."""
         return math.prod(self.fine)
 
 

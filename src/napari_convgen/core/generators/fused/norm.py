@@ -1,7 +1,6 @@
-"""Channel norm and leaky ReLU in two passes over a tensor whose channels come last, on the CPU.
+"""Channel norm and leaky ReLU on the CPU, in two passes over a tensor in channels-last order.
 
-PyTorch's own norm of such tensors takes about as long as the convolutions around it, and a convolution of tensors in any other order is
-slowed down by copies.
+PyTorch's norm of such tensors takes about as long as the convolutions around it, and other memory orders slow convolutions down by copies.
 """
 
 from __future__ import annotations
@@ -20,11 +19,13 @@ from napari_convgen.core.generators.fused import norm_kernels
 from napari_convgen.core.generators.fused.threads import Kernel, share_out
 
 N_ROW, N_TILE = 256, 2**15
-"""About as many values are gone through at once, and added up by themselves."""
+"""Approximate number of values in a row, which is processed at once, and in a tile, which has its own sums.
+
+A tile of float32 values (128 kB) fits the level-2 cache of a core."""
 
 
 def fused_norm(x: Tensor, scale: Tensor, offset: Tensor, leak: float) -> Tensor:
-    """Do what `napari_convgen.core.generators.layers.channel_norm` does. Reverse derivatives only."""
+    """Compute `napari_convgen.core.generators.layers.channel_norm`; it can be differentiated backwards only."""
     result: Tensor = _NormLeak.apply(x, scale, offset, leak)  # type: ignore[no-untyped-call]
     return result
 
@@ -60,7 +61,7 @@ class _NormLeak(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Tiles:
-    """How a line of values is gone through: so many tiles of so many values, in rows."""
+    """The division of a line of values into tiles, and of tiles into rows."""
 
     n_values: int
     k: int
@@ -78,7 +79,7 @@ class _Tiles:
         return math.ceil(self.n_values / self.n_tile)
 
     def zeros(self) -> NDArray[np.float64]:
-        """Return where each tile adds up two things for each channel."""
+        """Return an array for two sums for each tile and channel."""
         return np.zeros((self.n_tiles, 2, self.k))
 
     def run(self, kernel: Kernel, *arguments: Any) -> None:
@@ -86,11 +87,11 @@ class _Tiles:
 
 
 def _line(x: Tensor) -> NDArray[Any]:
-    """See a batch of one with its channels last as one line."""
+    """Return a view of a batch of one, in channels-last order, as one line."""
     line = x.detach().movedim(1, -1).view(-1)
     return (line.view(torch.uint16) if x.dtype == torch.bfloat16 else line).numpy()
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    """Bring the channels of a batch of one last in memory, if they are not."""
+    """Return a batch of one in channels-last memory order, copied only if necessary."""
     return x.movedim(1, -1).contiguous().movedim(-1, 1)

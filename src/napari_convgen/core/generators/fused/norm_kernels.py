@@ -1,14 +1,14 @@
 """The kernels of the channel norm with a leaky ReLU on the CPU, compiled by Numba.
 
-A tensor is one line: its pixels one after the other, the ``k`` channels of a pixel together. A kernel takes the tiles from ``first`` to
-``last``, each of ``n_tile`` values, and walks over a tile in rows of ``n_row``: beside a row stand tables of the channels' numbers, over
-and over, so that it is gone through at the same pace however few channels there are. The tiles are the same for any number of threads, and
-each adds up its own sums: threads do not change a bit of the result.
+A tensor is one line: its pixels one after the other, with the ``k`` channels of a pixel together. A kernel processes the tiles from
+``first`` to ``last``, each of ``n_tile`` values, in rows of ``n_row`` values. Tables repeat the numbers of the channels along a row, so
+that a row takes the same time for any number of channels. The tiles are the same for any number of threads, and each has its own sums,
+so the number of threads does not change the result.
 
-``norm`` has in its rows the mean and the deviation of each channel, and the slope and the intercept of the map between them. ``below``
-holds the slope of the ReLU below zero; its type is the one that is computed in.
+The rows of ``norm`` are the mean, deviation, slope and intercept of each channel. ``below`` holds the slope of the ReLU below zero; its
+dtype is the one in which the kernels compute.
 
-Values of half precision (bfloat16) come as whole numbers of 16 bits, and are computed with in single precision.
+Values of half precision (bfloat16) are passed as 16-bit integers and computed with in single precision.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from napari_convgen.core.generators.fused.passes import EPSILON
 
 @intrinsic
 def _as_float(typing_context, bits):
-    """See 32 bits as a number."""
+    """Reinterpret 32 bits as a number."""
     return types.float32(types.uint32), lambda c, builder, s, arguments: builder.bitcast(arguments[0], ir.FloatType())
 
 
 @intrinsic
 def _as_bits(typing_context, number):
-    """See a number as 32 bits."""
+    """Reinterpret a number as 32 bits."""
     return types.uint32(types.float32), lambda c, builder, s, arguments: builder.bitcast(arguments[0], ir.IntType(32))
 
 
@@ -71,7 +71,7 @@ def _compile_store(values, i, number):
 
 @compiled
 def _table(numbers, n_row, like):
-    """Repeat the channels' numbers along a row."""
+    """Repeat one number for each channel along a row."""
     table = np.empty(n_row, like.dtype)
     for j in range(n_row):
         table[j] = numbers[j % len(numbers)]
@@ -80,7 +80,7 @@ def _table(numbers, n_row, like):
 
 @compiled
 def _add_row(sums, first, second):
-    """Add what has been added up for each place in a row to its channel."""
+    """Add the sums for each place in a row to the sums of its channel."""
     k = sums.shape[1]
     for j in range(len(first)):
         sums[0, j % k] += first[j]
@@ -109,34 +109,34 @@ def moments(first, last, n_tile, n_row, x, below, sums):
 
 @compiled
 def settle(x, sums, scale, offset, norm):
-    """Set the norm up from the moments."""
+    """Compute mean, deviation, slope and intercept of the norm from the moments."""
     k = len(scale)
     n_pixels = len(x) // k
     for c in range(k):
         mean, square = sums[:, 0, c].sum() / n_pixels, sums[:, 1, c].sum() / n_pixels
         norm[0, c] = mean + _load(x, c)
         variance = square - mean * mean
-        norm[1, c] = np.sqrt((0.0 if variance < 0 else variance) + EPSILON)  # a maximum might take 0 for NaN
+        norm[1, c] = np.sqrt((0.0 if variance < 0 else variance) + EPSILON)  # max() might return 0 instead of NaN
         norm[2, c] = scale[c] / norm[1, c]
         norm[3, c] = offset[c] - norm[2, c] * norm[0, c]
 
 
 @compiled
 def apply(first, last, n_tile, n_row, x, norm, below, out):
-    """Put the norm of x and its leaky ReLU into ``out``."""
+    """Write the leaky ReLU of the norm of x."""
     a, b = _table(norm[2], n_row, below), _table(norm[3], n_row, below)
     one, slope_below = below.dtype.type(1), below[0]
     for row in range(first * n_tile, min(last * n_tile, len(x)), n_row):
         at = np.uint64(row)
         for j in range(np.uint64(min(n_row, len(x) - row))):
             y = a[j] * _load(x, at + j) + b[j]
-            y *= one if y > 0 else slope_below  # a condition in a call that is put in line would be lost
+            y *= one if y > 0 else slope_below  # Numba loses a condition in an inlined call
             _store(out, at + j, y)
 
 
 @compiled
 def gradient_sums(first, last, n_tile, n_row, x, g, norm, below, sums):
-    """Add up the gradient with respect to the norm, and that times the distance of x from its mean, for each channel."""
+    """Sum the gradient with respect to the norm, and its product with x minus the mean, for each channel."""
     mean, a, b = _table(norm[0], n_row, below), _table(norm[2], n_row, below), _table(norm[3], n_row, below)
     plain, weighted = np.empty((2, n_row), below.dtype)
     one, slope_below = below.dtype.type(1), below[0]
@@ -156,7 +156,7 @@ def gradient_sums(first, last, n_tile, n_row, x, g, norm, below, sums):
 
 @compiled
 def settle_gradient(sums, norm, n_pixels, by_scale, by_offset, slope):
-    """Sum up the gradients with respect to scale and offset, and the slope and the intercept that the moments add."""
+    """Compute the gradients with respect to scale and offset, and the slope and intercept that the moments add."""
     for c in range(norm.shape[1]):
         plain, weighted = sums[:, 0, c].sum(), sums[:, 1, c].sum() / norm[1, c]
         by_offset[c], by_scale[c] = plain, weighted
@@ -166,7 +166,7 @@ def settle_gradient(sums, norm, n_pixels, by_scale, by_offset, slope):
 
 @compiled
 def adjoint(first, last, n_tile, n_row, x, g, norm, below, slope, out):
-    """Put the gradient with respect to x into ``out``."""
+    """Write the gradient with respect to x."""
     a, b = _table(norm[2], n_row, below), _table(norm[3], n_row, below)
     linear, constant = _table(slope[0], n_row, below), _table(slope[1], n_row, below)
     one, slope_below = below.dtype.type(1), below[0]

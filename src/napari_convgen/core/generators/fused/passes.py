@@ -1,11 +1,11 @@
-r"""What the fused block needs of a backend: a few passes over a coarse tensor.
+r"""The passes over a coarse tensor that a backend of the fused block provides.
 
-With ``u = U z`` on the fine grid, which is never written, a pass computes one of
+Let ``u = U z`` be the upsampled tensor on the fine grid, which is never stored. A pass computes either
 
 .. math:: r = \max(u, l_1), \\quad f = \max(a r + b, l_2),
 
-the sums over pixels that the channel norm and its gradient need, or the gradient with respect to z. The bounds say which
-side of the norm the ReLU is on: one is 0, the other −∞.
+or the sums over pixels that the channel norm and its gradient need, or the gradient with respect to z. One bound is 0 and the other −∞:
+:math:`l_1 = 0` puts the ReLU before the norm, :math:`l_2 = 0` after it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch import Tensor
 from napari_convgen.core.generators.fused.grid import Grid
 
 EPSILON = 1e-5
-"""Added to the variance by the channel norm."""
+"""Constant that the channel norm adds to the variance, the default of `torch.nn.BatchNorm2d`."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Channel norm and ReLU of one layer, at given moments. Each tensor has a number for each member and channel, ``(m, k)``.
+    """Channel norm and ReLU of one layer, for given moments. Each tensor has a value for each member and channel, ``(m, k)``.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Block:
     a, b
         Slope and intercept of the norm.
     mean, deviation
-        Of ``r`` over the pixels, in double precision.
+        Mean and standard deviation of ``r`` over the pixels, in double precision.
     scale
         Learned scale of the norm.
     """
@@ -48,7 +48,7 @@ class Block:
 
     @classmethod
     def of(cls, low1: float, mean: Tensor, variance: Tensor, scale: Tensor, offset: Tensor) -> Block:
-        """Set the norm up from the moments of ``r``."""
+        """Return the norm for the moments of ``r``."""
         deviation = (variance + EPSILON).sqrt()
         a = scale / deviation
         b = offset - a * mean
@@ -57,7 +57,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Slope:
-    """What the moments' own dependence on ``r`` adds to its gradient: ``constant + linear * (r - mean)``, ``(m, k)`` each."""
+    """The part of the gradient of ``r`` that comes through the moments: ``constant + linear * (r - mean)``, each ``(m, k)``."""
 
     constant: Tensor
     linear: Tensor
@@ -69,11 +69,11 @@ def norm_gradient(block: Block, sums: Tensor, n_pixels: int) -> tuple[Slope, Ten
     Parameters
     ----------
     block
-        The layer.
+        Norm of the layer.
     sums
-        Over the pixels, of the gradient with respect to ``a r + b``, and of that times ``r``: ``(m, 2, k)``.
+        Sums over the pixels of the gradient with respect to ``a r + b``, and of its product with ``r``: ``(m, 2, k)``.
     n_pixels
-        Of the fine grid.
+        Number of pixels of the fine grid.
     """
     plain, weighted = sums.unbind(1)
     centered = weighted - block.mean * plain
@@ -84,10 +84,10 @@ def norm_gradient(block: Block, sums: Tensor, n_pixels: int) -> tuple[Slope, Ten
 
 
 class Passes(Protocol):
-    """The passes over a layer's ``z``: a tensor ``(m, n_coarse, k)`` of m members, contiguous, in place on one device.
+    """The passes over the tensor ``z`` of a layer: ``(m, n_coarse, k)`` for m members and k channels, contiguous.
 
-    Features and their gradients are ``(m, n_fine, k)``, outputs and theirs ``(m, n_outputs, n_fine)``, weights of the outputs
-    ``(m, n_outputs, k)``. What is written goes to the last argument. Sums come in double precision. A sum is taken in the same
+    Features and their gradients are ``(m, n_fine, k)``, outputs and their gradients ``(m, n_outputs, n_fine)``, weights of the outputs
+    ``(m, n_outputs, k)``. Results are written to the last argument. Sums are returned in double precision. They are added in the same
     order every time, whatever the other members.
     """
 
@@ -103,11 +103,11 @@ class Passes(Protocol):
     def output_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor, weights: Tensor, out: Tensor) -> Tensor:
         """Return, ``(m, 2, n_outputs, k)``, the sums of ``m g`` and of ``m g r``; m is 1 where ``a r + b > low2``, else 0.
 
-        What ``out`` gets is for `output_adjoint` to complete.
+        ``out`` holds an intermediate result that `output_adjoint` completes.
         """
 
     def feature_sums(self, z: Tensor, grid: Grid, block: Block, g: Tensor, out: Tensor) -> Tensor:
-        """Return the same for a gradient of the features, ``(m, 2, k)``; `feature_adjoint` completes ``out``."""
+        """Return the same sums for a gradient of the features, ``(m, 2, k)``; `feature_adjoint` completes ``out``."""
 
     def output_adjoint(
         self, z: Tensor, grid: Grid, block: Block, slope: Slope, g: Tensor, weights: Tensor, out: Tensor

@@ -1,4 +1,4 @@
-"""Matrix products of a tall tensor and a small matrix, written to memory that is there already."""
+"""Matrix products of a tall tensor and a small matrix, written to existing memory."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch.nn.grad import conv2d_weight
 Precision = Literal["float32", "bfloat16"]
 
 PART_VALUES = 2**20
-"""Values of a tall tensor that are multiplied at once where the library wants new memory for the result."""
+"""Number of values of a tall tensor that are multiplied at once if the library allocates the result: 4 MB of scratch in float32."""
 
 ALIGNMENT = 64
-"""Bytes that the beginning of new memory is a multiple of."""
+"""Alignment of newly allocated memory in PyTorch, in bytes."""
 
 
 class Products:
-    """The two products of a layer, for each member apart: so each has the bits that it has alone.
+    """The two products of a layer, computed separately for each member, so that a member's result does not depend on the others.
 
     Parameters
     ----------
     precision
-        ``"bfloat16"`` rounds factors and products to 8 bits, the sums in them are longer: faster where the processor has
-        instructions for it.
+        Number format, ``"float32"`` by default. ``"bfloat16"`` rounds factors and products to 8 significant bits but sums with more; it is
+        faster on processors with instructions for it.
     """
 
     def __init__(self, precision: Precision = "float32") -> None:
@@ -69,7 +69,7 @@ class Products:
 
 
 def _aligned(x: Tensor) -> Tensor:
-    """Return a tensor that begins where memory is handed out, which the last bits of a product depend on: mostly itself."""
+    """Return the tensor, or a copy if its memory is not aligned: the last bits of a product depend on the alignment."""
     return x.clone() if x.device.type == "cpu" and x.data_ptr() % ALIGNMENT else x
 
 
@@ -79,14 +79,14 @@ def _parts(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def _image(x: Tensor) -> Tensor:
-    """See ``(n, k)`` as one image of n pixels in a row, in the strides that oneDNN knows as channels-last."""
+    """Return a view of ``(n, k)`` as an image with one row of n pixels, in the strides of channels-last order."""
     n, k = x.shape
     return x.as_strided((1, k, 1, n), (n * k, 1, n * k, k))
 
 
 def _is_convolution_faster(x: Tensor) -> bool:
-    # PyTorch's matrix product on x86 is MKL's, which leaves AVX-512 unused on processors of other makers: half the speed. Its
-    # convolutions are oneDNN's, which does not.
+    # On x86 PyTorch multiplies matrices with MKL, which does not use AVX-512 on processors of other makers than Intel and takes twice as
+    # long there. Its convolutions use oneDNN, which does.
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""A kernel's tasks, shared out among threads of our own: Numba's do not run beside others."""
+"""The tasks of a kernel, distributed over threads of our own, since those of Numba cannot run beside other threads."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from typing import Any
 import torch
 
 Kernel = Callable[..., None]
-"""Takes the number of its first task and the one after its last, then what all tasks share; does not hold the interpreter up."""
+"""A function of the first task, the task after the last, and arguments common to all tasks; it releases the interpreter lock."""
 
 N_SHARES = 8
-"""Shares of a pass for each thread: enough that none waits long for the others, few enough to be no work themselves."""
+"""Number of shares of a pass for each thread: enough to balance the load, few enough to cost no time."""
 
 SMALL_PASS = 2**19
-"""Values below which a pass is not worth handing to other threads."""
+"""Largest number of values for which a pass runs on one thread: distributing such a small pass takes longer than computing it."""
 
 
 def share_out(kernel: Kernel, n_tasks: int, n_values: int, *shared: Any) -> None:
-    """Run a kernel on as many threads as PyTorch is set to: they take one share of the tasks after another until none is left.
+    """Run a kernel on the number of threads that PyTorch is set to; each takes one share of the tasks after another.
 
     Parameters
     ----------
     kernel
-        Whose tasks do not depend on each other.
+        Function whose tasks do not depend on each other.
     n_tasks
-        From 0.
+        Number of tasks, 0 or more.
     n_values
-        That the kernel goes through, of all tasks together.
+        Number of values that all tasks together process.
     shared
-        What it takes after the range of its tasks.
+        Arguments of the kernel after the range of its tasks.
     """
     n_threads = min(torch.get_num_threads(), n_tasks)
     if n_values <= SMALL_PASS or n_threads == 1:

@@ -1,4 +1,4 @@
-"""What a command ends with, and how it is interrupted."""
+"""The end of a command: by Ctrl-C, and with which exit status."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from types import FrameType
 
 FAILED, INTERRUPTED = 2, 130
-"""Exit statuses beside 0."""
+"""Exit statuses of a command that failed (2, as argparse has it) and of one ended by Ctrl-C (128 + SIGINT, as shells have it)."""
 
 
 @contextlib.contextmanager
 def first_interrupt() -> Iterator[list[int]]:
-    """Note the first Ctrl-C in the list that is returned; the second one raises as ever."""
+    """Return a list that becomes non-empty at the first Ctrl-C; a second Ctrl-C raises ``KeyboardInterrupt`` as usual."""
     interrupts: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,48 @@
+"""The file formats, found by the ending of a name. A new format is a module like the others and a line in `FORMATS`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_convgen.errors import FileError
+from napari_convgen.files import bmp, jpeg, png, tiff
+from napari_convgen.files.image_file import Format, WritableFormat
+
+FORMATS: tuple[Format, ...] = (tiff.FORMAT, png.FORMAT, jpeg.FORMAT, bmp.FORMAT)
+"""All formats, in the order in which messages name them."""
+
+
+def find_format(path: Path) -> Format:
+    """Return the format of a file.
+
+    Raises
+    ------
+    FileError
+        No format has this ending.
+    """
+    for each in FORMATS:
+        if path.suffix.lower() in each.suffixes:
+            return each
+    known = [suffix for each in FORMATS for suffix in each.suffixes]
+    raise FileError(f"{path} is of no known format: it must end in {', '.join(known[:-1])} or {known[-1]}.")
+
+
+def find_writable_format(path: Path) -> WritableFormat:
+    """Return the format of a file that is to be written.
+
+    Raises
+    ------
+    FileError
+        No format that can be written has this ending.
+    """
+    writable = [each for each in FORMATS if isinstance(each, WritableFormat)]
+    for each in writable:
+        if path.suffix.lower() in each.suffixes:
+            return each
+    raise FileError(f"{path} must end in {' or '.join(suffix for each in writable for suffix in each.suffixes)}.")
+
+
+def suffix_like(path: Path) -> str:
+    """Return the ending for an image that is written like the one read from ``path``: in the same format if possible, else TIFF."""
+    own = find_format(path)
+    return (own if isinstance(own, WritableFormat) else tiff.FORMAT).suffixes[0]

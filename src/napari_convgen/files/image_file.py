@@ -1,0 +1,82 @@
+"""What all image files share: the image that is read from one, and what a format provides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from numpy.typing import NDArray
+
+from napari_convgen.core.image import Image
+from napari_convgen.files.calibration import Calibration
+
+Tags = Mapping[str, Any]
+"""Keyword arguments of `tifffile.imwrite`."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFile:
+    """An image, with the metadata that is needed to write another one like it.
+
+    Attributes
+    ----------
+    data
+        Values, in image units.
+    axes
+        One letter for each axis, as `napari_convgen.core.image.Layout` defines them: ``"CZYX"``.
+    tiff
+        Keyword arguments of `tifffile.imwrite` for such an image. Every format provides them, since stacks are written as TIFF.
+    png
+        Keyword arguments of Pillow's `save` for such an image, empty by default.
+    notes
+        Sentences about the reading for the user.
+    calibration
+        Distance between neighboring values along each axis, and the unit of each; ``None`` if the file does not store them.
+    """
+
+    data: NDArray[Any]
+    axes: str
+    tiff: Tags
+    png: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+
+    @property
+    def image(self) -> Image:
+        """The image as a verb takes it, with its axes, distances and units."""
+        scale, units = (None, None) if self.calibration is None else self.calibration
+        return Image(self.data, self.axes, scale, units)
+
+
+@dataclass(frozen=True, eq=False)
+class Format:
+    """A file format that can be read. Its functions may raise any exception; `napari_convgen.files.images` turns it into one sentence.
+
+    Attributes
+    ----------
+    suffixes
+        Endings of its files, in lower case with the dot; new files get the first one.
+    read
+        Function that reads a file. Its second argument is the axes that the user gives, or ``None`` for those of the file.
+    """
+
+    suffixes: tuple[str, ...]
+    read: Callable[[Path, str | None], ImageFile]
+
+
+@dataclass(frozen=True, eq=False)
+class WritableFormat(Format):
+    """A file format that can be written too.
+
+    Attributes
+    ----------
+    check
+        Function that raises `napari_convgen.errors.FileError` if the format cannot hold an image like this, or not under this name.
+    write
+        Function that writes values to an open file, with the metadata of an image that was read.
+    """
+
+    check: Callable[[Path, ImageFile], None]
+    write: Callable[[BinaryIO, NDArray[Any], ImageFile], None]

@@ -1,0 +1,6 @@
+"""JPEG files, which are only read."""
+
+from napari_convgen.files.image_file import Format
+from napari_convgen.files.pictures import read
+
+FORMAT = Format((".jpg", ".jpeg"), read)
