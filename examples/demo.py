@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sample", choices=SAMPLES, default="fluorescence")
     parser.add_argument("--output", type=Path, default=Path("demo-output"))
-    parser.add_argument("--picture", type=Path, help="where the picture goes, instead of the output folder")
+    parser.add_argument("--picture", type=Path, help="PNG file for the picture (default: in the output folder)")
     arguments = parser.parse_args()
     folder = arguments.output
     folder.mkdir(parents=True, exist_ok=True)

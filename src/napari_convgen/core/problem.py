@@ -67,7 +67,7 @@ class Problem:
     error_weights
         Function from an image to its `ErrorWeights`; ``None`` if the user's units are the generator's.
     operator
-        From an image to a prediction of the measurement; ``None``, the default, is the identity, which is denoising.
+        Map from an image to a prediction of the measurement; ``None``, the default, is the identity, which is denoising.
     """
 
     measurement: Shaped[Tensor, "c *entries"]
@@ -97,7 +97,7 @@ class Problem:
         device, dtype
             Device and floating point type of the tensors.
         operator
-            From an image to a prediction of the measurement; the identity if ``None``.
+            Map from an image to a prediction of the measurement; the identity if ``None``.
         """
 
         def tensor(values: NDArray[Any]) -> Tensor:

@@ -19,9 +19,9 @@ def error_plot(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], steps: Sequen
     Parameters
     ----------
     curves
-        A target's name, its losses, and its errors, NaN where there are none.
+        Name, losses and errors of each target; errors are NaN where there are none.
     steps
-        That they were noted at.
+        Steps at which they were noted.
     """
     x = np.array(steps)
     lines = [Curve(TITLES[name], x, np.array(losses)) for name, losses, _ in curves]
@@ -39,11 +39,11 @@ def distance_plot(curves: Sequence[tuple[str, ArrayLike]], layers: Sequence[str]
     Parameters
     ----------
     curves
-        A target's name, and the distance of each layer.
+        Name of each target, and the relative distance of each layer.
     layers
-        Their names; the last is the output's.
+        Names of the layers; the last is the output's.
     step
-        After which the distances were measured.
+        Number of the step after which the distances were measured.
     """
     numbers = np.arange(1, len(layers) + 1)
     lines = [Curve(TITLES[name], numbers, np.array(distances)) for name, distances in curves]

@@ -17,7 +17,7 @@ class SpectrumProgress(Progress):
     step
         Step of the fit whose Jacobian is computed, or on the way to the next.
     doing
-        Name of the present part of the work, such as ``"singular vectors"``.
+        Name of the current part of the work, such as ``"singular vectors"``.
     n_done, n_total
         Number of products with the Jacobian and of steps of the fit, done and in all; some may not be needed.
     """

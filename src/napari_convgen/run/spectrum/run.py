@@ -352,7 +352,7 @@ def spectrum(
 
 
 def _fit_until(fit: Fit, step: int) -> Iterator[int]:
-    """Take steps until there have been so many."""
+    """Take steps until the fit has reached a number of them."""
     steps = iter(fit)
     while fit.step < step:
         iterate = next(steps, None)
