@@ -17,7 +17,7 @@ from screenshots import wait
 from napari_convgen.files.images import read_image
 
 SIDE = 128
-"""Of the central part, in pixels."""
+"""Side of the central part, in pixels."""
 
 
 def main() -> None:
