@@ -154,3 +154,13 @@ def test_step_stack_behaves_as_its_array():
     assert array.nbytes == stack.size * stack.dtype.itemsize
     for index in [3, slice(2, 6), (slice(None), 1), (slice(1, 5), slice(None), 2), (Ellipsis, 1)]:
         np.testing.assert_array_equal(stack[index], array[index])
+
+
+def test_a_layer_brings_the_distance_between_its_pixels(noisy):
+    volume = Image(np.stack([noisy] * 5), scale=(0.5, 0.1, 0.1), units=("um",) * 3, axis_labels=("z", "y", "x"))
+    image = read_layer(volume).image
+    assert (image.axes, image.scale, image.name) == ("ZYX", (0.5, 0.1, 0.1), volume.name)
+    assert all("micro" in unit or unit == "um" for unit in image.units)
+    color = read_layer(Image(np.stack([noisy] * 3, -1), scale=(0.2, 0.2))).image
+    assert (color.axes, color.scale) == ("YXS", (0.2, 0.2, 1.0))
+    assert len(color.units) == 3

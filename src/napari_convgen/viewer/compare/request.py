@@ -70,10 +70,9 @@ class CompareRequest(Request["CompareTask", "CompareResult"]):
         from napari_convgen.run.compare.run import CompareTask
 
         return CompareTask(
-            self.source.data,
+            self.source.image,
             config=self.config,
             methods=tuple(self.titles),
-            axes=self.source.axes,
             reference=self.reference,
             n_spared_threads=N_SPARED_THREADS,
         )

@@ -83,9 +83,8 @@ class DenoiseRequest(Request["DenoiseTask", "DenoiseResult"]):
         from napari_convgen.run.denoise.run import DenoiseTask
 
         return DenoiseTask(
-            self.source.data,
+            self.source.image,
             self.config,
-            axes=self.source.axes,
             reference=self.reference,
             n_spared_threads=N_SPARED_THREADS,
         )

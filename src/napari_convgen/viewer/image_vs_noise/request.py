@@ -49,9 +49,8 @@ class FitsRequest(Request["CompareFitsTask", "CompareFitsResult"]):
         from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 
         return CompareFitsTask(
-            self.source.data,
+            self.source.image,
             self.config,
-            axes=self.source.axes,
             reference=self.reference,
             n_spared_threads=N_SPARED_THREADS,
             targets=self.targets,

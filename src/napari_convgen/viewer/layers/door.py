@@ -11,6 +11,7 @@ from napari.layers import Image, Layer
 from napari.utils.transforms import Affine, CompositeAffine
 from numpy.typing import NDArray
 
+from napari_convgen.core import image as core
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.core.image import guess_axes as core_guess
 from napari_convgen.core.snapshot import Snapshot
@@ -70,6 +71,13 @@ class LayerInput:
     units: tuple[Any, ...]
     axis_labels: tuple[str, ...]
     look: Mapping[str, Any]
+
+    @property
+    def image(self) -> core.Image:
+        """The image as a verb takes it, with its axes, distances and units; color samples have none."""
+        n_samples = len(self.axes) - len(self.units)
+        scale = (*map(float, self.transform.scale), *(1.0,) * n_samples)
+        return core.Image(self.data, self.axes, scale, (*map(str, self.units), *("pixel",) * n_samples), self.name)
 
 
 def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_convgen.config import Config
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.work import Request
@@ -78,9 +76,8 @@ class SpectrumRequest(Request["SpectrumTask", "SpectrumResult"]):
 
         settings = self.settings
         return SpectrumTask(
-            np.asarray(self.source.data),
+            self.source.image,
             self.config,
-            axes=self.source.axes,
             rank=settings.rank,
             n_passes=settings.n_passes,
             at_steps=settings.at_steps,
