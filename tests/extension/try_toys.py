@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import napari_convgen
-from napari_convgen import Config, denoise
+from napari_convgen import CompareFitsTask, CompareTask, Config, SpectrumTask, denoise
 from napari_convgen.cli import main
 from napari_convgen.config import setting_fields
 from napari_convgen.core.snapshot import Outcome
@@ -107,6 +107,11 @@ def check_operator():
     assert without_it.estimated_psnr is not None
     with pytest.raises(ConfigError, match="'sure' holds for denoising only, and there is a forward operator"):
         DenoiseTask(blurred, by_rule.replace({"stopping.kind": "sure"}))
+    with pytest.raises(ConfigError, match="A guided-network needs a measurement that is the image itself"):
+        DenoiseTask(blurred, by_rule.replace({"generator.kind": "guided-network"}))
+    for task in (CompareTask, CompareFitsTask, SpectrumTask):
+        with pytest.raises(ConfigError, match="for denoising only, and there is a forward operator"):
+            task(blurred, by_rule)
 
 
 def check_noise():

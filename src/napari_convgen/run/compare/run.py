@@ -103,6 +103,7 @@ class CompareTask(Task[CompareProgress, CompareResult]):
                 reference=reference,
                 data_range=data_range,
                 n_spared_threads=n_spared_threads,
+                has_operator=False,
             )
         )
         self._fit_affine = fit_affine

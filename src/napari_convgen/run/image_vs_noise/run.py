@@ -141,6 +141,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
                 axes=axes,
                 n_spared_threads=n_spared_threads,
                 single="Fits are compared on a single image",
+                has_operator=False,
             )
         )
         truth = check_reference(reference, None, self.image.shape)

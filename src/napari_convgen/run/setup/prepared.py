@@ -93,6 +93,8 @@ class Prepared:
     single
         Start of the sentence that refuses an image of several frames, such as ``"The spectrum is that of a single image"``; ``None``
         allows them.
+    has_operator
+        True, the default, if a forward operator is allowed; False refuses all but the identity.
 
     Attributes
     ----------
@@ -133,6 +135,7 @@ class Prepared:
         data_range: float | None = None,
         n_spared_threads: int = 0,
         single: str | None = None,
+        has_operator: bool = True,
     ) -> None:
         given = image if isinstance(image, Image) else Image(as_array(image))
         self.config = resolve_config(config)
@@ -156,7 +159,7 @@ class Prepared:
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
         self.backend = resolve_generator_backend(self.config, self.device, len(self.size))
         check_precision(self.config, self.backend)
-        self._check_operator()
+        self._check_operator(has_operator)
         if single is not None and self.n_frames > 1:
             raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.")
 
@@ -335,12 +338,16 @@ class Prepared:
                 return
         refuse_constant([self._checks[number] for number in range(self.n_frames)])
 
-    def _check_operator(self) -> None:
+    def _check_operator(self, is_allowed: bool) -> None:
         """Refuse what holds for denoising only, if there is a forward operator."""
         shape = (self.n_outputs, *self.size)
         operator = build_operator(self.config, shape)
         if operator.is_identity:
             return
+        if not is_allowed:
+            raise ConfigError(
+                "This is for denoising only, and there is a forward operator. Choose operator.kind = 'identity'."
+            )
         if (operator.in_shape, operator.out_shape) != (shape, shape):
             raise ConfigError(
                 mismatch(

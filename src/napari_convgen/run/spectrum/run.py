@@ -114,6 +114,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
                 axes=axes,
                 n_spared_threads=n_spared_threads,
                 single="The spectrum is that of a single image",
+                has_operator=False,
             )
         )
         self.scaled = self.prepared.scaled(0)
