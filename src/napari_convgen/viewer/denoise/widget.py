@@ -255,6 +255,7 @@ class DenoiseWidget(DockWidget):
     def _continue_run(self) -> None:
         with shown_errors():
             self.session.continue_from_here(self._more_steps.value())
+            self._noise_before = self._noise_of
 
     def _name_snapshot(self) -> None:
         """Say on the button which step is on screen."""
