@@ -14,6 +14,7 @@ test: .venv/test.done
 check: .venv/test.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/prose.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	rm -rf build dist

@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-DEFAULT_PATHS = ("src", "tests", "benchmarks", "examples", "docs", "README.md", "CHANGELOG.md")
+DEFAULT_PATHS = ("src", "tests", "benchmarks", "examples", "docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
 
 ALLOW = "prose: allow"
 
