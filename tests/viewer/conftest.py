@@ -23,9 +23,6 @@ from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.plots.tabs import PlotTabs
 
-SCROLL_BAR = 16
-"""Width of a scroll bar that a dock may have, in pixels."""
-
 SECONDS = 60
 """A test fails if what it waits for takes longer."""
 

@@ -277,6 +277,8 @@ class DenoiseWidget(DockWidget):
         self._more_steps.setEnabled(step is not None)
         self._promote.setEnabled(state is State.IDLE and layers is not None and layers.snapshots is not None)
         self._name_snapshot()
+        if state is State.PAUSED:
+            self._plot.redraw()
 
     def _on_progress(self, progress: DenoiseProgress) -> None:
         if progress.step - len(progress.losses) < self._plot.n_steps:  # a new frame or a fresh start

@@ -124,7 +124,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         """Show whole curves, from step 1."""
         self._loss, self._criterion, self._kept_step = list(loss), list(criterion), 0
         self.show_choice((), None, {})
-        self._redraw()
+        self.redraw()
 
     def extend(self, loss: Iterable[float], criterion: Iterable[float], kept_step: int) -> None:
         """Add the latest steps and move the mark of the step that would be kept."""
@@ -132,12 +132,12 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self._criterion += criterion
         self._kept_step = kept_step
         if time.perf_counter() - self._drawn > REDRAW_SECONDS:
-            self._redraw()
+            self.redraw()
 
     def mark_kept(self, step: int) -> None:
         """Mark the step that is kept."""
         self._kept_step = step
-        self._redraw()
+        self.redraw()
 
     def show_choice(self, steps: Sequence[int], interval: tuple[int, int] | None, votes: Mapping[str, int]) -> None:
         """Show what there is to choose from.
@@ -192,7 +192,8 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         if step not in (0, self._kept_step):
             self.dropped.emit(step)
 
-    def _redraw(self) -> None:
+    def redraw(self) -> None:
+        """Draw the curves up to the latest step."""
         self._drawn = time.perf_counter()
         # Logarithmically spaced steps are all that the axis can show.
         numbers = np.unique(np.geomspace(1, max(1, len(self._loss)), 600).astype(int)) - 1
