@@ -1,5 +1,7 @@
+import importlib.util
 import logging
 import math
+import re
 import sys
 import types
 
@@ -8,15 +10,16 @@ import pytest
 import torch
 
 from napari_convgen.config import Config
+from napari_convgen.core.generators.fused import compiled
 from napari_convgen.core.quality.metrics import psnr
 from napari_convgen.errors import DeviceError
 from napari_convgen.run.denoise.run import denoise
 from napari_convgen.run.setup import devices
 from napari_convgen.run.setup.devices import (
-    is_installed,
     resolve_backend,
     resolve_device,
     resolve_threads,
+    why_unusable,
 )
 
 QUICK = Config().replace({"generator.n_channels": 16, "n_steps": 150, "stopping.kind": "fixed", "device": "cpu"})
@@ -39,16 +42,17 @@ def machine(monkeypatch):
 
 @pytest.fixture
 def packages(monkeypatch, tmp_path):
-    """Make Python find the named packages of Numba and Triton, and only those; they must not be imported."""
+    """Make Python find the named packages of Numba and Triton, and only those; importing them runs the code that is given."""
     monkeypatch.syspath_prepend(tmp_path)
+    real = importlib.util.find_spec
 
-    def set_up(*names):
+    def set_up(*names, code=""):
         for name in ("numba", "triton"):
-            if name in names:
-                (tmp_path / f"{name}.py").write_text("raise AssertionError\n")
-                monkeypatch.delitem(sys.modules, name, raising=False)
-            else:
-                monkeypatch.setitem(sys.modules, name, None)
+            monkeypatch.setitem(sys.modules, name, None)  # notes what was there, to put it back
+            monkeypatch.delitem(sys.modules, name)
+            (tmp_path / f"{name}.py").write_text(code)
+        is_hidden = {"numba", "triton"}.difference(names).__contains__
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if is_hidden(name) else real(name))
 
     return set_up
 
@@ -99,12 +103,35 @@ def test_auto_leaves_the_number_of_threads_to_pytorch():
 
 
 @pytest.mark.parametrize("name", ["numba", "triton"])
-def test_a_package_is_found_without_being_imported(packages, name):
+def test_a_backend_can_be_used_if_its_package_can_be_loaded(packages, name):
     packages(name)
-    assert is_installed(name)
-    assert name not in sys.modules
+    assert why_unusable(name) is None
     packages()
-    assert not is_installed(name)
+    assert why_unusable(name) == "it is not installed"
+    sys.modules[name] = None
+    assert why_unusable(name) == "it is kept from being loaded"
+
+
+FAILURES = {
+    "raise ImportError('Numba needs NumPy 2.5 or less. Got NumPy 2.6.')": "Numba needs NumPy 2.5 or less. Got NumPy 2.6",
+    "import llvmlite_that_is_missing": "No module named 'llvmlite_that_is_missing'",
+    "raise SystemError('initialization of _internal failed\\n  without raising')": "initialization of _internal failed without raising",
+    "raise AttributeError": "AttributeError",
+}
+
+
+@pytest.mark.parametrize("code", FAILURES)
+def test_a_backend_that_fails_to_load_is_not_used_and_the_report_says_why(packages, noisy, code):
+    packages("numba", "triton", code=code)
+    result = denoise(noisy, QUICK, n_steps=2)
+    assert result.backend == "torch"
+    reason = f"it cannot be loaded: {FAILURES[code]}"
+    assert result.notes == (
+        f"numba is not available ({reason}): plain PyTorch computed the fit, several times slower.",
+    )
+    assert result.image.tobytes() == denoise(noisy, QUICK.replace({"backend": "torch"}), n_steps=2).image.tobytes()
+    with pytest.raises(DeviceError, match=f"^The backend 'numba' cannot be used: {re.escape(reason)}. Install"):
+        denoise(noisy, QUICK.replace({"backend": "numba"}))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +175,9 @@ def test_a_backend_for_other_devices_is_refused(packages, name, runs_on, device)
 @pytest.mark.parametrize(("name", "device"), [("numba", "cpu"), ("triton", "cuda")])
 def test_a_backend_that_is_not_installed_is_refused(packages, name, device):
     packages()
-    with pytest.raises(DeviceError, match=rf"^The backend '{name}' is not installed\. Install .* or choose 'auto'\.$"):
+    with pytest.raises(
+        DeviceError, match=rf"^The backend '{name}' cannot be used: it is not installed\. Install .*'auto'\.$"
+    ):
         resolve_backend(name, torch.device(device))
 
 
@@ -191,6 +220,12 @@ def test_without_numba_pytorch_computes_and_only_who_did_not_ask_for_it_is_told(
     assert len(result.notes) == n_notes
 
 
+def test_the_report_names_trouble_with_compiled_code(monkeypatch, noisy):
+    monkeypatch.setattr(compiled, "_troubles", {"The disk is full.": None})
+    for backend, notes in [("numba", ("The disk is full.",)), ("torch", ())]:
+        assert denoise(noisy, QUICK.replace({"backend": backend}), n_steps=2).notes == notes
+
+
 def test_a_run_by_triton_on_the_cpu_is_refused_before_it_starts(noisy):
     with pytest.raises(
         DeviceError, match=r"'triton' runs on cuda, not on the device 'cpu'\. Choose 'auto' or 'torch'\."
@@ -220,7 +255,7 @@ def test_triton_is_kept_out_where_another_llvm_would_make_it_crash(tmp_path, mon
     devices.keep_triton_out(maps)
     assert ("triton" in sys.modules) == is_kept_out
     if is_kept_out:
-        assert not devices.is_installed("triton")
+        assert why_unusable("triton") == "it is kept from being loaded"
         with pytest.raises(ImportError):
             import triton  # noqa: F401
 

@@ -232,8 +232,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
         )
 
     def _all_notes(self) -> Iterator[str]:
-        if note := self.prepared.backend_note:
-            yield note
+        yield from self.prepared.backend_notes
         if n_missing := self.prepared.n_missing():
             yield f"{n_missing} missing (NaN) pixels were left out of the fit and filled in."
         yield from self._notes

@@ -264,6 +264,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         return self._fit.reason is not None and self._fit.reason.outcome is Outcome.DIVERGED
 
     def _notes(self) -> Iterator[str]:
+        yield from self.prepared.backend_notes
         reason, n_steps = self._fit.reason, self._fit.n_steps
         if self._has_diverged:
             yield f"{reason} Lower optimizer.learning_rate."

@@ -45,7 +45,7 @@ from napari_convgen.core.stopping.windowed_variance import RunningVariance, Wind
 from napari_convgen.core.theory.kernels import gaussian, normalized, triangular
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.setup import scales
-from napari_convgen.run.setup.devices import FASTEST, Backend, resolve_backend
+from napari_convgen.run.setup.devices import FASTEST, Backend, resolve_backend, why_unusable
 
 FEATURES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """Types of the hidden layers' values, by precision."""
@@ -195,11 +195,21 @@ def resolve_generator_backend(config: Config, device: torch.device, n_axes: int)
 
 
 def describe_slow_backend(config: Config, device: torch.device, n_axes: int, backend: Backend) -> str | None:
-    """Say that a faster backend is not installed; ``None`` if there is none, or the backend was chosen."""
+    """Return a sentence on a faster backend that cannot be used; ``None`` if there is none, or the backend was chosen."""
     fastest = fastest_backend(config, device, n_axes)
     if config.backend != "auto" or backend == fastest:
         return None
-    return f"{fastest} is not available: plain PyTorch computed the fit, {_entry(config).network.pace_of_torch}."
+    pace = _entry(config).network.pace_of_torch
+    return f"{fastest} is not available ({why_unusable(fastest)}): plain PyTorch computed the fit, {pace}."
+
+
+def compiler_notes(backend: Backend) -> tuple[str, ...]:
+    """Return what went wrong with the compiled code that a backend keeps on the disk, in sentences."""
+    if backend != "numba":
+        return ()
+    from napari_convgen.core.generators.fused.compiled import cache_troubles
+
+    return cache_troubles()
 
 
 def build_noise(frame: NDArray[Any], layout: Layout, settings: NoiseConfig) -> NoiseModel | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 import sys
@@ -21,31 +22,51 @@ _log = logging.getLogger(__name__)
 
 
 def resolve_backend(name: Literal["auto"] | Backend, device: torch.device) -> Backend:
-    """Return what computes the generator on a device: for ``"auto"`` the fastest that is installed.
+    """Return what computes the generator on a device.
+
+    Parameters
+    ----------
+    name
+        Backend; ``"auto"`` takes the fastest that can be loaded.
+    device
+        Device of the fit.
 
     Raises
     ------
     DeviceError
-        The backend does not run on the device or is not installed.
+        The backend does not run on the device, is not installed or cannot be loaded.
     """
     fastest = FASTEST.get(device.type, "torch")
     if name == "auto":
-        name = fastest if is_installed(fastest) else "torch"
+        name = "torch" if why_unusable(fastest) else fastest
     elif name not in (fastest, "torch"):
         runs_on = next(kind for kind, backend in FASTEST.items() if backend == name)
         raise DeviceError(
             f"The backend '{name}' runs on {runs_on}, not on the device '{device}'. Choose 'auto' or 'torch'."
         )
-    elif not is_installed(name):
-        raise DeviceError(f"The backend '{name}' is not installed. Install the package {name}, or choose 'auto'.")
+    elif reason := why_unusable(name):
+        raise DeviceError(
+            f"The backend '{name}' cannot be used: {reason}. Install the package {name}, or choose 'auto'."
+        )
     _log.info("The generator is computed by %s on %s.", name, device)
     return name
 
 
-def is_installed(backend: Backend) -> bool:
-    """Tell whether a backend can be imported."""
-    is_kept_out = backend in sys.modules and sys.modules[backend] is None
-    return not is_kept_out and importlib.util.find_spec(backend) is not None
+def why_unusable(backend: Backend) -> str | None:
+    """Return why a backend cannot be used, such as ``"it is not installed"``; ``None`` if it can. It is loaded to see."""
+    if backend in sys.modules and sys.modules[backend] is None:
+        return "it is kept from being loaded"
+    if importlib.util.find_spec(backend) is None:
+        return "it is not installed"
+    try:
+        importlib.import_module(backend)
+    except (
+        Exception
+    ) as error:  # beside a NumPy or LLVM that is too new, its binaries may end in more than an ImportError
+        _log.warning("The backend %s cannot be loaded.", backend, exc_info=True)
+        message = " ".join(str(error).split()).rstrip(".")
+        return f"it cannot be loaded: {message or type(error).__name__}"
+    return None
 
 
 def keep_triton_out(maps: Path = Path("/proc/self/maps")) -> None:

@@ -38,6 +38,7 @@ from napari_convgen.run.setup.build import (
     check_guidance,
     check_noise_level,
     check_precision,
+    compiler_notes,
     describe_slow_backend,
     generator_bytes,
     random_source,
@@ -169,9 +170,10 @@ class Prepared:
         return len(self.indices)
 
     @property
-    def backend_note(self) -> str | None:
-        """Sentence on a backend that would be faster and is not available; ``None`` if there is none."""
-        return describe_slow_backend(self.config, self.device, len(self.size), self.backend)
+    def backend_notes(self) -> tuple[str, ...]:
+        """Sentences on a backend that would be faster and is not available, and on compiled code that could not be kept."""
+        slow = describe_slow_backend(self.config, self.device, len(self.size), self.backend)
+        return (() if slow is None else (slow,)) + compiler_notes(self.backend)
 
     def frame(self, number: int) -> NDArray[Any]:
         """Return the values of a frame, checked; the latest is remembered, so that a lazy array computes each once.

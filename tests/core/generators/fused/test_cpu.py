@@ -1,11 +1,9 @@
 import math
 
-import numba
 import pytest
 import torch
 
 from napari_convgen.core.generators.fused import cpu, threads
-from napari_convgen.core.generators.fused.compiled import compiled
 from napari_convgen.core.generators.fused.cpu import CpuPasses
 from napari_convgen.core.generators.fused.grid import Grid
 from napari_convgen.core.generators.fused.passes import Block, Slope
@@ -91,16 +89,3 @@ def test_narrow_tiles_change_no_more_than_rounding(monkeypatch):
 
 def test_what_is_returned_is_in_double_precision_and_what_is_written_is_not():
     assert [x.dtype for x in every_pass()] == [torch.float64] * 4 + [torch.float32] * 4
-
-
-def test_the_kernels_compile_where_no_folder_can_keep_them(monkeypatch):
-    def njit(cache=False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: (function, options)
-
-    monkeypatch.setattr(numba, "njit", njit)
-    function, options = compiled(len)
-    assert function is len
-    assert options["nogil"]
-    assert not options["fastmath"] & {"nnan", "ninf", "fast"}
