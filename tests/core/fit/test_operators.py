@@ -76,10 +76,14 @@ def problem_with(operator, sigma=0.02, noise_level=True):
     return Problem(clean + sigma * noise, torch.ones(clean.shape), level, operator=operator)
 
 
+def decoder(starts):
+    rngs = [torch.Generator().manual_seed(start) for start in starts]
+    return DeepDecoder(SHAPE[1:], 1, n_channels=12, n_scales=2, rngs=rngs)
+
+
 def fit_to(problem, rule, n_steps=30, n_seeds=2):
     members = rule.members(problem, n_seeds, torch.Generator().manual_seed(1))
-    rngs = [torch.Generator().manual_seed(start) for start in members.starts]
-    generator = DeepDecoder(SHAPE[1:], 1, n_channels=12, n_scales=2, rngs=rngs)
+    generator = decoder(members.starts)
     optimizer = torch.optim.Adam(generator.parameters(), lr=0.02)
     return Fit(problem, generator, optimizer, rule, members, SnapshotStore(1e9, GeneratorUnits(), "average"), n_steps)
 
@@ -95,7 +99,7 @@ RULES = {
     "windowed-variance": lambda: WindowedVariance(window=5),
     "running-variance": lambda: RunningVariance(start=5),
     "sure": MonteCarloSure,
-    "linearized": lambda: LinearizedDynamics(torch.nn.Identity()),
+    "linearized": lambda: LinearizedDynamics(decoder([0])),
 }
 
 
