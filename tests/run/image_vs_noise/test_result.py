@@ -40,18 +40,18 @@ def result(*targets, n_layers=3):
 def test_the_sentence_says_when_the_image_is_fitted_and_how_far_noise_is_then():
     both = result(target("image", (1, 0.08, 0.02, 0.01)), target("noise", (1, 0.99, 0.6, 0.07)))
     assert both.sentences() == (
-        "At step 10 the image is fitted to 8 % of its variance, uniform noise of the same norm to 99 %.",
-        "The noise gets to 10 % at step 1000, 100 times as many.",
+        "At step 10, 8 % of the image's variance is left, and 99 % of that of uniform noise of the same norm.",
+        "10 % of the noise is left at step 1000, after 100 times as many steps.",
     )
     assert both.first_step("image", 0.02) == 100
 
 
 def test_noise_that_is_not_fitted_and_an_image_that_is_not():
     never = result(target("image", (1, 0.08, 0.02, 0.01)), target("noise", (1, 1, 0.9, 0.4)))
-    assert never.sentences()[1] == "The noise does not get to 10 % within 1000 steps."
+    assert never.sentences()[1] == "More than 10 % of the noise is left after all 1000 steps."
     neither = result(target("image", (1, 0.8, 0.5, 0.255)), target("noise", (1, 1, 0.9, 0.4)))
     assert neither.sentences() == (
-        "At step 1000 the image is fitted to 26 % of its variance, uniform noise of the same norm to 40 %.",
+        "At step 1000, 26 % of the image's variance is left, and 40 % of that of uniform noise of the same norm.",
     )
 
 

@@ -124,13 +124,13 @@ class CompareFitsResult:
         i = self.steps.index(step)
         image, noise = (format_share(self[name].losses[i]) for name in ("image", "noise"))
         kind = self.target_settings.noise
-        yield f"At step {step} the image is fitted to {image} of its variance, {kind} noise of the same norm to {noise}."
+        yield f"At step {step}, {image} of the image's variance is left, and {noise} of that of {kind} noise of the same norm."
         if image_step is not None:
             fitted = format_share(FITTED)
             if noise_step is None:
-                yield f"The noise does not get to {fitted} within {last} steps."
+                yield f"More than {fitted} of the noise is left after all {last} steps."
             else:
-                yield f"The noise gets to {fitted} at step {noise_step}, {_times(noise_step / image_step)} times as many."
+                yield f"{fitted} of the noise is left at step {noise_step}, after {_times(noise_step / image_step)} times as many steps."
         for target in self.targets:
             if target.has_errors:
                 yield self._nearest(target)

@@ -43,14 +43,14 @@ NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend")
 CUSTOM = "custom"
 
 EXPECTED_ERROR = (
-    "May I trust this structure? Add the error to expect at each pixel, in the image's units, as a layer, hidden at first: "
+    "Add the error to expect at each pixel, in the image's units, as a layer, hidden at first: "
     "a structure fainter than this may be invented."
 )
 NO_EXPECTED_ERROR = "The expected error is how much fits with different starts differ: it needs two 'Seeds' or more."
 
 TOOLTIPS = Tooltips(
     run="Denoise the active layer.",
-    pause="Hold the fit; press again to go on.",
+    pause="Pause the fit; press again to resume.",
     stop="End the fit now and keep the best image so far.",
     cancel="End the fit and leave the viewer as it was.",
     progress="Steps taken of those allowed; the stopping rule may end the fit sooner.",

@@ -43,7 +43,7 @@ PLOT_HEIGHT = 170
 
 TOOLTIPS = Tooltips(
     run="Fit the generator to the active layer and to noise, from the same start.",
-    pause="Hold the fits; press again to go on.",
+    pause="Pause the fits; press again to resume.",
     stop="End the fits now and keep what there is.",
     cancel="End the fits and leave the viewer as it was.",
     progress="Steps taken; all fits take them together.",

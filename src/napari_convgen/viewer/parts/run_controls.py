@@ -31,7 +31,7 @@ class Tooltips:
 
     run: str
     forecast: str = "Try a few steps and say what memory and time a run would take."
-    pause: str = "Hold the run; press again to go on."
+    pause: str = "Pause the run; press again to resume."
     stop: str = "End the run now and keep what there is."
     cancel: str = "End the run and leave the viewer as it was."
     progress: str = "Part of the work that is done."

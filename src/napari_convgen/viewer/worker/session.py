@@ -188,7 +188,7 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
         self._start(f"Trying {request.source.name}", work.forecast, request, layers=None)
 
     def pause(self) -> None:
-        """Hold the run; `resume` takes it up again."""
+        """Pause the run; `resume` takes it up again."""
         if self._running is not None and self._running.state is State.RUNNING:
             self._running.job.link.is_allowed.clear()
             self._change(state=State.PAUSED)
