@@ -116,11 +116,11 @@ def test_the_loss_is_the_mean_squared_residual_of_the_prediction(operator):
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
 def test_a_fit_through_an_operator_comes_near_the_image_that_was_measured(operator):
     problem = problem_with(operator(), sigma=1e-3)
-    fit = fit_to(problem, FixedStep(), n_steps=400)
+    fit = fit_to(problem, FixedStep(), n_steps=150, n_seeds=1)
     losses = [float(iterate.loss) for iterate in fit]
-    assert losses[-1] < 0.02 * losses[0]
+    assert losses[-1] < 0.05 * losses[0]
     if operator in (blurring, fourier):
-        assert float(((fit.iterate.average - truth()) ** 2).mean()) < 0.05 * float(truth().var())
+        assert float(((fit.iterate.average - truth()) ** 2).mean()) < 0.1 * float(truth().var())
 
 
 @pytest.mark.parametrize("operator", [blurring, sensing], ids=["blurring", "sensing"])

@@ -285,7 +285,7 @@ def test_a_guided_network_is_looked_at_with_its_input_of_then():
     [_, _, last] = run.result().spectra
     values = torch.linalg.svdvals(dense(noisy(), config, steps=3)[0])
     assert last.singular_values[:2] == pytest.approx(values[:2].numpy(), rel=2e-2)
-    assert any("draws from the image" in note for note in run.result().notes)
+    assert any("input is the image, or its own result so far" in note for note in run.result().notes)
 
 
 def test_a_guided_network_needs_noise_to_be_found():
