@@ -333,7 +333,7 @@ def test_expected_error_needs_two_seeds(viewer, user):
     user.run()
     assert "cells expected error" not in viewer.layers
     user.fill("Seeds", 2)
-    assert "trust" in user.box("Expected error").toolTip()
+    assert "Add the error to expect" in user.box("Expected error").toolTip()
     user.run()
     assert "cells expected error" in viewer.layers
 
