@@ -193,37 +193,32 @@ class LinearizedConfig(StoppingSettings):
     )
 
 
-class WindowedVarianceConfig(StoppingSettings):
-    """Least variance of the latest outputs in a window of steps."""
-
+class _VarianceRule(StoppingSettings):
     criterion: ClassVar[str] = "variance over steps"
+
+    n_waiting_steps: int = Field(
+        1000,
+        ge=0,
+        title="Waiting steps",
+        description="Number of steps without a lower variance after which the fit ends.",
+    )
+
+
+class WindowedVarianceConfig(_VarianceRule):
+    """Least variance of the latest outputs in a window of steps."""
 
     kind: Literal["windowed-variance"] = "windowed-variance"
     window: int = Field(
         100, ge=2, le=100_000, title="Window", description="Number of the latest steps whose outputs are compared."
     )
-    n_waiting_steps: int = Field(
-        1000,
-        ge=0,
-        title="Waiting steps",
-        description="Number of steps without a lower variance after which the fit ends.",
-    )
 
 
-class RunningVarianceConfig(StoppingSettings):
+class RunningVarianceConfig(_VarianceRule):
     """Least variance of the latest outputs, with weights that fall exponentially."""
-
-    criterion: ClassVar[str] = "variance over steps"
 
     kind: Literal["running-variance"] = "running-variance"
     latest_weight: float = Field(
         0.1, gt=0, lt=1, title="Weight of the latest", description="Weight of the latest output in the variance."
-    )
-    n_waiting_steps: int = Field(
-        1000,
-        ge=0,
-        title="Waiting steps",
-        description="Number of steps without a lower variance after which the fit ends.",
     )
 
 

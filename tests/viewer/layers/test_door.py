@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Image, Labels, Shapes
 
+from napari_convgen.core.image import removed
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import InputError
 from napari_convgen.viewer.layers.door import (
@@ -14,7 +15,6 @@ from napari_convgen.viewer.layers.door import (
     read_layer,
     residual_layer,
     snapshots_layer,
-    subtract,
 )
 
 
@@ -119,7 +119,7 @@ def test_axes_are_read_from_labels_or_guessed_from_the_shape(shape, labels, axes
 
 def test_residual_is_signed_and_symmetric_about_zero():
     data = np.array([[10, 20, 30, 40]] * 4, np.uint8)
-    residual = residual_layer(read_layer(Image(data)), subtract(data, data[:, ::-1]), "residual")
+    residual = residual_layer(read_layer(Image(data)), removed(data, data[:, ::-1]), "residual")
     assert residual.data.min() == -30
     assert residual.data.dtype == np.float32
     low, high = residual.contrast_limits

@@ -9,7 +9,7 @@ from napari_convgen.core.image.check import (
     check_kind,
     refuse_constant,
 )
-from napari_convgen.core.image.image import Image
+from napari_convgen.core.image.image import Image, removed
 from napari_convgen.core.image.layout import Layout, channels_first, guess_axes
 from napari_convgen.core.image.scaling import HIGH, LOW, ImageTensor
 
@@ -28,4 +28,5 @@ __all__ = [
     "check_kind",
     "guess_axes",
     "refuse_constant",
+    "removed",
 ]

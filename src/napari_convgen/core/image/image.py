@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_convgen.core.image.check import ArrayLike
 
@@ -31,3 +35,18 @@ class Image:
     scale: tuple[float, ...] | None = None
     units: tuple[str, ...] | None = None
     name: str = "image"
+
+
+def removed(image: ArrayLike, result: NDArray[Any]) -> NDArray[np.float32]:
+    """Return what a denoiser removed from an image, in the image's units: the image minus the result.
+
+    It is the residual of denoising as users see it, with the sign of the noise; the fit itself asks
+    `napari_convgen.core.problem.Problem.residual`.
+
+    Parameters
+    ----------
+    image, result
+        Noisy and denoised image of one shape.
+    """
+    difference: NDArray[np.float32] = np.subtract(np.asarray(image), result, dtype=np.float64).astype(np.float32)
+    return difference

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
-from napari_convgen.core.image import Layout
+from napari_convgen.core.image import Layout, removed
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.quality.metrics import Scores
 from napari_convgen.core.quality.residual import Residual
@@ -101,8 +101,7 @@ class CompareResult:
         """Return the input minus the image of a method that did not fail."""
         image = self[method].image
         assert image is not None
-        residual: NDArray[np.float32] = np.subtract(self.input, image, dtype=np.float64).astype(np.float32)
-        return residual
+        return removed(self.input, image)
 
     def table(self) -> str:
         """Return the outcomes as a Markdown table, and under it what it means."""

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
-from napari_convgen.core.image import ArrayLike
-from napari_convgen.viewer.layers.door import subtract
+from napari_convgen.core.image import ArrayLike, removed
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.work import Request
 
@@ -82,4 +81,4 @@ class CompareRequest(Request["CompareTask", "CompareResult"]):
         done = progress.done
         if done is None or done.image is None:
             return None
-        return DoneMethod(done, done.image, subtract(task.image, done.image) if self.has_residuals else None)
+        return DoneMethod(done, done.image, removed(task.image, done.image) if self.has_residuals else None)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
-from napari_convgen.core.image import ArrayLike
+from napari_convgen.core.image import ArrayLike, removed
 from napari_convgen.core.snapshot import Snapshot
-from napari_convgen.viewer.layers.door import subtract
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.work import Request
 
@@ -101,5 +100,5 @@ class DenoiseRequest(Request["DenoiseTask", "DenoiseResult"]):
 def details_of(result: DenoiseResult, outputs: Outputs) -> Details:
     """Return the snapshots and the residual of a result, as far as they are wanted."""
     snapshots = result.snapshots if outputs.has_snapshots else ()
-    residual = subtract(result.input, result.image) if outputs.has_residual else None
+    residual = removed(result.input, result.image) if outputs.has_residual else None
     return Details(snapshots, residual)

@@ -243,12 +243,6 @@ def unit_of_new_axis(viewer: ViewerModel, n_axes: int) -> Any:
     return next((layer.units[-n] for layer in viewer.layers if layer.ndim >= n), "pixel")
 
 
-def subtract(image: ArrayLike, result: NDArray[Any]) -> NDArray[Any]:
-    """Return image minus result as 32-bit floats."""
-    residual: NDArray[Any] = np.asarray(image, dtype=np.float32) - result.astype(np.float32)
-    return residual
-
-
 def residual_layer(source: LayerInput, residual: NDArray[Any], name: str) -> Image:
     """Make the layer of what was taken away, with a diverging colormap around zero; hidden at first, as it would cover the result."""
     if source.look["rgb"]:  # a signed image has no color: the channels' mean is shown
