@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_convgen.cli.commands.denoise import describe
-from napari_convgen.cli.interrupts import INTERRUPTED
+from napari_convgen.cli.folder import require_output, run_into_folder
 from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
@@ -22,8 +23,6 @@ from napari_convgen.cli.options import (
     read_config,
     read_reference,
 )
-from napari_convgen.cli.progress import advance
-from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.formats import suffix_like
 from napari_convgen.files.image_file import ImageFile
@@ -69,8 +68,7 @@ _FIT_AFFINE = (
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     config = read_config(options)
-    if options.output is None and not options.dry_run:
-        raise FileError("--output is missing: name the folder for the results, or give --dry-run.")
+    require_output(options)
     image, reference = read_image(options.input, options.axes), read_reference(options)
     from napari_convgen.run.compare.run import DEFAULT_METHODS, CompareTask
 
@@ -83,17 +81,13 @@ def run(options: argparse.Namespace) -> int:
         methods=methods,
         fit_affine=options.fit_affine,
     )
-    if options.dry_run:
-        print(comparison.forecast())
-        return 0
-    files = _Files(options.output, image, methods, suffix_like(options.input))
-    files.check({"INPUT": options.input, "--reference": options.reference, "--config": options.config})
-    is_interrupted = advance(comparison, _describe, is_quiet=options.quiet)
-    result = comparison.result()
-    files.write(result)
-    if not options.quiet:
-        print("\n".join([result.table(), *(f"Note: {note}" for note in image.notes), f"Wrote to {options.output}."]))
-    return INTERRUPTED if is_interrupted else 0
+    return run_into_folder(
+        options,
+        comparison,
+        lambda: _Files(options.output, image, methods, suffix_like(options.input)),
+        _describe,
+        lambda result: _summary(result, image),
+    )
 
 
 class _Files:
@@ -140,6 +134,11 @@ class _Files:
             write_stack(self._residuals, residuals, "method", list(done), self._like)
         write_text(self._report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
         write_text(self._table, result.table())
+
+
+def _summary(result: CompareResult, image: ImageFile) -> Iterator[str]:
+    yield result.table()
+    yield from (f"Note: {note}" for note in image.notes)
 
 
 def _describe(progress: CompareProgress) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_convgen.cli.interrupts import INTERRUPTED
+from napari_convgen.cli.folder import require_output, run_into_folder
 from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
@@ -21,8 +21,6 @@ from napari_convgen.cli.options import (
     read_config,
     read_reference,
 )
-from napari_convgen.cli.progress import advance
-from napari_convgen.errors import FileError
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
@@ -81,8 +79,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     config = read_config(options)
     targets = TargetsConfig(options.noise, options.mean, options.added_noise)
-    if options.output is None and not options.dry_run:
-        raise FileError("--output is missing: name the folder for the results, or give --dry-run.")
+    require_output(options)
     image, reference = read_image(options.input, options.axes), read_reference(options)
     from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 
@@ -92,17 +89,13 @@ def run(options: argparse.Namespace) -> int:
         reference=None if reference is None else reference.data,
         targets=targets,
     )
-    if options.dry_run:
-        print(fits.forecast())
-        return 0
-    files = _Files(options.output, image, fits.names)
-    files.check({"INPUT": options.input, "--reference": options.reference, "--config": options.config})
-    is_interrupted = advance(fits, _Describer(fits.names), is_quiet=options.quiet)
-    result = fits.result()
-    files.write(result)
-    if not options.quiet:
-        print("\n".join([*_summary(result, image), f"Wrote to {options.output}."]))
-    return INTERRUPTED if is_interrupted else 0
+    return run_into_folder(
+        options,
+        fits,
+        lambda: _Files(options.output, image, fits.names),
+        _Describer(fits.names),
+        lambda result: _summary(result, image),
+    )
 
 
 class _Files:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_convgen.cli.interrupts import INTERRUPTED
+from napari_convgen.cli.folder import require_output, run_into_folder
 from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
@@ -24,9 +24,7 @@ from napari_convgen.cli.options import (
     make_folder,
     read_config,
 )
-from napari_convgen.cli.progress import advance
 from napari_convgen.core.image import Layout
-from napari_convgen.errors import FileError
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
@@ -86,8 +84,7 @@ _AT_STEP = "numbers of steps of a fit after which to compute the Jacobian, each 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     config = read_config(options)
-    if options.output is None and not options.dry_run:
-        raise FileError("--output is missing: name the folder for the results, or give --dry-run.")
+    require_output(options)
     image = read_image(options.input, options.axes)
     from napari_convgen.run.spectrum.run import SpectrumTask
 
@@ -99,19 +96,13 @@ def run(options: argparse.Namespace) -> int:
         at_steps=options.at_step,
         groups=options.groups,
     )
-    if options.dry_run:
-        print(spectrum_run.forecast())
-        return 0
-    files = _Files(options.output, image, spectrum_run.at_steps)
-    files.check({"INPUT": options.input, "--config": options.config})
-    is_interrupted = advance(spectrum_run, _describe, is_quiet=options.quiet)
-    if is_interrupted and not spectrum_run.has_result:
-        raise KeyboardInterrupt
-    result = spectrum_run.result()
-    files.write(result)
-    if not options.quiet:
-        print("\n".join([*_summary(result, image), f"Wrote to {options.output}."]))
-    return INTERRUPTED if is_interrupted else 0
+    return run_into_folder(
+        options,
+        spectrum_run,
+        lambda: _Files(options.output, image, spectrum_run.at_steps),
+        _describe,
+        lambda result: _summary(result, image),
+    )
 
 
 class _Files:

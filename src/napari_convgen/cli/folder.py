@@ -1,0 +1,93 @@
+"""The course of a command that writes a folder of results: forecast or check, run, write, summarize."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from napari_convgen.cli.interrupts import INTERRUPTED
+from napari_convgen.cli.progress import advance
+from napari_convgen.errors import FileError
+
+if TYPE_CHECKING:
+    from napari_convgen.run.task import Progress, Task
+
+ProgressT = TypeVar("ProgressT", bound="Progress")
+ResultT = TypeVar("ResultT")
+ResultT_contra = TypeVar("ResultT_contra", contravariant=True)
+
+
+class Files(Protocol[ResultT_contra]):
+    """The files that a command writes."""
+
+    def check(self, read: dict[str, Path | None]) -> None:
+        """Create the folder; refuse files that could not be written, or that are read."""
+        ...
+
+    def write(self, result: ResultT_contra) -> None:
+        """Write the result."""
+        ...
+
+
+def require_output(options: argparse.Namespace) -> None:
+    """Refuse a command that neither has a folder to write to nor only predicts memory and time.
+
+    Raises
+    ------
+    FileError
+        ``--output`` is missing.
+    """
+    if options.output is None and not options.dry_run:
+        raise FileError("--output is missing: name the folder for the results, or give --dry-run.")
+
+
+def run_into_folder(
+    options: argparse.Namespace,
+    task: Task[ProgressT, ResultT],
+    make_files: Callable[[], Files[ResultT]],
+    describe: Callable[[ProgressT], str],
+    summarize: Callable[[ResultT], Iterator[str]],
+) -> int:
+    """Run a task and write its result, or only print its forecast; return the exit status.
+
+    Parameters
+    ----------
+    options
+        Options of the command: ``input``, ``output``, ``dry_run``, ``quiet``, ``config`` and, if the command has it, ``reference``.
+    task
+        Task to run.
+    make_files
+        Function that returns the files to write; not called for a forecast, which needs no folder.
+    describe
+        Function that describes a progress in one line.
+    summarize
+        Function that yields the lines to print at the end.
+
+    Raises
+    ------
+    FileError
+        Files that cannot be written, before the task starts.
+    """
+    if options.dry_run:
+        print(task.forecast())
+        return 0
+    files = make_files()
+    files.check(_files_read(options))
+    is_interrupted = advance(task, describe, is_quiet=options.quiet)
+    if is_interrupted and not task.has_result:
+        raise KeyboardInterrupt
+    result = task.result()
+    files.write(result)
+    if not options.quiet:
+        print("\n".join([*summarize(result), f"Wrote to {options.output}."]))
+    return INTERRUPTED if is_interrupted else 0
+
+
+def _files_read(options: argparse.Namespace) -> dict[str, Path | None]:
+    return {
+        "INPUT": options.input,
+        "--reference": getattr(options, "reference", None),
+        "--config": options.config,
+    }
