@@ -207,7 +207,7 @@ def compiler_notes(backend: Backend) -> tuple[str, ...]:
     """Return what went wrong with the compiled code that a backend keeps on the disk, in sentences."""
     if backend != "numba":
         return ()
-    from napari_convgen.core.generators.fused.compiled import cache_troubles
+    from napari_convgen.core.cpu.compiled import cache_troubles
 
     return cache_troubles()
 

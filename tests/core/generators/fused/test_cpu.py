@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from napari_convgen.core.generators.fused import cpu, threads
+from napari_convgen.core.cpu import threads
+from napari_convgen.core.generators.fused import cpu
 from napari_convgen.core.generators.fused.cpu import CpuPasses
 from napari_convgen.core.generators.fused.grid import Grid
 from napari_convgen.core.generators.fused.passes import Block, Slope

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from napari_convgen.core.cpu import threads
 from napari_convgen.core.generators import DeepDecoder
-from napari_convgen.core.generators.fused import FusedDecoder, cpu, fuse, products, threads
+from napari_convgen.core.generators.fused import FusedDecoder, cpu, fuse, products
 
 
 def decoder(size=(12, 9), n_outputs=1, *, seeds=(0, 1), n_channels=6, n_scales=2, dtype=torch.float64, **options):

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import torch
 
+from napari_convgen.core.cpu import threads
 from napari_convgen.core.generators import SkipNetwork
-from napari_convgen.core.generators.fused import fuse_norms, norm, norm_kernels, threads
+from napari_convgen.core.generators.fused import fuse_norms, norm, norm_kernels
 from napari_convgen.core.generators.fused.norm import fused_norm
 from napari_convgen.core.generators.layers import channel_norm
 

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_convgen.core.cpu.threads import Kernel, share_out
 from napari_convgen.core.generators.fused import cpu_kernels
 from napari_convgen.core.generators.fused.cpu_kernels import TILE_ROWS
 from napari_convgen.core.generators.fused.grid import Grid
 from napari_convgen.core.generators.fused.passes import Block, Slope
-from napari_convgen.core.generators.fused.threads import Kernel, share_out
 
 LINE_BYTES = 2**17
 """Approximate size of the part of a fine line that is processed at once: several fit the level-2 cache of a core."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_convgen.core.generators.fused.compiled import compiled, inlined
+from napari_convgen.core.cpu.compiled import compiled, inlined
 
 TILE_ROWS = 16
 """Number of coarse rows of a tile; even."""

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_convgen.core.cpu.threads import Kernel, share_out
 from napari_convgen.core.generators.fused import norm_kernels
-from napari_convgen.core.generators.fused.threads import Kernel, share_out
 
 N_ROW, N_TILE = 256, 2**15
 """Approximate number of values in a row, which is processed at once, and in a tile, which has its own sums.

@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from napari_convgen.core.generators.fused.compiled import compiled
+from napari_convgen.core.cpu.compiled import compiled
 from napari_convgen.core.generators.fused.passes import EPSILON
 
 

@@ -8,8 +8,8 @@ import numba
 import numpy as np
 import pytest
 
-from napari_convgen.core.generators.fused import compiled as module
-from napari_convgen.core.generators.fused.compiled import cache_troubles, compiled
+from napari_convgen.core.cpu import compiled as module
+from napari_convgen.core.cpu.compiled import cache_troubles, compiled
 
 CODE = """
 def kernel(x):

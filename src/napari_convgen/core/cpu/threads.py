@@ -55,4 +55,4 @@ def share_out(kernel: Kernel, n_tasks: int, n_values: int, *shared: Any) -> None
 @functools.cache
 def _pool(n_threads: int) -> ThreadPoolExecutor:
     """Return threads that work beside the calling one."""
-    return ThreadPoolExecutor(n_threads - 1, "fused-block")
+    return ThreadPoolExecutor(n_threads - 1, "convgen-kernels")
