@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from napari_convgen.config import Config
-from napari_convgen.core.generators.fused import compiled
+from napari_convgen.core.cpu import compiled
 from napari_convgen.core.quality.metrics import psnr
 from napari_convgen.errors import DeviceError
 from napari_convgen.run.denoise.run import denoise
