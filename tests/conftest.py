@@ -1,7 +1,11 @@
+import dataclasses
+import functools
+import inspect
 import os
+from collections import Counter
 from pathlib import Path
 
-from jaxtyping import install_import_hook
+import jaxtyping
 
 # Tensors are tiny here: more threads only wait for each other. Subprocesses inherit it, for the same numbers.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,8 +24,42 @@ MODULES = [
     if not path.stem.endswith("_kernels")  # compiled, not run by Python
 ]
 
-install_import_hook(MODULES, f"beartype.beartype(conf=beartype.BeartypeConf({CONFIGURATION}))")
+# A fit calls the same functions with the same shapes at each of its steps, and a check takes longer than many of them.
+N_CHECKED, CHECK_ONE_IN = 17, 17
+
+jaxtyped = jaxtyping.jaxtyped
+n_calls = Counter()
+
+
+def checked(target=None, *, typechecker):
+    """Check a function's, or a dataclass's, first calls in each test and then one in some, from its first call on."""
+    if target is None:
+        return functools.partial(checked, typechecker=typechecker)
+    if inspect.isclass(target):
+        if dataclasses.is_dataclass(target) and not hasattr(target.__init__, "__wrapped__"):
+            target.__init__ = checked(target.__init__, typechecker=typechecker)
+        return target
+    check = None
+
+    @functools.wraps(target)
+    def call(*args, **kwargs):
+        nonlocal check
+        n_calls[target] += 1
+        if n_calls[target] > N_CHECKED and n_calls[target] % CHECK_ONE_IN:
+            return target(*args, **kwargs)
+        check = check or jaxtyped(target, typechecker=typechecker)
+        return check(*args, **kwargs)
+
+    return call
+
+
+jaxtyping.jaxtyped = checked
+jaxtyping.install_import_hook(MODULES, f"beartype.beartype(conf=beartype.BeartypeConf({CONFIGURATION}))")
 
 
 def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:.*not decoratable by @beartype:ImportWarning")
+
+
+def pytest_runtest_setup():
+    n_calls.clear()
