@@ -39,13 +39,13 @@ def checked(target=None, *, typechecker):
         if dataclasses.is_dataclass(target) and not hasattr(target.__init__, "__wrapped__"):
             target.__init__ = checked(target.__init__, typechecker=typechecker)
         return target
-    check = None
+    code, check = target.__code__, None  # one for all that an inner function becomes
 
     @functools.wraps(target)
     def call(*args, **kwargs):
         nonlocal check
-        n_calls[target] += 1
-        if n_calls[target] > N_CHECKED and n_calls[target] % CHECK_ONE_IN:
+        n_calls[code] += 1
+        if n_calls[code] > N_CHECKED and n_calls[code] % CHECK_ONE_IN:
             return target(*args, **kwargs)
         check = check or jaxtyped(target, typechecker=typechecker)
         return check(*args, **kwargs)
