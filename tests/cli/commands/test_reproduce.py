@@ -9,7 +9,8 @@ from PIL import Image
 
 from napari_convgen import cli
 from napari_convgen.figures.panel import Curve, Plot
-from napari_convgen.reproduction import STUDIES, load_study
+from napari_convgen.reproduction import STUDIES, linear_model, load_study
+from napari_convgen.reproduction.studies import theorem1, theorem4
 from napari_convgen.reproduction.study import Claim, Findings, Setting
 
 FASTEST = ["fig3", "fig5", "fig6", "proposition1", "theorem1", "theorem4"]
@@ -38,7 +39,12 @@ def test_every_study_can_be_loaded():
     assert all(callable(load_study(name)) for name in STUDIES)
 
 
-def test_the_fastest_studies_write_their_files_and_agree(tmp_path, capsys):
+def test_the_fastest_studies_write_their_files_and_agree(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(theorem1, "N_DRAWS", 1)
+    monkeypatch.setattr(theorem1, "CHECKED_WIDTH", 60)
+    monkeypatch.setattr(theorem4, "QUICK_WIDTHS", (64, 512))
+    for module in (theorem4, linear_model):
+        monkeypatch.setattr(module, "N_STEPS", 40)
     out = tmp_path / "out"
     assert cli.main(["reproduce", *FASTEST, "--device", "cpu", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
