@@ -14,7 +14,7 @@ LIKE = torch.zeros(1, dtype=torch.float64)
 
 def decoder(order="norm-relu", **options):
     return DeepDecoder(
-        (9, 8),
+        (6, 5),
         2,
         rngs=[torch.Generator().manual_seed(0)],
         order=order,
@@ -26,7 +26,7 @@ def decoder(order="norm-relu", **options):
 def skip_network(**options):
     words = {"n_channels": 3, "n_fine_channels": 2, "n_scales": 2, "n_skip_channels": 1, "n_latent_channels": 2}
     rngs = [torch.Generator().manual_seed(0)]
-    return SkipNetwork((9, 8), 2, rngs=rngs, dtype=torch.float64, **words | options)
+    return SkipNetwork((6, 5), 2, rngs=rngs, dtype=torch.float64, **words | options)
 
 
 def dense(net, names=None):
@@ -38,8 +38,8 @@ def dense(net, names=None):
 
 def guided_network(**options):
     words = {"n_channels": 3, "n_fine_channels": 2, "n_scales": 2, "n_skip_channels": 1}
-    net = GuidedNetwork((9, 8), 2, rngs=[torch.Generator().manual_seed(0)], dtype=torch.float64, **words | options)
-    noisy = torch.rand(1, 2, 9, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    net = GuidedNetwork((6, 5), 2, rngs=[torch.Generator().manual_seed(0)], dtype=torch.float64, **words | options)
+    noisy = torch.rand(1, 2, 6, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     net.prepare(noisy, torch.ones_like(noisy), torch.full((2,), 0.1, dtype=torch.float64), None)
     return net
 
@@ -47,12 +47,12 @@ def guided_network(**options):
 def convolutional(convolution):
     rngs = [torch.Generator().manual_seed(0)]
     return ConvolutionalGenerator(
-        (9, 8), 2, convolution=convolution, n_channels=3, n_layers=2, rngs=rngs, dtype=torch.float64
+        (6, 5), 2, convolution=convolution, n_channels=3, n_layers=2, rngs=rngs, dtype=torch.float64
     )
 
 
 def two_layer():
-    kernel = torch.rand(9, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    kernel = torch.rand(6, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     return TwoLayer(kernel, n_channels=6, weight_scale=1.0, rngs=[torch.Generator().manual_seed(0)])
 
 
@@ -184,7 +184,7 @@ def test_a_channel_of_which_nothing_is_observed_is_zero():
 
 
 def test_convolutions_before_a_norm_do_not_move_the_mean():
-    ones = torch.ones((1, 2, 9, 8), dtype=torch.float64)
+    ones = torch.ones((1, 2, 6, 5), dtype=torch.float64)
     ordered = {order: decoder(order, output_map="linear") for order in ("relu-norm", "norm-relu")}
     moved = {order: module_jacobian(net, ["convolutions"]).adjoint(ones).norm() for order, net in ordered.items()}
     assert moved["relu-norm"] < 1e-10 < 1e-2 < moved["norm-relu"]

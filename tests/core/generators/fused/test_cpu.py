@@ -20,13 +20,6 @@ def pools(monkeypatch):
     return asked
 
 
-@pytest.fixture
-def set_threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 def every_pass(grid=GRID, low1=-math.inf, low2=0.0, dtype=torch.float32):
     """What each pass gives on the same input."""
 

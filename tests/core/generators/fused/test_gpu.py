@@ -1,7 +1,6 @@
 import dataclasses
 import functools
 import importlib
-import itertools
 import math
 import os
 import subprocess
@@ -159,7 +158,7 @@ def test_every_pass_is_the_same_in_many_programs_of_several_strips(case, monkeyp
     ids=str,
 )
 def test_there_may_be_several_members(case):
-    compare(*case, n_members=3)
+    compare(*case, n_members=2)
 
 
 @pytest.mark.parametrize("k", [1, 130])
@@ -167,9 +166,9 @@ def test_there_may_be_any_number_of_channels(k):
     compare(upsampled(11), "relu-norm", 2, k=k)
 
 
-@pytest.mark.parametrize("order", LOWS)
-def test_what_is_not_a_number_spreads(order):
-    case = upsampled(4, 5), order, 1
+@pytest.mark.parametrize(("size", "order"), [((4, 5), "relu-norm"), ((11,), "norm-relu")])
+def test_what_is_not_a_number_spreads(size, order):
+    case = upsampled(*size), order, 1
     found, expected = (
         results(gpu.GpuPasses(), *case, device=DEVICE, spoil=[17]),
         results(CpuPasses(), *case, spoil=[17]),
@@ -210,14 +209,22 @@ def largest_error(found, expected):
     return max(float((a.cpu() - b).abs().max() / b.abs().max()) for a, b in zip(found, expected, strict=True))
 
 
-ALL_OPTIONS = list(itertools.product(LOWS, ["linear", "smooth"], ["none", "first", "last"]))
+# Each option with each of the others.
+OPTIONS = [
+    ("relu-norm", "linear", "none"),
+    ("norm-relu", "smooth", "none"),
+    ("relu-norm", "smooth", "first"),
+    ("norm-relu", "linear", "first"),
+    ("relu-norm", "linear", "last"),
+    ("norm-relu", "smooth", "last"),
+]
 
 
 @pytest.mark.parametrize(
     ("size", "n_outputs", "options"),
     [
-        *(((29,), 3, options) for options in ALL_OPTIONS),
-        *(((5, 7), 1, options) for options in ALL_OPTIONS[::5]),
+        *(((29,), 3, options) for options in OPTIONS),
+        ((5, 7), 1, ("norm-relu", "smooth", "first")),
         ((2, 3, 5), 3, ("relu-norm", "smooth", "last")),
     ],
 )

@@ -29,13 +29,6 @@ def with_gradients(function, x, scale, offset, leak):
     return y.detach(), *torch.autograd.grad(y, (x, scale, offset), batch(x.shape[1], x.shape[2:], y.dtype, 7, 0))
 
 
-@pytest.fixture
-def set_threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("leak", [0.2, 1.0])
 @pytest.mark.parametrize("k", [1, 3, 16, 300])
 @pytest.mark.parametrize("size", SIZES)
