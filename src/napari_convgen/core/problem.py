@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.core.image import ImageTensor
-from napari_convgen.core.noise import correlation_length, noise_spectrum
+from napari_convgen.core.noise import correlation_length
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.operators.identity import identity
 
@@ -121,7 +121,7 @@ class Problem:
             tensor(image.is_observed),
             tensor(level) if (level > 0).all() else None,
             length,
-            None if length == 1 else noise_spectrum(image.values, image.is_observed),
+            image.noise_spectrum,
             tensor(image.counts) if is_counted else None,
             (lambda counts, share: tensor(image.from_counts(counts.cpu().numpy(), share))) if is_counted else None,
             error_weights,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_convgen.core.baselines.bm3d import bm3d
+from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.figures.panel import Panel, Picture
 from napari_convgen.reproduction.images import Values, describe_photographs, photographs, with_noise
 from napari_convgen.reproduction.nets import (
@@ -263,7 +264,7 @@ def papers_bm3d(noisy: Values, level: float) -> Values:
 
 def own_bm3d(noisy: Values, level: float) -> Values:
     """Denoise after measuring how much of the noise red, green and blue share; parameters as for `papers_bm3d`."""
-    return bm3d(noisy, np.full(len(noisy), level), is_color=True)
+    return bm3d(NoisyFrame(noisy, np.full(len(noisy), level), is_color=True))
 
 
 def _describe_noise(is_shared: bool) -> str:

@@ -75,7 +75,7 @@ def test_a_pair_that_was_stretched_can_be_scored(folder, noisy, capsys):
 
 
 def test_what_fails_in_one_method_is_told_and_the_others_are_written(folder, noisy, capsys, monkeypatch):
-    def fail(values, noise_level, is_color):
+    def fail(frame):
         raise ValueError("no such luck")
 
     monkeypatch.setitem(compare.__globals__["BASELINES"], "nlm", fail)

@@ -6,6 +6,7 @@ import pytest
 
 from napari_convgen.core.baselines import bm3d as module
 from napari_convgen.core.baselines.bm3d import bm3d
+from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.errors import ConfigError, InputError
 
 
@@ -38,14 +39,14 @@ def calls(monkeypatch):
 
 
 def test_bm3d_goes_through_channels_and_slices_and_never_sees_less_than_a_few_blocks(calls):
-    denoised = bm3d(np.ones((2, 3, 9, 20)), levels(0.1, 0.2), False)
+    denoised = bm3d(NoisyFrame(np.ones((2, 3, 9, 20)), levels(0.1, 0.2)))
     np.testing.assert_allclose(denoised, 1 - np.array([0.1, 0.2])[:, None, None, None] * np.ones((2, 3, 9, 20)))
     assert calls == [((16, 20), level) for _ in range(3) for level in (0.1, 0.2)]
 
 
 def test_bm3d_sees_color_as_luminance_first_with_the_noise_of_each(calls, scene):
     gray = np.broadcast_to(scene((96, 96)) + 0.05 * noise((96, 96)), (3, 96, 96))
-    bm3d(gray, levels(0.05, 0.05, 0.05), True)
+    bm3d(NoisyFrame(gray, levels(0.05, 0.05, 0.05), True))
     [(shape, level)] = calls
     assert shape == (96, 96, 3)
     np.testing.assert_allclose(level / 0.05, [3**0.5, 0, 0], atol=0.25)
@@ -53,20 +54,20 @@ def test_bm3d_sees_color_as_luminance_first_with_the_noise_of_each(calls, scene)
 
 def test_bm3d_needs_rows_and_columns(calls):
     with pytest.raises(InputError, match="BM3D needs rows and columns"):
-        bm3d(np.ones((1, 40)), levels(0.1), False)
+        bm3d(NoisyFrame(np.ones((1, 40)), levels(0.1)))
 
 
 def test_bm3d_that_is_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"non-commercial use only.*pip install 'napari-convgen\[bm3d\]'"):
-        bm3d(np.ones((1, 20, 20)), levels(0.1), False)
+        bm3d(NoisyFrame(np.ones((1, 20, 20)), levels(0.1)))
 
 
 def test_the_real_bm3d_denoises_and_takes_color_together(scene):
     pytest.importorskip("bm3d")
     clean = scene((32, 32))[np.newaxis]
     noisy = clean + 0.1 * noise(clean.shape)
-    gray = error(bm3d(noisy, levels(0.1), False), clean)
+    gray = error(bm3d(NoisyFrame(noisy, levels(0.1))), clean)
     assert gray < 0.45 * 0.1
     color = np.repeat(clean, 3, 0)
-    assert error(bm3d(color + 0.1 * noise(color.shape), levels(0.1, 0.1, 0.1), True), color) < gray
+    assert error(bm3d(NoisyFrame(color + 0.1 * noise(color.shape), levels(0.1, 0.1, 0.1), True)), color) < gray

@@ -5,6 +5,7 @@ import pytest
 
 from napari_convgen import Config, denoise
 from napari_convgen.core.baselines import BASELINES
+from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.noise.models import GaussianNoise
 from napari_convgen.core.quality.metrics import psnr, ssim
@@ -46,7 +47,7 @@ def test_each_method_gets_the_same_stabilized_image_and_goes_the_same_way_back()
     result = compare(photons, config, methods=FAST)
     assert result.noise == (model,)
     for name in FAST:
-        expected = tensor.restore(BASELINES[name](tensor.values, tensor.noise_level, False))
+        expected = tensor.restore(BASELINES[name](NoisyFrame(tensor.values, tensor.noise_level)))
         np.testing.assert_array_equal(result[name].image, expected)
         assert result[name].image.dtype == np.uint16
         assert result[name].seconds > 0
@@ -138,7 +139,7 @@ def test_baselines_get_a_noise_model_even_where_the_generator_has_none():
 
 
 def test_what_fails_in_one_method_is_its_outcome(monkeypatch):
-    def fail(values, noise_level, is_color):
+    def fail(frame):
         raise InputError("This cannot\nbe done.")
 
     monkeypatch.setitem(module.BASELINES, "nlm", fail)
@@ -194,7 +195,7 @@ def test_a_comparison_that_was_left_goes_on():
         (("nlm", "nlm"), "nlm is named twice"),
         (
             ("nlm", "median"),
-            "There is no method 'median'. The methods are nlm, tv, wavelet, bm3d, convgen and convgen:PRESET.",
+            "There is no method 'median'. The methods are nlm, tv, wavelet, lichi, bm3d, convgen and convgen:PRESET.",
         ),
         (("nlm:fast",), "There is no method 'nlm:fast'"),
         (("convgen:none",), "There is no preset 'none'"),

@@ -121,7 +121,7 @@ def test_bad_input_gives_one_notification_and_leaves_everything(session, qtbot, 
 
 
 def test_a_method_that_fails_has_no_layer_and_the_others_do(session, qtbot, small, monkeypatch):
-    def broken(values, noise_level, is_color):
+    def broken(frame):
         raise RuntimeError("no")
 
     monkeypatch.setitem(BASELINES, "nlm", broken)

@@ -9,7 +9,14 @@ from napari_convgen.viewer.compare.widget import CompareWidget
 SCROLL_BAR = 16
 """Width in pixels that it takes of a dock."""
 
-BOXES = {"nlm": "NLM", "tv": "TV", "wavelet": "Wavelets", "bm3d": "BM3D", "convgen": "convgen"}
+BOXES = {
+    "nlm": "NLM",
+    "tv": "TV",
+    "wavelet": "Wavelets",
+    "lichi": "LIChI",
+    "bm3d": "BM3D",
+    "convgen": "convgen",
+}
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """Classical denoisers to compare the generator with: one file for each method, one line for each in `BASELINES`.
 
-Each method is given what the generator is given: a frame whose noise has the same standard deviation everywhere, and that
-standard deviation. All other parameters follow from these two, by rules that use no ground truth. The methods assume that the
-noise of different pixels is independent.
+Each method is given what the generator is given: a frame whose noise has the same standard deviation everywhere, that standard deviation,
+and the spectrum of the noise if it is correlated. All other parameters follow from these, by rules that use no ground truth.
 
 Nothing here loads numpy or a method's libraries until a method is called.
 """
@@ -18,7 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-    Denoise = Callable[[Float[np.ndarray, "c *spatial"], Float[np.ndarray, "c"], bool], Float[np.ndarray, "c *spatial"]]
+    from napari_convgen.core.baselines.frame import NoisyFrame
+
+    Denoise = Callable[[NoisyFrame], Float[np.ndarray, "c *spatial"]]
 
 
 @dataclass(frozen=True)
@@ -33,25 +34,22 @@ class Baseline:
         Short name, for layers and checkboxes.
     function
         Module in this package and function in it, with a colon between.
+    is_for_white_noise
+        True, the default, if the method assumes that the noise of different pixels is independent.
     """
 
     title: str
     short_title: str
     function: str
+    is_for_white_noise: bool = True
 
-    def __call__(
-        self, values: Float[np.ndarray, "c *spatial"], noise_level: Float[np.ndarray, "c"], is_color: bool
-    ) -> Float[np.ndarray, "c *spatial"]:
+    def __call__(self, frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:
         """Denoise a frame.
 
         Parameters
         ----------
-        values
-            Frame without missing pixels, ``(c, h, w)``; a volume has a third spatial axis, a line has one.
-        noise_level
-            Standard deviation of the noise of each channel, in the unit of ``values``. A channel where it is 0 or NaN stays as it is.
-        is_color
-            True if the three channels are red, green and blue.
+        frame
+            Frame and what is known of its noise. A channel without noise stays as it is.
 
         Returns
         -------
@@ -63,7 +61,7 @@ class Baseline:
         ConfigError, InputError
             The method's optional package is missing, or the frame has the wrong number of axes.
         """
-        return self._load()(values, noise_level, is_color)
+        return self._load()(frame)
 
     def _load(self) -> Denoise:
         module, _, name = self.function.partition(":")
@@ -75,6 +73,9 @@ BASELINES: Mapping[str, Baseline] = {
     "nlm": Baseline("Non-local means", "NLM", "nlm:non_local_means"),
     "tv": Baseline("Total variation", "TV", "tv:total_variation"),
     "wavelet": Baseline("Wavelet shrinkage", "Wavelets", "wavelet:wavelet_shrinkage"),
+    "lichi": Baseline(
+        "Linear combinations of patches (LIChI)", "LIChI", "lichi:combine_patches", is_for_white_noise=False
+    ),
     "bm3d": Baseline("BM3D", "BM3D", "bm3d:bm3d"),
 }
 """Methods by the name under which `napari_convgen.run.compare.run` takes them, in the order of tables and windows."""

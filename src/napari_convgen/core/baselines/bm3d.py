@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
 from napari_convgen.core.baselines.channels import denoise_channels
 from napari_convgen.core.baselines.color import from_opponents, to_opponents
+from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.errors import ConfigError, InputError
 
 LEAST_SIDE = 16
 """Side, in pixels, up to which smaller images are mirrored: the library takes none with a single block."""
 
 
-def bm3d(
-    values: Float[np.ndarray, "c *spatial"], noise_level: Float[np.ndarray, "c"], is_color: bool
-) -> Float[np.ndarray, "c *spatial"]:
+def bm3d(frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:
     """Filter stacks of similar blocks together; a volume is filtered slice by slice.
 
-    Blocks of a color image are matched in its luminance, as in CBM3D. Parameters are those of `Baseline.__call__`.
+    Blocks of a color image are matched in its luminance, as in CBM3D.
+
+    Parameters are those of `napari_convgen.core.baselines.Baseline.__call__`.
 
     Raises
     ------
@@ -36,11 +38,12 @@ def bm3d(
     Y. Mäkinen, L. Azzari, A. Foi, "Collaborative filtering of correlated noise", IEEE TIP 29, 2020 (the library).
     """
     check_bm3d()
+    values, noise_level = frame.values, frame.noise_level
     if values.ndim == 2:
         raise InputError("BM3D needs rows and columns, got a single line of pixels. Leave the method bm3d away.")
     if values.ndim == 4:
-        return np.stack([bm3d(slice_, noise_level, is_color) for slice_ in values.swapaxes(0, 1)], axis=1)
-    if not is_color:
+        return np.stack([bm3d(replace(frame, values=slice_)) for slice_ in values.swapaxes(0, 1)], axis=1)
+    if not frame.is_color:
         return denoise_channels(_bm3d, values, noise_level)
     luminance_and_differences, levels = to_opponents(values, noise_level)
     return from_opponents(_bm3d(luminance_and_differences, levels)) if levels[0] > 0 else values

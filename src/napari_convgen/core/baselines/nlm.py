@@ -8,6 +8,7 @@ from skimage.restoration import denoise_nl_means
 
 from napari_convgen.core.baselines.channels import Plane, denoise_channels
 from napari_convgen.core.baselines.color import known_noise_level
+from napari_convgen.core.baselines.frame import NoisyFrame
 
 PATCH_SIDE, SEARCH_RADIUS = 5, 6
 """Side of the patches and radius of the search, in pixels: those of scikit-image's example on non-local means."""
@@ -19,25 +20,23 @@ CUTOFF = 0.7
 """Cut-off distance, in standard deviations of the noise: between the 0.6 and 0.8 of scikit-image's example."""
 
 
-def non_local_means(
-    values: Float[np.ndarray, "c *spatial"], noise_level: Float[np.ndarray, "c"], is_color: bool
-) -> Float[np.ndarray, "c *spatial"]:
+def non_local_means(frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:
     """Average pixels with similar surroundings; patches of a color image are compared in all its channels.
 
-    The variance of the noise is subtracted from the distances between patches. Parameters are those of `Baseline.__call__`.
+    The variance of the noise is subtracted from the distances between patches.
+
+    Parameters are those of `napari_convgen.core.baselines.Baseline.__call__`.
 
     References
     ----------
     A. Buades, B. Coll, J.-M. Morel, "Non-local means denoising", Image Processing On Line 1, 2011.
     J. Darbon et al., "Fast nonlocal filtering applied to electron cryomicroscopy", IEEE ISBI 2008.
     """
-    if not is_color:
-        return denoise_channels(_non_local_means, values, noise_level)
-    level = float(np.sqrt(np.mean(known_noise_level(noise_level) ** 2)))
-    denoised = (
-        _non_local_means(np.moveaxis(values, 0, -1), level, is_color) if level > 0 else np.moveaxis(values, 0, -1)
-    )
-    return np.moveaxis(denoised, -1, 0)
+    if not frame.is_color:
+        return denoise_channels(_non_local_means, frame.values, frame.noise_level)
+    level = float(np.sqrt(np.mean(known_noise_level(frame.noise_level) ** 2)))
+    colors = np.moveaxis(frame.values, 0, -1)
+    return np.moveaxis(_non_local_means(colors, level, is_color=True) if level > 0 else colors, -1, 0)
 
 
 def _non_local_means(image: Plane, level: float, is_color: bool = False) -> Plane:

@@ -8,6 +8,7 @@ from scipy.optimize import minimize_scalar
 from skimage.restoration import denoise_tv_chambolle
 
 from napari_convgen.core.baselines.channels import Plane, denoise_opponents
+from napari_convgen.core.baselines.frame import NoisyFrame
 
 N_ITERATIONS = 100
 """Iterations of Chambolle's algorithm, of which scikit-image makes 200 at most. Our choice, no benchmark.
@@ -25,21 +26,19 @@ PROBE_SCALE = 0.1
 """Step of the finite difference that gives the divergence, in standard deviations of the noise. Our choice, no benchmark."""
 
 
-def total_variation(
-    values: Float[np.ndarray, "c *spatial"], noise_level: Float[np.ndarray, "c"], is_color: bool
-) -> Float[np.ndarray, "c *spatial"]:
+def total_variation(frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:
     """Minimize squared distance plus total variation; color channels are luminance and color differences.
 
     The weight minimizes Stein's unbiased estimate of the squared error, whose divergence is probed with one random vector. The
     result is within 0.1 dB of the best weight where the noise is white. (The discrepancy principle, a residual as strong as the
-    noise, smooths too much: it loses 1 to 2 dB.) Parameters are those of `Baseline.__call__`.
+    noise, smooths too much: it loses 1 to 2 dB.) Parameters are those of `napari_convgen.core.baselines.Baseline.__call__`.
 
     References
     ----------
     A. Chambolle, "An algorithm for total variation minimization and applications", J. Math. Imaging Vision 20, 2004.
     S. Ramani, T. Blu, M. Unser, "Monte-Carlo SURE", IEEE TIP 17(9), 2008.
     """
-    return denoise_opponents(_total_variation, values, noise_level, is_color)
+    return denoise_opponents(_total_variation, frame.values, frame.noise_level, frame.is_color)
 
 
 def _total_variation(image: Plane, level: float) -> Plane:

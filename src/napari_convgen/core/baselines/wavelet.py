@@ -10,6 +10,7 @@ from jaxtyping import Float
 from skimage.restoration import denoise_wavelet
 
 from napari_convgen.core.baselines.channels import Plane, denoise_opponents
+from napari_convgen.core.baselines.frame import NoisyFrame
 
 WAVELET = "db2"
 """Daubechies' orthogonal wavelet with two vanishing moments. Our choice, no benchmark."""
@@ -21,19 +22,17 @@ N_SHIFTS = 4
 """Shifts along rows and along columns that are averaged over. Our choice, no benchmark: 16 transforms for each channel."""
 
 
-def wavelet_shrinkage(
-    values: Float[np.ndarray, "c *spatial"], noise_level: Float[np.ndarray, "c"], is_color: bool
-) -> Float[np.ndarray, "c *spatial"]:
+def wavelet_shrinkage(frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:
     """Shrink wavelet coefficients by BayesShrink, and average over shifts of the image (cycle spinning).
 
-    Color channels are luminance and color differences. Parameters are those of `Baseline.__call__`.
+    Color channels are luminance and color differences. Parameters are those of `napari_convgen.core.baselines.Baseline.__call__`.
 
     References
     ----------
     S. G. Chang, B. Yu, M. Vetterli, "Adaptive wavelet thresholding for image denoising and compression", IEEE TIP 9(9), 2000.
     R. R. Coifman, D. L. Donoho, "Translation-invariant de-noising", Wavelets and Statistics, 1995.
     """
-    return denoise_opponents(_wavelet_shrinkage, values, noise_level, is_color)
+    return denoise_opponents(_wavelet_shrinkage, frame.values, frame.noise_level, frame.is_color)
 
 
 def _wavelet_shrinkage(image: Plane, level: float) -> Plane:

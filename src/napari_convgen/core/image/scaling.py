@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_convgen.core.image.layout import Layout, channels_first
+from napari_convgen.core.noise.estimation.correlation import correlation_length
 from napari_convgen.core.noise.estimation.impulses import find_impulses
+from napari_convgen.core.noise.estimation.spectrum import noise_spectrum
 from napari_convgen.core.noise.models import NoiseModel
 from napari_convgen.core.noise.stabilizer import Stabilizer, Unchanged
 
@@ -113,6 +115,14 @@ class ImageTensor:
         if self.noise is None or self.noise.stable is None:
             return self.noise_level
         return np.asarray(self._unit * np.array([each.level for each in self.noise.stable]))
+
+    @property
+    def noise_spectrum(self) -> Float[np.ndarray, "a b"] | None:
+        """Power of the noise at each frequency along the last two axes; ``None`` for white noise. Estimated from the image."""
+        length = (
+            correlation_length(self.values, self.is_observed) if self.noise is None else self.noise.correlation_length
+        )
+        return None if length == 1 else noise_spectrum(self.values, self.is_observed)
 
     def noise_variance(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
         """Return the variance of the noise at the clean values ``values``, in squared generator units; NaN without a model."""

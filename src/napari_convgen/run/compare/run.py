@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config, preset
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.baselines.bm3d import check_bm3d
+from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.baselines.missing import fill_missing
 from napari_convgen.core.image import ArrayLike, Image, ImageTensor, Layout, channels_first
 from napari_convgen.core.noise import NoiseModel
@@ -33,7 +34,7 @@ from napari_convgen.run.task import Task
 METHODS = (*BASELINES, OURS)
 """Methods that can be compared; ``convgen:NAME`` takes a preset."""
 
-DEFAULT_METHODS = ("nlm", "tv", "wavelet", OURS)
+DEFAULT_METHODS = ("nlm", "tv", "wavelet", "lichi", OURS)
 """Methods that are always installed."""
 
 SHARED_SETTINGS = ("seed", "device", "n_threads", "backend", "precision", "z_axis")
@@ -63,8 +64,9 @@ class CompareTask(Task[CompareProgress, CompareResult]):
     config
         Configuration of the generator and of the noise, name of a preset, or ``None`` for the preset ``"default"``.
     methods
-        Names of the methods, in order: ``"nlm"``, ``"tv"``, ``"wavelet"``, ``"bm3d"`` (an optional package), ``"convgen"`` (the generator
-        with ``config``), ``"convgen:NAME"`` (with a preset, and the configuration's seed, device, threads, backend, precision and Z axis).
+        Names of the methods, in order: those of `napari_convgen.core.baselines.BASELINES` (``"nlm"``, ``"tv"``, ``"wavelet"``, ``"lichi"``,
+        ``"bm3d"``, an optional package), ``"convgen"`` (the generator with ``config``), ``"convgen:NAME"`` (with a preset, and the
+        configuration's seed, device, threads, backend, precision and Z axis).
     fit_affine
         True to score after the gain and offset that bring an image closest to the reference, for pairs that were stretched separately;
         default False.
@@ -215,7 +217,7 @@ class CompareTask(Task[CompareProgress, CompareResult]):
         if n_done < self.n_frames:
             notes = (*notes, f"{self.n_frames - n_done} of {self.n_frames} frames were not reached.")
         lengths = {self._noise_model(number).correlation_length for number in self._fitted()}
-        if fit is None and max(lengths) > 1:
+        if fit is None and BASELINES[method].is_for_white_noise and max(lengths) > 1:
             notes = (*notes, "The noise is correlated, but this method takes it for white.")
         return MethodResult(
             method=method,
@@ -352,6 +354,11 @@ def _config_of(method: str, config: Config) -> Config | None:
 
 def _restored(method: str, image: ImageTensor, layout: Layout) -> NDArray[np.generic]:
     """Return a frame as a baseline leaves it."""
-    values = fill_missing(image.values, image.is_observed)
-    is_color = layout.is_color and len(values) == len("RGB")
-    return image.restore(BASELINES[method](values, image.noise_level, is_color))
+    frame = NoisyFrame(
+        values=fill_missing(image.values, image.is_observed),
+        noise_level=image.noise_level,
+        is_color=layout.is_color and len(image.values) == len("RGB"),
+        is_observed=None if image.is_observed.all() else image.is_observed,
+        noise_spectrum=image.noise_spectrum,
+    )
+    return image.restore(BASELINES[method](frame))

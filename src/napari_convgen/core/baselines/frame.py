@@ -1,0 +1,34 @@
+"""What a classical denoiser is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyFrame:
+    """A frame whose noise has the same standard deviation everywhere.
+
+    Attributes
+    ----------
+    values
+        Values, ``(c, h, w)``; a volume has a third spatial axis, a line has one. Missing pixels have been filled in.
+    noise_level
+        Standard deviation of the noise of each channel, in the unit of ``values``; 0 or NaN for a channel without noise.
+    is_color
+        True if the three channels are red, green and blue; default False.
+    is_observed
+        False at pixels that were missing; ``None``, the default, if none were.
+    noise_spectrum
+        Power of the noise at each frequency along the last two axes, see `napari_convgen.core.noise.noise_spectrum`; ``None``, the
+        default, for white noise.
+    """
+
+    values: Float[np.ndarray, "c *spatial"]
+    noise_level: Float[np.ndarray, "c"]
+    is_color: bool = False
+    is_observed: Bool[np.ndarray, "c *spatial"] | None = None
+    noise_spectrum: Float[np.ndarray, "a b"] | None = None

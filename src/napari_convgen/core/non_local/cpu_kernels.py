@@ -1,0 +1,154 @@
+"""The kernels of the non-local estimate on the CPU, compiled by Numba.
+
+A kernel does the tasks from ``first`` to ``last``: lines of patches in `match`, shares of the groups in `scatter`, groups or matrices in
+the others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_convgen.core.cpu.compiled import compiled
+
+
+@compiled
+def match(first, last, image, size, reach, zs, ys, xs, places):
+    """Find the patches of least distance to each patch of a line.
+
+    The squared differences of two lines of pixels serve all patches of both lines: they are added up over the rows of a patch, and then
+    along the line. The patches that are closest so far are in a heap, the farthest of them on top.
+    """
+    depth, height, width = image.shape
+    k, n_x = places.shape[1], len(xs)
+    columns, distances = np.empty(width, image.dtype), np.empty(width, image.dtype)
+    heap, heap_places = np.empty((n_x, k + 1), image.dtype), np.empty((n_x, k + 1), np.int32)
+    farthest, n_found = np.empty(n_x, image.dtype), np.empty(n_x, np.int64)
+    for task in range(first, last):
+        z0, y0 = zs[task // len(ys)], ys[task % len(ys)]
+        for r in range(n_x):  # the patch itself is always in
+            n_found[r] = 1
+            heap[r, 1] = -1
+            heap_places[r, 1] = (z0 * height + y0) * width + xs[r]
+            farthest[r] = np.inf if k > 1 else -1
+        for z in range(max(0, z0 - reach[0]), min(depth - size[0], z0 + reach[0]) + 1):
+            for y in range(max(0, y0 - reach[1]), min(height - size[1], y0 + reach[1]) + 1):
+                for dx in range(-reach[2], reach[2] + 1):
+                    start = max(0, -dx)
+                    n = width - abs(dx) - size[2] + 1  # patches that have one at this distance
+                    if n < 1 or (z == z0 and y == y0 and dx == 0):
+                        continue
+                    _add_squares(image, size, z0, y0, z, y, start, dx, columns[: n + size[2] - 1])
+                    for i in range(n):
+                        distances[i] = columns[i]
+                    for j in range(1, size[2]):
+                        for i in range(n):
+                            distances[i] += columns[i + j]
+                    line = (z * height + y) * width + dx
+                    for r in range(n_x):
+                        i = xs[r] - start
+                        if 0 <= i < n and distances[i] < farthest[r]:
+                            _put(heap[r], heap_places[r], n_found, farthest, r, distances[i], line + xs[r])
+        for r in range(n_x):
+            for q in range(k):
+                places[task * n_x + r, q] = heap_places[r, q + 1]
+
+
+@compiled
+def _add_squares(image, size, z0, y0, z, y, start, dx, columns):
+    """Add up the squared differences of two lines of patches over the rows of a patch."""
+    for i in range(len(columns)):
+        columns[i] = 0
+    for a in range(size[0]):
+        for b in range(size[1]):
+            here = image[z0 + a, y0 + b, start:]
+            there = image[z + a, y + b, start + dx :]
+            for i in range(len(columns)):
+                difference = here[i] - there[i]
+                columns[i] += difference * difference
+
+
+@compiled
+def _put(heap, heap_places, n_found, farthest, r, distance, place):
+    """Put a patch into the heap of group ``r``, in the place of the farthest if the heap is full."""
+    k = len(heap) - 1
+    if n_found[r] < k:
+        n_found[r] += 1
+        q = n_found[r]
+        while q > 1 and heap[q // 2] < distance:
+            heap[q], heap_places[q] = heap[q // 2], heap_places[q // 2]
+            q //= 2
+    else:
+        q = 1
+        while 2 * q <= k:
+            child = 2 * q
+            if child < k and heap[child + 1] > heap[child]:
+                child += 1
+            if heap[child] <= distance:
+                break
+            heap[q], heap_places[q] = heap[child], heap_places[child]
+            q = child
+    heap[q], heap_places[q] = distance, place
+    if n_found[r] == k:
+        farthest[r] = heap[1]
+
+
+@compiled
+def gather(first, last, image, places, offsets, found, means):
+    """Read the patches of each group, less their mean over the group."""
+    k, n = places.shape[1], len(offsets)
+    for g in range(first, last):
+        mean = means[g]
+        for j in range(n):
+            mean[j] = 0
+        for q in range(k):
+            patch, place = found[g, q], places[g, q]
+            for j in range(n):
+                patch[j] = image[place + offsets[j]]
+            for j in range(n):
+                mean[j] += patch[j]
+        for j in range(n):
+            mean[j] /= k
+        for q in range(k):
+            patch = found[g, q]
+            for j in range(n):
+                patch[j] -= mean[j]
+
+
+@compiled
+def invert(first, last, matrices):
+    """Invert symmetric positive definite matrices in place, by Gauss-Jordan elimination."""
+    n = matrices.shape[1]
+    row = np.empty(n, matrices.dtype)
+    one = matrices.dtype.type(1)
+    for m in range(first, last):
+        a = matrices[m]
+        for c in range(n):
+            factor = one / a[c, c]
+            a[c, c] = one
+            for j in range(n):
+                row[j] = a[c, j] * factor
+            for j in range(n):
+                a[c, j] = row[j]
+            for i in range(n):
+                if i != c:
+                    factor = a[i, c]
+                    a[i, c] = 0
+                    for j in range(n):
+                        a[i, j] = a[i, j] - factor * row[j]
+
+
+@compiled
+def scatter(first, last, places, offsets, estimates, noisy, means, noise_share, weights, sums):
+    """Add estimates, their mixtures with the noisy patches, and weights to the sums of each share of the groups."""
+    n_groups, k, n = estimates.shape
+    for share in range(first, last):
+        total = sums[share]
+        for g in range(share * n_groups // len(sums), (share + 1) * n_groups // len(sums)):
+            ratio, mean = noise_share[g], means[g]
+            for q in range(k):
+                place, weight = places[g, q], weights[g, q]
+                for j in range(n):
+                    at, x = place + offsets[j], estimates[g, q, j]
+                    total[at, 0] += weight * (mean[j] + x)
+                    total[at, 1] += weight * (mean[j] + x + ratio * (noisy[g, q, j] - x))
+                    total[at, 2] += weight

@@ -1,0 +1,168 @@
+"""The non-local estimate of a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from napari_convgen.core.noise import shaping_filter
+from napari_convgen.core.non_local.chain import N_CHAIN_STEPS, PATCHES, Noisy, improve
+from napari_convgen.core.non_local.patches import Patches
+from napari_convgen.core.non_local.scales import N_SCALES, half_shape, half_spectrum, halve, merge
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """The estimate so far.
+
+    Attributes
+    ----------
+    image
+        Image, in the units and the shape of the values.
+    share
+        Share of the work that is done, about; 1 with the last.
+    """
+
+    image: Float[Tensor, "c *spatial"]
+    share: float
+
+
+def non_local_estimate(
+    values: Float[Tensor, "c *spatial"],
+    noise_level: Float[Tensor, "c"],
+    *,
+    is_joint: bool = False,
+    is_observed: Bool[Tensor, "c *spatial"] | None = None,
+    noise_spectrum: Float[np.ndarray, "a b"] | None = None,
+) -> Float[Tensor, "c *spatial"]:
+    """Denoise a frame; parameters are those of `non_local_stages`."""
+    image = values
+    for stage in non_local_stages(
+        values, noise_level, is_joint=is_joint, is_observed=is_observed, noise_spectrum=noise_spectrum
+    ):
+        image = stage.image
+    return image
+
+
+def non_local_stages(
+    values: Float[Tensor, "c *spatial"],
+    noise_level: Float[Tensor, "c"],
+    *,
+    is_joint: bool = False,
+    is_observed: Bool[Tensor, "c *spatial"] | None = None,
+    noise_spectrum: Float[np.ndarray, "a b"] | None = None,
+) -> Iterator[Stage]:
+    """Denoise a frame step by step: the first estimate of each channel comes soon.
+
+    Each patch becomes a linear combination of the patches around that are most like it, with the weights of the least risk; see
+    `napari_convgen.core.non_local`. Coarse structures are taken from the same on coarser grids, where the noise is weaker.
+
+    Parameters
+    ----------
+    values
+        Frame whose noise has the same standard deviation everywhere, on any device; values that are not known must have been filled in.
+        One to three spatial axes of any length.
+    noise_level
+        Standard deviation of the noise of each channel, in the unit of ``values``. A channel where it is 0 or NaN stays as it is.
+    is_joint
+        True if all channels have similar patches at the same places, those of the first channel with noise: luminance and color
+        differences. Default False: each channel has its own.
+    is_observed
+        False where a value is not known; ``None``, the default, if all are.
+    noise_spectrum
+        Power of the noise at each frequency along the last two axes, see `napari_convgen.core.noise.noise_spectrum`; ``None``, the default,
+        for white noise.
+
+    Yields
+    ------
+    Stage
+        Better and better images.
+    """
+    levels = torch.nan_to_num(noise_level.to(values)).view(-1, *(1,) * (values.ndim - 1))
+    noisy = [i for i, level in enumerate(levels.flatten().tolist()) if level > 0]
+    image = values.clone()
+    groups = [noisy] if is_joint and noisy else [[i] for i in noisy]
+    for position, channels in enumerate(groups):
+        frame = _Frame(
+            (values[channels] / levels[channels]).view(len(channels), *_volume(values)),
+            values.ndim - 1,
+            None if is_observed is None else is_observed[channels].view(len(channels), *_volume(values)),
+            noise_spectrum,
+        )
+        for estimate, share in _stages(frame, N_SCALES):
+            image = image.clone()
+            image[channels] = estimate.view(len(channels), *values.shape[1:]) * levels[channels]
+            yield Stage(image, (position + share) / len(groups))
+    if not groups:
+        yield Stage(image, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """Channels in standard deviations of their noise, on one grid."""
+
+    values: Float[Tensor, "c z y x"]
+    n_axes: int
+    is_observed: Bool[Tensor, "c z y x"] | None
+    spectrum: Float[np.ndarray, "a b"] | None
+
+    def coarser(self, filled: Tensor) -> tuple[_Frame, float]:
+        """Return the frame on the next coarser grid, and the standard deviation of its noise before it was made 1."""
+        spectrum, level = (None, 1.0) if self.spectrum is None else half_spectrum(self.spectrum)
+        return replace(self, values=halve(filled) / level, is_observed=None, spectrum=spectrum), level
+
+
+def _stages(frame: _Frame, n_scales: int) -> Iterator[tuple[Float[Tensor, "c z y x"], float]]:
+    """Yield estimates with the share of the work that is done: on this grid, then with what coarser grids add."""
+    shape = tuple(frame.values.shape[1:])
+    has_coarser = n_scales > 1 and half_shape(shape) != shape
+    own_share = 1 - 2.0 ** -len([n for n in shape if n > 1]) if has_coarser else 1.0
+    estimate = first = frame.values
+    for step, image in enumerate(improve(_noisy(frame)), start=1):
+        first = image if step == 1 else first
+        estimate = image
+        yield estimate, own_share * step / N_CHAIN_STEPS
+    if not has_coarser:
+        return
+    filled = frame.values if frame.is_observed is None else torch.where(frame.is_observed, frame.values, first)
+    coarse, level = frame.coarser(filled)
+    for image, share in _stages(coarse, n_scales - 1):
+        if share == 1:
+            yield merge(estimate, image * level), 1.0
+
+
+def _noisy(frame: _Frame) -> Noisy:
+    covariance = None
+    if frame.spectrum is not None:
+        patches = PATCHES[frame.n_axes].within(frame.values.shape[1:])
+        covariance = torch.from_numpy(patch_covariance(frame.spectrum, patches)).to(frame.values)
+    return Noisy(frame.values, frame.n_axes, frame.is_observed, covariance)
+
+
+def patch_covariance(spectrum: Float[np.ndarray, "a b"], patches: Patches) -> Float[np.ndarray, "n n"]:
+    """Return the covariance of the noise between the pixels of a patch, 1 for a pixel with itself.
+
+    Parameters
+    ----------
+    spectrum
+        Power of the noise at each frequency along the last two axes, see `napari_convgen.core.noise.noise_spectrum`. Along Z the noise of
+        two pixels is independent.
+    patches
+        Size of the patch.
+    """
+    n_rows, n_columns = (1 if n == 1 else 4 * max(n, p) for n, p in zip(spectrum.shape, patches.size[1:], strict=True))
+    covariance = np.fft.irfft2(shaping_filter(spectrum, (n_rows, n_columns)) ** 2, (n_rows, n_columns))
+    z, y, x = (each.ravel() for each in np.indices(patches.size))
+    apart = covariance[np.subtract.outer(y, y) % n_rows, np.subtract.outer(x, x) % n_columns]
+    return np.asarray(np.where(np.equal.outer(z, z), apart / covariance[0, 0], 0.0))
+
+
+def _volume(values: Tensor) -> tuple[int, int, int]:
+    """Return the spatial shape with three axes."""
+    sizes = (1, 1, *values.shape[1:])
+    return sizes[-3], sizes[-2], sizes[-1]

@@ -1,0 +1,85 @@
+"""What the non-local estimate does with each patch, apart from the linear algebra of groups."""
+
+from __future__ import annotations
+
+import functools
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from napari_convgen.core.non_local.patches import Patches
+
+
+class Passes(Protocol):
+    """Passes over the patches of an image, all values in standard deviations of the noise.
+
+    A place is the number of a patch's first pixel in the flattened image.
+    """
+
+    def match(self, image: Float[Tensor, "z y x"], patches: Patches) -> Int[Tensor, "g k"]:
+        """Return the places of each group: the patch itself and those within reach of the least squared distance to it."""
+        ...
+
+    def gather(
+        self, image: Float[Tensor, "z y x"], places: Int[Tensor, "g k"], offsets: Int[Tensor, "n"]
+    ) -> tuple[Float[Tensor, "g k n"], Float[Tensor, "g n"]]:
+        """Return the patches at places less the mean of their group, and that mean."""
+        ...
+
+    def invert(self, matrices: Float[Tensor, "g n n"]) -> Float[Tensor, "g n n"]:
+        """Return the inverses of symmetric positive definite matrices, whose memory may be used for them."""
+        ...
+
+    def scatter(
+        self,
+        sums: Float[Tensor, "s p 3"],
+        places: Int[Tensor, "g k"],
+        offsets: Int[Tensor, "n"],
+        estimates: Float[Tensor, "g k n"],
+        noisy: Float[Tensor, "g k n"],
+        means: Float[Tensor, "g n"],
+        noise_share: Float[Tensor, "g"],
+        weights: Float[Tensor, "g k"],
+    ) -> None:
+        r"""Add patches, times their weights, to the sums at their places.
+
+        Parameters
+        ----------
+        sums
+            Sums at each pixel, to be added up along the first axis: the estimates, their mixture with the noisy patches, and the weights.
+        places, offsets
+            Places of the patches, and the distances of their pixels from the first one.
+        estimates, noisy, means
+            Denoised and noisy patches, both without the mean of their group, which is added.
+        noise_share
+            Share :math:`\rho` of the noisy patches in the mixture :math:`(1 - \rho) \cdot` estimate :math:`+ \rho\, \cdot` noisy patch.
+        weights
+            Weight of each patch.
+        """
+        ...
+
+    def new_sums(self, image: Float[Tensor, "z y x"]) -> Float[Tensor, "s p 3"]:
+        """Return empty sums for `scatter`."""
+        ...
+
+
+def passes_on(device: torch.device) -> Passes:
+    """Return the fastest passes on a device: those of Numba on the CPU if it can be loaded, otherwise those of PyTorch."""
+    return _cpu_passes() if device.type == "cpu" else _plain_passes()
+
+
+@functools.cache
+def _cpu_passes() -> Passes:
+    try:
+        from napari_convgen.core.non_local.cpu import CpuPasses
+    except ImportError:
+        return _plain_passes()
+    return CpuPasses()
+
+
+def _plain_passes() -> Passes:
+    from napari_convgen.core.non_local.plain import PlainPasses
+
+    return PlainPasses()
