@@ -3,6 +3,7 @@ import re
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
@@ -18,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_convgen.config import Config
+from napari_convgen.config import PRESETS, Config
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.plots.tabs import PlotTabs
@@ -53,6 +54,72 @@ def noisy():
     y, x = np.mgrid[:32, :32]
     clean = 100 + 80 * np.sin(x / 5) * np.cos(y / 7)
     return (clean + np.random.default_rng(0).normal(0, 10, clean.shape)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def two(small):
+    """A quick configuration with two generators and the automatic rule."""
+    return small.replace({"n_seeds": 2, "stopping.kind": "auto"})
+
+
+@pytest.fixture
+def viewer(noisy):
+    """A viewer without a window, with a layer "cells" whose pixels have a size."""
+    model = ViewerModel()
+    model.add_image(noisy, name="cells", scale=(0.5, 0.5), units=("um", "um"), axis_labels=("y", "x"))
+    return model
+
+
+@pytest.fixture
+def quick_preset(small, monkeypatch):
+    """A preset "tiny" that is quick."""
+    monkeypatch.setitem(PRESETS, "tiny", small)
+
+
+@pytest.fixture
+def make_widget(qtbot, workers_end, noisy, quick_preset):
+    """Make a widget without a window, which takes a second to open and close, beside the layers "truth" and "cells"."""
+    made = []
+
+    def make(kind):
+        viewer = ViewerModel()
+        viewer.add_image(noisy // 2, name="truth")
+        viewer.add_image(noisy, name="cells")
+        made.append(kind(viewer))
+        qtbot.addWidget(made[-1])
+        return made[-1]
+
+    yield make
+    for widget in made:
+        widget.session.cancel()
+
+
+@pytest.fixture
+def open_widget(make_napari_viewer, workers_end, noisy, quick_preset, hands):
+    """Open a widget in a window, as the Plugins menu does, beside the layers "truth" and "cells"; return it and its user."""
+    opened = []
+
+    def open_one(name):
+        viewer = make_napari_viewer()
+        viewer.add_image(noisy // 2, name="truth")
+        viewer.add_image(noisy, name="cells")
+        _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", name)
+        opened.append(widget)
+        user = hands(widget)
+        user.fill("Preset", "tiny")
+        return widget, user
+
+    yield open_one
+    for widget in opened:
+        widget.session.cancel()
+
+
+@pytest.fixture
+def user(widget, hands):
+    """A user who has chosen the quick preset in the test's own widget."""
+    user = hands(widget)
+    user.fill("Preset", "tiny")
+    return user
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.errors import InputError
@@ -13,13 +12,6 @@ from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
 
 TITLES = {"nlm": "NLM", "wavelet": "Wavelets"}
 OURS = {"convgen": "convgen tiny"}
-
-
-@pytest.fixture
-def viewer(noisy):
-    model = ViewerModel()
-    model.add_image(noisy, name="cells", scale=(0.5, 0.5), units=("um", "um"), axis_labels=("y", "x"))
-    return model
 
 
 @pytest.fixture

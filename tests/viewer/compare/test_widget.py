@@ -20,28 +20,13 @@ BOXES = {
 
 
 @pytest.fixture
-def viewer(make_napari_viewer, noisy):
-    viewer = make_napari_viewer()
-    viewer.add_image(noisy // 2, name="truth")
-    viewer.add_image(noisy, name="cells")
-    return viewer
+def widget(make_widget):
+    return make_widget(CompareWidget)
 
 
 @pytest.fixture
-def widget(viewer, workers_end, small, monkeypatch):
-    """The widget as the Plugins menu opens it, with a preset that is quick."""
-    monkeypatch.setitem(PRESETS, "tiny", small)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Compare methods")
-    yield widget
-    widget.session.cancel()
-
-
-@pytest.fixture
-def user(widget, hands):
-    """A user who has chosen the quick preset."""
-    user = hands(widget)
-    user.fill("Preset", "tiny")
-    return user
+def viewer(widget):
+    return widget.viewer
 
 
 def check(user, *methods):
@@ -54,7 +39,8 @@ def check(user, *methods):
             box.click()
 
 
-def test_run_button_fills_table_and_viewer(viewer, widget, user):
+def test_run_button_fills_table_and_viewer(open_widget):
+    widget, user = open_widget("Compare methods")
     check(user, "nlm", "convgen")
     user.fill("Reference", "truth")
     user.run()
@@ -65,7 +51,7 @@ def test_run_button_fills_table_and_viewer(viewer, widget, user):
         assert row[1:4] == [f"{done.scores.psnr:.2f}", f"{done.scores.ssim:.3f}", f"{done.residual.spread:.2f}"]
     assert f"data range of {result.reference.data_range:g}" in user.text
     assert "noise" in user.text
-    assert any("convgen tiny" in layer.name for layer in viewer.layers)
+    assert any("convgen tiny" in layer.name for layer in widget.viewer.layers)
 
 
 def test_the_best_scores_are_bold(widget, user):
@@ -130,7 +116,8 @@ def test_stack_is_announced_and_the_axes_can_be_typed(viewer, user):
     assert "frames of" not in user.text
 
 
-def test_widget_fits_a_narrow_dock(user):
+def test_widget_fits_a_narrow_dock(open_widget):
+    _, user = open_widget("Compare methods")
     check(user, "nlm")
     user.fill("Reference", "truth")
     user.run()

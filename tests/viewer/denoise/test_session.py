@@ -3,7 +3,6 @@ import gc
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.denoise.run import DenoiseTask
@@ -11,13 +10,6 @@ from napari_convgen.viewer.denoise.request import DenoiseRequest, Outputs
 from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
 from napari_convgen.viewer.worker.session import State
-
-
-@pytest.fixture
-def viewer(noisy):
-    model = ViewerModel()
-    model.add_image(noisy, name="cells", scale=(0.5, 0.5), units=("um", "um"), axis_labels=("y", "x"))
-    return model
 
 
 @pytest.fixture
@@ -296,12 +288,6 @@ def test_an_error_in_a_stack_keeps_the_frames_that_are_done(session, qtbot, smal
     assert ["the share is gone" in str(note.message) for note in notes].count(True) == 1
     assert [frame.number for frame in session.result.frames] == [0, 1]
     np.testing.assert_array_equal(session.viewer.layers["stack denoised"].data, session.result.image)
-
-
-@pytest.fixture
-def two(small):
-    """A quick configuration with two generators and the automatic rule."""
-    return small.replace({"n_seeds": 2, "stopping.kind": "auto"})
 
 
 def test_another_step_that_is_kept_becomes_the_result_with_all_that_goes_with_it(session, qtbot, two, noisy):

@@ -10,40 +10,29 @@ SCROLL_BAR = 16
 """Width in pixels that it takes of a dock."""
 
 
-@pytest.fixture
-def viewer(make_napari_viewer, noisy):
-    viewer = make_napari_viewer()
-    viewer.add_image(noisy, name="cells")
-    return viewer
-
-
-@pytest.fixture
-def two(small):
-    """A quick configuration with two generators and the automatic rule."""
-    return small.replace({"n_seeds": 2, "stopping.kind": "auto"})
-
-
-@pytest.fixture
-def widget(viewer, workers_end, small, endless, two, monkeypatch):
-    """The widget as the Plugins menu opens it, with presets that are quick, and one that runs until it is ended."""
-    for name, config in {"quick": small, "endless": endless, "two": two}.items():
+@pytest.fixture(autouse=True)
+def _presets(small, endless, two, monkeypatch):
+    """Presets that are quick, and one that runs until it is ended."""
+    for name, config in {"tiny": small, "endless": endless, "two": two}.items():
         monkeypatch.setitem(PRESETS, name, config)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise (convolutional generator)")
-    yield widget
-    widget.session.cancel()
 
 
 @pytest.fixture
-def user(widget, hands):
-    """A user who has chosen the quick preset."""
-    user = hands(widget)
-    user.fill("Preset", "quick")
-    return user
+def widget(make_widget):
+    widget = make_widget(DenoiseWidget)
+    widget.viewer.layers.remove("truth")
+    return widget
 
 
-def test_run_button_denoises_the_active_layer(viewer, user):
+@pytest.fixture
+def viewer(widget):
+    return widget.viewer
+
+
+def test_run_button_denoises_the_active_layer(open_widget):
+    widget, user = open_widget("Denoise (convolutional generator)")
     user.run()
-    assert [layer.name for layer in viewer.layers] == ["cells", "cells denoised", "cells snapshots"]
+    assert [layer.name for layer in widget.viewer.layers] == ["truth", "cells", "cells denoised", "cells snapshots"]
     assert "30 steps" in user.text
     assert user.curves.n_steps == 30
     assert user.enabled("Promote this snapshot", "Continue from step 30") == [
@@ -202,11 +191,12 @@ def test_closing_the_viewer_during_a_run_ends_it(make_napari_viewer, hands, nois
     wait_for_workers_to_quit(20_000)
 
 
-def test_napari_knows_that_a_run_is_under_way(viewer, user):
+def test_napari_knows_that_a_run_is_under_way(open_widget):
+    widget, user = open_widget("Denoise (convolutional generator)")
     user.fill("Preset", "endless")
     user.press("Run")
     user.wait_for(lambda: user.button("Pause").isEnabled())
-    tasks = viewer.window._qt_window._window._task_status_manager
+    tasks = widget.viewer.window._qt_window._window._task_status_manager
     assert tasks.is_busy()
     user.press("Cancel")
     user.wait_for(lambda: not tasks.is_busy())
@@ -364,7 +354,8 @@ def test_cancelling_a_new_run_shows_the_last_one_again(viewer, user):
     assert "Step 9" in user.text
 
 
-def test_widget_fits_a_narrow_dock(user):
+def test_widget_fits_a_narrow_dock(open_widget):
+    _, user = open_widget("Denoise (convolutional generator)")
     assert user.width <= 300 - SCROLL_BAR
 
 

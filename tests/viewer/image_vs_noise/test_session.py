@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 
 from napari_convgen.errors import InputError
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
@@ -9,13 +8,6 @@ from napari_convgen.viewer.image_vs_noise.request import FitsRequest
 from napari_convgen.viewer.image_vs_noise.session import FitsSession
 from napari_convgen.viewer.layers.door import ITERATION, METADATA_KEY, read_layer
 from napari_convgen.viewer.worker.session import State
-
-
-@pytest.fixture
-def viewer(noisy):
-    model = ViewerModel()
-    model.add_image(noisy, name="cells", scale=(0.5, 0.5), units=("um", "um"), axis_labels=("y", "x"))
-    return model
 
 
 @pytest.fixture

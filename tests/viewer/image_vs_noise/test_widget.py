@@ -1,43 +1,27 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
+from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
 
 SCROLL_BAR = 16
 """Width in pixels that it takes of a dock."""
 
 
 @pytest.fixture
-def viewer(make_napari_viewer, noisy):
-    viewer = make_napari_viewer()
-    viewer.add_image(noisy // 2, name="truth")
-    viewer.add_image(noisy, name="cells")
-    return viewer
+def widget(make_widget):
+    return make_widget(ImageAgainstNoiseWidget)
 
 
 @pytest.fixture
-def widget(viewer, workers_end, small, monkeypatch):
-    """The widget as the Plugins menu opens it, with a preset that is quick."""
-    monkeypatch.setitem(PRESETS, "tiny", small)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Image against noise")
-    yield widget
-    widget.session.cancel()
+def viewer(widget):
+    return widget.viewer
 
 
-@pytest.fixture
-def user(widget, hands):
-    """A user who has chosen the quick preset."""
-    user = hands(widget)
-    user.fill("Preset", "tiny")
-    return user
-
-
-def test_run_button_fills_plots_text_and_viewer(viewer, widget, user):
+def test_run_button_fills_plots_text_and_viewer(open_widget):
+    widget, user = open_widget("Image against noise")
     user.fill("Reference", "truth")
     user.run()
     result = widget.session.result
@@ -49,7 +33,7 @@ def test_run_button_fills_plots_text_and_viewer(viewer, widget, user):
     assert list(curves) == ["image", "noise", "reference", "image to clean"]
     np.testing.assert_array_equal(curves["noise"].y, result["noise"].losses)
     np.testing.assert_array_equal(curves["noise"].x, result.steps)
-    assert len(viewer.layers) == 5
+    assert len(widget.viewer.layers) == 5
 
 
 def test_plots_are_those_of_the_step_on_the_slider(viewer, widget, user):
@@ -120,12 +104,7 @@ def test_cancel_empties_the_widget_or_shows_the_last_run_again(viewer, user):
     assert user.panels[0].curves[0].x[-1] == 20
 
 
-def test_widget_fits_a_narrow_dock(user):
+def test_widget_fits_a_narrow_dock(open_widget):
+    _, user = open_widget("Image against noise")
     user.run()
     assert user.width <= 300 - SCROLL_BAR
-
-
-def test_no_torch_is_loaded_with_the_widget():
-    statement = "import napari_convgen.viewer.image_vs_noise.widget, sys; print('torch' in sys.modules)"
-    printed = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True).stdout
-    assert printed.split()[-1] == "False"

@@ -3,7 +3,6 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_convgen.errors import InputError
-from napari_convgen.run.spectrum import run as module
 from napari_convgen.run.spectrum.run import spectrum
 from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
 from napari_convgen.viewer.spectrum.frame import find_frame, frame_number, take_frame
@@ -13,10 +12,7 @@ RANK = 5
 NAMES = ["vectors, cells", "projection, cells", "remainder, cells", "sensitivity, cells"]
 
 
-@pytest.fixture(autouse=True)
-def _few_products(monkeypatch):
-    for name in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):
-        monkeypatch.setattr(module, name, 4)
+pytestmark = pytest.mark.usefixtures("few_products")
 
 
 def look(data, config, has_grid=False, at_steps=(0,), point=(), **options):

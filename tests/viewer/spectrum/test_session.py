@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 
 from napari_convgen.errors import InputError
-from napari_convgen.run.spectrum import run as module
 from napari_convgen.run.spectrum.run import spectrum
 from napari_convgen.viewer.layers.door import read_layer
 from napari_convgen.viewer.spectrum.request import SpectrumRequest, SpectrumSettings
@@ -13,17 +11,7 @@ QUICK = SpectrumSettings(rank=4, n_passes=1)
 LONG = SpectrumSettings(rank=4, n_passes=1, at_steps=(0, 1_000_000))
 
 
-@pytest.fixture(autouse=True)
-def _few_products(monkeypatch):
-    for name in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):
-        monkeypatch.setattr(module, name, 4)
-
-
-@pytest.fixture
-def viewer(noisy):
-    model = ViewerModel()
-    model.add_image(noisy, name="cells")
-    return model
+pytestmark = pytest.mark.usefixtures("few_products")
 
 
 @pytest.fixture

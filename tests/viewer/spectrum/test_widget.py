@@ -5,11 +5,9 @@ import sys
 import numpy as np
 import pyqtgraph as pg
 import pytest
-from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
-from napari_convgen.run.spectrum import run as module
 from napari_convgen.viewer.plots.tabs import PlotTabs
 from napari_convgen.viewer.spectrum.request import SpectrumSettings
 from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
@@ -18,17 +16,7 @@ SCROLL_BAR = 16
 """Width in pixels that it takes of a dock."""
 
 
-@pytest.fixture(autouse=True)
-def _few_products(monkeypatch):
-    for name in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):
-        monkeypatch.setattr(module, name, 4)
-
-
-@pytest.fixture
-def viewer(noisy):
-    model = ViewerModel()
-    model.add_image(noisy, name="cells")
-    return model
+pytestmark = pytest.mark.usefixtures("few_products")
 
 
 @pytest.fixture
