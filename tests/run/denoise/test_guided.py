@@ -22,7 +22,7 @@ GUIDED = Config().replace(
 )
 
 
-def pair(sigma=0.1, shape=(40, 38)):
+def pair(sigma=0.1, shape=(32, 30)):
     rng = np.random.default_rng(0)
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     clean = 0.2 + np.exp(-4 * (x**2 + y**2))

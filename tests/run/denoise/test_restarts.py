@@ -53,7 +53,7 @@ def test_a_collapsed_fit_is_started_afresh_with_another_seed_and_the_notes_say_s
 @pytest.mark.parametrize(("patience", "min_patience"), [(0.4, 100), (0, 0)])
 def test_a_dead_start_is_recognized_though_its_rule_ends_it_early(noisy, dead_starts, patience, min_patience):
     dead_starts.add(0)
-    config = WATCHED.replace({"n_steps": 400, "stopping.patience": patience, "stopping.min_patience": min_patience})
+    config = WATCHED.replace({"n_steps": 260, "stopping.patience": patience, "stopping.min_patience": min_patience})
     result = denoise(noisy(), config)
     assert result.frames[0].seed == 1
     assert np.ptp(result.image) > 0

@@ -164,7 +164,7 @@ def test_alpha_is_left_alone(same):
 def test_an_image_of_just_two_values_in_blocks_is_fitted_as_any_other(same, dtype):
     image = np.zeros((32, 32), dtype)
     image[:, 16:] = 1
-    result = denoise(image, QUICK.replace({"n_steps": 700, "optimizer.learning_rate": 0.03}))
+    result = denoise(image, QUICK.replace({"n_steps": 400, "optimizer.learning_rate": 0.03}))
     assert result.reason.outcome is Outcome.BUDGET
     assert result.notes == ()
     assert same(result.image, image)

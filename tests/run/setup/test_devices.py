@@ -22,7 +22,7 @@ from napari_convgen.run.setup.devices import (
     why_unusable,
 )
 
-QUICK = Config().replace({"generator.n_channels": 16, "n_steps": 150, "stopping.kind": "fixed", "device": "cpu"})
+QUICK = Config().replace({"generator.n_channels": 16, "n_steps": 80, "stopping.kind": "fixed", "device": "cpu"})
 
 
 @pytest.fixture
