@@ -11,6 +11,8 @@ WITHOUT_TORCH = [
     *WITHOUT_QT,
     "import napari_convgen.samples",
     "import npe2; assert npe2.PluginManifest.from_distribution('napari-convgen').contributions.widgets",
+    "import napari_convgen.run.kernels.panels",
+    "import napari_convgen.figures.files",
     "import napari_convgen.viewer.samples",
     "import napari_convgen.viewer.denoise.session",
     "import napari_convgen.viewer.compare.widget",

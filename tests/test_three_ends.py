@@ -18,7 +18,7 @@ def noisy():
 
 
 def test_all_three_ends_give_the_same_image(noisy, tmp_path, make_napari_viewer, qtbot):
-    config = Config().replace({"generator.n_channels": 16, "n_steps": 120, "n_threads": 2, "seed": 5, "device": "cpu"})
+    config = Config().replace({"generator.n_channels": 16, "n_steps": 50, "n_threads": 2, "seed": 5, "device": "cpu"})
     result = denoise(noisy, config)
 
     tifffile.imwrite(tmp_path / "noisy.tif", noisy)

@@ -1,7 +1,5 @@
 import csv
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -279,11 +277,3 @@ def test_the_points_of_all_curves_can_be_written(explored, tmp_path):
     with open(tmp_path / "all.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["plot"] for row in rows} == {panel.title for panel in panels if not isinstance(panel, Picture)}
-
-
-def test_what_a_widget_imports_loads_no_torch():
-    statement = (
-        "import napari_convgen.run.kernels.panels, napari_convgen.figures.files, sys; print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"

@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pyqtgraph as pg
 import pytest
@@ -237,14 +233,3 @@ def test_widget_fits_a_narrow_dock(docked, quick):
     user.fill("At steps", "0, 10")
     user.run()
     assert user.width <= 300 - SCROLL_BAR
-
-
-def test_importing_the_widget_loads_no_torch():
-    output = subprocess.run(
-        [sys.executable, "-c", "import napari_convgen.viewer.spectrum.widget, sys; print('torch' in sys.modules)"],
-        env=os.environ | {"QT_QPA_PLATFORM": "offscreen"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert output.strip().endswith("False")
