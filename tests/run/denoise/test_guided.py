@@ -36,7 +36,7 @@ def error(image, clean):
 @pytest.mark.parametrize("rule", ["auto", "sure", "coupled"])
 def test_it_takes_noise_away(rule):
     clean, noisy = pair()
-    result = denoise(noisy, GUIDED.replace({"stopping.kind": rule, "n_steps": 100}))
+    result = denoise(noisy, GUIDED.replace({"stopping.kind": rule, "n_steps": 70}))
     assert error(result.image, clean) < 0.3 * error(noisy, clean)
     assert (result.expected_error > 0).all()
 

@@ -68,7 +68,7 @@ def dense(image, config, groups=("convolutions", "norms", "output"), steps=0):
     ],
 )
 def test_all_is_that_of_the_dense_jacobian(changes, groups):
-    image, config = noisy(), QUICK.replace(changes)
+    image, config = noisy((8, 9)), QUICK.replace(changes)
     result = spectrum(image, config, rank=12, n_passes=4, groups=groups)
     [found] = result.spectra
     rows, y = dense(image, config, groups)
