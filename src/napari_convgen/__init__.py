@@ -10,7 +10,7 @@ Importing this package loads neither torch nor Qt; a name is loaded when it is f
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from napari_convgen.run.spectrum.result import SpectrumResult
     from napari_convgen.run.spectrum.run import SpectrumTask, spectrum
 
-__version__ = version("napari-convgen")
+try:
+    __version__ = version("napari-convgen")
+except PackageNotFoundError:  # a checkout whose src/ is on the path, without an installation
+    __version__ = "unknown"
 
 __all__ = [
     "PRESETS",

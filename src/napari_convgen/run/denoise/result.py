@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_convgen import __version__
 from napari_convgen.config import Config
 from napari_convgen.core.image import Layout
 from napari_convgen.core.noise import NoiseModel
@@ -335,8 +336,9 @@ def without_alpha(image: NDArray[Any], layout: Layout) -> NDArray[Any]:
 
 def versions() -> dict[str, str]:
     """Versions of what decides the numbers."""
-    names = ["napari-convgen", "torch", "numpy", *(name for name in ("numba", "triton") if find_spec(name))]
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    names = ["torch", "numpy", *(name for name in ("numba", "triton") if find_spec(name))]
+    own = {"python": platform.python_version(), "napari-convgen": __version__}
+    return own | {name: version(name) for name in names}
 
 
 def _plain(column: NDArray[Any]) -> list[Any]:

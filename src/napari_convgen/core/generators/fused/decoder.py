@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
@@ -40,10 +40,7 @@ class FusedDecoder(Generator):
         self.products = products
         self.grids = grids(decoder.sizes, decoder.kernel)
         self._low1 = 0.0 if decoder.order == "relu-norm" else -math.inf
-        latent = decoder.latent.flatten(1, -2)
-        m, _, k = latent.shape
-        self._z = [latent.new_empty(m, grid.n_coarse, k) for grid in self.grids]
-        self._scratch = latent.new_empty(max(z.numel() for z in self._z))
+        self._allocate()
         self._blocks: list[Block] = []
 
     def forward(self) -> Float[Tensor, "m c *spatial"]:
@@ -61,6 +58,18 @@ class FusedDecoder(Generator):
     def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
         """Return the convolution weights of each layer, one tensor a member."""
         return self.decoder.layer_weights()
+
+    def _apply(self, *arguments: Any, **options: Any) -> Self:
+        """Move the parameters, as `to` and others do, and take the memory of a step where they are then."""
+        super()._apply(*arguments, **options)
+        self._allocate()
+        return self
+
+    def _allocate(self) -> None:
+        latent = self.decoder.latent.flatten(1, -2)
+        m, _, k = latent.shape
+        self._z = [latent.new_empty(m, grid.n_coarse, k) for grid in self.grids]
+        self._scratch = latent.new_empty(max(z.numel() for z in self._z))
 
     def _evaluate(self) -> Tensor:
         """Return the outputs before the range map, ``(m, n_outputs, n_pixels)``; keep z and norm of each layer for `_differentiate`."""
