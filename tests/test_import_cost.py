@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,13 @@ def test_no_torch_is_loaded_by(statement, loaded):
 @pytest.mark.parametrize("statement", WITHOUT_QT)
 def test_no_qt_and_no_napari_is_loaded_by(statement, loaded):
     assert not {"qtpy", "napari", "magicgui", "superqt"} & set(loaded[statement])
+
+
+def test_a_checkout_on_the_path_needs_no_installation():
+    command = [sys.executable, "-S", "-c", "import napari_convgen; print(napari_convgen.__version__)"]  # no packages
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent / "src")}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout == "unknown\n"
 
 
 def test_torch_is_loaded_when_the_verb_is_first_asked_for():

@@ -160,6 +160,19 @@ def test_the_fused_decoder_has_the_parameters_of_the_plain_one(decoder):
     torch.testing.assert_close(fused(), plain())
 
 
+def test_the_memory_of_a_step_goes_where_the_parameters_go(decoder):
+    fused = fuse(decoder(), "numba").to("meta")
+    assert {tensor.device.type for tensor in [*fused.parameters(), *fused._z, fused._scratch]} == {"meta"}
+
+
+def test_moved_to_single_precision_it_computes_in_it(decoder):
+    plain = decoder()
+    expected = plain()
+    image = fuse(plain, "numba").float()()
+    assert image.dtype == torch.float32
+    torch.testing.assert_close(image.double(), expected, rtol=0, atol=1e-4)
+
+
 def test_plain_pytorch_is_the_decoder_itself(decoder):
     plain = decoder()
     assert fuse(plain, "torch") is plain
