@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PASSES_TEST = "tests/core/generators/fused/test_gpu.py"
 """File of tests that all run on a GPU where there is one, marked or not."""
 
-N_WORKERS = 4
+N_WORKERS = 8
 """Number of processes of pytest: of 16 cores, those that the other checks leave."""
 
 N_STEPS = 8
@@ -188,8 +188,8 @@ def _tests(arguments: list[str], write: Write) -> None:
 
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # of what else is installed there
     recorder = _Recorder(write)
-    # Without the checks of types, whose package may not be there, and with warnings that are no errors: CUDA's differ from the CPU's.
-    options = ["--noconftest", "-W", "default", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-q"]
+    # Warnings are no errors: CUDA's differ from the CPU's.
+    options = ["-W", "default", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-q"]
     status = pytest.main([*options, *arguments], plugins=[recorder])
     if recorder.n_tests == 0:
         raise RuntimeError(f"No test ran: pytest ended with status {int(status)}.")

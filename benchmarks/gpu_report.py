@@ -8,6 +8,9 @@ from typing import Any
 N_ERROR_LINES = 3
 """Number of last lines of an error in the report: its message, and where it came from. All of it is in the file of numbers."""
 
+N_ERROR_CHARACTERS = 400
+"""Largest number of characters of an error in the report: its end, where it is longer."""
+
 N_DIGITS = 3
 """Significant digits of a number in the report: more than repetitions agree in."""
 
@@ -69,7 +72,8 @@ def warnings(part: Mapping[str, Any]) -> Iterator[str]:
 def shortened(error: str) -> str:
     """Return the last lines of an error as one line."""
     lines = [line.strip() for line in error.strip().splitlines() if line.strip(" ^~")]
-    return " / ".join(lines[-N_ERROR_LINES:]).replace("|", "\\|")
+    text = " / ".join(lines[-N_ERROR_LINES:])
+    return (text if len(text) <= N_ERROR_CHARACTERS else f"… {text[-N_ERROR_CHARACTERS:]}").replace("|", "\\|")
 
 
 def section(name: str, part: Mapping[str, Any]) -> str:
@@ -102,7 +106,7 @@ def cell(value: Any) -> str:
         return "yes" if value else "**no**"
     if isinstance(value, float):
         return f"{value:.0f}" if abs(value) >= 10**N_DIGITS else f"{value:.{N_DIGITS}g}"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return shortened(str(value))
 
 
 def in_two_processes(parts: Mapping[str, Any]) -> str:

@@ -89,7 +89,7 @@ def _facts(device: str, write: Write) -> None:
         found["compute capability"] = f"{properties.major}.{properties.minor}"
         found["memory of the GPU (GiB)"] = properties.total_memory / 2**30
         found["multiprocessors"] = properties.multi_processor_count
-        found["TF32 in matrix products"] = torch.backends.cuda.matmul.allow_tf32
+        found["precision of matrix products"] = torch.get_float32_matmul_precision()
         found["driver"] = _output(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"])
     found["commit"] = _output(["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"])
     found["system"] = platform.platform()
@@ -141,6 +141,8 @@ def steps(device: str) -> Items:
 def _steps(case: Case, method: str, device: str, write: Write) -> None:
     machine = machine_of(device)
     machine.use()
+    speeds(device)  # before the peak of memory is forgotten
+    _allocated(device == "cuda")
     started = time.perf_counter()
     training = Training.of(method, case, machine)
     for _ in range(N_WARM_UP + 2):  # compiled, and captured
