@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import importlib.util
 import inspect
 import os
 from collections import Counter
@@ -53,8 +54,9 @@ def checked(target=None, *, typechecker):
     return call
 
 
-jaxtyping.jaxtyped = checked
-jaxtyping.install_import_hook(MODULES, f"beartype.beartype(conf=beartype.BeartypeConf({CONFIGURATION}))")
+if importlib.util.find_spec("beartype"):  # benchmarks/gpu.py runs tests on machines without it
+    jaxtyping.jaxtyped = checked
+    jaxtyping.install_import_hook(MODULES, f"beartype.beartype(conf=beartype.BeartypeConf({CONFIGURATION}))")
 
 
 def pytest_configure(config):
