@@ -61,7 +61,7 @@ class FusedDecoder(Generator):
 
     def _apply(self, *arguments: Any, **options: Any) -> Self:
         """Move the parameters, as `to` and others do, and take the memory of a step where they are then."""
-        super()._apply(*arguments, **options)
+        super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
         self._allocate()
         return self
 
