@@ -73,7 +73,7 @@ def test_every_kind_survives_its_file_forms(group, kind):
     config = Config().replace({f"{group}.kind": kind})
     assert getattr(config, group) == GROUPS[group][kind]()
     assert Config.from_toml(config.to_toml()) == config
-    assert Config.from_dict({group: {"kind": kind}}) == config
+    assert Config.from_dict({"preset": "deep-decoder", group: {"kind": kind}}) == config
 
 
 @settings(deadline=None, max_examples=20)
@@ -181,8 +181,11 @@ def test_replacing_leaves_the_original_alone():
 
 
 def test_the_presets_are_those_of_the_paper_and_the_default():
-    assert set(PRESETS) == {"default", "best", "paper", "paper-narrow", "deep-image-prior"}
-    assert preset("default") == Config()
+    assert list(PRESETS) == ["default", "quick", "best", "deep-decoder", "paper", "paper-narrow", "deep-image-prior"]
+    assert preset("deep-decoder") == Config()
+    assert Config.from_dict({}) == preset("default")
+    for name in ("default", "quick", "best"):
+        assert (preset(name).generator.kind, preset(name).generator.guide) == ("guided-network", "non-local")
     wide, narrow = preset("paper"), preset("paper-narrow")
     assert (wide.generator.n_channels, wide.generator.n_scales, wide.n_steps) == (512, 5, 1500)
     assert (narrow.generator.n_channels, narrow.generator.n_scales, narrow.n_steps) == (128, 5, 3000)

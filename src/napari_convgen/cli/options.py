@@ -89,11 +89,11 @@ _REFERENCE = (
 _DATA_RANGE = "peak value for PSNR and SSIM, in image units (default: 255 for 8-bit images, else maximum minus minimum of the reference)"
 
 
-def read_config(options: argparse.Namespace) -> Config:
-    """Return the settings: those of the preset or file, changed by --set, changed by the other options."""
+def read_config(options: argparse.Namespace, default: str = "default") -> Config:
+    """Return the settings: those of the preset (``default`` if none is named) or file, changed by --set, changed by other options."""
     if options.config and options.preset:
         raise ConfigError("--config is complete and --preset would replace it. Give one of the two.")
-    config = Config.from_file(options.config) if options.config else preset(options.preset or "default")
+    config = Config.from_file(options.config) if options.config else preset(options.preset or default)
     changes = dict(_setting(text) for text in options.set)
     options_of = {"seed": "seed", "n_steps": "steps", "stopping.kind": "stopping", "device": "device"}
     named = {name: getattr(options, option) for name, option in options_of.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import Field
 
 from napari_convgen.config.base import Auto, Kind
@@ -121,6 +121,18 @@ class GuidedNetworkConfig(_HourglassConfig):
     draws_from_image: ClassVar[bool] = True
 
     kind: Literal["guided-network"] = "guided-network"
+    guide: Literal["average", "non-local"] = Field(
+        "average",
+        title="Guide",
+        description="Image that the network draws from: average (the noisy image at first, then the running average of its own images) or "
+        "non-local (the non-local estimate, with which its images are mixed).",
+    )
+    network_share: Auto | Annotated[float, Ge(0), Le(1)] = Field(
+        "auto",
+        title="Network share",
+        description="Share of the network in the image, the rest being the non-local estimate, 0 to 1; auto finds it at pixels left out of "
+        "the fit, and takes 0.3 with a stopping rule that leaves none out.",
+    )
     recorruption: float = Field(
         0.5,
         gt=0,
@@ -134,7 +146,7 @@ class GuidedNetworkConfig(_HourglassConfig):
         ge=1,
         le=10_000_000,
         title="Guide from step",
-        description="Step from which on the network's own image is its input, in the place of the noisy one.",
+        description="Step from which on the average is the network's input, in the place of the noisy image, if that is its guide.",
     )
     guide_noise: float = Field(
         1.25,

@@ -16,19 +16,23 @@ _PUBLISHED = {
 }
 _PAPER = Config().replace({**_PUBLISHED, "generator.order": "relu-norm"})
 
+_GUIDED = Config().replace(
+    {
+        "generator.kind": "guided-network",
+        "generator.guide": "non-local",
+        "generator.guide_noise": 0.5,
+        "generator.kernel": "linear",
+        "averaging": 0.16,
+    }
+)
+
 PRESETS: dict[str, Config] = {
-    "default": Config(),
-    "best": Config().replace(
-        {
-            "generator.kind": "guided-network",
-            "generator.kernel": "linear",
-            "optimizer.learning_rate": 0.006,
-            "precision": "bfloat16",
-            "averaging": 0.16,
-            "stopping.min_patience": 300,
-            "n_steps": 2000,
-        }
+    "default": _GUIDED.replace(
+        {"generator.n_channels": 32, "generator.n_scales": 3, "optimizer.learning_rate": 0.012, "n_steps": 75}
     ),
+    "quick": _GUIDED.replace({"generator.network_share": 0.0, "n_seeds": 1, "stopping.kind": "fixed", "n_steps": 1}),
+    "best": _GUIDED.replace({"optimizer.learning_rate": 0.006, "stopping.min_patience": 300, "n_steps": 300}),
+    "deep-decoder": Config(),
     "paper": _PAPER.replace({"generator.n_channels": 512, "generator.extra_layer": "last", "n_steps": 1500}),
     "paper-narrow": _PAPER.replace({"generator.n_channels": 128, "generator.extra_layer": "first", "n_steps": 3000}),
     "deep-image-prior": Config().replace(

@@ -19,10 +19,13 @@ class StoppingSettings(Kind):
         Name of what the rule watches, for plots; empty if it watches nothing.
     needs_fixed_input
         True if the rule predicts the fit of a generator whose input is fixed.
+    adds_noise
+        True if generators are fitted to the measurement with more noise on it.
     """
 
     criterion: ClassVar[str] = ""
     needs_fixed_input: ClassVar[bool] = False
+    adds_noise: ClassVar[bool] = False
 
     @property
     def n_twins(self) -> int:
@@ -84,6 +87,7 @@ class SureConfig(_PatientRule):
     """Least error by Stein's unbiased estimate, from a second fit to slightly changed data."""
 
     criterion: ClassVar[str] = "Stein's estimate"
+    adds_noise: ClassVar[bool] = True
 
     kind: Literal["sure"] = "sure"
     n_probes: int = Field(
@@ -112,6 +116,7 @@ class CoupledConfig(_PatientRule):
     """Least error to the other half of a measurement that is split into two with independent noise."""
 
     criterion: ClassVar[str] = "other half of the split"
+    adds_noise: ClassVar[bool] = True
 
     kind: Literal["coupled"] = "coupled"
     added_noise: float = Field(

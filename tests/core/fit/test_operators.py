@@ -173,6 +173,7 @@ def test_a_fit_that_is_let_go_is_freed_at_once(name):
     for _ in fit:
         pass
     alive = [weakref.ref(x) for x in (fit, fit.generator, fit.problem, fit.snapshots, fit.rule)]
+    gc.collect()  # what checks of types have left behind
     gc.disable()
     try:
         del fit, _

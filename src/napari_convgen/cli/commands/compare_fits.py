@@ -77,7 +77,7 @@ _ADDED = "standard deviation of Gaussian noise to add to the image for one more 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    config = read_config(options)
+    config = read_config(options, default="deep-decoder")
     targets = TargetsConfig(options.noise, options.mean, options.added_noise)
     require_output(options)
     image, reference = read_image(options.input, options.axes), read_reference(options)

@@ -128,6 +128,8 @@ def describe(progress: DenoiseProgress) -> str:
     """Return a line on the progress of a run, and the longest time that is left."""
     p = progress
     frame = f"frame {p.frame + 1}/{p.n_frames}  " if p.n_frames > 1 else ""
+    if not p.step:
+        return f"{frame}estimate that guides the fit: {p.guide_share:.0%}"
     return f"{frame}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  at most {p.seconds_left:.0f} s left"
 
 

@@ -83,7 +83,7 @@ _AT_STEP = "numbers of steps of a fit after which to compute the Jacobian, each 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    config = read_config(options)
+    config = read_config(options, default="deep-decoder")
     require_output(options)
     image = read_image(options.input, options.axes)
     from napari_convgen.run.spectrum.run import SpectrumTask

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import torch
@@ -21,8 +22,8 @@ SMALL_PASS = 2**19
 """Largest number of values for which a pass runs on one thread: distributing such a small pass takes longer than computing it."""
 
 
-def share_out(kernel: Kernel, n_tasks: int, n_values: int, *shared: Any) -> None:
-    """Run a kernel on the number of threads that PyTorch is set to; each takes one share of the tasks after another.
+def share_out(kernel: Kernel, n_tasks: int, n_values: int, *shared: Any, n_threads: int | None = None) -> None:
+    """Run a kernel on several threads; each takes one share of the tasks after another.
 
     Parameters
     ----------
@@ -34,8 +35,10 @@ def share_out(kernel: Kernel, n_tasks: int, n_values: int, *shared: Any) -> None
         Number of values that all tasks together process.
     shared
         Arguments of the kernel after the range of its tasks.
+    n_threads
+        Number of threads; that of PyTorch if ``None``, the default.
     """
-    n_threads = min(torch.get_num_threads(), n_tasks)
+    n_threads = min(n_threads or torch.get_num_threads(), n_tasks)
     if n_values <= SMALL_PASS or n_threads == 1:
         kernel(0, n_tasks, *shared)
         return
@@ -50,6 +53,50 @@ def share_out(kernel: Kernel, n_tasks: int, n_values: int, *shared: Any) -> None
     work()
     for helper in helpers:
         helper.result()
+
+
+def share_out_tasks(work: Callable[[int], None], n_tasks: int, n_threads: int) -> None:
+    """Do tasks of PyTorch on several threads, each of which computes alone; see `alone`.
+
+    Parameters
+    ----------
+    work
+        Function of the number of a task, from 0.
+    n_tasks
+        Number of tasks, 0 or more.
+    n_threads
+        Number of threads, 1 or more.
+    """
+    n_threads = min(n_threads, n_tasks)
+
+    def go_through(thread: int) -> None:
+        with alone():
+            for task in range(thread, n_tasks, n_threads):
+                work(task)
+
+    helpers = [_pool(n_threads).submit(go_through, thread) for thread in range(1, n_threads)]
+    try:
+        if n_tasks:
+            go_through(0)
+        for helper in helpers:
+            helper.result()
+    finally:
+        wait(helpers)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[int]:
+    """Let PyTorch compute on the calling thread alone; the value is the number of threads that it was set to.
+
+    PyTorch's own threads wait for each other after each operation, and for the next. Many small operations take longer with them,
+    and many times as long where other programs want their cores.
+    """
+    n_before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield n_before
+    finally:
+        torch.set_num_threads(n_before)
 
 
 @functools.cache

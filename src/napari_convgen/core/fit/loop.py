@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from napari_convgen.core.fit.cuda_graph import CapturedStep
 from napari_convgen.core.fit.curves import Curves
+from napari_convgen.core.fit.guides import Mixture
 from napari_convgen.core.fit.health import MIN_STEPS_TO_JUDGE, HealthCheck
 from napari_convgen.core.fit.states import StateRing
 from napari_convgen.core.generators import Generator
@@ -53,6 +55,8 @@ class Fit:
         Share of the steps so far that the running average reaches back over, from 0 to 1; default 0.08.
     has_health_check
         True, the default, to end a fit that has collapsed.
+    mixture
+        Mixture of the generator's images with guides, which are what it draws from; ``None``, the default, if there are none.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Fit:
         n_steps: int,
         averaging: float = 0.08,
         has_health_check: bool = True,
+        mixture: Mixture | None = None,
     ) -> None:
         self.averaging = averaging
         self.problem = problem
@@ -85,7 +90,10 @@ class Fit:
         self._next_snapshot = 1
         self._health = HealthCheck(problem) if has_health_check else None
         rule.begin(problem, members)
+        self._mixture = mixture
         generator.prepare(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
+        if mixture is not None:
+            generator.guide(mixture.guides)
         self._kept = tuple(i for i, is_kept in enumerate(members.is_kept) if is_kept)
         self._kept_index = torch.tensor(self._kept, device=problem.measurement.device)
         image_shape = (len(members), *problem.forward_model.in_shape)
@@ -150,9 +158,16 @@ class Fit:
         self.generator.update(self.step, self._averages)
         is_snapshot = self._is_stopping or self.step >= min(self._next_snapshot, self.n_steps)
         loss = losses[self._kept_index].mean()
-        iterate = Iterate(self.step, loss, outputs, self._averages, is_snapshot, self._kept, is_settled)
+        iterate = self._mixed(Iterate(self.step, loss, outputs, self._averages, is_snapshot, self._kept, is_settled))
         self.curves.add(iterate.loss, losses.amax(), self.rule.observe(iterate))
         return iterate
+
+    def _mixed(self, iterate: Iterate) -> Iterate:
+        """Mix the members' images with their guides, if there are any."""
+        if (mixture := self._mixture) is None:
+            return iterate
+        outputs, averages = mixture(iterate.outputs), mixture(iterate.averages)
+        return replace(iterate, outputs=outputs, averages=averages, correction=mixture.correction)
 
     def _take_snapshot(self, iterate: Iterate) -> StopReason | None:
         """Keep this step's images, then ask whether the fit was stopped, failed, is done, or has used its budget."""

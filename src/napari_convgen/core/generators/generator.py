@@ -62,6 +62,10 @@ class Generator(nn.Module):
     ) -> None:
         """Take note, before the first step, of what the members are fitted to, and of its noise; most generators need not."""
 
+    def guide(self, guides: Float[Tensor, "m c *spatial"]) -> None:
+        """Take estimates of the clean image to draw from, one for each member, before the first step."""
+        raise TypeError(f"A {type(self).__name__} draws from no image.")
+
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return each member's image, values around [0, 1]."""
         raise NotImplementedError

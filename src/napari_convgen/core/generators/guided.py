@@ -40,6 +40,8 @@ class GuidedNetwork(HourglassGenerator):
       :math:`\beta \sigma w` added, and the output is fitted to y: it adds from y what the guide lacks, and the noise on the guide keeps
       it from fitting what is as fine and as faint as the noise of y.
 
+    With `guide`, an estimate that was made before the fit is the guide from the first step on.
+
     Where the noise is correlated, so is w: it has the spectrum of the measurement's noise.
 
     Pixels that are not in a member's loss, missing ones and those held out, are not in its input either: the mean of their neighbors is.
@@ -130,6 +132,11 @@ class GuidedNetwork(HourglassGenerator):
         self.inputs.copy_(fill_in(measurements, weights > 0))
         self.noise_level.copy_(noise_level.view_as(self.noise_level))
 
+    def guide(self, guides: Float[Tensor, "m c *spatial"]) -> None:
+        """Take estimates of the clean image as inputs from the first step on."""
+        self.inputs.copy_(guides)
+        self.is_guided = True
+
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return the members' images: output channels first, values around [0, 1]."""
         inputs = self.inputs
@@ -151,7 +158,7 @@ class GuidedNetwork(HourglassGenerator):
 
     def update(self, step: int, averages: Float[Tensor, "m c *spatial"]) -> None:
         """Take the running averages as inputs from ``guide_step`` on."""
-        if step == self.guide_step:
+        if step == self.guide_step and not self.is_guided:
             self.inputs.copy_(averages)
             self.is_guided = True
 

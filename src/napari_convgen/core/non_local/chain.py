@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from napari_convgen.core.cpu.threads import alone
 from napari_convgen.core.non_local.mixing import Mixed, mix_noisy, mix_patches, mix_pixels
 from napari_convgen.core.non_local.passes import Passes, passes_on
 from napari_convgen.core.non_local.patches import Patches
@@ -30,7 +31,7 @@ SLACK = 0.25
 LEAST_LEVEL = 0.03
 """Least noise level that a group is taken to have, relative to that of the image: the published value."""
 
-N_AT_ONCE = 2**20
+N_AT_ONCE = 2**18
 """Number of pixels of patches that are processed at once: a few tensors of this size fit into a processor's cache."""
 
 FIRST_PATCHES = {
@@ -84,23 +85,25 @@ def improve(noisy: Noisy) -> Iterator[Channels]:
     noisy
         Image in standard deviations of its noise.
     """
-    passes = passes_on(noisy.values.device)
-    estimate = _first_estimate(noisy, passes)
+    with alone() as n_threads:
+        passes = passes_on(noisy.values.device, n_threads)
+        estimate = _first_estimate(noisy, passes)
     yield estimate
     values = noisy.values if noisy.is_observed is None else torch.where(noisy.is_observed, noisy.values, estimate)
     patches = PATCHES[noisy.n_axes].within(values.shape[1:])
     mixture = values
     for stage in range(N_STAGES):
-        if stage % N_SHARED_MATCHES == 0:
-            # Correlated noise looks like structure that repeats itself: it must not choose the patches.
-            seen = mixture if noisy.covariance is None else estimate
-            places = passes.match(seen[0].contiguous(), patches)
-        left = FIRST_NOISE * (1 - (stage + 1) / N_STAGES)
-        pairs = [
-            _next(*channels, left, places, patches, noisy.covariance, passes)
-            for channels in zip(values, mixture, estimate, strict=True)
-        ]
-        estimate, mixture = (torch.stack(images) for images in zip(*pairs, strict=True))
+        with alone():
+            if stage % N_SHARED_MATCHES == 0:
+                # Correlated noise looks like structure that repeats itself: it must not choose the patches.
+                seen = mixture if noisy.covariance is None else estimate
+                places = passes.match(seen[0], patches)
+            left = FIRST_NOISE * (1 - (stage + 1) / N_STAGES)
+            pairs = [
+                _next(*channels, left, places, patches, noisy.covariance, passes)
+                for channels in zip(values, mixture, estimate, strict=True)
+            ]
+            estimate, mixture = (torch.stack(images) for images in zip(*pairs, strict=True))
         yield estimate
 
 
@@ -108,16 +111,14 @@ def _first_estimate(noisy: Noisy, passes: Passes) -> Channels:
     shape = noisy.values.shape[1:]
     patches = FIRST_PATCHES[noisy.n_axes].within(shape)
     offsets = torch.from_numpy(patches.offsets(shape)).to(noisy.values.device)
-    places = passes.match(noisy.values[0].contiguous(), patches)
+    places = passes.match(noisy.values[0], patches)
     images = []
+
+    def mix(clean: Tensor, found: Tensor, groups: slice) -> tuple[Mixed, Tensor]:
+        return mix_noisy(found, SLACK, passes.invert), found.new_zeros(len(found))
+
     for channel in noisy.values:
-        sums = passes.new_sums(channel)
-        for part in _parts(places, patches):
-            found, means = passes.gather(channel.contiguous(), part, offsets)
-            mixed = mix_noisy(found, SLACK, passes.invert)
-            none = means.new_zeros(len(part))
-            passes.scatter(sums, part, offsets, mixed.patches, found, means, none, 1 / mixed.noise)
-        images.append(_images(sums, channel)[0])
+        images.append(_mix(channel, channel, places, offsets, patches, mix, passes)[0])
     return torch.stack(images)
 
 
@@ -134,18 +135,51 @@ def _next(
     """Return the estimate of a stage, and its mixture with the noisy image, in which the noise level ``left`` is left."""
     offsets = torch.from_numpy(patches.offsets(values.shape)).to(values.device)
     levels = _levels(values - mixture, places, patches).clamp_min(max(left, LEAST_LEVEL))
-    sums = passes.new_sums(values)
-    for part, level in zip(_parts(places, patches), _parts(levels, patches), strict=True):
-        clean, _ = passes.gather(pilot, part, offsets)
-        noisy, means = passes.gather(mixture, part, offsets)
-        mixed: Mixed
+
+    def mix(clean: Tensor, noisy: Tensor, groups: slice) -> tuple[Mixed, Tensor]:
+        level = levels[groups]
         if covariance is None:
-            mixed = mix_patches(clean, noisy, level, passes.invert)
-        else:
-            mixed = mix_pixels(clean, noisy, level, covariance, passes.invert)
-        passes.scatter(sums, part, offsets, mixed.patches, noisy, means, left / level, 1 / mixed.noise)
-    estimate, mixed_image = _images(sums, values)
-    return estimate, mixed_image
+            return mix_patches(clean, noisy, level, passes.invert), left / level
+        return mix_pixels(clean, noisy, level, covariance, passes.invert), left / level
+
+    return _mix(pilot, mixture, places, offsets, patches, mix, passes)
+
+
+def _mix(
+    pilot: Float[Tensor, "z y x"],
+    noisy: Float[Tensor, "z y x"],
+    places: Int[Tensor, "g k"],
+    offsets: Int[Tensor, "n"],
+    patches: Patches,
+    mix: Callable[[Tensor, Tensor, slice], tuple[Mixed, Tensor]],
+    passes: Passes,
+) -> tuple[Float[Tensor, "z y x"], Float[Tensor, "z y x"]]:
+    """Denoise all groups, and return the weighted means of their estimates and of their mixtures with the noisy patches.
+
+    Parameters
+    ----------
+    pilot, noisy
+        Images that the clean and the noisy patches are from.
+    places, offsets, patches
+        Groups.
+    mix
+        Function from patches of both images, and the groups that they are, to the denoised ones and the share of noise in their mixture.
+    passes
+        Passes over patches.
+    """
+    sums, n_at_once = passes.new_sums(noisy), max(1, N_AT_ONCE // (patches.n_similar * patches.n_pixels))
+
+    def add(number: int) -> None:
+        for first in range(number * n_at_once, len(places), len(sums) * n_at_once):
+            groups = slice(first, first + n_at_once)
+            found, means = passes.gather(noisy, places[groups], offsets)
+            clean = found if pilot is noisy else passes.gather(pilot, places[groups], offsets)[0]
+            mixed, share = mix(clean, found, groups)
+            passes.scatter(sums[number], places[groups], offsets, mixed.patches, found, means, share, 1 / mixed.noise)
+
+    passes.each(add, len(sums))
+    estimate, mixture, weight = sums.sum(0).to(torch.float64 if sums.dtype == torch.int64 else sums.dtype).unbind(-1)
+    return (estimate / weight).view(noisy.shape).to(noisy.dtype), (mixture / weight).view(noisy.shape).to(noisy.dtype)
 
 
 def _levels(removed: Float[Tensor, "z y x"], places: Int[Tensor, "g k"], patches: Patches) -> Float[Tensor, "g"]:
@@ -163,14 +197,3 @@ def _patch_sums(image: Float[Tensor, "z y x"], patches: Patches) -> Float[Tensor
         inside = total.narrow(axis, n, total.shape[axis] - n) - total.narrow(axis, 0, total.shape[axis] - n)
         sums = torch.cat((inside, torch.zeros_like(sums.narrow(axis, 0, n - 1))), axis)
     return sums
-
-
-def _parts(groups: Tensor, patches: Patches) -> Sequence[Tensor]:
-    """Divide what has a row for each group into parts that are processed at once."""
-    return torch.split(groups, max(1, N_AT_ONCE // (patches.n_similar * patches.n_pixels)))
-
-
-def _images(sums: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the weighted means of estimates and of mixtures."""
-    estimate, mixture, weight = sums.sum(0).to(torch.float64 if sums.dtype == torch.int64 else sums.dtype).unbind(-1)
-    return (estimate / weight).view(like.shape).to(like.dtype), (mixture / weight).view(like.shape).to(like.dtype)

@@ -1,7 +1,6 @@
 """The kernels of the non-local estimate on the CPU, compiled by Numba.
 
-A kernel does the tasks from ``first`` to ``last``: lines of patches in `match`, shares of the groups in `scatter`, groups or matrices in
-the others.
+Kernels do the tasks from ``first`` to ``last``: lines of patches in `match`, groups in `gather`, matrices in `invert`.
 """
 
 from __future__ import annotations
@@ -138,17 +137,15 @@ def invert(first, last, matrices):
 
 
 @compiled
-def scatter(first, last, places, offsets, estimates, noisy, means, noise_share, weights, sums):
-    """Add estimates, their mixtures with the noisy patches, and weights to the sums of each share of the groups."""
+def scatter(places, offsets, estimates, noisy, means, noise_share, weights, sums):
+    """Add estimates, their mixtures with the noisy patches, and weights to sums."""
     n_groups, k, n = estimates.shape
-    for share in range(first, last):
-        total = sums[share]
-        for g in range(share * n_groups // len(sums), (share + 1) * n_groups // len(sums)):
-            ratio, mean = noise_share[g], means[g]
-            for q in range(k):
-                place, weight = places[g, q], weights[g, q]
-                for j in range(n):
-                    at, x = place + offsets[j], estimates[g, q, j]
-                    total[at, 0] += weight * (mean[j] + x)
-                    total[at, 1] += weight * (mean[j] + x + ratio * (noisy[g, q, j] - x))
-                    total[at, 2] += weight
+    for g in range(n_groups):
+        ratio, mean = noise_share[g], means[g]
+        for q in range(k):
+            place, weight = places[g, q], weights[g, q]
+            for j in range(n):
+                at, x = place + offsets[j], estimates[g, q, j]
+                sums[at, 0] += weight * (mean[j] + x)
+                sums[at, 1] += weight * (mean[j] + x + ratio * (noisy[g, q, j] - x))
+                sums[at, 2] += weight

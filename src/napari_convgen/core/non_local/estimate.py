@@ -89,7 +89,7 @@ def non_local_stages(
     groups = [noisy] if is_joint and noisy else [[i] for i in noisy]
     for position, channels in enumerate(groups):
         frame = _Frame(
-            (values[channels] / levels[channels]).view(len(channels), *_volume(values)),
+            (values[channels] / levels[channels]).reshape(len(channels), *_volume(values)).contiguous(),
             values.ndim - 1,
             None if is_observed is None else is_observed[channels].view(len(channels), *_volume(values)),
             noise_spectrum,

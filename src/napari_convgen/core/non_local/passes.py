@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from napari_convgen.core.non_local.patches import Patches
@@ -34,7 +34,7 @@ class Passes(Protocol):
 
     def scatter(
         self,
-        sums: Float[Tensor, "s p 3"],
+        sums: Shaped[Tensor, "p 3"],
         places: Int[Tensor, "g k"],
         offsets: Int[Tensor, "n"],
         estimates: Float[Tensor, "g k n"],
@@ -48,7 +48,8 @@ class Passes(Protocol):
         Parameters
         ----------
         sums
-            Sums at each pixel, to be added up along the first axis: the estimates, their mixture with the noisy patches, and the weights.
+            Sums at each pixel, which no other call may add to at the same time: the estimates, their mixture with the noisy patches,
+            and the weights.
         places, offsets
             Places of the patches, and the distances of their pixels from the first one.
         estimates, noisy, means
@@ -60,23 +61,32 @@ class Passes(Protocol):
         """
         ...
 
-    def new_sums(self, image: Float[Tensor, "z y x"]) -> Float[Tensor, "s p 3"]:
-        """Return empty sums for `scatter`."""
+    def new_sums(self, image: Float[Tensor, "z y x"]) -> Shaped[Tensor, "s p 3"]:
+        """Return empty sums for `scatter`, several that can be added to at the same time."""
+        ...
+
+    def each(self, work: Callable[[int], None], n_tasks: int) -> None:
+        """Call a function with the number of each task."""
         ...
 
 
-def passes_on(device: torch.device) -> Passes:
-    """Return the fastest passes on a device: those of Numba on the CPU if it can be loaded, otherwise those of PyTorch."""
-    return _cpu_passes() if device.type == "cpu" else _plain_passes()
+def passes_on(device: torch.device, n_threads: int) -> Passes:
+    """Return the fastest passes on a device: those of Numba on the CPU if it can be loaded, otherwise those of PyTorch.
 
-
-@functools.cache
-def _cpu_passes() -> Passes:
-    try:
-        from napari_convgen.core.non_local.cpu import CpuPasses
-    except ImportError:
-        return _plain_passes()
-    return CpuPasses()
+    Parameters
+    ----------
+    device
+        Device of the images.
+    n_threads
+        Number of threads on the CPU.
+    """
+    if device.type == "cpu":
+        try:
+            from napari_convgen.core.non_local.cpu import CpuPasses
+        except ImportError:
+            return _plain_passes()
+        return CpuPasses(n_threads)
+    return _plain_passes()
 
 
 def _plain_passes() -> Passes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -55,7 +57,11 @@ class PlainPasses:
         mixed = estimates + noise_share[:, None, None] * (noisy - estimates)
         added = torch.stack((estimates + means[:, None], mixed + means[:, None], torch.ones_like(mixed)), -1)
         rounded = (FIXED_POINT * weights[..., None, None] * added).round().to(torch.int64)
-        sums[0].index_add_(0, (places[..., None] + offsets).flatten(), rounded.flatten(0, 2))
+        sums.index_add_(0, (places[..., None] + offsets).flatten(), rounded.flatten(0, 2))
+
+    def each(self, work: Callable[[int], None], n_tasks: int) -> None:  # noqa: D102
+        for task in range(n_tasks):
+            work(task)
 
     def new_sums(self, image: Tensor) -> Tensor:  # noqa: D102
         return torch.zeros(1, image.numel(), 3, dtype=torch.int64, device=image.device)

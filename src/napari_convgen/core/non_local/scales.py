@@ -57,7 +57,7 @@ def merge(fine: Float[Tensor, "c z y x"], coarse: Float[Tensor, "c z2 y2 x2"]) -
     own[part] = torch.lerp(own[part], other, share.expand_as(other))
     for axis, n in enumerate(fine.shape[1:], start=1):
         own = _along(cosines(n, fine).mT, own, axis)
-    return own
+    return own.contiguous()
 
 
 def half_spectrum(spectrum: Float[np.ndarray, "a b"]) -> tuple[Float[np.ndarray, "a b"], float]:

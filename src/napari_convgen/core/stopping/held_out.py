@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -50,7 +50,8 @@ class HeldOut:
     the pixels they are of, see `napari_convgen.core.problem.ErrorWeights`.
 
     Of the steps that cannot be told from that of the least error at entries left out, the one of the least estimate is kept, which rests
-    on all pixels; where there is none, the latest within one standard error. A guided network is not evaluated before it has its guide.
+    on all pixels; where there is none, the latest within one standard error. Where the images are mixed with guides it is the latest, too:
+    a generator that has been fitted longer adds more to them. A guided network is not evaluated before it has its guide.
 
     Parameters
     ----------
@@ -90,6 +91,7 @@ class HeldOut:
         self._watched: list[Tensor] = []
         self._errors = PairedErrors()
         self._is_settled: dict[int, bool] = {}
+        self._is_mixed = False
         self._estimates: dict[int, _Estimate] = {}
 
     def members(self, problem: Problem, n_seeds: int, rng: torch.Generator) -> Members:
@@ -108,7 +110,8 @@ class HeldOut:
         members = plain_members(problem, n_seeds)
         for weights, out in zip(members.weights, left_out, strict=True):
             weights *= ~out.view(shape).to(weights.device)
-        return members
+        is_watched = torch.stack([seen.view(shape).to(problem.weights.device) for seen in watched])
+        return replace(members, watched=is_watched[:, None] & (problem.weights > 0))
 
     def _draw(
         self, problem: Problem, observed: Tensor, fraction: float, n_seeds: int, rng: torch.Generator
@@ -151,7 +154,7 @@ class HeldOut:
         errors = self._weights * squared(unseen)
         if iterate.is_snapshot:
             self._errors.add(iterate.step, (errors.sum(0) / self._weights.sum(0))[self._paired])
-            self._is_settled[iterate.step] = iterate.is_settled
+            self._is_settled[iterate.step], self._is_mixed = iterate.is_settled, iterate.correction is not None
             if iterate.is_settled and self._problem.noise_level is not None and self._problem.is_denoising:
                 self._estimates[iterate.step] = self._estimate(iterate)
         return errors.sum() / self._weights.sum()
@@ -164,7 +167,7 @@ class HeldOut:
         steps = [step for step in steps if self._is_settled[step]] or list(steps)
         best = latest = self._errors.least(steps)
         as_good = self._errors.as_good_as(best, steps, N_ERRORS)
-        is_estimated = self.size == 1 and bool(self._estimates)
+        is_estimated = self.size == 1 and bool(self._estimates) and not self._is_mixed
         if is_estimated:
             kept = min(as_good, key=lambda step: self._estimates[step].mse)
             latest = max(best, kept)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from napari_convgen.core.problem import ErrorWeights, Problem
@@ -33,12 +33,16 @@ class Members:
         Number of each member's start: members with the same number have the same initial weights and see the same perturbations.
     is_kept
         True for each member whose output goes into the image, which is the mean over these; one at least.
+    watched
+        True at entries of the measurement that a member has not seen, and whose noise tells nothing of the entries it has; ``None``, the
+        default, if there are none.
     """
 
     measurements: Shaped[Tensor, "m c *entries"]
     weights: Float[Tensor, "m c *entries"]
     starts: tuple[int, ...]
     is_kept: tuple[bool, ...]
+    watched: Bool[Tensor, "m c *entries"] | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -72,6 +76,9 @@ class Iterate:
         Numbers of the kept members; the image is the mean over them.
     is_settled
         True unless the generator still prepares, see `napari_convgen.core.generators.Generator.is_settled`.
+    correction
+        Image that is added to the mean of the members' images: what they lack together, since each has left pixels out; ``None``, the
+        default, for nothing.
     """
 
     step: int
@@ -81,6 +88,7 @@ class Iterate:
     is_snapshot: bool
     kept: tuple[int, ...] = (0,)
     is_settled: bool = True
+    correction: Float[Tensor, "c *spatial"] | None = None
 
     @property
     def output(self) -> Float[Tensor, "c *spatial"]:
@@ -106,12 +114,13 @@ class Iterate:
         return images if len(self.kept) == len(images) else torch.stack([images[i] for i in self.kept])
 
     def _mean(self, images: Tensor) -> Tensor:
-        if len(self.kept) == 1:
-            return images[self.kept[0]]
-        total = images[self.kept[0]] + images[self.kept[1]]
-        for i in self.kept[2:]:
-            total += images[i]
-        return total / len(self.kept)
+        mean = images[self.kept[0]]
+        if len(self.kept) > 1:
+            total = mean + images[self.kept[1]]
+            for i in self.kept[2:]:
+                total += images[i]
+            mean = total / len(self.kept)
+        return mean if self.correction is None else mean + self.correction
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from napari_convgen.core.snapshot import Snapshot
@@ -17,7 +18,7 @@ class DenoiseProgress(Progress):
     frame, n_frames
         Number of the frame, from 0, and of all frames.
     step, n_steps
-        Step of this frame's fit, from 1, and steps at most.
+        Step of this frame's fit, from 1, or 0 before the first; and steps at most.
     seed
         Seed of this start; a new one means that the fit was restarted.
     losses, criteria
@@ -28,18 +29,21 @@ class DenoiseProgress(Progress):
         Step that would be kept, were the fit to end now; 0 before the first snapshot.
     n_steps_taken
         Steps over all frames and starts.
+    guide_share
+        Share of the estimates that guide the fit that is done, 0 to 1; 1 if there are none.
     """
 
     frame: int
     n_frames: int
-    step: int
     n_steps: int
     seed: int
-    losses: tuple[float, ...]
-    criteria: tuple[float, ...]
-    snapshot: Snapshot | None
-    kept_step: int
     n_steps_taken: int
+    step: int = 0
+    losses: tuple[float, ...] = ()
+    criteria: tuple[float, ...] = ()
+    snapshot: Snapshot | None = None
+    kept_step: int = 0
+    guide_share: float = 1.0
 
     @property
     def share(self) -> float:
@@ -48,6 +52,6 @@ class DenoiseProgress(Progress):
 
     @property
     def seconds_left(self) -> float:
-        """Seconds at most, were every frame to use all its steps."""
+        """Seconds at most, were every frame to use all its steps; NaN before the first step."""
         n_left = self.n_steps - self.step + (self.n_frames - self.frame - 1) * self.n_steps
-        return n_left * self.seconds / self.n_steps_taken
+        return n_left * self.seconds / self.n_steps_taken if self.n_steps_taken else math.nan

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from napari_convgen.core.stopping import Iterate
 from napari_convgen.errors import ConfigError, FitError, InputError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import DenoiseResult, FrameResult
+from napari_convgen.run.setup.build import is_guided
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
+from napari_convgen.run.setup.guides import guide_seconds
 from napari_convgen.run.setup.prepared import Index, Prepared, resolve_config
 from napari_convgen.run.task import Task
 
@@ -76,6 +79,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
         self._position = 0
         self._now: _FrameFit | None = None
         self._noise: NoiseModel | None = None
+        self._guide: tuple[ImageTensor, NDArray[Any]] | None = None
 
     @property
     def n_frames(self) -> int:
@@ -115,11 +119,12 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
         prepared = self.prepared
         n_free = free_bytes(self.device)
         image = prepared.scaled(prepared.first_frame())
-        fit = prepared.denoising_fit(image, self.config.seed, self.config.n_seeds)
+        fit = prepared.denoising_fit(image, self.config.seed, self.config.n_seeds, has_guides=False)
         return Forecast(
             n_bytes=self.n_bytes,
             n_bytes_free=n_free,
             seconds_per_step=seconds_per_step(fit, self.n_threads),
+            seconds_before=self._guide_seconds(image, fit),
             n_frames=prepared.n_frames_to_fit,
             n_steps=self.config.n_steps,
             device=str(self.device),
@@ -127,6 +132,13 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
             n_threads=self.n_threads,
             noise=image.noise,
         )
+
+    def _guide_seconds(self, image: ImageTensor, fit: Fit) -> float:
+        """Return about how many seconds pass before a frame's first step."""
+        if not is_guided(self.config):
+            return 0.0
+        n_runs = 1 + sum(bool((weights < fit.problem.weights).any()) for weights in fit.members.weights)
+        return guide_seconds(image, self.prepared.layout, n_runs, self.device)
 
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._position < self.n_frames and not (self._is_stopping and self._now is None):
@@ -136,11 +148,11 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
                     self._notes.append(f"Frame {number} is constant or missing throughout; it was left as it is.")
                     self._position += 1
                     continue
-                image, seed = self.prepared.scaled(number), self.config.seed
+                image = self.prepared.scaled(number)
                 self._noise = image.noise
-                self._now = _FrameFit(number, image, self._new_fit(image, seed), seed)
+                self._now = yield from self._start_frame(number, image, self.config.seed)
             yield from self._fit_frame(self._now)
-            self._now = self._finish_frame(self._now)
+            self._now = yield from self._finish_frame(self._now)
 
     def _let_go(self) -> None:
         self._now = None
@@ -196,6 +208,9 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
 
     def preview(self) -> NDArray[Any] | None:
         """Return the current frame as it is now, in the input's units; ``None`` before its first step."""
+        if self._guide is not None:
+            frame, estimate = self._guide
+            return frame.restore(estimate)
         if self._now is None or self._now.fit.iterate is None:
             return None
         image = self._now.fit.iterate.image(self.config.output)
@@ -260,8 +275,20 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
         changes = {"n_steps": step, "stopping.min_patience": step, "seed": self._now.seed, "n_restarts": 0}
         return self.config.replace({name: value for name, value in changes.items() if self.config.has(name)})
 
-    def _new_fit(self, image: ImageTensor, seed: int) -> Fit:
-        return self.prepared.denoising_fit(image, seed, self.config.n_seeds)
+    def _start_frame(self, number: int, image: ImageTensor, seed: int) -> Generator[DenoiseProgress, None, _FrameFit]:
+        """Return the fit of a frame at its start, after the estimates that guide it."""
+        stages = self.prepared.start_fit(image, seed, self.config.n_seeds, is_stopping=lambda: self._is_stopping)
+        while True:
+            started = time.perf_counter()
+            try:
+                stage = next(stages)
+            except StopIteration as end:
+                self._guide = None
+                return _FrameFit(number, image, end.value, seed)
+            finally:
+                self._seconds += time.perf_counter() - started
+            self._guide = image, stage.image
+            yield self._progress(number, seed, guide_share=stage.share)
 
     def _fit_frame(self, now: _FrameFit) -> Iterator[DenoiseProgress]:
         """Advance one fit to its end, with a progress at snapshots and now and then."""
@@ -277,23 +304,26 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
 
         for iterate in self._paced(iter(fit), is_due):
             fit.curves.fetch()
-            yield DenoiseProgress(
-                frame=now.number,
-                n_frames=self.n_frames,
+            yield self._progress(
+                now.number,
+                now.seed,
                 step=iterate.step,
                 n_steps=fit.n_steps,
-                seed=now.seed,
                 losses=tuple(fit.curves.loss[n_reported:]),
                 criteria=tuple(fit.curves.criterion[n_reported:]),
                 snapshot=fit.snapshots.get(iterate.step),
                 kept_step=fit.kept_step,
                 n_steps_taken=self._n_steps_taken + iterate.step - n_before,
-                seconds=self._seconds,
             )
             n_reported = len(fit.curves.loss)
         self._n_steps_taken += fit.step - n_before
 
-    def _finish_frame(self, now: _FrameFit) -> _FrameFit | None:
+    def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
+        """Return the progress of a frame's fit: before its first step, or with the state of the fit."""
+        before = {"n_steps": self.config.n_steps, "n_steps_taken": self._n_steps_taken}
+        return DenoiseProgress(frame=number, n_frames=self.n_frames, seed=seed, seconds=self._seconds, **before | state)
+
+    def _finish_frame(self, now: _FrameFit) -> Generator[DenoiseProgress, None, _FrameFit | None]:
         """Keep a frame's result, or start it afresh if its fit failed and there are starts left; return what to go on with."""
         fit, seed = now.fit, now.seed
         reason, judgment = fit.reason, fit.judgment
@@ -301,7 +331,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
             attempt = seed - self.config.seed + 1
             if attempt <= self.config.n_restarts and not (self._is_stopping or fit.is_extended):
                 self._notes.append(f"{reason} It was started afresh with seed {seed + 1}.")
-                return replace(now, fit=self._new_fit(now.image, seed + 1), seed=seed + 1)
+                return (yield from self._start_frame(now.number, now.image, seed + 1))
             if not len(fit.snapshots):
                 raise FitError(f"{reason} So did every other start. Lower optimizer.learning_rate.")
             self._notes.append(

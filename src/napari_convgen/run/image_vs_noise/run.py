@@ -98,7 +98,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
     image
         Noisy array that is a single frame; see `napari_convgen.run.setup.prepared.Prepared`.
     config
-        Configuration of the generator and its fit, name of a preset, or ``None`` for the preset ``"default"``. Each fit is that of all
+        Configuration of the generator and its fit, name of a preset, or ``None`` for the preset ``"deep-decoder"``. Each fit is that of all
         pixels by a single generator, to the last of its steps.
     axes
         One letter for each axis of ``image``; guessed if ``None``.
@@ -133,7 +133,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         targets: TargetsConfig | None = None,
     ) -> None:
         self.targets = targets or TargetsConfig()
-        self.targets.check_generator(chosen := resolve_config(config))
+        self.targets.check_generator(chosen := resolve_config(config, default="deep-decoder"))
         super().__init__(
             Prepared(
                 image,
@@ -368,5 +368,5 @@ def compare_fits(
     FitError
         The first step diverged.
     """
-    chosen = resolve_config(config, {"seed": seed, "device": device})
+    chosen = resolve_config(config, {"seed": seed, "device": device}, default="deep-decoder")
     return CompareFitsTask(image, chosen, axes=axes, reference=reference, targets=targets).finish(callback)

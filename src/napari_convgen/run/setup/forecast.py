@@ -36,6 +36,8 @@ class Forecast:
         Device, what computes the generator, and number of threads of the CPU.
     noise
         Model of the first frame's noise; ``None`` if it will be fitted as it is.
+    seconds_before
+        Seconds of the estimates that guide a frame's fit, before its first step; 0, the default, if there are none.
     """
 
     n_bytes: int
@@ -47,11 +49,12 @@ class Forecast:
     backend: str
     n_threads: int
     noise: NoiseModel | None
+    seconds_before: float = 0.0
 
     @property
     def seconds(self) -> float:
         """Seconds at most, were every frame to use all its steps."""
-        return self.seconds_per_step * self.n_steps * self.n_frames
+        return (self.seconds_before + self.seconds_per_step * self.n_steps) * self.n_frames
 
     def __str__(self) -> str:
         frames = f"{self.n_frames} frames of " if self.n_frames > 1 else ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Generator as GeneratorType
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config, preset
+from napari_convgen.config.generators import GuidedNetworkConfig
+from napari_convgen.core.fit.guides import Guides, Mixture
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import (
@@ -41,32 +44,38 @@ from napari_convgen.run.setup.build import (
     compiler_notes,
     describe_slow_backend,
     generator_bytes,
+    is_guided,
     random_source,
     resolve_generator_backend,
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
+from napari_convgen.run.setup.guides import GuideStage, make_guides
 from napari_convgen.run.setup.inputs import as_array, check_reference
 
 Index = tuple[int | slice, ...]
 
 
-def resolve_config(config: Config | str | None, changes: Mapping[str, Any] | None = None) -> Config:
+def resolve_config(
+    config: Config | str | None, changes: Mapping[str, Any] | None = None, *, default: str = "default"
+) -> Config:
     """Return a configuration from a preset's name, or from itself, with some settings changed.
 
     Parameters
     ----------
     config
-        Configuration, name of a preset, or ``None`` for the preset ``"default"``.
+        Configuration, name of a preset, or ``None`` for a default preset.
     changes
         New values by dotted name; ``None`` among them leaves a setting as it is.
+    default
+        Name of the preset that is taken if none is named; ``"default"`` if it is not given.
 
     Raises
     ------
     ConfigError
         A preset or setting that does not exist, or a value out of its range.
     """
-    chosen = config if isinstance(config, Config) else preset("default" if config is None else config)
+    chosen = config if isinstance(config, Config) else preset(default if config is None else config)
     return chosen.replace({name: value for name, value in (changes or {}).items() if value is not None})
 
 
@@ -270,6 +279,7 @@ class Prepared:
         units: Units | None = None,
         max_bytes: float | None = None,
         has_health_check: bool = True,
+        guides: Guides | None = None,
     ) -> Fit:
         """Return a fit at its start.
 
@@ -287,18 +297,55 @@ class Prepared:
             Bound on the snapshots' memory; that of the configuration if ``None``.
         has_health_check
             True, the default, to end a fit that has collapsed.
+        guides
+            Estimates that the generator draws from and is mixed with; ``None``, the default, for none.
         """
         config = self.config
         generator = self.generator(image, members.starts, seed)
         memory = config.snapshot_memory * 2**20 if max_bytes is None else max_bytes
         store = SnapshotStore(memory, units or image, config.output)
         optimizer = build_optimizer(config, generator)
+        mixture = None
+        if guides is not None:
+            share = config.generator.network_share if isinstance(config.generator, GuidedNetworkConfig) else "auto"
+            mixture = Mixture(problem, guides, members, None if share == "auto" else share)
         return Fit(
-            problem, generator, optimizer, rule, members, store, config.n_steps, config.averaging, has_health_check
+            problem,
+            generator,
+            optimizer,
+            rule,
+            members,
+            store,
+            config.n_steps,
+            config.averaging,
+            has_health_check,
+            mixture,
         )
 
-    def denoising_fit(self, image: ImageTensor, seed: int, n_seeds: int, max_bytes: float | None = None) -> Fit:
-        """Return the fit that denoises a frame, with the configuration's rule.
+    def denoising_fit(
+        self, image: ImageTensor, seed: int, n_seeds: int, max_bytes: float | None = None, has_guides: bool = True
+    ) -> Fit:
+        """Return the fit that denoises a frame; parameters are those of `start_fit`.
+
+        With ``has_guides`` False the noisy image takes the place of the guides, for a measurement of time.
+        """
+        stages = self.start_fit(image, seed, n_seeds, max_bytes, None if has_guides else lambda: True)
+        while True:
+            try:
+                next(stages)
+            except StopIteration as end:
+                fit: Fit = end.value
+                return fit
+
+    def start_fit(
+        self,
+        image: ImageTensor,
+        seed: int,
+        n_seeds: int,
+        max_bytes: float | None = None,
+        is_stopping: Callable[[], bool] | None = None,
+    ) -> GeneratorType[GuideStage, None, Fit]:
+        """Make the guides, if the generator has any, and return the fit that denoises a frame with the configuration's rule.
 
         Parameters
         ----------
@@ -310,11 +357,16 @@ class Prepared:
             Number of members that are kept.
         max_bytes
             Bound on the snapshots' memory; that of the configuration if ``None``.
+        is_stopping
+            Function that tells whether to go on with the guides as far as they have come; ``None``, the default, finishes them.
         """
         problem = self.problem(image)
         rule = self.rule(image, seed)
         members = rule.members(problem, n_seeds, random_source(seed, 0))
-        return self.fit(problem, image, rule, members, seed, max_bytes=max_bytes)
+        guides = None
+        if is_guided(self.config):
+            guides = yield from make_guides(image, self.layout, members, self.device, is_stopping)
+        return self.fit(problem, image, rule, members, seed, max_bytes=max_bytes, guides=guides)
 
     def generator_bytes(self, n_outputs: int | None = None, backend: Backend | None = None, **changes: Any) -> int:
         """Return about how many bytes the generator and its fit take at their peak, without snapshots.

@@ -65,7 +65,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         Noisy array that is a single frame; see `napari_convgen.run.setup.prepared.Prepared`.
     config
         Configuration of the generator and, for later steps, its fit: that of all pixels, by a single generator, in single precision.
-        Or the name of a preset; ``None`` for the preset ``"default"``.
+        Or the name of a preset; ``None`` for the preset ``"deep-decoder"``.
     axes
         One letter for each axis of ``image``; guessed if ``None``.
     n_spared_threads
@@ -110,7 +110,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         super().__init__(
             Prepared(
                 image,
-                resolve_config(config).replace(changes),
+                resolve_config(config, default="deep-decoder").replace(changes),
                 axes=axes,
                 n_spared_threads=n_spared_threads,
                 single="The spectrum is that of a single image",
@@ -347,7 +347,7 @@ def spectrum(
     FitError
         The fit failed on its way to a later step.
     """
-    chosen = resolve_config(config, {"seed": seed, "device": device})
+    chosen = resolve_config(config, {"seed": seed, "device": device}, default="deep-decoder")
     task = SpectrumTask(image, chosen, axes=axes, rank=rank, n_passes=n_passes, at_steps=at_steps, groups=groups)
     return task.finish(callback)
 

@@ -285,6 +285,9 @@ class DenoiseWidget(DockWidget):
             self._plot.clear_curves()
         self._plot.extend(progress.losses, progress.criteria, progress.kept_step)
         self._set_noise(self.session.noise)
+        if not progress.step:
+            self._text.setText(f"Estimate that guides the fit: {progress.guide_share:.0%}.")
+            return
         frame = f"Frame {progress.frame + 1} of {progress.n_frames}, step" if progress.n_frames > 1 else "Step"
         pace = progress.seconds / progress.n_steps_taken * 1000
         self._text.setText(

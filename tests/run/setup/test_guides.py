@@ -1,0 +1,145 @@
+"""The non-local estimates that guide a fit."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_convgen.config import preset
+from napari_convgen.core.baselines import BASELINES
+from napari_convgen.core.baselines.frame import NoisyFrame
+from napari_convgen.core.image import ImageTensor, Layout
+from napari_convgen.core.problem import Problem
+from napari_convgen.core.stopping import HeldOut
+from napari_convgen.errors import ConfigError
+from napari_convgen.run.denoise.run import DenoiseTask, denoise
+from napari_convgen.run.setup.build import build_noise
+from napari_convgen.run.setup.guides import make_guides
+
+CONFIG = preset("default").replace(
+    {"generator.n_channels": 6, "generator.n_fine_channels": 4, "n_steps": 12, "n_threads": 1, "device": "cpu"}
+)
+
+
+def pair(shape=(40, 44), sigma=0.1, seed=0):
+    rng = np.random.default_rng(seed)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape[:2]), indexing="ij")
+    clean = 0.2 + np.exp(-4 * (x**2 + y**2)) + 0.3 * (x > 0.3)
+    clean = clean.reshape(*clean.shape, *(1,) * (len(shape) - 2)) * np.ones(shape)
+    return clean, (clean + sigma * rng.standard_normal(shape)).astype(np.float32)
+
+
+def error(image, clean):
+    return float(np.mean((image - clean) ** 2))
+
+
+def guides_of(noisy, seed=0):
+    layout = Layout.of(noisy.shape)
+    image = ImageTensor.of(noisy, layout, build_noise(noisy, layout, CONFIG.noise))
+    problem = Problem.of(image, torch.device("cpu"))
+    members = HeldOut(0.1, "auto", 0.4, 100, "average").members(problem, 2, torch.Generator().manual_seed(seed))
+    stages = make_guides(image, layout, members, torch.device("cpu"))
+    while True:
+        try:
+            next(stages)
+        except StopIteration as end:
+            return image, members, end.value
+
+
+def test_the_whole_guide_is_the_method_of_compare():
+    image, _, guides = guides_of(pair()[1])
+    expected = BASELINES["lichi"](NoisyFrame(image.values, image.noise_level))
+    np.testing.assert_allclose(guides.whole.numpy(), expected, atol=1e-6)
+
+
+def test_a_member_s_guide_knows_nothing_of_the_pixels_that_it_leaves_out():
+    _, noisy = pair()
+    image, members, guides = guides_of(noisy)
+    left_out = (members.weights == 0).numpy()
+    changed = np.where(left_out[0], image.values[::-1] * 0.5 + 0.2, image.values)
+    other = ImageTensor(**{**vars(image), "values": changed})
+    stages = make_guides(other, Layout.of(noisy.shape), members, torch.device("cpu"))
+    while True:
+        try:
+            next(stages)
+        except StopIteration as end:
+            again = end.value
+            break
+    assert torch.equal(again.members[0], guides.members[0])
+    assert not torch.equal(again.members[1], guides.members[1])
+    assert not torch.equal(again.whole, guides.whole)
+
+
+@pytest.mark.parametrize("name", ["default", "quick", "best"])
+def test_presets_with_guides_take_most_of_the_noise_away(name):
+    clean, noisy = pair()
+    small = {key: CONFIG.model_dump()["generator"][key] for key in ("n_channels", "n_fine_channels")}
+    changes = {f"generator.{key}": value for key, value in small.items()} | {"n_threads": 1, "device": "cpu"}
+    config = preset(name).replace(changes | ({"n_steps": 12} if name != "quick" else {}))
+    result = denoise(noisy, config)
+    assert error(result.image, clean) < 0.15 * error(noisy, clean)
+    assert (result.expected_error is None) == (name == "quick")
+
+
+@pytest.mark.parametrize("shape", [(30, 32, 3), (37,)])
+def test_color_and_lines_are_guided_too(shape):
+    clean, noisy = pair(shape) if len(shape) > 1 else (pair()[0][20], pair()[1][20])
+    result = denoise(noisy, CONFIG)
+    assert result.image.shape == noisy.shape
+    assert error(result.image, clean) < 0.5 * error(noisy, clean)
+
+
+def test_missing_pixels_are_left_out_of_the_guides_and_filled_in():
+    clean, noisy = pair()
+    holes = np.random.default_rng(1).random(noisy.shape) < 0.1
+    result = denoise(np.where(holes, np.nan, noisy).astype(np.float32), CONFIG)
+    assert error(result.image[holes], clean[holes]) < 0.5 * 0.1**2
+
+
+def test_the_first_image_comes_before_the_first_step_and_is_the_estimate_so_far():
+    clean, noisy = pair()
+    task = DenoiseTask(noisy, CONFIG)
+    previews, steps = [], []
+    for progress in task:
+        steps.append(progress.step)
+        previews.append(task.preview())
+    assert steps[0] == 0
+    assert steps[-1] == 12
+    assert error(previews[0], clean) < 0.5 * error(noisy, clean)
+    shares = [p for p, step in zip(previews, steps, strict=True) if step == 0]
+    assert len(shares) > 20
+
+
+def test_a_stop_while_guides_are_made_keeps_the_estimate_so_far():
+    clean, noisy = pair()
+    task = DenoiseTask(noisy, CONFIG)
+    for i, _ in enumerate(task):
+        if i == 5:
+            task.stop()
+    result = task.result()
+    assert result.step == 1
+    assert error(result.image, clean) < 0.3 * error(noisy, clean)
+
+
+def test_a_run_is_the_same_each_time_and_goes_back_and_on():
+    _, noisy = pair()
+    config = CONFIG.replace({"stopping.kind": "fixed"})
+    whole = denoise(noisy, config)
+    task = DenoiseTask(noisy, config)
+    task.finish()
+    np.testing.assert_array_equal(task.result().image, whole.image)
+    came_to = task.step_before_extension(6)
+    task.extend(12 - came_to, from_step=6)
+    task.finish()
+    np.testing.assert_allclose(task.result().image, whole.image, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["sure", "coupled"])
+def test_rules_that_add_noise_to_the_image_are_refused(kind):
+    with pytest.raises(ConfigError, match="which the non-local estimate would not have"):
+        DenoiseTask(pair()[1], CONFIG.replace({"stopping.kind": kind}))
+
+
+def test_a_forecast_counts_the_guides():
+    forecast = DenoiseTask(pair()[1], CONFIG).forecast()
+    assert forecast.seconds_before > 0
+    assert forecast.seconds == forecast.seconds_before + 12 * forecast.seconds_per_step
