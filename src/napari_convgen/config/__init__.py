@@ -20,10 +20,11 @@ from napari_convgen.config.noise import (
 )
 from napari_convgen.config.operators import IdentityConfig, OperatorConfig
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
-from napari_convgen.config.presets import PRESETS, fixed_input_presets, preset
+from napari_convgen.config.presets import GENERATOR_ALONE, PRESETS, fixed_input_presets, preset
 from napari_convgen.config.stopping import AutoStopConfig, FixedStopConfig, StoppingConfig
 
 __all__ = [
+    "GENERATOR_ALONE",
     "GROUPS",
     "PRESETS",
     "AdamConfig",

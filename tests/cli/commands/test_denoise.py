@@ -10,11 +10,12 @@ import tifffile
 from PIL import Image
 
 import napari_convgen
-from napari_convgen import Config, cli
+from napari_convgen import PRESETS, Config, cli
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 
 SMALL = {"generator.n_channels": "4", "generator.n_scales": "1", "n_restarts": "0"}
-QUICK = ["--set", *(f"{name}={value}" for name, value in SMALL.items()), "--stopping", "fixed", "--steps", "6"]
+SET = ["--preset", "deep-decoder", "--set", *(f"{name}={value}" for name, value in SMALL.items())]
+QUICK = [*SET, "--stopping", "fixed", "--steps", "6"]
 
 
 @pytest.fixture
@@ -52,8 +53,7 @@ def run_program(*arguments):
 
 
 def test_the_result_is_that_of_python_bit_for_bit(folder, noisy, capsys):
-    arguments = ["--set", *(f"{name}={value}" for name, value in SMALL.items()), "--seed", "3", "--steps", "150"]
-    image = denoised(*arguments, "--report", "report.json")
+    image = denoised(*SET, "--seed", "3", "--steps", "150", "--report", "report.json")
     config = Config().replace(SMALL)
     result = denoise(noisy, config, seed=3, n_steps=150)
     np.testing.assert_array_equal(image, result.image)
@@ -293,11 +293,11 @@ def test_a_terminal_gets_a_bar(folder, capsys, monkeypatch):
 
 def test_new_config_is_complete_and_commented(folder, capsys):
     assert cli.main(["new-config"]) == 0
-    assert capsys.readouterr().out == Config().to_toml()
+    assert capsys.readouterr().out == PRESETS["default"].to_toml()
     assert cli.main(["new-config", "--preset", "paper", "-o", "paper.toml"]) == 0
-    assert Config.from_file("paper.toml") == napari_convgen.PRESETS["paper"]
+    assert Config.from_file("paper.toml") == PRESETS["paper"]
     assert cli.main(["new-config", "-o", "paper.toml", "--force"]) == 0
-    assert Config.from_file("paper.toml") == Config()
+    assert Config.from_file("paper.toml") == PRESETS["default"]
 
 
 def test_help_loads_no_torch_and_the_version_is_told(folder):

@@ -113,7 +113,7 @@ def test_the_extra_layer_adds_one_convolution_and_one_norm(extra_layer):
 
 
 def test_options_of_the_configuration_are_those_of_the_generator():
-    assert set(preset("default").generator.model_dump()) >= OPTIONS
+    assert set(preset("deep-decoder").generator.model_dump()) >= OPTIONS
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_another_start():

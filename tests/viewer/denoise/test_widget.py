@@ -3,7 +3,7 @@ import pyqtgraph as pg
 import pytest
 from napari.layers import Image, Labels
 
-from napari_convgen.config import PRESETS, Config
+from napari_convgen.config import PRESETS
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 
 SCROLL_BAR = 16
@@ -230,7 +230,7 @@ def test_multiscale_layer_is_denoised_at_its_finest_level(viewer, user, noisy):
 
 def test_default_configuration_is_the_default_preset(widget):
     assert isinstance(widget, DenoiseWidget)
-    assert widget.config() == Config() == PRESETS["default"]
+    assert widget.config() == PRESETS["default"]
 
 
 def test_axes_that_were_typed_outlive_the_run(viewer, widget, user):

@@ -21,6 +21,7 @@ from napari_convgen.cli.options import (
     read_config,
     read_reference,
 )
+from napari_convgen.config import GENERATOR_ALONE
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
@@ -77,7 +78,7 @@ _ADDED = "standard deviation of Gaussian noise to add to the image for one more 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    config = read_config(options, default="deep-decoder")
+    config = read_config(options, default=GENERATOR_ALONE)
     targets = TargetsConfig(options.noise, options.mean, options.added_noise)
     require_output(options)
     image, reference = read_image(options.input, options.axes), read_reference(options)

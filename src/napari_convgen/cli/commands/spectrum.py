@@ -24,6 +24,7 @@ from napari_convgen.cli.options import (
     make_folder,
     read_config,
 )
+from napari_convgen.config import GENERATOR_ALONE
 from napari_convgen.core.image import Layout
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
@@ -83,7 +84,7 @@ _AT_STEP = "numbers of steps of a fit after which to compute the Jacobian, each 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    config = read_config(options, default="deep-decoder")
+    config = read_config(options, default=GENERATOR_ALONE)
     require_output(options)
     image = read_image(options.input, options.axes)
     from napari_convgen.run.spectrum.run import SpectrumTask

@@ -10,9 +10,9 @@ from torch import Tensor
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import Members
 
-USUAL_SHARE = 0.3
-"""Share of the generator in the image where no pixels were left out to find it.
-Chosen on the tuning images of benchmarks/quality.py: the best shares of microscope images lie around it."""
+USUAL_SHARE, SPREAD = 0.2, 0.1
+"""Share of the generator that suits an image on average, and the standard deviation of the best shares of different images.
+Chosen on the tuning images of benchmarks/quality.py."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +34,16 @@ class Guides:
 class Mixture:
     r"""Mix the generator's images with the guides, in the share that predicts pixels left out of the fit best.
 
-    With g the guide of a member and x its image, the mixture is :math:`g + w (x - g)`. The share w minimizes the squared distance to the
-    measurement y over the watched pixels of all members, which neither g nor x has seen:
+    With g the guide of a member, x its image and y the measurement, the mixture is :math:`g + w (x - g)`. The share w is fitted to the
+    watched pixels of all members, which neither g nor x has seen, by weighted least squares; u are the weights of the pixels' squared
+    errors in the user's units, and :math:`\sigma^2` is their noise's variance:
 
-    .. math:: w = \frac{\langle y - g,\, x - g \rangle}{\langle x - g,\, x - g \rangle},
+    .. math:: w_y = \frac{\sum u (y - g)(x - g)}{\sum u (x - g)^2}, \qquad
+        \operatorname{var} w_y = \frac{\sum u^2 \sigma^2 (x - g)^2}{(\sum u (x - g)^2)^2}.
 
-    within [0, 1]. So the mixture is, up to the chance in y, no worse than the better of the two.
+    Where the two images differ little, the noise of so few pixels tells little of w. So it is averaged, weighted by the inverse variances, with
+    what is known of other images: their best shares have the mean `USUAL_SHARE` and the standard deviation `SPREAD`. The result
+    is limited to [0, 1].
 
     Parameters
     ----------
@@ -58,6 +62,9 @@ class Mixture:
         self._watched: Tensor | None = None
         if share is None and members.watched is not None and bool(members.watched.any()):
             self._watched = members.watched
+            pixels = problem.error_weights_at(guides.whole)
+            weights, variance = pixels.weights / pixels.weights.mean(), pixels.noise_variance
+            self._weights, self._variance = (x.expand_as(self.guides)[self._watched] for x in (weights, variance))
             self._lacking = problem.measurement.expand_as(self.guides)[self._watched] - self.guides[self._watched]
 
     def share(self, images: Float[Tensor, "m c *spatial"]) -> float | Tensor:
@@ -65,8 +72,11 @@ class Mixture:
         if self._watched is None:
             return USUAL_SHARE if self._share is None else self._share
         step = images[self._watched] - self.guides[self._watched]
-        share: Tensor = (step @ self._lacking / step.square().sum().clamp_min(1e-30)).clamp(0, 1)
-        return share
+        size = (self._weights * step.square()).sum().clamp_min(1e-30)
+        fitted = (self._weights * step * self._lacking).sum() / size
+        variance = (self._weights.square() * self._variance * step.square()).sum() / size.square()
+        share: Tensor = (fitted * SPREAD**2 + USUAL_SHARE * variance) / (SPREAD**2 + variance)
+        return share.clamp(0, 1)
 
     def __call__(self, images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
         """Return the mixture of the members' images with their guides."""

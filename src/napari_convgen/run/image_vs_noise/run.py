@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_convgen.config import Config
+from napari_convgen.config import GENERATOR_ALONE, Config
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ArrayLike, Image, channels_first
 from napari_convgen.core.problem import squared
@@ -133,7 +133,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         targets: TargetsConfig | None = None,
     ) -> None:
         self.targets = targets or TargetsConfig()
-        self.targets.check_generator(chosen := resolve_config(config, default="deep-decoder"))
+        self.targets.check_generator(chosen := resolve_config(config, default=GENERATOR_ALONE))
         super().__init__(
             Prepared(
                 image,
@@ -368,5 +368,5 @@ def compare_fits(
     FitError
         The first step diverged.
     """
-    chosen = resolve_config(config, {"seed": seed, "device": device}, default="deep-decoder")
+    chosen = resolve_config(config, {"seed": seed, "device": device}, default=GENERATOR_ALONE)
     return CompareFitsTask(image, chosen, axes=axes, reference=reference, targets=targets).finish(callback)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_convgen.config import Config
+from napari_convgen.config import GENERATOR_ALONE, Config
 from napari_convgen.core import generators
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ArrayLike, Image
@@ -110,7 +110,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         super().__init__(
             Prepared(
                 image,
-                resolve_config(config, default="deep-decoder").replace(changes),
+                resolve_config(config, default=GENERATOR_ALONE).replace(changes),
                 axes=axes,
                 n_spared_threads=n_spared_threads,
                 single="The spectrum is that of a single image",
@@ -347,7 +347,7 @@ def spectrum(
     FitError
         The fit failed on its way to a later step.
     """
-    chosen = resolve_config(config, {"seed": seed, "device": device}, default="deep-decoder")
+    chosen = resolve_config(config, {"seed": seed, "device": device}, default=GENERATOR_ALONE)
     task = SpectrumTask(image, chosen, axes=axes, rank=rank, n_passes=n_passes, at_steps=at_steps, groups=groups)
     return task.finish(callback)
 

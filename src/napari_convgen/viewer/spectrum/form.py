@@ -10,7 +10,7 @@ from magicgui.widgets.bases import ValueWidget
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_convgen.config import PRESETS, Config, preset
+from napari_convgen.config import PRESETS, Config, fixed_input_presets, preset
 from napari_convgen.errors import ConfigError
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
@@ -26,6 +26,9 @@ OWN_SETTINGS = (
     "device",
 )
 """Settings in the form; all others are the preset's."""
+
+PRESET_NAMES = (*fixed_input_presets(), *(name for name in PRESETS if name not in fixed_input_presets()))
+"""Names of the presets, those of a generator alone first."""
 
 NOT_IN_PRESETS = ("seed", "device")
 """Settings that a preset leaves as they are."""
@@ -54,7 +57,7 @@ class SpectrumForm(QWidget):
         super().__init__()
         self._config = ConfigForm(OWN_SETTINGS)
         self.z_axis = self._config.editors["z_axis"]
-        self._preset = ComboBox(choices=tuple(PRESETS), label="Preset", tooltip="Settings of the generator.")
+        self._preset = ComboBox(choices=PRESET_NAMES, label="Preset", tooltip="Settings of the generator.")
         self._rank = SpinBox(
             value=SpectrumSettings.rank,
             min=1,
