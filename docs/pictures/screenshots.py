@@ -52,7 +52,7 @@ def denoise() -> None:
 
     widget._expected_error.value = True
     widget.run()
-    wait(lambda: widget._plot.n_steps > 250)
+    wait(lambda: widget._plot.n_steps > 15)
     shoot(viewer, "during")
 
     wait(lambda: not widget.session.is_busy)
@@ -61,7 +61,7 @@ def denoise() -> None:
     steps = [snapshot.step for snapshot in widget.session.result.frames[0].snapshots]
     line = widget._plot._kept
     line.moving = True
-    line.setValue(2.0)  # step 100, as the mouse would drag it
+    line.setValue(1.0)  # step 10, as the mouse would drag it
     line.sigDragged.emit(line)
     line.sigPositionChangeFinished.emit(line)
     assert widget.session.result.step in steps
@@ -121,6 +121,7 @@ def why_it_works() -> None:
     viewer, denoiser = open_sample("Denoise (convolutional generator)")
     for layer in viewer.layers:
         layer.data = layer.data[:128, :128]
+    denoiser._preset.value = "deep-decoder"
     denoiser._snapshots.value = False
     denoiser.run()
     wait(lambda: not denoiser.session.is_busy)

@@ -131,7 +131,7 @@ class GuidedNetworkConfig(_HourglassConfig):
         "auto",
         title="Network share",
         description="Share of the network in the image, the rest being the non-local estimate, 0 to 1; auto finds it at pixels left out of "
-        "the fit, and takes 0.2 with a stopping rule that leaves none out.",
+        "the fit, and takes 0.2 (0 if the noise is correlated) with a stopping rule that leaves none out.",
     )
     recorruption: float = Field(
         0.5,

@@ -28,7 +28,7 @@ _GUIDED = Config().replace(
 
 PRESETS: dict[str, Config] = {
     "default": _GUIDED.replace(
-        {"generator.n_channels": 32, "generator.n_scales": 3, "optimizer.learning_rate": 0.012, "n_steps": 40}
+        {"generator.n_channels": 32, "generator.n_scales": 3, "optimizer.learning_rate": 0.012, "n_steps": 30}
     ),
     "quick": _GUIDED.replace({"generator.network_share": 0.0, "n_seeds": 1, "stopping.kind": "fixed", "n_steps": 1}),
     "best": _GUIDED.replace({"optimizer.learning_rate": 0.006, "stopping.min_patience": 300, "n_steps": 300}),

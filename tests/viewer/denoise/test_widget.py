@@ -365,3 +365,15 @@ def test_the_legend_names_the_criterion_of_the_rule_that_ran(user):
     user.fill("Steps at most", 3)
     user.run()
     assert [label.text for _, label in user.curves.plotItem.legend.items] == ["fitted pixels", "Stein's estimate"]
+
+
+def test_an_estimate_is_shown_before_the_first_step(viewer, user, small, monkeypatch, qtbot):
+    guided = {"generator.kind": "guided-network", "generator.guide": "non-local", "generator.n_fine_channels": 4}
+    monkeypatch.setitem(PRESETS, "tiny", small.replace(guided | {"n_steps": 4, "stopping.kind": "auto"}))
+    user.fill("Preset", "endless")
+    user.fill("Preset", "tiny")
+    user.press("Run")
+    qtbot.waitUntil(lambda: "Estimate that guides the fit" in user.text, timeout=20_000)
+    user.wait_until_idle()
+    assert "Estimate" not in user.text
+    assert viewer.layers["cells denoised"].data.std() < viewer.layers["cells"].data.std()

@@ -11,8 +11,8 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import Members
 
 USUAL_SHARE, SPREAD = 0.2, 0.1
-"""Share of the generator that suits an image on average, and the standard deviation of the best shares of different images.
-Chosen on the tuning images of benchmarks/quality.py."""
+"""Share of the generator that suits an image with white noise on average, and the standard deviation of the best shares of such images.
+Chosen on the tuning images of benchmarks/quality.py. With correlated noise, which generators fit sooner, the usual share is 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +41,9 @@ class Mixture:
     .. math:: w_y = \frac{\sum u (y - g)(x - g)}{\sum u (x - g)^2}, \qquad
         \operatorname{var} w_y = \frac{\sum u^2 \sigma^2 (x - g)^2}{(\sum u (x - g)^2)^2}.
 
-    Where the two images differ little, the noise of so few pixels tells little of w. So it is averaged, weighted by the inverse variances, with
-    what is known of other images: their best shares have the mean `USUAL_SHARE` and the standard deviation `SPREAD`. The result
-    is limited to [0, 1].
+    Where the two images differ little, the noise of so few pixels tells little of w. So it is averaged with what is known of other images,
+    weighted by the inverse variances: their best shares have the mean `USUAL_SHARE` and the standard deviation `SPREAD`. The result is
+    limited to [0, 1].
 
     Parameters
     ----------
@@ -59,6 +59,7 @@ class Mixture:
         self.correction = guides.whole - guides.members[kept].mean(0)
         """What the kept members' guides lack of the guide that knows all pixels: it is added to the image that is shown."""
         self._share = share
+        self._usual = USUAL_SHARE if problem.correlation_length == 1 else 0.0
         self._watched: Tensor | None = None
         if share is None and members.watched is not None and bool(members.watched.any()):
             self._watched = members.watched
@@ -70,12 +71,12 @@ class Mixture:
     def share(self, images: Float[Tensor, "m c *spatial"]) -> float | Tensor:
         """Return the share of the generator that suits its images."""
         if self._watched is None:
-            return USUAL_SHARE if self._share is None else self._share
+            return self._usual if self._share is None else self._share
         step = images[self._watched] - self.guides[self._watched]
         size = (self._weights * step.square()).sum().clamp_min(1e-30)
         fitted = (self._weights * step * self._lacking).sum() / size
         variance = (self._weights.square() * self._variance * step.square()).sum() / size.square()
-        share: Tensor = (fitted * SPREAD**2 + USUAL_SHARE * variance) / (SPREAD**2 + variance)
+        share: Tensor = (fitted * SPREAD**2 + self._usual * variance) / (SPREAD**2 + variance)
         return share.clamp(0, 1)
 
     def __call__(self, images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
