@@ -42,7 +42,7 @@ class CompareProgress(Progress):
         if self.done is not None:
             part = 1.0
         else:
-            frame = self.frame if self.fit is None else self.frame + self.fit.step / self.fit.n_steps
+            frame = self.frame if self.fit is None else self.frame + self.fit.frame_share
             part = frame / self.n_frames
         return (self.position + part) / self.n_methods
 

@@ -320,7 +320,11 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
 
     def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
         """Return the progress of a frame's fit: before its first step, or with the state of the fit."""
-        before = {"n_steps": self.config.n_steps, "n_steps_taken": self._n_steps_taken}
+        before = {
+            "n_steps": self.config.n_steps,
+            "n_steps_taken": self._n_steps_taken,
+            "guide_share": 1.0 if is_guided(self.config) else None,
+        }
         return DenoiseProgress(frame=number, n_frames=self.n_frames, seed=seed, seconds=self._seconds, **before | state)
 
     def _finish_frame(self, now: _FrameFit) -> Generator[DenoiseProgress, None, _FrameFit | None]:
