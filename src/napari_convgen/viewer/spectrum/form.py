@@ -27,9 +27,6 @@ OWN_SETTINGS = (
 )
 """Settings in the form; all others are the preset's."""
 
-PRESET_NAMES = (*fixed_input_presets(), *(name for name in PRESETS if name not in fixed_input_presets()))
-"""Names of the presets, those of a generator alone first."""
-
 NOT_IN_PRESETS = ("seed", "device")
 """Settings that a preset leaves as they are."""
 
@@ -57,7 +54,7 @@ class SpectrumForm(QWidget):
         super().__init__()
         self._config = ConfigForm(OWN_SETTINGS)
         self.z_axis = self._config.editors["z_axis"]
-        self._preset = ComboBox(choices=PRESET_NAMES, label="Preset", tooltip="Settings of the generator.")
+        self._preset = ComboBox(choices=_preset_names(), label="Preset", tooltip="Settings of the generator.")
         self._rank = SpinBox(
             value=SpectrumSettings.rank,
             min=1,
@@ -80,7 +77,7 @@ class SpectrumForm(QWidget):
         self._groups = {name: CheckBox(value=True, text=text, tooltip=tip) for name, (text, tip) in GROUPS.items()}
         self._grid = CheckBox(value=True, text="Side by side", tooltip="Show the layers in napari's grid.")
         self._preset.changed.connect(self._choose_preset)
-        self._choose_preset("default")
+        self._choose_preset(self._preset.value)
 
     def lay_out(self, axes: ValueWidget[Any]) -> None:
         """Place the editors below each other, and among them that of the layer's axes."""
@@ -136,3 +133,9 @@ def _read_steps(text: str) -> Iterable[int]:
             f"At most {MAX_STEPS} steps can be told apart in the plots, got {len(steps)}. Leave some out."
         )
     return steps
+
+
+def _preset_names() -> tuple[str, ...]:
+    """Return the names of the presets, those of a generator alone first."""
+    alone = fixed_input_presets()
+    return (*alone, *(name for name in PRESETS if name not in alone))
