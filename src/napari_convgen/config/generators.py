@@ -40,6 +40,11 @@ class GeneratorSettings(Kind):
     )
 
     @property
+    def has_guide(self) -> bool:
+        """True if the generator draws from an estimate that is made before the fit."""
+        return False
+
+    @property
     def is_bounded(self) -> bool:
         """True if the values of the image are bounded, by a sigmoid, to the range of the data and a margin around it."""
         return getattr(self, "output_map", "sigmoid") == "sigmoid"
@@ -156,6 +161,11 @@ class GuidedNetworkConfig(_HourglassConfig):
         description="Noise that is added to the input from that step on, in standard deviations of the image's noise; more suits sparse "
         "images, less suits texture.",
     )
+
+    @property
+    def has_guide(self) -> bool:
+        """True with the non-local estimate as guide."""
+        return self.guide == "non-local"
 
 
 class ConvolutionalConfig(GeneratorSettings):

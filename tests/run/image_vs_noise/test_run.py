@@ -12,7 +12,7 @@ from napari_convgen.run.image_vs_noise.config import TargetsConfig
 from napari_convgen.run.image_vs_noise.run import CompareFitsTask, compare_fits
 from napari_convgen.run.image_vs_noise.targets import noise_like
 from napari_convgen.run.image_vs_noise.weights import WeightDistances
-from napari_convgen.run.setup import prepared
+from napari_convgen.run.setup import fits as fits_module
 from napari_convgen.run.setup.build import random_source
 
 QUICK = Config().replace(
@@ -79,7 +79,7 @@ def test_noise_is_fitted_from_the_same_start_as_by_a_net_of_its_own(shape, mean)
 
 def test_all_fits_go_through_the_same_passes(monkeypatch):
     fits = []
-    monkeypatch.setattr(prepared, "Fit", lambda *words: fits.append(Fit(*words)) or fits[-1])
+    monkeypatch.setattr(fits_module, "Fit", lambda *words: fits.append(Fit(*words)) or fits[-1])
     result = compare_fits(noisy(), QUICK, targets=TargetsConfig(added_noise=20.0), reference=clean())
     assert [len(fit.members) for fit in fits] == [4]
     assert [target.name for target in result.targets] == ["image", "noise", "reference", "added noise"]

@@ -104,6 +104,11 @@ class Fit:
         self._take_step = CapturedStep(step) if is_cuda and generator.is_capturable else step
 
     @property
+    def is_mixed(self) -> bool:
+        """True if the generator's images are mixed with guides."""
+        return self._mixture is not None
+
+    @property
     def kept_step(self) -> int:
         """The snapshot to keep, were the fit to end now; 0 before the first."""
         return 0 if self.judgment is None else self.judgment.step

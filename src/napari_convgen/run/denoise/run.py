@@ -20,7 +20,7 @@ from napari_convgen.core.stopping import Iterate
 from napari_convgen.errors import ConfigError, FitError, InputError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import DenoiseResult, FrameResult
-from napari_convgen.run.setup.build import is_guided
+from napari_convgen.run.setup.fits import denoising_fit, start_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
 from napari_convgen.run.setup.guides import guide_seconds
 from napari_convgen.run.setup.prepared import Index, Prepared, resolve_config
@@ -106,25 +106,22 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
         """Bytes at the peak, about: the fit, the snapshots that are kept, and the result."""
         prepared, config = self.prepared, self.config
         itemsize = int(np.dtype(self.image.dtype).itemsize)
-        n_values = math.prod(prepared.size) * prepared.n_outputs
-        snapshot = n_values * (2 * itemsize + 4 * (config.n_seeds > 1))
-        n_most = prepared.n_frames * n_snapshots(config.n_steps)
-        n_least = prepared.n_frames * min(2, n_snapshots(config.n_steps))  # the kept one and the last are never let go
-        kept = max(n_least * snapshot, min(config.snapshot_memory * 2**20, n_most * snapshot))
-        output = n_values * itemsize * prepared.n_frames
-        return prepared.generator_bytes() + int(kept) + output
+        n_values = math.prod(prepared.size) * prepared.n_outputs * prepared.n_frames
+        snapshots = n_values * (2 * itemsize + 4 * (config.n_seeds > 1))  # one of each frame
+        n = n_snapshots(config.n_steps)
+        kept = max(min(2, n) * snapshots, min(config.snapshot_memory * 2**20, n * snapshots))  # two are never let go
+        return prepared.generator_bytes() + int(kept) + n_values * itemsize
 
     def forecast(self) -> Forecast:
         """Predict memory and time: a few steps of the first frame are taken, timed and forgotten."""
-        prepared = self.prepared
-        n_free = free_bytes(self.device)
+        prepared, n_free = self.prepared, free_bytes(self.device)
         image = prepared.scaled(prepared.first_frame())
-        fit = prepared.denoising_fit(image, self.config.seed, self.config.n_seeds, has_guides=False)
+        fit = denoising_fit(prepared, image, self.config.seed, self.config.n_seeds, has_guides=False)
         return Forecast(
             n_bytes=self.n_bytes,
             n_bytes_free=n_free,
             seconds_per_step=seconds_per_step(fit, self.n_threads),
-            seconds_before=self._guide_seconds(image, fit),
+            seconds_before=guide_seconds(image, prepared.layout, fit, self.device),
             n_frames=prepared.n_frames_to_fit,
             n_steps=self.config.n_steps,
             device=str(self.device),
@@ -132,13 +129,6 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
             n_threads=self.n_threads,
             noise=image.noise,
         )
-
-    def _guide_seconds(self, image: ImageTensor, fit: Fit) -> float:
-        """Return about how many seconds pass before a frame's first step."""
-        if not is_guided(self.config):
-            return 0.0
-        n_runs = 1 + sum(bool((weights < fit.problem.weights).any()) for weights in fit.members.weights)
-        return guide_seconds(image, self.prepared.layout, n_runs, self.device)
 
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._position < self.n_frames and not (self._is_stopping and self._now is None):
@@ -277,7 +267,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
 
     def _start_frame(self, number: int, image: ImageTensor, seed: int) -> Generator[DenoiseProgress, None, _FrameFit]:
         """Return the fit of a frame at its start, after the estimates that guide it."""
-        stages = self.prepared.start_fit(image, seed, self.config.n_seeds, is_stopping=lambda: self._is_stopping)
+        stages = start_fit(self.prepared, image, seed, self.config.n_seeds, is_stopping=lambda: self._is_stopping)
         while True:
             started = time.perf_counter()
             try:
@@ -320,11 +310,8 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
 
     def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
         """Return the progress of a frame's fit: before its first step, or with the state of the fit."""
-        before = {
-            "n_steps": self.config.n_steps,
-            "n_steps_taken": self._n_steps_taken,
-            "guide_share": 1.0 if is_guided(self.config) else None,
-        }
+        share = 1.0 if self.config.generator.has_guide else None
+        before = {"n_steps": self.config.n_steps, "n_steps_taken": self._n_steps_taken, "guide_share": share}
         return DenoiseProgress(frame=number, n_frames=self.n_frames, seed=seed, seconds=self._seconds, **before | state)
 
     def _finish_frame(self, now: _FrameFit) -> Generator[DenoiseProgress, None, _FrameFit | None]:

@@ -23,6 +23,7 @@ from napari_convgen.run.image_vs_noise.panels import format_share
 from napari_convgen.run.image_vs_noise.result import CompareFitsResult, TargetFit
 from napari_convgen.run.image_vs_noise.targets import Target, build_targets, variance
 from napari_convgen.run.image_vs_noise.weights import WeightDistances
+from napari_convgen.run.setup.fits import new_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
 from napari_convgen.run.setup.inputs import check_reference
 from napari_convgen.run.setup.prepared import Prepared, resolve_config
@@ -290,7 +291,8 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
             starts=(0,) * n,
             is_kept=(True, *(False,) * (n - 1)),
         )
-        return self.prepared.fit(
+        return new_fit(
+            self.prepared,
             self.prepared.problem(self._image),
             self._image,
             FixedStep(),

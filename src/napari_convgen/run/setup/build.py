@@ -13,7 +13,6 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config, Kind, NoiseConfig, TwoLayerConfig
-from napari_convgen.config.generators import GuidedNetworkConfig
 from napari_convgen.core.generators import (
     ConvolutionalGenerator,
     DeepDecoder,
@@ -138,16 +137,11 @@ def check_guidance(config: Config) -> None:
             f"The rule '{config.stopping.kind}' predicts the descent of a generator with a fixed input, which the guided network is not. "
             "Choose 'auto'."
         )
-    if is_guided(config) and config.stopping.adds_noise:
+    if config.generator.has_guide and config.stopping.adds_noise:
         raise ConfigError(
             f"The rule '{config.stopping.kind}' adds noise to the image, which the non-local estimate would not have. "
             "Choose stopping.kind = 'auto', or generator.guide = 'average'."
         )
-
-
-def is_guided(config: Config) -> bool:
-    """Return True if the generator of a configuration draws from an estimate that is made before the fit."""
-    return isinstance(config.generator, GuidedNetworkConfig) and config.generator.guide == "non-local"
 
 
 def check_noise_level(config: Config, problem: Problem) -> None:

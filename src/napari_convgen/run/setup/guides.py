@@ -16,6 +16,7 @@ from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.baselines.lichi import patch_stages
 from napari_convgen.core.baselines.missing import fill_missing
 from napari_convgen.core.fit.guides import Guides
+from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.stopping import Members
 
@@ -81,16 +82,19 @@ def make_guides(
     return Guides(whole, torch.stack(guides))
 
 
-def guide_seconds(image: ImageTensor, layout: Layout, n_runs: int, device: torch.device) -> float:
-    """Return about how many seconds the guides of a frame take, measured on a crop.
+def guide_seconds(image: ImageTensor, layout: Layout, fit: Fit, device: torch.device) -> float:
+    """Return about how many seconds the guides of a fit take, measured on a crop; 0 if it has none.
 
     Parameters
     ----------
     image, layout, device
         As for `make_guides`.
-    n_runs
-        Number of estimates.
+    fit
+        Fit of the frame.
     """
+    if not fit.is_mixed:
+        return 0.0
+    n_runs = 1 + sum(bool((weights < fit.problem.weights).any()) for weights in fit.members.weights)
     part = (slice(None), *(slice(PROBE_SIDE) for _ in image.values.shape[1:]))
     crop = NoisyFrame(image.values[part], image.noise_level, _is_color(image, layout), None, image.noise_spectrum)
     seconds = 0.0

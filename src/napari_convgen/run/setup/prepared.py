@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Generator as GeneratorType
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,9 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config, preset
-from napari_convgen.config.generators import GuidedNetworkConfig
-from napari_convgen.core.fit.guides import Guides, Mixture
-from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import (
     ArrayLike,
@@ -29,14 +25,12 @@ from napari_convgen.core.image import (
 )
 from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.snapshot import SnapshotStore, Units
-from napari_convgen.core.stopping import Members, StoppingRule
+from napari_convgen.core.stopping import StoppingRule
 from napari_convgen.errors import ConfigError, InputError, mismatch
 from napari_convgen.run.setup.build import (
     build_generator,
     build_noise,
     build_operator,
-    build_optimizer,
     build_rule,
     check_guidance,
     check_noise_level,
@@ -44,13 +38,10 @@ from napari_convgen.run.setup.build import (
     compiler_notes,
     describe_slow_backend,
     generator_bytes,
-    is_guided,
-    random_source,
     resolve_generator_backend,
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
-from napari_convgen.run.setup.guides import GuideStage, make_guides
 from napari_convgen.run.setup.inputs import as_array, check_reference
 
 Index = tuple[int | slice, ...]
@@ -268,105 +259,6 @@ class Prepared:
         size, n_outputs = image.values.shape[1:], len(image.values)
         built = build_generator(self.config, size, n_outputs, self.n_scales, starts, seed, backend or self.backend)
         return built.to(self.device)
-
-    def fit(
-        self,
-        problem: Problem,
-        image: ImageTensor,
-        rule: StoppingRule,
-        members: Members,
-        seed: int,
-        units: Units | None = None,
-        max_bytes: float | None = None,
-        has_health_check: bool = True,
-        guides: Guides | None = None,
-    ) -> Fit:
-        """Return a fit at its start.
-
-        Parameters
-        ----------
-        problem, image
-            The problem, and its frame in the generator's units.
-        rule, members
-            The stopping rule, and the networks that are fitted together.
-        seed
-            Seed of the starts.
-        units
-            Units of the snapshots; the frame's own if ``None``.
-        max_bytes
-            Bound on the snapshots' memory; that of the configuration if ``None``.
-        has_health_check
-            True, the default, to end a fit that has collapsed.
-        guides
-            Estimates that the generator draws from and is mixed with; ``None``, the default, for none.
-        """
-        config = self.config
-        generator = self.generator(image, members.starts, seed)
-        memory = config.snapshot_memory * 2**20 if max_bytes is None else max_bytes
-        store = SnapshotStore(memory, units or image, config.output)
-        optimizer = build_optimizer(config, generator)
-        mixture = None
-        if guides is not None:
-            share = config.generator.network_share if isinstance(config.generator, GuidedNetworkConfig) else "auto"
-            mixture = Mixture(problem, guides, members, None if share == "auto" else share)
-        return Fit(
-            problem,
-            generator,
-            optimizer,
-            rule,
-            members,
-            store,
-            config.n_steps,
-            config.averaging,
-            has_health_check,
-            mixture,
-        )
-
-    def denoising_fit(
-        self, image: ImageTensor, seed: int, n_seeds: int, max_bytes: float | None = None, has_guides: bool = True
-    ) -> Fit:
-        """Return the fit that denoises a frame; parameters are those of `start_fit`.
-
-        With ``has_guides`` False the noisy image takes the place of the guides, for a measurement of time.
-        """
-        stages = self.start_fit(image, seed, n_seeds, max_bytes, None if has_guides else lambda: True)
-        while True:
-            try:
-                next(stages)
-            except StopIteration as end:
-                fit: Fit = end.value
-                return fit
-
-    def start_fit(
-        self,
-        image: ImageTensor,
-        seed: int,
-        n_seeds: int,
-        max_bytes: float | None = None,
-        is_stopping: Callable[[], bool] | None = None,
-    ) -> GeneratorType[GuideStage, None, Fit]:
-        """Make the guides, if the generator has any, and return the fit that denoises a frame with the configuration's rule.
-
-        Parameters
-        ----------
-        image
-            The frame in the generator's units.
-        seed
-            Seed of the starts and of the rule.
-        n_seeds
-            Number of members that are kept.
-        max_bytes
-            Bound on the snapshots' memory; that of the configuration if ``None``.
-        is_stopping
-            Function that tells whether to go on with the guides as far as they have come; ``None``, the default, finishes them.
-        """
-        problem = self.problem(image)
-        rule = self.rule(image, seed)
-        members = rule.members(problem, n_seeds, random_source(seed, 0))
-        guides = None
-        if is_guided(self.config):
-            guides = yield from make_guides(image, self.layout, members, self.device, is_stopping)
-        return self.fit(problem, image, rule, members, seed, max_bytes=max_bytes, guides=guides)
 
     def generator_bytes(self, n_outputs: int | None = None, backend: Backend | None = None, **changes: Any) -> int:
         """Return about how many bytes the generator and its fit take at their peak, without snapshots.

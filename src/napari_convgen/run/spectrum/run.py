@@ -26,6 +26,7 @@ from napari_convgen.core.spectra.subspaces import energy_shares, paced_alignment
 from napari_convgen.errors import ConfigError, FitError
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.devices import Backend
+from napari_convgen.run.setup.fits import denoising_fit
 from napari_convgen.run.setup.forecast import check_memory, free_bytes
 from napari_convgen.run.setup.host_state import with_isolation
 from napari_convgen.run.setup.prepared import Prepared, resolve_config
@@ -308,7 +309,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         return built
 
     def _new_fit(self) -> Fit:
-        return self.prepared.denoising_fit(self.scaled, self.config.seed, 1, max_bytes=0)
+        return denoising_fit(self.prepared, self.scaled, self.config.seed, 1, max_bytes=0)
 
 
 def spectrum(

@@ -1,0 +1,127 @@
+"""Fits at their start: what is checked, made into a problem, a generator, an optimizer and a rule that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from napari_convgen.config.generators import GuidedNetworkConfig
+from napari_convgen.core.fit.guides import Guides, Mixture
+from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.problem import Problem
+from napari_convgen.core.snapshot import SnapshotStore, Units
+from napari_convgen.core.stopping import Members, StoppingRule
+from napari_convgen.run.setup.build import build_optimizer, random_source
+from napari_convgen.run.setup.guides import GuideStage, make_guides
+from napari_convgen.run.setup.prepared import Prepared
+
+
+def new_fit(
+    prepared: Prepared,
+    problem: Problem,
+    image: ImageTensor,
+    rule: StoppingRule,
+    members: Members,
+    seed: int,
+    units: Units | None = None,
+    max_bytes: float | None = None,
+    has_health_check: bool = True,
+    guides: Guides | None = None,
+) -> Fit:
+    """Return a fit at its start.
+
+    Parameters
+    ----------
+    prepared
+        The checked input.
+    problem, image
+        The problem, and its frame in the generator's units.
+    rule, members
+        The stopping rule, and the networks that are fitted together.
+    seed
+        Seed of the starts.
+    units
+        Units of the snapshots; the frame's own if ``None``.
+    max_bytes
+        Bound on the snapshots' memory; that of the configuration if ``None``.
+    has_health_check
+        True, the default, to end a fit that has collapsed.
+    guides
+        Estimates that the generator draws from and is mixed with; ``None``, the default, for none.
+    """
+    config = prepared.config
+    generator = prepared.generator(image, members.starts, seed)
+    memory = config.snapshot_memory * 2**20 if max_bytes is None else max_bytes
+    store = SnapshotStore(memory, units or image, config.output)
+    optimizer = build_optimizer(config, generator)
+    mixture = None
+    if guides is not None:
+        share = config.generator.network_share if isinstance(config.generator, GuidedNetworkConfig) else "auto"
+        mixture = Mixture(problem, guides, members, None if share == "auto" else share)
+    return Fit(
+        problem,
+        generator,
+        optimizer,
+        rule,
+        members,
+        store,
+        config.n_steps,
+        config.averaging,
+        has_health_check,
+        mixture,
+    )
+
+
+def denoising_fit(
+    prepared: Prepared,
+    image: ImageTensor,
+    seed: int,
+    n_seeds: int,
+    max_bytes: float | None = None,
+    has_guides: bool = True,
+) -> Fit:
+    """Return the fit that denoises a frame; parameters are those of `start_fit`.
+
+    With ``has_guides`` False the noisy image takes the place of the guides, for a measurement of time.
+    """
+    stages = start_fit(prepared, image, seed, n_seeds, max_bytes, None if has_guides else lambda: True)
+    while True:
+        try:
+            next(stages)
+        except StopIteration as end:
+            fit: Fit = end.value
+            return fit
+
+
+def start_fit(
+    prepared: Prepared,
+    image: ImageTensor,
+    seed: int,
+    n_seeds: int,
+    max_bytes: float | None = None,
+    is_stopping: Callable[[], bool] | None = None,
+) -> Generator[GuideStage, None, Fit]:
+    """Make the guides, if the generator has any, and return the fit that denoises a frame with the configuration's rule.
+
+    Parameters
+    ----------
+    prepared
+        The checked input.
+    image
+        The frame in the generator's units.
+    seed
+        Seed of the starts and of the rule.
+    n_seeds
+        Number of members that are kept.
+    max_bytes
+        Bound on the snapshots' memory; that of the configuration if ``None``.
+    is_stopping
+        Function that tells whether to go on with the guides as far as they have come; ``None``, the default, finishes them.
+    """
+    problem = prepared.problem(image)
+    rule = prepared.rule(image, seed)
+    members = rule.members(problem, n_seeds, random_source(seed, 0))
+    guides = None
+    if prepared.config.generator.has_guide:
+        guides = yield from make_guides(image, prepared.layout, members, prepared.device, is_stopping)
+    return new_fit(prepared, problem, image, rule, members, seed, max_bytes=max_bytes, guides=guides)
