@@ -289,9 +289,11 @@ class DenoiseWidget(DockWidget):
             self._text.setText(f"Estimate that guides the fit: {progress.guide_share:.0%}.")
             return
         frame = f"Frame {progress.frame + 1} of {progress.n_frames}, step" if progress.n_frames > 1 else "Step"
-        pace = progress.seconds / progress.n_steps_taken * 1000
+        pace = (
+            f", {progress.seconds / progress.n_steps_taken * 1000:.0f} ms each" if progress.guide_share is None else ""
+        )
         self._text.setText(
-            f"{frame} {progress.step} of at most {progress.n_steps}, {pace:.0f} ms each. "
+            f"{frame} {progress.step} of at most {progress.n_steps}{pace}. "
             + (f"Step {progress.kept_step} is the best so far." if progress.kept_step else "")
         )
 
