@@ -100,7 +100,7 @@ def fits(device: str) -> dict[str, Fit]:
     found |= {name: Fit(noisy, Config().replace(short | changes)) for name, changes in VARIANTS.items()}
     in_depth = short | {"z_axis": "volume"}
     found["default, volume"] = Fit(volume, Config().replace(in_depth), "ZYX")
-    found["best, volume"] = Fit(volume, PRESETS["best"].replace(in_depth), "ZYX")
+    found["guided network, volume"] = Fit(volume, PRESETS["guided-network"].replace(in_depth), "ZYX")
     found["default, color"] = Fit(color, Config().replace(short), "YXC")
     return found
 

@@ -230,7 +230,7 @@ def fits(device: str) -> Items:
         sides, depth, side, changes = (32,), 8, 16, changes | {"n_steps": 4}
     cases = {}
     for n in sides:
-        for name in ("default", "best"):
+        for name in ("default", "guided-network"):
             cases[f"{name}, {n} × {n}"] = partial(image, n), PRESETS[name].replace(changes)
     in_depth = PRESETS["default"].replace(changes | {"z_axis": "volume"})
     cases[f"default, {depth} × {side} × {side}"] = partial(volume, depth, side), in_depth
@@ -271,7 +271,7 @@ def _fit(name: str, make: Callable[[], Sample], config: Config, write: Write) ->
 
 def memory(device: str) -> Items:
     """Return the comparisons of forecasts with what a few steps take."""
-    sides = {"default": (256, 1024, 2048), "best": (256, 1024), "paper": (512,), "paper-narrow": (1024,)}
+    sides = {"default": (256, 1024, 2048), "guided-network": (256, 1024), "paper": (512,), "paper-narrow": (1024,)}
     sides["deep-image-prior"] = (512,)
     others: dict[str, dict[str, Any]] = {
         "default, plain PyTorch": {"backend": "torch"},
@@ -287,7 +287,7 @@ def memory(device: str) -> Items:
     }
     for name, more in others.items():
         cases[f"{name}, {other_side} × {other_side}"] = partial(image, other_side), Config().replace(changes | more)
-    for name in ("default", "best"):
+    for name in ("default", "guided-network"):
         config = PRESETS[name].replace(changes | {"z_axis": "volume"})
         cases[f"{name}, {depth} × {side} × {side}"] = partial(volume, depth, side), config
     return {name: partial(_memory, name, *case, device) for name, case in cases.items()}

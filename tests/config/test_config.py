@@ -181,10 +181,18 @@ def test_replacing_leaves_the_original_alone():
 
 
 def test_the_presets_are_those_of_the_paper_and_the_default():
-    assert list(PRESETS) == ["default", "quick", "best", "deep-decoder", "paper", "paper-narrow", "deep-image-prior"]
+    assert list(PRESETS) == [
+        "default",
+        "quick",
+        "guided-network",
+        "deep-decoder",
+        "paper",
+        "paper-narrow",
+        "deep-image-prior",
+    ]
     assert preset("deep-decoder") == Config()
     assert Config.from_dict({}) == preset("default")
-    for name in ("default", "quick", "best"):
+    for name in ("default", "quick"):
         assert (preset(name).generator.kind, preset(name).generator.guide) == ("guided-network", "non-local")
     wide, narrow = preset("paper"), preset("paper-narrow")
     assert (wide.generator.n_channels, wide.generator.n_scales, wide.n_steps) == (512, 5, 1500)

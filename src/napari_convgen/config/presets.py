@@ -31,7 +31,17 @@ PRESETS: dict[str, Config] = {
         {"generator.n_channels": 32, "generator.n_scales": 3, "optimizer.learning_rate": 0.012, "n_steps": 30}
     ),
     "quick": _GUIDED.replace({"generator.network_share": 0.0, "n_seeds": 1, "stopping.kind": "fixed", "n_steps": 1}),
-    "best": _GUIDED.replace({"optimizer.learning_rate": 0.006, "stopping.min_patience": 300, "n_steps": 300}),
+    "guided-network": Config().replace(
+        {
+            "generator.kind": "guided-network",
+            "generator.kernel": "linear",
+            "optimizer.learning_rate": 0.006,
+            "precision": "bfloat16",
+            "averaging": 0.16,
+            "stopping.min_patience": 300,
+            "n_steps": 2000,
+        }
+    ),
     "deep-decoder": Config(),
     "paper": _PAPER.replace({"generator.n_channels": 512, "generator.extra_layer": "last", "n_steps": 1500}),
     "paper-narrow": _PAPER.replace({"generator.n_channels": 128, "generator.extra_layer": "first", "n_steps": 3000}),
@@ -47,9 +57,9 @@ PRESETS: dict[str, Config] = {
         }
     ),
 }
-"""``quick``, ``default`` and ``best`` begin with the non-local estimate, which ``quick`` leaves as it is. The others fit a generator alone:
-``deep-decoder`` one that was chosen for microscopy, ``paper`` and ``paper-narrow`` the over- and the under-parameterized decoder of
-the paper, ``deep-image-prior`` the skip network that it compares them with."""
+"""``default`` and ``quick`` begin with the non-local estimate, which ``quick`` leaves as it is. The others fit a generator alone:
+``guided-network`` one that takes minutes, ``deep-decoder`` one that was chosen for microscopy, ``paper`` and ``paper-narrow`` the over- and
+the under-parameterized decoder of the paper, ``deep-image-prior`` the skip network that it compares them with."""
 
 GENERATOR_ALONE = "deep-decoder"
 """Preset from which verbs begin that look at a generator and not at its image."""

@@ -40,6 +40,6 @@ OURS = "convgen"
 
 
 def format_method(name: str) -> str:
-    """Return the title of a method of a comparison: ``"Non-local means"``, ``"convgen, preset best"``."""
+    """Return the title of a method of a comparison: ``"Non-local means"``, ``"convgen, preset quick"``."""
     own, _, preset = name.partition(":")
     return f"{own}, preset {preset}" if preset else BASELINES.get(name, name)

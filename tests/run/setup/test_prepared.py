@@ -76,9 +76,9 @@ def test_an_image_brings_its_axes_and_the_distances_between_its_pixels():
 
 def test_a_configuration_goes_by_itself_by_name_and_with_changes():
     assert resolve_config(None) == preset("default")
-    assert resolve_config("best") == preset("best")
+    assert resolve_config("paper") == preset("paper")
     assert resolve_config(QUICK) == QUICK
-    assert resolve_config("best", {"seed": 3, "n_steps": None}) == preset("best").replace({"seed": 3})
+    assert resolve_config("paper", {"seed": 3, "n_steps": None}) == preset("paper").replace({"seed": 3})
 
 
 def test_fits_of_a_stack_are_freed_frame_by_frame_without_the_garbage_collector(monkeypatch):

@@ -373,7 +373,7 @@ def denoise(
     image
         Noisy array of any shape that `napari_convgen.run.setup.prepared.Prepared` takes.
     config
-        Configuration, or name of a preset such as ``"best"``; ``None``, the default, for the preset ``"default"``.
+        Configuration, or name of a preset such as ``"quick"``; ``None``, the default, for the preset ``"default"``.
     axes
         One letter for each axis of ``image``; guessed if ``None``.
     reference
