@@ -43,7 +43,7 @@ def main() -> None:
     head = ["variant", *NAMES, "mean", "mean of raw iterates"]
     rows = []
     for variant, changes in VARIANTS.items():
-        config = PRESETS["default"].replace(
+        config = PRESETS["deep-decoder"].replace(
             {"n_steps": 1000, "stopping.kind": "fixed", "n_seeds": 1, "noise.kind": "none", **changes}
         )
         results = [(pairs[name], denoise(pairs[name].noisy, config, axes=pairs[name].axes)) for name in NAMES]

@@ -60,7 +60,7 @@ def main() -> None:
 def _time(size: int) -> list[str]:
     image = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
     load = f"{os.getloadavg()[0]:.1f}"
-    run = SpectrumTask(image, PRESETS["default"])
+    run = SpectrumTask(image, PRESETS["deep-decoder"])
     for _ in run:
         pass
     seconds = run.result().seconds
@@ -78,7 +78,7 @@ def _time(size: int) -> list[str]:
 def _energies() -> Iterator[list[str]]:
     n_values = SIDE**2 - 1
     ranks = [round(share * n_values) for share in SHARES]
-    config = PRESETS["default"].replace({"noise.kind": "none", "n_threads": 1})
+    config = PRESETS["deep-decoder"].replace({"noise.kind": "none", "n_threads": 1})
     for name, image in _images():
         spectra = [spectrum(image, config, rank=ranks[-1], seed=seed).spectra[0] for seed in range(N_SEEDS)]
         shares = [[each.image_energy[rank - 1] for each in spectra] for rank in ranks]

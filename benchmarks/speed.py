@@ -95,7 +95,7 @@ def together_section(machine: Machine, n_turns: int) -> str:
 
 
 def _members(case: Case, machine: Machine, seeds: Sequence[int]) -> nn.Module:
-    preset = PRESETS["default"]
+    preset = PRESETS["deep-decoder"]
     settings = preset.generator.model_dump(exclude={"kind", "n_channels", "n_scales"}) | {
         "n_channels": case.n_channels,
         "n_scales": case.n_scales,

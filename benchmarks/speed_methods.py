@@ -132,7 +132,7 @@ def fused_authors_network(case: Case, machine: Machine) -> nn.Module:
 
 
 def _fused_default(case: Case, machine: Machine) -> nn.Module:
-    preset = PRESETS["default"]
+    preset = PRESETS["deep-decoder"]
     settings = preset.generator.model_dump(exclude={"kind", "n_channels", "n_scales"})
     return fuse(decoder(case, machine.device, **settings), machine.backend, preset.precision)
 
@@ -142,7 +142,7 @@ def _fused_bfloat16(case: Case, machine: Machine) -> nn.Module:
 
 
 AUTHORS, FORMULA, CHANNELS_LAST = "authors' network", "formula", "formula, channels-last"
-UNFUSED, FUSED, FUSED_DEFAULT, FUSED_BFLOAT16 = "unfused", "fused", "fused, default preset", "fused, bfloat16"
+UNFUSED, FUSED, FUSED_DEFAULT, FUSED_BFLOAT16 = "unfused", "fused", "fused, preset deep-decoder", "fused, bfloat16"
 """Names of the methods; `LEGEND` explains them."""
 
 METHODS: dict[str, Callable[[Case, Machine], nn.Module]] = {

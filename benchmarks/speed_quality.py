@@ -107,7 +107,7 @@ def iterate_curve(generator: nn.Module, scene: NoisyImage, machine: Machine, n_s
 def package_curve(scene: NoisyImage, machine: Machine, n_steps: int, **changes: object) -> list[Point]:
     """Return the quality of each snapshot of a fit with the preset ``default``; the run's clock stops while one is scored."""
     fixed = {"stopping.kind": "fixed", "device": machine.device.type, "n_steps": n_steps}
-    run = DenoiseTask(scene.noisy, PRESETS["default"].replace(fixed | changes))
+    run = DenoiseTask(scene.noisy, PRESETS["deep-decoder"].replace(fixed | changes))
     return [
         Point(scene.psnr(progress.snapshot.image), progress.step, progress.seconds)
         for progress in run

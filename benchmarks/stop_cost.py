@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "stop_cost.md")
     arguments = parser.parse_args()
 
-    config = PRESETS["default"]
+    config = PRESETS["deep-decoder"]
     for _, image in _images():
         denoise(image, config, n_steps=3)
     rows = []

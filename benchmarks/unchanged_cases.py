@@ -60,7 +60,7 @@ def all_cases() -> Iterator[tuple[str, Case]]:
         yield f"commands: {name}", case
 
 
-def _denoised(image: Any, changes: Changes = {}, preset: str = "default", **options: Any) -> Case:  # noqa: B006
+def _denoised(image: Any, changes: Changes = {}, preset: str = "deep-decoder", **options: Any) -> Case:  # noqa: B006
     return partial(denoised, image, changes, preset, **options)
 
 
