@@ -1,5 +1,7 @@
 """The non-local estimates that guide a fit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -37,12 +39,16 @@ def guides_of(noisy, seed=0):
     image = ImageTensor.of(noisy, layout, build_noise(noisy, layout, CONFIG.noise))
     problem = Problem.of(image, torch.device("cpu"))
     members = HeldOut(0.1, "auto", 0.4, 100, "average").members(problem, 2, torch.Generator().manual_seed(seed))
+    return image, members, made(image, layout, members)
+
+
+def made(image, layout, members):
     stages = make_guides(image, layout, members, torch.device("cpu"))
     while True:
         try:
             next(stages)
         except StopIteration as end:
-            return image, members, end.value
+            return end.value
 
 
 def test_the_whole_guide_is_the_method_of_compare():
@@ -56,14 +62,8 @@ def test_a_member_s_guide_knows_nothing_of_the_pixels_that_it_leaves_out():
     image, members, guides = guides_of(noisy)
     left_out = (members.weights == 0).numpy()
     changed = np.where(left_out[0], image.values[::-1] * 0.5 + 0.2, image.values)
-    other = ImageTensor(**{**vars(image), "values": changed})
-    stages = make_guides(other, Layout.of(noisy.shape), members, torch.device("cpu"))
-    while True:
-        try:
-            next(stages)
-        except StopIteration as end:
-            again = end.value
-            break
+    other = dataclasses.replace(image, values=changed)
+    again = made(other, Layout.of(noisy.shape), members)
     assert torch.equal(again.members[0], guides.members[0])
     assert not torch.equal(again.members[1], guides.members[1])
     assert not torch.equal(again.whole, guides.whole)
@@ -118,6 +118,26 @@ def test_a_stop_while_guides_are_made_keeps_the_estimate_so_far():
     result = task.result()
     assert result.step == 1
     assert error(result.image, clean) < 0.3 * error(noisy, clean)
+    assert "Stopped before the estimates that guide the fit were finished." in result.notes
+
+
+def test_the_time_of_the_guides_is_no_part_of_a_step():
+    task = DenoiseTask(pair()[1], CONFIG)
+    latest = list(task)[-1]
+    report = task.result().report()
+    assert 0 < report["guide_seconds"] < report["seconds"]
+    assert report["seconds_per_step"] == pytest.approx((report["seconds"] - report["guide_seconds"]) / 12)
+    assert latest.seconds_per_step == pytest.approx((latest.seconds - latest.guide_seconds) / 12)
+    alone = denoise(pair()[1], preset("deep-decoder").replace({"n_steps": 3, "n_threads": 1, "device": "cpu"}))
+    assert alone.guide_seconds == 0
+
+
+def test_progress_goes_on_from_the_guides_to_the_last_step():
+    shares = [(progress.share, progress.seconds_left) for progress in DenoiseTask(pair()[1], CONFIG)]
+    assert shares == sorted(shares, key=lambda each: each[0])
+    assert 0 < shares[0][0] < 0.1
+    assert shares[-1][0] == 1
+    assert all(np.isfinite(left) for _, left in shares)
 
 
 def test_a_run_is_the_same_each_time_and_goes_back_and_on():

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 
 from napari_convgen.core.baselines.color import from_opponents, to_opponents
 from napari_convgen.core.baselines.frame import NoisyFrame
-from napari_convgen.core.non_local import non_local_stages
-
-
-@dataclass(frozen=True, eq=False)
-class PatchStage:
-    """The denoised frame so far.
-
-    Attributes
-    ----------
-    image
-        Frame, in the unit of the noisy one.
-    share
-        Share of the work that is done, about; 1 with the last.
-    """
-
-    image: Float[np.ndarray, "c *spatial"]
-    share: float
+from napari_convgen.core.non_local import Stage, non_local_stages
 
 
 def combine_patches(frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:
@@ -46,16 +30,17 @@ def combine_patches(frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:
     return image
 
 
-def patch_stages(frame: NoisyFrame, device: torch.device) -> Iterator[PatchStage]:
-    """Do the same stage by stage.
+def patch_stages(frame: NoisyFrame, device: torch.device) -> Iterator[Stage[NDArray[np.floating]]]:
+    """Do the same, and yield the denoised frame after each stage.
 
     Parameters
     ----------
     frame
         Frame and what is known of its noise.
     device
-        Device that computes.
+        Device that computes; in the place of MPS, which has no double precision, the CPU.
     """
+    device = torch.device("cpu") if device.type == "mps" else device
     values, levels = frame.values, frame.noise_level
     if frame.is_color:
         values, levels = to_opponents(values, levels)
@@ -69,4 +54,4 @@ def patch_stages(frame: NoisyFrame, device: torch.device) -> Iterator[PatchStage
     has_noise = (levels > 0).reshape(-1, *(1,) * (values.ndim - 1))
     for stage in stages:
         denoised = np.where(has_noise, stage.image.cpu().numpy(), values)
-        yield PatchStage(from_opponents(denoised) if frame.is_color else denoised, stage.share)
+        yield Stage(from_opponents(denoised) if frame.is_color else denoised, stage.share)

@@ -50,14 +50,20 @@ class Mixture:
     problem, guides, members
         The problem, the guides, and the networks that are fitted together.
     share
-        Share of the generator; ``None`` to find it, or `USUAL_SHARE` where no pixels are watched.
+        Share of the generator; ``None`` to find it, or the usual share where no pixels are watched.
+
+    Attributes
+    ----------
+    guides
+        Guide of each member.
+    correction
+        What the mean of the kept members' guides lacks of the guide from all pixels; it is added to the image that is shown.
     """
 
     def __init__(self, problem: Problem, guides: Guides, members: Members, share: float | None) -> None:
         self.guides = guides.members
         kept = [i for i, is_kept in enumerate(members.is_kept) if is_kept]
         self.correction = guides.whole - guides.members[kept].mean(0)
-        """What the kept members' guides lack of the guide that knows all pixels: it is added to the image that is shown."""
         self._share = share
         self._usual = USUAL_SHARE if problem.correlation_length == 1 else 0.0
         self._watched: Tensor | None = None

@@ -5,6 +5,7 @@ Each frame becomes an `ImageTensor`, which can restore the array's own shape, dt
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -116,7 +117,7 @@ class ImageTensor:
             return self.noise_level
         return np.asarray(self._unit * np.array([each.level for each in self.noise.stable]))
 
-    @property
+    @functools.cached_property
     def noise_spectrum(self) -> Float[np.ndarray, "a b"] | None:
         """Power of the noise at each frequency along the last two axes; ``None`` for white noise. Estimated from the image."""
         length = (

@@ -35,14 +35,14 @@ N_AT_ONCE = 2**18
 """Number of pixels of patches that are processed at once: a few tensors of this size fit into a processor's cache."""
 
 FIRST_PATCHES = {
-    1: Patches((1, 1, 32), (1, 1, 128), (1, 1, 4), 16),
+    1: Patches((1, 1, 32), (0, 0, 128), (1, 1, 4), 16),
     2: Patches((1, 11, 11), (0, 32, 32), (1, 4, 4), 16),
     3: Patches((3, 6, 6), (3, 10, 10), (2, 4, 4), 16),
 }
 """Patches of the first estimate by number of spatial axes. In the plane chosen on the tuning images of benchmarks/quality.py."""
 
 PATCHES = {
-    1: Patches((1, 1, 16), (1, 1, 128), (1, 1, 4), 48),
+    1: Patches((1, 1, 16), (0, 0, 128), (1, 1, 4), 48),
     2: Patches((1, 6, 6), (0, 32, 32), (1, 4, 4), 48),
     3: Patches((2, 4, 4), (3, 10, 10), (1, 3, 3), 48),
 }
@@ -112,14 +112,11 @@ def _first_estimate(noisy: Noisy, passes: Passes) -> Channels:
     patches = FIRST_PATCHES[noisy.n_axes].within(shape)
     offsets = torch.from_numpy(patches.offsets(shape)).to(noisy.values.device)
     places = passes.match(noisy.values[0], patches)
-    images = []
 
     def mix(clean: Tensor, found: Tensor, groups: slice) -> tuple[Mixed, Tensor]:
         return mix_noisy(found, SLACK, passes.invert), found.new_zeros(len(found))
 
-    for channel in noisy.values:
-        images.append(_mix(channel, channel, places, offsets, patches, mix, passes)[0])
-    return torch.stack(images)
+    return torch.stack([_mix(each, each, places, offsets, patches, mix, passes)[0] for each in noisy.values])
 
 
 def _next(

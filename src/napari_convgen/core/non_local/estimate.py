@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -15,20 +16,22 @@ from napari_convgen.core.non_local.chain import N_CHAIN_STEPS, PATCHES, Noisy, i
 from napari_convgen.core.non_local.patches import Patches
 from napari_convgen.core.non_local.scales import N_SCALES, half_shape, half_spectrum, halve, merge
 
+ImageT = TypeVar("ImageT")
+
 
 @dataclass(frozen=True, eq=False)
-class Stage:
-    """The estimate so far.
+class Stage(Generic[ImageT]):
+    """An estimate so far.
 
     Attributes
     ----------
     image
-        Image, in the units and the shape of the values.
+        Image, in the units and the shape of the noisy one, channels first; a tensor or an array.
     share
-        Share of the work that is done, about; 1 with the last.
+        Share of the work that is done, about, from 0 to 1.
     """
 
-    image: Float[Tensor, "c *spatial"]
+    image: ImageT
     share: float
 
 
@@ -56,7 +59,7 @@ def non_local_stages(
     is_joint: bool = False,
     is_observed: Bool[Tensor, "c *spatial"] | None = None,
     noise_spectrum: Float[np.ndarray, "a b"] | None = None,
-) -> Iterator[Stage]:
+) -> Iterator[Stage[Tensor]]:
     """Denoise a frame step by step: the first estimate of each channel comes soon.
 
     Each patch becomes a linear combination of the patches around that are most like it, with the weights of the least risk; see

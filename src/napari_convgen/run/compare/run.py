@@ -15,7 +15,6 @@ from napari_convgen.config import Config, preset
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.baselines.bm3d import check_bm3d
 from napari_convgen.core.baselines.frame import NoisyFrame
-from napari_convgen.core.baselines.missing import fill_missing
 from napari_convgen.core.image import ArrayLike, Image, ImageTensor, Layout, channels_first
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.quality.metrics import Scores, match_affine
@@ -354,11 +353,4 @@ def _config_of(method: str, config: Config) -> Config | None:
 
 def _restored(method: str, image: ImageTensor, layout: Layout) -> NDArray[np.generic]:
     """Return a frame as a baseline leaves it."""
-    frame = NoisyFrame(
-        values=fill_missing(image.values, image.is_observed),
-        noise_level=image.noise_level,
-        is_color=layout.is_color and len(image.values) == len("RGB"),
-        is_observed=None if image.is_observed.all() else image.is_observed,
-        noise_spectrum=image.noise_spectrum,
-    )
-    return image.restore(BASELINES[method](frame))
+    return image.restore(BASELINES[method](NoisyFrame.of(image, layout)))

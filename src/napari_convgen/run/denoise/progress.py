@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from napari_convgen.core.snapshot import Snapshot
@@ -33,6 +34,8 @@ class DenoiseProgress(Progress):
         Steps over all frames and starts.
     guide_share
         Share that is done of the estimates that guide the fit, 0 to 1; ``None`` if there are none.
+    guide_seconds
+        Seconds of such estimates so far, over all frames.
     """
 
     frame: int
@@ -46,12 +49,18 @@ class DenoiseProgress(Progress):
     snapshot: Snapshot | None = None
     kept_step: int = 0
     guide_share: float | None = None
+    guide_seconds: float = 0.0
 
     @property
     def frame_share(self) -> float:
         """Share of the work on this frame that is done, 0 to 1."""
         share = self.step / self.n_steps
         return share if self.guide_share is None else GUIDES * self.guide_share + (1 - GUIDES) * share
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Mean duration of a step in seconds, without the estimates before the first; NaN before it."""
+        return (self.seconds - self.guide_seconds) / self.n_steps_taken if self.n_steps_taken else math.nan
 
     @property
     def share(self) -> float:
@@ -64,4 +73,4 @@ class DenoiseProgress(Progress):
         if self.guide_share is not None:
             return super().seconds_left
         n_left = self.n_steps - self.step + (self.n_frames - self.frame - 1) * self.n_steps
-        return n_left * self.seconds / self.n_steps_taken
+        return n_left * self.seconds_per_step

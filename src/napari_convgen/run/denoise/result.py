@@ -118,7 +118,7 @@ class DenoiseResult:
     n_threads
         Number of threads that it used on the CPU.
     seconds
-        Seconds that the fit took, without loading, previews and pauses.
+        Seconds that the fit took, with the estimates that guide it, without loading, previews and pauses.
     layout
         Meaning of the input's axes.
     input
@@ -127,6 +127,8 @@ class DenoiseResult:
         What computed the generator: ``"numba"``, ``"triton"`` or ``"torch"``.
     reference
         Ground truth; ``None`` if it was not given.
+    guide_seconds
+        Seconds of the estimates that guide the fits; 0, the default, if there are none.
     """
 
     image: NDArray[Any]
@@ -140,6 +142,7 @@ class DenoiseResult:
     layout: Layout
     input: Any
     reference: Reference | None = None
+    guide_seconds: float = 0.0
 
     @property
     def step(self) -> int:
@@ -280,7 +283,8 @@ class DenoiseResult:
             "notes": list(self.notes),
             "axes": self.layout.axes,
             "seconds": self.seconds,
-            "seconds_per_step": self.seconds / self.n_steps_taken,
+            "guide_seconds": self.guide_seconds,
+            "seconds_per_step": (self.seconds - self.guide_seconds) / self.n_steps_taken,
             "noise": [None if frame.noise is None else asdict(frame.noise) for frame in self.frames],
             "interval": [frame.interval for frame in self.frames],
             "votes": [dict(frame.votes) for frame in self.frames],

@@ -17,7 +17,7 @@ from napari_convgen.core.image import ArrayLike, Image, ImageTensor
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.snapshot import Outcome, n_snapshots
 from napari_convgen.core.stopping import Iterate
-from napari_convgen.errors import ConfigError, FitError, InputError
+from napari_convgen.errors import ConfigError, FitError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import DenoiseResult, FrameResult
 from napari_convgen.run.setup.fits import denoising_fit, start_fit
@@ -80,6 +80,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
         self._now: _FrameFit | None = None
         self._noise: NoiseModel | None = None
         self._guide: tuple[ImageTensor, NDArray[Any]] | None = None
+        self._guide_seconds = 0.0
 
     @property
     def n_frames(self) -> int:
@@ -145,7 +146,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
             self._now = yield from self._finish_frame(self._now)
 
     def _let_go(self) -> None:
-        self._now = None
+        self._now = self._guide = None
 
     @property
     def can_extend(self) -> bool:
@@ -221,7 +222,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
         image = np.empty(self.image.shape, np.dtype(self.image.dtype))
         fitted = {frame.number: frame.image for frame in self._frames}
         for number, index in enumerate(self.indices):
-            image[index] = fitted[number] if number in fitted else self._unfitted(number)
+            image[index] = fitted[number] if number in fitted else self.prepared.unfitted(number)
         return DenoiseResult(
             image=image,
             config=self._config_again(),
@@ -231,6 +232,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
             n_threads=self.n_threads,
             backend=self.prepared.backend,
             seconds=self._seconds,
+            guide_seconds=self._guide_seconds,
             layout=self.prepared.layout,
             input=self.image,
             reference=self.prepared.reference,
@@ -248,15 +250,6 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
                 f"{n_left} of {self.n_frames} frames were not reached: they are left as they are, or zero if they cannot be read."
             )
 
-    def _unfitted(self, number: int) -> NDArray[Any]:
-        """Return a frame as it is, or zeros if a lazy array that failed cannot compute it."""
-        try:
-            return self.prepared.frame(number)
-        except InputError:
-            return np.asarray(self.image[self.indices[number]])
-        except Exception:
-            return np.zeros((), np.dtype(self.image.dtype))
-
     def _config_again(self) -> Config:
         """Return the configuration that takes this task's steps again, also if the user ended it sooner or later."""
         if self.n_frames > 1 or self._now is None or not (self._now.fit.is_extended or self._is_stopping):
@@ -268,17 +261,22 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
     def _start_frame(self, number: int, image: ImageTensor, seed: int) -> Generator[DenoiseProgress, None, _FrameFit]:
         """Return the fit of a frame at its start, after the estimates that guide it."""
         stages = start_fit(self.prepared, image, seed, self.config.n_seeds, is_stopping=lambda: self._is_stopping)
+        is_guided, share = self.config.generator.has_guide, 0.0
         while True:
             started = time.perf_counter()
             try:
                 stage = next(stages)
             except StopIteration as end:
                 self._guide = None
+                self._notes += ["Stopped before the estimates that guide the fit were finished."] * (
+                    is_guided and share < 1
+                )
                 return _FrameFit(number, image, end.value, seed)
             finally:
-                self._seconds += time.perf_counter() - started
-            self._guide = image, stage.image
-            yield self._progress(number, seed, guide_share=stage.share)
+                seconds = (time.perf_counter() - started) * is_guided
+                self._seconds, self._guide_seconds = self._seconds + seconds, self._guide_seconds + seconds
+            self._guide, share = (image, stage.image), stage.share
+            yield self._progress(number, seed, guide_share=share)
 
     def _fit_frame(self, now: _FrameFit) -> Iterator[DenoiseProgress]:
         """Advance one fit to its end, with a progress at snapshots and now and then."""
@@ -311,8 +309,10 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
     def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
         """Return the progress of a frame's fit: before its first step, or with the state of the fit."""
         share = 1.0 if self.config.generator.has_guide else None
-        before = {"n_steps": self.config.n_steps, "n_steps_taken": self._n_steps_taken, "guide_share": share}
-        return DenoiseProgress(frame=number, n_frames=self.n_frames, seed=seed, seconds=self._seconds, **before | state)
+        known = {"n_steps": self.config.n_steps, "n_steps_taken": self._n_steps_taken, "guide_share": share}
+        place = {"frame": number, "n_frames": self.n_frames, "seed": seed}
+        seconds = {"seconds": self._seconds, "guide_seconds": self._guide_seconds}
+        return DenoiseProgress(**place | seconds | known | state)
 
     def _finish_frame(self, now: _FrameFit) -> Generator[DenoiseProgress, None, _FrameFit | None]:
         """Keep a frame's result, or start it afresh if its fit failed and there are starts left; return what to go on with."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from typing import Any
+
+from numpy.typing import NDArray
 
 from napari_convgen.config.generators import GuidedNetworkConfig
 from napari_convgen.core.fit.guides import Guides, Mixture
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.non_local import Stage
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import SnapshotStore, Units
 from napari_convgen.core.stopping import Members, StoppingRule
 from napari_convgen.run.setup.build import build_optimizer, random_source
-from napari_convgen.run.setup.guides import GuideStage, make_guides
+from napari_convgen.run.setup.guides import make_guides
 from napari_convgen.run.setup.prepared import Prepared
 
 
@@ -84,7 +88,7 @@ def denoising_fit(
 
     With ``has_guides`` False the noisy image takes the place of the guides, for a measurement of time.
     """
-    stages = start_fit(prepared, image, seed, n_seeds, max_bytes, None if has_guides else lambda: True)
+    stages = start_fit(prepared, image, seed, n_seeds, max_bytes, lambda: not has_guides)
     while True:
         try:
             next(stages)
@@ -99,8 +103,8 @@ def start_fit(
     seed: int,
     n_seeds: int,
     max_bytes: float | None = None,
-    is_stopping: Callable[[], bool] | None = None,
-) -> Generator[GuideStage, None, Fit]:
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Generator[Stage[NDArray[Any]], None, Fit]:
     """Make the guides, if the generator has any, and return the fit that denoises a frame with the configuration's rule.
 
     Parameters
@@ -116,7 +120,7 @@ def start_fit(
     max_bytes
         Bound on the snapshots' memory; that of the configuration if ``None``.
     is_stopping
-        Function that tells whether to go on with the guides as far as they have come; ``None``, the default, finishes them.
+        Function that tells whether to go on with the guides as far as they have come; by default they are finished.
     """
     problem = prepared.problem(image)
     rule = prepared.rule(image, seed)

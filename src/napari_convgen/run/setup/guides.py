@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.baselines.lichi import patch_stages
-from napari_convgen.core.baselines.missing import fill_missing
 from napari_convgen.core.fit.guides import Guides
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor, Layout
+from napari_convgen.core.non_local import Stage
 from napari_convgen.core.stopping import Members
 
 PROBE_SIDE = 96
 """Side, in pixels, of the crop that a forecast measures: its estimate takes a few tenths of a second."""
-
-
-@dataclass(frozen=True, eq=False)
-class GuideStage:
-    """The guides of a fit while they are made.
-
-    Attributes
-    ----------
-    image
-        Estimate from all pixels so far, in the generator's units.
-    share
-        Share of the work that is done, 0 to 1.
-    """
-
-    image: Float[NDArray[Any], "c *spatial"]
-    share: float
 
 
 def make_guides(
@@ -45,8 +28,8 @@ def make_guides(
     layout: Layout,
     members: Members,
     device: torch.device,
-    is_stopping: Callable[[], bool] | None = None,
-) -> Generator[GuideStage, None, Guides]:
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Generator[Stage[NDArray[Any]], None, Guides]:
     """Make the non-local estimate from all observed pixels, which comes first, and that of each member from the pixels in its loss.
 
     Pixels that a member leaves out are filled in before similar patches are looked for, so that nothing of them is in its estimate.
@@ -62,24 +45,24 @@ def make_guides(
     device
         Device that computes.
     is_stopping
-        Function that tells whether to end; then the estimate from all pixels as far as it has come takes the place of those that are
-        missing. ``None``, the default, finishes them.
+        Function that tells whether to end: then the estimate from all pixels, as far as it has come, takes the place of those that have not
+        been begun. By default all are finished.
     """
-    masks = [np.asarray(weights.cpu().numpy() > 0) & image.is_observed for weights in members.weights]
-    distinct = [mask for mask in masks if not np.array_equal(mask, image.is_observed)]
-    estimates = [fill_missing(image.values, image.is_observed)] * (1 + len(distinct))
-    for number, mask in enumerate((image.is_observed, *distinct)):
-        for stage in patch_stages(_frame(image, layout, mask), device):
-            if is_stopping is not None and is_stopping():
-                break
+    seen = [np.asarray(weights.cpu().numpy() > 0) & image.is_observed for weights in members.weights]
+    has_seen_all = [np.array_equal(each, image.is_observed) for each in seen]
+    masks = [image.is_observed, *(each for each, is_all in zip(seen, has_seen_all, strict=True) if not is_all)]
+    estimates: list[NDArray[Any]] = []
+    for number, mask in enumerate(masks):
+        frame = NoisyFrame.of(image, layout, mask)
+        estimates.append(frame.values if number == 0 else estimates[0])
+        for stage in patch_stages(frame, device) if not is_stopping() else ():
             estimates[number] = stage.image
-            if number == 0:  # until they are made, it takes the place of the others
-                estimates = [stage.image] * len(estimates)
-            yield GuideStage(estimates[0], (number + stage.share) / len(estimates))
+            yield Stage(estimates[0], (number + stage.share) / len(masks))
+            if is_stopping():
+                break
     whole, *others = (torch.as_tensor(each).to(members.weights) for each in estimates)
     own = iter(others)
-    guides = [whole if np.array_equal(mask, image.is_observed) else next(own) for mask in masks]
-    return Guides(whole, torch.stack(guides))
+    return Guides(whole, torch.stack([whole if is_all else next(own) for is_all in has_seen_all]))
 
 
 def guide_seconds(image: ImageTensor, layout: Layout, fit: Fit, device: torch.device) -> float:
@@ -95,8 +78,9 @@ def guide_seconds(image: ImageTensor, layout: Layout, fit: Fit, device: torch.de
     if not fit.is_mixed:
         return 0.0
     n_runs = 1 + sum(bool((weights < fit.problem.weights).any()) for weights in fit.members.weights)
+    frame = NoisyFrame.of(image, layout)
     part = (slice(None), *(slice(PROBE_SIDE) for _ in image.values.shape[1:]))
-    crop = NoisyFrame(image.values[part], image.noise_level, _is_color(image, layout), None, image.noise_spectrum)
+    crop = replace(frame, values=frame.values[part], is_observed=None)
     seconds = 0.0
     for _ in range(2):  # the first time loads what is needed
         started = time.perf_counter()
@@ -104,13 +88,3 @@ def guide_seconds(image: ImageTensor, layout: Layout, fit: Fit, device: torch.de
             pass
         seconds = time.perf_counter() - started
     return n_runs * seconds * image.values.size / crop.values.size
-
-
-def _frame(image: ImageTensor, layout: Layout, is_seen: Bool[NDArray[Any], "c *spatial"]) -> NoisyFrame:
-    values = fill_missing(image.values, is_seen)
-    known = None if is_seen.all() else is_seen
-    return NoisyFrame(values, image.noise_level, _is_color(image, layout), known, image.noise_spectrum)
-
-
-def _is_color(image: ImageTensor, layout: Layout) -> bool:
-    return layout.is_color and len(image.values) == len("RGB")

@@ -192,6 +192,15 @@ class Prepared:
             self._latest = number, frame
         return self._latest[1]
 
+    def unfitted(self, number: int) -> NDArray[Any]:
+        """Return a frame as it is, or zeros if a lazy array that failed cannot compute it."""
+        try:
+            return self.frame(number)
+        except InputError:
+            return np.asarray(self.image[self.indices[number]])
+        except Exception:
+            return np.zeros((), np.dtype(self.image.dtype))
+
     def check(self, number: int) -> FrameCheck:
         """Return what a look at a frame found; it is read if it has not been read yet."""
         if number not in self._checks:

@@ -289,11 +289,8 @@ class DenoiseWidget(DockWidget):
             self._text.setText(f"Estimate that guides the fit: {progress.guide_share:.0%}.")
             return
         frame = f"Frame {progress.frame + 1} of {progress.n_frames}, step" if progress.n_frames > 1 else "Step"
-        pace = (
-            f", {progress.seconds / progress.n_steps_taken * 1000:.0f} ms each" if progress.guide_share is None else ""
-        )
         self._text.setText(
-            f"{frame} {progress.step} of at most {progress.n_steps}{pace}. "
+            f"{frame} {progress.step} of at most {progress.n_steps}, {1000 * progress.seconds_per_step:.0f} ms each. "
             + (f"Step {progress.kept_step} is the best so far." if progress.kept_step else "")
         )
 
