@@ -1,0 +1,189 @@
+"""The constants of the non-local estimate, and the network's share in the image, on the images by which settings may be chosen.
+
+    python benchmarks/non_local.py --data FOLDER [--part constants] [--size 256]
+
+FOLDER is described in cases.py. The part ``constants`` changes one constant of the estimate at a time; its table has the mean PSNR over the
+images with white noise, and the time. The part ``correlated`` compares the two ways to combine patches where the noise is correlated. The
+part ``shares`` has, for each image, the share of the network that the preset ``default`` finds, and that of the highest PSNR. The tables
+are written to results/non_local.md. All takes a quarter of an hour on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cases import Pair, all_cases, choose
+from napari_convgen.config import preset
+from napari_convgen.core.baselines.frame import NoisyFrame
+from napari_convgen.core.baselines.lichi import combine_patches
+from napari_convgen.core.image import ImageTensor, Layout
+from napari_convgen.core.non_local import chain, estimate, scales
+from napari_convgen.run.compare.result import markdown_table
+from napari_convgen.run.denoise.run import DenoiseTask
+from napari_convgen.run.setup.build import build_noise
+
+RESULTS = Path(__file__).parent / "results" / "non_local.md"
+
+WHITE = [
+    "confocal_BPAE_R_noisy",
+    "Confocal_FISH_noisy",
+    "w2s/044_0",
+    "actin-60x-noise1",
+    "od0_16bit",
+    "mni152_z95:rician5",
+    "ssi_nuclei924x624:poisson",
+    "set12/01:gauss25",
+    "set12/02:gauss25",
+    "set12/09:gauss25",
+    "set12/01:gauss50",
+    "test001:gauss25",
+]
+"""Tuning images whose noise is white, of each kind."""
+
+CORRELATED = ["5dmark3_iso3200_1", "set12/01:correlated25", "set12/09:correlated25", "ssi_nuclei924x624:correlated25"]
+"""Tuning images whose noise is correlated."""
+
+SHARES = np.linspace(0, 1, 21)
+"""Shares of the network that are tried with the reference."""
+
+
+def patches(**changes: Any) -> Callable[[], Any]:
+    """Return a change of the patches of the plane."""
+    return lambda: setting(chain, "PATCHES", chain.PATCHES | {2: replace(chain.PATCHES[2], **changes)})
+
+
+VARIANTS: dict[str, Callable[[], Any]] = {
+    "as it is": lambda: setting(chain, "N_STAGES", chain.N_STAGES),
+    "7 stages": lambda: setting(chain, "N_STAGES", 7),
+    "12 stages": lambda: setting(chain, "N_STAGES", 12),
+    "new groups every second stage": lambda: setting(chain, "N_SHARED_MATCHES", 2),
+    "new groups every fifth stage": lambda: setting(chain, "N_SHARED_MATCHES", 5),
+    "slack 0.05": lambda: setting(chain, "SLACK", 0.05),
+    "slack 1": lambda: setting(chain, "SLACK", 1.0),
+    "patches of 5 × 5": patches(size=(1, 5, 5)),
+    "patches of 7 × 7": patches(size=(1, 7, 7)),
+    "stride 3": patches(stride=(1, 3, 3)),
+    "32 in a group": patches(n_similar=32),
+    "64 in a group": patches(n_similar=64),
+    "reach 24": patches(reach=(0, 24, 24)),
+    "one grid": lambda: setting(estimate, "N_SCALES", 1),
+    "two grids": lambda: setting(estimate, "N_SCALES", 2),
+    "a quarter of the coarse band": lambda: setting(scales, "KEPT_BAND", 0.25),
+    "three quarters of the coarse band": lambda: setting(scales, "KEPT_BAND", 0.75),
+}
+"""Changes of one constant each."""
+
+
+@contextmanager
+def setting(module: Any, name: str, value: Any) -> Iterator[None]:
+    """Give a constant of a module another value for a while."""
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--size", type=int, default=256, help="side of the central crop, in pixels")
+    parser.add_argument(
+        "--part", choices=PARTS, nargs="*", default=list(PARTS), help="parts to compute; all by default"
+    )
+    options = parser.parse_args()
+    sections = _read()
+    for name in options.part:
+        sections[name] = PARTS[name](options.data, options.size)
+        print(sections[name], flush=True)
+        RESULTS.write_text("\n".join(sections[each] for each in PARTS if each in sections))
+
+
+def _read() -> dict[str, str]:
+    """Return the sections of the last results by the name of their part."""
+    if not RESULTS.exists():
+        return {}
+    sections = [f"### {text}" for text in RESULTS.read_text().split("### ")[1:]]
+    return {name: text for name in PARTS for text in sections if text.startswith(TITLES[name])}
+
+
+TITLES = {
+    "constants": "### Constants of the estimate",
+    "correlated": "### Correlated noise",
+    "shares": "### Share of the network",
+}
+
+
+def constants(folder: Path, size: int) -> str:
+    """Return the table of the estimate's constants."""
+    pairs = list(_pairs(folder, WHITE, size))
+    rows, first = [], None
+    for name, change in VARIANTS.items():
+        with change():
+            started = time.perf_counter()
+            psnr = np.mean([_denoised(pair) for _, pair in pairs])
+            seconds = (time.perf_counter() - started) / len(pairs)
+        first = first or (psnr, seconds)
+        rows.append([name, f"{psnr:.2f}", f"{psnr - first[0]:+.3f}", f"{seconds / first[1]:.2f}"])
+    head = ["constants", "PSNR", "gain", "time, relative"]
+    return f"{TITLES['constants']}\n\nMean of {len(pairs)} images, in dB.\n\n{markdown_table(head, rows)}\n"
+
+
+def correlated(folder: Path, size: int) -> str:
+    """Return the table of images with correlated noise."""
+    head = ["image", "noisy", "noise taken for white: patches combined", "with its spectrum: pixels combined"]
+    rows = []
+    for name, pair in _pairs(folder, CORRELATED, size):
+        psnr = [pair.psnr(pair.noisy), _denoised(pair, is_white=True), _denoised(pair)]
+        rows.append([name, *(f"{each:.2f}" for each in psnr)])
+    return f"{TITLES['correlated']}\n\nPSNR in dB.\n\n{markdown_table(head, rows)}\n"
+
+
+def shares(folder: Path, size: int) -> str:
+    """Return the table of the network's share in the image."""
+    rows = []
+    for name, pair in _pairs(folder, WHITE, size):
+        task = DenoiseTask(pair.noisy, preset("default"), axes=pair.axes)
+        for _ in task:
+            pass
+        fit, frame = task._now.fit, task._now.image
+        mixture, images = fit._mixture, fit._averages
+        whole, step = mixture.guides.mean(0) + mixture.correction, (images - mixture.guides).mean(0)
+        psnr = [pair.psnr(frame.restore((whole + float(w) * step).cpu().numpy())) for w in SHARES]
+        found = float(mixture.share(images))
+        at_found = pair.psnr(frame.restore((whole + found * step).cpu().numpy()))
+        best = int(np.argmax(psnr))
+        rows.append([name, *(f"{x:.2f}" for x in (psnr[0], psnr[-1], found, at_found, SHARES[best], psnr[best]))])
+    head = ["image", "estimate", "network", "share found", "PSNR", "best share", "PSNR at that"]
+    steps = preset("default").n_steps
+    return f"{TITLES['shares']}\n\nAfter {steps} steps; PSNR in dB.\n\n{markdown_table(head, rows)}\n"
+
+
+def _pairs(folder: Path, names: Sequence[str], size: int) -> Iterator[tuple[str, Pair]]:
+    for case in choose(all_cases(folder), "tune", images=names):
+        yield case.name, case.load(size, 0)
+
+
+def _denoised(pair: Pair, is_white: bool = False) -> float:
+    """Return the PSNR of the estimate, in dB."""
+    layout = Layout.of(pair.noisy.shape, pair.axes)
+    image = ImageTensor.of(pair.noisy, layout, build_noise(pair.noisy, layout, preset("default").noise))
+    frame = NoisyFrame.of(image, layout)
+    return pair.psnr(image.restore(combine_patches(replace(frame, noise_spectrum=None) if is_white else frame)))
+
+
+PARTS = {"constants": constants, "correlated": correlated, "shares": shares}
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    main()
