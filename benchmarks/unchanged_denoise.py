@@ -42,7 +42,7 @@ def is_optional(part: str) -> bool:
     return part == "again: patience" or part.partition(".")[0] in GROUPS
 
 
-def small_config(changes: Changes = {}, preset: str = "default") -> Config:  # noqa: B006
+def small_config(changes: Changes = {}, preset: str = "deep-decoder") -> Config:  # noqa: B006
     """Return a preset with `SMALL` settings and with those changes that its kinds have."""
     changes = {**SMALL, **changes}
     config = PRESETS[preset].replace({name: value for name, value in changes.items() if name.endswith(".kind")})
@@ -69,7 +69,7 @@ def all_methods() -> Sequence[str]:
     return tuple(GROUPS["optimizer"])
 
 
-def start_denoising(image: Any, changes: Changes = {}, preset: str = "default", **options: Any) -> DenoiseTask:  # noqa: B006
+def start_denoising(image: Any, changes: Changes = {}, preset: str = "deep-decoder", **options: Any) -> DenoiseTask:  # noqa: B006
     return DenoiseTask(image, small_config(changes, preset), **options)
 
 
@@ -86,7 +86,7 @@ def advance(run: DenoiseTask, stop_at: int | None = None) -> Parts:
     return {"told": told, "previews": previews}
 
 
-def denoised(image: Any, changes: Changes = {}, preset: str = "default", **options: Any) -> Parts:  # noqa: B006
+def denoised(image: Any, changes: Changes = {}, preset: str = "deep-decoder", **options: Any) -> Parts:  # noqa: B006
     """Denoise an image."""
     run = start_denoising(image, changes, preset, **options)
     told = advance(run)

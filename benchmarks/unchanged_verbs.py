@@ -145,7 +145,7 @@ def fits_parts(result: Any) -> Parts:
     return parts
 
 
-def spectrum_of(image: Values, changes: Changes, preset: str = "default", **options: Any) -> Parts:
+def spectrum_of(image: Values, changes: Changes, preset: str = "deep-decoder", **options: Any) -> Parts:
     """Compute the spectrum of a generator's Jacobian."""
     return spectrum_parts(spectrum(image, small_config(changes, preset), **options))
 

@@ -191,6 +191,9 @@ def test_the_budget_ends_the_fit_and_says_so(fit_to, noisy_blob):
     assert [step for step, _, _ in run(fit)] == list(range(1, 46))
     assert fit.reason.outcome is Outcome.BUDGET
     assert str(fit.reason) == "All 45 steps were taken; step 45 is kept."
+    single = fit_to(noisy_blob(), 1)
+    run(single)
+    assert str(single.reason) == "The only step was taken; step 1 is kept."
 
 
 def half():

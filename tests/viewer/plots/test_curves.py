@@ -55,6 +55,18 @@ def test_a_rule_without_criterion_draws_no_curve_for_it(plot):
     assert not curves(plot)[1].isVisible()
 
 
+def test_the_legend_names_only_the_curves_that_there_are(plot):
+    def named():
+        return [label.text for row, label in plot.plotItem.legend.items if row.isVisible() and label.isVisible()]
+
+    plot.show_curves([], [])
+    assert named() == []
+    plot.show_curves([0.3, 0.2], [np.nan, np.nan])
+    assert named() == ["fitted pixels"]
+    plot.show_curves([0.3, 0.2], [0.4, 0.3])
+    assert named() == ["fitted pixels", "held-out pixels"]
+
+
 def test_the_legend_says_what_the_rule_watches(plot):
     assert legend(plot) == ["fitted pixels", "held-out pixels"]
     plot.name_criterion("Stein's estimate")

@@ -201,7 +201,8 @@ class Fit:
         """Return why the fit ends at this snapshot, if it does; a collapse counts more than the rule and the budget."""
         reason = None if self.is_extended else judgment.reason
         if reason is None and self.step >= self.n_steps:
-            reason = StopReason(Outcome.BUDGET, f"All {self.n_steps} steps were taken; step {self.kept_step} is kept.")
+            taken = f"All {self.n_steps} steps were taken" if self.n_steps > 1 else "The only step was taken"
+            reason = StopReason(Outcome.BUDGET, f"{taken}; step {self.kept_step} is kept.")
         is_checked = self._health is not None and not self.is_extended
         if self._health is not None and is_checked and (reason is not None or self.step >= MIN_STEPS_TO_JUDGE):
             dead_fraction = self.generator.dead_fraction()

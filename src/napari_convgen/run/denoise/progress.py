@@ -70,7 +70,8 @@ class DenoiseProgress(Progress):
     @property
     def seconds_left(self) -> float:
         """Seconds at most, were every frame to use all its steps."""
-        if self.guide_share is not None:
+        if not self.step:
             return super().seconds_left
-        n_left = self.n_steps - self.step + (self.n_frames - self.frame - 1) * self.n_steps
-        return n_left * self.seconds_per_step
+        n_frames_left = self.n_frames - self.frame - 1
+        n_left = self.n_steps - self.step + n_frames_left * self.n_steps
+        return n_left * self.seconds_per_step + n_frames_left * self.guide_seconds / (self.frame + 1)

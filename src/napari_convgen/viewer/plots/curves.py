@@ -202,6 +202,10 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             shown = np.isfinite(y) & (y > 0)
             curve.setData(numbers[: len(y)][shown] + 1, y[shown])
             curve.setVisible(bool(shown.any()))
+            for row, label in self._legend.items:
+                if row.item is curve:  # pyqtgraph would draw a crossed-out eye
+                    row.setVisible(curve.isVisible())
+                    label.setVisible(curve.isVisible())
         self._kept.setVisible(self._kept_step > 0)
         if self._kept_step:
             self._show_kept(self._kept_step)
