@@ -3,8 +3,8 @@
     python benchmarks/non_local.py --data FOLDER [--part constants] [--size 256]
 
 FOLDER is described in cases.py. The part ``constants`` changes one constant of the estimate at a time; its table has the mean PSNR over the
-images with white noise, and the time. The part ``correlated`` compares the two ways to combine patches where the noise is correlated. The
-part ``shares`` has, for each image, the share of the network that the preset ``default`` finds, and that of the highest PSNR. The tables
+images with white noise, and the time. The part ``correlated`` compares the two ways to combine patches where the noise is correlated, and
+levels that it is taken to have. The part ``shares`` has, for each image, the share of the network that the preset ``default`` finds, and that of the highest PSNR. The tables
 are written to results/non_local.md. All takes a quarter of an hour on two cores.
 """
 
@@ -49,8 +49,18 @@ WHITE = [
 ]
 """Tuning images whose noise is white, of each kind."""
 
-CORRELATED = ["5dmark3_iso3200_1", "set12/01:correlated25", "set12/09:correlated25", "ssi_nuclei924x624:correlated25"]
+CORRELATED = [
+    "5dmark3_iso3200_1",
+    "Canon5D2_5_200_3200_toy_1",
+    "bn_brain_noisy",
+    "set12/01:correlated25",
+    "set12/09:correlated25",
+    "ssi_nuclei924x624:correlated25",
+]
 """Tuning images whose noise is correlated."""
+
+LEVELS = (1.0, 1.1, 1.25, 1.4)
+"""Levels that correlated noise is taken to have, relative to its own."""
 
 SHARES = np.linspace(0, 1, 21)
 """Shares of the network that are tried with the reference."""
@@ -141,12 +151,16 @@ def constants(folder: Path, size: int) -> str:
 
 def correlated(folder: Path, size: int) -> str:
     """Return the table of images with correlated noise."""
-    head = ["image", "noisy", "noise taken for white: patches combined", "with its spectrum: pixels combined"]
+    head = ["image", "noisy", "taken for white", *(f"level × {level}" for level in LEVELS)]
     rows = []
     for name, pair in _pairs(folder, CORRELATED, size):
-        psnr = [pair.psnr(pair.noisy), _denoised(pair, is_white=True), _denoised(pair)]
+        psnr = [pair.psnr(pair.noisy), _denoised(pair, is_white=True)]
+        for level in LEVELS:
+            with setting(estimate, "CORRELATED_LEVEL", level):
+                psnr.append(_denoised(pair))
         rows.append([name, *(f"{each:.2f}" for each in psnr)])
-    return f"{TITLES['correlated']}\n\nPSNR in dB.\n\n{markdown_table(head, rows)}\n"
+    text = "PSNR in dB: with patches combined as for white noise, and with pixels combined, for levels relative to that of the noise."
+    return f"{TITLES['correlated']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
 
 
 def shares(folder: Path, size: int) -> str:

@@ -174,8 +174,8 @@ def test_it_is_the_slow_twin(small, backend, size):
 def test_with_correlated_noise_it_is_the_slow_twin(small, backend, monkeypatch):
     monkeypatch.setattr(scales, "LEAST_SIDE", 100)
     y = noisy(spectrum=RED)
-    covariance = estimate.patch_covariance(RED, chain.PATCHES[2])
-    assert np.abs(run(y, noise_spectrum=RED) - twin(y[np.newaxis], covariance)[0]).max() < 2e-3
+    covariance, level = estimate.patch_covariance(RED, chain.PATCHES[2]), estimate.CORRELATED_LEVEL
+    assert np.abs(run(y, noise_spectrum=RED) - level * twin(y[np.newaxis] / level, covariance)[0]).max() < 2e-3
 
 
 def test_the_covariance_of_a_patch_is_that_of_drawn_noise():

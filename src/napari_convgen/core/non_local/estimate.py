@@ -18,6 +18,10 @@ from napari_convgen.core.non_local.scales import N_SCALES, half_shape, half_spec
 
 ImageT = TypeVar("ImageT")
 
+CORRELATED_LEVEL = 1.25
+"""Level that correlated noise is taken to have, relative to its own: what is left of it in a pilot looks like structure that should be
+kept. Chosen on the tuning images of benchmarks/non_local.py."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stage(Generic[ImageT]):
@@ -86,7 +90,8 @@ def non_local_stages(
     Stage
         Better and better images.
     """
-    levels = torch.nan_to_num(noise_level.to(values)).view(-1, *(1,) * (values.ndim - 1))
+    factor = 1.0 if noise_spectrum is None else CORRELATED_LEVEL
+    levels = factor * torch.nan_to_num(noise_level.to(values)).view(-1, *(1,) * (values.ndim - 1))
     noisy = [i for i, level in enumerate(levels.flatten().tolist()) if level > 0]
     image = values.clone()
     groups = [noisy] if is_joint and noisy else [[i] for i in noisy]
