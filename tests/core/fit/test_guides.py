@@ -39,6 +39,18 @@ def test_the_share_is_the_weighted_fit_to_pixels_that_were_left_out_drawn_toward
     assert torch.allclose(mixture(images), guides + expected * (images - guides), atol=1e-5)
 
 
+def test_the_pixels_in_the_middle_of_a_square_count_as_one():
+    clean = draw(0)[0]
+    problem = Problem(clean, torch.ones(SHAPE), torch.tensor([0.1]), 3)
+    members, guides, images = held_out(problem), clean + 0.1 * draw(1), clean + 0.1 * draw(2)
+    mixture = Mixture(problem, Guides(guides.mean(0), guides), members, None)
+    y, d = ((x - guides)[members.watched].double().numpy() for x in (clean, images))
+    fitted, precision = np.sum(d * y) / np.sum(d**2), np.sum(d**2) / (9 * 0.1**2)
+    expected = fitted * precision / (precision + SPREAD**-2)
+    assert 0.05 < expected < 1
+    assert np.isclose(float(mixture.share(images)), expected, rtol=1e-4)
+
+
 def test_pixels_that_a_member_has_seen_do_not_count():
     clean = draw(0)[0]
     problem = Problem(clean, torch.ones(SHAPE), torch.tensor([0.01]))

@@ -78,6 +78,22 @@ def test_rician_noise_is_measured(percent):
     assert estimate(image).kind in ("rician", "gaussian")
 
 
+@pytest.mark.parametrize("percent", [4, 10])
+def test_a_phantom_of_flat_areas_is_recognized_as_rician(percent):
+    y, x = np.mgrid[:256, :256]
+    radius = np.hypot((y - 128) / 1.3, x - 128)
+    clean = np.select(
+        [radius > 90, radius > 84, np.hypot(y - 90, x - 110) < 25, np.hypot(y - 150, x - 140) < 12],
+        [0, 255, 90, 150],
+        60,
+    )
+    rng = np.random.default_rng(0)
+    real, imaginary = 2.55 * percent * rng.standard_normal((2, 256, 256))
+    model = estimate(np.hypot(clean + real, imaginary))
+    assert model.kind == "rician"
+    assert model.sigma[0] == pytest.approx(2.55 * percent, rel=0.15)
+
+
 @pytest.mark.parametrize("image", [gaussian(10), np.abs(gaussian(25)), photons(30)])
 def test_other_noise_is_not_taken_for_rician(image):
     assert estimate(image).kind != "rician"

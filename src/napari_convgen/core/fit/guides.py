@@ -9,6 +9,7 @@ from torch import Tensor
 
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import Members
+from napari_convgen.core.stopping.entries import MIDDLE_SIDE
 
 USUAL_SHARE, SPREAD = 0.2, 0.1
 """Share of the generator that suits an image with white noise on average, and the standard deviation of the best shares of such images.
@@ -41,7 +42,8 @@ class Mixture:
     .. math:: w_y = \frac{\sum u (y - g)(x - g)}{\sum u (x - g)^2}, \qquad
         \operatorname{var} w_y = \frac{\sum u^2 \sigma^2 (x - g)^2}{(\sum u (x - g)^2)^2}.
 
-    Where the two images differ little, the noise of so few pixels tells little of w. So it is averaged with what is known of other images,
+    Correlated noise is watched in the middles of squares, whose pixels all have about the same noise: then the variance is as many times
+    larger. Where the two images differ little, the noise of so few pixels tells little of w. So it is averaged with what is known of other images,
     weighted by the inverse variances: their best shares have the mean `USUAL_SHARE` and the standard deviation `SPREAD`. The result is
     limited to [0, 1].
 
@@ -65,7 +67,9 @@ class Mixture:
         kept = [i for i, is_kept in enumerate(members.is_kept) if is_kept]
         self.correction = guides.whole - guides.members[kept].mean(0)
         self._share = share
-        self._usual = USUAL_SHARE if problem.correlation_length == 1 else 0.0
+        is_white = problem.correlation_length == 1
+        self._usual = USUAL_SHARE if is_white else 0.0
+        self._n_alike = 1 if is_white else MIDDLE_SIDE ** (problem.measurement.ndim - 1)
         self._watched: Tensor | None = None
         if share is None and members.watched is not None and bool(members.watched.any()):
             self._watched = members.watched
@@ -81,7 +85,7 @@ class Mixture:
         step = images[self._watched] - self.guides[self._watched]
         size = (self._weights * step.square()).sum().clamp_min(1e-30)
         fitted = (self._weights * step * self._lacking).sum() / size
-        variance = (self._weights.square() * self._variance * step.square()).sum() / size.square()
+        variance = self._n_alike * (self._weights.square() * self._variance * step.square()).sum() / size.square()
         share: Tensor = (fitted * SPREAD**2 + self._usual * variance) / (SPREAD**2 + variance)
         return share.clamp(0, 1)
 

@@ -8,8 +8,11 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+MIDDLE_SIDE = 3
+"""Side in pixels of the middle of a square, which is watched."""
+
 MIN_SQUARE = 5
-"""Side in pixels of the smallest square with a middle of 3 pixels that does not touch its border."""
+"""Side in pixels of the smallest square whose middle does not touch its border."""
 
 
 def square_size(correlation_length: int) -> int:
@@ -78,7 +81,7 @@ def draw_squares(
     Returns
     -------
     tuple
-        The pixels in the squares of each set, and those in the middle of the squares, the 3 pixels in the middle of each axis.
+        The pixels in the squares of each set, and those in the middle of the squares, `MIDDLE_SIDE` pixels of each axis.
     """
     lot = torch.rand([n // size + 2 for n in shape], generator=rng, dtype=torch.float64)
     middle = torch.ones([], dtype=torch.bool)
@@ -86,6 +89,6 @@ def draw_squares(
         shift = int(torch.randint(size, (), generator=rng))
         position = torch.arange(n) + shift
         lot = lot.index_select(axis, position // size)
-        middle = middle[..., None] & ((position % size - (size - 1) / 2).abs() <= 1)
+        middle = middle[..., None] & ((position % size - (size - 1) / 2).abs() <= MIDDLE_SIDE // 2)
     left_out = [((lot >= i * fraction) & (lot < (i + 1) * fraction)).flatten() for i in range(n_sets)]
     return left_out, [out & middle.flatten() for out in left_out]
