@@ -43,9 +43,9 @@ class Mixture:
         \operatorname{var} w_y = \frac{\sum u^2 \sigma^2 (x - g)^2}{(\sum u (x - g)^2)^2}.
 
     Correlated noise is watched in the middles of squares, whose pixels all have about the same noise: then the variance is as many times
-    larger. Where the two images differ little, the noise of so few pixels tells little of w. So it is averaged with what is known of other images,
-    weighted by the inverse variances: their best shares have the mean `USUAL_SHARE` and the standard deviation `SPREAD`. The result is
-    limited to [0, 1].
+    larger. Where the two images differ little, the noise of so few pixels tells little of w. So it is averaged with what is known of
+    other images, weighted by the inverse variances: their best shares have the mean `USUAL_SHARE` and the standard deviation `SPREAD`.
+    The result is limited to [0, 1].
 
     Parameters
     ----------
