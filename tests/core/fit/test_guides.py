@@ -1,9 +1,10 @@
 """The mixture of the generator's images with guides."""
 
 import numpy as np
+import pytest
 import torch
 
-from napari_convgen.core.fit.guides import SPREAD, USUAL_SHARE, Guides, Mixture
+from napari_convgen.core.fit.guides import MOST_CORRELATED, SPREAD, USUAL_SHARE, Guides, Mixture
 from napari_convgen.core.problem import ErrorWeights, Problem
 from napari_convgen.core.stopping import HeldOut, Members
 from napari_convgen.core.stopping.rule import plain_members
@@ -40,15 +41,17 @@ def test_the_share_is_the_weighted_fit_to_pixels_that_were_left_out_drawn_toward
 
 
 def test_the_pixels_in_the_middle_of_a_square_count_as_one():
-    clean = draw(0)[0]
-    problem = Problem(clean, torch.ones(SHAPE), torch.tensor([0.1]), 3)
+    clean, noise = draw(0)[0], 0.6
+    problem = Problem(clean, torch.ones(SHAPE), torch.tensor([noise]), 3)
     members, guides, images = held_out(problem), clean + 0.1 * draw(1), clean + 0.1 * draw(2)
     mixture = Mixture(problem, Guides(guides.mean(0), guides), members, None)
     y, d = ((x - guides)[members.watched].double().numpy() for x in (clean, images))
-    fitted, precision = np.sum(d * y) / np.sum(d**2), np.sum(d**2) / (9 * 0.1**2)
+    fitted, precision = np.sum(d * y) / np.sum(d**2), np.sum(d**2) / (9 * noise**2)
     expected = fitted * precision / (precision + SPREAD**-2)
-    assert 0.05 < expected < 1
+    assert 0.001 < expected < MOST_CORRELATED
     assert np.isclose(float(mixture.share(images)), expected, rtol=1e-4)
+    better = Mixture(problem, Guides(clean, guides + draw(3)), members, None)
+    assert float(better.share(clean.expand(2, *SHAPE))) == pytest.approx(MOST_CORRELATED)
 
 
 def test_pixels_that_a_member_has_seen_do_not_count():

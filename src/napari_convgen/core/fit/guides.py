@@ -15,6 +15,10 @@ USUAL_SHARE, SPREAD = 0.2, 0.1
 """Share of the generator that suits an image with white noise on average, and the standard deviation of the best shares of such images.
 Chosen on the tuning images of benchmarks/quality.py. With correlated noise, which generators fit sooner, the usual share is 0."""
 
+MOST_CORRELATED = 0.1
+"""Largest share with correlated noise. Squares are left out there, in whose middle a guide is worse than where it has seen the image, so
+that the share which suits them is too large. Chosen on the tuning images of benchmarks/quality.py."""
+
 
 @dataclass(frozen=True, eq=False)
 class Guides:
@@ -45,7 +49,7 @@ class Mixture:
     Correlated noise is watched in the middles of squares, whose pixels all have about the same noise: then the variance is as many times
     larger. Where the two images differ little, the noise of so few pixels tells little of w. So it is averaged with what is known of
     other images, weighted by the inverse variances: their best shares have the mean `USUAL_SHARE` and the standard deviation `SPREAD`.
-    The result is limited to [0, 1].
+    The result is limited to [0, 1], with correlated noise to [0, `MOST_CORRELATED`].
 
     Parameters
     ----------
@@ -68,7 +72,7 @@ class Mixture:
         self.correction = guides.whole - guides.members[kept].mean(0)
         self._share = share
         is_white = problem.correlation_length == 1
-        self._usual = USUAL_SHARE if is_white else 0.0
+        self._usual, self._most = (USUAL_SHARE, 1.0) if is_white else (0.0, MOST_CORRELATED)
         self._n_alike = 1 if is_white else MIDDLE_SIDE ** (problem.measurement.ndim - 1)
         self._watched: Tensor | None = None
         if share is None and members.watched is not None and bool(members.watched.any()):
@@ -87,7 +91,7 @@ class Mixture:
         fitted = (self._weights * step * self._lacking).sum() / size
         variance = self._n_alike * (self._weights.square() * self._variance * step.square()).sum() / size.square()
         share: Tensor = (fitted * SPREAD**2 + self._usual * variance) / (SPREAD**2 + variance)
-        return share.clamp(0, 1)
+        return share.clamp(0, self._most)
 
     def __call__(self, images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
         """Return the mixture of the members' images with their guides."""
