@@ -227,6 +227,8 @@ def test_missing_pixels_get_the_structure_around_them():
     image, blind = (run(filled, is_observed=each) for each in (torch.from_numpy(is_observed)[None], None))
     errors = [np.mean((each - clean)[~is_observed] ** 2) for each in (image, blind)]
     assert errors[0] < 0.7 * errors[1]
+    columns_first = torch.from_numpy(np.asfortranarray(is_observed))[None]
+    assert np.array_equal(run(filled, is_observed=columns_first), image)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (5,), (1, 30), (3, 3, 3), (1, 40, 40)])
