@@ -4,8 +4,8 @@
 
 FOLDER is described in cases.py. The part ``constants`` changes one constant of the estimate at a time; its table has the mean PSNR over the
 images with white noise, and the time. The part ``correlated`` compares the two ways to combine patches where the noise is correlated, and
-levels that it is taken to have. The part ``shares`` has, for each image, the share of the network that the preset ``default`` finds, and that of the highest PSNR. The tables
-are written to results/non_local.md. All takes a quarter of an hour on two cores.
+levels that it is taken to have. The part ``shares`` has, for each image, the share of the network that the preset ``default`` finds, and
+that of the highest PSNR. The tables are written to results/non_local.md. All takes half an hour on two cores.
 """
 
 from __future__ import annotations
