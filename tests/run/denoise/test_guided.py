@@ -90,3 +90,19 @@ def test_an_image_without_noise_is_refused():
     run = DenoiseTask((y + 2 * x).astype(np.float32), GUIDED)
     with pytest.raises(InputError, match="No noise was found"):
         next(iter(run))
+
+
+def test_frames_without_noise_are_left_as_they_are():
+    noisy = pair()[1]
+    y, x = np.mgrid[: noisy.shape[0], : noisy.shape[1]]
+    exact = (y + 2 * x).astype(noisy.dtype)
+    result = DenoiseTask(np.stack([exact, noisy, exact]), GUIDED.replace({"n_steps": 5}), axes="TYX").finish()
+    assert [frame.number for frame in result.frames] == [1]
+    assert np.array_equal(result.image[0], exact)
+    assert [f"No noise was found in frame {n}; it was left as it is." in result.notes for n in range(3)] == [
+        True,
+        False,
+        True,
+    ]
+    with pytest.raises(InputError, match="No noise was found"):
+        DenoiseTask(np.stack([exact, exact]), GUIDED, axes="TYX").finish()

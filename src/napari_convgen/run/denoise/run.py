@@ -140,10 +140,19 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
                     self._position += 1
                     continue
                 image = self.prepared.scaled(number)
+                if self._lacks_noise(image):
+                    self._notes.append(f"No noise was found in frame {number}; it was left as it is.")
+                    self._position += 1
+                    continue
                 self._noise = image.noise
                 self._now = yield from self._start_frame(number, image, self.config.seed)
             yield from self._fit_frame(self._now)
             self._now = yield from self._finish_frame(self._now)
+
+    def _lacks_noise(self, image: ImageTensor) -> bool:
+        """Return True for a frame whose noise is not known to a generator that needs it, if others can still be fitted."""
+        is_last_hope = self._position == self.n_frames - 1 and not self._frames
+        return self.config.generator.draws_from_image and not is_last_hope and not (image.mean_noise_level > 0).all()
 
     def _let_go(self) -> None:
         self._now = self._guide = None

@@ -154,7 +154,7 @@ def check_noise_level(config: Config, problem: Problem) -> None:
     """
     if config.generator.draws_from_image and problem.noise_level is None:
         raise InputError(
-            "No noise was found in the image, and a guided network needs its level. Set noise.sigma, or use a skip-network."
+            "No noise was found in the image, and a guided network needs its level. Set noise.sigma, or choose the preset 'deep-decoder'."
         )
 
 
