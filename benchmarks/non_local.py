@@ -25,7 +25,7 @@ from cases import Pair, all_cases, choose
 from napari_convgen.config import preset
 from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.baselines.lichi import combine_patches
-from napari_convgen.core.image import ImageTensor, Layout
+from napari_convgen.core.image import ImageTensor, Layout, Measured
 from napari_convgen.core.non_local import chain, estimate, scales
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.denoise.run import DenoiseTask
@@ -191,7 +191,9 @@ def _pairs(folder: Path, names: Sequence[str], size: int) -> Iterator[tuple[str,
 def _denoised(pair: Pair, is_white: bool = False) -> float:
     """Return the PSNR of the estimate, in dB."""
     layout = Layout.of(pair.noisy.shape, pair.axes)
-    image = ImageTensor.of(pair.noisy, layout, build_noise(pair.noisy, layout, preset("default").noise))
+    image = ImageTensor.of(
+        pair.noisy, layout, build_noise(Measured.of(pair.noisy, layout), layout, preset("default").noise)
+    )
     frame = NoisyFrame.of(image, layout)
     return pair.psnr(image.restore(combine_patches(replace(frame, noise_spectrum=None) if is_white else frame)))
 

@@ -69,7 +69,7 @@ def test_missing_values_of_alpha_do_not_count():
     image = values_of((6, 7, 4))
     image[0, 0, 3] = image[0, 0, 1] = np.nan
     [check] = check_array(image, Layout.of(image.shape))
-    assert check.n_missing == 1
+    assert check.left_out.n_missing == 1
 
 
 def test_each_frame_is_looked_at_by_itself():
@@ -78,14 +78,19 @@ def test_each_frame_is_looked_at_by_itself():
     stack[2, 0, :2] = np.nan
     stack[3] = np.nan
     checks = check_array(stack, Layout.of(stack.shape))
-    assert [(check.n_missing, check.is_constant) for check in checks] == [(0, False), (0, True), (2, False), (42, True)]
+    assert [(check.left_out.n_missing, check.is_constant) for check in checks] == [
+        (0, False),
+        (0, True),
+        (2, False),
+        (42, True),
+    ]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_real_dtype_passes_the_check(dtype):
     image = values_of((6, 7), dtype)
     [check] = check_array(image, Layout.of(image.shape))
-    assert (check.n_missing, check.is_constant) == (0, False)
+    assert (check.left_out.n_missing, check.is_constant) == (0, False)
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (4, 1), (4,), (5, 5)])

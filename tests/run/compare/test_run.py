@@ -6,7 +6,7 @@ import pytest
 from napari_convgen import Config, denoise
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.baselines.frame import NoisyFrame
-from napari_convgen.core.image import ImageTensor, Layout
+from napari_convgen.core.image import ImageTensor, Layout, Measured
 from napari_convgen.core.noise.models import GaussianNoise
 from napari_convgen.core.quality.metrics import psnr, ssim
 from napari_convgen.core.snapshot import Outcome
@@ -42,7 +42,7 @@ def test_each_method_gets_the_same_stabilized_image_and_goes_the_same_way_back()
     photons = np.random.default_rng(0).poisson(clean() / 10).astype(np.uint16) * 10
     config = QUICK.replace({"noise.kind": "poisson-gaussian", "noise.gain": 10, "noise.offset": 0, "noise.sigma": 0})
     layout = Layout.of(photons.shape)
-    model = build_noise(photons, layout, config.noise)
+    model = build_noise(Measured.of(photons, layout), layout, config.noise)
     tensor = ImageTensor.of(photons, layout, model)
     result = compare(photons, config, methods=FAST)
     assert result.noise == (model,)
@@ -129,7 +129,7 @@ def test_missing_pixels_are_filled_in():
     result = compare(holes, QUICK, methods=FAST)
     for name in FAST:
         assert np.abs(result[name].image - clean())[34:39, 9:14].max() < 15
-    assert result.notes == ("25 missing (NaN) pixels were filled in.",)
+    assert result.notes == ("25 missing (NaN) pixels were left out of the fit and filled in.",)
 
 
 def test_baselines_get_a_noise_model_even_where_the_generator_has_none():

@@ -122,7 +122,7 @@ def test_missing_pixels_are_left_out_and_a_length_of_one_is_no_stack():
     result = compare_fits(image, QUICK, axes="TYX", reference=clean()[np.newaxis])
     assert result["noise"].snapshots[-1].image.shape == (1, 32, 28)
     assert np.isfinite(result["image"].losses).all()
-    assert "30 values that are missing" in " ".join(result.notes)
+    assert "30 missing (NaN) pixels" in " ".join(result.notes)
     known = ~np.isnan(image)
     last = result["image"].snapshots[-1].image.astype(float)
     truth = clean()[np.newaxis]

@@ -11,7 +11,7 @@ from napari_convgen.config import GROUPS, Config
 from napari_convgen.core.generators import DeepDecoder, SkipNetwork
 from napari_convgen.core.generators.fused import FusedDecoder
 from napari_convgen.core.generators.layers import Norm, channel_norm
-from napari_convgen.core.image import Layout
+from napari_convgen.core.image import Layout, Measured
 from napari_convgen.errors import ConfigError, DeviceError
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 from napari_convgen.run.setup.build import (
@@ -147,8 +147,8 @@ def test_a_rule_that_needs_the_noise_is_refused_without_a_model_of_it(rule):
 
 def test_no_model_of_the_noise_is_made_where_none_is_wanted():
     layout = Layout.of((24, 26))
-    assert build_noise(noisy(), layout, TINY.replace({"noise.kind": "none"}).noise) is None
-    assert build_noise(noisy(), layout, TINY.replace({"noise.sigma": 0.3}).noise).sigma == (0.3,)
+    assert build_noise(Measured.of(noisy(), layout), layout, TINY.replace({"noise.kind": "none"}).noise) is None
+    assert build_noise(Measured.of(noisy(), layout), layout, TINY.replace({"noise.sigma": 0.3}).noise).sigma == (0.3,)
 
 
 def test_a_device_that_is_not_there_is_still_refused():
@@ -182,7 +182,7 @@ def test_every_optimizer_moves_every_weight(kind):
 @pytest.mark.parametrize("kind", GROUPS["noise"])
 def test_every_noise_is_modeled_by_its_name(kind):
     layout = Layout.of((24, 26))
-    model = build_noise(noisy(), layout, TINY.replace({"noise.kind": kind}).noise)
+    model = build_noise(Measured.of(noisy(), layout), layout, TINY.replace({"noise.kind": kind}).noise)
     if kind == "none":
         assert model is None
     else:

@@ -9,7 +9,7 @@ import torch
 from napari_convgen.config import preset
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.baselines.frame import NoisyFrame
-from napari_convgen.core.image import ImageTensor, Layout
+from napari_convgen.core.image import ImageTensor, Layout, Measured
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import HeldOut
 from napari_convgen.errors import ConfigError
@@ -36,7 +36,7 @@ def error(image, clean):
 
 def guides_of(noisy, seed=0):
     layout = Layout.of(noisy.shape)
-    image = ImageTensor.of(noisy, layout, build_noise(noisy, layout, CONFIG.noise))
+    image = ImageTensor.of(noisy, layout, build_noise(Measured.of(noisy, layout), layout, CONFIG.noise))
     problem = Problem.of(image, torch.device("cpu"))
     members = HeldOut(0.1, "auto", 0.4, 100, "average").members(problem, 2, torch.Generator().manual_seed(seed))
     return image, members, made(image, layout, members)

@@ -113,7 +113,7 @@ def test_missing_values_are_left_out():
     assert np.abs(found.left_vectors[:, 0, 2:5, 3:7]).max() == 0
     assert found.sensitivity[0, 2:5, 3:7].max() < 1e-9
     assert found.noise_energy[0] == pytest.approx(1 / (image.size - 12 - 1))
-    assert "12 values that are missing" in result.notes[0]
+    assert "12 missing (NaN) pixels" in result.notes[0]
     assert np.isnan(result.remainder(5)[2:5, 3:7]).all()
 
 

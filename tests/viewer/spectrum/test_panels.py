@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_convgen.config import GaussianNoiseConfig
-from napari_convgen.core.image import ImageTensor, Layout
+from napari_convgen.core.image import ImageTensor, Layout, Measured
 from napari_convgen.core.spectra.descent import Descent
 from napari_convgen.core.stopping.linearized import LinearizedDynamics
 from napari_convgen.figures.panel import Plot
@@ -57,7 +57,7 @@ def made(noisy, small):
     def make(*predicted):
         layout = Layout.of(noisy.shape, "YX", "frames")
         sigma = 0.1 / 0.9 * float(noisy.max() - noisy.min())
-        model = build_noise(noisy, layout, GaussianNoiseConfig(sigma=sigma))
+        model = build_noise(Measured.of(noisy, layout), layout, GaussianNoiseConfig(sigma=sigma))
         image = ImageTensor.of(noisy, layout, model)
         spectra = tuple(one(50 * i, each) for i, each in enumerate(predicted))
         return SpectrumResult(spectra, ("norms",), small, image, ("a <note>",), 12.0, "cpu", 1)

@@ -11,17 +11,22 @@ from napari_convgen.core.image.check import (
 )
 from napari_convgen.core.image.image import Image, removed
 from napari_convgen.core.image.layout import Layout, channels_first, guess_axes
+from napari_convgen.core.image.measured import LeftOut, Measured
+from napari_convgen.core.image.phase import NOTE as PHASE_NOTE
 from napari_convgen.core.image.scaling import HIGH, LOW, ImageTensor
 
 __all__ = [
     "HIGH",
     "LOW",
     "MIN_SIDE",
+    "PHASE_NOTE",
     "ArrayLike",
     "FrameCheck",
     "Image",
     "ImageTensor",
     "Layout",
+    "LeftOut",
+    "Measured",
     "channels_first",
     "check_array",
     "check_frame",

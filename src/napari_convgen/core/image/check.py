@@ -10,10 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.core.image.layout import Layout, frame_channels_first
+from napari_convgen.core.image.measured import LeftOut, Measured
+from napari_convgen.core.image.phase import is_wrapped_phase
 from napari_convgen.errors import InputError
 
 MIN_SIDE = 4
 """Least number of pixels along the longest side of a frame: a generator doubles a coarser grid, of 2 pixels at least."""
+
+
+LARGEST = 1e150
+"""Largest absolute value of an image: the sum of the squares of 10⁶ of these is a number in double precision."""
 
 
 class ArrayLike(Protocol):
@@ -38,17 +44,20 @@ class FrameCheck:
 
     Attributes
     ----------
-    n_missing
-        Number of NaN values.
+    left_out
+        What is left out of the fit.
     is_constant
         True if there is nothing to fit: all values are the same, or all are missing.
     is_missing
         True if all values are missing.
+    is_wrapped
+        True if the values look like a wrapped phase.
     """
 
-    n_missing: int
+    left_out: LeftOut
     is_constant: bool
     is_missing: bool = False
+    is_wrapped: bool = False
 
 
 def check_array(array: ArrayLike, layout: Layout) -> list[FrameCheck]:
@@ -104,7 +113,7 @@ def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Lay
     Raises
     ------
     InputError
-        Infinite values.
+        Infinite values, or values whose squares cannot be computed.
     """
     values = frame_channels_first(frame, layout)
     if np.isinf(values).any():
@@ -112,9 +121,16 @@ def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Lay
             f"The image has {np.isinf(values).sum()} infinite values{_where(index, layout)}. "
             "Replace them by NaN, which marks missing pixels."
         )
-    valid = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+    measured = Measured.of(frame, layout)
+    valid = measured.values[measured.is_observed]
     is_missing = not valid.size
-    return FrameCheck(values.size - valid.size, is_missing or bool((valid == valid.flat[0]).all()), is_missing)
+    if not is_missing and (largest := np.abs(valid).max()) > LARGEST:
+        raise InputError(
+            f"The image has values of up to {largest:.1e}{_where(index, layout)}, and their squares cannot be computed. Divide it by a "
+            f"number, so that its values lie within ±{LARGEST:g}, or replace these values by NaN, which marks missing pixels."
+        )
+    is_wrapped = frame.dtype.kind == "f" and is_wrapped_phase(measured.values, measured.is_observed)
+    return FrameCheck(measured.left_out, is_missing or bool((valid == valid[0]).all()), is_missing, is_wrapped)
 
 
 def refuse_constant(checks: Sequence[FrameCheck]) -> None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_convgen.core.image.layout import Layout, channels_first
+from napari_convgen.core.image.layout import Layout
+from napari_convgen.core.image.measured import Measured
 from napari_convgen.core.noise.estimation.correlation import correlation_length
 from napari_convgen.core.noise.estimation.impulses import find_impulses
 from napari_convgen.core.noise.estimation.spectrum import noise_spectrum
@@ -38,9 +39,9 @@ class ImageTensor:
     ----------
     values
         Values in the generator's units, channels first: the frame's minimum is `LOW` and its maximum is `HIGH`; values that are not
-        observed are 0.5. Channels that share the same noise are replaced by their mean, as one channel.
+        observed are 0.5. Channels that share the same noise are replaced by their mean, as one channel; constant ones are left out.
     is_observed
-        Mask of the values, False at missing (NaN) values and impulses.
+        Mask of the values, False at impulses and where nothing was measured.
     low, high
         Minimum and maximum of the observed values of each channel, in the frame's units; the same for all channels of a color image.
     noise
@@ -51,8 +52,10 @@ class ImageTensor:
         Differences of the channels from their mean, in the frame's units, if they share the same noise; otherwise ``None``.
     frame
         Noisy frame, in its own shape and dtype.
-    channel
-        Position of the channel axis in ``frame``; ``None`` without one.
+    layout
+        Axes of the array that the frame is from.
+    measured
+        What of the frame was measured; the rest of its channels, and areas of one exact value, are restored as they are.
     """
 
     values: Float[np.ndarray, "c *spatial"]
@@ -63,10 +66,17 @@ class ImageTensor:
     stabilizers: tuple[Stabilizer, ...]
     differences: Float[np.ndarray, "n *spatial"] | None
     frame: NDArray[Any]
-    channel: int | None
+    layout: Layout
+    measured: Measured
 
     @classmethod
-    def of(cls, frame: NDArray[Any], layout: Layout, noise: NoiseModel | None = None) -> ImageTensor:
+    def of(
+        cls,
+        frame: NDArray[Any],
+        layout: Layout,
+        noise: NoiseModel | None = None,
+        measured: Measured | None = None,
+    ) -> ImageTensor:
         """Return a frame in the generator's units; the alpha of an RGBA image is left out.
 
         Parameters
@@ -76,18 +86,21 @@ class ImageTensor:
         layout
             Axes of the array that the frame is from.
         noise
-            Model of the noise of all channels of the frame; ``None``, the default, scales the values without stabilization.
+            Model of the noise of all channels that are fitted; ``None``, the default, scales the values without stabilization.
+        measured
+            What of the frame was measured; ``None``, the default, finds it.
 
         Raises
         ------
         InputError
             The frame has values that are impossible with this noise, such as negative magnitudes.
         """
-        values, is_observed = channels_first(frame, layout)
+        measured = Measured.of(frame, layout) if measured is None else measured
+        values, is_observed = measured.values, measured.is_observed
         differences = None
         if noise is not None:
             if noise.impulses:
-                is_observed &= ~find_impulses(values, is_observed, noise.stabilizers())
+                is_observed = is_observed & ~find_impulses(values, is_observed, noise.stabilizers())
             noise.check(values, is_observed)
             if noise.is_shared:
                 values, is_observed, differences = _split(values, is_observed)
@@ -97,7 +110,7 @@ class ImageTensor:
         low = np.broadcast_to(np.where(np.isfinite(low), low, 0.0), len(values))
         high = np.broadcast_to(np.where(np.isfinite(high), high, 0.0), len(values))
         transforms = (Unchanged(np.nan),) * len(values) if noise is None else noise.stabilizers()[: len(values)]
-        image = cls(values, is_observed, low, high, noise, transforms, differences, frame, layout.frame_channel)
+        image = cls(values, is_observed, low, high, noise, transforms, differences, frame, layout, measured)
         return replace(image, values=np.where(is_observed, image.scale(values), 0.5))
 
     @property
@@ -124,6 +137,18 @@ class ImageTensor:
             correlation_length(self.values, self.is_observed) if self.noise is None else self.noise.correlation_length
         )
         return None if length == 1 else noise_spectrum(self.values, self.is_observed)
+
+    @property
+    def noise_warnings(self) -> tuple[str, ...]:
+        """Sentences on channels in which no noise was found; none without a model."""
+        numbers = [self.measured.channels[i] for i in np.flatnonzero(~(self.mean_noise_level > 0))]
+        if self.noise is None or not numbers:
+            return ()
+        where = f" in channel {', '.join(map(str, numbers))} (from 0)" if len(self.values) > 1 else ""
+        return (
+            f"Attention: no noise was found{where}, so noise cannot be told from structure, and the result may be as noisy as the image. "
+            "If there is noise, give its standard deviation (noise.sigma).",
+        )
 
     def noise_variance(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
         """Return the variance of the noise at the clean values ``values``, in squared generator units; NaN without a model."""
@@ -168,10 +193,7 @@ class ImageTensor:
             most = np.nextafter(float(largest), 0) if largest > 2**53 else largest
             image = np.clip(np.rint(image), np.iinfo(dtype).min, most)
         frame = self.frame.copy()
-        if self.channel is None:
-            frame[...] = image[0]
-        else:
-            np.moveaxis(frame, self.channel, 0)[: len(image)] = image
+        self._insert(image, frame)
         return frame
 
     def slope(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
@@ -195,13 +217,21 @@ class ImageTensor:
             Output of the generator that has this error, in its units, channels first.
         """
         deviation = error * self.slope(values)
-        restored = np.zeros(self.frame.shape, np.float32)  # alpha has no error
-        if self.channel is None:
-            restored[...] = deviation[0]
-        else:
-            n = len(deviation) if self.differences is None else len(self.differences)
-            np.moveaxis(restored, self.channel, 0)[:n] = deviation
+        restored = np.zeros(self.frame.shape, np.float32)  # what is left as it is has no error
+        self._insert(deviation, restored)
         return restored
+
+    def _insert(self, values: Shaped[np.ndarray, "n *spatial"], frame: NDArray[Any]) -> None:
+        """Write values of the fitted channels, or those that all of them share, into a frame, except in areas of one exact value."""
+        channel = self.layout.frame_channel
+        channels = frame[np.newaxis] if channel is None else np.moveaxis(frame, channel, 0)
+        for number, kept, new in zip(
+            self.measured.channels,
+            self.measured.is_kept,
+            np.broadcast_to(values, self.measured.values.shape),
+            strict=True,
+        ):
+            np.copyto(channels[number], new, where=~kept, casting="unsafe")
 
     def _signal_share(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
         """Return the probability that each value has any signal, 0 to 1."""
@@ -229,9 +259,7 @@ class ImageTensor:
 
         Read noise is replaced by a number of additional events with the same variance.
         """
-        values = self.frame[np.newaxis] if self.channel is None else np.moveaxis(self.frame, self.channel, 0)
-        values = values[: len(self.values)].astype(np.float64)
-        return np.where(self.is_observed, self._counting.counts(values), 0.0)
+        return np.where(self.is_observed, self._counting.counts(self.measured.values), 0.0)
 
     def from_counts(
         self, counts: Float[np.ndarray, "c *spatial"], share: float = 1.0

@@ -15,7 +15,7 @@ from napari_convgen.config import Config, preset
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.baselines.bm3d import check_bm3d
 from napari_convgen.core.baselines.frame import NoisyFrame
-from napari_convgen.core.image import ArrayLike, Image, ImageTensor, Layout, channels_first
+from napari_convgen.core.image import ArrayLike, Image, ImageTensor, Layout
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.quality.metrics import Scores, match_affine
 from napari_convgen.core.quality.residual import Residual, residual_of
@@ -114,6 +114,7 @@ class CompareTask(Task[CompareProgress, CompareResult]):
             if own is not None
         }
         self._noise: dict[int, NoiseModel] = {}
+        self._warnings: dict[str, None] = {}
         self._done: list[MethodResult] = []
 
     @property
@@ -163,8 +164,7 @@ class CompareTask(Task[CompareProgress, CompareResult]):
 
     def result(self) -> CompareResult:
         """Return what there is: all methods, or those that a stop left time for."""
-        n_missing = self.prepared.n_missing()
-        notes = [f"{n_missing} missing (NaN) pixels were filled in."] * (n_missing > 0)
+        notes = [*self.prepared.input_notes(), *self._warnings]
         if left := self.methods[len(self._done) :]:
             notes.append(f"Stopped before {', '.join(left)}.")
         return CompareResult(
@@ -243,13 +243,15 @@ class CompareTask(Task[CompareProgress, CompareResult]):
         parts = []
         for number in self._fitted():
             index = self.prepared.indices[number]
-            noisy, is_observed = channels_first(self.prepared.frame(number), self.layout)
-            denoised, _ = channels_first(image[index], self.layout)
-            parts.append(residual_of(noisy, denoised, is_observed, self._noise_model(number)))
+            measured = self.prepared.measured(number)
+            denoised = measured.take(image[index], self.layout)
+            parts.append(residual_of(measured.values, denoised, measured.is_observed, self._noise_model(number)))
         return Residual.mean(parts)
 
     def _tensor(self, number: int) -> ImageTensor:
-        return ImageTensor.of(self.prepared.frame(number), self.layout, self._noise_model(number))
+        image = self.prepared.scaled_for(number, self._noise_model(number))
+        self._warnings |= dict.fromkeys(image.noise_warnings)
+        return image
 
     def _noise_model(self, number: int) -> NoiseModel:
         """Return the model of a frame's noise; estimated where the configuration fits the image as it is."""

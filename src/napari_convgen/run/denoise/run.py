@@ -145,6 +145,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
                     self._position += 1
                     continue
                 self._noise = image.noise
+                self._notes += [warning for warning in image.noise_warnings if warning not in self._notes]
                 self._now = yield from self._start_frame(number, image, self.config.seed)
             yield from self._fit_frame(self._now)
             self._now = yield from self._finish_frame(self._now)
@@ -249,8 +250,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
 
     def _all_notes(self) -> Iterator[str]:
         yield from self.prepared.backend_notes
-        if n_missing := self.prepared.n_missing():
-            yield f"{n_missing} missing (NaN) pixels were left out of the fit and filled in."
+        yield from self.prepared.input_notes()
         yield from self._notes
         if n_dropped := sum(self._n_dropped.values()):
             yield f"{n_dropped} snapshots were let go to stay within snapshot_memory."

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_convgen.config import GENERATOR_ALONE, Config
 from napari_convgen.core.fit.loop import Fit
-from napari_convgen.core.image import ArrayLike, Image, channels_first
+from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.problem import squared
 from napari_convgen.core.snapshot import GeneratorUnits, Outcome, Snapshot, SnapshotStore, StopReason, n_snapshots
 from napari_convgen.core.stopping import FixedStep, Iterate, Members
@@ -278,8 +278,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
                         f"{format_share(share)} of the variance of the target '{target.name}' cannot be fitted: values outside of the "
                         "range of a sigmoid."
                     )
-        if n_missing := int((~self._image.is_observed).sum()):
-            yield f"{n_missing} values that are missing or impulses were left out."
+        yield from self.prepared.input_notes()
         if self._store.n_dropped:
             yield f"{self._store.n_dropped} snapshots were let go to stay within snapshot_memory."
 
@@ -327,7 +326,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         """Mean squared difference from the clean image, over that one's variance; NaN if there is none."""
         if target.clean is None:
             return math.nan
-        values, _ = channels_first(image, self.prepared.layout)
+        values = self._image.measured.take(image, self.prepared.layout)
         is_known = self._image.is_observed & ~np.isnan(target.clean)
         square = float(np.mean((values - target.clean) ** 2, where=is_known))
         return square / variance(target.clean, is_known)

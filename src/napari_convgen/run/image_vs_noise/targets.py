@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
-from napari_convgen.core.image import ImageTensor, Layout, channels_first
+from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.run.image_vs_noise.config import MeanKind, NoiseShape, TargetsConfig
 
 NOISE_SOURCE, ADDED_NOISE_SOURCE = 2000, 2001
@@ -67,8 +67,9 @@ def build_targets(
     seed
         Seed of the noise.
     """
-    frame, _ = channels_first(image.frame, layout)
-    truth, is_known = (None, image.is_observed) if reference is None else channels_first(reference, layout)
+    frame = image.measured.take(image.frame, layout)
+    truth = None if reference is None else image.measured.take(reference, layout)
+    is_known = image.is_observed if truth is None else ~np.isnan(truth)
     yield Target("image", image.values, image.is_observed, truth)
     rng = _source(seed, NOISE_SOURCE)
     noise = noise_like(image.values, image.is_observed, config.noise, config.mean, rng)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.config import AutoNoiseConfig, GaussianNoiseConfig, NoiseConfig
-from napari_convgen.core.image import ImageTensor, Layout, check_array
+from napari_convgen.core.image import ImageTensor, Layout, Measured, check_array
 from napari_convgen.core.theory.bounds import ErrorTerms, stopping_step, worst_terms
 from napari_convgen.core.theory.kernels import bilinear, custom, gaussian, normalized, triangular
 from napari_convgen.errors import ConfigError, InputError
@@ -272,7 +272,8 @@ def _predict(
 
     # The filter uses every pixel, so none is excluded as an impulse.
     settings: NoiseConfig = AutoNoiseConfig(has_impulses="no") if sigma == "auto" else _plain_noise(sigma)
-    image = ImageTensor.of(frame, FRAME, build_noise(frame, FRAME, settings))
+    measured = Measured.whole(frame, FRAME)
+    image = ImageTensor.of(frame, FRAME, build_noise(measured, FRAME, settings), measured)
     level = float(image.mean_noise_level[0])
     if not level > 0:
         raise InputError(
@@ -327,9 +328,9 @@ def _check_frame(frame: NDArray[Any]) -> None:
     if frame.ndim != 2:
         raise InputError(f"The filter takes one image with rows and columns, got an array of shape {frame.shape}.")
     [check] = check_array(frame, FRAME)
-    if check.n_missing:
+    if n_missing := check.left_out.n_missing:
         raise InputError(
-            f"The filter needs every pixel, but {check.n_missing} of the image are missing (NaN). Fill them or crop the image."
+            f"The filter needs every pixel, but {n_missing} of the image are missing (NaN). Fill them or crop the image."
         )
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 
 from napari_convgen.config import Config, Kind, NoiseConfig, TwoLayerConfig
 from napari_convgen.core.generators import (
@@ -26,7 +25,7 @@ from napari_convgen.core.generators import (
     two_layer,
 )
 from napari_convgen.core.generators.fused import fuse, fuse_norms
-from napari_convgen.core.image import Layout, channels_first
+from napari_convgen.core.image import Layout, Measured
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.core.operators.forward_model import ForwardModel
@@ -217,12 +216,11 @@ def compiler_notes(backend: Backend) -> tuple[str, ...]:
     return cache_troubles()
 
 
-def build_noise(frame: NDArray[Any], layout: Layout, settings: NoiseConfig) -> NoiseModel | None:
-    """Model the noise of a frame of a checked array; ``None`` where it is fitted as it is."""
+def build_noise(measured: Measured, layout: Layout, settings: NoiseConfig) -> NoiseModel | None:
+    """Model the noise of what was measured of a frame; ``None`` where it is fitted as it is."""
     if not settings.is_modeled:
         return None
-    values, is_observed = channels_first(frame, layout)
-    return estimate_noise(values, is_observed, is_color=layout.is_color, **settings.model_dump())
+    return estimate_noise(measured.values, measured.is_observed, is_color=layout.is_color, **settings.model_dump())
 
 
 def build_operator(config: Config, shape: Sequence[int]) -> ForwardModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config, preset
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import (
+    PHASE_NOTE,
     ArrayLike,
     FrameCheck,
     Image,
     ImageTensor,
     Layout,
-    channels_first,
+    LeftOut,
+    Measured,
     check_frame,
     check_kind,
     refuse_constant,
@@ -148,6 +150,7 @@ class Prepared:
         self.indices = list(self.layout.frames(self.image.shape))
         self._checks: dict[int, FrameCheck] = {}
         self._latest: tuple[int, NDArray[Any]] | None = None
+        self._measured: tuple[int, Measured] | None = None
         self._check_values()
         self.size = self.layout.spatial_shape(self.image.shape)
         self.spacing = self._spacing(given)
@@ -212,9 +215,18 @@ class Prepared:
         """Number of frames, without those that are known to be constant."""
         return self.n_frames - sum(check.is_constant for check in self._checks.values())
 
-    def n_missing(self) -> int:
-        """Return the number of missing (NaN) values in the frames that were read and are not constant."""
-        return sum(check.n_missing for check in self._checks.values() if not check.is_constant)
+    def input_notes(self) -> Iterator[str]:
+        """Say what is left out of the fits of the frames that were read and are not constant, and what these frames look like."""
+        checks = [check for check in self._checks.values() if not check.is_constant]
+        yield from LeftOut.sum([check.left_out for check in checks]).sentences()
+        if any(check.is_wrapped for check in checks):
+            yield PHASE_NOTE
+
+    def measured(self, number: int) -> Measured:
+        """Return what of a frame was measured; the latest is remembered."""
+        if self._measured is None or self._measured[0] != number:
+            self._measured = number, Measured.of(self.frame(number), self.layout)
+        return self._measured[1]
 
     def first_frame(self) -> int:
         """Return the number of the first frame that is not constant."""
@@ -222,16 +234,20 @@ class Prepared:
 
     def noise_model(self, number: int) -> NoiseModel | None:
         """Return the model of a frame's noise; ``None`` if the configuration fits it as it is."""
-        return build_noise(self.frame(number), self.layout, self.config.noise)
+        return build_noise(self.measured(number), self.layout, self.config.noise)
 
     def any_noise_model(self, number: int) -> NoiseModel:
         """Return the model of a frame's noise; estimated also if the configuration fits the frame as it is."""
-        model = self.noise_model(number)
-        return model or estimate_noise(*channels_first(self.frame(number), self.layout), is_color=self.layout.is_color)
+        measured, model = self.measured(number), self.noise_model(number)
+        return model or estimate_noise(measured.values, measured.is_observed, is_color=self.layout.is_color)
 
     def scaled(self, number: int) -> ImageTensor:
         """Return a frame in the generator's units, its noise stabilized."""
-        return ImageTensor.of(self.frame(number), self.layout, self.noise_model(number))
+        return self.scaled_for(number, self.noise_model(number))
+
+    def scaled_for(self, number: int, noise: NoiseModel | None) -> ImageTensor:
+        """Return a frame in the generator's units, stabilized for this model of its noise."""
+        return ImageTensor.of(self.frame(number), self.layout, noise, self.measured(number))
 
     def problem(self, image: ImageTensor) -> Problem:
         """Return the problem that a frame poses on the device."""

@@ -223,8 +223,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
             )
         if self._problem.correlation_length > 1:
             yield "The noise is correlated: the generator fits it sooner than the white noise that it is compared with."
-        if n_missing := int((~self.scaled.is_observed).sum()):
-            yield f"{n_missing} values that are missing or impulses were left out."
+        yield from self.prepared.input_notes()
 
     def _go_through(self) -> Generator[tuple[int, str], None, None]:
         """Pause after each product and each step of the fit."""

@@ -172,8 +172,10 @@ class SpectrumLayers:
 
 def _in_frame(image: ImageTensor, values: NDArray[Any], is_color: bool) -> NDArray[Any]:
     """Give an image of the generator the shape of the frame; a signed image has no color: the channels' mean is shown."""
-    if is_color or image.channel is None:
-        shown: NDArray[Any] = values.mean(0)
-        return shown
-    n_channels = image.frame.shape[image.channel]
-    return np.moveaxis(np.broadcast_to(values, (n_channels, *values.shape[1:])), 0, image.channel)
+    channel = image.layout.frame_channel
+    if is_color or channel is None:
+        mean: NDArray[Any] = values.mean(0)
+        return mean
+    shown = np.zeros((image.frame.shape[channel], *values.shape[1:]), values.dtype)
+    shown[list(image.measured.channels)] = values
+    return np.moveaxis(shown, 0, channel)

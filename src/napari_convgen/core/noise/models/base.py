@@ -210,6 +210,8 @@ class NoiseModel(ABC):
     def __str__(self) -> str:
         """Return a sentence with all that is known."""
         length = self.correlation_length
+        if not self.has_noise:
+            return "No noise was found"
         notes = [
             self.sentence + (", the same in all channels" if self.is_shared else ""),
             "white" if length == 1 else f"noise correlation length {length} pixels",

@@ -1,0 +1,98 @@
+"""Pixels far outside the range of all others, without relation to their neighbors: hot pixels, cosmic rays, values for missing data."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from napari_convgen.core.image.fill import LARGE
+
+QUANTILES = (0.05, 0.005)
+"""Share of the pixels below and above the range from which distances are measured; the second where the first leaves no range, as in an
+image of few photons. Our choice, no benchmark."""
+
+REACH = 2.0
+"""Distance from that range, in its own lengths, from which on a pixel is looked at: 8 standard deviations of an image that is noise."""
+
+BEYOND = 0.5
+"""Distance of an outlier from the range of all other pixels, in that range's lengths: from there on it sets the scale of the image.
+Our choice, no benchmark."""
+
+FEW = 0.02
+"""Largest share of the pixels that are outliers: more are structure, or impulses of the noise. Our choice, no benchmark."""
+
+CLUSTER = 9
+"""Largest number of pixels of a cluster of different values: 3 × 3."""
+
+FLAT = 0.5
+"""Least height in a cluster, relative to its greatest: a point that optics has drawn is less flat, where it is as wide. Our choice, no
+benchmark."""
+
+ALONE = 0.12
+"""Largest mean height of the pixels at the edges of a cluster, relative to the cluster: optics draws more around a point. Our choice, no
+benchmark."""
+
+
+def find_outliers(
+    values: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray, "*spatial"]
+) -> Bool[np.ndarray, "*spatial"]:
+    """Return the single pixels and clusters of a channel that lie far outside the range of all others and rise abruptly.
+
+    A cluster has up to `CLUSTER` pixels, or up to `LARGE` of one exact value. Points that optics has drawn, such as beads and stars, are
+    not among them: they have a slope.
+
+    Parameters
+    ----------
+    values
+        Values of one channel, in any units.
+    is_observed
+        False where a value is missing.
+    """
+    none = np.zeros_like(is_observed)
+    with np.errstate(over="ignore"):
+        low, high = _usual_range(values[is_observed])
+        far = is_observed & ((values < low) | (values > high))
+        if not far.any() or far.sum() > FEW * is_observed.sum():
+            return none
+        found = _is_abrupt(values, is_observed, far)
+        rest = values[is_observed & ~found]
+        margin = BEYOND * (rest.max() - rest.min())
+        return np.asarray(found & ((values < rest.min() - margin) | (values > rest.max() + margin)))
+
+
+def _usual_range(values: Float[np.ndarray, "n"]) -> tuple[float, float]:
+    """Return the limits beyond which a pixel may be an outlier; all values lie between them if no range can be told."""
+    for share in QUANTILES if values.size else ():
+        low, high = np.quantile(values, (share, 1 - share), method="nearest")
+        if high > low:
+            return low - REACH * (high - low), high + REACH * (high - low)
+    return -np.inf, np.inf
+
+
+def _is_abrupt(
+    values: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray, "*spatial"], far: Bool[np.ndarray, "*spatial"]
+) -> Bool[np.ndarray, "*spatial"]:
+    """Return the clusters of ``far`` whose pixels are all high and whose neighbors are not."""
+    around = np.ones((3,) * values.ndim)
+    clusters, n = ndimage.label(far, around)
+    numbers = np.arange(n + 1)
+    is_near = is_observed & ~far
+    rings = [
+        ndimage.maximum_filter(clusters, footprint=each) for each in (_cross(values.ndim), np.ones((7,) * values.ndim))
+    ]
+    edge, surroundings = (np.where(is_near, ring, 0) for ring in rings)
+    surroundings[edge > 0] = 0
+    level, beside = (ndimage.mean(values, ring, numbers) for ring in (surroundings, edge))
+    height = np.abs(values - level[clusters])
+    highest, lowest = (each(height, clusters, numbers) for each in (ndimage.maximum, ndimage.minimum))
+    is_exact = ndimage.maximum(values, clusters, numbers) == ndimage.minimum(values, clusters, numbers)
+    sizes = np.bincount(clusters.ravel(), minlength=n + 1)
+    is_small = (sizes <= CLUSTER) & (lowest >= FLAT * highest) | is_exact & (sizes < LARGE)
+    is_abrupt = is_small & (np.abs(beside - level) < ALONE * highest)
+    is_abrupt[0] = False
+    return np.asarray(is_abrupt[clusters])
+
+
+def _cross(n_axes: int) -> Bool[np.ndarray, "..."]:
+    return np.asarray(ndimage.generate_binary_structure(n_axes, 1))

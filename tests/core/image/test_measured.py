@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_convgen.core.image import Layout, Measured, check_array
+from napari_convgen.core.noise import estimate_noise
+from napari_convgen.errors import InputError
+
+SIZE = (96, 96)
+Y, X = np.ogrid[:96, :96]
+DISK = (Y - 48) ** 2 + (X - 48) ** 2 < 36**2
+
+
+def noise(seed=0, shape=SIZE):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def blobs(width, seed=1):
+    """Return smoothed random shapes between 0 and 1, on a dark background."""
+    return ndimage.gaussian_filter((ndimage.gaussian_filter(noise(seed), 6) > 0.04).astype(float), width)
+
+
+def measured(frame, axes="YX", z_axis="frames"):
+    return Measured.of(frame, Layout.of(frame.shape, axes, z_axis))
+
+
+def textured():
+    return 60 + 100 * blobs(2) + 10 * noise()
+
+
+def with_bar(value):
+    frame = textured().round().astype(np.uint8)
+    frame[76:] = value
+    return frame, np.broadcast_to(Y >= 76, SIZE)
+
+
+def with_text():
+    frame, is_bar = with_bar(0)
+    is_text = is_bar & (Y > 80) & (Y < 92) & (X % 9 < 2) & (X > 6)
+    return np.where(is_text, 255, frame), is_bar & ~is_text
+
+
+AREAS = {
+    "skull stripped": lambda: (np.where(DISK, textured(), 0).round().astype(np.int16), ~DISK),
+    "padded with white": lambda: (np.where(DISK, textured(), 255).round().astype(np.uint8), ~DISK),
+    "no data in float32": lambda: (np.where(DISK, textured(), -3.4e38).astype(np.float32), ~DISK),
+    "bar of a value among the others": lambda: with_bar(90),
+    "bar with text": with_text,
+    "bar on photons": lambda: (np.where(X < 20, 30, np.random.default_rng(0).poisson(6 * blobs(1) + 0.3)), X < 20),
+    "interpolated border": lambda: (ndimage.zoom(np.where(DISK, textured(), 0), 1, order=1), ~DISK),
+}
+
+
+@pytest.mark.parametrize("name", AREAS)
+def test_large_areas_of_one_exact_value_are_left_out_of_scale_and_noise(name):
+    frame, is_fill = AREAS[name]()
+    is_fill = np.broadcast_to(is_fill, SIZE)
+    found = measured(frame)
+    assert (found.is_kept[0] & ~is_fill).sum() == 0
+    assert (found.is_kept[0] & is_fill).sum() > 0.98 * is_fill.sum()
+    assert not (found.is_observed & found.is_kept).any()
+    assert found.left_out.n_filled.total() == found.is_kept.sum()
+    if "photons" not in name:
+        model = estimate_noise(found.values, found.is_observed)
+        assert float(np.sqrt(model.variance(np.full((1, 1, 1), 60.0))).item()) == pytest.approx(10, rel=0.15)
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "X"])
+def test_areas_are_found_in_volumes_and_lines(axes):
+    shape = (6, 32, 32) if axes == "ZYX" else (700,)
+    frame = 50 + noise(shape=shape)
+    frame[..., : shape[-1] // 4] = 3
+    assert measured(frame, axes, "volume" if "Z" in axes else "frames").is_kept.mean() == 0.25
+
+
+def counts(mean, seed=0):
+    return np.random.default_rng(seed).poisson(mean)
+
+
+NATURAL = {
+    **{f"{light} photons": lambda light=light: counts(np.full(SIZE, light)) for light in (0.002, 0.02, 0.2, 2.0)},
+    "few photons in shapes": lambda: counts(0.5 * blobs(1)),
+    "photons, dark outside": lambda: 37.0 * counts(20 * blobs(0) * (0.3 + X / 96)),
+    "clipped at the background": lambda: (150 * blobs(1) + 20 * noise()).clip(0, 255).round(),
+    "clipped above the background": lambda: (150 * blobs(1) - 40 + 20 * noise()).clip(0, 255).round(),
+    "overexposed": lambda: (20 + 800 * blobs(2) + 5 * noise()).clip(0, 255).round(),
+    "clipped at white": lambda: (275 - 200 * blobs(2) + 20 * noise()).clip(0, 255).round(),
+    "binary": lambda: (blobs(0) > 0).astype(np.uint8),
+    "truth values": lambda: blobs(0) > 0,
+    "slope in steps": lambda: np.add.outer(np.arange(96), np.arange(96)) // 8,
+    "noise": textured,
+}
+
+
+@pytest.mark.parametrize("name", NATURAL)
+def test_what_noise_photons_and_exposure_make_equal_is_no_fill(name):
+    assert not measured(NATURAL[name]()).is_kept.any()
+
+
+def hot(frame, places, value, side=1):
+    is_hot = np.zeros(SIZE, bool)
+    for y, x in places:
+        is_hot[y : y + side, x : x + side] = True
+    return np.where(is_hot, value, frame), is_hot
+
+
+OUTLIERS = {
+    "one": lambda: hot(textured().round(), [(30, 40)], 65535),
+    "in a corner and at the border": lambda: hot(textured(), [(0, 0), (0, 50), (95, 60)], -9999.0, 2),
+    "clusters": lambda: hot(textured(), [(20, 20), (50, 70), (93, 3)], 3.4e38, 3),
+    "beyond all squares": lambda: hot(textured(), [(30, 40)], -1e300),
+    "a block without data": lambda: hot(textured(), [(30, 40)], -1e6, 8),
+    "among few photons": lambda: hot(counts(np.full(SIZE, 0.02)).astype(float), [(30, 40), (60, 10)], 4000.0),
+}
+
+
+@pytest.mark.parametrize("name", OUTLIERS)
+def test_pixels_far_outside_the_range_are_left_out_and_counted(name):
+    frame, is_hot = OUTLIERS[name]()
+    found = measured(frame)
+    np.testing.assert_array_equal(found.is_observed[0], ~is_hot)
+    assert np.isnan(found.values[0][is_hot]).all()
+    assert not found.is_kept.any()
+    assert found.left_out.n_outliers == is_hot.sum()
+
+
+@pytest.mark.parametrize("width", [0.8, 1.0, 1.3, 2.0])
+@pytest.mark.parametrize("height", [30.0, 100.0, 300.0, 1000.0, 10_000.0])
+def test_points_that_optics_has_drawn_are_measured(width, height):
+    spots = sum(np.exp(-((Y - y) ** 2 + (X - x) ** 2) / 2 / width**2) for y, x in ((20, 20.3), (50.5, 70), (80, 40)))
+    assert measured(100 + 10 * noise() + 10 * height * spots).is_observed.all()
+    saturated = np.minimum(100 + 10 * noise() + 10 * height * spots, 100 + 5 * height)
+    assert width < 1 or measured(saturated).is_observed.all()
+
+
+def test_photons_and_heavy_tails_have_no_outliers():
+    assert measured(counts(np.full(SIZE, 0.3))).is_observed.all()
+    assert measured(100 + np.random.default_rng(0).standard_t(5, SIZE)).is_observed.all()
+
+
+def test_values_whose_squares_overflow_get_a_sentence():
+    frame = textured() * 1e200
+    with pytest.raises(
+        InputError, match=r"values of up to 1.*e\+202, and their squares cannot be computed\. Divide it"
+    ):
+        check_array(frame, Layout.of(frame.shape))
+
+
+def test_sentences_name_what_was_left_out():
+    frame = np.stack([np.where(DISK, textured(), 0), np.full(SIZE, 4.0), textured()])
+    frame[2, 5, 5] = np.nan
+    frame[2, 40, 50] = 1e6
+    [check] = check_array(frame, Layout.of(frame.shape, "CYX"))
+    missing, outliers, fill, constant = check.left_out.sentences()
+    assert missing.startswith("1 missing (NaN) pixels")
+    assert outliers.startswith("1 pixels far outside")
+    assert "large areas of one exact value (0)" in fill
+    assert "channel 1 (from 0)" in constant
+
+
+def phase(slope, level, seed=0):
+    angle = slope * (X + 0.5 * Y) / 10 + level * noise(seed)
+    return np.angle(np.exp(1j * angle))
+
+
+def test_a_wrapped_phase_is_told_from_other_images_of_its_range():
+    frames = {True: [], False: []}
+    frames[True] += [
+        phase(2, 0.3),
+        phase(2, 0.3).astype(np.float32),
+        phase(1, 0.0) + np.pi,
+        np.where(DISK, phase(2, 0.3), 0),
+    ]
+    smooth = np.interp(textured(), (textured().min(), textured().max()), (-np.pi, np.pi))
+    frames[False] += [smooth, np.round(phase(2, 0.3)).astype(np.int16), 2 * phase(2, 0.3), 0.5 * phase(0.1, 0.1)]
+    for is_wrapped, images in frames.items():
+        for image in images:
+            assert check_array(image, Layout.of(SIZE))[0].is_wrapped is is_wrapped
