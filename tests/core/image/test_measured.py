@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
 from napari_convgen.core.image import Layout, Measured, check_array
@@ -144,6 +147,27 @@ def test_values_whose_squares_overflow_get_a_sentence():
         InputError, match=r"values of up to 1.*e\+202, and their squares cannot be computed\. Divide it"
     ):
         check_array(frame, Layout.of(frame.shape))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    arrays.arrays(
+        np.float64,
+        arrays.array_shapes(min_dims=2, max_dims=2, min_side=4, max_side=24),
+        elements=st.sampled_from([0.0, 1.0, 2.5, 40.0, 65_535.0, np.nan, 1.7e308, -1.7e308, 1e-300]),
+        fill=st.sampled_from([0.0, 1.0, np.nan, -1.7e308]),
+    ),
+    st.integers(0, 2**16),
+)
+def test_any_array_is_looked_at_or_refused_with_a_sentence(frame, seed):
+    for image in (frame, np.where(frame == 0, noise(seed, frame.shape), frame)):
+        try:
+            [check] = check_array(image, Layout.of(image.shape, "YX"))
+        except InputError:
+            continue
+        found = measured(image)
+        assert np.isfinite(found.values[found.is_observed]).all()
+        assert check.left_out == found.left_out
 
 
 def test_sentences_name_what_was_left_out():

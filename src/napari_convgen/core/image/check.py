@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_convgen.core.image.fill import LARGEST
 from napari_convgen.core.image.layout import Layout, frame_channels_first
 from napari_convgen.core.image.measured import LeftOut, Measured
 from napari_convgen.core.image.phase import is_wrapped_phase
@@ -16,10 +17,6 @@ from napari_convgen.errors import InputError
 
 MIN_SIDE = 4
 """Least number of pixels along the longest side of a frame: a generator doubles a coarser grid, of 2 pixels at least."""
-
-
-LARGEST = 1e150
-"""Largest absolute value of an image: the sum of the squares of 10⁶ of these is a number in double precision."""
 
 
 class ArrayLike(Protocol):

@@ -49,6 +49,9 @@ STEP_QUANTILE = 0.25
 MOST_COMPARED = 10_000
 """Number of pixels, about, whose values are compared to find the steps between them: enough for all 256 gray levels."""
 
+LARGEST = 1e150
+"""Largest absolute value of an image: the sum of the squares of 10⁶ of these is a number in double precision."""
+
 MOST_VALUES = 4
 """Largest number of different values that areas are filled with: an image with more of them is a drawing, without noise."""
 
@@ -121,7 +124,7 @@ def _is_abrupt(
     if not beside.size:
         return np.zeros(len(own), bool)
     n = np.bincount(ring, minlength=len(own))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         share, step, distance = (
             np.bincount(ring, each, len(own)) / np.maximum(n, 1)
             for each in (beside == own[ring], own[ring] - beside, np.abs(own[ring] - beside))
@@ -144,6 +147,8 @@ def _counts_photons(values: Float[np.ndarray, "*spatial"], is_left: Bool[np.ndar
 
     Then an area of this value is one without photons, and not filled in.
     """
+    if not np.abs(values[is_left]).max() < LARGEST:
+        return False
     blocks = Blocks.of(values, is_left)
     curve = Curve.of(blocks) if len(blocks) else None
     if curve is None or len(curve.mean) < MIN_INTERVALS:

@@ -50,7 +50,7 @@ def find_outliers(
         False where a value is missing.
     """
     none = np.zeros_like(is_observed)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # of clusters without surroundings
         low, high = _usual_range(values[is_observed])
         far = is_observed & ((values < low) | (values > high))
         if not far.any() or far.sum() > FEW * is_observed.sum():
