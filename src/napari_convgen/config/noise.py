@@ -50,6 +50,12 @@ class _ModeledNoise(NoiseSettings):
         description="Decision whether single pixels (salt and pepper, hot pixels) are left out of the fit and filled in: yes, no, or auto "
         "(where there are enough of them).",
     )
+    has_stripes: YesNo = Field(
+        "auto",
+        title="Stripes",
+        description="Decision whether offsets that all pixels of a row or a column have in common are taken away first: yes, no, or auto "
+        "(where they are plain to see).",
+    )
 
 
 class AutoNoiseConfig(_ModeledNoise):

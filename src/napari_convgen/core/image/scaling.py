@@ -19,6 +19,7 @@ from napari_convgen.core.image.measured import Measured
 from napari_convgen.core.noise.estimation.correlation import correlation_length
 from napari_convgen.core.noise.estimation.impulses import find_impulses
 from napari_convgen.core.noise.estimation.spectrum import noise_spectrum
+from napari_convgen.core.noise.estimation.stripes import without_stripes
 from napari_convgen.core.noise.models import NoiseModel
 from napari_convgen.core.noise.stabilizer import Stabilizer, Unchanged
 
@@ -99,6 +100,7 @@ class ImageTensor:
         values, is_observed = measured.values, measured.is_observed
         differences = None
         if noise is not None:
+            values = without_stripes(values, is_observed, noise.stripes)
             if noise.impulses:
                 is_observed = is_observed & ~find_impulses(values, is_observed, noise.stabilizers())
             noise.check(values, is_observed)

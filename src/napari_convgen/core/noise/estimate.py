@@ -14,6 +14,7 @@ from napari_convgen.core.noise.estimation.channel import Channel
 from napari_convgen.core.noise.estimation.correlation import correlation_length as measure_correlation
 from napari_convgen.core.noise.estimation.impulses import find_impulses
 from napari_convgen.core.noise.estimation.stable import measure_stable
+from napari_convgen.core.noise.estimation.stripes import measure_stripes, without_stripes
 from napari_convgen.core.noise.estimation.variance import noise_variance
 from napari_convgen.core.noise.models import NOISE_MODELS, NoiseModel
 from napari_convgen.core.noise.models.base import Settings, given
@@ -43,6 +44,7 @@ def estimate_noise(
     correlation_length: int | Auto = "auto",
     is_shared: YesNo = "auto",
     has_impulses: YesNo = "auto",
+    has_stripes: YesNo = "auto",
     is_color: bool = False,
     **settings: float | Auto,
 ) -> NoiseModel:
@@ -65,6 +67,8 @@ def estimate_noise(
         ``"yes"`` if all channels have the very same noise; ``"auto"`` looks at colors only.
     has_impulses
         ``"yes"`` if single pixels may have no relation to their neighbors; ``"auto"`` takes them for structure if they are few.
+    has_stripes
+        ``"yes"`` if all pixels of a row, or of a column, may have an offset in common; ``"auto"`` looks whether they do.
     is_color
         True if the channels are samples of one color image.
     settings
@@ -83,8 +87,10 @@ def estimate_noise(
     kinds = _kinds(kind, is_shared)
     if unknown := set(settings).difference(*(each.parameters() for each in NOISE_MODELS.values())):
         raise TypeError(f"No kind of noise has the settings {', '.join(sorted(unknown))}.")
+    stripes = measure_stripes(values, is_observed, has_stripes)
+    values = without_stripes(values, is_observed, stripes)
     wanted = _Wanted(kinds, settings, correlation_length, is_shared, is_color)
-    model = wanted.estimate(values, is_observed)
+    model = replace(wanted.estimate(values, is_observed), stripes=stripes)
     if has_impulses != "no":
         model, is_observed = _leave_out_impulses(wanted, model, values, is_observed, has_impulses == "yes")
     if not model.is_signal_dependent or any(given(settings, name) is not None for name in model.strengths):
@@ -105,7 +111,7 @@ def _leave_out_impulses(
     if not share or (not is_sure and share < MIN_IMPULSES):
         return model, is_observed
     is_left = is_observed & ~found
-    model = wanted.estimate(values, is_left)
+    model = replace(wanted.estimate(values, is_left), stripes=model.stripes)
     share = find_impulses(values, is_observed, model.stabilizers()).sum() / is_observed.sum()
     return replace(model, impulses=float(share)), is_left
 

@@ -99,7 +99,9 @@ def non_local_stages(
         frame = _Frame(
             (values[channels] / levels[channels]).reshape(len(channels), *_volume(values)).contiguous(),
             values.ndim - 1,
-            None if is_observed is None else is_observed[channels].reshape(len(channels), *_volume(values)).contiguous(),
+            None
+            if is_observed is None
+            else is_observed[channels].reshape(len(channels), *_volume(values)).contiguous(),
             noise_spectrum,
         )
         for estimate, share in _stages(frame, N_SCALES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -11,7 +12,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d
 
 MIN_LINES, MIN_LENGTH = 32, 16
-"""Least number of lines, and of observed pixels in a line, that stripes are looked for in: medians and correlations of fewer tell little."""
+"""Least number of lines, and of observed pixels in a line, that stripes are looked for in: medians of fewer tell little."""
 
 MIN_STRENGTH, MIN_RATIO = 2.5, 2.0
 """Least standard deviation of stripes relative to what the noise of single pixels gives the medians of lines, and relative to that of the
@@ -24,15 +25,22 @@ MAX_CORRELATION = -0.5
 """Largest correlation of neighboring second differences. It is -2/3 for independent offsets and -1 for offsets that alternate; that of
 structure, which goes on from line to line, is larger."""
 
+MAX_EXCESS = 1.2
+"""Largest standard deviation of the offsets that would be taken away, relative to that of the stripes: where it is larger, too much
+structure would be taken away. Chosen on the same images."""
+
 N_SPREADS = 6.0
 """Largest second difference that counts, in median absolute ones: the border of an object is no stripe."""
 
-MAD, MEDIAN_ERROR = 1.4826, np.sqrt(np.pi / 2)
+MAD, MEDIAN_ERROR = 1.4826, math.sqrt(math.pi / 2)
 """Standard deviation over the median absolute deviation, and standard error of a median over that of a mean, both of Gaussian noise."""
 
-WIDTH = 4.0
+WIDTH = 2.0
 """Standard deviation, in lines, of the Gaussian whose mean an offset is measured from. Slower changes are taken for structure; of
-independent offsets they are 7 % of the variance."""
+independent offsets they are 14 % of the variance."""
+
+SMALLEST = 1e-9
+"""Least weight of the lines around that is divided by: a bound against division by zero."""
 
 ROWS, COLUMNS = -2, -1
 """Axes along which lines are counted."""
@@ -66,41 +74,62 @@ def measure_stripes(
     return rows, columns
 
 
-def stripe_offsets(
-    values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"], axis: int
+def without_stripes(
+    values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"], stripes: tuple[float, float]
 ) -> Float[np.ndarray, "c *spatial"]:
-    """Return the offset of each pixel's line from the mean of the lines around.
+    """Return the values less the offset of each line from the mean of the lines around.
 
     Parameters
     ----------
     values, is_observed
         As for `measure_stripes`.
-    axis
-        Axis along which lines are counted, `ROWS` or `COLUMNS`; the other one of these is the lines' own.
+    stripes
+        Standard deviation of the offsets of rows and of columns; where it is 0 nothing is taken away.
     """
-    return _Lines.of(values, is_observed, axis).offsets
+    for axis, strength in zip((ROWS, COLUMNS), stripes, strict=True):
+        if strength:
+            values = values - _offsets(values, is_observed, axis)
+    return values
 
 
-@dataclass(frozen=True, eq=False)
+def _offsets(
+    values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"], axis: int
+) -> Float[np.ndarray, "..."]:
+    """Return the median distance of each line's pixels from the mean of those in the lines around; 0 for a line that is too short."""
+    seen = is_observed.astype(float)
+    around, n_around = (gaussian_filter1d(x, WIDTH, axis) for x in (np.where(is_observed, values, 0.0), seen))
+    distance = np.where(is_observed, values - around / np.maximum(n_around, SMALLEST), np.nan)
+    return _medians(distance, ROWS + COLUMNS - axis)
+
+
+def _medians(values: Float[np.ndarray, "c *spatial"], along: int) -> Float[np.ndarray, "..."]:
+    """Return the median of each line without its missing (NaN) values; 0 where fewer than `MIN_LENGTH` are left."""
+    is_short = np.isfinite(values).sum(along, keepdims=True) < MIN_LENGTH
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        return np.where(is_short, 0.0, np.nanmedian(values, axis=along, keepdims=True))
+
+
+@dataclass(frozen=True)
 class _Lines:
     """What is measured of all lines of one direction.
 
     Attributes
     ----------
-    offsets
-        Offset of each pixel's line, in the shape of the values or broadcasting against them.
     strength
-        Standard deviation of the offsets, were they independent from line to line; 0 where there are too few lines.
+        Standard deviation of their offsets, were they independent or alternating from line to line; 0 where there are too few lines.
     of_pixels
         Standard deviation that the noise of single pixels gives them.
     correlation
         Correlation of neighboring second differences; 0 where there are none.
+    of_offsets
+        Standard deviation of the offsets from the lines around, which structure adds to.
     """
 
-    offsets: Float[np.ndarray, "c *spatial"]
     strength: float
     of_pixels: float
     correlation: float
+    of_offsets: float
 
     @classmethod
     def of(
@@ -109,27 +138,25 @@ class _Lines:
         """Measure the lines of all planes."""
         along = ROWS + COLUMNS - axis
         differences = np.diff(np.where(is_observed, values, np.nan), axis=axis)
-        n_pixels = np.isfinite(differences).sum(along, keepdims=True)
+        n_pixels = np.isfinite(differences).sum(along)
         if values.shape[axis] < MIN_LINES or np.median(n_pixels) < MIN_LENGTH:
-            return cls(np.zeros_like(values), 0.0, 0.0, 0.0)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-            steps = np.where(n_pixels < MIN_LENGTH, 0.0, np.nanmedian(differences, axis=along, keepdims=True))
+            return cls(0.0, 0.0, 0.0, 0.0)
+        steps = _medians(differences, along)
         spread = MAD * float(np.nanmedian(np.abs(differences - steps)))
         second = np.diff(steps, axis=axis)
-        limit = N_SPREADS * float(np.median(np.abs(second)))
-        second = np.moveaxis(np.clip(second, -limit, limit), axis, 0)
-        power = float(np.mean(second**2))
-        correlation = float(np.mean(second[1:] * second[:-1])) / power if power else 0.0
-        start = np.zeros_like(steps.take([0], axis))
-        profile = np.concatenate([start, np.cumsum(steps, axis)], axis)
-        offsets = profile - gaussian_filter1d(profile, WIDTH, axis, mode="reflect")
+        second = np.moveaxis(second, axis, 0)
+        is_usual = np.abs(second) <= N_SPREADS * float(np.median(np.abs(second)))
+        power = float(np.mean(second[is_usual] ** 2))
+        products = (second[1:] * second[:-1])[is_usual[1:] & is_usual[:-1]]
+        correlation = float(products.mean()) / power if power and products.size else 0.0
         of_pixels = MEDIAN_ERROR * spread / float(np.sqrt(2 * np.median(n_pixels)))
-        return cls(offsets, float(np.sqrt(power / 6)), of_pixels, correlation)
+        offsets = _offsets(values, is_observed, axis)
+        gain = 6 + 10 * min(1.0, max(0.0, -3 * correlation - 2))  # of independent offsets 6, of alternating ones 16
+        return cls(float(np.sqrt(power / gain)), of_pixels, correlation, float(offsets.std()))
 
     def are_striped(self, other: _Lines) -> bool:
         """Return True if these lines have offsets of their own; ``other`` are the lines of the other direction."""
-        if not self.correlation < MAX_CORRELATION:
+        if self.correlation >= MAX_CORRELATION or self.of_offsets > MAX_EXCESS * self.strength:
             return False
         is_crossed = other.correlation < MAX_CORRELATION and other.strength > MIN_CROSSED * other.of_pixels
         is_directed = self.strength > MIN_STRENGTH * self.of_pixels and self.strength > MIN_RATIO * other.strength

@@ -46,6 +46,9 @@ class NoiseModel(ABC):
         Share of the values at the image's minimum and maximum, where the noise was cut off; 0 unless it was.
     impulses
         Share of the values without relation to their neighbors: salt and pepper, hot pixels.
+    stripes
+        Standard deviation of the offsets that the pixels of a row have in common, and of those of a column, in the image's units; they are
+        taken from the values. 0 where there are none.
     """
 
     strengths: ClassVar[tuple[str, ...]] = ("sigma",)
@@ -70,6 +73,7 @@ class NoiseModel(ABC):
     clipped_low: float = 0.0
     clipped_high: float = 0.0
     impulses: float = 0.0
+    stripes: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in self.parameters()}
@@ -220,6 +224,9 @@ class NoiseModel(ABC):
             notes.append(f"{_percent(clipped)} of the pixels saturated")
         if self.impulses:
             notes.append(f"{_percent(self.impulses)} of the pixels are impulses")
+        for lines, strength in zip(("rows", "columns"), self.stripes, strict=True):
+            if strength:
+                notes.append(f"{lines} with offsets of standard deviation {per_channel((strength,))}, taken away")
         return "; ".join(notes)
 
     def column(self, name: str, n_axes: int) -> Float[np.ndarray, "..."]:
