@@ -21,6 +21,7 @@ from napari_convgen.cli.options import (
     read_reference,
 )
 from napari_convgen.cli.progress import advance
+from napari_convgen.cli.terminal import deliver, tell
 from napari_convgen.errors import ConfigError, FitError
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         data_range=options.data_range,
     )
     if options.dry_run:
-        print(denoising.forecast())
+        deliver(str(denoising.forecast()))
         return 0
     failure = None
     try:
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         failure, is_interrupted, result = error, False, denoising.result()
     _write(options, result, image)
     if not options.quiet:
-        print("\n".join(_summary(options, result, image)))
+        tell("\n".join(_summary(options, result, image)))
     if failure is not None:
         done = f"{len(result.frames)} of {denoising.n_frames}"
         raise FitError(f"After {done} frames, which are written: {failure}.") from failure
