@@ -16,7 +16,7 @@ from napari_convgen.errors import FileError
 
 
 def prepare_streams() -> None:
-    """Let stdout and stderr write letters that their encoding lacks as escapes: ``±`` as ``\\xb1``."""
+    r"""Let stdout and stderr write letters that their encoding lacks as escapes: ``±`` as ``\xb1``."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -20,7 +20,8 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     Parameters
     ----------
     path
-        File to write; its old content stays until the block ends. A link stays a link to the new content, and the file keeps its permissions.
+        File to write; its old content stays until the block ends. A link stays a link to the new content, and the file keeps its
+        permissions.
 
     Raises
     ------
