@@ -8,10 +8,11 @@ from PIL import Image
 
 from napari_convgen.cli import options
 from napari_convgen.errors import FileError
-from napari_convgen.files import atomic, tiff
+from napari_convgen.files import atomic
 from napari_convgen.files.atomic import check_writable, replacing, write_text
 from napari_convgen.files.images import check_image, read_image, write_image
 from napari_convgen.files.stack import check_stack, write_stack
+from napari_convgen.files.tiff import writing
 
 
 def values(shape, dtype, seed=0):
@@ -84,7 +85,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file_and_no_other(tmp_path, gray
     if has_old:
         target.write_bytes(b"old")
     before = sorted(os.listdir(tmp_path))
-    monkeypatch.setattr(tiff, "write_tiff", write_half)
+    monkeypatch.setattr(writing, "write_tiff", write_half)
     raised = FileError if isinstance(error, OSError) else type(error)
     sentence = r"image\.tif cannot be written: No space left on device\.$" if raised is FileError else None
     for write in (

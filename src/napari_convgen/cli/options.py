@@ -22,6 +22,10 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     add(
         "--axes", metavar="LETTERS", help="one letter for each axis of the image, such as CZYX (default: from the file)"
     )
+    add("--series", type=int, default=0, metavar="N", help=_SERIES)
+
+
+_SERIES = "number of the image to read, if the file holds several, from 0 (default: 0)"
 
 
 def add_output_folder(parser: argparse.ArgumentParser, what: str, *, is_required: bool) -> None:
@@ -101,8 +105,13 @@ def read_config(options: argparse.Namespace, default: str = "default") -> Config
     return config.replace(changes | {name: value for name, value in named.items() if value is not None})
 
 
+def read_input(options: argparse.Namespace) -> ImageFile:
+    """Read the noisy image."""
+    return read_image(options.input, options.axes, options.series)
+
+
 def read_reference(options: argparse.Namespace) -> ImageFile | None:
-    """Read the reference image, if one is given."""
+    """Read the reference image, if one is given; the first if its file holds several."""
     return None if options.reference is None else read_image(options.reference)
 
 
