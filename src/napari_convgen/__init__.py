@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_convgen.config import PRESETS, Config
     from napari_convgen.core.image import Image
     from napari_convgen.core.snapshot import Snapshot, StopReason
+    from napari_convgen.files.images import read_image, write_image
     from napari_convgen.run.compare.progress import CompareProgress
     from napari_convgen.run.compare.result import CompareResult, MethodResult
     from napari_convgen.run.compare.run import CompareTask, compare
@@ -59,7 +60,9 @@ __all__ = [
     "compare",
     "compare_fits",
     "denoise",
+    "read_image",
     "spectrum",
+    "write_image",
 ]
 
 _HOMES = {
@@ -85,7 +88,9 @@ _HOMES = {
     "compare": "run.compare.run",
     "compare_fits": "run.image_vs_noise.run",
     "denoise": "run.denoise.run",
+    "read_image": "files.images",
     "spectrum": "run.spectrum.run",
+    "write_image": "files.images",
 }
 
 

@@ -12,7 +12,7 @@ from napari_convgen.files.image_file import ImageFile, WritableFormat
 from napari_convgen.files.images import check_image, read_image, write_image
 
 
-def read_numpy(path, axes):
+def read_numpy(path, axes, series):
     data = np.load(path)
     return ImageFile(data, axes or "YX", {"photometric": "minisblack", "metadata": None})
 

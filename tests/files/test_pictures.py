@@ -103,6 +103,45 @@ def test_gray_with_alpha_is_gray_if_opaque_and_refused_otherwise(tmp_path):
         read_image(path)
 
 
+def test_color_that_stands_for_transparency_is_read_so(tmp_path):
+    path, gray, color = tmp_path / "image.png", values((6, 7), "uint8"), values((6, 7, 3), "uint8")
+    for mode, data, key, other in [
+        ("L", gray, int(gray[2, 3]), 255),
+        ("RGB", color, tuple(color[2, 3].tolist()), (255, 255, 255)),
+    ]:
+        picture = Image.fromarray(data)
+        picture.save(path, transparency=other)
+        np.testing.assert_array_equal(read_image(path).data, data)
+        picture.save(path, transparency=key)
+        if mode == "L":
+            with pytest.raises(FileError, match="gray with transparency"):
+                read_image(path)
+        else:
+            np.testing.assert_array_equal(read_image(path).data[..., 3], np.where((data == key).all(-1), 0, 255))
+
+
+def test_an_animation_holds_several_images(tmp_path):
+    path, frames = tmp_path / "image.png", [values((6, 7), "uint8", seed) for seed in range(3)]
+    first, *others = map(Image.fromarray, frames)
+    first.save(path, save_all=True, append_images=others)
+    for number, frame in enumerate(frames):
+        image = read_image(path, series=number)
+        np.testing.assert_array_equal(image.data.reshape(6, 7, -1)[..., 0], frame)
+        assert image.notes[0].startswith(
+            f"{path} holds 3 images (0: 6 × 7 L, 1: 6 × 7 L, 2: 6 × 7 L); number {number} is"
+        )
+    with pytest.raises(FileError, match=r"but none with the number 3\. Choose one from 0 to 2\."):
+        read_image(path, series=3)
+
+
+def test_a_negative_is_a_positive_where_negatives_are_not_known(tmp_path):
+    data = values((6, 7), "uint8")
+    tifffile.imwrite(tmp_path / "image.tif", 255 - data, photometric="miniswhite")
+    image = read_image(tmp_path / "image.tif")
+    write_image(tmp_path / "image.png", image.data, image)
+    np.testing.assert_array_equal(read_image(tmp_path / "image.png").data, data)
+
+
 def test_jpeg_and_bmp_are_read(tmp_path):
     data = np.full((16, 16, 3), 90, "uint8")
     for name in ("image.jpg", "image.bmp"):

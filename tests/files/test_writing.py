@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_convgen.cli import options
 from napari_convgen.errors import FileError
-from napari_convgen.files import atomic, tiff
+from napari_convgen.files import atomic
 from napari_convgen.files.atomic import check_writable, replacing, write_text
 from napari_convgen.files.images import check_image, read_image, write_image
 from napari_convgen.files.stack import check_stack, write_stack
+from napari_convgen.files.tiff import writing
 
 
 def values(shape, dtype, seed=0):
@@ -83,7 +85,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file_and_no_other(tmp_path, gray
     if has_old:
         target.write_bytes(b"old")
     before = sorted(os.listdir(tmp_path))
-    monkeypatch.setattr(tiff, "write_tiff", write_half)
+    monkeypatch.setattr(writing, "write_tiff", write_half)
     raised = FileError if isinstance(error, OSError) else type(error)
     sentence = r"image\.tif cannot be written: No space left on device\.$" if raised is FileError else None
     for write in (
@@ -116,3 +118,57 @@ def test_a_link_stays_and_the_mode_is_the_usual_one(tmp_path):
     assert link.is_symlink()
     assert target.read_text(encoding="utf-8") == "new µ"
     assert target.stat().st_mode == usual
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and modes of POSIX")
+def test_a_file_that_is_protected_a_circle_or_a_device_is_refused_before_and_while_it_is_written(tmp_path, gray):
+    protected, circle, pipe = (tmp_path / name for name in ("protected.tif", "circle.tif", "pipe.tif"))
+    protected.write_bytes(b"old")
+    protected.chmod(0o444)
+    (tmp_path / "link.tif").symlink_to(protected)
+    circle.symlink_to(tmp_path / "back.tif")
+    (tmp_path / "back.tif").symlink_to(circle)
+    os.mkfifo(pipe)
+    for name, sentence in [
+        (
+            "protected.tif",
+            r"protected\.tif is there and protected from writing\. Choose another name, or allow it to be",
+        ),
+        ("link.tif", r"protected\.tif is there and protected from writing"),
+        ("circle.tif", r"circle\.tif cannot be written: it is a link that leads back to itself"),
+        ("pipe.tif", r"pipe\.tif is no usual file, but a device or a pipe"),
+        (f"{'long' * 99}.tif", r"long\.tif cannot be written: File name too long\. Choose another name\."),
+        ("null\0.tif", r"cannot be written: .*null.*\. Choose another name\."),
+    ]:
+        for attempt in (check_image, lambda path, like: write_image(path, like.data, like)):
+            with pytest.raises(FileError, match=sentence):
+                attempt(tmp_path / name, gray)
+        with pytest.raises(FileError, match=sentence), replacing(tmp_path / name):
+            pass
+    assert protected.read_bytes() == b"old"
+    assert sorted(os.listdir(tmp_path)) == [
+        "back.tif",
+        "circle.tif",
+        "gray.tif",
+        "link.tif",
+        "pipe.tif",
+        "protected.tif",
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
+    target = tmp_path / "private.json"
+    target.write_text("old")
+    target.chmod(0o600)
+    write_text(target, "new")
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_takes_no_file_is_refused(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(options, "check_folder", refuse)
+    with pytest.raises(FileError, match=r"out cannot be written to: Permission denied\. Choose another folder\.$"):
+        options.make_folder(tmp_path / "out")

@@ -15,6 +15,7 @@ from typing import NoReturn
 from napari_convgen import __version__
 from napari_convgen.cli.commands import compare, compare_fits, denoise, new_config, reproduce, spectrum
 from napari_convgen.cli.interrupts import FAILED, INTERRUPTED
+from napari_convgen.cli.terminal import flush_streams, prepare_streams, warn
 from napari_convgen.errors import ConfigError, ConvgenError
 
 COMMANDS = {
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 after a finished run, 2 after an error, 130 after Ctrl-C.
     """
     _quiet_libraries()
+    prepare_streams()
     try:
         options = _parser().parse_args(arguments)
         status: int = options.command(options)
@@ -51,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("aborted; no further file was written.")
         return INTERRUPTED
+    finally:
+        flush_streams()
     return status
 
 
@@ -73,7 +77,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _complain(sentence: str) -> None:
-    print(f"napari-convgen: {sentence}", file=sys.stderr)
+    warn(f"napari-convgen: {sentence}")
 
 
 def _quiet_libraries() -> None:

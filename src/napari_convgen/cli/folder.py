@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from napari_convgen.cli.interrupts import INTERRUPTED
 from napari_convgen.cli.progress import advance
+from napari_convgen.cli.terminal import deliver, tell
 from napari_convgen.errors import FileError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def run_into_folder(
         Files that cannot be written, before the task starts.
     """
     if options.dry_run:
-        print(task.forecast())
+        deliver(str(task.forecast()))
         return 0
     files = make_files()
     files.check(_files_read(options))
@@ -81,7 +82,7 @@ def run_into_folder(
     result = task.result()
     files.write(result)
     if not options.quiet:
-        print("\n".join([*summarize(result), f"Wrote to {options.output}."]))
+        tell("\n".join([*summarize(result), f"Wrote to {options.output}."]))
     return INTERRUPTED if is_interrupted else 0
 
 

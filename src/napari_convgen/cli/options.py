@@ -10,6 +10,7 @@ from pathlib import Path
 from napari_convgen.config import PRESETS, Config, StoppingConfig, preset
 from napari_convgen.config.base import kinds_of
 from napari_convgen.errors import ConfigError, FileError
+from napari_convgen.files.atomic import check_folder
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import read_image
 
@@ -21,6 +22,10 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     add(
         "--axes", metavar="LETTERS", help="one letter for each axis of the image, such as CZYX (default: from the file)"
     )
+    add("--series", type=int, default=0, metavar="N", help=_SERIES)
+
+
+_SERIES = "number of the image to read, if the file holds several, from 0 (default: 0)"
 
 
 def add_output_folder(parser: argparse.ArgumentParser, what: str, *, is_required: bool) -> None:
@@ -100,13 +105,18 @@ def read_config(options: argparse.Namespace, default: str = "default") -> Config
     return config.replace(changes | {name: value for name, value in named.items() if value is not None})
 
 
+def read_input(options: argparse.Namespace) -> ImageFile:
+    """Read the noisy image."""
+    return read_image(options.input, options.axes, options.series)
+
+
 def read_reference(options: argparse.Namespace) -> ImageFile | None:
-    """Read the reference image, if one is given."""
+    """Read the reference image, if one is given; the first if its file holds several."""
     return None if options.reference is None else read_image(options.reference)
 
 
 def make_folder(folder: Path) -> None:
-    """Create the folder for the outputs, if it is missing.
+    """Create the folder for the outputs, if it is missing; files can be written to it then.
 
     Parameters
     ----------
@@ -118,12 +128,14 @@ def make_folder(folder: Path) -> None:
     FileError
         The path is a file, or the operating system does not allow it.
     """
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise FileError(f"{folder} is a file. Name a folder.")
     try:
         folder.mkdir(exist_ok=True)
+        check_folder(folder)
     except OSError as error:
-        raise FileError(f"{folder} cannot be made: {error.strerror or error}. Choose another folder.") from error
+        what = "written to" if os.path.isdir(folder) else "made"
+        raise FileError(f"{folder} cannot be {what}: {error.strerror or error}. Choose another folder.") from error
 
 
 def check_distinct(read: Mapping[str, Path | None], written: Mapping[str, Path | None]) -> None:
@@ -154,4 +166,4 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _is_same_file(a: Path, b: Path) -> bool:
-    return a.resolve() == b.resolve() or (a.exists() and b.exists() and os.path.samefile(a, b))
+    return os.path.realpath(a) == os.path.realpath(b) or (a.exists() and b.exists() and os.path.samefile(a, b))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_convgen.cli.interrupts import first_interrupt
+from napari_convgen.cli.terminal import warn
 
 if TYPE_CHECKING:
     from napari_convgen.run.task import Progress, Task
@@ -52,7 +53,7 @@ def progress_display(is_quiet: bool) -> Iterator[Show]:
     """Return a function that shows progress: as a bar in a terminal, else as a line now and then, or not at all if quiet."""
     if is_quiet:
         yield lambda _description, _share: None
-    elif sys.stderr.isatty():
+    elif sys.stderr is not None and sys.stderr.isatty():
         with _bar() as show:
             yield show
     else:
@@ -81,5 +82,5 @@ class _Lines:
 
     def __call__(self, description: str, share: float | None) -> None:
         if time.monotonic() >= self._next:
-            print(description, file=sys.stderr, flush=True)
+            warn(description)
             self._next = time.monotonic() + LINE_SECONDS

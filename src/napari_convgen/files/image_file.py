@@ -10,7 +10,10 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from napari_convgen.core.image import Image
-from napari_convgen.files.calibration import Calibration
+from napari_convgen.files.orientation import UPRIGHT
+
+Calibration = tuple[tuple[float, ...], tuple[str, ...]]
+"""Distance between neighboring values along each axis, and the unit of each."""
 
 Tags = Mapping[str, Any]
 """Keyword arguments of `tifffile.imwrite`."""
@@ -23,7 +26,7 @@ class ImageFile:
     Attributes
     ----------
     data
-        Values, in image units.
+        Values, in image units, as the image is looked at.
     axes
         One letter for each axis, as `napari_convgen.core.image.Layout` defines them: ``"CZYX"``.
     tiff
@@ -34,6 +37,9 @@ class ImageFile:
         Sentences about the reading for the user.
     calibration
         Distance between neighboring values along each axis, and the unit of each; ``None`` if the file does not store them.
+    orientation
+        Side from which the stored image is looked at, see `napari_convgen.files.orientation`, by default 1: as it is stored. Images
+        like this one are stored in the same way, and their tags, which are those of the stored image, say so.
     """
 
     data: NDArray[Any]
@@ -42,6 +48,7 @@ class ImageFile:
     png: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     calibration: Calibration | None = None
+    orientation: int = UPRIGHT
 
     @property
     def image(self) -> Image:
@@ -59,11 +66,12 @@ class Format:
     suffixes
         Endings of its files, in lower case with the dot; new files get the first one.
     read
-        Function that reads a file. Its second argument is the axes that the user gives, or ``None`` for those of the file.
+        Function that reads a file, as it is stored. Its second argument is the axes that the user gives, or ``None`` for those of the
+        file; the third is the number of the image among those of the file, from 0.
     """
 
     suffixes: tuple[str, ...]
-    read: Callable[[Path, str | None], ImageFile]
+    read: Callable[[Path, str | None, int], ImageFile]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +83,7 @@ class WritableFormat(Format):
     check
         Function that raises `napari_convgen.errors.FileError` if the format cannot hold an image like this, or not under this name.
     write
-        Function that writes values to an open file, with the metadata of an image that was read.
+        Function that writes values, as they are stored, to an open file, with the metadata of an image that was read.
     """
 
     check: Callable[[Path, ImageFile], None]

@@ -6,6 +6,7 @@ TIFF keeps all metadata of an image: pixel size and units, the meaning of the ax
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from napari_convgen.errors import ConvgenError, FileError
 from napari_convgen.files.atomic import check_writable, replacing
 from napari_convgen.files.formats import find_format, find_writable_format
-from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.image_file import Calibration, ImageFile
+from napari_convgen.files.orientation import is_sideways, turn_back, turn_upright
 
 
-def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
+def read_image(path: str | Path, axes: str | None = None, series: int = 0) -> ImageFile:
     """Read an image file.
 
     Parameters
@@ -27,11 +29,13 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
     axes
         One letter for each axis of the image, in order, if the file names none or wrong ones: ``"CZYX"``. ``None``, the default, for
         the axes of the file.
+    series
+        Number of the image to read, if the file holds several, from 0; default 0. The notes of the image name all.
 
     Raises
     ------
     FileError
-        The file is missing, damaged, or of another format.
+        The file is missing, damaged, or of another format, or has no image of this number.
     InputError
         ``axes`` do not fit the image.
     """
@@ -40,11 +44,12 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
     if not path.is_file():
         raise FileError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}. Name an image file.")
     try:
-        return format_of_file.read(path, axes)
+        stored = format_of_file.read(path, axes, series)
     except ConvgenError:
         raise
     except Exception as error:  # a damaged file makes the libraries raise almost anything
         raise FileError(_explain(path, error)) from error
+    return _upright(stored)
 
 
 def check_image(path: str | Path, like: ImageFile) -> None:
@@ -88,12 +93,34 @@ def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
     path = Path(path)
     check_image(path, like)
     with replacing(path) as file:
-        find_writable_format(path).write(file, data, like)
+        find_writable_format(path).write(file, turn_back(data, like.axes, like.orientation), like)
+
+
+def _upright(stored: ImageFile) -> ImageFile:
+    """Return an image as it is looked at, from how it is stored."""
+    data = turn_upright(stored.data, stored.axes, stored.orientation)
+    calibration = stored.calibration
+    if calibration is not None and is_sideways(stored.orientation):
+        calibration = _swapped(calibration, stored.axes.index("Y"), stored.axes.index("X"))
+    return dataclasses.replace(stored, data=data, calibration=calibration)
+
+
+def _swapped(calibration: Calibration, i: int, j: int) -> Calibration:
+    order = list(range(len(calibration[0])))
+    order[i], order[j] = j, i
+    sizes, units = calibration
+    return tuple(sizes[k] for k in order), tuple(units[k] for k in order)
 
 
 def _explain(path: Path, error: Exception) -> str:
     """Return a sentence on why a file cannot be read, from the exception of a library."""
-    reason = str(getattr(error, "strerror", None) or (error.args or [type(error).__name__])[0]).rstrip(".")
-    needs_codecs = "imagecodecs" in reason
-    advice = "Install it with: pip install imagecodecs" if needs_codecs else "Save it anew, or as another format"
-    return f"{path} cannot be read: {reason}. {advice}."
+    reason = " ".join(str(getattr(error, "strerror", None) or (error.args or [""])[0]).split()).rstrip(".")
+    if "imagecodecs" in reason:
+        return f"{path} cannot be read: {reason}. Install it with: pip install imagecodecs."
+    if isinstance(error, MemoryError):
+        reason = "there is not enough memory for it"
+    elif not isinstance(error, (OSError, ValueError, NotImplementedError)) or not reason:
+        reason = (
+            f"it is damaged, or of a kind that is not supported ({type(error).__name__}{': ' * bool(reason)}{reason})"
+        )
+    return f"{path} cannot be read: {reason}. Save it anew, or as another format."

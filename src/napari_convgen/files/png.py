@@ -14,13 +14,15 @@ from napari_convgen.files import pictures
 from napari_convgen.files.image_file import ImageFile, WritableFormat
 
 
-def _read(path: Path, axes: str | None) -> ImageFile:
+def _read(path: Path, axes: str | None, series: int) -> ImageFile:
     _refuse_deep_color(path)
-    return pictures.read(path, axes)
+    return pictures.read(path, axes, series)
 
 
 def _write(file: BinaryIO, data: NDArray[Any], like: ImageFile) -> None:
     samples = np.moveaxis(data, like.axes.index("S"), -1) if "S" in like.axes else data
+    if like.tiff.get("photometric") == "miniswhite":  # which PNG does not know
+        samples = ~samples
     Image.fromarray(np.ascontiguousarray(samples)).save(file, format="PNG", **like.png)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_convgen.files import tiff
 from napari_convgen.files.atomic import check_writable, replacing
 from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.orientation import turn_back
+from napari_convgen.files.tiff import FORMAT, writing
 
 
 def check_stack(path: str | Path) -> None:
@@ -27,8 +28,8 @@ def check_stack(path: str | Path) -> None:
     FileError
         The name does not end like that of a TIFF file, or the folder is missing or does not allow new files.
     """
-    check_writable(path, tiff.FORMAT.suffixes)
-    tiff.refuse_ome_name(path)
+    check_writable(path, FORMAT.suffixes)
+    writing.refuse_ome_name(path)
 
 
 def write_stack(
@@ -58,4 +59,5 @@ def write_stack(
     """
     check_stack(path)
     with replacing(path) as file:
-        tiff.write_tiff(file, np.stack(images), tiff.stack_tags(like.tiff, like.axes, images[0], what, names))
+        stored = [turn_back(image, like.axes, like.orientation) for image in images]
+        writing.write_tiff(file, np.stack(stored), writing.stack_tags(like.tiff, like.axes, stored[0], what, names))

@@ -151,8 +151,12 @@ def test_notes_are_printed(folder, capsys, noisy):
     image = denoised(*QUICK, input="holes.tif")
     assert np.isfinite(image).all()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2] == "Note: holes.tif holds 2 images; only the first is used."
+    assert lines[2].startswith(
+        "Note: holes.tif holds 2 images (0: 24 × 20 float32 YX, 1: 9 × 9 uint8 YX); number 0 is read. --series"
+    )
     assert lines[3].startswith("Note: 2 missing (NaN) pixels")
+    assert denoised(*QUICK, "--series", "1", input="holes.tif").shape == (9, 9)
+    assert "number 1 is read" in capsys.readouterr().out
 
 
 def test_stacks_are_gone_through_frame_by_frame(folder, capsys):
@@ -178,6 +182,11 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
         ("denoise noisy.tif -o out.tif --speed 3", "unrecognized arguments: --speed 3"),
         ("denoise noisy.tif -o out.tif --data-range wide", "argument --data-range: invalid float value: 'wide'"),
         ("denoise missing.tif -o out.tif", "missing.tif does not exist"),
+        (
+            "denoise noisy.tif -o out.tif --series 1",
+            "noisy.tif holds 1 image (0: 24 × 20 uint8 YX), but none with the number 1",
+        ),
+        ("denoise noisy.tif -o out.tif --series one", "argument --series: invalid int value: 'one'"),
         ("denoise noisy.doc -o out.tif", "noisy.doc is of no known format: it must end in .tif,"),
         ("denoise noisy.tif -o noisy.tif", "--output and INPUT are the same file"),
         ("denoise noisy.tif -o ./a/../noisy.tif", "--output and INPUT are the same file"),
@@ -228,9 +237,10 @@ def test_what_cannot_be_done_is_one_sentence_and_status_2(folder, capsys, monkey
 
 
 def test_what_fails_while_writing_leaves_no_half_file(folder, capsys, monkeypatch):
-    def fill_disk(file, *args, **kwargs):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
+    def fill_disk(file, *data, **kwargs):
+        if data:  # not when an image is only checked
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tifffile, "imwrite", fill_disk)
     before = sorted(os.listdir())

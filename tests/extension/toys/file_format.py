@@ -14,7 +14,7 @@ from napari_convgen.files.image_file import ImageFile, WritableFormat
 MAGIC = b"TOY!"
 
 
-def _read(path: Path, axes: str | None) -> ImageFile:
+def _read(path: Path, axes: str | None, series: int) -> ImageFile:
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise FileError(f"{path} does not begin with {MAGIC!r}. Choose another file.")

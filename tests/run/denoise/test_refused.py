@@ -43,8 +43,8 @@ def test_a_reference_that_does_not_fit_is_refused_with_the_way_out(reference, da
         (np.ones((8, 8)), "constant"),
         (np.full((8, 8), np.nan), "constant"),
         (np.where(blob() > 0.9, np.inf, blob()), "infinite"),
-        (3.0, "pixels"),
-        ("image.tif", "pixels"),
+        (3.0, "single number"),
+        ("image.tif", "read it first"),
     ],
 )
 def test_an_image_that_cannot_be_denoised_is_refused_before_anything_starts(image, message):

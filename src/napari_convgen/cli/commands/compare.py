@@ -21,12 +21,13 @@ from napari_convgen.cli.options import (
     check_distinct,
     make_folder,
     read_config,
+    read_input,
     read_reference,
 )
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.formats import suffix_like
 from napari_convgen.files.image_file import ImageFile
-from napari_convgen.files.images import check_image, read_image, write_image
+from napari_convgen.files.images import check_image, write_image
 from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.run.labels import BASELINES, OURS, format_method
 
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     config = read_config(options)
     require_output(options)
-    image, reference = read_image(options.input, options.axes), read_reference(options)
+    image, reference = read_input(options), read_reference(options)
     from napari_convgen.run.compare.run import DEFAULT_METHODS, CompareTask
 
     methods = tuple(options.methods or DEFAULT_METHODS)

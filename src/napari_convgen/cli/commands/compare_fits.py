@@ -19,13 +19,13 @@ from napari_convgen.cli.options import (
     check_distinct,
     make_folder,
     read_config,
+    read_input,
     read_reference,
 )
 from napari_convgen.config import GENERATOR_ALONE
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
-from napari_convgen.files.images import read_image
 from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.run.image_vs_noise.config import MEAN_KINDS, NOISE_SHAPES, TargetsConfig
 from napari_convgen.run.labels import format_place, format_seconds
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     config = read_config(options, default=GENERATOR_ALONE)
     targets = TargetsConfig(options.noise, options.mean, options.added_noise)
     require_output(options)
-    image, reference = read_image(options.input, options.axes), read_reference(options)
+    image, reference = read_input(options), read_reference(options)
     from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 
     fits = CompareFitsTask(

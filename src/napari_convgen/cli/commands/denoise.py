@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from napari_convgen.cli.interrupts import INTERRUPTED
 from napari_convgen.cli.options import (
@@ -18,13 +21,15 @@ from napari_convgen.cli.options import (
     add_reference,
     check_distinct,
     read_config,
+    read_input,
     read_reference,
 )
 from napari_convgen.cli.progress import advance
+from napari_convgen.cli.terminal import deliver, tell
 from napari_convgen.errors import ConfigError, FitError
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
-from napari_convgen.files.images import check_image, read_image, write_image
+from napari_convgen.files.images import check_image, write_image
 from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.run.labels import format_place, format_seconds
 
@@ -73,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"--expected-error compares generators with different starts: n_seeds must be at least 2, got {config.n_seeds}."
         )
-    image, reference = read_image(options.input, options.axes), read_reference(options)
+    image, reference = read_input(options), read_reference(options)
     if options.output is not None:
         _check_outputs(options, image)
     from napari_convgen.run.denoise.run import DenoiseTask
@@ -85,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         data_range=options.data_range,
     )
     if options.dry_run:
-        print(denoising.forecast())
+        deliver(str(denoising.forecast()))
         return 0
     failure = None
     try:
@@ -97,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
         failure, is_interrupted, result = error, False, denoising.result()
     _write(options, result, image)
     if not options.quiet:
-        print("\n".join(_summary(options, result, image)))
+        tell("\n".join(_summary(options, result, image)))
     if failure is not None:
         done = f"{len(result.frames)} of {denoising.n_frames}"
         raise FitError(f"After {done} frames, which are written: {failure}.") from failure
@@ -111,6 +116,7 @@ def _check_outputs(options: argparse.Namespace, image: ImageFile) -> None:
         check_stack(options.snapshots)
     if options.expected_error:
         check_stack(options.expected_error)
+        check_image(options.expected_error, _as_error(image))
     if options.report:
         check_writable(options.report, (".json",))
     check_distinct(
@@ -122,6 +128,11 @@ def _check_outputs(options: argparse.Namespace, image: ImageFile) -> None:
             "--report": options.report,
         },
     )
+
+
+def _as_error(image: ImageFile) -> ImageFile:
+    """Return an image file whose values are of the type of errors."""
+    return dataclasses.replace(image, data=np.broadcast_to(np.float32(0), image.data.shape))
 
 
 def describe(progress: DenoiseProgress) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from napari_convgen.cli.terminal import deliver
 from napari_convgen.config import PRESETS, preset
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable, write_text
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     text = preset(options.preset).to_toml()
     if options.output is None:
-        print(text, end="")
+        deliver(text.removesuffix("\n"))
         return 0
     check_writable(options.output, (".toml",))
     if options.output.exists() and not options.force:

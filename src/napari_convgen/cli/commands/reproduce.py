@@ -12,6 +12,7 @@ from typing import Any
 from napari_convgen import __version__
 from napari_convgen.cli.options import add_device, add_output_folder, add_quiet, make_folder
 from napari_convgen.cli.progress import Show, progress_display
+from napari_convgen.cli.terminal import tell
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import write_text
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
             write_text(out / f"{name}.json", json.dumps(entry, indent=2) + "\n")
             write_text(out / "README.md", to_markdown(_records(out)))
     if not options.quiet:
-        print("\n".join(_summary(names, out)))
+        tell("\n".join(_summary(names, out)))
     return 0
 
 

@@ -23,13 +23,13 @@ from napari_convgen.cli.options import (
     check_distinct,
     make_folder,
     read_config,
+    read_input,
 )
 from napari_convgen.config import GENERATOR_ALONE
 from napari_convgen.core.image import Layout
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
-from napari_convgen.files.images import read_image
 from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.run.labels import format_place, format_seconds
 
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     config = read_config(options, default=GENERATOR_ALONE)
     require_output(options)
-    image = read_image(options.input, options.axes)
+    image = read_input(options)
     from napari_convgen.run.spectrum.run import SpectrumTask
 
     spectrum_run = SpectrumTask(

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -17,6 +18,8 @@ Kernel = Callable[..., None]
 
 N_SHARES = 8
 """Number of shares of a pass for each thread: enough to balance the load, few enough to cost no time."""
+
+_LOADED_IN = os.getpid()
 
 SMALL_PASS = 2**19
 """Largest number of values for which a pass runs on one thread: distributing such a small pass takes longer than computing it."""
@@ -99,7 +102,17 @@ def alone() -> Iterator[int]:
         torch.set_num_threads(n_before)
 
 
-@functools.cache
+def is_forked() -> bool:
+    """Return True in a process that was forked from the one that loaded this module: threads, those of PyTorch too, do not come along."""
+    return os.getpid() != _LOADED_IN
+
+
 def _pool(n_threads: int) -> ThreadPoolExecutor:
-    """Return threads that work beside the calling one."""
+    """Return threads of this process that work beside the calling one."""
+    return _pool_of(os.getpid(), n_threads)
+
+
+@functools.cache
+def _pool_of(process: int, n_threads: int) -> ThreadPoolExecutor:
+    """Return the threads of a process; one that was forked gets others, as waiting for those of its parent would have no end."""
     return ThreadPoolExecutor(n_threads - 1, "convgen-kernels")

@@ -11,7 +11,8 @@ from typing import Literal
 
 import torch
 
-from napari_convgen.errors import DeviceError
+from napari_convgen.core.cpu.threads import is_forked
+from napari_convgen.errors import ConfigError, DeviceError
 
 Backend = Literal["numba", "triton", "torch"]
 
@@ -80,8 +81,22 @@ def keep_triton_out(maps: Path = Path("/proc/self/maps")) -> None:
         _log.warning("Triton is not loaded: it would crash beside the LLVM of this window's OpenGL driver.")
 
 
+SPAWN = "Start processes by spawn to use more: multiprocessing.get_context('spawn')."
+"""How to get processes whose threads work."""
+
+
 def resolve_threads(n_threads: Literal["auto"] | int, n_spared: int = 0) -> int:
-    """Return the number of threads: for ``"auto"``, PyTorch's own less those that are spared, but one at least."""
+    """Return the number of threads: for ``"auto"``, PyTorch's own less those that are spared, but one at least.
+
+    Raises
+    ------
+    ConfigError
+        Several threads are asked for in a process made by ``fork``, where PyTorch would wait for threads that only its parent has.
+    """
+    if is_forked():
+        if n_threads not in ("auto", 1):
+            raise ConfigError(f"n_threads must be 1 in a process that was made by fork, got {n_threads}. {SPAWN}")
+        return 1
     return max(1, torch.get_num_threads() - n_spared) if n_threads == "auto" else n_threads
 
 

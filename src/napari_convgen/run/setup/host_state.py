@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from napari_convgen.core.cpu.threads import is_forked
+
 T = TypeVar("T")
 
 
@@ -97,9 +99,11 @@ def isolated(n_threads: int | None = None) -> Iterator[None]:
     Parameters
     ----------
     n_threads
-        Number of PyTorch's threads on the CPU meanwhile; the host's if ``None``.
+        Number of PyTorch's threads on the CPU meanwhile; the host's if ``None``, but one in a process made by ``fork``.
     """
     n_threads_before = torch.get_num_threads()
+    if n_threads is None and is_forked():
+        n_threads = 1
     autocast_devices = [kind for kind in _AUTOCAST_DEVICES if torch.is_autocast_enabled(kind)]
     # A default device is a mode of PyTorch's functions, as others that a host may have entered. All of them are passed by.
     with (

@@ -3,45 +3,78 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
 import numpy as np
 
-from napari_convgen.core.image import ArrayLike
+from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.quality.metrics import reference_range
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.denoise.result import Reference
+from napari_convgen.run.setup.not_arrays import NOT_ARRAYS, describe_type
 
 
-def as_array(image: Any) -> ArrayLike:
+def as_array(image: Any, name: str = "image") -> ArrayLike:
     """Return an image as an array; one that can be sliced lazily stays as it is.
 
     Parameters
     ----------
     image
         Array of any library, or nested sequences of numbers.
+    name
+        Name for messages; default ``"image"``.
 
     Raises
     ------
     InputError
-        The image is a masked array, or no array of numbers.
+        The image is no array of numbers; the sentence says what it is, and what to give instead.
     """
-    if isinstance(image, np.ma.MaskedArray):
+    for kind in NOT_ARRAYS:
+        if kind.is_one(image):
+            raise InputError(f"The {name} must be an array of numbers, got {kind.describe(image)}. {kind.advice}")
+    if _is_lazy(image):
+        array: ArrayLike = image
+        return array
+    try:
+        values = np.asarray(image)  # of a list, or a tensor of another library
+    except Exception as error:  # other libraries raise almost anything
+        reason = " ".join(str(error).split()).rstrip(".")
         raise InputError(
-            "The image is a masked array, whose mask would be lost. Fill it: image.astype(float).filled(numpy.nan)."
+            f"The {name} cannot be read as an array: {reason or type(error).__name__}. Give a NumPy array of numbers."
+        ) from error
+    if values.dtype == object and not values.shape:
+        raise InputError(
+            f"The {name} must be an array of numbers, got {describe_type(image)}. Give its values as a NumPy array."
         )
+    return values
+
+
+def _is_lazy(image: Any) -> bool:
+    """Return True for what has a shape, a dtype that NumPy knows, and can be indexed."""
     try:
         np.dtype(image.dtype)
-    except (AttributeError, TypeError):  # a list, or a tensor of another library
-        try:
-            return np.asarray(image)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"The image cannot be read as an array: {error}. Give an array of numbers.") from error
-    array: ArrayLike = image
-    return array
+        return isinstance(image, np.ndarray) or (hasattr(image, "__getitem__") and len(image.shape) >= 0)
+    except (AttributeError, TypeError):
+        return False
 
 
-def check_reference(reference: ArrayLike | None, data_range: float | None, shape: tuple[int, ...]) -> Reference | None:
+def check_letters(axes: Any) -> str | None:
+    """Return the letters of the axes that a user gives, ``None`` if they are to be guessed.
+
+    Raises
+    ------
+    InputError
+        They are no text.
+    """
+    if axes is not None and not isinstance(axes, str):
+        raise InputError(f"axes must be a text with a letter for each axis, got {axes!r}. Use for example 'TYX'.")
+    return axes
+
+
+def check_reference(
+    reference: ArrayLike | Image | None, data_range: float | None, shape: tuple[int, ...]
+) -> Reference | None:
     """Return the ground truth that an image is scored against, with its data range.
 
     Parameters
@@ -60,7 +93,8 @@ def check_reference(reference: ArrayLike | None, data_range: float | None, shape
     """
     if reference is None:
         return None
-    truth = np.asarray(reference)
+    given = as_array(reference.data if isinstance(reference, Image) else reference, "reference")
+    truth = np.asarray(given)
     if truth.shape != tuple(shape):
         raise InputError(
             mismatch(
@@ -72,6 +106,10 @@ def check_reference(reference: ArrayLike | None, data_range: float | None, shape
         )
     if truth.dtype.kind not in "buif":
         raise InputError(f"The reference must have real numbers as values, got {truth.dtype}.")
+    if not isinstance(data_range, numbers.Real | None):
+        raise InputError(
+            f"data_range must be a positive number, got {data_range!r}. Leave it out for that of the reference."
+        )
     peak = reference_range(truth) if data_range is None else float(data_range)
     if not (math.isfinite(peak) and peak > 0):
         raise InputError(

@@ -44,7 +44,7 @@ from napari_convgen.run.setup.build import (
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
-from napari_convgen.run.setup.inputs import as_array, check_reference
+from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference
 
 Index = tuple[int | slice, ...]
 
@@ -146,7 +146,8 @@ class Prepared:
         if 0 in self.image.shape or not self.image.shape:
             shape = tuple(self.image.shape)
             raise InputError(f"The image has no pixels: its shape is {shape}. Choose another one.")
-        self.layout = Layout.of(self.image.shape, given.axes if axes is None else axes, self.config.z_axis)
+        letters = check_letters(given.axes if axes is None else axes)
+        self.layout = Layout.of(self.image.shape, letters, self.config.z_axis)
         self.indices = list(self.layout.frames(self.image.shape))
         self._checks: dict[int, FrameCheck] = {}
         self._latest: tuple[int, NDArray[Any]] | None = None

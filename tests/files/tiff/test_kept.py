@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import FileError, InputError
-from napari_convgen.files import tiff
 from napari_convgen.files.images import read_image, write_image
+from napari_convgen.files.tiff.tags import layout_letters
 
 SIZES = {"T": 2, "Z": 3, "C": 2, "Y": 6, "X": 7, "S": 3}
 
@@ -160,20 +160,31 @@ def test_pages_palettes_and_extra_samples_are_kept(describe, tmp_path):
         np.testing.assert_array_equal(image.data, data)
 
 
-def test_only_the_first_image_is_read_and_said_so(tmp_path):
+def test_the_image_that_is_chosen_is_read_and_the_others_are_named(tmp_path):
     source, copy = tmp_path / "two.ome.tif", tmp_path / "copy.ome.tif"
     first, second = values((2, 6, 7), "uint8"), values((4, 5), "uint8")
     with tifffile.TiffWriter(source, ome=True) as writer:
         writer.write(first, photometric="minisblack", metadata={"axes": "CYX", "Name": "first"})
         writer.write(second, photometric="minisblack", metadata={"axes": "YX", "Name": "second"})
     image = read_image(source)
-    assert image.notes == (f"{source} holds 2 images; only the first is used.",)
+    named = "0: 'first' 2 × 6 × 7 uint8 CYX, 1: 'second' 4 × 5 uint8 YX"
+    chosen = "number {} is read. --series N, or series=N in Python, chooses another."
+    assert image.notes == (f"{source} holds 2 images ({named}); {chosen.format(0)}",)
     write_image(copy, image.data, image)
     with tifffile.TiffFile(copy) as file:
         assert [(s.name, s.axes, s.shape) for s in file.series] == [("first", "CYX", (2, 6, 7))]
         np.testing.assert_array_equal(file.asarray(), first)
         assert "second" not in file.ome_metadata
         assert "<Image " in file.ome_metadata
+    image = read_image(source, series=1)
+    assert image.notes == (f"{source} holds 2 images ({named}); {chosen.format(1)}",)
+    write_image(copy, image.data, image)
+    with tifffile.TiffFile(copy) as file:
+        assert [(s.name, s.axes, s.shape) for s in file.series] == [("second", "YX", (4, 5))]
+        np.testing.assert_array_equal(file.asarray(), second)
+    for number in (2, -1):
+        with pytest.raises(FileError, match=rf"but none with the number {number}\. Choose one from 0 to 1\."):
+            read_image(source, series=number)
 
 
 def test_ome_planes_in_another_order_are_written_in_order(tmp_path):
@@ -224,4 +235,4 @@ def test_any_letters_of_a_file_become_axes_of_a_layout(counted, is_color, n_samp
     letters = "".join(counted) + "YX"
     shape = [n_samples if letter == "S" else 5 for letter in letters]
     if letters.count("S") <= 1:
-        assert len(Layout.of(shape, tiff._layout_letters(letters, shape, is_color)).axes) == len(shape)
+        assert len(Layout.of(shape, layout_letters(letters, shape, is_color)).axes) == len(shape)

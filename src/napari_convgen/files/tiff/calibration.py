@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-Calibration = tuple[tuple[float, ...], tuple[str, ...]]
-"""Distance between neighboring values along each axis, and the unit of each."""
+from napari_convgen.files.image_file import Calibration
 
 SPACE = "XYZ"
 UNCALIBRATED = 1.0, "pixel"

@@ -1,0 +1,7 @@
+"""TIFF files: plain, ImageJ and OME. All metadata are kept as the keyword arguments with which `tifffile` writes them again."""
+
+from napari_convgen.files.image_file import WritableFormat
+from napari_convgen.files.tiff.reading import read
+from napari_convgen.files.tiff.writing import check, write
+
+FORMAT = WritableFormat((".tif", ".tiff"), read, check, write)

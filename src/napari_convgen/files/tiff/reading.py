@@ -1,0 +1,169 @@
+"""Reading of TIFF files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_convgen.core.image import Layout
+from napari_convgen.errors import FileError
+from napari_convgen.files.image_file import Calibration, ImageFile, Tags
+from napari_convgen.files.orientation import TAG, exif_of, read_orientation, tiff_tags_of
+from napari_convgen.files.series import choose_series
+from napari_convgen.files.tiff.calibration import imagej_calibration, ome_calibration
+from napari_convgen.files.tiff.codecs import help_to_decode
+from napari_convgen.files.tiff.colors import PHOTOMETRIC, from_inks, from_luminance, is_scale, look_up, refuse_unread
+from napari_convgen.files.tiff.tags import format_tags, is_ome, layout_letters, page_tags
+
+ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
+
+
+def read(path: Path, axes: str | None, series: int) -> ImageFile:
+    """Read an image of a TIFF file.
+
+    Parameters
+    ----------
+    path
+        Plain, multi-page, ImageJ, OME or BigTIFF file.
+    axes
+        Letters that replace those of the file; ``None`` to keep them.
+    series
+        Number of the image among those of the file, from 0.
+
+    Raises
+    ------
+    InputError
+        ``axes`` do not fit the image.
+    FileError
+        The file has no such image, planes of it are missing, or it has colors that are not read.
+    """
+    with tifffile.TiffFile(path) as file:
+        notes = choose_series(path, [_describe(each) for each in file.series], series)
+        chosen = file.series[series]
+        page = chosen.keyframe
+        refuse_unread(path, page)
+        data, own_axes, tags, note = _right_colors(path, _values(path, chosen), file, chosen)
+        is_color = tags["photometric"] == "rgb"
+        if axes is None:
+            letters = layout_letters(own_axes, data.shape, is_color)
+        else:
+            letters = axes = Layout.of(data.shape, axes).axes
+        tags |= format_tags(file, series, data, own_axes, axes)
+        orientation = read_orientation(page.tags.valueof(TAG))
+        tags |= tiff_tags_of(orientation)
+    dots = {2: 1.0, 3: 2.54}.get(tags.get("resolutionunit", 1))  # an inch, a centimeter
+    dpi = tuple(dots * n / d for n, d in tags["resolution"]) if dots else None
+    png = {"dpi": dpi, "icc_profile": tags["iccprofile"]} | exif_of(orientation)
+    return ImageFile(data, letters, tags, png, (*notes, *note), _calibration(tags, letters), orientation)
+
+
+def _describe(series: tifffile.TiffPageSeries) -> str:
+    name = f"'{series.name}' " if series.name and series.kind == "ome" else ""
+    return f"{name}{' × '.join(map(str, series.shape))} {series.dtype} {series.axes}"
+
+
+def _values(path: Path, series: tifffile.TiffPageSeries) -> NDArray[Any]:
+    """Return the values of an image as the file stores them."""
+    n_missing = sum(page is None for page in series.pages)
+    if n_missing:
+        raise FileError(
+            f"{path} lacks {n_missing} of the {len(series.pages)} planes of its image: they are in other files, which are not there. "
+            "Put the files of the image into one folder."
+        )
+    for page in series.pages:
+        if isinstance(page, tifffile.TiffPage):
+            help_to_decode(page)
+    values: NDArray[Any] = series.asarray()
+    if not values.size:
+        raise FileError(f"{path} holds an image without pixels. Name another file.")
+    return values
+
+
+def _right_colors(
+    path: Path, data: NDArray[Any], file: tifffile.TiffFile, series: tifffile.TiffPageSeries
+) -> tuple[NDArray[Any], str, dict[str, Any], tuple[str, ...]]:
+    """Return an image in gray or in red, green and blue, with its axes, its tags and sentences for the user."""
+    page, axes = series.keyframe, series.axes
+    is_jpeg = page.compression in tifffile.TIFF.IMAGE_COMPRESSIONS  # their decoders convert to red, green and blue
+    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
+        return _indexed(path, data, series)
+    if (
+        page.photometric == PHOTOMETRIC.SEPARATED
+        and "S" in axes
+        and page.samplesperpixel == 4
+        and data.dtype.kind == "u"
+    ):
+        note = f"{path} has colors of inks (CMYK); they are read as red, green and blue, and written so."
+        tags = page_tags(page, axes, is_color=True) | {"extrasamples": None, "iccprofile": None}
+        return from_inks(data, axes.index("S")), axes, tags, (note,)
+    if page.photometric == PHOTOMETRIC.YCBCR and not is_jpeg and page.samplesperpixel == 3 and data.dtype == np.uint8:
+        return from_luminance(data, axes.index("S")), axes, page_tags(page, axes, is_color=True), ()
+    if page.samplesperpixel == 2 and page.extrasamples and page.extrasamples[0] in ALPHA and "S" in axes:
+        return _without_alpha(path, data, series)
+    is_color = page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
+    return data, axes, page_tags(page, axes, is_color=is_color), ()
+
+
+def _indexed(
+    path: Path, data: NDArray[Any], series: tifffile.TiffPageSeries
+) -> tuple[NDArray[Any], str, dict[str, Any], tuple[str, ...]]:
+    """Return the colors of an image that stores numbers of colors, or the numbers if the map only shows these in color."""
+    page, axes = series.keyframe, series.axes
+    colormap = np.asarray(page.colormap)
+    others = [np.asarray(each.colormap) for each in series.pages if isinstance(each, tifffile.TiffPage)]
+    maps = others if len(others) == len(series.pages) else [colormap]
+    tags = page_tags(page, axes, is_color=False)
+    has_one_map = all(np.array_equal(each, maps[0]) for each in maps)
+    if has_one_map and is_scale(colormap, is_for_display=series.kind in ("imagej", "ome")):
+        if colormap.shape[1] != 2 ** (8 * data.dtype.itemsize) or data.dtype.kind != "u":  # of less than 8 bits
+            tags = {name: tag for name, tag in tags.items() if name != "colormap"} | {"photometric": "minisblack"}
+        return data, axes, tags, ()
+    if has_one_map:
+        colors = look_up(data, colormap)
+    else:
+        planes = data.reshape(len(maps), -1, *data.shape[-2:])
+        looked_up = [look_up(plane, colormap) for plane, colormap in zip(planes, maps, strict=True)]
+        deepest = max(each.ndim for each in looked_up)
+        looked_up = [each if each.ndim == deepest else np.repeat(each[..., None], 3, -1) for each in looked_up]
+        colors = np.stack(looked_up).reshape(*data.shape, *(3,) * (deepest > planes[0].ndim))
+    is_color = colors.ndim > data.ndim
+    tags = page_tags(page, axes + "S" * is_color, is_color=is_color)
+    kept = {name: tag for name, tag in tags.items() if name != "colormap"}
+    kept |= {"photometric": "rgb" if is_color else "minisblack"}
+    note = (
+        f"{path} has indexed colors; they are read as {'red, green and blue' if is_color else 'gray'}, and written so."
+    )
+    return colors, axes + "S" * is_color, kept, (note,)
+
+
+def _without_alpha(
+    path: Path, data: NDArray[Any], series: tifffile.TiffPageSeries
+) -> tuple[NDArray[Any], str, dict[str, Any], tuple[str, ...]]:
+    """Return the gray values of an image with transparency that is nowhere used.
+
+    Raises
+    ------
+    FileError
+        The image is transparent somewhere.
+    """
+    samples = series.axes.index("S")
+    gray, alpha = np.moveaxis(data, samples, 0)
+    if (alpha != alpha.flat[0]).any():
+        raise FileError(f"{path} is gray with transparency. Remove its alpha channel, or save it as RGBA.")
+    axes = series.axes.replace("S", "")
+    return np.ascontiguousarray(gray), axes, page_tags(series.keyframe, axes, is_color=False), ()
+
+
+def _calibration(tags: Tags, axes: str) -> Calibration | None:
+    """Return the distances between values; ``None`` if neither ImageJ nor OME stored them, or their description is damaged."""
+    try:
+        if tags.get("imagej"):
+            return imagej_calibration(tags.get("resolution"), tags["metadata"], axes)
+        return ome_calibration(tags["description"], axes) if is_ome(tags) else None
+    except (ValueError, ZeroDivisionError, ElementTree.ParseError):
+        return None

@@ -1,0 +1,157 @@
+"""Writing of TIFF files, with the tags of an image that was read."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_convgen.errors import FileError
+from napari_convgen.files.image_file import ImageFile, Tags
+from napari_convgen.files.orientation import stored_shape
+from napari_convgen.files.tiff.tags import escaped, free_letters, is_hyperstack, is_ome
+
+STACK_TAGS = (
+    "photometric",
+    "planarconfig",
+    "extrasamples",
+    "resolution",
+    "resolutionunit",
+    "compression",
+    "iccprofile",
+    "extratags",
+)
+"""Tags that a stack of images shares with the image that was read."""
+
+
+def write_tiff(file: BinaryIO, data: NDArray[Any], tags: Tags) -> None:
+    """Write an array with the tags of a file whose image has its shape and dtype."""
+    tifffile.imwrite(file, data, software="napari-convgen", ome=False, **tags)
+
+
+def stack_tags(tags: Tags, axes: str, image: NDArray[Any], what: str, names: Sequence[int | str]) -> Tags:
+    """Return the tags of a stack of images that belong together, such as those of a fit's steps.
+
+    If ImageJ's format can hold the stack, its time axis counts the images, and each plane is labeled with the name of its image. Otherwise
+    the description lists the names as JSON.
+
+    Parameters
+    ----------
+    tags, axes
+        Tags and axes of the image whose metadata the stack gets.
+    image
+        One of the images, for shape and dtype.
+    what
+        Word for what the stack counts, such as ``"step"``.
+    names
+        Name of each image.
+    """
+    kept = {name: tags[name] for name in STACK_TAGS if name in tags}
+    if kept["photometric"] == "palette":
+        kept["photometric"] = "minisblack"
+    counted = [letter for letter in axes if letter not in "CYXS"]
+    hyperstack = "T" + (axes.replace(counted[0], "Z") if len(counted) == 1 else axes)
+    if not is_hyperstack(hyperstack) or image.dtype.char not in ("B" if "S" in axes else "BHf"):
+        return kept | {"metadata": {"axes": free_letters(axes)[0] + axes, f"{what}s": list(names)}}
+    calibration, entries = _imagej_calibration(tags)
+    n_planes = int(np.prod([n for n, letter in zip(image.shape, axes, strict=True) if letter not in "YXS"]))
+    labels = [f"{what} {name}" for name in names for _ in range(n_planes)]
+    metadata = entries | {"axes": hyperstack, "Labels": labels, f"{what}s": json.dumps(names)}
+    return kept | calibration | {"imagej": True, "metadata": metadata}
+
+
+def refuse_ome_name(path: str | Path) -> None:
+    """Refuse a name that promises OME-TIFF for a file that will be none.
+
+    Raises
+    ------
+    FileError
+        The name ends in ``.ome.tif`` or ``.ome.tiff``.
+    """
+    if Path(path).suffixes[-2:-1] == [".ome"]:
+        raise FileError(f"{path} would not be OME-TIFF: only an image read from OME-TIFF is. Leave the .ome away.")
+
+
+def write(file: BinaryIO, data: NDArray[Any], like: ImageFile) -> None:
+    """Write an image with the metadata of another one."""
+    write_tiff(file, data, like.tiff)
+
+
+def check(path: Path, like: ImageFile) -> None:
+    """Refuse an image that cannot be written, by writing an empty one to nowhere.
+
+    Raises
+    ------
+    FileError
+        The name promises OME-TIFF, or `tifffile` refuses the image with these tags.
+    """
+    if not is_ome(like.tiff):
+        refuse_ome_name(path)
+    tags = {name: tag for name, tag in like.tiff.items() if name != "compression"}  # nothing is there to compress
+    shape = stored_shape(like.data.shape, like.axes, like.orientation)
+    dtype = (
+        np.dtype(np.uint8) if like.data.dtype == np.bool_ and "imagej" not in tags else like.data.dtype
+    )  # bits are packed, too
+    nowhere: Any = _Nowhere()
+    try:
+        tifffile.imwrite(nowhere, shape=shape, dtype=dtype, ome=False, **tags)
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise FileError(
+            f"{path} cannot hold {like.data.dtype} values of shape {shape} with the tags of the file that was read: {reason}. "
+            "Save the image anew as plain TIFF, and read that."
+        ) from error
+
+
+class _Nowhere(io.RawIOBase):
+    """A file that keeps nothing but its length."""
+
+    def __init__(self) -> None:
+        self._position = self._length = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._position = offset + (0, self._position, self._length)[whence]
+        return self._position
+
+    def write(self, content: Any) -> int:
+        n_bytes = memoryview(content).nbytes
+        self._position += n_bytes
+        self._length = max(self._length, self._position)
+        return n_bytes
+
+
+def _imagej_calibration(tags: Tags) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the pixel size as ImageJ stores it: tags, and entries of the description."""
+    if tags.get("imagej"):
+        own = tags["metadata"]
+        return {}, {name: own[name] for name in ("unit", "spacing", "mode", "Ranges", "LUTs") if name in own}
+    if not is_ome(tags):
+        return {}, {}
+    element = ElementTree.fromstring(tags["description"]).find("{*}Image/{*}Pixels")
+    pixels = {} if element is None else element.attrib
+    if "PhysicalSizeX" not in pixels or "PhysicalSizeY" not in pixels:
+        return {}, {}
+    entries = {"unit": escaped(pixels.get("PhysicalSizeXUnit", "µm"))}
+    if "PhysicalSizeZ" in pixels:
+        entries["spacing"] = float(pixels["PhysicalSizeZ"])
+    resolution = 1 / float(pixels["PhysicalSizeX"]), 1 / float(pixels["PhysicalSizeY"])
+    return {"resolution": resolution, "resolutionunit": "NONE"}, entries

@@ -1,0 +1,131 @@
+"""What is given in place of an image is told by name, with what to give instead."""
+
+import pathlib
+from collections import UserDict
+
+import dask.array
+import numpy as np
+import pandas
+import pytest
+import scipy.sparse
+import tifffile
+import torch
+import zarr
+from PIL import Image as Pictures
+
+from napari_convgen import DenoiseTask, Image
+from napari_convgen.errors import InputError
+from napari_convgen.run.setup.inputs import as_array, check_reference
+
+VALUES = np.arange(48.0).reshape(6, 8)
+
+
+def of_library(module, kind, /, **members):
+    """An object of a class of another library, which is not installed."""
+    return type(kind, (), {"__module__": module, **members})()
+
+
+class Scaled(UserDict):
+    def __init__(self, **entries):
+        super().__init__(entries)
+
+
+def sheet():
+    picture = Pictures.new("P", (8, 6))
+    picture.putpalette([1, 2, 3, 4, 5, 6])
+    return picture
+
+
+CASES = {
+    "nothing": (None, r"got None\. Give the values"),
+    "text": ("image.tif", r"got the text 'image\.tif'\. If it names a file, read it first: napari_convgen\.read_image"),
+    "path": (pathlib.PurePosixPath("a/b.tif"), r"got the path 'a/b\.tif'\. If it names a file, read it"),
+    "bytes": (b"II*\0", r"got 4 bytes\. Decode"),
+    "number": (3.5, r"got the single number 3\.5\. Give an array with an axis"),
+    "NumPy number": (np.float32(3.5), r"got the single number 3\.5"),
+    "array without axes": (
+        np.array({"a": 1}),
+        r"got an array without axes that holds an object of type dict\. .*item\(\)",
+    ),
+    "masked": (np.ma.masked_less(VALUES, 9), r"got a masked array, whose mask would be lost\. Fill it"),
+    "dict": ({"data": VALUES, "axes": 3}, r"got an object of type dict with the keys data, axes\. .*image\[key\]"),
+    "many keys": (dict.fromkeys("abcdefg"), r"with the keys a, b, c, d, e, …\."),
+    "mapping": (Scaled(red=VALUES), r"Scaled with the keys red\. Give one of its arrays"),
+    "pyramid": (
+        [VALUES, VALUES[::2, ::2]],
+        r"different shapes: \(6, 8\), \(3, 4\)\. Of the levels of a pyramid, .*\[0\]",
+    ),
+    "ragged": ([[1, 2, 3], [4, 5]], r"got lists of different lengths\. Give lists of the same"),
+    "layer tuple": ((VALUES, {"name": "a"}, "image"), r"got a layer as a tuple .*layer\[0\]"),
+    "generator": ((row for row in VALUES), r"got an object of type generator\. .*numpy\.stack\(list\(images\)\)"),
+    "set": ({1, 2}, r"got an object of type set\. .*numpy\.stack"),
+    "function": (np.zeros, r"got the function or class zeros\. Call it"),
+    "method": (VALUES.astype, r"got the function or class astype\. Call it"),
+    "other": (object(), r"got an object of type object\. Give its values as a NumPy array\."),
+    "gradients": (
+        torch.ones(6, 8, requires_grad=True),
+        r"got a float32 tensor on cpu with gradients\. Give tensor\.detach",
+    ),
+    "bfloat16": (torch.ones(6, 8, dtype=torch.bfloat16), r"got a bfloat16 tensor on cpu\. .*float\(\)\.numpy"),
+    "sparse tensor": (torch.ones(6, 8).to_sparse(), r"got a sparse_coo float32 tensor on cpu\. .*to_dense"),
+    "other device": (torch.ones(6, 8, device="meta"), r"got a float32 tensor on meta\. .*cpu\(\)"),
+    "sparse": (scipy.sparse.csr_array(VALUES), r"got a sparse matrix\. Give matrix\.toarray"),
+    "indexed picture": (sheet(), r"got a picture with indexed colors\. Give picture\.convert\(\"RGB\"\)"),
+    "NIfTI": (
+        of_library("nibabel.nifti1", "Nifti1Image", get_fdata=None, shape=(6, 8)),
+        r"got an object of type nibabel\.nifti1\.Nifti1Image\. Give image\.get_fdata\(\)\.",
+    ),
+    "DICOM": (
+        of_library("pydicom.dataset", "FileDataset", pixel_array=None, keys=list, __getitem__=None),
+        r"got an object of type pydicom\.dataset\.FileDataset\. Give dataset\.pixel_array\.",
+    ),
+    "SimpleITK": (of_library("SimpleITK.SimpleITK", "Image"), r"Give SimpleITK\.GetArrayFromImage\(image\)"),
+    "CuPy": (
+        of_library("cupy", "ndarray", get=None, device="<CUDA Device 0>", dtype=np.dtype("f"), shape=(6, 8)),
+        r"got a CuPy array on <CUDA Device 0>\. Give array\.get\(\)",
+    ),
+    "layer": (
+        of_library("napari.layers", "Image", data=VALUES, metadata={}, name="cells", dtype=VALUES.dtype),
+        r"got the napari layer 'cells'\. Give layer\.data",
+    ),
+    "zarr group": (zarr.group({}), r"got an object of type zarr.*Group without entries\. Give one of its arrays"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_no_array_is_told_with_what_to_give_instead(name):
+    given, sentence = CASES[name]
+    with pytest.raises(InputError, match=r"^The image must be an array of numbers, .*" + sentence):
+        DenoiseTask(given)
+    with pytest.raises(InputError, match=r"^The image must be an array of numbers, .*" + sentence):
+        DenoiseTask(Image(given))
+    if given is not None:
+        with pytest.raises(InputError, match=r"^The reference must be an array of numbers, .*" + sentence):
+            check_reference(given, None, VALUES.shape)
+
+
+def test_files_and_what_was_read_from_them_are_told(tmp_path):
+    tifffile.imwrite(tmp_path / "image.tif", VALUES)
+    with tifffile.TiffFile(tmp_path / "image.tif") as file:
+        for each in (file, file.series[0], file.pages[0]):
+            with pytest.raises(InputError, match=r"tifffile\.Tiff\w+\. Give the array that its method asarray\(\)"):
+                as_array(each)
+
+
+def test_all_sorts_of_arrays_pass():
+    lazy = dask.array.from_array(VALUES, chunks=3)
+    kept = zarr.array(VALUES)
+    assert as_array(lazy) is lazy
+    assert as_array(kept) is kept
+    for given in (VALUES, VALUES.tolist(), [*VALUES], torch.tensor(VALUES), pandas.DataFrame(VALUES)):
+        np.testing.assert_array_equal(as_array(given), VALUES)
+    np.testing.assert_array_equal(as_array(Pictures.fromarray(VALUES.astype("uint8"))), VALUES)
+    reference = check_reference(Image(VALUES), None, VALUES.shape)
+    np.testing.assert_array_equal(reference.image, VALUES)
+
+
+def test_other_arguments_of_another_type_are_told():
+    with pytest.raises(InputError, match=r"data_range must be a positive number, got 'a'\. Leave it out"):
+        check_reference(VALUES, "a", VALUES.shape)
+    with pytest.raises(InputError, match=r"axes must be a text with a letter for each axis, got \('Y', 'X'\)\."):
+        DenoiseTask(VALUES, axes=("Y", "X"))
