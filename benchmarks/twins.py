@@ -29,12 +29,15 @@ class PlainDecoder(nn.Module):
         Number of output channels.
     is_upsampled
         True for each hidden layer that upsamples, in their order.
+    inside
+        The part of the last grid that is the image.
     """
 
     latent: Tensor
 
-    def __init__(self, latent: Tensor, n_outputs: int, is_upsampled: Sequence[bool]) -> None:
+    def __init__(self, latent: Tensor, n_outputs: int, is_upsampled: Sequence[bool], inside: tuple[slice, ...]) -> None:
         super().__init__()
+        self.inside = inside
         is_volume = latent.ndim == 5
         convolution = nn.Conv3d if is_volume else nn.Conv2d
         norm = nn.BatchNorm3d if is_volume else nn.BatchNorm2d
@@ -51,7 +54,7 @@ class PlainDecoder(nn.Module):
 
     def forward(self) -> Tensor:
         """Return the image of the only member, of shape ``(1, c, *spatial)``."""
-        return self.layers(self.latent)
+        return self.layers(self.latent)[(..., *self.inside)]
 
     @classmethod
     def of(cls, decoder: DeepDecoder) -> Self:
@@ -63,7 +66,8 @@ class PlainDecoder(nn.Module):
         assert (decoder.order, decoder.kernel, decoder.output_map) == ("relu-norm", "linear", "sigmoid")
         latent = decoder.latent.movedim(-1, 1).clone(memory_format=torch.contiguous_format)
         n_outputs = decoder.output_convolution.shape[2]
-        twin = cls(latent, n_outputs, [a != b for a, b in itertools.pairwise(decoder.sizes)]).to(latent)
+        is_upsampled = [a != b for a, b in itertools.pairwise(decoder.sizes)]
+        twin = cls(latent, n_outputs, is_upsampled, decoder.inside).to(latent)
         convolutions = [layer for layer in twin.layers if isinstance(layer, nn.Conv2d | nn.Conv3d)]
         norms = [layer for layer in twin.layers if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d)]
         with torch.no_grad():
@@ -77,7 +81,7 @@ class PlainDecoder(nn.Module):
 
 def check_twins() -> None:
     """Assert that twins are the same functions: their images agree in double precision, also after a step of gradient descent."""
-    for size in [(32, 48), (8, 16, 24)]:
+    for size in [(32, 48), (16, 24, 40)]:
         for extra_layer in EXTRA_LAYERS:
             decoder = DeepDecoder(
                 size,

@@ -58,7 +58,7 @@ class DeepDecoderConfig(GeneratorSettings):
         "auto",
         title="Scales",
         description="Number of times that the grid is doubled; auto takes 3, or as many as leave 16 pixels along the shorter side of the "
-        "coarsest grid.",
+        "coarsest grid. No axis comes down to one pixel.",
     )
     order: Literal["relu-norm", "norm-relu"] = Field(
         "norm-relu",

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from napari_convgen.core.linear_map import LinearMap
@@ -30,6 +31,20 @@ def test_the_diagonal_and_the_trace_are_met_within_their_errors():
     assert float((estimate.errors / exact).max()) < 0.1
     assert abs(estimate.trace - float(exact.sum())) < 4 * estimate.trace_error
     assert abs(estimate.trace - float(estimate.values.sum())) < 1e-9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_outputs_that_no_parameter_changes_have_no_negative_sensitivity(dtype):
+    a = model(n=40)[0].to(dtype)
+    a[::3] = 0
+    linear_map = LinearMap(lambda v: a @ v, a.shape[1:], a.shape[:1], lambda y: a.T @ y)
+    for seed in range(5):
+        rng = torch.Generator().manual_seed(seed)
+        pairs = finish(paced_eigenpairs(gram(linear_map), a[:, 0], 12, 1, rng))
+        estimate = finish(paced_sensitivity(linear_map, pairs, 3, rng))
+        assert (estimate.values >= 0).all()
+        assert estimate.values[::3].max() < 1e-6 * estimate.values.max()
+        assert estimate.values.sqrt().isfinite().all()
 
 
 def test_the_errors_are_those_of_repeated_estimates():

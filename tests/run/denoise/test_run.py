@@ -177,7 +177,7 @@ def test_a_reference_has_no_influence_on_the_result(noisy, same):
 
 
 @pytest.mark.parametrize(
-    ("shape", "grid"), [((512, 512), (16, 16)), ((300, 256), (19, 16)), ((128, 100), (16, 13)), ((2, 256), (1, 16))]
+    ("shape", "grid"), [((512, 512), (16, 16)), ((300, 256), (19, 16)), ((128, 100), (16, 13)), ((2, 256), (2, 16))]
 )
 def test_auto_scales_leave_about_sixteen_pixels_along_the_shorter_side(noisy, shape, grid, monkeypatch):
     made = []

@@ -72,6 +72,20 @@ def test_an_image_brings_its_axes_and_the_distances_between_its_pixels():
     assert (slices.n_frames, slices.spacing) == (5, (0.1, 0.1))
     assert Prepared(volume, QUICK, axes="YXC").layout.axes == "YXC"
     assert Prepared(frames(5), QUICK).spacing is None
+    mixed = Image(frames(5), axes="ZYX", scale=(0.5, 0.1, 0.1), units=("pixel", "um", "um"))
+    assert Prepared(mixed, QUICK.replace({"z_axis": "volume"})).spacing is None
+
+
+@pytest.mark.parametrize("kind", ["deep-decoder", "skip-network", "guided-network", "convolutional"])
+def test_an_axis_whose_pixels_are_far_apart_is_halved_less(kind):
+    config = QUICK.replace({"z_axis": "volume", "generator.kind": kind})
+    if kind == "convolutional":
+        config = config.replace({"generator.convolution": "transposed", "generator.n_layers": 2})
+    near, far = (Prepared(Image(frames(40), axes="ZYX", scale=(apart, 1.0, 1.0)), config) for apart in (1.0, -30.0))
+    assert far.spacing == (30, 1, 1)
+    assert far.generator_bytes() > near.generator_bytes()
+    inputs = far.scaled(0)
+    assert far.generator(inputs, [0], 0, "torch").eval()().shape == (1, 1, 40, 12, 13)
 
 
 def test_a_configuration_goes_by_itself_by_name_and_with_changes():

@@ -87,6 +87,15 @@ def test_cancel_spares_what_the_user_added_meanwhile(session, qtbot, endless):
     assert names(session) == ["cells", "mine"]
 
 
+def test_cancel_spares_layers_whose_data_the_user_replaced(session, qtbot, endless):
+    start(session, TITLES | OURS, endless)
+    qtbot.waitUntil(lambda: len(session.layers.images) == 2, timeout=60_000)
+    mine = session.layers.images["nlm"]
+    mine.data = np.zeros((4, 4))
+    session.cancel()
+    assert list(session.viewer.layers) == [session.viewer.layers["cells"], mine]
+
+
 def test_stop_keeps_what_is_done_and_the_generator_as_far_as_it_came(session, qtbot, endless):
     fits = []
     session.progressed.connect(lambda where: fits.append(where.fit))

@@ -151,6 +151,59 @@ def test_removing_the_preview_does_not_lose_the_result(session, qtbot, small):
     np.testing.assert_array_equal(session.viewer.layers["cells denoised"].data, session.result.image)
 
 
+@pytest.mark.parametrize(
+    "given", [np.full((3, 4, 5), 7.0), np.full((24, 28), 7, np.uint16), np.full((6, 6), 7, np.uint8)], ids=str
+)
+@pytest.mark.parametrize("ending", ["stop", "cancel"])
+def test_a_preview_whose_data_the_user_replaces_is_left_alone(session, qtbot, endless, given, ending):
+    start(session, endless)
+    qtbot.waitUntil(lambda: started(session), timeout=30_000)
+    mine = session.layers.result
+    mine.data = given.copy()
+    steps = []
+    session.progressed.connect(lambda progress: steps.append(progress.step))
+    qtbot.wait(700)  # two previews
+    assert len(steps) > 1
+    getattr(session, ending)()
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    np.testing.assert_array_equal(mine.data, given)
+    assert METADATA_KEY not in mine.metadata
+    assert mine in session.viewer.layers
+    if ending == "stop":
+        assert session.layers.result is not mine
+        np.testing.assert_array_equal(session.layers.result.data, session.result.image)
+
+
+def test_layers_may_be_renamed_moved_and_transposed_during_a_run(session, qtbot, endless):
+    start(session, endless)
+    qtbot.waitUntil(lambda: started(session), timeout=30_000)
+    layer = session.layers.result
+    layer.name, layer.metadata = "mine", {"note": "kept"}
+    session.viewer.layers.move(0, 2)
+    session.viewer.dims.transpose()
+    session.viewer.add_image(np.zeros((3, 4, 5, 6)))
+    qtbot.wait(400)
+    session.stop()
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=30_000)
+    assert session.layers.result is layer
+    assert (layer.name, layer.metadata["note"]) == ("mine", "kept")
+    np.testing.assert_array_equal(layer.data, session.result.image)
+
+
+def test_snapshots_and_residual_whose_data_the_user_replaces_are_left_alone(session, qtbot, small):
+    run_to_end(session, qtbot, small, outputs=Outputs(has_residual=True))
+    mine = [session.layers.snapshots, session.layers.residual]
+    for layer in mine:
+        layer.data = np.ones((5, 6, 7))
+    with pytest.raises(InputError, match="changed"):
+        session.promote()
+    session.keep(7)
+    assert all(layer.data.shape == (5, 6, 7) for layer in mine)
+    assert all(layer in session.viewer.layers for layer in mine)
+    np.testing.assert_array_equal(session.layers.result.data, snapshot_at(session, 7).image)
+    assert len(session.layers.snapshots.data) == 31
+
+
 def test_a_second_run_while_one_is_under_way_is_refused(session, qtbot, endless):
     start(session, endless)
     with pytest.raises(InputError, match="under way"):

@@ -108,10 +108,33 @@ def test_layers_that_are_deleted_meanwhile_stay_away(session, qtbot, endless):
     assert session.result.steps[-1] > 1
 
 
+@pytest.mark.parametrize("ending", ["stop", "cancel"])
+def test_a_layer_whose_data_the_user_replaces_meanwhile_is_left_alone(session, qtbot, endless, ending):
+    begin(session, qtbot, endless)
+    mine = session.layers.layers["image"]
+    mine.data = np.full((4, 5, 6), 7.0)
+    before = len(session.layers.layers["noise"].data)
+    qtbot.waitUntil(lambda: len(session.layers.layers["noise"].data) > before, timeout=60_000)
+    getattr(session, ending)()
+    qtbot.waitUntil(lambda: not session.is_busy, timeout=60_000)
+    np.testing.assert_array_equal(mine.data, np.full((4, 5, 6), 7.0))
+    assert METADATA_KEY not in mine.metadata
+    assert mine in session.viewer.layers
+    if ending == "stop":
+        new = session.layers.layers["image"]
+        assert new is not mine
+        assert len(new.data) == len(session.layers.layers["noise"].data)
+        assert new.name.startswith("image, step ")
+
+
 def test_a_layer_whose_pixels_were_replaced_is_left_alone(session, qtbot, small):
     run_to_end(session, qtbot, small)
-    session.layers.layers["image"].data = np.zeros((31, 32, 32), np.uint8)
+    mine = session.layers.layers["image"]
+    mine.data, name = np.zeros((31, 32, 32), np.uint8), mine.name
     session.viewer.dims.set_point(0, 3)
+    assert session.layers.step_on_screen() == 3
+    assert mine.name == name
+    session.viewer.layers.remove(session.layers.layers["noise"])
     assert session.layers.step_on_screen() is None
 
 

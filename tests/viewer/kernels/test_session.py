@@ -136,6 +136,18 @@ def test_a_preview_that_the_user_removes_stays_away(viewer, session, wait):
     assert names(viewer) == ["cells", "cells filtered"]
 
 
+def test_a_preview_whose_data_the_user_replaces_is_left_alone(viewer, session, wait):
+    mine = session.preview
+    mine.data = np.full((3, 4, 5), 7.0)
+    session.show_step(5.0)
+    wait()
+    assert session.preview not in (None, mine)
+    session.want_preview(False)
+    wait()
+    np.testing.assert_array_equal(mine.data, np.full((3, 4, 5), 7.0))
+    assert mine in viewer.layers
+
+
 def test_a_preview_that_is_not_wanted_is_removed(viewer, session, wait):
     session.want_preview(False)
     wait()

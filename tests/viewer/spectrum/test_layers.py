@@ -159,3 +159,14 @@ def test_a_single_frame_is_left_as_it_is(noisy):
     viewer = ViewerModel()
     source = read_layer(viewer.add_image(noisy))
     assert take_frame(source, {}) is source
+
+
+def test_a_layer_whose_data_the_user_replaces_is_left_alone_and_made_anew_for_another_step(noisy, small):
+    shown, result = look(noisy, small, at_steps=(0, 3))
+    mine, gone = shown.layers["projection"], shown.layers["remainder"]
+    mine.data = np.ones((3, 4, 5))
+    shown.viewer.layers.remove(gone)
+    shown.show(result, 1)
+    assert mine.data.shape == (3, 4, 5)
+    assert [mine in shown.viewer.layers, gone in shown.viewer.layers] == [True, False]
+    np.testing.assert_array_equal(shown.layers["projection"].data[RANK], result.projection(RANK, 1))

@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, grid_sizes
+from napari_convgen.core.generators.deep_decoder import LATENT_SCALE
 from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
+from napari_convgen.core.generators.grids import Size, grid_sizes, strides
 from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, NormInit, Start, mirrored, reflect
 
 Convolution = Literal["fixed", "learned", "transposed"]
@@ -62,7 +63,8 @@ class ConvolutionalGenerator(Generator):
         Convolution of a hidden layer. ``"fixed"``: the kernel of linear upsampling, (1, 3, 3, 1) along each axis, but without
         upsampling, then a learned 1×1 convolution. ``"learned"``: 3×3. Both are on the image's grid, which is reflected at its edges; the
         authors' fixed kernel takes one more row and column of zeros instead. ``"transposed"``: 4×4 with stride 2, so that each layer
-        doubles the grid, as in the generator of DC-GAN.
+        doubles the grid, as in the generator of DC-GAN; with stride 1 along an axis that is not halved, see
+        `napari_convgen.core.generators.grids`.
     n_channels
         Number of channels ``k`` of every hidden layer.
     n_layers
@@ -71,6 +73,8 @@ class ConvolutionalGenerator(Generator):
         Source of chance of each member, for its latent and its initial weights; on the CPU whatever the device.
     norm_init
         Initial scale of the channel norm: ``"ones"`` (default), or ``"uniform"`` in [0, 1] as in the PyTorch of the paper's time.
+    spacing
+        Distance between neighboring pixels along each axis, in a common unit; ``None``, the default, if it is the same along all.
     dtype
         Type of the weights; float32 by default.
     """
@@ -85,10 +89,11 @@ class ConvolutionalGenerator(Generator):
         n_layers: int,
         rngs: Sequence[torch.Generator],
         norm_init: NormInit = "ones",
+        spacing: Sequence[float] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        sizes = layer_grids(size, convolution, n_layers)
+        sizes = layer_grids(size, convolution, n_layers, spacing)
         self.members = nn.ModuleList(
             _Member(sizes, n_outputs, convolution, n_channels, norm_init, Start(rng, dtype)) for rng in rngs
         )
@@ -110,9 +115,11 @@ class ConvolutionalGenerator(Generator):
         return named_layers(list(hidden), [member.output_convolution for member in members])
 
 
-def layer_grids(size: Sequence[int], convolution: Convolution, n_layers: int) -> list[tuple[int, ...]]:
+def layer_grids(
+    size: Sequence[int], convolution: Convolution, n_layers: int, spacing: Sequence[float] | None = None
+) -> list[Size]:
     """Return the spatial shapes of the latent and of each hidden layer's output."""
-    return grid_sizes(size, n_layers) if convolution == "transposed" else [tuple(size)] * (n_layers + 1)
+    return grid_sizes(size, n_layers, spacing) if convolution == "transposed" else [tuple(size)] * (n_layers + 1)
 
 
 def memory_bytes(
@@ -123,10 +130,11 @@ def memory_bytes(
     convolution: Convolution,
     n_channels: int,
     n_layers: int,
+    spacing: Sequence[float] | None = None,
     **_: Any,
 ) -> int:
     """Return about how many bytes a step of a fit takes at its peak."""
-    pixels = [math.prod(grid) for grid in layer_grids(size, convolution, n_layers)]
+    pixels = [math.prod(grid) for grid in layer_grids(size, convolution, n_layers, spacing)]
     # Autograd keeps the input of each convolution and of each norm; the backward pass has a few more of the largest.
     hidden = n_channels * (2 * sum(pixels[1:]) + pixels[0] + 3 * max(pixels))
     n_taps: int = WIDTHS[convolution] ** len(size)
@@ -142,7 +150,7 @@ class _Member(nn.Module):
 
     def __init__(
         self,
-        sizes: Sequence[tuple[int, ...]],
+        sizes: Sequence[Size],
         n_outputs: int,
         convolution: Convolution,
         k: int,
@@ -171,12 +179,12 @@ class _Member(nn.Module):
             features.append(norm(F.relu(self._convolved(features[-1], weights, size))))
         return features[1:]
 
-    def _convolved(self, x: Tensor, weights: Tensor, size: tuple[int, ...]) -> Tensor:
+    def _convolved(self, x: Tensor, weights: Tensor, size: Size) -> Tensor:
         n_axes = len(size)
         if self.convolution == "transposed":
-            x = _TRANSPOSED[n_axes](x, weights, stride=2, padding=1)
+            x = _TRANSPOSED[n_axes](x, weights, stride=strides(x.shape[2:], size), padding=1)
             for axis, n in enumerate(size, 2):
-                x = x.narrow(axis, 0, n)  # an odd size drops the last sample
+                x = x.narrow(axis, 0, n)  # an odd size, and stride 1, drop the last sample
             return x
         x = self.smoothings(x) if self.convolution == "fixed" else reflect(x, 1, 1)
         return CONVOLUTIONS[n_axes](x, weights)

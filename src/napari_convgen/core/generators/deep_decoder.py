@@ -8,6 +8,7 @@ ICLR 2020, section 1.1; Heckel and Hand, "Deep Decoder", ICLR 2019.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -18,8 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
+from napari_convgen.core.generators.grids import Size, grid_sizes
 from napari_convgen.core.generators.layers import NormInit, Start
-from napari_convgen.core.generators.upsampling import half_size, upsample
+from napari_convgen.core.generators.upsampling import upsample
 
 Order = Literal["relu-norm", "norm-relu"]
 OutputMap = Literal["sigmoid", "linear"]
@@ -27,6 +29,10 @@ ExtraLayer = Literal["none", "first", "last"]
 
 LATENT_SCALE = 0.1
 """The latent is uniform in [0, 0.1], as in the authors' code."""
+
+THIN = 32
+"""Largest number of pixels along an axis of a volume beyond whose ends a margin is drawn too. Our choice: there the ends are a large
+share of the volume, and a margin along longer axes would take more time for less."""
 
 
 class DeepDecoder(Generator):
@@ -40,6 +46,9 @@ class DeepDecoder(Generator):
     the pixels and then a learned scale and offset, and :math:`\rho` is the output range map. A 1×1 convolution commutes
     with the upsampling, so it is done before, on a quarter of the pixels.
 
+    Beyond the ends of a grid, upsampling repeats its last sample, so that an image is flat at its edges. Along thin axes of a volume, whose
+    slices at the ends are a large share of it, a margin is drawn beyond both ends and cut off; see `margins`.
+
     All tensors have the members first: the latent ``(m, *coarse, k)``, each convolution ``(m, k, k)``, scales and offsets of a norm
     ``(m, k)``, the output convolution ``(m, k, c)``. A member has the same bits as a generator of this member alone.
 
@@ -52,7 +61,8 @@ class DeepDecoder(Generator):
     n_channels
         Number of channels ``k`` of every hidden layer.
     n_scales
-        Number of upsamplings ``d``. The latent's grid is ``size`` halved ``d`` times, rounded up; 16 pixels is usual.
+        Number of upsamplings ``d``. The latent's grid is ``size`` halved ``d`` times, see `napari_convgen.core.generators.grids`; 16 pixels
+        is usual.
     rngs
         Source of chance of each member, for its latent and its initial weights; on the CPU whatever the device, so that a seed means one
         start.
@@ -67,8 +77,17 @@ class DeepDecoder(Generator):
         Initial scale of the channel norm: ``"ones"``, or ``"uniform"`` in [0, 1] as in the PyTorch of the paper's time.
     kernel
         Upsampling kernel, see `napari_convgen.core.generators.upsampling.KERNELS`.
+    spacing
+        Distance between neighboring pixels along each axis, in a common unit; ``None``, the default, if it is the same along all.
     dtype
         Type of the weights; float32 by default.
+
+    Attributes
+    ----------
+    sizes
+        Sizes of the grids before the first hidden layer and after each, with margins.
+    inside
+        The part of the last grid that is the image, without margins.
     """
 
     pace_of_torch: ClassVar[str] = "several times slower"
@@ -98,10 +117,13 @@ class DeepDecoder(Generator):
         extra_layer: ExtraLayer = "none",
         norm_init: NormInit = "ones",
         kernel: str = "linear",
+        spacing: Sequence[float] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.sizes = layer_sizes(size, n_scales, extra_layer)
+        beyond = margins(size, n_scales, spacing)
+        self.inside = tuple(slice(m, m + n) for m, n in zip(beyond, size, strict=True))
+        self.sizes = layer_sizes(size, n_scales, extra_layer, spacing)
         self.order, self.output_map, self.kernel = order, output_map, kernel
 
         k = n_channels
@@ -128,10 +150,11 @@ class DeepDecoder(Generator):
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return each member's image: output channels first, values around [0, 1]."""
         pairs = zip(self._features(), _members(self.output_convolution), strict=True)
-        return self.to_range(torch.stack([(features[-1] @ weights).movedim(-1, 0) for features, weights in pairs]))
+        return self.to_image(torch.stack([(features[-1] @ weights).movedim(-1, 0) for features, weights in pairs]))
 
-    def to_range(self, x: Float[Tensor, "m *rest"]) -> Float[Tensor, "m *rest"]:
-        """Apply the output range map."""
+    def to_image(self, x: Float[Tensor, "m c *grid"]) -> Float[Tensor, "m c *spatial"]:
+        """Cut off the margins, and apply the output range map."""
+        x = x[(slice(None), slice(None), *self.inside)]
         if self.output_map == "linear":
             return 0.5 + x / 4
         # Each member alone: the library rounds the last values of a tensor otherwise than the rest.
@@ -172,17 +195,22 @@ class DeepDecoder(Generator):
         return features
 
 
-def grid_sizes(size: Sequence[int], n_scales: int) -> list[tuple[int, ...]]:
-    """Return the spatial shapes from the latent's grid to the image's, ``size``."""
-    sizes = [tuple(size)]
-    for _ in range(n_scales):
-        sizes.insert(0, half_size(sizes[0]))
-    return sizes
+def margins(size: Sequence[int], n_scales: int, spacing: Sequence[float] | None = None) -> Size:
+    """Return how many pixels are drawn beyond either end of each axis: half a pixel of the coarsest grid along `THIN` axes of a volume."""
+    steps = list(itertools.pairwise(grid_sizes(size, n_scales, spacing)))
+    n_halvings = [sum(coarse[axis] < fine[axis] for coarse, fine in steps) for axis in range(len(size))]
+    is_volume = len(size) == 3
+    return tuple(
+        2**halvings // 2 if is_volume and n <= THIN else 0 for n, halvings in zip(size, n_halvings, strict=True)
+    )
 
 
-def layer_sizes(size: Sequence[int], n_scales: int, extra_layer: ExtraLayer) -> list[tuple[int, ...]]:
-    """Return the spatial shapes before the first hidden layer and after each; those around the extra layer are equal."""
-    sizes = grid_sizes(size, n_scales)
+def layer_sizes(
+    size: Sequence[int], n_scales: int, extra_layer: ExtraLayer, spacing: Sequence[float] | None = None
+) -> list[Size]:
+    """Return the spatial shapes before the first hidden layer and after each, with margins; those around the extra layer are equal."""
+    beyond = margins(size, n_scales, spacing)
+    sizes = grid_sizes([n + 2 * m for n, m in zip(size, beyond, strict=True)], n_scales, spacing)
     return {"none": sizes, "first": [sizes[0], *sizes], "last": [*sizes, sizes[-1]]}[extra_layer]
 
 
@@ -195,10 +223,11 @@ def memory_bytes(
     n_scales: int,
     extra_layer: ExtraLayer = "none",
     is_fused: bool = False,
+    spacing: Sequence[float] | None = None,
     **_: Any,
 ) -> int:
     """Return about how many bytes a step of a fit takes at its peak."""
-    pixels = [math.prod(grid) for grid in layer_sizes(size, n_scales, extra_layer)]
+    pixels = [math.prod(grid) for grid in layer_sizes(size, n_scales, extra_layer, spacing)]
     coarse, fine = pixels[:-1], pixels[1:]
     if is_fused:
         n_hidden = sum(coarse) + max(coarse)

@@ -48,7 +48,7 @@ class GuidedNetwork(HourglassGenerator):
 
     Parameters
     ----------
-    size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels, padding, output_map, kernel, features_dtype, dtype
+    size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels, padding, output_map, kernel, features_dtype, spacing, dtype
         Settings of `napari_convgen.core.generators.skip.SkipNetwork`.
     rngs
         Source of chance of each member, for its initial weights and its noise; on the CPU whatever the device.
@@ -82,6 +82,7 @@ class GuidedNetwork(HourglassGenerator):
         output_map: OutputMap = "sigmoid",
         kernel: str = "linear",
         features_dtype: torch.dtype | None = None,
+        spacing: Sequence[float] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -101,6 +102,7 @@ class GuidedNetwork(HourglassGenerator):
                 output_map=output_map,
                 kernel=kernel,
                 features_dtype=features_dtype or dtype,
+                spacing=spacing,
                 start=Start(rng, dtype),
             )
             for rng in rngs

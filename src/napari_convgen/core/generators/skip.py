@@ -7,6 +7,7 @@ Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior", CVPR 2018; International Jou
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -15,8 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, OutputMap, grid_sizes
+from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, OutputMap
 from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
+from napari_convgen.core.generators.grids import Size, grid_sizes, strides
 from napari_convgen.core.generators.input_noise import Dropout, InputNoise
 from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, Start, reflect
 from napari_convgen.core.generators.upsampling import upsample
@@ -86,7 +88,7 @@ class SkipNetwork(HourglassGenerator):
     n_fine_channels
         Number of channels of the layers of the two finest scales, which take most of the time.
     n_scales
-        Number of times that the grid is halved.
+        Number of times that the grid is halved, see `napari_convgen.core.generators.grids`.
     n_skip_channels
         Number of channels of a skip connection.
     n_latent_channels
@@ -107,6 +109,8 @@ class SkipNetwork(HourglassGenerator):
     features_dtype
         Type of the hidden layers, ``dtype`` by default. In ``torch.bfloat16`` they take half the memory, and half the time where the
         processor has instructions for it; the norms' statistics, the last convolution and the weights keep ``dtype``.
+    spacing
+        Distance between neighboring pixels along each axis, in a common unit; ``None``, the default, if it is the same along all.
     dtype
         Type of the weights and the image; float32 by default.
     """
@@ -130,6 +134,7 @@ class SkipNetwork(HourglassGenerator):
         output_map: OutputMap = "sigmoid",
         kernel: str = "linear",
         features_dtype: torch.dtype | None = None,
+        spacing: Sequence[float] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -149,6 +154,7 @@ class SkipNetwork(HourglassGenerator):
                 output_map=output_map,
                 kernel=kernel,
                 features_dtype=features_dtype or dtype,
+                spacing=spacing,
                 dtype=dtype,
             )
             for rng in rngs
@@ -182,6 +188,7 @@ def memory_bytes(
     dropout: float = 0.0,
     padding: Padding = "zeros",
     itemsize: int = FLOAT_BYTES,
+    spacing: Sequence[float] | None = None,
     **_: Any,
 ) -> int:
     """Return about how many bytes a step of a fit takes at its peak.
@@ -190,7 +197,7 @@ def memory_bytes(
     there is none.
     """
     n_inputs = n_outputs if n_latent_channels is None else n_latent_channels
-    pixels = [math.prod(grid) for grid in reversed(grid_sizes(size, n_scales))]
+    pixels = [math.prod(grid) for grid in reversed(grid_sizes(size, n_scales, spacing))]
     widths = scale_widths(n_channels, n_fine_channels, n_scales)
     hidden = n_weights = 0
     n_in = n_inputs
@@ -255,7 +262,7 @@ class Hourglass(nn.Module):
 
     Parameters
     ----------
-    size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels, dropout, padding, output_map, kernel, features_dtype
+    size, n_outputs, n_channels, n_fine_channels, n_scales, n_skip_channels, dropout, padding, output_map, kernel, features_dtype, spacing
         Settings of `SkipNetwork`.
     n_inputs
         Number of channels of the input.
@@ -278,16 +285,18 @@ class Hourglass(nn.Module):
         output_map: OutputMap,
         kernel: str,
         features_dtype: torch.dtype,
+        spacing: Sequence[float] | None,
         start: Start,
     ) -> None:
         super().__init__()
         self.output_map, self.features_dtype = output_map, features_dtype
-        sizes, widths = grid_sizes(size, n_scales), scale_widths(n_channels, n_fine_channels, n_scales)
+        sizes = list(reversed(grid_sizes(size, n_scales, spacing)))
+        widths = scale_widths(n_channels, n_fine_channels, n_scales)
         n_in, n_axes = n_inputs, len(size)
         wide = (3,) * n_axes
         self.ways_down, self.ways_up = nn.ModuleList(), nn.ModuleList()
-        for n, n_up, size in zip(widths, widths_up(widths), reversed(sizes[1:]), strict=True):
-            halving = _Layer(start.weights(n, n_in, *wide), padding, stride=2)
+        for n, n_up, (size, coarse) in zip(widths, widths_up(widths), itertools.pairwise(sizes), strict=True):
+            halving = _Layer(start.weights(n, n_in, *wide), padding, strides(coarse, size))
             self.ways_down.append(nn.Sequential(halving, _Layer(start.weights(n, n, *wide), padding)))
             self.ways_up.append(_WayUp(n_in, n, n_up, n_skip_channels, dropout, padding, size, kernel, start))
             n_in = n
@@ -348,7 +357,7 @@ class _WayUp(nn.Module):
 class _Layer(nn.Module):
     """Convolution, channel norm with leaky ReLU. The norm takes the place of an offset."""
 
-    def __init__(self, weights: Tensor, padding: Padding, stride: int = 1) -> None:
+    def __init__(self, weights: Tensor, padding: Padding, stride: int | Size = 1) -> None:
         super().__init__()
         self.weights, self.padding, self.stride = nn.Parameter(weights), padding, stride
         self.norm = Norm(weights.new_ones(len(weights)), LEAK)

@@ -39,14 +39,14 @@ def half_size(size: Sequence[int]) -> tuple[int, ...]:
 
 
 def upsample(x: Float[Tensor, "*coarse k"], size: Sequence[int], kernel: str = "linear") -> Float[Tensor, "*fine k"]:
-    """Upsample by two along each spatial axis.
+    """Upsample by two along each spatial axis that is longer afterwards.
 
     Parameters
     ----------
     x
-        Coarse grid, channels last; its spatial shape must be ``half_size(size)``.
+        Coarse grid, channels last; along each axis half as long as ``size``, rounded up, or as long.
     size
-        Spatial shape of the result. An axis of one sample stays as it is.
+        Spatial shape of the result.
     kernel
         Name in `KERNELS`. ``"linear"`` equals ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``.
     """
@@ -55,7 +55,7 @@ def upsample(x: Float[Tensor, "*coarse k"], size: Sequence[int], kernel: str = "
     x = x.to(torch.promote_types(dtype, torch.float32))
     # The last axis first, on the smaller tensor: along the others the slices are longer, which is faster.
     for axis, n in reversed(list(enumerate(size))):
-        if n > 1:
+        if n != x.shape[axis]:
             x = _apply(x, axis, n, kernel, is_adjoint=False)
     return x.to(dtype)
 

@@ -17,12 +17,12 @@ from napari_convgen.core.spectra.quadrature import paced_quadrature
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """Unbiased estimates of the diagonal and the trace of K = JJ'.
+    """Estimates of the diagonal and the trace of K = JJ', unbiased but for the limit at 0.
 
     Attributes
     ----------
     values
-        Diagonal of K: the sum of the squared derivatives of each output with respect to all parameters.
+        Diagonal of K, 0 or more: the sum of the squared derivatives of each output with respect to all parameters.
     errors
         Standard error of each value.
     trace, trace_error
@@ -75,8 +75,10 @@ def paced_sensitivity(
     mean = total / n_probes
     variance = (squares / n_probes - mean**2).clamp_min(0) / (n_probes - 1)
     traces = torch.stack(sums)
-    trace = float(known.sum(dtype=torch.float64) + traces.mean())
-    return Sensitivity(known + mean, variance.sqrt(), trace, float(traces.std()) / n_probes**0.5)
+    trace = max(0.0, float(known.sum(dtype=torch.float64) + traces.mean()))
+    # Where an output depends on no parameter, rounding and the residuals leave small values of either sign.
+    values = (known + mean).clamp_min(0)
+    return Sensitivity(values, variance.sqrt(), trace, float(traces.std()) / n_probes**0.5)
 
 
 @dataclass(frozen=True, eq=False)

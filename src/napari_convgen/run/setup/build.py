@@ -58,6 +58,8 @@ class Plan:
     ----------
     size
         Spatial shape of the image.
+    spacing
+        Distance between neighboring pixels along each axis; ``None`` if it is the same along all, or not known.
     n_outputs
         Number of channels of the image.
     n_scales
@@ -71,6 +73,7 @@ class Plan:
     """
 
     size: Sequence[int]
+    spacing: scales.Spacing
     n_outputs: int
     n_scales: int
     rngs: Sequence[torch.Generator]
@@ -92,14 +95,15 @@ class GeneratorEntry:
         Function from the image's size, its number of channels, ``n_members``, ``n_scales``, ``is_fused`` (True if another backend than
         PyTorch computes the generator), ``itemsize`` (bytes of a hidden value) and the settings to the bytes that a step takes.
     choose_scales
-        Function from its settings and the image's size to the number of scales; it refuses settings that the size does not allow.
+        Function from its settings, the image's size and the distances between its pixels to the number of scales; it refuses settings
+        that the size does not allow.
         By default there are no scales, and any size will do.
     """
 
     network: type[Generator]
     build: Callable[[Any, Plan], Generator]
     count_bytes: Callable[..., int]
-    choose_scales: Callable[[Any, Sequence[int]], int] = scales.no_scales
+    choose_scales: Callable[[Any, Sequence[int], scales.Spacing], int] = scales.no_scales
 
 
 def random_source(seed: int, number: int) -> torch.Generator:
@@ -108,15 +112,17 @@ def random_source(seed: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
-def resolve_scales(config: Config, size: Sequence[int]) -> int:
+def resolve_scales(config: Config, size: Sequence[int], spacing: scales.Spacing = None) -> int:
     """Check the generator's settings against the image's size, and return its number of scales; 0 if it has none.
+
+    Distances between pixels along each axis may be given, see `Plan`.
 
     Raises
     ------
     ConfigError
         Settings that the size does not allow.
     """
-    return _entry(config).choose_scales(config.generator, size)
+    return _entry(config).choose_scales(config.generator, size, spacing)
 
 
 def check_guidance(config: Config) -> None:
@@ -241,7 +247,14 @@ def count_members(config: Config) -> int:
     return config.n_seeds + config.stopping.n_twins
 
 
-def generator_bytes(config: Config, size: Sequence[int], n_outputs: int, n_scales: int, backend: Backend) -> int:
+def generator_bytes(
+    config: Config,
+    size: Sequence[int],
+    n_outputs: int,
+    n_scales: int,
+    backend: Backend,
+    spacing: scales.Spacing = None,
+) -> int:
     """Return about how many bytes a fit takes at its peak, without its snapshots."""
     return _entry(config).count_bytes(
         size,
@@ -250,6 +263,7 @@ def generator_bytes(config: Config, size: Sequence[int], n_outputs: int, n_scale
         n_scales=n_scales,
         is_fused=backend != "torch",
         itemsize=FEATURES[config.precision].itemsize,
+        spacing=spacing,
         **_options(config.generator),
     )
 
@@ -262,10 +276,11 @@ def build_generator(
     starts: Sequence[int],
     seed: int,
     backend: Backend,
+    spacing: scales.Spacing = None,
 ) -> Generator:
     """Build the generator at its start, on the CPU; members with the same start draw the same."""
     rngs = [random_source(seed, 1 + start) for start in starts]
-    plan = Plan(size, n_outputs, n_scales, rngs, backend, config.precision)
+    plan = Plan(size, spacing, n_outputs, n_scales, rngs, backend, config.precision)
     return _entry(config).build(config.generator, plan)
 
 
@@ -297,14 +312,15 @@ def _options(settings: Kind) -> dict[str, Any]:
 
 
 def _build_decoder(settings: Any, plan: Plan) -> Generator:
-    decoder = DeepDecoder(plan.size, plan.n_outputs, rngs=plan.rngs, n_scales=plan.n_scales, **_options(settings))
+    options = _options(settings) | {"n_scales": plan.n_scales, "spacing": plan.spacing}
+    decoder = DeepDecoder(plan.size, plan.n_outputs, rngs=plan.rngs, **options)
     return fuse(decoder, plan.backend, plan.precision)
 
 
 def _build_hourglasses(network: type[SkipNetwork | GuidedNetwork]) -> Callable[[Any, Plan], Generator]:
     def build(settings: Any, plan: Plan) -> Generator:
-        options = _options(settings) | {"n_scales": plan.n_scales, "features_dtype": FEATURES[plan.precision]}
-        built = network(plan.size, plan.n_outputs, rngs=plan.rngs, **options)
+        own = {"n_scales": plan.n_scales, "spacing": plan.spacing, "features_dtype": FEATURES[plan.precision]}
+        built = network(plan.size, plan.n_outputs, rngs=plan.rngs, **_options(settings) | own)
         if plan.backend == "numba":
             fuse_norms(built)
         return built
@@ -313,7 +329,8 @@ def _build_hourglasses(network: type[SkipNetwork | GuidedNetwork]) -> Callable[[
 
 
 def _build_convolutional(settings: Any, plan: Plan) -> Generator:
-    return ConvolutionalGenerator(plan.size, plan.n_outputs, rngs=plan.rngs, **_options(settings))
+    options = _options(settings) | {"spacing": plan.spacing}
+    return ConvolutionalGenerator(plan.size, plan.n_outputs, rngs=plan.rngs, **options)
 
 
 def _build_two_layer(settings: TwoLayerConfig, plan: Plan) -> Generator:

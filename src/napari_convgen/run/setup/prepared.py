@@ -112,7 +112,7 @@ class Prepared:
     size
         Number of pixels along each spatial axis of a frame.
     spacing
-        Distance between neighboring pixels along each spatial axis, in the image's units; ``None`` if it is not known.
+        Distance between neighboring pixels along each spatial axis, in the image's units; ``None`` if it is not known, or they differ.
     n_outputs
         Number of channels of a frame.
     n_scales
@@ -156,7 +156,7 @@ class Prepared:
         self.size = self.layout.spatial_shape(self.image.shape)
         self.spacing = self._spacing(given)
         self.n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self.size)
-        self.n_scales = resolve_scales(self.config, self.size)
+        self.n_scales = resolve_scales(self.config, self.size, self.spacing)
         check_guidance(self.config)
         self.reference = check_reference(reference, data_range, self.image.shape)
         keep_triton_out()
@@ -283,7 +283,8 @@ class Prepared:
             What computes the generator; the task's own if ``None``.
         """
         size, n_outputs = image.values.shape[1:], len(image.values)
-        built = build_generator(self.config, size, n_outputs, self.n_scales, starts, seed, backend or self.backend)
+        plan = (size, n_outputs, self.n_scales, starts, seed, backend or self.backend, self.spacing)
+        built = build_generator(self.config, *plan)
         return built.to(self.device)
 
     def generator_bytes(self, n_outputs: int | None = None, backend: Backend | None = None, **changes: Any) -> int:
@@ -299,7 +300,8 @@ class Prepared:
             Settings of the configuration to change for this question.
         """
         config = self.config.replace(changes) if changes else self.config
-        return generator_bytes(config, self.size, n_outputs or self.n_outputs, self.n_scales, backend or self.backend)
+        plan = (self.size, n_outputs or self.n_outputs, self.n_scales, backend or self.backend, self.spacing)
+        return generator_bytes(config, *plan)
 
     def _check_values(self) -> None:
         """Check all frames of an array in memory; of a lazy one, those up to the first with something to fit."""
@@ -342,8 +344,8 @@ class Prepared:
             )
 
     def _spacing(self, given: Image) -> tuple[float, ...] | None:
-        if given.scale is None:
+        spatial = [axis for axis, letter in enumerate(self.layout.axes) if letter in self.layout.spatial]
+        if given.scale is None or len({given.units[axis] for axis in spatial if given.units is not None}) > 1:
             return None
-        return tuple(
-            d for d, letter in zip(given.scale, self.layout.axes, strict=False) if letter in self.layout.spatial
-        )
+        apart = tuple(abs(float(given.scale[axis])) for axis in spatial)
+        return apart if all(0 < d < math.inf for d in apart) else None

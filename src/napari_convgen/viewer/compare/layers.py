@@ -11,12 +11,12 @@ from napari_convgen.viewer.compare.request import DoneMethod
 from napari_convgen.viewer.layers.door import (
     METADATA_KEY,
     LayerInput,
-    add_layer,
     image_layer,
     residual_layer,
     show_name,
 )
 from napari_convgen.viewer.layers.grid import SideBySide
+from napari_convgen.viewer.layers.own_layers import OwnLayers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -48,6 +48,7 @@ class ComparisonLayers:
         self.titles = titles
         self.images: dict[str, Image] = {}
         self.residuals: dict[str, Image] = {}
+        self._own = OwnLayers(viewer)
         self._side_by_side = SideBySide(viewer)
 
     def show(self, done: DoneMethod) -> None:
@@ -66,17 +67,16 @@ class ComparisonLayers:
     def add_report(self, report: Mapping[str, Any]) -> None:
         """Put the report of the comparison into each layer's metadata."""
         for layer in (*self.images.values(), *self.residuals.values()):
-            layer.metadata = {METADATA_KEY: report}
+            layer.metadata = {**layer.metadata, METADATA_KEY: report}
 
     def undo(self) -> None:
-        """Remove the layers, and show the others as they were shown before."""
+        """Remove the layers, but those whose data the user has replaced, and show the others as they were shown before."""
         for layer in (*self.images.values(), *self.residuals.values()):
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
+            self._own.remove(layer)
         self.images, self.residuals = {}, {}
         self._side_by_side.undo()
 
     def _add(self, layer: Image) -> None:
         layer.visible = True
         show_name(layer)
-        add_layer(self.viewer, layer)
+        self._own.add(layer)

@@ -16,13 +16,13 @@ from napari_convgen.viewer.layers.door import (
     METADATA_KEY,
     LayerInput,
     StepStack,
-    add_layer,
     expected_error_layer,
     image_layer,
     residual_layer,
     snapshots_layer,
     unit_of_new_axis,
 )
+from napari_convgen.viewer.layers.own_layers import OwnLayers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 class RunLayers:
     """Shows a run in layers, and takes back what a cancelled run has shown.
 
-    The user may remove or change any of them at any time: a layer that was removed is made anew when there is something to show in it.
+    The user may remove or change any of them at any time: one that was removed, or was given other data, is made anew when there is
+    something to show in it. What the user has put into a layer stays as it is.
 
     Parameters
     ----------
@@ -54,6 +55,7 @@ class RunLayers:
         self.viewer = viewer
         self.source = source
         self.outputs = outputs
+        self._own = OwnLayers(viewer)
         self.result: Image | None = None
         self.snapshots: Image | None = None
         self.residual: Image | None = None
@@ -62,7 +64,7 @@ class RunLayers:
 
     def begin(self) -> None:
         """Note what is shown before the run is continued; `undo` returns to it."""
-        self._had_result = self.result in self.viewer.layers
+        self._had_result = self._own.has(self.result)
         if not self._had_result:
             self.result = None
 
@@ -72,7 +74,7 @@ class RunLayers:
             data = np.zeros(self.source.data.shape, self.source.data.dtype)
             data[index] = preview
             self.show_image(data)
-        elif self.result in self.viewer.layers:
+        elif self._own.has(self.result):
             self.result.data[index] = preview
             self.result.refresh(extent=False, highlight=False, thumbnail=False)
 
@@ -84,12 +86,12 @@ class RunLayers:
         result, report
             Result and report of the run before it was continued.
         """
-        if self.result is None or self.result not in self.viewer.layers:
+        if not self._own.has(self.result):
             return
         if self._had_result and result is not None:
             self.show_image(result.image, report)
         else:
-            self.viewer.layers.remove(self.result)
+            self._own.remove(self.result)
             self.result = None
 
     def show(self, result: DenoiseResult, report: Mapping[str, Any], details: Details) -> None:
@@ -100,13 +102,13 @@ class RunLayers:
             self._show_snapshots(details.snapshots, report, result.step)
         if details.residual is not None:
             layer = residual_layer(self.source, details.residual, f"{name} residual")
-            self.residual = self._replace(self.residual, layer)
+            self.residual = self._own.show(self.residual, layer)
         if self.outputs.has_expected_error and (error := result.expected_error) is not None:
             layer = expected_error_layer(self.source, error, f"{name} expected error")
-            self.expected_error = self._replace(self.expected_error, layer)
+            self.expected_error = self._own.show(self.expected_error, layer)
 
     def show_image(self, image: NDArray[Any], report: Mapping[str, Any] | None = None) -> None:
-        """Put an image into the result layer, which is made anew if it was removed.
+        """Put an image into the result layer, which is made anew if it was removed or changed.
 
         Parameters
         ----------
@@ -115,18 +117,18 @@ class RunLayers:
         report
             Report for the layer's metadata; ``None`` leaves them as they are.
         """
-        if self.result is None or self.result not in self.viewer.layers:
-            self.result = image_layer(self.source, image.copy(), f"{self.source.name} denoised")
-            add_layer(self.viewer, self.result)
+        if self.result is None or not self._own.has(self.result):
+            layer = image_layer(self.source, image.copy(), f"{self.source.name} denoised")
+            self.result = self._own.add(layer)
         else:
-            self.result.data = image.copy()
+            self._own.put(self.result, image.copy())
         if report is not None:
-            self.result.metadata = {METADATA_KEY: dict(report)}
+            self.result.metadata = {**self.result.metadata, METADATA_KEY: dict(report)}
 
     def point_to(self, step: int) -> bool:
         """Move the slider of the snapshots to a step; return True if the snapshots show it."""
         layer = self.snapshots
-        if layer is None or layer not in self.viewer.layers or not layer.visible:
+        if layer is None or not self._own.has(layer) or not layer.visible:
             return False
         axis = self._iteration_axis(layer)
         if axis in self.viewer.dims.displayed:
@@ -145,7 +147,7 @@ class RunLayers:
         layer = self.snapshots
         if layer is None or layer not in self.viewer.layers:
             raise InputError("There are no snapshots to promote. Run with 'Snapshots' checked first.")
-        if not isinstance(layer.data, StepStack):
+        if not self._own.is_own(layer) or not isinstance(layer.data, StepStack):
             raise InputError("The snapshots layer was changed, so that its steps are unknown. Run again.")
         axis = self._iteration_axis(layer)
         if axis in self.viewer.dims.displayed:
@@ -157,23 +159,15 @@ class RunLayers:
     def _show_snapshots(self, snapshots: Sequence[Snapshot], report: Mapping[str, Any], step: int) -> None:
         """Put the snapshots on top, with the slider at the step that is kept."""
         layer = self.snapshots
-        if layer is None or layer not in self.viewer.layers:
+        if layer is None or not self._own.has(layer):
             unit = unit_of_new_axis(self.viewer, len(self.source.units))
             layer = snapshots_layer(self.source, snapshots, f"{self.source.name} snapshots", unit)
-            self.snapshots = layer
-            add_layer(self.viewer, layer)
+            self.snapshots = self._own.add(layer)
         elif not (isinstance(layer.data, StepStack) and layer.data.snapshots == tuple(snapshots)):
-            layer.data = StepStack(snapshots)
-        layer.metadata = {METADATA_KEY: dict(report), "steps": [snapshot.step for snapshot in snapshots]}
+            self._own.put(layer, StepStack(snapshots))
+        steps = [snapshot.step for snapshot in snapshots]
+        layer.metadata = {**layer.metadata, METADATA_KEY: dict(report), "steps": steps}
         self.viewer.dims.set_point(self._iteration_axis(layer), step)
-
-    def _replace(self, old: Image | None, new: Image) -> Image:
-        """Show in the old layer, if it is there, what a new one would show, or else add the new one."""
-        if old is not None and old in self.viewer.layers:
-            old.data, old.contrast_limits = new.data, new.contrast_limits
-            return old
-        add_layer(self.viewer, new)
-        return new
 
     def _iteration_axis(self, layer: Image) -> int:
         return int(self.viewer.dims.ndim - layer.ndim)

@@ -13,12 +13,12 @@ from napari_convgen.viewer.layers.door import (
     METADATA_KEY,
     LayerInput,
     StepStack,
-    add_layer,
     show_name,
     snapshots_layer,
     unit_of_new_axis,
 )
 from napari_convgen.viewer.layers.grid import SideBySide
+from napari_convgen.viewer.layers.own_layers import OwnLayers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -30,7 +30,7 @@ CAPTIONS = {"image": "image", "noise": "noise", "reference": "clean", "added noi
 class FitsLayers:
     """Shows the snapshots of each target in a layer, and takes back what a cancelled run has shown.
 
-    A layer that the user removes stays away.
+    A layer that the user removes stays away. One whose data the user replaces is left alone, and made anew at the end.
 
     Parameters
     ----------
@@ -49,6 +49,7 @@ class FitsLayers:
         self.viewer = viewer
         self.source = source
         self.layers: dict[str, Image] = {}
+        self._own = OwnLayers(viewer)
         self._side_by_side = SideBySide(viewer)
         self._point_before = viewer.dims.point
         self._captions: dict[str, str] = {}
@@ -60,11 +61,9 @@ class FitsLayers:
         is_at_last = is_first or self.step_on_screen() == self._last_step
         for name, of_target in snapshots.items():
             if is_first:
-                unit = unit_of_new_axis(self.viewer, len(self.source.units))
-                self.layers[name] = snapshots_layer(self.source, of_target, name, unit)
-                self._add(self.layers[name])
-            elif self.layers[name] in self.viewer.layers:
-                self.layers[name].data = StepStack(of_target)
+                self._add(name, of_target)
+            elif self._own.has(self.layers[name]):
+                self._own.put(self.layers[name], StepStack(of_target))
         self._last_step = next(iter(snapshots.values()))[-1].step
         if is_first:
             self._side_by_side.show()
@@ -72,16 +71,20 @@ class FitsLayers:
             self.point_to(self._last_step)
         self.name_steps()
 
-    def add_report(self, report: Mapping[str, Any]) -> None:
-        """Put the report of the run into each layer's metadata."""
+    def finish(self, snapshots: Mapping[str, Sequence[Snapshot]], report: Mapping[str, Any]) -> None:
+        """Show all snapshots, in new layers where the user has replaced the data, and put the report into each layer's metadata."""
+        for name, layer in self.layers.items():
+            if layer in self.viewer.layers and not self._own.has(layer):
+                self._captions.pop(name, None)
+                self._add(name, snapshots[name])
+        self.show(snapshots)
         for layer in self.layers.values():
-            layer.metadata = {METADATA_KEY: dict(report)}
+            layer.metadata = {**layer.metadata, METADATA_KEY: dict(report)}
 
     def undo(self) -> None:
-        """Remove the layers, and show the others as they were shown before."""
+        """Remove the layers, but those whose data the user has replaced, and show the others as they were shown before."""
         for layer in self.layers.values():
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
+            self._own.remove(layer)
         self.layers = {}
         self._side_by_side.undo()
         if len(self._point_before) == self.viewer.dims.ndim:
@@ -111,13 +114,15 @@ class FitsLayers:
                 layer.name = f"{CAPTIONS[name]}, step {step}: {format_share(left)}"
                 self._captions[name] = layer.name
 
-    def _add(self, layer: Image) -> None:
+    def _add(self, name: str, snapshots: Sequence[Snapshot]) -> None:
+        unit = unit_of_new_axis(self.viewer, len(self.source.units))
+        layer = snapshots_layer(self.source, snapshots, name, unit)
         layer.visible = True
         show_name(layer, "top_right")
-        add_layer(self.viewer, layer)
+        self.layers[name] = self._own.add(layer)
 
     def _shown(self) -> list[tuple[str, Image]]:
-        return [(name, layer) for name, layer in self.layers.items() if layer in self.viewer.layers]
+        return [(name, layer) for name, layer in self.layers.items() if self._own.has(layer)]
 
     def _axis(self) -> int | None:
         """Return the axis of the slider; ``None`` if there is no such slider."""

@@ -49,8 +49,7 @@ class FitsSession(Session[FitsRequest, "CompareFitsTask", "CompareFitsResult", F
         self, finished: Finished[FitsRequest, CompareFitsResult, FitsLayers], task: CompareFitsTask, details: None
     ) -> None:
         layers, result = finished.layers, finished.result
-        layers.show({target.name: target.snapshots for target in result.targets})
-        layers.add_report(finished.report)
+        layers.finish({target.name: target.snapshots for target in result.targets}, finished.report)
         layers.point_to(result.first_step("image") or result.steps[-1])
 
     def _undo(self, layers: FitsLayers) -> None:

@@ -18,7 +18,8 @@ from napari_convgen.errors import ConvgenError, InputError
 from napari_convgen.figures.panel import Panel
 from napari_convgen.run.kernels.panels import SHOWN, all_panels, bound_words, prediction_words
 from napari_convgen.run.kernels.run import STEPS, Exploration, KernelChoice, Kind, explore
-from napari_convgen.viewer.layers.door import METADATA_KEY, add_layer
+from napari_convgen.viewer.layers.door import METADATA_KEY
+from napari_convgen.viewer.layers.own_layers import OwnLayers
 from napari_convgen.viewer.layers.shown_frame import ShownFrame, shown_frame
 from napari_convgen.viewer.worker.job import notify
 from napari_convgen.viewer.worker.latest import Latest
@@ -160,8 +161,6 @@ class ExplorerSession:
         Settings of the exploration.
     layer
         Layer that it is bound to; ``None`` if there is none.
-    preview
-        Layer that shows the filtered frame; ``None`` if there is none.
     has_preview
         True if a preview is wanted; the default.
     step
@@ -178,7 +177,8 @@ class ExplorerSession:
         self.viewer = viewer
         self.settings = KernelSettings()
         self.layer: Image | None = None
-        self.preview: Image | None = None
+        self._preview: Image | None = None
+        self._own = OwnLayers(viewer)
         self.has_preview = True
         self.step: float | None = None
         self.answer = Answer()
@@ -197,6 +197,11 @@ class ExplorerSession:
     def is_busy(self) -> bool:
         """True while an answer is to come."""
         return self._latest.is_busy
+
+    @property
+    def preview(self) -> Image | None:
+        """Layer that shows the filtered frame; ``None`` if there is none, or the user has replaced its data."""
+        return self._preview if self._own.has(self._preview) else None
 
     @property
     def frame(self) -> ShownFrame | None:
@@ -248,9 +253,9 @@ class ExplorerSession:
         layer = self.preview
         if layer is None or self._request is None:
             raise InputError("There is no preview to keep. Select an image layer and check 'Preview'.")
-        self.preview = None
+        self._preview = None
         layer.name = f"{layer.name}, step {self.answer.step:.0f}"
-        layer.metadata = {METADATA_KEY: {"step": self.answer.step, **asdict(self.settings)}}
+        layer.metadata = {**layer.metadata, METADATA_KEY: {"step": self.answer.step, **asdict(self.settings)}}
 
     def close(self) -> None:
         """Follow the viewer no longer; the preview stays."""
@@ -258,7 +263,7 @@ class ExplorerSession:
             event.disconnect(slot)
         self._latest.forget()
         self._unbind()
-        self.preview = None
+        self._preview = None
 
     def _bind(self, layer: Image) -> None:
         self._unbind()
@@ -283,8 +288,8 @@ class ExplorerSession:
         self._explore_bound()
 
     def _on_removal(self, event: Any) -> None:
-        if event.value == self.preview:
-            self.preview, self.has_preview = None, False
+        if event.value == self._preview and self._own.is_own(self._preview):
+            self._preview, self.has_preview = None, False
             self.preview_removed.emit()
         elif event.value == self.layer:
             self._unbind()
@@ -328,19 +333,18 @@ class ExplorerSession:
         self.answered.emit(answer)
 
     def _show_preview(self, image: NDArray[Any], frame: ShownFrame, name: str) -> None:
-        if self.preview is None:
-            self.preview = frame.layer(image, f"{name} filtered")
-            add_layer(self.viewer, self.preview)
+        layer = self.preview
+        if layer is None:
+            self._preview = self._own.add(frame.layer(image, f"{name} filtered"))
             return
-        self.preview.data[...] = frame.expand(image)
-        if not np.array_equal(self.preview.translate, frame.translate):
-            self.preview.translate = frame.translate
-        self.preview.refresh(extent=False, highlight=False, thumbnail=False)
+        layer.data[...] = frame.expand(image)
+        if not np.array_equal(layer.translate, frame.translate):
+            layer.translate = frame.translate
+        layer.refresh(extent=False, highlight=False, thumbnail=False)
 
     def _remove_preview(self) -> None:
-        preview, self.preview = self.preview, None
-        if preview is not None:
-            self.viewer.layers.remove(preview)
+        preview, self._preview = self._preview, None
+        self._own.remove(preview)
 
     def _notify_once(self, error: Exception | None) -> None:
         """Notify of an error once, not again at each step or number that has the same error."""

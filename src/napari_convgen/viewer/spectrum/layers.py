@@ -15,12 +15,12 @@ from napari_convgen.viewer.layers.component_stack import ComponentStack
 from napari_convgen.viewer.layers.door import (
     METADATA_KEY,
     LayerInput,
-    add_layer,
     image_layer,
     show_name,
     unit_of_new_axis,
 )
 from napari_convgen.viewer.layers.grid import SideBySide
+from napari_convgen.viewer.layers.own_layers import OwnLayers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -39,7 +39,7 @@ N_DEVIATIONS = 3
 class SpectrumLayers:
     """Shows a result in layers; their common axis ``component`` counts the singular vectors, 0 for none, and napari's slider moves all.
 
-    The user may remove any of them at any time.
+    The user may remove any of them at any time. One whose data the user replaces is left alone, and made anew for another step.
 
     Parameters
     ----------
@@ -58,6 +58,7 @@ class SpectrumLayers:
         self.viewer = viewer
         self.source = source
         self.layers: dict[str, Image] = {}
+        self._own = OwnLayers(viewer)
         self._rank = 0
 
     def add(self, result: SpectrumResult, report: Mapping[str, Any], has_grid: bool) -> None:
@@ -76,7 +77,7 @@ class SpectrumLayers:
             layer.metadata = {METADATA_KEY: report}
             if has_grid:
                 show_name(layer)
-            add_layer(self.viewer, layer)
+            self._own.add(layer)
         self._rank = result.spectra[0].rank
         self.viewer.dims.set_point(self.axis, self._rank)
         if has_grid:
@@ -98,7 +99,7 @@ class SpectrumLayers:
         for name, new in self._images(result, position).items():
             old = self.layers[name]
             if old in self.viewer.layers:
-                old.data, old.contrast_limits = new.data, new.contrast_limits
+                self.layers[name] = self._own.show(old, new)
 
     @property
     def axis(self) -> int:
@@ -108,7 +109,7 @@ class SpectrumLayers:
     @property
     def n_components(self) -> int | None:
         """Number of vectors that the slider points to; ``None`` if no layer with the axis ``component`` is left, or no slider."""
-        is_left = any(layer in self.viewer.layers for name, layer in self.layers.items() if name != "sensitivity")
+        is_left = any(self._own.has(layer) for name, layer in self.layers.items() if name != "sensitivity")
         if not is_left or self.axis in self.viewer.dims.displayed:
             return None
         return int(np.clip(round(self.viewer.dims.point[self.axis]), 0, self._rank))

@@ -134,6 +134,8 @@ def compare(*case, **options):
         (upsampled(2, 3, 5), "norm-relu", 1),
         (upsampled(5, 1, 4, kernel="linear"), "relu-norm", 1),
         (unchanged(2, 3, 5), "norm-relu", 1),
+        (Grid((3, 3, 5), (3, 5, 9), "smooth"), "relu-norm", 1),
+        (Grid((4, 3), (7, 3), "linear"), "norm-relu", 2),
     ],
     ids=str,
 )

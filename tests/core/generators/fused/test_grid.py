@@ -78,7 +78,7 @@ def test_the_axes_of_a_grid_together_are_the_upsampling(kernel, size):
 
 
 @pytest.mark.parametrize("extra_layer", ["none", "first", "last"])
-@pytest.mark.parametrize("size", [(37,), (24, 9), (1, 5, 12)])
+@pytest.mark.parametrize("size", [(37,), (24, 9), (1, 40, 33)])
 def test_each_layer_of_a_decoder_goes_from_its_grid_to_the_next_and_the_extra_one_stays(size, extra_layer):
     decoder = DeepDecoder(
         size,

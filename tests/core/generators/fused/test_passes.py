@@ -18,6 +18,9 @@ SIZES = {
 GRIDS = [
     *(Grid(half_size(size), size, kernel) for kernel, sizes in SIZES.items() for size in sizes),
     *(Grid(size, size, "smooth") for size in [(23,), (19, 18), (2, 17, 9)]),  # not upsampled
+    Grid((5, 18, 11), (5, 35, 21), "smooth"),
+    Grid((36, 6), (71, 6), "linear"),
+    Grid((7, 5, 17), (13, 5, 17), "smooth"),
 ]
 M, K = 2, 3
 

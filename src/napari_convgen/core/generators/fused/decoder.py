@@ -46,7 +46,7 @@ class FusedDecoder(Generator):
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return each member's image, as the decoder would."""
         flat: Tensor = _Whole.apply(self, *self.decoder.parameters())  # type: ignore[no-untyped-call]
-        return self.decoder.to_range(flat.unflatten(-1, self.decoder.sizes[-1]))
+        return self.decoder.to_image(flat.unflatten(-1, self.decoder.sizes[-1]))
 
     @torch.no_grad()
     def dead_fraction(self) -> float:
