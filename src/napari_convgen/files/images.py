@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.errors import ConvgenError, FileError
 from napari_convgen.files.atomic import check_writable, replacing
@@ -47,7 +47,7 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
         raise FileError(_explain(path, error)) from error
 
 
-def check_image(path: str | Path, like: ImageFile) -> None:
+def check_image(path: str | Path, like: ImageFile, dtype: DTypeLike | None = None) -> None:
     """Refuse a path to which `write_image` could not write, before any work is done for it.
 
     Parameters
@@ -55,7 +55,9 @@ def check_image(path: str | Path, like: ImageFile) -> None:
     path
         File to be written later; nothing is left there.
     like
-        Image with the shape, dtype and axes of the one to be written.
+        Image with the shape and axes of the one to be written.
+    dtype
+        Type of the values to be written; ``None``, the default, for that of ``like``.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def check_image(path: str | Path, like: ImageFile) -> None:
     path = Path(path)
     format_of_file = find_writable_format(path)
     check_writable(path, format_of_file.suffixes)
-    format_of_file.check(path, like)
+    format_of_file.check(path, like if dtype is None else like.of_type(dtype))
 
 
 def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
@@ -76,7 +78,7 @@ def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
     path
         File to write. TIFF keeps all metadata of ``like``, PNG keeps resolution and color profile.
     data
-        Values of the shape and dtype of ``like.data``.
+        Values of the shape of ``like.data``.
     like
         Image whose axes and metadata are written.
 
@@ -86,7 +88,7 @@ def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
         `check_image` refuses the path, or the operating system does.
     """
     path = Path(path)
-    check_image(path, like)
+    check_image(path, like, data.dtype)
     with replacing(path) as file:
         find_writable_format(path).write(file, data, like)
 

@@ -21,6 +21,9 @@ from napari_convgen.files.image_file import ImageFile, Tags, WritableFormat
 IMAGEJ_AXES = "TZCYXS"
 """Axes of an ImageJ hyperstack, in the only order that ImageJ allows."""
 
+OME_TYPES = {"float32": "float", "float64": "double", "bool": "bit"}
+"""Names that OME has for types of values, where they are not numpy's."""
+
 PLAIN_KINDS = ("uniform", "generic", "shaped")
 """Names of tifffile for TIFF files without a vendor's format, whose description is free text."""
 
@@ -121,7 +124,20 @@ def refuse_ome_name(path: str | Path) -> None:
 
 
 def _write(file: BinaryIO, data: NDArray[Any], like: ImageFile) -> None:
-    write_tiff(file, data, like.tiff)
+    write_tiff(file, data, like.tiff if data.dtype == like.data.dtype else _tags_of_type(like.tiff, data.dtype))
+
+
+def _tags_of_type(tags: Tags, dtype: np.dtype[Any]) -> Tags:
+    """Return the tags of an image for values of another type."""
+    if tags["photometric"] == "palette":
+        tags = {name: value for name, value in tags.items() if name != "colormap"} | {"photometric": "minisblack"}
+    if not is_ome(tags):
+        return tags
+    root = ElementTree.fromstring(tags["description"])
+    for pixels in root.iterfind("{*}Image/{*}Pixels"):
+        pixels.attrib["Type"] = OME_TYPES.get(dtype.name, dtype.name)
+        pixels.attrib.pop("SignificantBits", None)
+    return {**tags, "description": _ome_text(root)}
 
 
 def _check(path: Path, like: ImageFile) -> None:
@@ -241,7 +257,12 @@ def _ome_of_first_image(file: tifffile.TiffFile, series: tifffile.TiffPageSeries
         pixels.remove(block)
     n_planes = int(np.prod(series.shape)) // int(np.prod(series.keyframe.shape))
     pixels.insert(position, ElementTree.Element(f"{{{namespace}}}TiffData", IFD="0", PlaneCount=str(n_planes)))
-    ElementTree.register_namespace("", namespace)
+    return _ome_text(root)
+
+
+def _ome_text(root: ElementTree.Element) -> bytes:
+    """Return OME-XML as text."""
+    ElementTree.register_namespace("", root.tag.partition("}")[0].lstrip("{"))
     xml: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return xml
 
