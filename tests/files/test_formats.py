@@ -59,4 +59,6 @@ def test_no_ending_is_that_of_two_formats():
     ("name", "suffix"), [("a.TIFF", ".tif"), ("a.png", ".png"), ("a.jpeg", ".tif"), ("a.bmp", ".tif")]
 )
 def test_images_like_another_are_written_in_its_format_if_possible(name, suffix):
-    assert suffix_like(Path(name)) == suffix
+    like = ImageFile(np.zeros((4, 5), np.uint8), "YX", {})
+    assert suffix_like(Path(name), like) == suffix
+    assert suffix_like(Path(name), like.of_type(np.float32)) == ".tif"

@@ -69,6 +69,17 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
+def add_result_type(parser: argparse.ArgumentParser) -> None:
+    """Add the type of the denoised values."""
+    parser.add_argument("--dtype", metavar="TYPE", help=_DTYPE)
+
+
+_DTYPE = (
+    "type of the denoised values: same (that of the input), float32, or auto (float32 where rounding to integers would be a large part "
+    "of the error; default: from the settings, auto)"
+)
+
+
 def add_fit(parser: argparse.ArgumentParser) -> None:
     """Add the length of a fit."""
     add = parser.add_argument
@@ -100,8 +111,8 @@ def read_config(options: argparse.Namespace, default: str = "default") -> Config
         raise ConfigError("--config is complete and --preset would replace it. Give one of the two.")
     config = Config.from_file(options.config) if options.config else preset(options.preset or default)
     changes = dict(_setting(text) for text in options.set)
-    options_of = {"seed": "seed", "n_steps": "steps", "stopping.kind": "stopping", "device": "device"}
-    named = {name: getattr(options, option) for name, option in options_of.items()}
+    options_of = {"seed": "seed", "n_steps": "steps", "stopping.kind": "stopping", "device": "device", "dtype": "dtype"}
+    named = {name: getattr(options, option, None) for name, option in options_of.items()}
     return config.replace(changes | {name: value for name, value in named.items() if value is not None})
 
 

@@ -84,6 +84,12 @@ class Config(Settings):
         title="Averaging share",
         description="Length of the running average, as a share of the number of steps so far.",
     )
+    dtype: Literal["auto", "same", "float32"] = Field(
+        "auto",
+        title="Type of the result",
+        description="Type of the denoised values: same (that of the input; integers are rounded), float32, or auto (float32 for integers "
+        "with so little noise that rounding can be a large part of the error, except in color; otherwise that of the input).",
+    )
     z_axis: Literal["frames", "volume"] = Field(
         "frames",
         title="Z axis is",

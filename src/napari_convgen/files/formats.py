@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_convgen.errors import FileError
 from napari_convgen.files import bmp, jpeg, png, tiff
-from napari_convgen.files.image_file import Format, WritableFormat
+from napari_convgen.files.image_file import Format, ImageFile, WritableFormat
 
 FORMATS: tuple[Format, ...] = (tiff.FORMAT, png.FORMAT, jpeg.FORMAT, bmp.FORMAT)
 """All formats, in the order in which messages name them."""
@@ -42,7 +42,21 @@ def find_writable_format(path: Path) -> WritableFormat:
     raise FileError(f"{path} must end in {' or '.join(suffix for each in writable for suffix in each.suffixes)}.")
 
 
-def suffix_like(path: Path) -> str:
-    """Return the ending for an image that is written like the one read from ``path``: in the same format if possible, else TIFF."""
+def suffix_like(path: Path, like: ImageFile) -> str:
+    """Return the ending for images that are written like the one read from ``path``: in its format if that can hold them, else TIFF.
+
+    Parameters
+    ----------
+    path
+        File that was read.
+    like
+        Image with the shape, type and axes of those to be written.
+    """
     own = find_format(path)
-    return (own if isinstance(own, WritableFormat) else tiff.FORMAT).suffixes[0]
+    if not isinstance(own, WritableFormat):
+        return tiff.FORMAT.suffixes[0]
+    try:
+        own.check(path.with_name(f"image{own.suffixes[0]}"), like)
+    except FileError:
+        return tiff.FORMAT.suffixes[0]
+    return own.suffixes[0]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.core.image import Image
 from napari_convgen.files.orientation import UPRIGHT
@@ -49,6 +50,10 @@ class ImageFile:
     notes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     orientation: int = UPRIGHT
+
+    def of_type(self, dtype: DTypeLike) -> ImageFile:
+        """Return the image of a file with zeros of another type: what the file of a result is like."""
+        return self if self.data.dtype == dtype else replace(self, data=np.zeros(self.data.shape, dtype))
 
     @property
     def image(self) -> Image:

@@ -10,7 +10,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.errors import ConvgenError, FileError
 from napari_convgen.files.atomic import check_writable, replacing
@@ -52,7 +52,7 @@ def read_image(path: str | Path, axes: str | None = None, series: int = 0) -> Im
     return _upright(stored)
 
 
-def check_image(path: str | Path, like: ImageFile) -> None:
+def check_image(path: str | Path, like: ImageFile, dtype: DTypeLike | None = None) -> None:
     """Refuse a path to which `write_image` could not write, before any work is done for it.
 
     Parameters
@@ -60,7 +60,9 @@ def check_image(path: str | Path, like: ImageFile) -> None:
     path
         File to be written later; nothing is left there.
     like
-        Image with the shape, dtype and axes of the one to be written.
+        Image with the shape and axes of the one to be written.
+    dtype
+        Type of the values to be written; ``None``, the default, for that of ``like``.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def check_image(path: str | Path, like: ImageFile) -> None:
     path = Path(path)
     format_of_file = find_writable_format(path)
     check_writable(path, format_of_file.suffixes)
-    format_of_file.check(path, like)
+    format_of_file.check(path, like if dtype is None else like.of_type(dtype))
 
 
 def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
@@ -81,7 +83,7 @@ def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
     path
         File to write. TIFF keeps all metadata of ``like``, PNG keeps resolution and color profile.
     data
-        Values of the shape and dtype of ``like.data``.
+        Values of the shape of ``like.data``.
     like
         Image whose axes and metadata are written.
 
@@ -91,7 +93,7 @@ def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
         `check_image` refuses the path, or the operating system does.
     """
     path = Path(path)
-    check_image(path, like)
+    check_image(path, like, data.dtype)
     with replacing(path) as file:
         find_writable_format(path).write(file, turn_back(data, like.axes, like.orientation), like)
 

@@ -329,3 +329,45 @@ def test_a_dry_run_says_what_the_run_will_take_and_writes_nothing(folder, capsys
     assert "for 6 steps, on cpu (numba, 1 thread)." in printed
     assert cli.main(["denoise", "noisy.tif", "-o", "out.tif", "--dry-run", *QUICK]) == 0
     assert set(folder.iterdir()) == before
+
+
+@pytest.fixture
+def levels(folder):
+    """An image of few gray levels with a pixel size, as TIFF, OME-TIFF and PNG."""
+    image = np.random.default_rng(0).integers(0, 4, (24, 20)).astype(np.uint8)
+    tifffile.imwrite("levels.tif", image, imagej=True, resolution=(4, 5), metadata={"unit": "um"})
+    tifffile.imwrite("levels.ome.tif", image, metadata={"axes": "YX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.2})
+    Image.fromarray(image).save("levels.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["levels.tif", "levels.ome.tif", "levels.png"])
+def test_a_file_holds_fractions_and_says_so(levels, name, capsys):
+    output = "out" + name.removeprefix("levels").replace(".png", ".tif")
+    image = denoised(*QUICK, input=name, output=output)
+    assert image.dtype == np.float32
+    with tifffile.TiffFile(output) as file:
+        assert file.ome_metadata is None or 'Type="float"' in file.ome_metadata
+    assert "Note: The result is float32: rounding to uint8" in capsys.readouterr().out
+    assert denoised(*QUICK, "--dtype", "same", input=name, output=output).dtype == np.uint8
+    with tifffile.TiffFile(output) as file:
+        assert file.is_ome == (".ome" in name)
+
+
+def test_a_file_that_cannot_hold_fractions_is_refused_before_the_fit(levels, capsys):
+    assert cli.main(["denoise", "levels.png", "-o", "out.png", *QUICK]) == 2
+    message = capsys.readouterr().err
+    assert "out.png cannot hold float32 values" in message
+    assert ".tif" in message
+    assert "--dtype same" in message
+    assert not (levels / "out.png").exists()
+    assert cli.main(["denoise", "levels.png", "-o", "out.png", *QUICK, "--dtype", "same"]) == 0
+    assert "Note: The result is rounded" in capsys.readouterr().out
+
+
+def test_a_comparison_of_images_with_fractions_is_written_as_tiff(levels):
+    words = ["compare", "levels.png", "--methods", "nlm", "tv", *QUICK]
+    assert cli.main([*words, "-o", "exact"]) == 0
+    assert tifffile.imread("exact/nlm.tif").dtype == np.float32
+    assert cli.main([*words, "-o", "rounded", "--dtype", "same"]) == 0
+    assert np.asarray(Image.open("rounded/nlm.png")).dtype == np.uint8

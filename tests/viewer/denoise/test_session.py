@@ -443,3 +443,21 @@ def test_the_noise_is_known_while_the_frame_is_fitted(session, qtbot, endless):
     start(session, endless)
     qtbot.waitUntil(lambda: bool(seen), timeout=30_000)
     assert seen[0].kind in ("gaussian", "poisson-gaussian")
+
+
+def test_fractions_are_shown_as_the_integers_are(session, qtbot, small, noisy):
+    session.viewer.add_image(noisy // 30, name="levels", contrast_limits=(1, 7))
+    run_to_end(session, qtbot, small, "levels")
+    for layer in (session.layers.result, session.layers.snapshots):
+        assert layer.data.dtype == np.float32
+        assert tuple(layer.contrast_limits) == (1, 7)
+    run_to_end(session, qtbot, small.replace({"dtype": "same"}), "levels")
+    assert session.layers.result.data.dtype == np.uint8
+
+
+def test_fractions_of_colors_are_refused_as_they_could_not_be_shown(session, small, noisy):
+    session.viewer.add_image(np.stack([noisy] * 3, axis=-1), name="color", rgb=True)
+    source = read_layer(session.viewer.layers["color"])
+    DenoiseRequest(source, small).build()
+    with pytest.raises(InputError, match="from 0 to 1 only"):
+        DenoiseRequest(source, small.replace({"dtype": "float32"})).build()

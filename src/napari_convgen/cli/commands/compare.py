@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from numpy.typing import DTypeLike
+
 from napari_convgen.cli.commands.denoise import describe
 from napari_convgen.cli.folder import require_output, run_into_folder
 from napari_convgen.cli.options import (
@@ -18,6 +20,7 @@ from napari_convgen.cli.options import (
     add_output_folder,
     add_quiet,
     add_reference,
+    add_result_type,
     check_distinct,
     make_folder,
     read_config,
@@ -52,6 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--methods", nargs="+", metavar="METHOD", help=_METHODS)
     add_config(parser)
     add_fit(parser)
+    add_result_type(parser)
     add_reference(parser)
     add("--fit-affine", action="store_true", help=_FIT_AFFINE)
     add_quiet(parser)
@@ -85,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     return run_into_folder(
         options,
         comparison,
-        lambda: _Files(options.output, image, methods, suffix_like(options.input)),
+        lambda: _Files(options, image, methods, comparison.prepared.result_type.dtype),
         _describe,
         lambda result: _summary(result, image),
     )
@@ -96,19 +100,21 @@ class _Files:
 
     Parameters
     ----------
-    folder
-        Folder of the files; created if missing.
+    options
+        Options with the input, in whose format the images are written if it can hold them, and the folder, which is created if missing.
     like
         Noisy image, whose metadata the files get.
     methods
         Names of the methods that are compared.
-    suffix
-        Ending of the images, such as ``".tif"``.
+    dtype
+        Type of the images.
     """
 
-    def __init__(self, folder: Path, like: ImageFile, methods: tuple[str, ...], suffix: str) -> None:
-        self._folder = folder
-        self._like = like
+    def __init__(
+        self, options: argparse.Namespace, like: ImageFile, methods: tuple[str, ...], dtype: DTypeLike
+    ) -> None:
+        folder, suffix = options.output, suffix_like(options.input, like.of_type(dtype))
+        self._folder, self._like, self._dtype = folder, like, dtype
         self._images = {method: folder / (method.replace(":", "-") + suffix) for method in methods}
         self._residuals, self._report, self._table = (
             folder / name for name in ("residuals.tif", "report.json", "report.md")
@@ -118,7 +124,7 @@ class _Files:
         """Create the folder; refuse files that could not be written."""
         make_folder(self._folder)
         for path in self._images.values():
-            check_image(path, self._like)
+            check_image(path, self._like, self._dtype)
         check_stack(self._residuals)
         check_writable(self._report, (".json",))
         check_writable(self._table, (".md",))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from napari_convgen.cli.interrupts import INTERRUPTED
 from napari_convgen.cli.options import (
@@ -19,6 +20,7 @@ from napari_convgen.cli.options import (
     add_input,
     add_quiet,
     add_reference,
+    add_result_type,
     check_distinct,
     read_config,
     read_input,
@@ -26,7 +28,7 @@ from napari_convgen.cli.options import (
 )
 from napari_convgen.cli.progress import advance
 from napari_convgen.cli.terminal import deliver, tell
-from napari_convgen.errors import ConfigError, FitError
+from napari_convgen.errors import ConfigError, FileError, FitError
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import check_image, write_image
@@ -53,6 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_dry_run(parser)
     add_config(parser)
     add_fit(parser)
+    add_result_type(parser)
     add_reference(parser)
     add(
         "--snapshots", type=Path, metavar="FILE", help="TIFF stack to write, of the image at many steps (default: none)"
@@ -92,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         deliver(str(denoising.forecast()))
         return 0
+    _check_type(options.output, image, denoising.prepared.result_type.dtype)
     failure = None
     try:
         is_interrupted = advance(denoising, describe, is_quiet=options.quiet)
@@ -133,6 +137,16 @@ def _check_outputs(options: argparse.Namespace, image: ImageFile) -> None:
 def _as_error(image: ImageFile) -> ImageFile:
     """Return an image file whose values are of the type of errors."""
     return dataclasses.replace(image, data=np.broadcast_to(np.float32(0), image.data.shape))
+
+
+def _check_type(path: Path, image: ImageFile, dtype: DTypeLike) -> None:
+    """Refuse a result of a type that its file cannot hold, before the fit."""
+    try:
+        check_image(path, image, dtype)
+    except FileError as error:
+        raise FileError(
+            f"{error} Or give --dtype same, which rounds the result to {image.data.dtype}, although that can be a large part of its error."
+        ) from error
 
 
 def describe(progress: DenoiseProgress) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from scipy import ndimage
 
 from napari_convgen.core.image.layout import Layout
@@ -27,6 +27,9 @@ LOW, HIGH = 0.05, 0.95
 """Minimum and maximum of an image in the generator's units.
 
 Chosen so that they lie within the range of the sigmoid at the output of a generator, 0 to 1, but not where it is flat."""
+
+ROUNDING_VARIANCE = 1 / 12
+"""Variance of the error of rounding to integers, which is uniform from -1/2 to 1/2."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,8 @@ class ImageTensor:
         Axes of the array that the frame is from.
     measured
         What of the frame was measured; the rest of its channels, and areas of one exact value, are restored as they are.
+    dtype
+        Type of a denoised frame.
     """
 
     values: Float[np.ndarray, "c *spatial"]
@@ -69,6 +74,7 @@ class ImageTensor:
     frame: NDArray[Any]
     layout: Layout
     measured: Measured
+    dtype: np.dtype[Any]
 
     @classmethod
     def of(
@@ -77,6 +83,7 @@ class ImageTensor:
         layout: Layout,
         noise: NoiseModel | None = None,
         measured: Measured | None = None,
+        dtype: DTypeLike | None = None,
     ) -> ImageTensor:
         """Return a frame in the generator's units; the alpha of an RGBA image is left out.
 
@@ -90,6 +97,8 @@ class ImageTensor:
             Model of the noise of all channels that are fitted; ``None``, the default, scales the values without stabilization.
         measured
             What of the frame was measured; ``None``, the default, finds it.
+        dtype
+            Type of a denoised frame; ``None``, the default, for the frame's own.
 
         Raises
         ------
@@ -112,13 +121,19 @@ class ImageTensor:
         low = np.broadcast_to(np.where(np.isfinite(low), low, 0.0), len(values))
         high = np.broadcast_to(np.where(np.isfinite(high), high, 0.0), len(values))
         transforms = (Unchanged(np.nan),) * len(values) if noise is None else noise.stabilizers()[: len(values)]
-        image = cls(values, is_observed, low, high, noise, transforms, differences, frame, layout, measured)
+        own = np.dtype(frame.dtype if dtype is None else dtype)
+        image = cls(values, is_observed, low, high, noise, transforms, differences, frame, layout, measured, own)
         return replace(image, values=np.where(is_observed, image.scale(values), 0.5))
 
     @property
     def is_stabilized(self) -> bool:
         """True if a channel was stabilized by a transform that is not linear."""
         return not all(isinstance(each, Unchanged) for each in self.stabilizers)
+
+    @property
+    def is_rounded(self) -> bool:
+        """True if a denoised frame has integers."""
+        return self.dtype.kind in "ui"
 
     @property
     def noise_level(self) -> Float[np.ndarray, "c"]:
@@ -168,10 +183,11 @@ class ImageTensor:
         return np.asarray(LOW + (HIGH - LOW) * (stable - low) / np.where(high > low, high - low, 1.0))
 
     def restore(self, values: NDArray[Any], *, is_denoised: bool = True) -> NDArray[Any]:
-        """Return a generator's output in the frame's shape, dtype and range.
+        """Return a generator's output in the frame's shape and range.
 
         The stabilization is inverted without bias. Values are clipped to the frame's range, which begins lower if the noise has raised the
-        frame's minimum. Integers are rounded. Alpha is that of the frame.
+        frame's minimum. An estimate of the clean image has the type ``dtype``, others have the frame's; integers are rounded. Alpha is that
+        of the frame.
 
         Parameters
         ----------
@@ -187,14 +203,14 @@ class ImageTensor:
         image = np.clip(image, _column(least, values.ndim), _column(self.high, values.ndim))
         if self.differences is not None:
             image = image + self.differences
-        dtype = self.frame.dtype
+        dtype = self.dtype if is_denoised else self.frame.dtype
         if dtype.kind == "b":
             image = image > 0.5
         elif dtype.kind in "ui":
             largest = np.iinfo(dtype).max  # as a float it can exceed the type
             most = np.nextafter(float(largest), 0) if largest > 2**53 else largest
             image = np.clip(np.rint(image), np.iinfo(dtype).min, most)
-        frame = self.frame.copy()
+        frame = self.frame.astype(dtype)
         self._insert(image, frame)
         return frame
 
@@ -209,7 +225,7 @@ class ImageTensor:
         return np.asarray(slope / unit * self._signal_share(values))
 
     def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the error of a generator's output in the frame's units and shape.
+        """Return the error of a restored output in the frame's units and shape, that of rounding included.
 
         Parameters
         ----------
@@ -219,6 +235,8 @@ class ImageTensor:
             Output of the generator that has this error, in its units, channels first.
         """
         deviation = error * self.slope(values)
+        if self.is_rounded:
+            deviation = np.sqrt(deviation**2 + ROUNDING_VARIANCE)
         restored = np.zeros(self.frame.shape, np.float32)  # what is left as it is has no error
         self._insert(deviation, restored)
         return restored

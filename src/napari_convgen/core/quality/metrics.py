@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from skimage.metrics import structural_similarity
 
 
@@ -26,11 +26,20 @@ class Scores:
     ssim: float
 
 
-def reference_range(reference: NDArray[Any]) -> float:
-    """Return the data range of the scores: 255 for uint8, 1 for bool, else the maximum of the reference minus its minimum."""
-    if reference.dtype == np.uint8:
+def reference_range(reference: NDArray[Any], dtype: DTypeLike | None = None) -> float:
+    """Return the data range of the scores: 255 for uint8, 1 for bool, else the maximum of the reference minus its minimum.
+
+    Parameters
+    ----------
+    reference
+        Image that is scored against.
+    dtype
+        Type in which its values were recorded; ``None``, the default, for its own.
+    """
+    recorded = np.dtype(reference.dtype if dtype is None else dtype)
+    if recorded == np.uint8:
         return 255.0
-    if reference.dtype == bool:
+    if recorded.kind == "b":
         return 1.0
     return float(np.nanmax(reference)) - float(np.nanmin(reference))
 

@@ -29,7 +29,7 @@ class MethodResult:
     method
         Name of the method, such as ``"nlm"``.
     image
-        Denoised image, in the input's shape, dtype and range; ``None`` if the method failed.
+        Denoised image, in the input's shape and range, of the same type for all methods; ``None`` if the method failed.
     seconds
         Seconds that the method itself took, without loading and scoring.
     scores

@@ -108,8 +108,11 @@ class CompareTask(Task[CompareProgress, CompareResult]):
             )
         )
         self._fit_affine = fit_affine
+        one_type = {"dtype": self.prepared.result_type.setting}
         self._runs = {
-            method: DenoiseTask(self.image, own, axes=self.layout.axes, n_spared_threads=n_spared_threads)
+            method: DenoiseTask(
+                self.image, own.replace(one_type), axes=self.layout.axes, n_spared_threads=n_spared_threads
+            )
             for method, own in configs.items()
             if own is not None
         }
@@ -165,6 +168,7 @@ class CompareTask(Task[CompareProgress, CompareResult]):
     def result(self) -> CompareResult:
         """Return what there is: all methods, or those that a stop left time for."""
         notes = [*self.prepared.input_notes(), *self._warnings]
+        notes += [note for note in (self.prepared.result_type.note,) if note]
         if left := self.methods[len(self._done) :]:
             notes.append(f"Stopped before {', '.join(left)}.")
         return CompareResult(
@@ -181,7 +185,7 @@ class CompareTask(Task[CompareProgress, CompareResult]):
 
     def _filter(self, here: _Place) -> Work:
         """Go through the frames with a baseline; return its outcome, ``None`` if not even one frame was done."""
-        image, seconds, n_done = np.copy(np.asarray(self.image)), 0.0, 0
+        image, seconds, n_done = np.array(self.image, self.prepared.result_type.dtype), 0.0, 0
         for number, index in enumerate(self.prepared.indices):
             if self._is_stopping:
                 break
@@ -297,13 +301,14 @@ def compare(
     callback: Callable[[CompareProgress], None] | None = None,
     methods: Sequence[str] = DEFAULT_METHODS,
     fit_affine: bool = False,
+    dtype: str | None = None,
 ) -> CompareResult:
     """Denoise an image by several methods that are given the same model of the noise.
 
     Parameters
     ----------
-    image, config, axes, reference, data_range, seed, device
-        As for `napari_convgen.denoise`.
+    image, config, axes, reference, data_range, seed, device, dtype
+        As for `napari_convgen.denoise`. All results have one type.
     callback
         Function that is called with each `CompareProgress`.
     methods, fit_affine
@@ -319,7 +324,7 @@ def compare(
     InputError, ConfigError, DeviceError
         What cannot be run, in a sentence, before anything starts.
     """
-    chosen = resolve_config(config, {"seed": seed, "device": device})
+    chosen = resolve_config(config, {"seed": seed, "device": device, "dtype": dtype})
     task = CompareTask(
         image,
         chosen,

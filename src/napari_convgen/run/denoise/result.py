@@ -51,8 +51,8 @@ class FrameResult:
     votes
         Step that each rule would keep, by its name.
     error
-        Estimated mean squared error of the image at the step that the rule chose, in the image's units squared; ``None`` if it is not
-        known.
+        Estimated mean squared error of the image at the step that the rule chose, that of rounding to integers included, in the image's
+        units squared; ``None`` if it is not known.
     """
 
     number: int
@@ -106,7 +106,7 @@ class DenoiseResult:
     Attributes
     ----------
     image
-        Denoised image, in the input's shape, dtype and range.
+        Denoised image, in the input's shape and range; its type is the input's or float32, see ``config.dtype``.
     config
         Configuration that reproduces it.
     frames
@@ -253,7 +253,7 @@ class DenoiseResult:
     @property
     def data_range(self) -> float:
         """Peak of scores and estimates: as given with the reference, or else 255 for uint8, 1 for bool, the image's own span."""
-        return reference_range(self.image) if self.reference is None else self.reference.data_range
+        return self.reference.data_range if self.reference else reference_range(self.image, self.input.dtype)
 
     def scores(self, image: NDArray[Any]) -> Scores:
         """Score an image of the input's shape against the reference, which must have been given."""
@@ -282,6 +282,8 @@ class DenoiseResult:
             "outcome": self.reason.outcome.value,
             "notes": list(self.notes),
             "axes": self.layout.axes,
+            "dtype": str(self.image.dtype),
+            "input_dtype": str(self.input.dtype),
             "seconds": self.seconds,
             "guide_seconds": self.guide_seconds,
             "seconds_per_step": (self.seconds - self.guide_seconds) / self.n_steps_taken,

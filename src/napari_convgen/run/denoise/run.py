@@ -63,12 +63,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
     ) -> None:
         super().__init__(
             Prepared(
-                image,
-                config,
-                axes=axes,
-                reference=reference,
-                data_range=data_range,
-                n_spared_threads=n_spared_threads,
+                image, config, axes=axes, reference=reference, data_range=data_range, n_spared_threads=n_spared_threads
             )
         )
         check_memory(self.n_bytes, self.device)
@@ -106,7 +101,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
     def n_bytes(self) -> int:
         """Bytes at the peak, about: the fit, the snapshots that are kept, and the result."""
         prepared, config = self.prepared, self.config
-        itemsize = int(np.dtype(self.image.dtype).itemsize)
+        itemsize = prepared.result_type.dtype.itemsize
         n_values = math.prod(prepared.size) * prepared.n_outputs * prepared.n_frames
         snapshots = n_values * (2 * itemsize + 4 * (config.n_seeds > 1))  # one of each frame
         n = n_snapshots(config.n_steps)
@@ -229,7 +224,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
             raise FitError(
                 "Nothing has been fitted yet: there is no result. Go through the run first; stop() ends it early."
             )
-        image = np.empty(self.image.shape, np.dtype(self.image.dtype))
+        image = np.empty(self.image.shape, self.prepared.result_type.dtype)
         fitted = {frame.number: frame.image for frame in self._frames}
         for number, index in enumerate(self.indices):
             image[index] = fitted[number] if number in fitted else self.prepared.unfitted(number)
@@ -249,7 +244,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
         )
 
     def _all_notes(self) -> Iterator[str]:
-        yield from self.prepared.backend_notes
+        yield from self.prepared.notes
         yield from self.prepared.input_notes()
         yield from self._notes
         if n_dropped := sum(self._n_dropped.values()):
@@ -354,7 +349,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
                 noise=now.image.noise,
                 interval=judgment.interval,
                 votes=judgment.votes,
-                error=judgment.error,
+                error=self.prepared.result_type.with_rounding(judgment.error),
             )
         )
         self._notes += [warning for warning in judgment.warnings if warning not in self._notes]
@@ -374,6 +369,7 @@ def denoise(
     callback: Callable[[DenoiseProgress], None] | None = None,
     n_steps: int | None = None,
     stopping: str | None = None,
+    dtype: str | None = None,
 ) -> DenoiseResult:
     """Denoise an image: an untrained generator is fitted to it and stopped before it fits the noise.
 
@@ -389,21 +385,22 @@ def denoise(
         Ground truth of the same shape, to score against.
     data_range
         Peak of the scores, in the image's units; that of the reference if ``None``.
-    seed, device, n_steps, stopping
-        Seed, device, steps at most, and kind of the stopping rule, in the place of the configuration's; ``None`` leaves them.
+    seed, device, n_steps, stopping, dtype
+        Seed, device, steps at most, kind of the stopping rule, and type of the result (``"auto"``, ``"same"`` or ``"float32"``), in the
+        place of the configuration's; ``None`` leaves them.
     callback
         Function that is called with each `DenoiseProgress`, every 50 ms and at each snapshot.
 
     Returns
     -------
     DenoiseResult
-        Image in the input's shape, dtype and range, with step, reason, snapshots, curves and configuration.
+        Image in the input's shape and range, with step, reason, snapshots, curves and configuration.
 
     Raises
     ------
     InputError, ConfigError, DeviceError
         What cannot be run, in a sentence, before anything starts.
     """
-    changes = {"seed": seed, "n_steps": n_steps, "stopping.kind": stopping, "device": device}
+    changes = {"seed": seed, "n_steps": n_steps, "stopping.kind": stopping, "device": device, "dtype": dtype}
     chosen = resolve_config(config, changes)
     return DenoiseTask(image, chosen, axes=axes, reference=reference, data_range=data_range).finish(callback)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ from napari_convgen.run.setup.build import (
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
 from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference
+from napari_convgen.run.setup.result_type import ResultType
 
 Index = tuple[int | slice, ...]
 
@@ -152,6 +153,7 @@ class Prepared:
         self._checks: dict[int, FrameCheck] = {}
         self._latest: tuple[int, NDArray[Any]] | None = None
         self._measured: tuple[int, Measured] | None = None
+        self._latest_noise: tuple[int, NoiseModel | None] | None = None
         self._check_values()
         self.size = self.layout.spatial_shape(self.image.shape)
         self.spacing = self._spacing(given)
@@ -178,6 +180,11 @@ class Prepared:
         """Sentences on a backend that would be faster and is not available, and on compiled code that could not be kept."""
         slow = describe_slow_backend(self.config, self.device, len(self.size), self.backend)
         return (() if slow is None else (slow,)) + compiler_notes(self.backend)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on the backend, and on the type of the result."""
+        return self.backend_notes + ((self.result_type.note,) if self.result_type.note else ())
 
     def frame(self, number: int) -> NDArray[Any]:
         """Return the values of a frame, checked; the latest is remembered, so that a lazy array computes each once.
@@ -234,8 +241,10 @@ class Prepared:
         return next(number for number in range(self.n_frames) if not self.check(number).is_constant)
 
     def noise_model(self, number: int) -> NoiseModel | None:
-        """Return the model of a frame's noise; ``None`` if the configuration fits it as it is."""
-        return build_noise(self.measured(number), self.layout, self.config.noise)
+        """Return the model of a frame's noise; ``None`` if the configuration fits it as it is. The latest is remembered."""
+        if self._latest_noise is None or self._latest_noise[0] != number:
+            self._latest_noise = number, build_noise(self.measured(number), self.layout, self.config.noise)
+        return self._latest_noise[1]
 
     def any_noise_model(self, number: int) -> NoiseModel:
         """Return the model of a frame's noise; estimated also if the configuration fits the frame as it is."""
@@ -248,7 +257,14 @@ class Prepared:
 
     def scaled_for(self, number: int, noise: NoiseModel | None) -> ImageTensor:
         """Return a frame in the generator's units, stabilized for this model of its noise."""
-        return ImageTensor.of(self.frame(number), self.layout, noise, self.measured(number))
+        return ImageTensor.of(self.frame(number), self.layout, noise, self.measured(number), self.result_type.dtype)
+
+    @functools.cached_property
+    def result_type(self) -> ResultType:
+        """Type of a denoised image, one for all frames: decided by the first frame that is not constant."""
+        number = self.first_frame()
+        own, noise = np.dtype(self.image.dtype), functools.partial(self.any_noise_model, number)
+        return ResultType.of(self.config.dtype, own, self.measured(number), self.layout.is_color, noise)
 
     def problem(self, image: ImageTensor) -> Problem:
         """Return the problem that a frame poses on the device."""
@@ -336,7 +352,9 @@ class Prepared:
                 f"A {self.config.generator.kind} needs a measurement that is the image itself, and there is a forward operator. "
                 "Choose generator.kind = 'deep-decoder'."
             )
-        generator = partial(build_generator, self.config, self.size, self.n_outputs, self.n_scales, [0], 0, "torch")
+        generator = functools.partial(
+            build_generator, self.config, self.size, self.n_outputs, self.n_scales, [0], 0, "torch"
+        )
         if build_rule(self.config, generator).needs_identity:
             raise ConfigError(
                 f"The stopping rule '{self.config.stopping.kind}' holds for denoising only, and there is a forward operator. "

@@ -68,13 +68,15 @@ class CompareRequest(Request["CompareTask", "CompareResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.compare.run import CompareTask
 
-        return CompareTask(
+        task = CompareTask(
             self.source.image,
             config=self.config,
             methods=tuple(self.titles),
             reference=self.reference,
             n_spared_threads=N_SPARED_THREADS,
         )
+        self.source.check_result(task.prepared.result_type.dtype)
+        return task
 
     def preview(self, task: CompareTask, progress: CompareProgress, is_due: bool) -> DoneMethod | None:
         """Return the method that has just ended, unless it failed."""

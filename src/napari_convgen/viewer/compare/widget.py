@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_convgen.run.compare.result import CompareResult
     from napari_convgen.run.setup.forecast import Forecast
 
-OWN_SETTINGS = ("noise.kind", "z_axis", "seed", "device")
+OWN_SETTINGS = ("noise.kind", "z_axis", "dtype", "seed", "device")
 """Settings of the comparison; all others are the preset's."""
 
 TOOLTIPS = Tooltips(

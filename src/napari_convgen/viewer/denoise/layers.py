@@ -71,7 +71,7 @@ class RunLayers:
     def show_preview(self, index: tuple[int | slice, ...], preview: NDArray[Any]) -> None:
         """Show a frame under way, in the layer that will hold the result."""
         if self.result is None:
-            data = np.zeros(self.source.data.shape, self.source.data.dtype)
+            data = np.zeros(self.source.data.shape, preview.dtype)
             data[index] = preview
             self.show_image(data)
         elif self._own.has(self.result):

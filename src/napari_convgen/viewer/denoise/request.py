@@ -81,12 +81,14 @@ class DenoiseRequest(Request["DenoiseTask", "DenoiseResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.denoise.run import DenoiseTask
 
-        return DenoiseTask(
+        task = DenoiseTask(
             self.source.image,
             self.config,
             reference=self.reference,
             n_spared_threads=N_SPARED_THREADS,
         )
+        self.source.check_result(task.prepared.result_type.dtype)
+        return task
 
     def preview(self, task: DenoiseTask, progress: Any, is_due: bool) -> Any:
         """Return the frame under way as it looks now."""

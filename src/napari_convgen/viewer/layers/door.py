@@ -79,6 +79,21 @@ class LayerInput:
         scale = (*map(float, self.transform.scale), *(1.0,) * n_samples)
         return core.Image(self.data, self.axes, scale, (*map(str, self.units), *("pixel",) * n_samples), self.name)
 
+    def check_result(self, dtype: np.dtype[Any]) -> None:
+        """Refuse a type of the result that a layer like this cannot show.
+
+        Raises
+        ------
+        InputError
+            Floating point numbers from a color layer of integers: napari shows such colors from 0 to 1 only.
+        """
+        own = np.dtype(self.data.dtype)
+        if self.look["rgb"] and dtype.kind == "f" and own.kind != "f":
+            raise InputError(
+                f"The result would be {dtype} and the color layer '{self.name}' is {own}, but napari shows such colors from 0 to 1 only. "
+                "Choose 'same' as the type of the result, or split the colors into layers."
+            )
+
 
 def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
     """Take what a run needs from a layer.

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from napari_convgen.core.noise import estimate_noise
 from napari_convgen.core.noise.models.poisson_gaussian import PoissonGaussianNoise, PoissonGaussianStabilizer
 from napari_convgen.core.noise.stabilizer import Unchanged
 
@@ -36,6 +37,36 @@ def test_few_events_have_the_variance_of_the_theory_and_the_slope_is_that_of_man
     step = 0.05 * (events + offset / gain)
     brighter, darker = (transform.forward(draw(events + d, sigma, gain, offset)).mean() for d in (step, -step))
     assert transform.slope(mean)[0] == pytest.approx(2 * gain * step / (brighter - darker), rel=0.15)
+
+
+@pytest.mark.parametrize("transform", [PoissonGaussianStabilizer(3.0, 2.0, 10.0), PoissonGaussianStabilizer(0, 1, 0)])
+def test_errors_of_an_estimate_of_no_events_cancel(transform):
+    y = np.linspace(0, 6, 6001)
+    at_zero = y[transform.inverse(y) <= transform.offset].max()
+    low, high = transform.inverse(at_zero + np.array([-0.1, 0.1])) - transform.offset
+    assert low == pytest.approx(-high, rel=0.1)
+    assert (np.diff(transform.inverse(np.linspace(-1, 20, 500))) >= 0).all()
+
+
+@pytest.mark.parametrize("dark", [-18.0, -9.0])
+def test_values_below_a_wrong_offset_come_back(dark):
+    true, wrong = PoissonGaussianStabilizer(0.0, 1.0, -20.0), PoissonGaussianStabilizer(np.sqrt(20), 1.0, 0.0)
+    stable = true.forward(draw(dark + 20, 0.0, 1.0, -20.0)).mean()
+    assert wrong.inverse(np.array([stable]))[0] == pytest.approx(dark, abs=0.2)
+
+
+@pytest.mark.parametrize("read_noise", [0.0, 0.7, 3.0])
+def test_a_constant_that_is_added_to_an_image_is_added_to_the_offset_alone(read_noise):
+    rng, values = np.random.default_rng(0), np.linspace(2, 60, 80)[:, np.newaxis] * np.ones(80)
+    image = rng.poisson(values)[np.newaxis] + read_noise * rng.standard_normal((1, 80, 80))
+    models = {c: estimate_noise(image + c, image < np.inf) for c in (-100.0, -20.0, 0.0, 1000.0)}
+    stable = {c: model.stabilizers()[0].forward(image + c) for c, model in models.items()}
+    back = {c: model.stabilizers()[0].inverse(stable[0.0]) - c for c, model in models.items()}
+    for c, model in models.items():
+        assert model.kind == "poisson-gaussian"
+        assert model.variance(values[np.newaxis] + c) == pytest.approx(models[0.0].variance(values[np.newaxis]))
+        assert stable[c] == pytest.approx(stable[0.0])
+        assert back[c] == pytest.approx(back[0.0], abs=0.05)
 
 
 def test_each_channel_has_its_own_transform():

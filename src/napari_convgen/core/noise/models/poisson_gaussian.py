@@ -37,7 +37,7 @@ N_NODES = 60
 
 @dataclass(frozen=True)
 class PoissonGaussianNoise(NoiseModel):
-    """Noise of the variance ``gain (x - offset) + sigma²`` where the clean value is ``x``, which is at least ``offset``.
+    """Noise of the variance ``gain (x - offset) + sigma²`` where the clean value is ``x``; ``sigma²`` where that is below ``offset``.
 
     Attributes
     ----------
@@ -70,8 +70,9 @@ class PoissonGaussianNoise(NoiseModel):
     def estimate(cls, channel: Channel, settings: Settings) -> PoissonGaussianNoise:
         """Fit the line ``variance = gain x + b``, which is all that can be measured.
 
-        If neither offset nor sigma is given, the noise in the dark is shot noise as far as possible: ``offset = -b / gain, sigma = 0``
-        if ``b < 0``, else ``offset = 0, sigma = sqrt(b)``.
+        If neither offset nor sigma is given, the noise in the dark is shot noise as far as possible: ``offset = -b / gain, sigma = 0``,
+        also below 0 if the image has negative values. In one that has none and ``b >= 0``, ``offset = 0, sigma = sqrt(b)``. The choice
+        hardly matters: all points of the line have the same transform, and inverses that differ by less than 0.05 events.
         """
         sigma, slope, offset = (given(settings, name) for name in ("sigma", "gain", "offset"))
         dark = None if sigma is None or offset is None else (offset, sigma**2)
@@ -84,7 +85,7 @@ class PoissonGaussianNoise(NoiseModel):
             return cls((float(np.sqrt(max(in_dark, 0.0))) if sigma is None else sigma,), (gain,), (offset,))
         if sigma is not None:
             return cls((sigma,), (gain,), ((sigma**2 - line.intercept) / gain,))
-        if line.intercept < 0:
+        if line.intercept < 0 or np.min(channel.values) < 0:
             return cls((0.0,), (gain,), (-line.intercept / gain,))
         return cls((float(np.sqrt(line.intercept)),), (gain,), (0.0,))
 
@@ -168,10 +169,16 @@ class PoissonGaussianStabilizer(Stabilizer):
         return np.asarray(_anscombe((x - self.offset) / self.gain, self.sigma / self.gain))
 
     def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """Return the clean values, in the image's units, for which the transformed ones have the means ``y``."""
+        """Return the clean values, in the image's units, for which the transformed ones have the means ``y``.
+
+        Below the mean of no events it goes on as steeply as it comes, as a parabola like that of the transform. An inverse that stopped
+        there would make the dark too bright: estimates are as often too low as too high.
+        """
         events, means, _ = _anscombe_moments(self.sigma / self.gain)
         beyond = np.maximum(y**2 - means[-1] ** 2, 0) / 4
-        return np.asarray(self.offset + self.gain * (np.interp(y, means, events) + beyond))
+        steepness = (events[1] - events[0]) / (means[1] ** 2 - means[0] ** 2)
+        below = np.minimum(np.maximum(y, 0) ** 2 - means[0] ** 2, 0) * steepness
+        return np.asarray(self.offset + self.gain * (np.interp(y, means, events) + beyond + below))
 
     def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Return the variance of the transformed values, in theory, where they have the means ``y``."""
