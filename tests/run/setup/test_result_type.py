@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_convgen.core.image import Layout
+from napari_convgen.core.image import Layout, Measured
 from napari_convgen.core.noise.models import GaussianNoise
 from napari_convgen.core.stopping import ErrorEstimate
 from napari_convgen.run.setup.result_type import ResultType
@@ -10,7 +10,12 @@ from napari_convgen.run.setup.result_type import ResultType
 def chosen(setting="auto", dtype="uint8", sigma=1.0, shape=(8, 9)):
     frame = (np.arange(np.prod(shape)).reshape(shape) % 10).astype(dtype)
     channels = 3 if shape[-1] == 3 else 1
-    return ResultType.of(setting, frame, Layout.of(shape), lambda: GaussianNoise((sigma,) * channels))
+    return type_of(setting, frame, GaussianNoise((sigma,) * channels))
+
+
+def type_of(setting, frame, model):
+    layout = Layout.of(frame.shape)
+    return ResultType.of(setting, frame.dtype, Measured.whole(frame, layout), layout.is_color, lambda: model)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +52,8 @@ def test_color_is_rounded_with_a_note():
 def test_large_integers_stay_where_floats_have_no_fractions():
     frame = np.arange(72, dtype=np.uint32).reshape(8, 9)
     model = GaussianNoise((1.0,))
-    assert ResultType.of("auto", frame, Layout.of((8, 9)), lambda: model).dtype == np.float32
-    assert ResultType.of("auto", frame + 2**25, Layout.of((8, 9)), lambda: model).dtype == np.uint32
+    assert type_of("auto", frame, model).dtype == np.float32
+    assert type_of("auto", frame + 2**25, model).dtype == np.uint32
 
 
 def test_the_error_of_rounding_is_added():
