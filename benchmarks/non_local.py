@@ -4,8 +4,9 @@
 
 FOLDER is described in cases.py. The part ``constants`` changes one constant of the estimate at a time; its table has the mean PSNR over the
 images with white noise, and the time. The part ``correlated`` compares the two ways to combine patches where the noise is correlated, and
-levels that it is taken to have. The part ``shares`` has, for each image, the share of the network that the preset ``default`` finds, and
-that of the highest PSNR. The tables are written to results/non_local.md. All takes half an hour on two cores.
+levels that it is taken to have. The part ``volumes`` compares patches of volumes, on two generated ones and a real one with little noise,
+to which noise is added. The part ``shares`` has, for each image, the share of the network that the preset ``default`` finds, and that of
+the highest PSNR. The tables are written to results/non_local.md. All takes half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 import torch
+from scipy.ndimage import gaussian_filter
 
 from cases import Pair, all_cases, choose
 from napari_convgen.config import preset
 from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.baselines.lichi import combine_patches
 from napari_convgen.core.image import ImageTensor, Layout, Measured
-from napari_convgen.core.non_local import chain, estimate, scales
+from napari_convgen.core.non_local import chain, estimate, non_local_estimate, scales
+from napari_convgen.core.non_local.patches import Patches
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.denoise.run import DenoiseTask
 from napari_convgen.run.setup.build import build_noise
@@ -93,6 +97,20 @@ VARIANTS: dict[str, Callable[[], Any]] = {
 """Changes of one constant each."""
 
 
+VOLUMES: dict[str, Patches] = {
+    "as it is": chain.PATCHES[3],
+    "patches of 2 × 4 × 4": Patches((2, 4, 4), (3, 10, 10), (1, 3, 3), 48),
+    "patches of 3 × 4 × 4": Patches((3, 4, 4), (3, 10, 10), (1, 3, 3), 48),
+    "patches of 3 × 6 × 6": replace(chain.PATCHES[3], size=(3, 6, 6)),
+    "48 in a group": replace(chain.PATCHES[3], n_similar=48),
+    "stride 1 along Z": replace(chain.PATCHES[3], stride=(1, 3, 3)),
+}
+"""Patches of volumes that are compared."""
+
+VOLUME_NOISE = 0.1
+"""Standard deviation of the noise that is added to a volume, relative to its range."""
+
+
 @contextmanager
 def setting(module: Any, name: str, value: Any) -> Iterator[None]:
     """Give a constant of a module another value for a while."""
@@ -130,6 +148,7 @@ def _read() -> dict[str, str]:
 TITLES = {
     "constants": "### Constants of the estimate",
     "correlated": "### Correlated noise",
+    "volumes": "### Volumes",
     "shares": "### Share of the network",
 }
 
@@ -161,6 +180,33 @@ def correlated(folder: Path, size: int) -> str:
         rows.append([name, *(f"{each:.2f}" for each in psnr)])
     text = "PSNR in dB: with patches combined as for white noise, and with pixels combined, for levels relative to that of the noise."
     return f"{TITLES['correlated']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
+
+
+def volumes(folder: Path, size: int) -> str:
+    """Return the table of patches in volumes."""
+    rng = np.random.default_rng(0)
+    clean = {
+        f"generated, {name}": gaussian_filter(rng.standard_normal((28, 72, 72)), widths)[8:-8, 8:-8, 8:-8]
+        for name, widths in {"coarse": (3, 4, 4), "fine": (1.5, 2, 2)}.items()
+    }
+    clean["ovule"] = tifffile.imread(folder / "stacks3d" / "ovule_raw_u8.tif")[8:20, 30:86, 30:86].astype(float)
+    clean = {name: (x - x.min()) / np.ptp(x) / VOLUME_NOISE for name, x in clean.items()}
+    noisy = {name: torch.from_numpy(x + rng.standard_normal(x.shape)).float() for name, x in clean.items()}
+
+    def row(title: str, denoised: Callable[[torch.Tensor], torch.Tensor]) -> list[str]:
+        cells = [title]
+        for name, truth in clean.items():
+            errors = ((denoised(noisy[name]).numpy() - truth) ** 2).mean((1, 2)) * VOLUME_NOISE**2
+            cells += [f"{-10 * np.log10(x):.2f}" for x in (errors.mean(), errors[[0, -1]].mean())]
+        return cells
+
+    level = torch.ones(1)
+    rows = [row("frame by frame", lambda x: torch.cat([non_local_estimate(plane[None], level) for plane in x]))]
+    for title, of_volumes in VOLUMES.items():
+        with setting(chain, "PATCHES", chain.PATCHES | {3: of_volumes}):
+            rows.append(row(title, lambda x: non_local_estimate(x[None], level)[0]))
+    head = ["patches", *(text for name in clean for text in (name, "its ends"))]
+    return f"{TITLES['volumes']}\n\nPSNR in dB, and that of the first and the last slice.\n\n{markdown_table(head, rows)}\n"
 
 
 def shares(folder: Path, size: int) -> str:
@@ -198,7 +244,7 @@ def _denoised(pair: Pair, is_white: bool = False) -> float:
     return pair.psnr(image.restore(combine_patches(replace(frame, noise_spectrum=None) if is_white else frame)))
 
 
-PARTS = {"constants": constants, "correlated": correlated, "shares": shares}
+PARTS = {"constants": constants, "correlated": correlated, "volumes": volumes, "shares": shares}
 
 if __name__ == "__main__":
     torch.set_num_threads(2)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.fft import dctn, idctn
+from scipy.ndimage import gaussian_filter
 
 from napari_convgen.core.noise import shaping_filter
 from napari_convgen.core.non_local import chain, estimate, non_local_estimate, non_local_stages, passes, scales
@@ -198,6 +199,19 @@ def test_knowing_the_spectrum_is_better_than_taking_the_noise_for_white():
     clean, y = scene((64, 64)), noisy((64, 64), spectrum=RED)
     as_white, as_is = (np.mean((run(y, noise_spectrum=each) - clean) ** 2) for each in (None, RED))
     assert as_is < 0.8 * as_white
+
+
+@pytest.mark.parametrize("depth", [4, 12])
+def test_a_volume_is_better_than_its_planes_at_the_ends_too(depth):
+    rng = np.random.default_rng(depth)
+    clean = gaussian_filter(rng.standard_normal((depth + 16, 56, 56)), (2, 3, 3))[8:-8, 8:-8, 8:-8]
+    clean = torch.from_numpy(4 * (clean - clean.min()) / np.ptp(clean) / 0.4).float()
+    noisy = clean + torch.from_numpy(rng.standard_normal(clean.shape)).float()
+    whole = non_local_estimate(noisy[None], torch.ones(1))[0]
+    planes = torch.stack([non_local_estimate(plane[None], torch.ones(1))[0] for plane in noisy])
+    one, other = (((estimate - clean) ** 2).mean((1, 2)) for estimate in (whole, planes))
+    assert (one < other).all()
+    assert float(one.mean()) < 0.7 * float(other.mean())
 
 
 def test_units_do_not_matter():

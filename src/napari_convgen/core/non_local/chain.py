@@ -44,9 +44,10 @@ FIRST_PATCHES = {
 PATCHES = {
     1: Patches((1, 1, 16), (0, 0, 128), (1, 1, 4), 48),
     2: Patches((1, 6, 6), (0, 32, 32), (1, 4, 4), 48),
-    3: Patches((2, 4, 4), (3, 10, 10), (1, 3, 3), 48),
+    3: Patches((3, 5, 5), (3, 10, 10), (2, 3, 3), 64),
 }
-"""Patches of the stages after it. In the plane chosen on the tuning images of benchmarks/quality.py."""
+"""Patches of the stages after it. In the plane chosen on the tuning images of benchmarks/quality.py, in volumes with
+benchmarks/non_local.py."""
 
 N_CHAIN_STEPS = 1 + N_STAGES
 """Number of images that `improve` yields."""
