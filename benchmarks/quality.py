@@ -169,13 +169,14 @@ def _measure_stop(pair: Pair, outcome: MethodResult, fit: DenoiseResult) -> Cell
         "interval": frame.interval,
     }
     if frame.error is not None:
-        gain = _gain(outcome.image, pair.reference) if pair.is_stretched else 1.0
-        cell["estimated"] = 10 * math.log10(pair.data_range**2 / (gain**2 * frame.error.mse))
+        scale = gain(outcome.image, pair.reference) ** 2 if pair.is_stretched else 1.0
+        cell["estimated"] = 10 * math.log10(pair.data_range**2 / (scale * frame.error.mse))
         cell["estimated_deviation"] = 10 / math.log(10) * frame.error.deviation / frame.error.mse
     return cell
 
 
-def _gain(image: np.ndarray, reference: np.ndarray) -> float:
+def gain(image: np.ndarray, reference: np.ndarray) -> float:
+    """Return the factor of the least-squares line from an image to its reference."""
     return float(np.polyfit(image.ravel().astype(float), reference.ravel().astype(float), 1)[0])
 
 
