@@ -193,7 +193,7 @@ def write_odd_file(rng, folder):
         options = [{}, {"imagej": True}, {"ome": True}, {"bigtiff": True}, {"byteorder": ">"}, {"compression": "zlib"}]
         dtype = str(rng.choice(["u1", "u2", "f4"]))
         data = (200 * rng.random(shape)).astype(dtype)
-        tifffile.imwrite(path, data, **options[rng.integers(len(options))])
+        tifffile.imwrite(path, data, photometric="minisblack", **options[rng.integers(len(options))])
     else:
         mode = str(rng.choice(["L", "RGB"] if kind == 4 else ["1", "L", "P", "RGB"]))
         PillowImage.fromarray((255 * rng.random(side)).astype("u1")).convert(mode).save(path)

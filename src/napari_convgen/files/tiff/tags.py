@@ -16,6 +16,9 @@ from napari_convgen.files.image_file import Tags
 IMAGEJ_AXES = "TZCYXS"
 """Axes of an ImageJ hyperstack, in the only order that ImageJ allows."""
 
+OME_TYPES = {"float32": "float", "float64": "double", "bool": "bit"}
+"""Names that OME has for types of values, where they are not numpy's."""
+
 PLAIN_KINDS = ("uniform", "generic", "shaped")
 """Names of tifffile for TIFF files without a vendor's format, whose description is free text."""
 
@@ -23,6 +26,30 @@ PLAIN_KINDS = ("uniform", "generic", "shaped")
 def is_ome(tags: Tags) -> bool:
     """Return True if images are written as OME-TIFF with these tags."""
     return (tags.get("description") or b"").rstrip().endswith(b"OME>")
+
+
+def ome_root(tags: Tags) -> ElementTree.Element | None:
+    """Return the metadata of images that are written as OME-TIFF with these tags; ``None`` for others, and for damaged metadata."""
+    if not is_ome(tags):
+        return None
+    try:
+        return ElementTree.fromstring(tags["description"])
+    except ElementTree.ParseError:
+        return None
+
+
+def tags_of_type(tags: Tags, dtype: np.dtype[Any]) -> Tags:
+    """Return the tags of an image for values of a type, which may be another one than in the file that was read."""
+    if tags.get("photometric") == "palette" and dtype.kind != "u":
+        tags = {name: tag for name, tag in tags.items() if name != "colormap"} | {"photometric": "minisblack"}
+    root, name = ome_root(tags), OME_TYPES.get(dtype.name, dtype.name)
+    if root is None:
+        return tags
+    others = [each for each in root.iterfind("{*}Image/{*}Pixels") if each.attrib.get("Type") != name]
+    for pixels in others:
+        pixels.attrib["Type"] = name
+        pixels.attrib.pop("SignificantBits", None)
+    return {**tags, "description": _ome_text(root)} if others else tags
 
 
 def layout_letters(letters: str, shape: Sequence[int], is_color: bool) -> str:
@@ -129,6 +156,11 @@ def _ome_of_image(file: tifffile.TiffFile, number: int) -> bytes | None:
         pixels.remove(block)
     n_planes = int(np.prod(series.shape)) // int(np.prod(series.keyframe.shape))
     pixels.insert(position, ElementTree.Element(f"{{{namespace}}}TiffData", IFD="0", PlaneCount=str(n_planes)))
-    ElementTree.register_namespace("", namespace)
+    return _ome_text(root)
+
+
+def _ome_text(root: ElementTree.Element) -> bytes:
+    """Return OME-XML as text."""
+    ElementTree.register_namespace("", root.tag.partition("}")[0].lstrip("{"))
     xml: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return xml

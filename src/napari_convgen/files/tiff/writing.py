@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from napari_convgen.errors import FileError
 from napari_convgen.files.image_file import ImageFile, Tags
 from napari_convgen.files.orientation import stored_shape
-from napari_convgen.files.tiff.tags import escaped, free_letters, is_hyperstack, is_ome
+from napari_convgen.files.tiff.tags import escaped, free_letters, is_hyperstack, is_ome, ome_root, tags_of_type
 
 STACK_TAGS = (
     "photometric",
@@ -81,7 +80,7 @@ def refuse_ome_name(path: str | Path) -> None:
 
 def write(file: BinaryIO, data: NDArray[Any], like: ImageFile) -> None:
     """Write an image with the metadata of another one."""
-    write_tiff(file, data, like.tiff)
+    write_tiff(file, data, tags_of_type(like.tiff, data.dtype))
 
 
 def check(path: Path, like: ImageFile) -> None:
@@ -94,7 +93,8 @@ def check(path: Path, like: ImageFile) -> None:
     """
     if not is_ome(like.tiff):
         refuse_ome_name(path)
-    tags = {name: tag for name, tag in like.tiff.items() if name != "compression"}  # nothing is there to compress
+    tags = {**tags_of_type(like.tiff, like.data.dtype)}
+    tags.pop("compression", None)  # nothing is there to compress
     shape = stored_shape(like.data.shape, like.axes, like.orientation)
     dtype = (
         np.dtype(np.uint8) if like.data.dtype == np.bool_ and "imagej" not in tags else like.data.dtype
@@ -144,9 +144,8 @@ def _imagej_calibration(tags: Tags) -> tuple[dict[str, Any], dict[str, Any]]:
     if tags.get("imagej"):
         own = tags["metadata"]
         return {}, {name: own[name] for name in ("unit", "spacing", "mode", "Ranges", "LUTs") if name in own}
-    if not is_ome(tags):
-        return {}, {}
-    element = ElementTree.fromstring(tags["description"]).find("{*}Image/{*}Pixels")
+    root = ome_root(tags)
+    element = None if root is None else root.find("{*}Image/{*}Pixels")
     pixels = {} if element is None else element.attrib
     if "PhysicalSizeX" not in pixels or "PhysicalSizeY" not in pixels:
         return {}, {}

@@ -271,7 +271,9 @@ def _predict(
     from napari_convgen.run.setup.build import build_noise
 
     # The filter uses every pixel, so none is excluded as an impulse.
-    settings: NoiseConfig = AutoNoiseConfig(has_impulses="no") if sigma == "auto" else _plain_noise(sigma)
+    settings: NoiseConfig = (
+        AutoNoiseConfig(has_impulses="no", has_stripes="no") if sigma == "auto" else _plain_noise(sigma)
+    )
     measured = Measured.whole(frame, FRAME)
     image = ImageTensor.of(frame, FRAME, build_noise(measured, FRAME, settings), measured)
     level = float(image.mean_noise_level[0])
@@ -293,7 +295,7 @@ def _predict(
 
 
 def _plain_noise(sigma: float) -> GaussianNoiseConfig:
-    return GaussianNoiseConfig(sigma=sigma, has_impulses="no")
+    return GaussianNoiseConfig(sigma=sigma, has_impulses="no", has_stripes="no")
 
 
 def _bound(image_filter: InducedFilter, values: Array, level: float, signal_share: float) -> Bound:
