@@ -95,6 +95,12 @@ class Config(Settings):
         title="Z axis is",
         description="Meaning of a Z axis: frames (slices that are fitted one by one) or volume (fitted by a 3-D generator).",
     )
+    channels: Literal["auto", "joint", "separate"] = Field(
+        "auto",
+        title="Channels are",
+        description="Way in which the channels of an image are fitted: joint (by one generator), separate (each by its own), or auto "
+        "(joint where they show the same structures; joint in color in any case).",
+    )
     n_restarts: int = Field(
         2,
         ge=0,

@@ -1,5 +1,6 @@
 """Arrays in, arrays out: which axes mean what, what is refused, and how intensities become numbers a generator can fit."""
 
+from napari_convgen.core.image.channels import share_structure
 from napari_convgen.core.image.check import (
     MIN_SIDE,
     ArrayLike,
@@ -34,4 +35,5 @@ __all__ = [
     "guess_axes",
     "refuse_constant",
     "removed",
+    "share_structure",
 ]

@@ -29,10 +29,13 @@ class Layout:
         (RGB or RGBA); any other letter counts frames.
     spatial
         Letters of the spatial axes of a frame, in the array's order: ``"X"``, ``"YX"`` or ``"ZYX"``, for example.
+    is_joint
+        True, the default, if the channels belong to one frame; False if a channel axis ``C`` counts frames too.
     """
 
     axes: str
     spatial: str
+    is_joint: bool = True
 
     @classmethod
     def of(
@@ -91,8 +94,12 @@ class Layout:
     @property
     def frame_channel(self) -> int | None:
         """Position of the channel or color axis in a frame; ``None`` without one."""
-        kept = [letter for letter in self.axes if letter in self.spatial + "CS"]
+        kept = [letter for letter in self.axes if letter in self._of_frame]
         return next((i for i, letter in enumerate(kept) if letter in "CS"), None)
+
+    @property
+    def _of_frame(self) -> str:
+        return self.spatial + ("CS" if self.is_joint else "S")
 
     @property
     def is_color(self) -> bool:
@@ -101,7 +108,7 @@ class Layout:
 
     def frame_axes(self) -> list[int]:
         """Return the positions of the axes that count frames."""
-        return [i for i, letter in enumerate(self.axes) if letter not in self.spatial + "CS"]
+        return [i for i, letter in enumerate(self.axes) if letter not in self._of_frame]
 
     def frame_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of one frame of an array of ``shape``."""

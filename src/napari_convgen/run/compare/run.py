@@ -36,7 +36,7 @@ METHODS = (*BASELINES, OURS)
 DEFAULT_METHODS = ("nlm", "tv", "wavelet", "lichi", OURS)
 """Methods that are always installed."""
 
-SHARED_SETTINGS = ("seed", "device", "n_threads", "backend", "precision", "z_axis")
+SHARED_SETTINGS = ("seed", "device", "n_threads", "backend", "precision", "z_axis", "channels")
 """Settings that a named preset takes over from the configuration of the comparison."""
 
 N_IMAGES = 8
@@ -167,8 +167,7 @@ class CompareTask(Task[CompareProgress, CompareResult]):
 
     def result(self) -> CompareResult:
         """Return what there is: all methods, or those that a stop left time for."""
-        notes = [*self.prepared.input_notes(), *self._warnings]
-        notes += [note for note in (self.prepared.result_type.note,) if note]
+        notes = [*self.prepared.input_notes(), *self._warnings, *self.prepared.result_notes]
         if left := self.methods[len(self._done) :]:
             notes.append(f"Stopped before {', '.join(left)}.")
         return CompareResult(

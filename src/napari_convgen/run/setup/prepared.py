@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from napari_convgen.core.image import (
     check_frame,
     check_kind,
     refuse_constant,
+    share_structure,
 )
 from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.core.problem import Problem
@@ -48,6 +50,9 @@ from napari_convgen.run.setup.inputs import as_array, check_letters, check_refer
 from napari_convgen.run.setup.result_type import ResultType
 
 Index = tuple[int | slice, ...]
+
+SEPARATE = "The channels show different structures: each was fitted alone, as a frame. Choose channels = 'joint' to fit them together."
+"""Note on an image whose channels do not help each other."""
 
 
 def resolve_config(
@@ -148,13 +153,9 @@ class Prepared:
             shape = tuple(self.image.shape)
             raise InputError(f"The image has no pixels: its shape is {shape}. Choose another one.")
         letters = check_letters(given.axes if axes is None else axes)
-        self.layout = Layout.of(self.image.shape, letters, self.config.z_axis)
-        self.indices = list(self.layout.frames(self.image.shape))
-        self._checks: dict[int, FrameCheck] = {}
-        self._latest: tuple[int, NDArray[Any]] | None = None
-        self._measured: tuple[int, Measured] | None = None
-        self._latest_noise: tuple[int, NoiseModel | None] | None = None
-        self._check_values()
+        self._divide(Layout.of(self.image.shape, letters, self.config.z_axis))
+        if self._fits_channels_alone(single is not None):
+            self._divide(replace(self.layout, is_joint=False))
         self.size = self.layout.spatial_shape(self.image.shape)
         self.spacing = self._spacing(given)
         self.n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self.size)
@@ -170,6 +171,25 @@ class Prepared:
         if single is not None and self.n_frames > 1:
             raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.")
 
+    def _divide(self, layout: Layout) -> None:
+        """Divide the array into frames, and look at their values."""
+        self.layout = layout
+        self.indices = list(layout.frames(self.image.shape))
+        self._checks: dict[int, FrameCheck] = {}
+        self._latest: tuple[int, NDArray[Any]] | None = None
+        self._measured: tuple[int, Measured] | None = None
+        self._latest_noise: tuple[int, NoiseModel | None] | None = None
+        self._check_values()
+
+    def _fits_channels_alone(self, is_single: bool) -> bool:
+        """Return True if each channel is fitted by its own generator; a task for a single image fits them together unless it is told to."""
+        if "C" not in self.layout.axes or self.config.channels == "joint":
+            return False
+        if self.config.channels == "separate":
+            return True
+        measured = self.measured(self.first_frame())
+        return not is_single and not share_structure(measured.values, measured.is_observed)
+
     @property
     def n_frames(self) -> int:
         """Number of frames."""
@@ -183,8 +203,14 @@ class Prepared:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on the backend, and on the type of the result."""
-        return self.backend_notes + ((self.result_type.note,) if self.result_type.note else ())
+        """Sentences on the backend, and on what becomes of the result."""
+        return self.backend_notes + self.result_notes
+
+    @property
+    def result_notes(self) -> tuple[str, ...]:
+        """Sentences on channels that are fitted one by one, and on the type of the result."""
+        is_divided = not self.layout.is_joint and self.config.channels == "auto"
+        return (SEPARATE,) * is_divided + (self.result_type.note,) * bool(self.result_type.note)
 
     def frame(self, number: int) -> NDArray[Any]:
         """Return the values of a frame, checked; the latest is remembered, so that a lazy array computes each once.
