@@ -10,10 +10,16 @@ from held_out_rule import begin, begun, iterate_of, problem_of, show_curve
 from scipy import ndimage
 
 from napari_convgen.core.problem import ErrorWeights, Problem
-from napari_convgen.core.stopping import HeldOut
+from napari_convgen.core.stopping import HeldOut, residual
 from napari_convgen.core.stopping.ensemble import local_variance
 
 SIGMA = 0.1
+
+
+@pytest.fixture(autouse=True)
+def _noise_level_is_well_known(monkeypatch):
+    """The noise level of these problems is exact: what is tested is the rest of the error."""
+    monkeypatch.setattr(residual, "LEVEL_ERROR", 0.01)
 
 
 def smoothed(noisy, members, influence):
@@ -36,6 +42,34 @@ def test_the_error_of_the_image_is_estimated_without_the_truth(influence, n_seed
     true = float(((outputs.mean(0) - 0.5) ** 2).mean())
     assert abs(error.mse - true) < 2 * error.deviation
     assert error.deviation < 0.5 * true
+
+
+@pytest.mark.parametrize("influence", [0.05, 0.3])
+def test_the_error_of_a_mixture_with_guides_is_that_of_the_image_that_is_shown(influence):
+    noise = SIGMA * torch.randn((1, 300, 300), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    problem = Problem(0.5 + noise, torch.ones_like(noise), torch.tensor([SIGMA], dtype=torch.float64))
+    rule = HeldOut(0.1, 1, 0.4, 100, "iterate")
+    members = begin(rule, problem, n_seeds=3)
+    rest = 0.5 + 0.04 * torch.randn(noise.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    shown = influence * problem.measurement + (1 - influence) * rest
+    outputs = torch.where(members.weights > 0, shown, rest)
+    mixed = dataclasses.replace(iterate_of(1, outputs, outputs), kept=(0, 1, 2), correction=shown - outputs.mean(0))
+    rule.observe(mixed)
+    error = rule.judge([1]).error
+    true = float(((shown - 0.5) ** 2).mean())
+    assert abs(error.mse - true) < min(2 * error.deviation, 0.1 * true)
+
+
+def test_with_correlated_noise_the_error_of_a_mixture_cannot_be_told():
+    noise = SIGMA * torch.randn((1, 90, 90), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    problem = Problem(0.5 + noise, torch.ones_like(noise), torch.tensor([SIGMA], dtype=torch.float64), 3)
+    outputs = torch.full((2, 1, 90, 90), 0.6, dtype=torch.float64)
+    alone = iterate_of(1, outputs, outputs)
+    for iterate, is_told in ((alone, True), (dataclasses.replace(alone, correction=0 * outputs[0]), False)):
+        rule = HeldOut(0.2, "auto", 0.4, 100, "iterate")
+        begin(rule, problem, n_seeds=2)
+        rule.observe(iterate)
+        assert (rule.judge([1]).error is not None) == is_told
 
 
 def test_no_error_is_estimated_without_a_noise_level():

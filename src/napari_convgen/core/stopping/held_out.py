@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from napari_convgen.core.problem import Problem, squared
+from napari_convgen.core.problem import ErrorWeights, Problem, squared
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.ensemble import local_variance, variance_between
 from napari_convgen.core.stopping.entries import draw_entries, draw_groups, draw_squares, square_size
@@ -45,9 +45,10 @@ class HeldOut:
     cross-validation). What one member has left out others have seen: their residuals at the very same pixels give ``s``. The residual of
     all pixels, over ``(1 - s)²`` and less the noise variance σ², is then the error ``e`` of a member at pixels left out, better known
     than from these few alone; where a pixel was seen it is ``s² σ² + (1 - s)² e``. The mean over K members has less, by the mean
-    square of their distances to it (the ambiguity decomposition). Where the members' variance is larger, so is the error:
-    the pixels left out tell by how much. All these means are weighted so that they are of the image in the user's units, and σ² is that of
-    the pixels they are of, see `napari_convgen.core.problem.ErrorWeights`.
+    square of their distances to it (the ambiguity decomposition). Where the images are mixed with guides, the image that is shown has seen
+    all pixels: its own residuals at the very same pixels give its ``s``, and its error is ``s² σ² + (1 - s)² e``. Where the members'
+    variance is larger, so is the error: the pixels left out tell by how much. All these means are weighted so that they are of the image
+    in the user's units, and σ² is that of the pixels they are of, see `napari_convgen.core.problem.ErrorWeights`.
 
     Of the steps that cannot be told from that of the least error at entries left out, the one of the least estimate is kept, which rests
     on all pixels; where there is none, the latest within one standard error. Where the images are mixed with guides it is the latest, too:
@@ -155,7 +156,9 @@ class HeldOut:
         if iterate.is_snapshot:
             self._errors.add(iterate.step, (errors.sum(0) / self._weights.sum(0))[self._paired])
             self._is_settled[iterate.step], self._is_mixed = iterate.is_settled, iterate.correction is not None
-            if iterate.is_settled and self._problem.noise_level is not None and self._problem.is_denoising:
+            # In the middle of a square a guide is worse than where it has seen the image: what is left out says nothing of the rest.
+            can_tell = self.size == 1 or not self._is_mixed
+            if iterate.is_settled and can_tell and self._problem.noise_level is not None and self._problem.is_denoising:
                 self._estimates[iterate.step] = self._estimate(iterate)
         return errors.sum() / self._weights.sum()
 
@@ -199,16 +202,15 @@ class HeldOut:
         noise = scale.mean(scale.noise_variance)
         mean = float(left_out.mean() / weights.mean())
         of_mean = self._errors.standard_error(left_out - mean * weights) / float(weights.mean())
-        distance = 0.0 if (n := len(images)) == 1 else scale.mean(variance_between(images)) * (1 - 1 / n)
+        n = len(images)
+        distance = 0.0 if n == 1 else scale.mean(variance_between(images)) * (1 - 1 / n)
         if self.size == 1:
-            seen = self._seen * errors
-            residual = float(seen.sum() / (self._seen * scale.weights).sum())
-            # Of the same pixels, where other members have seen them, or of all if there are no others.
-            there = self._at_places(seen.sum(0)) / self._n_seen if self._n_seen.all() else residual * weights
+            residual, there, share = self._seen_errors(iterate, errors, scale)
+            distance *= iterate.correction is None
             ratio = min(1.0, max(1e-12, float(there.mean() / left_out.mean())))
             influence, unseen = 1 - math.sqrt(ratio), residual / ratio - noise
             where_seen = influence**2 * noise + ratio * unseen
-            mse = self._share * unseen + (1 - self._share) * where_seen - distance
+            mse = share * unseen + (1 - share) * where_seen - distance
             of_ratio = self._errors.standard_error(there - ratio * left_out) / float(left_out.mean())
             of_residual = of_mean * math.sqrt(len(left_out) / self._n_observed)
             deviation = math.hypot(of_residual, residual * of_ratio / ratio)
@@ -230,6 +232,21 @@ class HeldOut:
                 scale.mean(variance),
             )
         return _Estimate(scale.unit * mse, ErrorEstimate(scale.unit * estimated, scale.unit * deviation), calibration)
+
+    def _seen_errors(self, iterate: Iterate, errors: Tensor, scale: ErrorWeights) -> tuple[float, Tensor, float]:
+        """Return the mean squared residual of seen pixels, that at the pixels left out where others have seen them, and the share left out.
+
+        Images that are mixed with guides are shown with what they lack together, and so have seen all pixels.
+        """
+        if iterate.correction is not None:
+            shown = self._problem.residual(iterate.image(self.output))
+            seen = self._problem.weights * scale.weights * shown**2
+            return float(seen.sum()), self._at_places(seen), 0.0
+        seen = self._seen * errors
+        residual = float(seen.sum() / (self._seen * scale.weights).sum())
+        if not self._n_seen.all():  # there are no others: that of all pixels
+            return residual, residual * self._at_places(scale.weights), self._share
+        return residual, self._at_places(seen.sum(0)) / self._n_seen, self._share
 
     def _at_places(self, values: Tensor) -> Tensor:
         """The sum over the channels at the pixels left out."""

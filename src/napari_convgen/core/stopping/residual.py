@@ -8,7 +8,7 @@ from torch import Tensor
 from napari_convgen.core.problem import Problem, squared
 from napari_convgen.errors import ConfigError
 
-LEVEL_ERROR, CORRELATED_LEVEL_ERROR = 0.01, 0.05
+LEVEL_ERROR, CORRELATED_LEVEL_ERROR = 0.02, 0.05
 """Assumed relative errors of an estimated noise level, for white and for correlated noise; from `benchmarks/noise.py`."""
 
 
