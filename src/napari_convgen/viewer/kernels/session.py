@@ -335,7 +335,8 @@ class ExplorerSession:
     def _show_preview(self, image: NDArray[Any], frame: ShownFrame, name: str) -> None:
         layer = self.preview
         if layer is None:
-            self._preview = self._own.add(frame.layer(image, f"{name} filtered"))
+            self._preview = frame.layer(image, f"{name} filtered")  # known before the viewer tells of it
+            self._own.add(self._preview)
             return
         layer.data[...] = frame.expand(image)
         if not np.array_equal(layer.translate, frame.translate):

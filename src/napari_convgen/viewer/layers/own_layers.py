@@ -28,9 +28,9 @@ class OwnLayers:
 
     def add(self, layer: Image) -> Image:
         """Add a layer to the viewer, and return it."""
-        add_layer(self.viewer, layer)
         self._layers.append(layer)
         layer.events.data.connect(self._on_data)
+        add_layer(self.viewer, layer)
         return layer
 
     def is_own(self, layer: Image | None) -> bool:
