@@ -171,3 +171,23 @@ def test_the_time_left_counts_the_steps_of_this_frame_and_all_of_the_frames_to_c
     guides = latest.guide_seconds / 2
     expected = (12 - latest.step + 12) * latest.seconds_per_step + guides
     assert latest.seconds_left == pytest.approx(expected)
+
+
+def test_the_influence_is_that_of_each_pixel_s_own_noise():
+    image, _, guides = guides_of(pair((64, 60))[1])
+    level, rng = float(image.noise_level[0]), np.random.default_rng(5)
+    probes = []
+    for _ in range(3):
+        b = rng.standard_normal(image.values.shape)
+        near = BASELINES["lichi"](NoisyFrame(image.values + 0.1 * level * b, image.noise_level))
+        probes.append(float(np.mean(b * (near - guides.whole.numpy())) / (0.1 * level)))
+    assert float(guides.influence.mean()) == pytest.approx(np.mean(probes), abs=0.05)
+    assert 0.01 < float(guides.influence.mean()) < 0.5
+
+
+def test_the_estimated_psnr_is_near_the_true_one():
+    clean, noisy = pair((96, 90))
+    result = denoise(noisy, CONFIG, reference=clean.astype(np.float32))
+    told, deviation = result.estimated_psnr
+    true = result.scores(result.image).psnr
+    assert abs(told - true) < min(1.2, 2 * deviation)

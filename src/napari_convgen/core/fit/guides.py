@@ -30,10 +30,14 @@ class Guides:
         Estimate from all observed pixels.
     members
         Estimate of each member, from the pixels that are in its loss alone.
+    influence
+        How much each pixel of ``whole`` changes with the pixel's own noise, probed at random: of many pixels the mean is right.
+        ``None``, the default, if it was not probed.
     """
 
     whole: Float[Tensor, "c *spatial"]
     members: Float[Tensor, "m c *spatial"]
+    influence: Float[Tensor, "c *spatial"] | None = None
 
 
 class Mixture:
@@ -64,10 +68,12 @@ class Mixture:
         Guide of each member.
     correction
         What the mean of the kept members' guides lacks of the guide from all pixels; it is added to the image that is shown.
+    influence
+        That of the guides; of a generator that is fitted for a few steps to what they draw it is taken to be the same.
     """
 
     def __init__(self, problem: Problem, guides: Guides, members: Members, share: float | None) -> None:
-        self.guides = guides.members
+        self.guides, self.influence = guides.members, guides.influence
         kept = [i for i, is_kept in enumerate(members.is_kept) if is_kept]
         self.correction = guides.whole - guides.members[kept].mean(0)
         self._share = share

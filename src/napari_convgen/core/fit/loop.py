@@ -172,7 +172,8 @@ class Fit:
         if (mixture := self._mixture) is None:
             return iterate
         outputs, averages = mixture(iterate.outputs), mixture(iterate.averages)
-        return replace(iterate, outputs=outputs, averages=averages, correction=mixture.correction)
+        known = replace(iterate, correction=mixture.correction, influence=mixture.influence)
+        return replace(known, outputs=outputs, averages=averages)
 
     def _take_snapshot(self, iterate: Iterate) -> StopReason | None:
         """Keep this step's images, then ask whether the fit was stopped, failed, is done, or has used its budget."""

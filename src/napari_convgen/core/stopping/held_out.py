@@ -46,9 +46,10 @@ class HeldOut:
     all pixels, over ``(1 - s)²`` and less the noise variance σ², is then the error ``e`` of a member at pixels left out, better known
     than from these few alone; where a pixel was seen it is ``s² σ² + (1 - s)² e``. The mean over K members has less, by the mean
     square of their distances to it (the ambiguity decomposition). Where the images are mixed with guides, the image that is shown has seen
-    all pixels: its own residuals at the very same pixels give its ``s``, and its error is ``s² σ² + (1 - s)² e``. Where the members'
-    variance is larger, so is the error: the pixels left out tell by how much. All these means are weighted so that they are of the image
-    in the user's units, and σ² is that of the pixels they are of, see `napari_convgen.core.problem.ErrorWeights`.
+    all pixels: its own residuals at the very same pixels give its ``s``, and its error is ``s² σ² + (1 - s)² e``. If its ``s`` was
+    measured with a probe, its error is its mean squared residual less ``(1 - 2 s) σ²`` (Stein's estimate). Where the members' variance is
+    larger, so is the error: the pixels left out tell by how much. All these means are weighted so that they are of the image in the user's
+    units, and σ² is that of the pixels they are of, see `napari_convgen.core.problem.ErrorWeights`.
 
     Of the steps that cannot be told from that of the least error at entries left out, the one of the least estimate is kept, which rests
     on all pixels; where there is none, the latest within one standard error. Where the images are mixed with guides it is the latest, too:
@@ -211,6 +212,9 @@ class HeldOut:
             influence, unseen = 1 - math.sqrt(ratio), residual / ratio - noise
             where_seen = influence**2 * noise + ratio * unseen
             mse = share * unseen + (1 - share) * where_seen - distance
+            if iterate.influence is not None:
+                influence = scale.mean(scale.noise_variance * iterate.influence) / noise
+                mse, unseen = residual - noise + 2 * influence * noise, residual
             of_ratio = self._errors.standard_error(there - ratio * left_out) / float(left_out.mean())
             of_residual = of_mean * math.sqrt(len(left_out) / self._n_observed)
             deviation = math.hypot(of_residual, residual * of_ratio / ratio)

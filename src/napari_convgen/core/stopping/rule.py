@@ -79,6 +79,9 @@ class Iterate:
     correction
         Image that is added to the mean of the members' images: what they lack together, since each has left pixels out; ``None``, the
         default, for nothing.
+    influence
+        How much each pixel of the image changes with its own noise, see `napari_convgen.core.fit.guides.Guides`; ``None``, the default,
+        if it is not known.
     """
 
     step: int
@@ -89,6 +92,7 @@ class Iterate:
     kept: tuple[int, ...] = (0,)
     is_settled: bool = True
     correction: Float[Tensor, "c *spatial"] | None = None
+    influence: Float[Tensor, "c *spatial"] | None = None
 
     @property
     def output(self) -> Float[Tensor, "c *spatial"]:
