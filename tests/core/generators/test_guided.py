@@ -159,3 +159,17 @@ def test_noise_of_input_and_target_has_the_spectrum_of_the_image_s():
     power = power / power[[0, 12, 12, 0], [0, 0, 10, 10]].mean()
     expected = torch.as_tensor(shaping_filter(RED, SIZE)) ** 2
     assert power[0, 0] / power[12, 10] == pytest.approx(float(expected[0, 0] / expected[12, 10]), rel=0.5)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (2, 5), (1, 6), (2,)])
+def test_pixels_of_thin_images_are_filled_in_like_those_of_others(shape):
+    images = torch.rand((1, 1, *shape), generator=torch.Generator().manual_seed(0))
+    known = torch.ones_like(images, dtype=torch.bool)
+    known.flatten()[1] = False
+    filled = fill_in(images, known)
+    total, n = 0.0, 0
+    place = np.unravel_index(1, shape)
+    for index in np.ndindex(shape):
+        if index != place and max(abs(a - b) for a, b in zip(index, place, strict=True)) <= 1:
+            total, n = total + float(images[(0, 0, *index)]), n + 1
+    assert float(filled[(0, 0, *place)]) == pytest.approx(total / n, rel=1e-5)

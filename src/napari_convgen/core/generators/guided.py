@@ -10,6 +10,7 @@ the others.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from napari_convgen.core.generators.layers import Start
 from napari_convgen.core.generators.skip import Hourglass, HourglassGenerator, Padding
 from napari_convgen.core.noise.colored import noise_gain, shape_noise
 from napari_convgen.errors import InputError
+
+WINDOW = 3
+"""Side in pixels of the window that an unknown pixel is filled in from."""
 
 POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 """Functions that average over a window, by number of spatial axes."""
@@ -182,15 +186,25 @@ def fill_in(
     images: Float[Tensor, "m c *spatial"], is_known: Bool[Tensor, "m c *spatial"]
 ) -> Float[Tensor, "m c *spatial"]:
     """Give each unknown pixel the mean of its known neighbors, ring by ring inwards; 0.5 where a whole channel is unknown."""
-    pool = POOLS[images.ndim - 2]
+    is_thin = min(images.shape[2:]) < WINDOW
+    pool = _mean_around if is_thin else partial(POOLS[images.ndim - 2], kernel_size=WINDOW, stride=1, padding=1)
     is_empty = ~is_known.flatten(2).any(2)
     values = torch.where(is_known, images, 0.0)
     values[is_empty] = 0.5
     known = is_known.to(images.dtype)
     known[is_empty] = 1
     while not bool(known.all()):
-        around, n_around = pool(values, 3, 1, 1), pool(known, 3, 1, 1)
+        around, n_around = pool(values), pool(known)
         is_new = (known == 0) & (n_around > 0)
         values = torch.where(is_new, around / n_around.clamp_min(1e-9), values)
         known = torch.where(is_new, 1.0, known)
     return values
+
+
+def _mean_around(images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
+    """Return the mean over a window, zeros beyond the edges, for axes of any length: PyTorch's means need as many pixels as the window."""
+    for axis in range(2, images.ndim):
+        zero = torch.zeros_like(images.narrow(axis, 0, 1))
+        padded = torch.cat((zero, images, zero), axis)
+        images = padded.unfold(axis, WINDOW, 1).mean(-1)
+    return images
