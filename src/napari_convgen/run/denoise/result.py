@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from napari_convgen import __version__
 from napari_convgen.config import Config
+from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import Layout
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.quality.metrics import Scores, psnr, reference_range, ssim
 from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
-from napari_convgen.core.stopping import ErrorEstimate
+from napari_convgen.core.stopping import ErrorEstimate, Judgment
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,34 @@ class FrameResult:
     interval: tuple[int, int] | None = None
     votes: Mapping[str, int] = field(default_factory=dict)
     error: ErrorEstimate | None = None
+
+    @classmethod
+    def of(
+        cls,
+        fit: Fit,
+        judgment: Judgment,
+        reason: StopReason,
+        number: int,
+        index: tuple[int | slice, ...],
+        seed: int,
+        noise: NoiseModel | None,
+        error: ErrorEstimate | None,
+    ) -> FrameResult:
+        """Return the result of a fit that has ended; parameters are attributes, or what the fit says of itself."""
+        return cls(
+            number=number,
+            index=index,
+            step=fit.kept_step,
+            reason=reason,
+            seed=seed,
+            loss=tuple(fit.curves.loss),
+            criterion=tuple(fit.curves.criterion),
+            snapshots=tuple(fit.snapshots),
+            noise=noise,
+            interval=judgment.interval,
+            votes=judgment.votes,
+            error=error,
+        )
 
     @property
     def image(self) -> NDArray[Any]:

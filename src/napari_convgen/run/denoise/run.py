@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from napari_convgen.core.stopping import Iterate
 from napari_convgen.errors import ConfigError, FitError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import DenoiseResult, FrameResult
+from napari_convgen.run.denoise.told_error import told_error
 from napari_convgen.run.setup.fits import denoising_fit, start_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
 from napari_convgen.run.setup.guides import guide_seconds
@@ -140,7 +141,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
                     self._position += 1
                     continue
                 self._noise = image.noise
-                self._notes += [warning for warning in image.noise_warnings if warning not in self._notes]
+                self._add_notes(image.noise_warnings)
                 self._now = yield from self._start_frame(number, image, self.config.seed)
             yield from self._fit_frame(self._now)
             self._now = yield from self._finish_frame(self._now)
@@ -254,6 +255,10 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
                 f"{n_left} of {self.n_frames} frames were not reached: they are left as they are, or zero if they cannot be read."
             )
 
+    def _add_notes(self, notes: Sequence[str]) -> None:
+        """Add notes that other frames have not added."""
+        self._notes += [note for note in notes if note not in self._notes]
+
     def _config_again(self) -> Config:
         """Return the configuration that takes this task's steps again, also if the user ended it sooner or later."""
         if self.n_frames > 1 or self._now is None or not (self._now.fit.is_extended or self._is_stopping):
@@ -336,23 +341,10 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
             return now
         fit.snapshots.thin(keep=[fit.kept_step], max_bytes=self.config.snapshot_memory * 2**20 / self.n_frames)
         self._n_dropped[now.number] = fit.snapshots.n_dropped
-        self._frames.append(
-            FrameResult(
-                number=now.number,
-                index=self.indices[now.number],
-                step=fit.kept_step,
-                reason=reason,
-                seed=seed,
-                loss=tuple(fit.curves.loss),
-                criterion=tuple(fit.curves.criterion),
-                snapshots=tuple(fit.snapshots),
-                noise=now.image.noise,
-                interval=judgment.interval,
-                votes=judgment.votes,
-                error=self.prepared.result_type.with_rounding(judgment.error),
-            )
-        )
-        self._notes += [warning for warning in judgment.warnings if warning not in self._notes]
+        error, notes = told_error(judgment.error, now.image.noise, self.prepared.result_type)
+        index = self.indices[now.number]
+        self._frames.append(FrameResult.of(fit, judgment, reason, now.number, index, seed, now.image.noise, error))
+        self._add_notes((*judgment.warnings, *notes))
         self._position += 1
         return None if self.n_frames > 1 else now
 

@@ -1,0 +1,39 @@
+"""Whether the estimated error of an image is known well enough to be told."""
+
+from __future__ import annotations
+
+from napari_convgen.core.noise import NoiseModel
+from napari_convgen.core.stopping import ErrorEstimate
+from napari_convgen.run.setup.result_type import ResultType
+
+MOST_UNCERTAIN = 0.7
+"""Largest standard error of an estimate that is told, relative to the estimate: 3 dB of the PSNR. Our choice: more says nothing."""
+
+MOST_CLIPPED = 0.02
+"""Largest share of the pixels at which noise was cut off: on images of benchmarks/calibration.py with more the estimate is 6 dB off."""
+
+UNCERTAIN = "The quality of the image cannot be told: it is so clean that the uncertainty of the noise level, about 2 %, hides its error."
+CLIPPED = "The quality of the image cannot be told: the noise of many pixels was cut off at the end of their range, and is not that of the model."
+
+
+def told_error(
+    error: ErrorEstimate | None, noise: NoiseModel | None, result_type: ResultType
+) -> tuple[ErrorEstimate | None, tuple[str, ...]]:
+    """Return the estimate that is told, that of rounding included, and notes; no estimate where it says nothing.
+
+    Parameters
+    ----------
+    error
+        Estimated error of the image of a frame; ``None`` if a rule has none.
+    noise
+        Model of the frame's noise; ``None`` if there is none.
+    result_type
+        Type of the result.
+    """
+    if error is None:
+        return None, ()
+    if noise is not None and noise.clipped_low + noise.clipped_high > MOST_CLIPPED:
+        return None, (CLIPPED,)
+    if error.deviation > MOST_UNCERTAIN * error.mse:
+        return None, (UNCERTAIN,)
+    return result_type.with_rounding(error), ()

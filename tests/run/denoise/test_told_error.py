@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+
+from napari_convgen.core.noise.models import GaussianNoise
+from napari_convgen.core.stopping import ErrorEstimate
+from napari_convgen.run.denoise.told_error import CLIPPED, UNCERTAIN, told_error
+from napari_convgen.run.setup.result_type import ResultType
+
+FLOATS = ResultType(np.dtype(np.float32))
+NOISE = GaussianNoise((1.0,))
+
+
+@pytest.mark.parametrize(
+    ("deviation", "clipped", "notes"),
+    [(0.1, 0.0, ()), (0.69, 0.01, ()), (0.71, 0.0, (UNCERTAIN,)), (0.1, 0.03, (CLIPPED,)), (0.9, 0.3, (CLIPPED,))],
+)
+def test_an_estimate_that_says_nothing_is_not_told(deviation, clipped, notes):
+    error = ErrorEstimate(1.0, deviation)
+    noise = GaussianNoise((1.0,), clipped_low=clipped / 2, clipped_high=clipped / 2)
+    assert told_error(error, noise, FLOATS) == (None if notes else error, notes)
+
+
+def test_what_is_not_known_is_not_told_and_rounding_is_part_of_what_is():
+    assert told_error(None, NOISE, FLOATS) == (None, ())
+    assert told_error(ErrorEstimate(1.0, 0.1), None, ResultType(np.dtype(np.uint8)))[0].mse == 1 + 1 / 12
