@@ -8,7 +8,8 @@ from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.operators.fourier import fourier
-from napari_convgen.core.operators.sensing import gaussian_sensing
+from napari_convgen.core.operators.resizing import box_downsampling
+from napari_convgen.core.operators.sensing import cosine_sensing, gaussian_sensing
 from napari_convgen.core.optics.point_spread import gaussian_psf
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping.entries import draw_groups
@@ -143,13 +144,13 @@ def test_only_linear_operators_have_one():
 )
 @pytest.mark.parametrize("n_members", [1, 3])
 def test_pixels_take_as_much_of_the_measurement_as_their_noise_allows(noise, influence, n_members):
-    """Generators that predict each pixel with an error of 0.3, their own half of it, and have a share of it where they have seen it."""
+    """Each pixel is predicted with a common error of 0.1 and an own one of 0.3, and is in the image where it was seen."""
     shape = (1, 100, 100)
-    clean, common = draw(*shape), 0.3 / 2**0.5 * draw(*shape, seed=1)
+    clean, common = draw(*shape), 0.1 * draw(*shape, seed=1)
     problem = problem_of(LinearMap.stack([identity_map(shape)]), clean, noise, level=noise or None)
     problem = Problem(problem.measurement, problem.weights, problem.noise_level)
     seen = held_out_rows(problem, n_members, 0.1)
-    predicted = torch.stack([clean + common + 0.3 / 2**0.5 * draw(*shape, seed=2 + i) for i in range(n_members)])
+    predicted = torch.stack([clean + common + 0.3 * draw(*shape, seed=2 + i) for i in range(n_members)])
     images = predicted + influence * (seen > 0) * (problem.measurement - predicted)
     rho = choose_rho(problem, images, seen, 1.0)
 
@@ -158,6 +159,32 @@ def test_pixels_take_as_much_of_the_measurement_as_their_noise_allows(noise, inf
 
     best = min(error(rho) for rho in (math.inf, *(10 ** (e / 4) for e in range(-16, 17))))
     assert error(rho) <= 1.05 * best + 1e-6
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("name", ["box", "cosines", "one coil"])
+def test_entries_that_have_nothing_in_common_need_the_noise_level(name, noise):
+    size = (40, 40)
+    mask = torch.rand(size, generator=source(8)) < 0.5
+    operator = {
+        "box": box_downsampling((1, 20, 20), (2, 2)),
+        "cosines": cosine_sensing((1, *size), 500, source()),
+        "one coil": fourier(torch.ones((1, *size), dtype=torch.complex128), mask),
+    }[name]
+    clean = draw(*operator.in_shape)
+    weights = mask.double()[None] if name == "one coil" else None
+    norm = operator.norm(DOUBLE, source())
+    problem = problem_of(
+        operator, clean, noise * norm, weights, level=norm * noise * (2**0.5 if weights is not None else 1)
+    )
+    images = torch.stack([clean + 0.3 * draw(*operator.in_shape, seed=2 + i) for i in range(2)])
+    rho = choose_rho(problem, images, held_out_rows(problem), norm)
+
+    def error(rho):
+        return float((make_consistent(problem, images.mean(0), rho) - clean).square().mean())
+
+    best = min(error(rho) for rho in (math.inf, *(norm**2 * 10 ** (e / 4) for e in range(-16, 17))))
+    assert error(rho) <= 1.1 * best
 
 
 def identity_map(shape):

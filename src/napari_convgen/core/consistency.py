@@ -19,7 +19,6 @@ from torch import Tensor
 
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.problem import Problem, squared
-from napari_convgen.core.stopping.ensemble import variance_between
 
 RHOS = tuple(10 ** (exponent / 2) for exponent in range(4, -9, -1))
 """Values of rho that are tried, relative to the squared norm of the operator: from a measurement that says little to one almost without
@@ -30,6 +29,13 @@ MAX_STEPS = 200
 
 TOLERANCE = 1e-5
 """Length of the remaining gradient, relative to the first, at which the conjugate gradients end: near the precision of float32."""
+
+
+LEAST_RHO = 1e-8
+"""Value of rho that stands for a measurement without noise."""
+
+ORTHOGONAL = 1e-2
+"""Relative deviation from orthogonal rows that is none: the norm by power iteration is not exact."""
 
 
 def conjugate_gradients(
@@ -125,8 +131,9 @@ def choose_rho(
 
     It is the largest that predicts them as well as the best, within a standard error: too small a one lets in the noise.
 
-    Where the measurement is the image itself, pixels held out stay as the generator made them whatever rho is: then it follows from the
-    noise level and the errors at pixels that were held out and at those that were not, see `pixel_rho`.
+    Where entries have nothing in common, such as pixels that were measured themselves, means over blocks, or k-space of a single coil,
+    those held out stay as the generator predicts them whatever rho is. Then it follows from the noise level and the errors at entries that
+    were held out and at those that were not, see `entry_rho`.
 
     Parameters
     ----------
@@ -149,8 +156,8 @@ def choose_rho(
     unseen = problem.weights * (seen == 0)
     if not unseen.flatten(1).any(1).all():
         raise ValueError("Each generator must have entries of the measurement that it has not seen.")
-    if problem.is_denoising:
-        return pixel_rho(problem, images, unseen)
+    if problem.is_denoising or _has_orthogonal_rows(problem, norm):
+        return norm**2 * entry_rho(problem, images, unseen)
     candidates = [math.inf, *(norm**2 * rho for rho in sorted(rhos, reverse=True))]
     errors: list[list[Tensor]] = [[] for _ in candidates]
     for image, weights, out in zip(images, seen, unseen, strict=True):
@@ -182,43 +189,45 @@ def _group_errors(problem: Problem, image: Tensor, weights: Tensor) -> Float[Ten
     return errors.new_zeros(len(numbers)).index_add_(0, places, errors)
 
 
-def pixel_rho(problem: Problem, images: Float[Tensor, "m c *spatial"], unseen: Float[Tensor, "m c *spatial"]) -> float:
-    r"""Return the rho that suits pixels which were measured themselves.
+def entry_rho(problem: Problem, images: Float[Tensor, "m c *spatial"], unseen: Float[Tensor, "m n *entries"]) -> float:
+    r"""Return the rho that suits entries which tell nothing of each other, relative to the squared norm of the operator.
 
-    Let :math:`\tau^2` be the mean squared error of the generators' mean image where it was held out, and :math:`\sigma^2` the variance of
-    the noise. The generators predict a pixel from others, so that the share :math:`w = \tau^2 / (\tau^2 + \sigma^2)` of the measurement
-    suits it best. Where they have seen the pixel, their image has a share :math:`\alpha` of it already: with r the ratio of the mean
-    squared residuals of pixels seen and held out, :math:`1 - \alpha = \sqrt{r}`. What is left to add of the measurement is
+    Let :math:`\tau^2` be the mean squared error of the measurement that the generators' mean image predicts where it was held out, and
+    :math:`\sigma^2` the variance of the noise. Then the share :math:`w = \tau^2 / (\tau^2 + \sigma^2)` of the measurement suits an entry
+    best. Where the generators have seen it, their prediction has a share :math:`\alpha` of it already: with r the ratio of the mean squared
+    residuals of entries seen and held out, :math:`1 - \alpha = \sqrt{r}`. What is left to add of the measurement is
     :math:`1 / (1 + \rho) = (w - \alpha) / (1 - \alpha)`, within 0 and 1.
 
     Parameters
     ----------
     problem
-        The image with its noise; where no noise level is known, it counts as 0.
+        The measurement with its noise; where no noise level is known, it counts as 0.
     images
         Image of each generator.
     unseen
-        Weights of the pixels that each has not seen.
+        Weights of the entries that each has not seen.
     """
     noise = 0.0 if problem.noise_level is None else float(problem.noise_level.square().mean())
     errors = [_mean_square(problem, image, out) for image, out in zip(images, unseen, strict=True)]
-    n, weights = len(images), problem.weights
-    between = 0.0
-    if n > 1:
-        between = (1 - 1 / n) * float((weights * variance_between(images)).sum() / weights.sum())
-    held_out = sum(errors) / n - between
+    predictions, weights = problem.predict(images), problem.weights
+    between = (weights * squared(predictions - predictions.mean(0))).sum() / (len(images) * weights.sum())
+    held_out = sum(errors) / len(images) - float(between)  # the error of a mean is less by the variance
     residual = _mean_square(problem, images.mean(0), weights)
-    if held_out <= noise:
+    if held_out <= noise or not residual:
         return math.inf
     remaining = math.sqrt(min(1.0, residual / held_out))  # 1 - α
-    if not remaining:
-        return math.inf
     share = min(1.0, (1 - noise / held_out - (1 - remaining)) / remaining)
     return max(1 / share - 1, LEAST_RHO) if share > 0 else math.inf
 
 
-LEAST_RHO = 1e-8
-"""Value of rho that stands for a measurement without noise."""
+def _has_orthogonal_rows(problem: Problem, norm: float) -> bool:
+    """Return True if entries of the measurement have nothing in common, so that one tells nothing of another by itself."""
+    operator, y = _linear(problem), problem.measurement
+    shape = (*y.shape, 2) if y.is_complex() else y.shape
+    draws = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(problem.weights)
+    entries = problem.weights * (torch.view_as_complex(draws) if y.is_complex() else draws)
+    image = problem.weights * operator.apply(operator.adjoint(entries))
+    return bool((image - norm**2 * entries).norm() <= ORTHOGONAL * norm**2 * entries.norm())
 
 
 def _linear(problem: Problem) -> LinearMap:
