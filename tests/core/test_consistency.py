@@ -161,14 +161,14 @@ def test_pixels_take_as_much_of_the_measurement_as_their_noise_allows(noise, inf
     assert error(rho) <= 1.05 * best + 1e-6
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize("name", ["box", "cosines", "one coil"])
 def test_entries_that_have_nothing_in_common_need_the_noise_level(name, noise):
-    size = (40, 40)
+    size = (60, 60)
     mask = torch.rand(size, generator=source(8)) < 0.5
     operator = {
-        "box": box_downsampling((1, 20, 20), (2, 2)),
-        "cosines": cosine_sensing((1, *size), 500, source()),
+        "box": box_downsampling((1, 40, 40), (2, 2)),
+        "cosines": cosine_sensing((1, *size), 2000, source()),
         "one coil": fourier(torch.ones((1, *size), dtype=torch.complex128), mask),
     }[name]
     clean = draw(*operator.in_shape)
@@ -181,10 +181,11 @@ def test_entries_that_have_nothing_in_common_need_the_noise_level(name, noise):
     rho = choose_rho(problem, images, held_out_rows(problem), norm)
 
     def error(rho):
-        return float((make_consistent(problem, images.mean(0), rho) - clean).square().mean())
+        x = make_consistent(problem, images.mean(0), rho)
+        return float(operator.apply(x - clean).abs().square().mean())
 
     best = min(error(rho) for rho in (math.inf, *(norm**2 * 10 ** (e / 4) for e in range(-16, 17))))
-    assert error(rho) <= 1.1 * best
+    assert error(rho) <= 1.1 * best + 1e-9
 
 
 def identity_map(shape):

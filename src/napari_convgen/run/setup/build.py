@@ -28,8 +28,11 @@ from napari_convgen.core.generators.fused import fuse, fuse_norms
 from napari_convgen.core.image import Layout, Measured
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.noise.estimate import estimate_noise
+from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.operators.identity import identity
+from napari_convgen.core.operators.resizing import box_downsampling, lanczos_downsampling
+from napari_convgen.core.optics.point_spread import gaussian_psf
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Output
 from napari_convgen.core.stopping import FixedStep, HeldOut, StoppingRule
@@ -375,8 +378,15 @@ GENERATORS: Mapping[str, GeneratorEntry] = {
 """The generators by their kind."""
 
 
+_DOWNSAMPLINGS = {"box": box_downsampling, "lanczos": lanczos_downsampling}
+
+
 _OPERATORS: Mapping[str, Callable[[Any, Sequence[int]], ForwardModel]] = {
     "identity": lambda settings, shape: identity(shape),
+    "blur": lambda settings, shape: blurring(shape, gaussian_psf([settings.sigma] * (len(shape) - 1))),
+    "downsampling": lambda settings, shape: _DOWNSAMPLINGS[settings.weighting](
+        shape, [settings.factor] * (len(shape) - 1)
+    ),
 }
 
 
