@@ -35,6 +35,7 @@ def test_missing_pixels_are_filled_in_and_measured_ones_kept_where_there_is_no_n
     assert rms((result.image - truth)[is_missing]) < 0.5 * truth.std()
     assert rms((result.image - truth)[~is_missing]) < 0.3 * rms((result.generator_image - truth)[~is_missing])
     np.testing.assert_array_equal(np.isnan(result.residual), is_missing)
+    np.testing.assert_allclose(result.residual[~is_missing], (result.image - truth)[~is_missing], atol=1e-4)
     by_nan = reconstruct(np.where(is_missing, np.nan, truth), TINY, problem="inpaint")
     np.testing.assert_array_equal(by_nan.image, result.image)
     assert by_nan.rho == result.rho < 0.5
