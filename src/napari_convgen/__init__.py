@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from napari_convgen.run.image_vs_noise.config import TargetsConfig
     from napari_convgen.run.image_vs_noise.result import CompareFitsResult
     from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask, compare_fits
+    from napari_convgen.run.reconstruct.result import ReconstructResult
+    from napari_convgen.run.reconstruct.run import ReconstructTask, reconstruct
     from napari_convgen.run.spectrum.progress import SpectrumProgress
     from napari_convgen.run.spectrum.result import SpectrumResult
     from napari_convgen.run.spectrum.run import SpectrumTask, spectrum
@@ -50,6 +52,8 @@ __all__ = [
     "DenoiseTask",
     "Image",
     "MethodResult",
+    "ReconstructResult",
+    "ReconstructTask",
     "Snapshot",
     "SpectrumProgress",
     "SpectrumResult",
@@ -61,6 +65,7 @@ __all__ = [
     "compare_fits",
     "denoise",
     "read_image",
+    "reconstruct",
     "spectrum",
     "write_image",
 ]
@@ -79,6 +84,8 @@ _HOMES = {
     "DenoiseTask": "run.denoise.run",
     "Image": "core.image",
     "MethodResult": "run.compare.result",
+    "ReconstructResult": "run.reconstruct.result",
+    "ReconstructTask": "run.reconstruct.run",
     "Snapshot": "core.snapshot",
     "SpectrumProgress": "run.spectrum.progress",
     "SpectrumResult": "run.spectrum.result",
@@ -89,6 +96,7 @@ _HOMES = {
     "compare_fits": "run.image_vs_noise.run",
     "denoise": "run.denoise.run",
     "read_image": "files.images",
+    "reconstruct": "run.reconstruct.run",
     "spectrum": "run.spectrum.run",
     "write_image": "files.images",
 }

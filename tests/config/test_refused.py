@@ -63,7 +63,7 @@ def test_a_missing_file_is_refused_with_its_name(tmp_path):
         ("optimizer.kind", "sgd"),
         ("generator.kind", "transformer"),
         ("generator.kind", None),
-        ("operator.kind", "blur"),
+        ("operator.kind", "smear"),
         ("stopping.kind", "wmv"),
         ("stopping.held_out_fraction", 0),
         ("stopping.held_out_fraction", 0.95),

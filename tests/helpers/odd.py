@@ -39,7 +39,7 @@ TYPES = [
     "M8[s]",
 ]
 SMALL = {"n_steps": 2, "n_seeds": 2, "n_threads": 1, "n_restarts": 0}
-WORDS = ["no number", "Traceback", "NoneType", "object has no", "index out of range", "ufunc", "unexpected keyword"]
+NOT_SAID = ["no number", "Traceback", "NoneType", "object has no", "index out of range", "ufunc", "unexpected keyword"]
 """What a sentence for a user does not say."""
 
 
@@ -53,7 +53,7 @@ def outcome(attempt):
         attempt()
     except ConvgenError as error:
         text = str(error)
-        if len(text) < 20 or any(word in text for word in WORDS):
+        if len(text) < 20 or any(word in text for word in NOT_SAID):
             raise Fault(f"an unclear sentence: {text}") from error
         return "refused"
     except Fault:

@@ -18,7 +18,7 @@ from napari_convgen.config.noise import (
     PoissonGaussianNoiseConfig,
     RicianNoiseConfig,
 )
-from napari_convgen.config.operators import IdentityConfig, OperatorConfig
+from napari_convgen.config.operators import BlurConfig, DownsamplingConfig, IdentityConfig, OperatorConfig
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
 from napari_convgen.config.presets import GENERATOR_ALONE, PRESETS, fixed_input_presets, preset
 from napari_convgen.config.stopping import AutoStopConfig, FixedStopConfig, StoppingConfig
@@ -30,9 +30,11 @@ __all__ = [
     "AdamConfig",
     "AutoNoiseConfig",
     "AutoStopConfig",
+    "BlurConfig",
     "Config",
     "ConvolutionalConfig",
     "DeepDecoderConfig",
+    "DownsamplingConfig",
     "FixedStopConfig",
     "GaussianNoiseConfig",
     "GeneratorConfig",

@@ -98,6 +98,35 @@ class LinearMap(ForwardModel):
         columns = (self.apply(unit.view(self.in_shape)).flatten() for unit in torch.eye(n_in).to(like))
         return torch.stack(list(columns), 1)
 
+    def norm(self, like: Tensor, rng: torch.Generator, tolerance: float = 1e-4, n_steps: int = 1000) -> float:
+        """Return the largest factor by which the map lengthens an image, by power iteration.
+
+        The iteration gets there from below, and ends where ten steps more lengthen the result by less than the tolerance.
+
+        Parameters
+        ----------
+        like
+            Real tensor of the dtype and on the device wanted.
+        rng
+            Source of chance on the CPU, for the first image.
+        tolerance
+            Relative change in ten steps at which to end; default 0.0001.
+        n_steps
+            Number of steps at most; default 1000.
+        """
+        x = _random(self.in_shape, self.has_complex_input, like, rng)
+        norms = [0.0]
+        for step in range(1, n_steps + 1):
+            length = float(x.norm())
+            if not length:
+                return 0.0
+            x = self.apply(x / length)
+            norms.append(float(x.norm()))
+            x = self.adjoint(x)
+            if step > 10 and norms[-1] - norms[-11] <= tolerance * norms[-1]:
+                break
+        return norms[-1]
+
     def dot_error(self, like: Tensor, rng: torch.Generator) -> float:
         r"""Return how far the adjoint is from being one, for random x and y.
 

@@ -28,10 +28,10 @@ from napari_convgen.core.snapshot import GeneratorUnits, SnapshotStore
 from napari_convgen.core.stopping import FixedStep
 from napari_convgen.reproduction.images import Values
 from napari_convgen.reproduction.study import Setting
+from napari_convgen.run.setup.backends import resolve_generator_backend
 from napari_convgen.run.setup.build import (
     build_generator,
     build_optimizer,
-    resolve_generator_backend,
     resolve_scales,
 )
 

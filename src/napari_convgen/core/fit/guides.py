@@ -69,7 +69,7 @@ class Mixture:
     correction
         What the mean of the kept members' guides lacks of the guide from all pixels; it is added to the image that is shown.
     influence
-        That of the guides; of a generator that is fitted for a few steps to what they draw it is taken to be the same.
+        Influence of each pixel on its own value in the guides; in the mixture it is taken to be the same.
     """
 
     def __init__(self, problem: Problem, guides: Guides, members: Members, share: float | None) -> None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from jaxtyping import Int
 from torch import Tensor
 
+NEVER_HELD_OUT = -1
+"""Group number of entries that are in every fit."""
+
 
 @dataclass(frozen=True, eq=False)
 class ForwardModel:
@@ -23,7 +26,8 @@ class ForwardModel:
         Shape of a measurement. All values along its first axis (channels, coils) are held out together.
     entry_groups
         Group number of each entry of a measurement, shape ``out_shape[1:]``: entries of a group, such as a line of k-space, are
-        measured together, and so they are held out together. ``None``, the default, makes each entry a group of its own.
+        measured together, and so they are held out together; those of the group `NEVER_HELD_OUT` never are. ``None``, the default, makes
+        each entry a group of its own.
     is_identity
         True if ``apply`` returns its argument: then what is known for denoising holds.
     """

@@ -8,6 +8,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from napari_convgen.core.operators.forward_model import NEVER_HELD_OUT
+from napari_convgen.errors import InputError
+
 MIDDLE_SIDE = 3
 """Side in pixels of the middle of a square, which is watched."""
 
@@ -57,9 +60,19 @@ def draw_groups(
     observed, fraction, n_sets, rng
         As for `draw_entries`; the share is that of the groups.
     groups
-        Group number of each entry.
+        Group number of each entry; entries of the group `NEVER_HELD_OUT` are in no set.
+
+    Raises
+    ------
+    InputError
+        There is no group to draw.
     """
-    numbers = groups[observed].unique()
+    numbers = groups[observed & (groups != NEVER_HELD_OUT)].unique()
+    if not len(numbers):
+        raise InputError(
+            "No group of the measurement is left to hold out: all are needed for calibration. Measure more, or choose a stopping rule "
+            "that holds nothing out, such as 'fixed'."
+        )
     drawn = draw_entries(torch.ones_like(numbers, dtype=torch.bool), fraction, n_sets, rng)
     return [torch.isin(groups, numbers[chosen]) & observed for chosen in drawn]
 

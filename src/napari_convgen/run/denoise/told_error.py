@@ -13,7 +13,7 @@ MOST_CLIPPED = 0.02
 """Largest share of the pixels at which noise was cut off: on images of benchmarks/calibration.py with more the estimate is 6 dB off."""
 
 UNCERTAIN = "The quality of the image cannot be told: it is so clean that the uncertainty of the noise level, about 2 %, hides its error."
-CLIPPED = "The quality of the image cannot be told: the noise of many pixels was cut off at the end of their range, and is not that of the model."
+CLIPPED = "The quality of the image cannot be told: the noise of many pixels was cut off at the end of their range, which changes it."
 
 
 def told_error(

@@ -28,8 +28,11 @@ from napari_convgen.core.generators.fused import fuse, fuse_norms
 from napari_convgen.core.image import Layout, Measured
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.noise.estimate import estimate_noise
+from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.operators.identity import identity
+from napari_convgen.core.operators.resizing import box_downsampling, lanczos_downsampling
+from napari_convgen.core.optics.point_spread import gaussian_psf
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Output
 from napari_convgen.core.stopping import FixedStep, HeldOut, StoppingRule
@@ -44,7 +47,7 @@ from napari_convgen.core.stopping.windowed_variance import RunningVariance, Wind
 from napari_convgen.core.theory.kernels import gaussian, normalized, triangular
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.setup import scales
-from napari_convgen.run.setup.devices import FASTEST, Backend, resolve_backend, why_unusable
+from napari_convgen.run.setup.devices import Backend
 
 FEATURES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """Types of the hidden layers' values, by precision."""
@@ -122,7 +125,7 @@ def resolve_scales(config: Config, size: Sequence[int], spacing: scales.Spacing 
     ConfigError
         Settings that the size does not allow.
     """
-    return _entry(config).choose_scales(config.generator, size, spacing)
+    return generator_entry(config).choose_scales(config.generator, size, spacing)
 
 
 def check_guidance(config: Config) -> None:
@@ -163,65 +166,6 @@ def check_noise_level(config: Config, problem: Problem) -> None:
         )
 
 
-def check_precision(config: Config, backend: Backend) -> None:
-    """Refuse a number format that the generator cannot be computed with.
-
-    Raises
-    ------
-    ConfigError
-        Another precision than those of the generator on this backend.
-    """
-    allowed = _entry(config).network.precisions(backend)
-    if config.precision not in allowed:
-        raise ConfigError(
-            f"A {config.generator.kind} computed by '{backend}' cannot have precision = '{config.precision}'. "
-            f"Choose {' or '.join(map(repr, allowed))}."
-        )
-
-
-def fastest_backend(config: Config, device: torch.device, n_axes: int) -> Backend:
-    """Return what computes the generator over that many spatial axes fastest on a device, were all installed."""
-    fastest = FASTEST.get(device.type, "torch")
-    return fastest if fastest in _entry(config).network.backends(n_axes) else "torch"
-
-
-def resolve_generator_backend(config: Config, device: torch.device, n_axes: int) -> Backend:
-    """Return what computes the generator on a device: the fastest that is installed, where none is named.
-
-    Raises
-    ------
-    ConfigError
-        The backend that is named does not compute such a generator.
-    DeviceError
-        It does not run on the device or is not installed.
-    """
-    name, network = config.backend, _entry(config).network
-    if name not in ("auto", "torch", *network.backends(n_axes)):
-        volume = " of a volume" if name in network.backends(2) else ""
-        raise ConfigError(f"The backend '{name}' does not compute a {config.generator.kind}{volume}. Choose 'auto'.")
-    if name == "auto" and fastest_backend(config, device, n_axes) == "torch":
-        name = "torch"
-    return resolve_backend(name, device)
-
-
-def describe_slow_backend(config: Config, device: torch.device, n_axes: int, backend: Backend) -> str | None:
-    """Return a sentence on a faster backend that cannot be used; ``None`` if there is none, or the backend was chosen."""
-    fastest = fastest_backend(config, device, n_axes)
-    if config.backend != "auto" or backend == fastest:
-        return None
-    pace = _entry(config).network.pace_of_torch
-    return f"{fastest} is not available ({why_unusable(fastest)}): plain PyTorch computed the fit, {pace}."
-
-
-def compiler_notes(backend: Backend) -> tuple[str, ...]:
-    """Return what went wrong with the compiled code that a backend keeps on the disk, in sentences."""
-    if backend != "numba":
-        return ()
-    from napari_convgen.core.cpu.compiled import cache_troubles
-
-    return cache_troubles()
-
-
 def build_noise(measured: Measured, layout: Layout, settings: NoiseConfig) -> NoiseModel | None:
     """Model the noise of what was measured of a frame; ``None`` where it is fitted as it is."""
     if not settings.is_modeled:
@@ -256,7 +200,7 @@ def generator_bytes(
     spacing: scales.Spacing = None,
 ) -> int:
     """Return about how many bytes a fit takes at its peak, without its snapshots."""
-    return _entry(config).count_bytes(
+    return generator_entry(config).count_bytes(
         size,
         n_outputs,
         n_members=count_members(config),
@@ -281,7 +225,7 @@ def build_generator(
     """Build the generator at its start, on the CPU; members with the same start draw the same."""
     rngs = [random_source(seed, 1 + start) for start in starts]
     plan = Plan(size, spacing, n_outputs, n_scales, rngs, backend, config.precision)
-    return _entry(config).build(config.generator, plan)
+    return generator_entry(config).build(config.generator, plan)
 
 
 def build_optimizer(config: Config, generator: Generator) -> torch.optim.Optimizer:
@@ -302,7 +246,7 @@ def build_rule(config: Config, plain_generator: Callable[[], Generator]) -> Stop
     return _RULES[config.stopping.kind](config.stopping, config.output, plain_generator)
 
 
-def _entry(config: Config) -> GeneratorEntry:
+def generator_entry(config: Config) -> GeneratorEntry:
     return GENERATORS[config.generator.kind]
 
 
@@ -375,8 +319,15 @@ GENERATORS: Mapping[str, GeneratorEntry] = {
 """The generators by their kind."""
 
 
+_DOWNSAMPLINGS = {"box": box_downsampling, "lanczos": lanczos_downsampling}
+
+
 _OPERATORS: Mapping[str, Callable[[Any, Sequence[int]], ForwardModel]] = {
     "identity": lambda settings, shape: identity(shape),
+    "blur": lambda settings, shape: blurring(shape, gaussian_psf([settings.sigma] * (len(shape) - 1))),
+    "downsampling": lambda settings, shape: _DOWNSAMPLINGS[settings.weighting](
+        shape, [settings.factor] * (len(shape) - 1)
+    ),
 }
 
 

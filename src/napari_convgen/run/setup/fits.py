@@ -83,12 +83,13 @@ def denoising_fit(
     n_seeds: int,
     max_bytes: float | None = None,
     has_guides: bool = True,
+    units: Units | None = None,
 ) -> Fit:
     """Return the fit that denoises a frame; parameters are those of `start_fit`.
 
     With ``has_guides`` False the noisy image takes the place of the guides, for a measurement of time.
     """
-    stages = start_fit(prepared, image, seed, n_seeds, max_bytes, lambda: not has_guides)
+    stages = start_fit(prepared, image, seed, n_seeds, max_bytes, lambda: not has_guides, units)
     while True:
         try:
             next(stages)
@@ -104,6 +105,7 @@ def start_fit(
     n_seeds: int,
     max_bytes: float | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
+    units: Units | None = None,
 ) -> Generator[Stage[NDArray[Any]], None, Fit]:
     """Make the guides, if the generator has any, and return the fit that denoises a frame with the configuration's rule.
 
@@ -121,6 +123,8 @@ def start_fit(
         Bound on the snapshots' memory; that of the configuration if ``None``.
     is_stopping
         Function that tells whether to go on with the guides as far as they have come; by default they are finished.
+    units
+        Units of the snapshots; the frame's own if ``None``.
     """
     problem = prepared.problem(image)
     rule = prepared.rule(image, seed)
@@ -128,4 +132,4 @@ def start_fit(
     guides = None
     if prepared.config.generator.has_guide:
         guides = yield from make_guides(image, prepared.layout, members, prepared.device, is_stopping)
-    return new_fit(prepared, problem, image, rule, members, seed, max_bytes=max_bytes, guides=guides)
+    return new_fit(prepared, problem, image, rule, members, seed, units, max_bytes, guides=guides)

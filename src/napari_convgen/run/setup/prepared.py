@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +28,16 @@ from napari_convgen.core.image import (
     share_structure,
 )
 from napari_convgen.core.noise import NoiseModel, estimate_noise
+from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import StoppingRule
 from napari_convgen.errors import ConfigError, InputError, mismatch
+from napari_convgen.run.setup.backends import (
+    check_precision,
+    compiler_notes,
+    describe_slow_backend,
+    resolve_generator_backend,
+)
 from napari_convgen.run.setup.build import (
     build_generator,
     build_noise,
@@ -38,11 +45,7 @@ from napari_convgen.run.setup.build import (
     build_rule,
     check_guidance,
     check_noise_level,
-    check_precision,
-    compiler_notes,
-    describe_slow_backend,
     generator_bytes,
-    resolve_generator_backend,
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
@@ -104,6 +107,9 @@ class Prepared:
         allows them.
     has_operator
         True, the default, if a forward operator is allowed; False refuses all but the identity.
+    operator
+        Function from the shape of a measurement to its forward operator, whose images can have other shapes; ``None``, the default, for the
+        configuration's, which must keep the shape.
 
     Attributes
     ----------
@@ -117,6 +123,8 @@ class Prepared:
         Index of each frame in the array.
     size
         Number of pixels along each spatial axis of a frame.
+    image_size
+        Number of pixels along each spatial axis of the images that the generator makes: ``size`` unless an operator changes it.
     spacing
         Distance between neighboring pixels along each spatial axis, in the image's units; ``None`` if it is not known, or they differ.
     n_outputs
@@ -145,6 +153,7 @@ class Prepared:
         n_spared_threads: int = 0,
         single: str | None = None,
         has_operator: bool = True,
+        operator: Callable[[Sequence[int]], ForwardModel] | None = None,
     ) -> None:
         given = image if isinstance(image, Image) else Image(as_array(image))
         self.config = resolve_config(config)
@@ -159,7 +168,9 @@ class Prepared:
         self.size = self.layout.spatial_shape(self.image.shape)
         self.spacing = self._spacing(given)
         self.n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self.size)
-        self.n_scales = resolve_scales(self.config, self.size, self.spacing)
+        self._operator = functools.partial(build_operator, self.config) if operator is None else operator
+        self.image_size = self._operator((self.n_outputs, *self.size)).in_shape[1:]
+        self.n_scales = resolve_scales(self.config, self.image_size, self.spacing)
         check_guidance(self.config)
         self.reference = check_reference(reference, data_range, self.image.shape)
         keep_triton_out()
@@ -167,7 +178,7 @@ class Prepared:
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
         self.backend = resolve_generator_backend(self.config, self.device, len(self.size))
         check_precision(self.config, self.backend)
-        self._check_operator(has_operator)
+        self._check_operator(has_operator, keeps_shape=operator is None)
         if single is not None and self.n_frames > 1:
             raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.")
 
@@ -294,7 +305,7 @@ class Prepared:
 
     def problem(self, image: ImageTensor) -> Problem:
         """Return the problem that a frame poses on the device."""
-        operator = build_operator(self.config, image.values.shape)
+        operator = self._operator(image.values.shape)
         if not operator.is_identity and image.is_stabilized:
             raise ConfigError(
                 f"A forward operator needs noise that is the same everywhere, and this image has {image.noise}. "
@@ -324,8 +335,8 @@ class Prepared:
         backend
             What computes the generator; the task's own if ``None``.
         """
-        size, n_outputs = image.values.shape[1:], len(image.values)
-        plan = (size, n_outputs, self.n_scales, starts, seed, backend or self.backend, self.spacing)
+        n_outputs = len(image.values)
+        plan = (self.image_size, n_outputs, self.n_scales, starts, seed, backend or self.backend, self.spacing)
         built = build_generator(self.config, *plan)
         return built.to(self.device)
 
@@ -342,7 +353,7 @@ class Prepared:
             Settings of the configuration to change for this question.
         """
         config = self.config.replace(changes) if changes else self.config
-        plan = (self.size, n_outputs or self.n_outputs, self.n_scales, backend or self.backend, self.spacing)
+        plan = (self.image_size, n_outputs or self.n_outputs, self.n_scales, backend or self.backend, self.spacing)
         return generator_bytes(config, *plan)
 
     def _check_values(self) -> None:
@@ -354,23 +365,23 @@ class Prepared:
                 return
         refuse_constant([self._checks[number] for number in range(self.n_frames)])
 
-    def _check_operator(self, is_allowed: bool) -> None:
+    def _check_operator(self, is_allowed: bool, keeps_shape: bool) -> None:
         """Refuse what holds for denoising only, if there is a forward operator."""
         shape = (self.n_outputs, *self.size)
-        operator = build_operator(self.config, shape)
+        operator = self._operator(shape)
         if operator.is_identity:
             return
         if not is_allowed:
             raise ConfigError(
                 "This is for denoising only, and there is a forward operator. Choose operator.kind = 'identity'."
             )
-        if (operator.in_shape, operator.out_shape) != (shape, shape):
+        if keeps_shape and (operator.in_shape, operator.out_shape) != (shape, shape):
             raise ConfigError(
                 mismatch(
                     f"The forward operator '{self.config.operator.kind}' must keep the shape of the image",
                     expected=shape,
                     got=(operator.in_shape, operator.out_shape),
-                    advice="Choose another operator.",
+                    advice="Reconstruct the image instead, or choose operator.kind = 'identity'.",
                 )
             )
         if self.config.generator.draws_from_image:
@@ -379,7 +390,7 @@ class Prepared:
                 "Choose generator.kind = 'deep-decoder'."
             )
         generator = functools.partial(
-            build_generator, self.config, self.size, self.n_outputs, self.n_scales, [0], 0, "torch"
+            build_generator, self.config, self.image_size, self.n_outputs, self.n_scales, [0], 0, "torch"
         )
         if build_rule(self.config, generator).needs_identity:
             raise ConfigError(

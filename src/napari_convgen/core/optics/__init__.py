@@ -1,0 +1,1 @@
+"""What a microscope does to light: point spread functions, measured and computed."""
