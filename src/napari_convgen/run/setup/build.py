@@ -247,6 +247,7 @@ def build_rule(config: Config, plain_generator: Callable[[], Generator]) -> Stop
 
 
 def generator_entry(config: Config) -> GeneratorEntry:
+    """Return what is known of a configuration's kind of generator."""
     return GENERATORS[config.generator.kind]
 
 
