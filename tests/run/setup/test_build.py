@@ -250,7 +250,7 @@ def kept_bytes(config, size):
 def test_a_two_layer_generator_refuses_what_it_cannot_make():
     config = TINY.replace({"generator.kind": "two-layer"})
     with pytest.raises(ConfigError, match=r"images of one channel, and this one has 3\. Choose"):
-        denoise(noisy((24, 26, 3)), config, axes="YXC")
+        denoise(noisy((24, 26, 3)), config.replace({"channels": "joint"}), axes="YXC")
     with pytest.raises(
         ConfigError, match=r"blur_width must be at most half .*expected 1 to 2 for 4 × 26 pixels, got 5\.0"
     ):

@@ -3,8 +3,9 @@ import pytest
 from scipy import ndimage
 
 from napari_convgen.config import preset
+from napari_convgen.core.image import SEPARATE
 from napari_convgen.run.denoise.run import denoise
-from napari_convgen.run.setup.prepared import SEPARATE, Prepared
+from napari_convgen.run.setup.prepared import Prepared
 
 
 def blobs(seed, shape=(64, 60)):

@@ -14,6 +14,9 @@ LEAST_CORRELATION = 0.5
 """Least correlation of a channel's structures with those of another one, of either sign, that counts as the same. Chosen with
 benchmarks/channels.py."""
 
+SEPARATE = "The channels show different structures: each was fitted alone, as a frame. Choose channels = 'joint' to fit them together."
+"""Note on an image whose channels do not help each other."""
+
 SMALLEST = 1e-9
 """Least weight that is divided by: a bound against division by zero."""
 

@@ -15,6 +15,7 @@ from napari_convgen.config import Config, preset
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import (
     PHASE_NOTE,
+    SEPARATE,
     ArrayLike,
     FrameCheck,
     Image,
@@ -53,9 +54,6 @@ from napari_convgen.run.setup.inputs import as_array, check_letters, check_refer
 from napari_convgen.run.setup.result_type import ResultType
 
 Index = tuple[int | slice, ...]
-
-SEPARATE = "The channels show different structures: each was fitted alone, as a frame. Choose channels = 'joint' to fit them together."
-"""Note on an image whose channels do not help each other."""
 
 
 def resolve_config(
@@ -159,8 +157,7 @@ class Prepared:
         self.config = resolve_config(config)
         self.image = as_array(given.data)
         if 0 in self.image.shape or not self.image.shape:
-            shape = tuple(self.image.shape)
-            raise InputError(f"The image has no pixels: its shape is {shape}. Choose another one.")
+            raise InputError(f"The image has no pixels: its shape is {tuple(self.image.shape)}. Choose another one.")
         letters = check_letters(given.axes if axes is None else axes)
         self._divide(Layout.of(self.image.shape, letters, self.config.z_axis))
         if self._fits_channels_alone(single is not None):
@@ -194,12 +191,10 @@ class Prepared:
 
     def _fits_channels_alone(self, is_single: bool) -> bool:
         """Return True if each channel is fitted by its own generator; a task for a single image fits them together unless it is told to."""
-        if "C" not in self.layout.axes or self.config.channels == "joint":
-            return False
-        if self.config.channels == "separate":
-            return True
+        if "C" not in self.layout.axes or self.config.channels != "auto" or is_single:
+            return "C" in self.layout.axes and self.config.channels == "separate"
         measured = self.measured(self.first_frame())
-        return not is_single and not share_structure(measured.values, measured.is_observed)
+        return not share_structure(measured.values, measured.is_observed)
 
     @property
     def n_frames(self) -> int:
@@ -220,8 +215,8 @@ class Prepared:
     @property
     def result_notes(self) -> tuple[str, ...]:
         """Sentences on channels that are fitted one by one, and on the type of the result."""
-        is_divided = not self.layout.is_joint and self.config.channels == "auto"
-        return (SEPARATE,) * is_divided + (self.result_type.note,) * bool(self.result_type.note)
+        separate = SEPARATE if not self.layout.is_joint and self.config.channels == "auto" else ""
+        return tuple(note for note in (separate, self.result_type.note) if note)
 
     def frame(self, number: int) -> NDArray[Any]:
         """Return the values of a frame, checked; the latest is remembered, so that a lazy array computes each once.
@@ -264,8 +259,7 @@ class Prepared:
         """Say what is left out of the fits of the frames that were read and are not constant, and what these frames look like."""
         checks = [check for check in self._checks.values() if not check.is_constant]
         yield from LeftOut.sum([check.left_out for check in checks]).sentences()
-        if any(check.is_wrapped for check in checks):
-            yield PHASE_NOTE
+        yield from [PHASE_NOTE] * any(check.is_wrapped for check in checks)
 
     def measured(self, number: int) -> Measured:
         """Return what of a frame was measured; the latest is remembered."""
@@ -300,8 +294,8 @@ class Prepared:
     def result_type(self) -> ResultType:
         """Type of a denoised image, one for all frames: decided by the first frame that is not constant."""
         number = self.first_frame()
-        own, noise = np.dtype(self.image.dtype), functools.partial(self.any_noise_model, number)
-        return ResultType.of(self.config.dtype, own, self.measured(number), self.layout.is_color, noise)
+        measured, noise = self.measured(number), functools.partial(self.any_noise_model, number)
+        return ResultType.of(self.config.dtype, np.dtype(self.image.dtype), measured, self.layout.is_color, noise)
 
     def problem(self, image: ImageTensor) -> Problem:
         """Return the problem that a frame poses on the device."""
