@@ -298,7 +298,7 @@ def _unknown_setting(name: str) -> str:
         known = [each for each in known if each.startswith(f"{group}.")]
         close = [f"{group}.{each}" for each in difflib.get_close_matches(rest, [k.partition(".")[2] for k in known], 1)]
     else:
-        close = difflib.get_close_matches(name, known, 1) or [k for k in known if k.endswith("." + name)]
+        close = [k for k in known if k.endswith("." + name)] or difflib.get_close_matches(name, known, 1)
     hint = f"Did you mean '{close[0]}'?" if close else f"The settings are {', '.join(known)}."
     return f"There is no setting '{name}'. {hint}"
 

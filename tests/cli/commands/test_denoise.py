@@ -206,7 +206,7 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
         ("denoise noisy.tif -o out.tif --preset paper --config run.toml", "--config is complete"),
         ("denoise noisy.tif -o out.tif --config missing.toml", "missing.toml cannot be read"),
         ("denoise noisy.tif -o out.tif --set n_steps", "--set takes settings as KEY=VALUE, got 'n_steps'"),
-        ("denoise noisy.tif -o out.tif --set channels=3", "There is no setting 'channels'"),
+        ("denoise noisy.tif -o out.tif --set colors=3", "There is no setting 'colors'"),
         ("denoise noisy.tif -o out.tif --seed one", "seed cannot be 'one'"),
         ("denoise noisy.tif -o out.tif --steps 0", "n_steps cannot be '0'"),
         ("denoise noisy.tif -o out.tif --stopping late", "stopping.kind cannot be 'late'"),

@@ -9,6 +9,7 @@ from napari_convgen.config import Config
 from napari_convgen.core.quality.metrics import psnr, ssim
 from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
 from napari_convgen.core.stopping import ErrorEstimate
+from napari_convgen.run.denoise import told_error
 from napari_convgen.run.denoise.result import FrameResult
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 
@@ -308,7 +309,8 @@ def test_an_image_of_nothing_has_no_estimated_psnr(mse):
     assert "estimated_psnr" not in through_json(empty.report())
 
 
-def test_the_error_left_of_white_noise_is_estimated_within_its_own_uncertainty():
+def test_the_error_left_of_white_noise_is_estimated_within_its_own_uncertainty(monkeypatch):
+    monkeypatch.setattr(told_error, "MOST_UNCERTAIN", np.inf)
     y, x = np.mgrid[-1:1:64j, -1:1:64j]
     truth = np.exp(-3 * (x**2 + y**2)).astype(np.float32)
     image = truth + np.random.default_rng(3).normal(0, 0.1, truth.shape).astype(np.float32)

@@ -234,7 +234,8 @@ def test_default_configuration_is_the_default_preset(widget):
 
 
 def test_axes_that_were_typed_outlive_the_run(viewer, widget, user):
-    viewer.add_image(np.random.default_rng(0).random((3, 16, 16)), name="stack")
+    structure = np.add.outer(np.arange(16.0) % 9, np.arange(16.0) % 7)
+    viewer.add_image(structure + np.random.default_rng(0).random((3, 16, 16)), name="stack")
     user.fill("Axes", "CYX")
     user.run()
     assert user.value("Axes") == "CYX"
