@@ -15,6 +15,7 @@ from napari_convgen.viewer.layers.door import (
     read_layer,
     residual_layer,
     snapshots_layer,
+    visible,
 )
 
 
@@ -164,3 +165,12 @@ def test_a_layer_brings_the_distance_between_its_pixels(noisy):
     color = read_layer(Image(np.stack([noisy] * 3, -1), scale=(0.2, 0.2))).image
     assert (color.axes, color.scale) == ("YXS", (0.2, 0.2, 1.0))
     assert len(color.units) == 3
+
+
+def test_limits_that_a_hot_pixel_made_wide_are_not_taken_over():
+    data = np.random.default_rng(0).random((8, 9))
+    narrow, wide = (read_layer(Image(data, contrast_limits=limits)) for limits in ((0, 2), (0, 65535)))
+    assert visible(narrow, data) is narrow
+    assert visible(wide, data).look["contrast_limits"] == (data.min(), data.max())
+    assert visible(wide, np.zeros((8, 9))) is wide
+    assert visible(read_layer(Image(np.zeros((8, 9, 3), np.uint8), rgb=True)), data).look["rgb"]

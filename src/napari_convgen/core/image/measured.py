@@ -59,10 +59,8 @@ class LeftOut:
         if self.n_missing:
             yield f"{self.n_missing} missing (NaN) pixels were left out of the fit and filled in."
         if self.n_outliers:
-            yield (
-                f"{self.n_outliers} pixels far outside the range of all others, without relation to their neighbors, were left out of "
-                "the fit and filled in."
-            )
+            pixels = "1 pixel" if self.n_outliers == 1 else f"{self.n_outliers} pixels"
+            yield f"Left out of the fit and filled in: {pixels} far outside the range of all others, without relation to the neighbors."
         if self.n_filled:
             values = [f"{value:g}" for value, _ in self.n_filled.most_common(MOST_NAMED)]
             more = ", …" if len(self.n_filled) > MOST_NAMED else ""

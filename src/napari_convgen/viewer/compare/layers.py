@@ -14,6 +14,7 @@ from napari_convgen.viewer.layers.door import (
     image_layer,
     residual_layer,
     show_name,
+    visible,
 )
 from napari_convgen.viewer.layers.grid import SideBySide
 from napari_convgen.viewer.layers.own_layers import OwnLayers
@@ -56,7 +57,9 @@ class ComparisonLayers:
         method, scores = done.outcome.method, done.outcome.scores
         title = self.titles[method]
         scored = title if scores is None else f"{title} {scores.psnr:.1f} dB"
-        self.images[method] = image_layer(self.source, done.image, f"{scored} · {self.source.name}")
+        self.images[method] = image_layer(
+            visible(self.source, done.image), done.image, f"{scored} · {self.source.name}"
+        )
         self._add(self.images[method])
         if done.residual is not None:
             name = f"{title} residual · {self.source.name}"

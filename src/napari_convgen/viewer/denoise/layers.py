@@ -21,6 +21,7 @@ from napari_convgen.viewer.layers.door import (
     residual_layer,
     snapshots_layer,
     unit_of_new_axis,
+    visible,
 )
 from napari_convgen.viewer.layers.own_layers import OwnLayers
 
@@ -118,7 +119,7 @@ class RunLayers:
             Report for the layer's metadata; ``None`` leaves them as they are.
         """
         if self.result is None or not self._own.has(self.result):
-            layer = image_layer(self.source, image.copy(), f"{self.source.name} denoised")
+            layer = image_layer(visible(self.source, image), image.copy(), f"{self.source.name} denoised")
             self.result = self._own.add(layer)
         else:
             self._own.put(self.result, image.copy())
@@ -161,7 +162,8 @@ class RunLayers:
         layer = self.snapshots
         if layer is None or not self._own.has(layer):
             unit = unit_of_new_axis(self.viewer, len(self.source.units))
-            layer = snapshots_layer(self.source, snapshots, f"{self.source.name} snapshots", unit)
+            source = visible(self.source, snapshots[-1].image)
+            layer = snapshots_layer(source, snapshots, f"{self.source.name} snapshots", unit)
             self.snapshots = self._own.add(layer)
         elif not (isinstance(layer.data, StepStack) and layer.data.snapshots == tuple(snapshots)):
             self._own.put(layer, StepStack(snapshots))

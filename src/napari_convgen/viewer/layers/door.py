@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 ITERATION = "iteration"
 """Label of the axis that counts steps in a snapshots layer."""
+
+LEAST_CONTRAST = 0.1
+"""Least share of the range between the contrast limits that values fill: with less they look flat. Our choice, no benchmark."""
 
 METADATA_KEY = "napari-convgen"
 """Key of a layer's metadata under which the report of the run that made it is found."""
@@ -225,6 +228,18 @@ def image_layer(source: LayerInput, data: Any, name: str, **look: Any) -> Image:
         **_placement(source.transform, source.affine),
         **{**source.look, **look},
     )
+
+
+def visible(source: LayerInput, values: Any) -> LayerInput:
+    """Return an input whose contrast limits show these values: its own, unless they are so wide that hardly any contrast would be left.
+
+    A hot pixel makes them so wide, and it is not in a denoised image.
+    """
+    limits = source.look.get("contrast_limits")
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if limits is None or not 0 < high - low < LEAST_CONTRAST * (limits[1] - limits[0]):
+        return source
+    return replace(source, look={**source.look, "contrast_limits": (low, high)})
 
 
 def snapshots_layer(source: LayerInput, snapshots: Sequence[Snapshot], name: str, unit: Any = "pixel") -> Image:
