@@ -11,8 +11,8 @@ FINE, COARSE = 2.0, 8.0
 coarser one what all images have in common, such as uneven illumination. Our choice, no benchmark."""
 
 LEAST_CORRELATION = 0.5
-"""Least correlation of a channel's structures with those of another one, of either sign, that counts as the same. Chosen with
-benchmarks/channels.py."""
+"""Least correlation of a channel's structures with those of another one, of either sign, that counts as the same. Our choice;
+benchmarks/channels.py compares the two ways."""
 
 SEPARATE = "The channels show different structures: each was fitted alone, as a frame. Choose channels = 'joint' to fit them together."
 """Note on an image whose channels do not help each other."""
