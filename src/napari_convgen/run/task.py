@@ -91,6 +91,7 @@ class Task(ABC, Generic[ProgressT, ResultT]):
     """
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         for name in ISOLATED & vars(cls).keys():
             setattr(cls, name, isolated()(vars(cls)[name]))
 

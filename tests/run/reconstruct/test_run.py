@@ -184,3 +184,14 @@ def test_a_lanczos_measurement_is_predicted_by_its_reconstruction():
     result = reconstruct(y, config, problem="enlarge")
     assert rms(result.residual) < 0.1 * y.std()
     assert rms(result.image - large[0].numpy()) < 0.4 * y.std()
+
+
+def test_the_generators_image_is_that_of_the_step_that_is_kept():
+    y, x = np.mgrid[:32, :30]
+    noisy = (np.sin(x / 6) + 0.8 * np.random.default_rng(0).standard_normal(x.shape)).astype(np.float32)
+    noisy[10:14, 5:9] = np.nan
+    config = TINY.replace({"n_steps": 400, "generator.n_channels": 24, "stopping.min_patience": 400})
+    result = reconstruct(noisy, config, problem="inpaint")
+    kept = next(each for each in result.snapshots if each.step == result.step)
+    assert 1 < result.step < 400
+    np.testing.assert_array_equal(result.generator_image, kept.image)

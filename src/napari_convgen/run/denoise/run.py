@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +14,13 @@ from napari_convgen.config import Config
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ArrayLike, Image, ImageTensor
 from napari_convgen.core.noise import NoiseModel
-from napari_convgen.core.snapshot import Outcome, n_snapshots
-from napari_convgen.core.stopping import Iterate
 from napari_convgen.errors import ConfigError, FitError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import DenoiseResult, FrameResult
 from napari_convgen.run.denoise.told_error import told_error
-from napari_convgen.run.setup.fits import denoising_fit, start_fit
-from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
-from napari_convgen.run.setup.guides import guide_seconds
+from napari_convgen.run.fit_task import FitTask, peak_bytes
+from napari_convgen.run.setup.forecast import Forecast
 from napari_convgen.run.setup.prepared import Index, Prepared, resolve_config
-from napari_convgen.run.task import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +33,7 @@ class _FrameFit:
     seed: int
 
 
-class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
+class DenoiseTask(FitTask[DenoiseResult]):
     """Denoise an array, frame after frame.
 
     Parameters
@@ -62,26 +57,16 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
         data_range: float | None = None,
         n_spared_threads: int = 0,
     ) -> None:
-        super().__init__(
-            Prepared(
-                image, config, axes=axes, reference=reference, data_range=data_range, n_spared_threads=n_spared_threads
-            )
+        prepared = Prepared(
+            image, config, axes=axes, reference=reference, data_range=data_range, n_spared_threads=n_spared_threads
         )
-        check_memory(self.n_bytes, self.device)
+        n_values = math.prod(prepared.size) * prepared.n_outputs * prepared.n_frames
+        super().__init__(prepared, peak_bytes(prepared, n_values, prepared.result_type.dtype.itemsize))
         self._frames: list[FrameResult] = []
-        self._notes: list[str] = []
         self._n_dropped: dict[int, int] = {}
-        self._n_steps_taken = 0
         self._position = 0
         self._now: _FrameFit | None = None
         self._noise: NoiseModel | None = None
-        self._guide: tuple[ImageTensor, NDArray[Any]] | None = None
-        self._guide_seconds = 0.0
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames that the task goes through."""
-        return self.prepared.n_frames
 
     @property
     def indices(self) -> list[Index]:
@@ -98,34 +83,9 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
         """Model of the noise of the frame that was last begun; ``None`` before the first, or if it is fitted as it is."""
         return self._noise
 
-    @property
-    def n_bytes(self) -> int:
-        """Bytes at the peak, about: the fit, the snapshots that are kept, and the result."""
-        prepared, config = self.prepared, self.config
-        itemsize = prepared.result_type.dtype.itemsize
-        n_values = math.prod(prepared.size) * prepared.n_outputs * prepared.n_frames
-        snapshots = n_values * (2 * itemsize + 4 * (config.n_seeds > 1))  # one of each frame
-        n = n_snapshots(config.n_steps)
-        kept = max(min(2, n) * snapshots, min(config.snapshot_memory * 2**20, n * snapshots))  # two are never let go
-        return prepared.generator_bytes() + int(kept) + n_values * itemsize
-
     def forecast(self) -> Forecast:
         """Predict memory and time: a few steps of the first frame are taken, timed and forgotten."""
-        prepared, n_free = self.prepared, free_bytes(self.device)
-        image = prepared.scaled(prepared.first_frame())
-        fit = denoising_fit(prepared, image, self.config.seed, self.config.n_seeds, has_guides=False)
-        return Forecast(
-            n_bytes=self.n_bytes,
-            n_bytes_free=n_free,
-            seconds_per_step=seconds_per_step(fit, self.n_threads),
-            seconds_before=guide_seconds(image, prepared.layout, fit, self.device),
-            n_frames=prepared.n_frames_to_fit,
-            n_steps=self.config.n_steps,
-            device=str(self.device),
-            backend=prepared.backend,
-            n_threads=self.n_threads,
-            noise=image.noise,
-        )
+        return self._forecast(self.prepared.scaled(self.prepared.first_frame()))
 
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._position < self.n_frames and not (self._is_stopping and self._now is None):
@@ -143,7 +103,7 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
                 self._noise = image.noise
                 self._add_notes(image.noise_warnings)
                 self._now = yield from self._start_frame(number, image, self.config.seed)
-            yield from self._fit_frame(self._now)
+            yield from self._take_steps(self._now.fit, self._now.number, self._now.seed)
             self._now = yield from self._finish_frame(self._now)
 
     def _lacks_noise(self, image: ImageTensor) -> bool:
@@ -255,10 +215,6 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
                 f"{n_left} of {self.n_frames} frames were not reached: they are left as they are, or zero if they cannot be read."
             )
 
-    def _add_notes(self, notes: Sequence[str]) -> None:
-        """Add notes that other frames have not added."""
-        self._notes += [note for note in notes if note not in self._notes]
-
     def _config_again(self) -> Config:
         """Return the configuration that takes this task's steps again, also if the user ended it sooner or later."""
         if self.n_frames > 1 or self._now is None or not (self._now.fit.is_extended or self._is_stopping):
@@ -269,74 +225,14 @@ class DenoiseTask(Task[DenoiseProgress, DenoiseResult]):
 
     def _start_frame(self, number: int, image: ImageTensor, seed: int) -> Generator[DenoiseProgress, None, _FrameFit]:
         """Return the fit of a frame at its start, after the estimates that guide it."""
-        stages = start_fit(self.prepared, image, seed, self.config.n_seeds, is_stopping=lambda: self._is_stopping)
-        is_guided, share = self.config.generator.has_guide, 0.0
-        while True:
-            started = time.perf_counter()
-            try:
-                stage = next(stages)
-            except StopIteration as end:
-                self._guide = None
-                self._notes += ["Stopped before the estimates that guide the fit were finished."] * (
-                    is_guided and share < 1
-                )
-                return _FrameFit(number, image, end.value, seed)
-            finally:
-                seconds = (time.perf_counter() - started) * is_guided
-                self._seconds, self._guide_seconds = self._seconds + seconds, self._guide_seconds + seconds
-            self._guide, share = (image, stage.image), stage.share
-            yield self._progress(number, seed, guide_share=share)
-
-    def _fit_frame(self, now: _FrameFit) -> Iterator[DenoiseProgress]:
-        """Advance one fit to its end, with a progress at snapshots and now and then."""
-        fit = now.fit
-        n_reported = n_before = len(fit.curves.loss)
-        if self._is_stopping:
-            fit.stop()
-
-        def is_due(iterate: Iterate) -> bool:
-            if self._is_stopping:
-                fit.stop()
-            return iterate.is_snapshot
-
-        for iterate in self._paced(iter(fit), is_due):
-            fit.curves.fetch()
-            yield self._progress(
-                now.number,
-                now.seed,
-                step=iterate.step,
-                n_steps=fit.n_steps,
-                losses=tuple(fit.curves.loss[n_reported:]),
-                criteria=tuple(fit.curves.criterion[n_reported:]),
-                snapshot=fit.snapshots.get(iterate.step),
-                kept_step=fit.kept_step,
-                n_steps_taken=self._n_steps_taken + iterate.step - n_before,
-            )
-            n_reported = len(fit.curves.loss)
-        self._n_steps_taken += fit.step - n_before
-
-    def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
-        """Return the progress of a frame's fit: before its first step, or with the state of the fit."""
-        share = 1.0 if self.config.generator.has_guide else None
-        known = {"n_steps": self.config.n_steps, "n_steps_taken": self._n_steps_taken, "guide_share": share}
-        place = {"frame": number, "n_frames": self.n_frames, "seed": seed}
-        seconds = {"seconds": self._seconds, "guide_seconds": self._guide_seconds}
-        return DenoiseProgress(**place | seconds | known | state)
+        return _FrameFit(number, image, (yield from self._start(number, image, seed)), seed)
 
     def _finish_frame(self, now: _FrameFit) -> Generator[DenoiseProgress, None, _FrameFit | None]:
         """Keep a frame's result, or start it afresh if its fit failed and there are starts left; return what to go on with."""
         fit, seed = now.fit, now.seed
         reason, judgment = fit.reason, fit.judgment
-        if reason is not None and reason.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
-            attempt = seed - self.config.seed + 1
-            if attempt <= self.config.n_restarts and not (self._is_stopping or fit.is_extended):
-                self._notes.append(f"{reason} It was started afresh with seed {seed + 1}.")
-                return (yield from self._start_frame(now.number, now.image, seed + 1))
-            if not len(fit.snapshots):
-                raise FitError(f"{reason} So did every other start. Lower optimizer.learning_rate.")
-            self._notes.append(
-                f"{reason} No start was left; step {fit.kept_step} is kept. Lower optimizer.learning_rate."
-            )
+        if reason is not None and self._is_to_start_afresh(fit, reason, seed):
+            return (yield from self._start_frame(now.number, now.image, seed + 1))
         if reason is None or judgment is None:  # left before its end: nothing is finished
             return now
         fit.snapshots.thin(keep=[fit.kept_step], max_bytes=self.config.snapshot_memory * 2**20 / self.n_frames)

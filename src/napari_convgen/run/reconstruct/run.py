@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,18 +19,15 @@ from napari_convgen.core.consistency import choose_rho, make_consistent
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ArrayLike, Image, removed
 from napari_convgen.core.linear_map import LinearMap
-from napari_convgen.core.snapshot import Outcome, Units, n_snapshots
-from napari_convgen.core.stopping import Iterate
+from napari_convgen.core.snapshot import Units
 from napari_convgen.errors import FitError
 from napari_convgen.run.denoise.progress import DenoiseProgress
+from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.reconstruct.inputs import choose_config, prepare
 from napari_convgen.run.reconstruct.result import ReconstructResult
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
-from napari_convgen.run.setup.fits import denoising_fit, start_fit
-from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
-from napari_convgen.run.setup.guides import guide_seconds
-from napari_convgen.run.task import Task
+from napari_convgen.run.setup.forecast import Forecast
 
 NORM_SOURCE = 1_000_000
 """Number of the source of chance for the operator's norm; the generators have those before."""
@@ -52,7 +49,7 @@ class _Ended:
     report: dict[str, Any]
 
 
-class ReconstructTask(Task[DenoiseProgress, ReconstructResult]):
+class ReconstructTask(FitTask[ReconstructResult]):
     """Reconstruct an image from what was measured of it.
 
     A generator is fitted through the operator to the measurement, stopped by entries that were held out, and its image moved to where it
@@ -87,50 +84,26 @@ class ReconstructTask(Task[DenoiseProgress, ReconstructResult]):
     ) -> None:
         chosen = choose_config(problem, config, changes or {})
         prepared, spread = prepare(image, chosen, axes, is_missing, psf, n_spared_threads)
-        super().__init__(prepared)
-        check_memory(self.n_bytes, self.device)
+        n_values = math.prod(prepared.image_size) * prepared.n_outputs
+        itemsize = np.dtype(np.float32).itemsize
+        super().__init__(prepared, peak_bytes(prepared, n_values, itemsize) + itemsize * n_values)  # of two images
         self._scaled = prepared.scaled(0)
         self._units: Units = self._scaled
         if not isinstance(chosen.operator, IdentityConfig):
             self._units = ReconstructionUnits(self._scaled, ... if spread is None else spread.field_of_view)
-        self._notes = list(spread.notes if spread is not None else ())
+        self._notes += spread.notes if spread is not None else ()
         self._seed = self.config.seed
         self._fit: Fit | None = None
         self._ended: _Ended | None = None
-        self._n_steps_taken = 0
-        self._guide_seconds = 0.0
 
     @property
     def has_result(self) -> bool:
         """True once the fit has ended."""
         return self._ended is not None
 
-    @property
-    def n_bytes(self) -> int:
-        """Bytes at the peak, about: the fit, the snapshots that are kept, and the result."""
-        prepared, config = self.prepared, self.config
-        n_values = math.prod(prepared.image_size) * prepared.n_outputs
-        snapshot = n_values * (8 + 4 * (config.n_seeds > 1))
-        n = n_snapshots(config.n_steps)
-        kept = max(min(2, n) * snapshot, min(config.snapshot_memory * 2**20, n * snapshot))  # two are never let go
-        return prepared.generator_bytes() + int(kept) + 8 * n_values
-
     def forecast(self) -> Forecast:
         """Predict memory and time: a few steps are taken, timed and forgotten."""
-        prepared, n_free, config = self.prepared, free_bytes(self.device), self.config
-        fit = denoising_fit(prepared, self._scaled, config.seed, config.n_seeds, has_guides=False, units=self._units)
-        return Forecast(
-            n_bytes=self.n_bytes,
-            n_bytes_free=n_free,
-            seconds_per_step=seconds_per_step(fit, self.n_threads),
-            seconds_before=guide_seconds(self._scaled, prepared.layout, fit, self.device),
-            n_frames=1,
-            n_steps=config.n_steps,
-            device=str(self.device),
-            backend=prepared.backend,
-            n_threads=self.n_threads,
-            noise=self._scaled.noise,
-        )
+        return self._forecast(self._scaled, self._units)
 
     def result(self) -> ReconstructResult:
         """Return the reconstruction.
@@ -165,82 +138,21 @@ class ReconstructTask(Task[DenoiseProgress, ReconstructResult]):
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._ended is None and not (self._is_stopping and self._fit is None):
             if self._fit is None:
-                self._fit = yield from self._start()
-            yield from self._take_steps(self._fit)
+                self._fit = yield from self._start(0, self._scaled, self._seed, self._units)
+            yield from self._take_steps(self._fit, 0, self._seed)
             self._finish(self._fit)
 
     def _let_go(self) -> None:
         self._fit = None
 
-    def _start(self) -> Generator[DenoiseProgress, None, Fit]:
-        """Return the fit at its start, after the estimates that guide it, if any do."""
-        stages = start_fit(
-            self.prepared,
-            self._scaled,
-            self._seed,
-            self.config.n_seeds,
-            is_stopping=lambda: self._is_stopping,
-            units=self._units,
-        )
-        while True:
-            started = time.perf_counter()
-            try:
-                stage = next(stages)
-            except StopIteration as end:
-                fit: Fit = end.value
-                return fit
-            finally:
-                seconds = time.perf_counter() - started
-                self._seconds, self._guide_seconds = self._seconds + seconds, self._guide_seconds + seconds
-            yield self._progress(guide_share=stage.share)
-
-    def _take_steps(self, fit: Fit) -> Iterator[DenoiseProgress]:
-        """Advance the fit to its end, with a progress at snapshots and now and then."""
-        n_reported = n_before = len(fit.curves.loss)
-        if self._is_stopping:
-            fit.stop()
-
-        def is_due(iterate: Iterate) -> bool:
-            if self._is_stopping:
-                fit.stop()
-            return iterate.is_snapshot
-
-        for iterate in self._paced(iter(fit), is_due):
-            fit.curves.fetch()
-            yield self._progress(
-                step=iterate.step,
-                losses=tuple(fit.curves.loss[n_reported:]),
-                criteria=tuple(fit.curves.criterion[n_reported:]),
-                snapshot=fit.snapshots.get(iterate.step),
-                kept_step=fit.kept_step,
-                n_steps_taken=self._n_steps_taken + iterate.step - n_before,
-            )
-            n_reported = len(fit.curves.loss)
-        self._n_steps_taken += fit.step - n_before
-
-    def _progress(self, **state: Any) -> DenoiseProgress:
-        share = 1.0 if self.config.generator.has_guide else None
-        known = {"n_steps": self.config.n_steps, "n_steps_taken": self._n_steps_taken, "guide_share": share}
-        place = {"frame": 0, "n_frames": 1, "seed": self._seed}
-        seconds = {"seconds": self._seconds, "guide_seconds": self._guide_seconds}
-        return DenoiseProgress(**place | seconds | known | state)
-
     def _finish(self, fit: Fit) -> None:
         """Keep the result of a fit that has ended, or let another start take its place if it failed and there are some left."""
         reason, judgment = fit.reason, fit.judgment
         assert reason is not None
-        if reason.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED):
-            if self._seed - self.config.seed < self.config.n_restarts and not self._is_stopping:
-                self._seed += 1
-                self._notes.append(f"{reason} It was started afresh with seed {self._seed}.")
-                self._fit = None
-                return
-            if judgment is None or not len(fit.snapshots):
-                raise FitError(f"{reason} So did every other start. Lower optimizer.learning_rate.")
-            self._notes.append(
-                f"{reason} No start was left; step {fit.kept_step} is kept. Lower optimizer.learning_rate."
-            )
-        self._notes += () if judgment is None else judgment.warnings
+        if self._is_to_start_afresh(fit, reason, self._seed):
+            self._fit, self._seed = None, self._seed + 1
+            return
+        self._add_notes(() if judgment is None else judgment.warnings)
         started = time.perf_counter()
         report = {
             "step": fit.kept_step,
@@ -254,11 +166,14 @@ class ReconstructTask(Task[DenoiseProgress, ReconstructResult]):
         self._seconds += time.perf_counter() - started
 
     def _consistent(self, fit: Fit) -> tuple[Tensor, Tensor, float]:
-        """Return the image that agrees with the measurement, the generator's, and rho: of the step that is kept, taken once more."""
-        problem, members, output = fit.problem, fit.members, self.config.output
-        fit.go_back(fit.kept_step)
-        fit.extend(1)
-        iterate = next(iter(fit))
+        """Return the image that agrees with the measurement, the generator's, and rho, of the step that is kept.
+
+        The steps to it from the last state before it are taken once more; of the first step there is none, and the second takes its place.
+        """
+        problem, members, output, kept_step = fit.problem, fit.members, self.config.output, fit.kept_step
+        fit.go_back(max(1, kept_step - 1))
+        fit.extend(max(1, kept_step - fit.step))
+        *_, iterate = fit
         image = iterate.image(output)
         kept = list(iterate.kept)
         seen = members.weights[kept]
