@@ -20,6 +20,8 @@ from cases import all_cases
 from napari_convgen.core.image import ImageTensor, Layout, channels_first
 from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.core.noise.estimation.blocks import Blocks
+from napari_convgen.core.noise.estimation.stripes import measure_stripes, without_stripes
+from napari_convgen.errors import ConvgenError
 from napari_convgen.files.images import read_image
 from napari_convgen.run.compare.result import markdown_table
 
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "noise.md")
     arguments = parser.parse_args()
-    parts = [part(arguments.data) for part in (gaussian, poisson, rician, pairs, own)]
+    parts = [part(arguments.data) for part in (gaussian, poisson, rician, pairs, own, stripes)]
     arguments.output.write_text("\n".join(parts))
 
 
@@ -128,6 +130,54 @@ def rician(data: Path) -> str:
     return "Rician noise on a slice of a brain template, error of sigma in %:\n\n" + markdown_table(
         ["sigma", "error", "taken for"], rows
     )
+
+
+def stripes(data: Path) -> str:
+    """Count the photographs in which added stripes are found, and the images of all kinds, without any, in which stripes are found."""
+    images = list(clean_images([data / "natural" / "set12"]))
+    rows = []
+    for strength in (5, 10, 20):
+        for name in ("rows", "columns", "alternating rows", "both"):
+            rng = np.random.default_rng(0)
+            n_found, left = 0, []
+            for _, clean in images:
+                noisy = clean + 20 * rng.standard_normal(clean.shape)
+                lines = strength * _lines(name, clean.shape, rng)
+                striped, seen = (noisy + lines)[None], np.ones((1, *clean.shape), bool)
+                found = measure_stripes(striped, seen)
+                n_found += (found[0] > 0, found[1] > 0) == (name != "columns", name in ("columns", "both"))
+                left.append((without_stripes(striped, seen, found)[0] - noisy).std() / lines.std())
+            rows.append([name, f"{strength} of 255", f"{n_found} of {len(images)}", f"{np.median(left):.2f}"])
+            print(rows[-1], flush=True)
+    n_images, striped_names = 0, []
+    for name, image in _any_images(data):
+        n_images += 1
+        if any(measure_stripes(image[None], np.isfinite(image)[None])):
+            striped_names.append(name)
+    head = ["stripes", "standard deviation of the offsets", "found right", "left of it, relative, median"]
+    table = markdown_table(head, rows)
+    false = f"Of {n_images} images of all kinds as they are, {len(striped_names)} are taken for striped. {', '.join(striped_names)}"
+    return f"Stripes on {len(images)} photographs with noise of 20 of 255:\n\n{table}\n\n{false.strip()}\n"
+
+
+def _lines(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    rows, columns = rng.standard_normal((shape[0], 1)), rng.standard_normal((1, shape[1]))
+    alternating = 2.0 * (np.arange(shape[0])[:, None] % 2) - 1
+    parts = {"rows": rows, "columns": columns, "alternating rows": alternating, "both": rows + columns}
+    return np.broadcast_to(parts[name], shape)
+
+
+def _any_images(data: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the first plane of each image file of a folder that can be read, in its own units."""
+    for path in sorted(data.rglob("*.*")):
+        try:
+            image = np.asarray(read_image(path).data)
+        except ConvgenError:
+            continue
+        while image.ndim > 2:
+            image = image[..., 0] if image.ndim == 3 and image.shape[-1] in (3, 4) else image[0]
+        if image.ndim == 2:
+            yield path.name, image.astype(float)
 
 
 def pairs(data: Path) -> str:

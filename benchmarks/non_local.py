@@ -6,7 +6,8 @@ FOLDER is described in cases.py. The part ``constants`` changes one constant of 
 images with white noise, and the time. The part ``correlated`` compares the two ways to combine patches where the noise is correlated, and
 levels that it is taken to have. The part ``volumes`` compares patches of volumes, on two generated ones and a real one with little noise,
 to which noise is added. The part ``shares`` has, for each image, the share of the network that the preset ``default`` finds, and that of
-the highest PSNR. The tables are written to results/non_local.md. All takes half an hour on two cores.
+the highest PSNR. The part ``probe`` compares the PSNR that is told of the estimate with the true one. The tables are written to
+results/non_local.md. All takes half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -65,6 +66,9 @@ CORRELATED = [
 
 LEVELS = (1.0, 1.1, 1.25, 1.4)
 """Levels that correlated noise is taken to have, relative to its own."""
+
+PROBE_SIZES = (0.05, 0.1, 0.15, 0.4)
+"""Standard deviations of the probe that are tried, relative to that of the noise."""
 
 SHARES = np.linspace(0, 1, 21)
 """Shares of the network that are tried with the reference."""
@@ -150,6 +154,7 @@ TITLES = {
     "correlated": "### Correlated noise",
     "volumes": "### Volumes",
     "shares": "### Share of the network",
+    "probe": "### Size of the probe",
 }
 
 
@@ -229,6 +234,32 @@ def shares(folder: Path, size: int) -> str:
     return f"{TITLES['shares']}\n\nAfter {steps} steps; PSNR in dB.\n\n{markdown_table(head, rows)}\n"
 
 
+def probe(folder: Path, size: int) -> str:
+    """Return the table of Stein's estimates of the PSNR with probes of several sizes."""
+    rows = []
+    for name, pair in _pairs(folder, WHITE, size):
+        if pair.is_stretched:
+            continue  # the reference has other units
+        layout = Layout.of(pair.noisy.shape, pair.axes)
+        measured = Measured.of(pair.noisy, layout)
+        image = ImageTensor.of(pair.noisy, layout, build_noise(measured, layout, preset("default").noise), measured)
+        frame = NoisyFrame.of(image, layout)
+        denoised = combine_patches(frame)
+        squares = image.slope(denoised) ** 2 * image.is_observed
+        noise = image.noise_variance(denoised)
+        residual = float((squares * (image.values - denoised) ** 2).sum())
+        told = []
+        for probe_size in PROBE_SIZES:
+            draws = np.random.default_rng(1).standard_normal(image.values.shape)
+            step = probe_size * image.noise_level.reshape(-1, *(1,) * (draws.ndim - 1))
+            change = combine_patches(replace(frame, values=frame.values + step * draws)) - denoised
+            error = residual + float((squares * noise * (2 * draws * change / step - 1)).sum())
+            told.append(10 * np.log10(pair.data_range**2 * image.is_observed.sum() / max(error, 1e-9)))
+        rows.append([name, f"{pair.psnr(image.restore(denoised)):.2f}", *(f"{each:.2f}" for each in told)])
+    head = ["image", "true", *(f"probe of {each} of the noise" for each in PROBE_SIZES)]
+    return f"{TITLES['probe']}\n\nPSNR of the estimate in dB, true and told.\n\n{markdown_table(head, rows)}\n"
+
+
 def _pairs(folder: Path, names: Sequence[str], size: int) -> Iterator[tuple[str, Pair]]:
     for case in choose(all_cases(folder), "tune", images=names):
         yield case.name, case.load(size, 0)
@@ -244,7 +275,7 @@ def _denoised(pair: Pair, is_white: bool = False) -> float:
     return pair.psnr(image.restore(combine_patches(replace(frame, noise_spectrum=None) if is_white else frame)))
 
 
-PARTS = {"constants": constants, "correlated": correlated, "volumes": volumes, "shares": shares}
+PARTS = {"constants": constants, "correlated": correlated, "volumes": volumes, "shares": shares, "probe": probe}
 
 if __name__ == "__main__":
     torch.set_num_threads(2)

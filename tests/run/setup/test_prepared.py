@@ -9,7 +9,8 @@ from napari_convgen import Config, DenoiseTask, Image, denoise
 from napari_convgen.config import preset
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.errors import InputError
-from napari_convgen.run.setup.prepared import Prepared, resolve_config
+from napari_convgen.run.setup.inputs import resolve_config
+from napari_convgen.run.setup.prepared import Prepared
 
 QUICK = Config().replace({"generator.n_channels": 8, "n_steps": 3, "n_threads": 1, "device": "cpu", "n_seeds": 1})
 

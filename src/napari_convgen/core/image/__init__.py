@@ -8,6 +8,7 @@ from napari_convgen.core.image.check import (
     check_array,
     check_frame,
     check_kind,
+    is_doubtful,
     refuse_constant,
 )
 from napari_convgen.core.image.image import Image, removed
@@ -34,6 +35,7 @@ __all__ = [
     "check_frame",
     "check_kind",
     "guess_axes",
+    "is_doubtful",
     "refuse_constant",
     "removed",
     "share_structure",

@@ -66,7 +66,7 @@ def check_array(array: ArrayLike, layout: Layout) -> list[FrameCheck]:
         Complex or non-numeric values, no values, frames too small, infinite values, or an image that is constant throughout.
     """
     check_kind(array, layout)
-    checks = [check_frame(np.asarray(array[index]), index, layout) for index in layout.frames(array.shape)]
+    checks = [check_frame(np.asarray(array[index]), index, layout)[0] for index in layout.frames(array.shape)]
     refuse_constant(checks)
     return checks
 
@@ -95,8 +95,14 @@ def check_kind(array: ArrayLike, layout: Layout) -> None:
         )
 
 
-def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Layout) -> FrameCheck:
-    """Check the values of one frame.
+def is_doubtful(frame: NDArray[Any]) -> bool:
+    """Return True for a frame that `check_frame` could refuse or find constant, from its least and its largest value alone."""
+    low, high = (float(extreme.reduce(frame, axis=None)) for extreme in (np.fmin, np.fmax))
+    return not -LARGEST <= low < high <= LARGEST
+
+
+def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Layout) -> tuple[FrameCheck, Measured]:
+    """Check the values of one frame, and return what was found, and what of the frame was measured.
 
     Parameters
     ----------
@@ -127,7 +133,8 @@ def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Lay
             f"number, so that its values lie within ±{LARGEST:g}, or replace these values by NaN, which marks missing pixels."
         )
     is_wrapped = frame.dtype.kind == "f" and is_wrapped_phase(measured.values, measured.is_observed)
-    return FrameCheck(measured.left_out, is_missing or bool((valid == valid[0]).all()), is_missing, is_wrapped)
+    is_constant = is_missing or bool((valid == valid[0]).all())
+    return FrameCheck(measured.left_out, is_constant, is_missing, is_wrapped), measured
 
 
 def refuse_constant(checks: Sequence[FrameCheck]) -> None:

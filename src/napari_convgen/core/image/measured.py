@@ -54,8 +54,14 @@ class LeftOut:
             sum((part.constant for part in parts), Counter()),
         )
 
-    def sentences(self) -> Iterator[str]:
-        """Say what is left out, and what becomes of it."""
+    def sentences(self, are_areas_drawn: bool = False) -> Iterator[str]:
+        """Say what is left out, and what becomes of it.
+
+        Parameters
+        ----------
+        are_areas_drawn
+            True if areas of one exact value are filled in too; default False: they are unchanged.
+        """
         if self.n_missing:
             yield f"{self.n_missing} missing (NaN) pixels were left out of the fit and filled in."
         if self.n_outliers:
@@ -63,10 +69,10 @@ class LeftOut:
             yield f"Left out of the fit and filled in: {pixels} far outside the range of all others, without relation to the neighbors."
         if self.n_filled:
             values = [f"{value:g}" for value, _ in self.n_filled.most_common(MOST_NAMED)]
-            more = ", …" if len(self.n_filled) > MOST_NAMED else ""
+            more, fate = ", …" * (len(self.n_filled) > MOST_NAMED), "filled in" if are_areas_drawn else "unchanged"
             yield (
                 f"{self.n_filled.total()} pixels in large areas of one exact value ({', '.join(values)}{more}) were taken for a mask or "
-                "padding: they were left out of the fit and of the noise estimate, and are unchanged."
+                f"padding: they were left out of the fit and of the noise estimate, and are {fate}."
             )
         if self.constant:
             numbers = ", ".join(str(number) for number in sorted(self.constant))

@@ -27,7 +27,8 @@ from napari_convgen.run.denoise.result import DenoiseResult, score, without_alph
 from napari_convgen.run.denoise.run import DenoiseTask
 from napari_convgen.run.labels import OURS
 from napari_convgen.run.setup.forecast import free_bytes
-from napari_convgen.run.setup.prepared import Prepared, resolve_config
+from napari_convgen.run.setup.inputs import resolve_config
+from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import Task
 
 METHODS = (*BASELINES, OURS)

@@ -20,7 +20,8 @@ from napari_convgen.run.denoise.result import DenoiseResult, FrameResult
 from napari_convgen.run.denoise.told_error import told_error
 from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.setup.forecast import Forecast
-from napari_convgen.run.setup.prepared import Index, Prepared, resolve_config
+from napari_convgen.run.setup.inputs import resolve_config
+from napari_convgen.run.setup.prepared import Index, Prepared
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,8 +25,8 @@ from napari_convgen.run.image_vs_noise.targets import Target, build_targets, var
 from napari_convgen.run.image_vs_noise.weights import WeightDistances
 from napari_convgen.run.setup.fits import new_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
-from napari_convgen.run.setup.inputs import check_reference
-from napari_convgen.run.setup.prepared import Prepared, resolve_config
+from napari_convgen.run.setup.inputs import check_reference, resolve_config
+from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import Progress, Task
 
 LEAST_NOTED = 1e-3

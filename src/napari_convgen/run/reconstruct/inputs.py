@@ -19,8 +19,8 @@ from napari_convgen.core.operators.masking import check_mask
 from napari_convgen.core.optics.point_spread import PointSpread, gaussian_psf
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.setup.build import build_operator
-from napari_convgen.run.setup.inputs import as_array, check_letters
-from napari_convgen.run.setup.prepared import Prepared, resolve_config
+from napari_convgen.run.setup.inputs import as_array, check_letters, resolve_config
+from napari_convgen.run.setup.prepared import Prepared
 
 OPERATORS: Mapping[str, type[Kind]] = {"inpaint": IdentityConfig, "deblur": BlurConfig, "enlarge": DownsamplingConfig}
 """Settings of the operator of each problem."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -202,14 +201,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
 
     def _all_notes(self) -> Iterator[str]:
         yield from self.prepared.backend_notes
-        left_out = self.prepared.check(0).left_out
-        yield from replace(left_out, n_filled=Counter()).sentences()
-        if n_filled := left_out.n_filled.total():
-            kept = "unchanged" if self._units is self._scaled else "filled in"
-            yield (
-                f"{n_filled} pixels in large areas of one exact value were taken for a mask or padding: they were left out of the fit and "
-                f"are {kept}."
-            )
+        yield from self.prepared.check(0).left_out.sentences(are_areas_drawn=self._units is not self._scaled)
         yield from self._notes
 
 

@@ -20,8 +20,7 @@ from napari_convgen.core.non_local import Stage
 from napari_convgen.core.stopping import Members
 
 PROBE_SIZE = 0.1
-"""Standard deviation of the probe, relative to that of the noise. Stein's estimates with 0.05 and 0.15 differ by 0.2 to 0.7 dB on tuning
-images of benchmarks/quality.py, and the truth lies between them; 0.4 is too much by 2 dB and more."""
+"""Standard deviation of the probe, relative to that of the noise. Chosen on the tuning images of benchmarks/non_local.py, part probe."""
 
 PROBE_SEED = (2718, 2818)
 """Seed of the probe: not one that anybody adds noise to an image with, as the two must be independent."""

@@ -1,13 +1,15 @@
-"""Checks of what a verb is given: the image, and the ground truth to score against."""
+"""Checks of what a verb is given: the image, the configuration, and the ground truth to score against."""
 
 from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from napari_convgen.config import Config, preset
 from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.quality.metrics import reference_range
 from napari_convgen.errors import InputError, mismatch
@@ -48,6 +50,29 @@ def as_array(image: Any, name: str = "image") -> ArrayLike:
             f"The {name} must be an array of numbers, got {describe_type(image)}. Give its values as a NumPy array."
         )
     return values
+
+
+def resolve_config(
+    config: Config | str | None, changes: Mapping[str, Any] | None = None, *, default: str = "default"
+) -> Config:
+    """Return a configuration from a preset's name, or from itself, with some settings changed.
+
+    Parameters
+    ----------
+    config
+        Configuration, name of a preset, or ``None`` for a default preset.
+    changes
+        New values by dotted name; ``None`` among them leaves a setting as it is.
+    default
+        Name of the preset that is taken if none is named; ``"default"`` if it is not given.
+
+    Raises
+    ------
+    ConfigError
+        A preset or setting that does not exist, or a value out of its range.
+    """
+    chosen = config if isinstance(config, Config) else preset(default if config is None else config)
+    return chosen.replace({name: value for name, value in (changes or {}).items() if value is not None})
 
 
 def _is_lazy(image: Any) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_convgen.config import Config, preset
+from napari_convgen.config import Config
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import (
     PHASE_NOTE,
@@ -25,6 +25,7 @@ from napari_convgen.core.image import (
     Measured,
     check_frame,
     check_kind,
+    is_doubtful,
     refuse_constant,
     share_structure,
 )
@@ -50,33 +51,10 @@ from napari_convgen.run.setup.build import (
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
-from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference
+from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config
 from napari_convgen.run.setup.result_type import ResultType
 
 Index = tuple[int | slice, ...]
-
-
-def resolve_config(
-    config: Config | str | None, changes: Mapping[str, Any] | None = None, *, default: str = "default"
-) -> Config:
-    """Return a configuration from a preset's name, or from itself, with some settings changed.
-
-    Parameters
-    ----------
-    config
-        Configuration, name of a preset, or ``None`` for a default preset.
-    changes
-        New values by dotted name; ``None`` among them leaves a setting as it is.
-    default
-        Name of the preset that is taken if none is named; ``"default"`` if it is not given.
-
-    Raises
-    ------
-    ConfigError
-        A preset or setting that does not exist, or a value out of its range.
-    """
-    chosen = config if isinstance(config, Config) else preset(default if config is None else config)
-    return chosen.replace({name: value for name, value in (changes or {}).items() if value is not None})
 
 
 class Prepared:
@@ -229,7 +207,8 @@ class Prepared:
         if self._latest is None or self._latest[0] != number:
             frame = np.asarray(self.image[self.indices[number]])
             if number not in self._checks:
-                self._checks[number] = check_frame(frame, self.indices[number], self.layout)
+                self._checks[number], measured = check_frame(frame, self.indices[number], self.layout)
+                self._measured = number, measured
             if isinstance(self.image, np.ndarray):
                 return frame
             self._latest = number, frame
@@ -351,13 +330,14 @@ class Prepared:
         return generator_bytes(config, *plan)
 
     def _check_values(self) -> None:
-        """Check all frames of an array in memory; of a lazy one, those up to the first with something to fit."""
+        """Check the frames up to the first with something to fit, and of an array in memory those that could be refused."""
         check_kind(self.image, self.layout)
-        is_lazy = type(self.image) is not np.ndarray
-        for number in range(self.n_frames):
-            if not self.check(number).is_constant and is_lazy:
-                return
-        refuse_constant([self._checks[number] for number in range(self.n_frames)])
+        if all(self.check(number).is_constant for number in range(self.n_frames)):
+            refuse_constant([self._checks[number] for number in range(self.n_frames)])
+        if type(self.image) is np.ndarray:
+            for number, index in enumerate(self.indices):
+                if number not in self._checks and is_doubtful(self.image[index]):
+                    self.check(number)
 
     def _check_operator(self, is_allowed: bool, keeps_shape: bool) -> None:
         """Refuse what holds for denoising only, if there is a forward operator."""

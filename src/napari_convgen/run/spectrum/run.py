@@ -29,7 +29,8 @@ from napari_convgen.run.setup.devices import Backend
 from napari_convgen.run.setup.fits import denoising_fit
 from napari_convgen.run.setup.forecast import check_memory, free_bytes
 from napari_convgen.run.setup.host_state import with_isolation
-from napari_convgen.run.setup.prepared import Prepared, resolve_config
+from napari_convgen.run.setup.inputs import resolve_config
+from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.spectrum.options import check_groups, check_rank, check_steps
 from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress
 from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
