@@ -10,12 +10,12 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from napari_convgen import __version__
 from napari_convgen.cli.commands import compare, compare_fits, denoise, new_config, reproduce, spectrum
 from napari_convgen.cli.interrupts import FAILED, INTERRUPTED
-from napari_convgen.cli.terminal import flush_streams, prepare_streams, warn
+from napari_convgen.cli.terminal import deliver, flush_streams, prepare_streams, warn
 from napari_convgen.errors import ConfigError, ConvgenError
 
 COMMANDS = {
@@ -70,7 +70,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that reports options it does not understand like every other error."""
+    """A parser that reports options it does not understand like every other error, and prints its help like a command its output."""
+
+    def print_help(self, file: Any = None) -> None:
+        deliver(self.format_help().rstrip())
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message} (see '{self.prog} --help').")
