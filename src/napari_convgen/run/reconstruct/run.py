@@ -22,7 +22,7 @@ from napari_convgen.core.snapshot import Units
 from napari_convgen.errors import FitError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.fit_task import FitTask, peak_bytes
-from napari_convgen.run.reconstruct.inputs import choose_config, prepare
+from napari_convgen.run.reconstruct.inputs import check_given, choose_config, prepare
 from napari_convgen.run.reconstruct.result import ReconstructResult
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
@@ -77,11 +77,12 @@ class ReconstructTask(FitTask[ReconstructResult]):
         problem: str,
         axes: str | None = None,
         is_missing: ArrayLike | None = None,
-        psf: ArrayLike | None = None,
+        psf: ArrayLike | Image | None = None,
         changes: dict[str, Any] | None = None,
         n_spared_threads: int = 0,
     ) -> None:
         chosen = choose_config(problem, config, changes or {})
+        check_given(chosen, changes or {}, is_missing, psf)
         prepared, spread = prepare(image, chosen, axes, is_missing, psf, n_spared_threads)
         n_values = math.prod(prepared.image_size) * prepared.n_outputs
         itemsize = np.dtype(np.float32).itemsize
@@ -212,13 +213,12 @@ def reconstruct(
     problem: str,
     axes: str | None = None,
     is_missing: ArrayLike | None = None,
-    psf: ArrayLike | None = None,
-    sigma: float | None = None,
-    factor: int | None = None,
+    psf: ArrayLike | Image | None = None,
     seed: int | None = None,
     device: str | None = None,
     n_steps: int | None = None,
     callback: Callable[[DenoiseProgress], None] | None = None,
+    **operator: float | str | None,
 ) -> ReconstructResult:
     """Reconstruct an image from what was measured of it: fill in missing pixels, deblur, or enlarge.
 
@@ -236,15 +236,17 @@ def reconstruct(
     is_missing
         Mask of the pixels to fill in, in the shape of the image without its channels; not zero where they are. ``None`` takes NaN.
     psf
-        Point spread function over the spatial axes, for ``"deblur"``; ``None`` for a Gaussian one.
-    sigma
-        Standard deviation of the Gaussian point spread function, in pixels; that of the configuration if ``None``.
-    factor
-        Enlargement along each axis, at least 2; that of the configuration if ``None``.
+        Point spread function over the spatial axes, for ``"deblur"``; ``None`` for that of the settings. An `Image` that knows the distance
+        between its pixels is checked for having that of the image.
     seed, device, n_steps
         Seed, device, and steps at most, in the place of the configuration's; ``None`` leaves them.
     callback
         Function that is called with each `DenoiseProgress`, every 50 ms and at each snapshot.
+    **operator
+        Settings of the operator by name, in the place of the configuration's. ``"deblur"``: ``sigma`` (standard deviation of a Gaussian
+        point spread function, in pixels), or ``numerical_aperture``, ``wavelength`` (nm), ``refractive_index``, ``pixel_size`` and
+        ``z_step`` (micrometers; those of the image if they are left out) of a widefield microscope, with ``excitation_wavelength`` (nm)
+        and ``pinhole`` (Airy units) of a confocal one. ``"enlarge"``: ``factor``, and ``weighting`` (``"box"`` or ``"lanczos"``).
 
     Returns
     -------
@@ -256,12 +258,7 @@ def reconstruct(
     InputError, ConfigError, DeviceError
         What cannot be run, in a sentence, before anything starts.
     """
-    changes = {
-        "seed": seed,
-        "device": device,
-        "n_steps": n_steps,
-        "operator.sigma": sigma,
-        "operator.factor": factor,
-    }
+    changes: dict[str, Any] = {"seed": seed, "device": device, "n_steps": n_steps}
+    changes |= {f"operator.{name}": value for name, value in operator.items()}
     task = ReconstructTask(image, config, problem=problem, axes=axes, is_missing=is_missing, psf=psf, changes=changes)
     return task.finish(callback)
