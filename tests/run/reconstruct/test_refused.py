@@ -27,6 +27,13 @@ POINT = np.pad(np.ones((1, 1)), 2)
         ("inpaint", {"is_missing": MASK | True}, InputError, "marks every pixel"),
         ("inpaint", {"is_missing": MASK, "psf": POINT}, ConfigError, "Choose the problem 'deblur'"),
         ("deblur", {"is_missing": MASK}, ConfigError, "Choose the problem 'inpaint'"),
+        ("deblur", {"factor": 2}, ConfigError, "takes no factor. Choose the problem 'enlarge'"),
+        (
+            "enlarge",
+            {"coils": 2},
+            ConfigError,
+            "There is no input 'coils'. The inputs are is_missing, psf, sigma, factor",
+        ),
         ("deblur", {"psf": -np.eye(3)}, InputError, "negative values"),
         ("deblur", {"psf": np.ones((3, 3, 3)) + np.eye(3)}, InputError, "expected 2 axes, got 3 axes"),
         ("deblur", {"psf": "psf.tif"}, InputError, "point spread function"),
