@@ -18,7 +18,6 @@ from typing import BinaryIO
 
 from napari_convgen.errors import FileError
 
-
 DESCRIPTORS = "/proc/self/fd"
 """Folder in which Linux shows the open files of this process."""
 
