@@ -60,6 +60,34 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def making_folder(path: str | Path) -> Iterator[Path]:
+    """Make a temporary folder that gets the name ``path`` when the block ends, or is removed if the block fails.
+
+    Parameters
+    ----------
+    path
+        Folder to make; it must not be there. A process that is killed leaves the temporary folder, ``.HEX.tmp``, beside it.
+
+    Raises
+    ------
+    FileError
+        The operating system does not allow it.
+    """
+    target = _target(path)
+    temporary = _temporary(target.parent)
+    try:
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(target)
+    except FileError:
+        raise
+    except OSError as error:
+        raise _refusal(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file in UTF-8, completely or not at all.
 
@@ -79,7 +107,7 @@ def write_text(path: str | Path, text: str) -> None:
         file.write(text.encode())
 
 
-def check_writable(path: str | Path, suffixes: Sequence[str]) -> None:
+def check_writable(path: str | Path, suffixes: Sequence[str], is_folder: bool = False) -> None:
     """Refuse a path to which nothing could be written, before any work is done for it.
 
     Parameters
@@ -88,6 +116,8 @@ def check_writable(path: str | Path, suffixes: Sequence[str]) -> None:
         File to be written later; nothing is left there.
     suffixes
         Allowed endings, in lower case: ``(".tif", ".tiff")``.
+    is_folder
+        True for a folder that is to be made, which must not be there; default False.
 
     Raises
     ------
@@ -96,9 +126,11 @@ def check_writable(path: str | Path, suffixes: Sequence[str]) -> None:
         missing or does not allow new files.
     """
     path = Path(path)
-    if path.suffix.lower() not in suffixes:
+    if not path.name.lower().endswith(tuple(suffixes)):
         raise FileError(f"{path} must end in {' or '.join(suffixes)}.")
     target = _target(path)
+    if is_folder and target.exists():
+        raise FileError(f"{path} is there already, and folders are not replaced. Remove it, or choose another name.")
     if target.is_dir():
         raise FileError(f"{path} is a folder. Name a file in it.")
     if not target.parent.is_dir():

@@ -51,7 +51,7 @@ from napari_convgen.run.setup.build import (
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
-from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config
+from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config, with_known_noise
 from napari_convgen.run.setup.result_type import ResultType
 
 Index = tuple[int | slice, ...]
@@ -132,7 +132,7 @@ class Prepared:
         operator: Callable[[Sequence[int]], ForwardModel] | None = None,
     ) -> None:
         given = image if isinstance(image, Image) else Image(as_array(image))
-        self.config = resolve_config(config)
+        self.config = with_known_noise(resolve_config(config), given)
         self.image = as_array(given.data)
         if 0 in self.image.shape or not self.image.shape:
             raise InputError(f"The image has no pixels: its shape is {tuple(self.image.shape)}. Choose another one.")
