@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_convgen.errors import FileError
-from napari_convgen.files import bmp, jpeg, nifti, png, tiff
+from napari_convgen.files import bmp, dicom, jpeg, nifti, png, tiff
 from napari_convgen.files.image_file import Format, ImageFile, WritableFormat
 
-FORMATS: tuple[Format, ...] = (tiff.FORMAT, png.FORMAT, jpeg.FORMAT, bmp.FORMAT, nifti.FORMAT)
+FORMATS: tuple[Format, ...] = (tiff.FORMAT, png.FORMAT, jpeg.FORMAT, bmp.FORMAT, nifti.FORMAT, dicom.FORMAT)
 """All formats, in the order in which messages name them."""
 
 

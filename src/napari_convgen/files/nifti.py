@@ -131,7 +131,8 @@ def _stored_type(dtype: np.dtype[Any], axes: str, shape: tuple[int, ...]) -> np.
         if dtype != np.uint8:
             raise ValueError(f"colors of type {dtype}")
         return np.dtype([(letter, np.uint8) for letter in COLORS[shape[axes.index("S")]]])
-    return {"bool": np.dtype(np.uint8), "float16": np.dtype(np.float32)}.get(dtype.name, dtype.newbyteorder("="))
+    others: dict[str, np.dtype[Any]] = {"bool": np.dtype(np.uint8), "float16": np.dtype(np.float32)}
+    return others.get(dtype.name, dtype.newbyteorder("="))
 
 
 def _header_for(path: Path, like: ImageFile) -> tuple[nibabel.Nifti1Header, tuple[int, ...]]:

@@ -35,11 +35,11 @@ def new_tags(shape: Sequence[int], dtype: DTypeLike, axes: str, calibration: Cal
         tags["extrasamples"] = ("unassalpha",) if shape[axes.index("S")] == 4 else None
     if not (axes.endswith("YX") and set(axes) <= set(IMAGEJ_AXES[:-1])) or np.dtype(dtype).name not in OME_NAMES:
         return tags | {"metadata": {"axes": axes}}
-    distances = {}
+    distances: dict[str, float | str] = {}
     for letter, distance, unit in zip(axes, *(calibration or ((), ())), strict=False):
         if letter in "XYZ" and unit != "pixel" and 0 < distance < math.inf:
             distances |= {f"PhysicalSize{letter}": distance, f"PhysicalSize{letter}Unit": unit}
     description = tifffile.OmeXml()
     n_planes = math.prod(shape[: axes.index("Y")])
-    description.addimage(dtype, tuple(shape), (n_planes, 1, 1, *shape[-2:], 1), axes=axes, **distances)
+    description.addimage(dtype, tuple(shape), (n_planes, 1, 1, shape[-2], shape[-1], 1), axes=axes, **distances)
     return tags | {"description": description.tostring(declaration=True).encode()}
