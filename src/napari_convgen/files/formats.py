@@ -5,10 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_convgen.errors import FileError
-from napari_convgen.files import bmp, dicom, jpeg, nifti, png, tiff
+from napari_convgen.files import bart, bmp, dicom, hdf5, jpeg, mrc, nifti, ome_zarr, png, tiff
 from napari_convgen.files.image_file import Format, ImageFile, WritableFormat
 
-FORMATS: tuple[Format, ...] = (tiff.FORMAT, png.FORMAT, jpeg.FORMAT, bmp.FORMAT, nifti.FORMAT, dicom.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    tiff.FORMAT,
+    png.FORMAT,
+    jpeg.FORMAT,
+    bmp.FORMAT,
+    nifti.FORMAT,
+    ome_zarr.FORMAT,
+    bart.FORMAT,
+    mrc.FORMAT,
+    hdf5.FORMAT,
+    dicom.FORMAT,
+)
 """All formats, in the order in which messages name them."""
 
 

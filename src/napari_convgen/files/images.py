@@ -1,7 +1,7 @@
 """Reading and writing of image files: a file becomes an array with named axes, and an array a file with the same metadata.
 
 TIFF keeps all metadata of an image: pixel size and units, the meaning of the axes, spacing, time interval, channels. PNG holds gray of 8 or
-16 bits and color of 8. JPEG and BMP are only read.
+16 bits and color of 8. NIfTI, OME-Zarr and BART keep what they say. JPEG, BMP, DICOM, MRC and HDF5 are only read.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from napari_convgen.files.magnetic_resonance import NOTE, RICIAN, is_magnitude
 from napari_convgen.files.optional import load
 from napari_convgen.files.series import choose_series
 from napari_convgen.files.tiff.new import new_tags
+from napari_convgen.files.units import symbol_of
 
 if TYPE_CHECKING:
     import nibabel
@@ -164,8 +165,8 @@ def _header_for(path: Path, like: ImageFile) -> tuple[nibabel.Nifti1Header, tupl
 def _set_distances(header: nibabel.Nifti1Header, like: ImageFile, letters: str) -> None:
     """Write distances in a unit that NIfTI has: that of X, if all of space has it."""
     distances, units = ((), ()) if like.calibration is None else like.calibration
-    known = {letter: (d, unit) for letter, d, unit in zip(like.axes, distances, units, strict=False)}
-    names = {own: name for name, own in UNITS.items()} | {"um": "micron", "\u03bcm": "micron", "micron": "micron"}
+    known = {letter: (d, symbol_of(unit)) for letter, d, unit in zip(like.axes, distances, units, strict=False)}
+    names = {own: name for name, own in UNITS.items()}
     of_space = {known[letter][1] for letter in "XYZ" if letter in known}
     unit = names.get(of_space.pop()) if len(of_space) == 1 else None
     time = names.get(known["T"][1]) if "T" in known else None

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 
 from napari_convgen.files.image_file import Calibration, Tags
 from napari_convgen.files.tiff.tags import IMAGEJ_AXES, OME_TYPES
+from napari_convgen.files.units import symbol_of
 
 OME_NAMES = (*(f"{kind}{n}" for kind in ("int", "uint") for n in (8, 16, 32)), "complex64", "complex128", *OME_TYPES)
 """Types of values that OME-TIFF files hold."""
@@ -38,7 +39,7 @@ def new_tags(shape: Sequence[int], dtype: DTypeLike, axes: str, calibration: Cal
     distances: dict[str, float | str] = {}
     for letter, distance, unit in zip(axes, *(calibration or ((), ())), strict=False):
         if letter in "XYZ" and unit != "pixel" and 0 < distance < math.inf:
-            distances |= {f"PhysicalSize{letter}": distance, f"PhysicalSize{letter}Unit": unit}
+            distances |= {f"PhysicalSize{letter}": distance, f"PhysicalSize{letter}Unit": symbol_of(unit)}
     description = tifffile.OmeXml()
     n_planes = math.prod(shape[: axes.index("Y")])
     description.addimage(dtype, tuple(shape), (n_planes, 1, 1, shape[-2], shape[-1], 1), axes=axes, **distances)

@@ -76,7 +76,9 @@ def refuse_ome_name(path: str | Path) -> None:
         The name ends in ``.ome.tif`` or ``.ome.tiff``.
     """
     if Path(path).suffixes[-2:-1] == [".ome"]:
-        raise FileError(f"{path} would not be OME-TIFF: only an image read from OME-TIFF is. Leave the .ome away.")
+        raise FileError(
+            f"{path} would not be OME-TIFF, which does not hold the axes or the tags of the image that was read. Leave the .ome away."
+        )
 
 
 def write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
