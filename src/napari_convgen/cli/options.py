@@ -26,8 +26,8 @@ def add_input(parser: argparse.ArgumentParser) -> None:
 
 
 _INPUT = (
-    "noisy image: a TIFF, PNG, JPEG, BMP, NIfTI, DICOM, MRC or BART file, a dataset of an HDF5 file (FILE.h5:/DATASET), an OME-Zarr image, or "
-    "the folder of a DICOM series"
+    "noisy image: a TIFF, PNG, JPEG, BMP, NIfTI, DICOM, MRC or BART file, a dataset of an HDF5 file (FILE.h5:/DATASET), an OME-Zarr image, "
+    "or the folder of a DICOM series"
 )
 _SERIES = "number of the image to read, if the file holds several, from 0 (default: 0)"
 
