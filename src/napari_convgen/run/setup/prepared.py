@@ -56,6 +56,11 @@ from napari_convgen.run.setup.result_type import ResultType
 
 Index = tuple[int | slice, ...]
 
+COLOR_NOTE = (
+    "The last axis, of {} values, is taken for the samples of a color image, since no axes are named. If it counts slices or channels, "
+    "name the axes: axes = 'YXZ' or 'YXC'."
+)
+
 
 class Prepared:
     """An image and a configuration that fit each other, checked.
@@ -138,6 +143,7 @@ class Prepared:
             raise InputError(f"The image has no pixels: its shape is {tuple(self.image.shape)}. Choose another one.")
         letters = check_letters(given.axes if axes is None else axes)
         self._divide(Layout.of(self.image.shape, letters, self.config.z_axis))
+        self._is_color_a_guess = letters is None and self.layout.is_color and np.dtype(self.image.dtype) != np.uint8
         if self._fits_channels_alone(single is not None):
             self._divide(replace(self.layout, is_joint=False))
         self.size = self.layout.spatial_shape(self.image.shape)
@@ -240,6 +246,8 @@ class Prepared:
         checks = [check for check in self._checks.values() if not check.is_constant]
         yield from LeftOut.sum([check.left_out for check in checks]).sentences()
         yield from [PHASE_NOTE] * any(check.is_wrapped for check in checks)
+        if self._is_color_a_guess:
+            yield COLOR_NOTE.format(self.image.shape[-1])
 
     def measured(self, number: int) -> Measured:
         """Return what of a frame was measured; the latest is remembered."""
