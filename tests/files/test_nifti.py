@@ -173,6 +173,14 @@ def test_a_magnitude_is_what_the_description_beside_it_says(tmp_path, said, kind
     assert [asks in note for note in image.notes] == [True] * (said is None) + [False] * (kind is not None)
 
 
+def test_statistics_are_not_asked_about(tmp_path):
+    header = save(tmp_path / "map.nii", np.ones((5, 6), "float32"))
+    header.set_intent("t test", (7,))
+    (tmp_path / "map.nii").write_bytes(header.binaryblock + (tmp_path / "map.nii").read_bytes()[348:])
+    image = read_image(tmp_path / "map.nii")
+    assert (image.notes, image.noise_kind) == ((), None)
+
+
 def test_the_missing_package_is_named(tmp_path, monkeypatch):
     (tmp_path / "image.nii").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "nibabel", None)

@@ -61,7 +61,9 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
         data = data.astype(data.dtype.newbyteorder("="))
     calibration = _calibration(header, letters)
     letters = letters if axes is None else Layout.of(data.shape, axes).axes
-    says_magnitude = _says_magnitude(path, data)
+    says_magnitude = (
+        _says_magnitude(path, data) if header["intent_code"] == 0 else False
+    )  # else statistics, labels, vectors
     notes = [NOTE.format(path)] if says_magnitude else [] if says_magnitude is False else [UNASKED.format(path)]
     return ImageFile(
         data,
