@@ -53,10 +53,15 @@ from napari_convgen.run.setup.build import (
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
-from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config
+from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config, with_known_noise
 from napari_convgen.run.setup.result_type import ResultType
 
 Index = tuple[int | slice, ...]
+
+COLOR_NOTE = (
+    "The last axis, of {} values, is taken for the samples of a color image, since no axes are named. If it counts slices or channels, "
+    "name the axes: axes = 'YXZ' or 'YXC'."
+)
 
 
 class Prepared:
@@ -134,12 +139,13 @@ class Prepared:
         operator: Callable[[Sequence[int]], ForwardModel] | None = None,
     ) -> None:
         given = image if isinstance(image, Image) else Image(as_array(image))
-        self.config = resolve_config(config)
+        self.config = with_known_noise(resolve_config(config), given)
         self.image = as_array(given.data)
         if 0 in self.image.shape or not self.image.shape:
             raise InputError(f"The image has no pixels: its shape is {tuple(self.image.shape)}. Choose another one.")
         letters = check_letters(given.axes if axes is None else axes)
         self._divide(Layout.of(self.image.shape, letters, self.config.z_axis))
+        self._is_color_a_guess = letters is None and self.layout.is_color and np.dtype(self.image.dtype) != np.uint8
         if self._fits_channels_alone(single is not None):
             self._divide(replace(self.layout, is_joint=False))
         self.size = self.layout.spatial_shape(self.image.shape)
@@ -243,6 +249,8 @@ class Prepared:
         checks = [check for check in self._checks.values() if not check.is_constant]
         yield from LeftOut.sum([check.left_out for check in checks]).sentences()
         yield from [PHASE_NOTE] * any(check.is_wrapped for check in checks)
+        if self._is_color_a_guess:
+            yield COLOR_NOTE.format(self.image.shape[-1])
 
     def measured(self, number: int) -> Measured:
         """Return what of a frame was measured; the latest is remembered."""
