@@ -25,6 +25,7 @@ from napari_convgen.core.image import (
     Measured,
     check_frame,
     check_kind,
+    enlarged_note,
     is_doubtful,
     refuse_constant,
     share_structure,
@@ -239,6 +240,7 @@ class Prepared:
         checks = [check for check in self._checks.values() if not check.is_constant]
         yield from LeftOut.sum([check.left_out for check in checks]).sentences()
         yield from [PHASE_NOTE] * any(check.is_wrapped for check in checks)
+        yield from dict.fromkeys(enlarged_note(check.enlargement) for check in checks if check.enlargement > 1)
 
     def measured(self, number: int) -> Measured:
         """Return what of a frame was measured; the latest is remembered."""
@@ -253,7 +255,12 @@ class Prepared:
     def noise_model(self, number: int) -> NoiseModel | None:
         """Return the model of a frame's noise; ``None`` if the configuration fits it as it is. The latest is remembered."""
         if self._latest_noise is None or self._latest_noise[0] != number:
-            self._latest_noise = number, build_noise(self.measured(number), self.layout, self.config.noise)
+            settings = self.config.noise
+            if settings.is_modeled and not self._operator((self.n_outputs, *self.size)).is_identity:
+                settings = settings.model_copy(
+                    update={"is_uniform": "yes"}
+                )  # an operator predicts values that are not leveled
+            self._latest_noise = number, build_noise(self.measured(number), self.layout, settings)
         return self._latest_noise[1]
 
     def any_noise_model(self, number: int) -> NoiseModel:
