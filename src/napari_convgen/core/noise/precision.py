@@ -1,4 +1,4 @@
-"""How well each pixel of an image is known, where its noise depends on the signal and is not stabilized."""
+"""How well each pixel of an image is known, where its noise depends on the signal or the place and is not stabilized."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ benchmark."""
 
 @dataclass(frozen=True, eq=False)
 class Precision:
-    """Uniform noise and weights that together say what a model of signal-dependent noise says.
+    """Uniform noise and weights that together say what a model of noise says that is not the same everywhere.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Precision:
             Noisy image in its own units, and where it is known.
         """
         smooth = np.stack([_smooth(x, seen) for x, seen in zip(values.astype(float), is_observed, strict=True)])
-        variance, weights = noise.variance(smooth), np.zeros(values.shape)
+        variance, weights = noise.variance_in(smooth), np.zeros(values.shape)
         levels = []
         for own, seen, weight in zip(variance, is_observed, weights, strict=True):
             known = own[seen]

@@ -25,6 +25,7 @@ from napari_convgen.core.image import (
     Measured,
     check_frame,
     check_kind,
+    enlarged_note,
     is_doubtful,
     refuse_constant,
     share_structure,
@@ -251,6 +252,7 @@ class Prepared:
         yield from [PHASE_NOTE] * any(check.is_wrapped for check in checks)
         if self._is_color_a_guess:
             yield COLOR_NOTE.format(self.image.shape[-1])
+        yield from dict.fromkeys(enlarged_note(check.enlargement) for check in checks if check.enlargement > 1)
 
     def measured(self, number: int) -> Measured:
         """Return what of a frame was measured; the latest is remembered."""
@@ -283,9 +285,9 @@ class Prepared:
         return ImageTensor.of(self.frame(number), self.layout, noise, self.measured(number), self.result_type.dtype)
 
     def _precision(self, number: int) -> Precision | None:
-        """Return what stands for signal-dependent noise under a forward operator; ``None`` without one."""
+        """Return what stands for noise that is not the same everywhere, under a forward operator; ``None`` without one."""
         noise = self.noise_model(number)
-        if self._has_identity or noise is None or not noise.is_signal_dependent:
+        if self._has_identity or noise is None or not (noise.is_signal_dependent or noise.level_map):
             return None
         measured = self.measured(number)
         return Precision.of(noise, measured.values, measured.is_observed)
