@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from napari_convgen.config import GROUPS, PRESETS, Config, preset, setting_fields
+from napari_convgen.config import GROUPS, PRESETS, SECTIONS, Config, preset, setting_fields
 from napari_convgen.config.fields import Numbers, choices_of, describe, is_automatic
 from napari_convgen.errors import ConfigError
 
@@ -37,13 +37,16 @@ def models(model):
     return st.builds(model, **{name: values_of(field) for name, field in fields.items()})
 
 
-own = {name: values_of(field) for name, field in Config.model_fields.items() if name not in GROUPS}
+own = {name: values_of(field) for name, field in Config.model_fields.items() if name not in (*GROUPS, *SECTIONS)}
 
 
 groups = {name: st.one_of(*map(models, kinds.values())) for name, kinds in GROUPS.items()}
 
 
-configs = st.builds(Config, **own, **groups)
+sections = {name: models(model) for name, model in SECTIONS.items()}
+
+
+configs = st.builds(Config, **own, **groups, **sections)
 
 
 def settings_of(config):

@@ -1,7 +1,8 @@
 """The configuration of a whole run. Nothing here loads torch."""
 
 from napari_convgen.config.base import Kind, Settings
-from napari_convgen.config.config import GROUPS, Config, setting_fields
+from napari_convgen.config.config import GROUPS, SECTIONS, Config, setting_fields
+from napari_convgen.config.frames import FramesConfig
 from napari_convgen.config.generators import (
     ConvolutionalConfig,
     DeepDecoderConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "GENERATOR_ALONE",
     "GROUPS",
     "PRESETS",
+    "SECTIONS",
     "AdamConfig",
     "AutoNoiseConfig",
     "AutoStopConfig",
@@ -45,6 +47,7 @@ __all__ = [
     "DeepDecoderConfig",
     "DownsamplingConfig",
     "FixedStopConfig",
+    "FramesConfig",
     "GaussianNoiseConfig",
     "GeneratorConfig",
     "GradientDescentConfig",

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from napari_convgen.config.base import Auto, Kind, Settings, discriminator_of, kinds_of, shared_values, summary_of
 from napari_convgen.config.fields import Numbers, is_automatic
 from napari_convgen.config.files import read_toml, read_values, write_toml
+from napari_convgen.config.frames import FramesConfig
 from napari_convgen.config.generators import DeepDecoderConfig, GeneratorConfig
 from napari_convgen.config.noise import AutoNoiseConfig, NoiseConfig
 from napari_convgen.config.operators import IdentityConfig, OperatorConfig
@@ -145,10 +146,14 @@ class Config(Settings):
         description="Forward operator from the image to what is measured.",
     )
 
+    frames: FramesConfig = Field(
+        FramesConfig(), title="Frames", description="Way in which the frames of a stack are denoised."
+    )
+
     def has(self, name: str) -> bool:
         """Tell whether there is a setting of that dotted name, the kinds being what they are."""
         group, dot, rest = name.partition(".")
-        if group not in GROUPS:
+        if group not in (*GROUPS, *SECTIONS):
             return not dot and name in Config.model_fields
         return bool(dot) and rest in type(getattr(self, group)).model_fields
 
@@ -172,9 +177,9 @@ class Config(Settings):
         by_group: dict[str, dict[str, Any]] = {}
         for name, value in changes.items():
             group, dot, rest = name.partition(".")
-            if dot and group in GROUPS:
+            if dot and group in (*GROUPS, *SECTIONS):
                 by_group.setdefault(group, {})[rest] = value
-            elif not dot and name in Config.model_fields and name not in GROUPS:
+            elif not dot and name in Config.model_fields and name not in (*GROUPS, *SECTIONS):
                 own[name] = value
             else:
                 raise ConfigError(_unknown_setting(name))
@@ -221,6 +226,13 @@ GROUPS: Mapping[str, Mapping[str, type[Kind]]] = {
 }
 """Settings that are models of their own, by the name of their kind."""
 
+SECTIONS: Mapping[str, type[Settings]] = {
+    name: type(field.default)
+    for name, field in Config.model_fields.items()
+    if isinstance(field.default, Settings) and name not in GROUPS
+}
+"""Settings that are models of their own, of which there is one kind."""
+
 
 def setting_fields() -> Mapping[str, Mapping[str, FieldInfo]]:
     """Return every setting by its dotted name: for each kind that has it, its field; under ``""`` for a setting without kinds.
@@ -228,7 +240,7 @@ def setting_fields() -> Mapping[str, Mapping[str, FieldInfo]]:
     The setting ``GROUP.kind`` is a choice among the kinds, each of which its description explains.
     """
     fields: dict[str, dict[str, FieldInfo]] = {
-        name: {"": field} for name, field in Config.model_fields.items() if name not in GROUPS
+        name: {"": field} for name, field in Config.model_fields.items() if name not in (*GROUPS, *SECTIONS)
     }
     for group, kinds in GROUPS.items():
         fields[f"{group}.kind"] = {"": _kind_field(Config.model_fields[group], kinds)}
@@ -236,6 +248,8 @@ def setting_fields() -> Mapping[str, Mapping[str, FieldInfo]]:
             for name, field in model.model_fields.items():
                 if name != "kind":
                     fields.setdefault(f"{group}.{name}", {})[kind] = field
+    for section, own in SECTIONS.items():
+        fields |= {f"{section}.{name}": {"": field} for name, field in own.model_fields.items()}
     return fields
 
 
@@ -249,7 +263,12 @@ def _kind_field(group: FieldInfo, kinds: Mapping[str, type[Kind]]) -> FieldInfo:
     )
 
 
-def _replaced(group: str, settings: Kind, changes: Mapping[str, Any]) -> Kind:
+def _replaced(group: str, settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    if not isinstance(settings, Kind):
+        for name in changes:
+            if name not in type(settings).model_fields:
+                raise ConfigError(_unknown_setting(f"{group}.{name}"))
+        return _validated(type(settings), dict(settings) | dict(changes), f"{group}.")
     kinds, kind = GROUPS[group], changes.get("kind", settings.kind)
     if not isinstance(kind, str) or kind not in kinds:
         raise ConfigError(f"{group}.kind cannot be {kind!r}: input should be {_either(list(map(repr, kinds)))}.")
@@ -296,7 +315,7 @@ def _missing_setting(group: str, name: str, kind: str) -> str:
 def _unknown_setting(name: str) -> str:
     known = list(setting_fields())
     group, dot, rest = name.partition(".")
-    if dot and group in GROUPS:
+    if dot and group in (*GROUPS, *SECTIONS):
         known = [each for each in known if each.startswith(f"{group}.")]
         close = [f"{group}.{each}" for each in difflib.get_close_matches(rest, [k.partition(".")[2] for k in known], 1)]
     else:

@@ -16,6 +16,7 @@ from napari_convgen.errors import FitError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.setup.fits import denoising_fit, start_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
+from napari_convgen.run.setup.groups import FrameGroup
 from napari_convgen.run.setup.guides import guide_seconds
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import ResultT, Task
@@ -54,15 +55,19 @@ class FitTask(Task[DenoiseProgress, ResultT]):
         """Number of frames that the task goes through."""
         return self.prepared.n_frames
 
-    def _forecast(self, image: ImageTensor, units: Units | None = None) -> Forecast:
-        """Predict memory and time: a few steps of a frame's fit are taken, timed and forgotten."""
+    def _forecast(self, image: ImageTensor, units: Units | None = None, guide_cost: float = 1.0) -> Forecast:
+        """Predict memory and time: a few steps of a frame's fit are taken, timed and forgotten.
+
+        The guides of a frame take ``guide_cost`` times as long as from the frame alone.
+        """
         prepared, config, n_free = self.prepared, self.config, free_bytes(self.device)
         fit = denoising_fit(prepared, image, config.seed, config.n_seeds, has_guides=False, units=units)
         return Forecast(
             n_bytes=self.n_bytes,
             n_bytes_free=n_free,
             seconds_per_step=seconds_per_step(fit, self.n_threads),
-            seconds_before=guide_seconds(image, prepared.layout, fit, self.device, config.generator.is_plug_and_play),
+            seconds_before=guide_cost
+            * guide_seconds(image, prepared.layout, fit, self.device, config.generator.is_plug_and_play),
             n_frames=prepared.n_frames_to_fit,
             n_steps=config.n_steps,
             device=str(self.device),
@@ -72,11 +77,20 @@ class FitTask(Task[DenoiseProgress, ResultT]):
         )
 
     def _start(
-        self, number: int, image: ImageTensor, seed: int, units: Units | None = None
+        self, number: int, image: ImageTensor, seed: int, units: Units | None = None, group: FrameGroup | None = None
     ) -> Generator[DenoiseProgress, None, Fit]:
         """Return the fit of a frame at its start, after the estimates that guide it."""
         n_seeds, is_guided, share = self.config.n_seeds, self.config.generator.has_guide, 0.0
-        stages = start_fit(self.prepared, image, seed, n_seeds, is_stopping=lambda: self._is_stopping, units=units)
+        stages = start_fit(
+            self.prepared,
+            image,
+            seed,
+            n_seeds,
+            is_stopping=lambda: self._is_stopping,
+            units=units,
+            number=number,
+            group=group,
+        )
         while True:
             started = time.perf_counter()
             try:

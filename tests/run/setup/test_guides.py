@@ -44,12 +44,12 @@ def guides_of(noisy, seed=0):
 
 
 def made(image, layout, members):
-    stages = make_guides(image, layout, members, torch.device("cpu"))
+    stages = make_guides([image], {0: members}, layout, torch.device("cpu"))
     while True:
         try:
             next(stages)
         except StopIteration as end:
-            return end.value
+            return end.value[0]
 
 
 def test_the_whole_guide_is_the_method_of_compare():

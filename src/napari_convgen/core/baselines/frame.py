@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -29,6 +30,8 @@ class NoisyFrame:
     noise_spectrum
         Power of the noise at each frequency along the last two axes, see `napari_convgen.core.noise.noise_spectrum`; ``None``, the
         default, for white noise.
+    is_stack
+        True if the first spatial axis counts the frames of a stack, see `stack`; default False.
     """
 
     values: Float[np.ndarray, "c *spatial"]
@@ -36,6 +39,7 @@ class NoisyFrame:
     is_color: bool = False
     is_observed: Bool[np.ndarray, "c *spatial"] | None = None
     noise_spectrum: Float[np.ndarray, "a b"] | None = None
+    is_stack: bool = False
 
     @classmethod
     def of(cls, image: ImageTensor, layout: Layout, is_seen: Bool[np.ndarray, "c *spatial"] | None = None) -> Self:
@@ -58,3 +62,19 @@ class NoisyFrame:
             is_observed=None if is_seen.all() else is_seen,
             noise_spectrum=image.noise_spectrum,
         )
+
+    @classmethod
+    def stack(cls, frames: Sequence[Self]) -> Self:
+        """Return frames with the same noise as one, along a first spatial axis.
+
+        Parameters
+        ----------
+        frames
+            Frames of two spatial axes and the same shape, whose noise has the same level in the unit of their values.
+        """
+        is_observed = None
+        if any(frame.is_observed is not None for frame in frames):
+            masks = [np.True_ if frame.is_observed is None else frame.is_observed for frame in frames]
+            is_observed = np.stack([np.broadcast_to(mask, frames[0].values.shape) for mask in masks], 1)
+        values = np.stack([frame.values for frame in frames], 1)
+        return replace(frames[0], values=values, is_observed=is_observed, is_stack=True)

@@ -50,6 +50,7 @@ def patch_stages(frame: NoisyFrame, device: torch.device) -> Iterator[Stage[NDAr
         is_joint=frame.is_color,
         is_observed=None if frame.is_observed is None else torch.from_numpy(frame.is_observed).to(device),
         noise_spectrum=frame.noise_spectrum,
+        is_stack=frame.is_stack,
     )
     has_noise = (levels > 0).reshape(-1, *(1,) * (values.ndim - 1))
     for stage in stages:

@@ -127,6 +127,13 @@ class ImageTensor:
         image = cls(values, is_observed, low, high, noise, transforms, differences, frame, layout, measured, own)
         return replace(image, values=np.where(is_observed, image.scale(values), 0.5))
 
+    def within(self, low: Float[np.ndarray, "c"], high: Float[np.ndarray, "c"]) -> ImageTensor:
+        """Return the same frame with another range in the place of its own minimum and maximum, given in the frame's units."""
+        other = replace(self, low=low, high=high)
+        least, most = (_column(each, self.values.ndim) for each in other._ends())
+        values = LOW + (HIGH - LOW) * (self._stable(self.values) - least) / np.where(most > least, most - least, 1.0)
+        return replace(other, values=np.where(self.is_observed, values, 0.5))
+
     @property
     def is_rounded(self) -> bool:
         """True if a denoised frame has integers."""

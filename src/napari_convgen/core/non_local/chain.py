@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +49,11 @@ PATCHES = {
 """Patches of the stages after it. In the plane chosen on the tuning images of benchmarks/quality.py, in volumes with
 benchmarks/non_local.py."""
 
+FIRST_STACK_PATCHES = Patches((1, 11, 11), (2, 16, 16), (1, 4, 4), 16)
+STACK_PATCHES = Patches((1, 6, 6), (2, 16, 16), (1, 4, 4), 48)
+"""Patches of a stack: planes, also looked for in the frames before and after, where they may have moved. Size and number are those of
+the plane; the reach was chosen with benchmarks/stacks.py."""
+
 N_CHAIN_STEPS = 1 + N_STAGES
 """Number of images that `improve` yields."""
 
@@ -63,6 +68,8 @@ class Noisy:
         Values in standard deviations of the noise; patches are compared in the first channel.
     n_axes
         Number of spatial axes, 1 to 3: a plane is a volume with one pixel along Z, a line with one along Y too.
+    is_stack
+        True if Z counts the frames of a stack of planes; default False.
     is_observed
         False at values that are not known; ``None`` if all are. They must have been filled in.
     covariance
@@ -73,6 +80,23 @@ class Noisy:
     n_axes: int
     is_observed: Tensor | None = None
     covariance: Tensor | None = None
+    is_stack: bool = False
+
+    @property
+    def first_patches(self) -> Patches:
+        """Patches of the first estimate."""
+        patches = FIRST_STACK_PATCHES if self.is_stack else FIRST_PATCHES[self.n_axes]
+        return patches.within(self.values.shape[1:])
+
+    @property
+    def patches(self) -> Patches:
+        """Patches of the stages after it."""
+        return patches_of(self.values.shape[1:], self.n_axes, self.is_stack)
+
+
+def patches_of(shape: Sequence[int], n_axes: int, is_stack: bool) -> Patches:
+    """Return the patches of the stages after the first estimate, for an image of that shape."""
+    return (STACK_PATCHES if is_stack else PATCHES[n_axes]).within(shape)
 
 
 def improve(noisy: Noisy) -> Iterator[Channels]:
@@ -91,7 +115,7 @@ def improve(noisy: Noisy) -> Iterator[Channels]:
         estimate = _first_estimate(noisy, passes)
     yield estimate
     values = noisy.values if noisy.is_observed is None else torch.where(noisy.is_observed, noisy.values, estimate)
-    patches = PATCHES[noisy.n_axes].within(values.shape[1:])
+    patches = noisy.patches
     mixture = values
     for stage in range(N_STAGES):
         with alone():
@@ -141,7 +165,7 @@ def refine(
 
 def _first_estimate(noisy: Noisy, passes: Passes) -> Channels:
     shape = noisy.values.shape[1:]
-    patches = FIRST_PATCHES[noisy.n_axes].within(shape)
+    patches = noisy.first_patches
     offsets = torch.from_numpy(patches.offsets(shape)).to(noisy.values.device)
     places = passes.match(noisy.values[0], patches)
 

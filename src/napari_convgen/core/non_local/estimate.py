@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_convgen.core.noise import shaping_filter
-from napari_convgen.core.non_local.chain import N_CHAIN_STEPS, PATCHES, Noisy, improve
+from napari_convgen.core.non_local.chain import N_CHAIN_STEPS, Noisy, improve, patches_of
 from napari_convgen.core.non_local.patches import Patches
 from napari_convgen.core.non_local.scales import N_SCALES, half_shape, half_spectrum, halve, merge
 
@@ -21,6 +21,16 @@ ImageT = TypeVar("ImageT")
 CORRELATED_LEVEL = 1.25
 """Level that correlated noise is taken to have, relative to its own: what is left of it in a pilot looks like structure that should be
 kept. Chosen on the tuning images of benchmarks/non_local.py."""
+
+END_SHARE = 0.5
+"""Share of the estimate by planes in the first and the last slice of a volume. Blocks reach the slices at the ends from one side only, so
+that few of them cover each pixel there. Chosen with benchmarks/stacks.py."""
+
+END_THICKNESS = 4
+"""Number of slices at each end among which planes are looked for. Our choice: planes are compared over two slices."""
+
+VOLUME_SHARE = 0.8
+"""Share of the time that a volume takes without its ends, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +56,17 @@ def non_local_estimate(
     is_joint: bool = False,
     is_observed: Bool[Tensor, "c *spatial"] | None = None,
     noise_spectrum: Float[np.ndarray, "a b"] | None = None,
+    is_stack: bool = False,
 ) -> Float[Tensor, "c *spatial"]:
-    """Denoise a frame; parameters are those of `non_local_stages`."""
+    """Denoise a frame or a stack; parameters are those of `non_local_stages`."""
     image = values
     for stage in non_local_stages(
-        values, noise_level, is_joint=is_joint, is_observed=is_observed, noise_spectrum=noise_spectrum
+        values,
+        noise_level,
+        is_joint=is_joint,
+        is_observed=is_observed,
+        noise_spectrum=noise_spectrum,
+        is_stack=is_stack,
     ):
         image = stage.image
     return image
@@ -63,6 +79,7 @@ def non_local_stages(
     is_joint: bool = False,
     is_observed: Bool[Tensor, "c *spatial"] | None = None,
     noise_spectrum: Float[np.ndarray, "a b"] | None = None,
+    is_stack: bool = False,
 ) -> Iterator[Stage[Tensor]]:
     """Denoise a frame step by step: the first estimate of each channel comes soon.
 
@@ -84,6 +101,9 @@ def non_local_stages(
     noise_spectrum
         Power of the noise at each frequency along the last two axes, see `napari_convgen.core.noise.noise_spectrum`; ``None``, the default,
         for white noise.
+    is_stack
+        True if the first spatial axis counts the frames of a stack of planes: patches are planes then, and similar ones are looked for in
+        the frames before and after too. Default False.
 
     Yields
     ------
@@ -103,8 +123,9 @@ def non_local_stages(
             if is_observed is None
             else is_observed[channels].reshape(len(channels), *as_volume(values)).contiguous(),
             noise_spectrum,
+            is_stack,
         )
-        for estimate, share in _stages(frame, N_SCALES):
+        for estimate, share in _frame_stages(frame):
             image = image.clone()
             image[channels] = estimate.view(len(channels), *values.shape[1:]) * levels[channels]
             yield Stage(image, (position + share) / len(groups))
@@ -120,11 +141,32 @@ class _Frame:
     n_axes: int
     is_observed: Bool[Tensor, "c z y x"] | None
     spectrum: Float[np.ndarray, "a b"] | None
+    is_stack: bool
+
+    def stack(self, slices: slice) -> _Frame:
+        """Return some slices of a volume as a stack of planes."""
+        is_observed = None if self.is_observed is None else self.is_observed[:, slices].contiguous()
+        return replace(self, values=self.values[:, slices].contiguous(), is_observed=is_observed, is_stack=True)
 
     def coarser(self, filled: Tensor) -> tuple[_Frame, float]:
         """Return the frame on the next coarser grid, and the standard deviation of its noise before it was made 1."""
         spectrum, level = (None, 1.0) if self.spectrum is None else half_spectrum(self.spectrum)
         return replace(self, values=halve(filled) / level, is_observed=None, spectrum=spectrum), level
+
+
+def _frame_stages(frame: _Frame) -> Iterator[tuple[Float[Tensor, "c z y x"], float]]:
+    """Yield estimates with the share of the work that is done; a volume's last one has better end slices."""
+    estimate, depth = frame.values, frame.values.shape[1]
+    has_ends = frame.n_axes == 3 and not frame.is_stack and depth > 1
+    for estimate, share in _stages(frame, N_SCALES):
+        yield estimate, share * (VOLUME_SHARE if has_ends else 1)
+    if not has_ends:
+        return
+    estimate = estimate.clone()
+    for end, slab in ((0, slice(END_THICKNESS)), (depth - 1, slice(max(0, depth - END_THICKNESS), depth))):
+        *_, (planes, _) = _stages(frame.stack(slab), N_SCALES)
+        estimate[:, end] = torch.lerp(estimate[:, end], planes[:, end - (slab.start or 0)], END_SHARE)
+    yield estimate, 1.0
 
 
 def _stages(frame: _Frame, n_scales: int) -> Iterator[tuple[Float[Tensor, "c z y x"], float]]:
@@ -149,9 +191,9 @@ def _stages(frame: _Frame, n_scales: int) -> Iterator[tuple[Float[Tensor, "c z y
 def _noisy(frame: _Frame) -> Noisy:
     covariance = None
     if frame.spectrum is not None:
-        patches = PATCHES[frame.n_axes].within(frame.values.shape[1:])
+        patches = patches_of(frame.values.shape[1:], frame.n_axes, frame.is_stack)
         covariance = torch.from_numpy(patch_covariance(frame.spectrum, patches)).to(frame.values)
-    return Noisy(frame.values, frame.n_axes, frame.is_observed, covariance)
+    return Noisy(frame.values, frame.n_axes, frame.is_observed, covariance, frame.is_stack)
 
 
 def patch_covariance(spectrum: Float[np.ndarray, "a b"], patches: Patches) -> Float[np.ndarray, "n n"]:

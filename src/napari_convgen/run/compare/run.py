@@ -37,7 +37,7 @@ METHODS = (*BASELINES, OURS)
 DEFAULT_METHODS = ("nlm", "tv", "wavelet", "lichi", OURS)
 """Methods that are always installed."""
 
-SHARED_SETTINGS = ("seed", "device", "n_threads", "backend", "precision", "z_axis", "channels")
+SHARED_SETTINGS = ("seed", "device", "n_threads", "backend", "precision", "z_axis", "channels", "frames.fit")
 """Settings that a named preset takes over from the configuration of the comparison."""
 
 N_IMAGES = 8

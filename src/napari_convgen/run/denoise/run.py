@@ -20,8 +20,15 @@ from napari_convgen.run.denoise.result import DenoiseResult, FrameResult
 from napari_convgen.run.denoise.told_error import told_error
 from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.setup.forecast import Forecast
+from napari_convgen.run.setup.groups import FrameGroup, frame_groups
 from napari_convgen.run.setup.inputs import resolve_config
 from napari_convgen.run.setup.prepared import Index, Prepared
+
+JOINT = (
+    "Frames before and after helped each frame: similar patches were looked for in them too. "
+    "Choose frames.fit = 'separate' to denoise each alone."
+)
+"""Note on a stack whose frames are denoised together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +39,7 @@ class _FrameFit:
     image: ImageTensor
     fit: Fit
     seed: int
+    group: FrameGroup | None
 
 
 class DenoiseTask(FitTask[DenoiseResult]):
@@ -62,7 +70,10 @@ class DenoiseTask(FitTask[DenoiseResult]):
             image, config, axes=axes, reference=reference, data_range=data_range, n_spared_threads=n_spared_threads
         )
         n_values = math.prod(prepared.size) * prepared.n_outputs * prepared.n_frames
-        super().__init__(prepared, peak_bytes(prepared, n_values, prepared.result_type.dtype.itemsize))
+        self._groups = frame_groups(prepared)
+        n_bytes = peak_bytes(prepared, n_values, prepared.result_type.dtype.itemsize)
+        super().__init__(prepared, n_bytes + (self._groups.n_bytes if self._groups else 0))
+        self._notes += [JOINT] * (self._groups is not None)
         self._frames: list[FrameResult] = []
         self._n_dropped: dict[int, int] = {}
         self._position = 0
@@ -86,7 +97,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
 
     def forecast(self) -> Forecast:
         """Predict memory and time: a few steps of the first frame are taken, timed and forgotten."""
-        return self._forecast(self.prepared.scaled(self.prepared.first_frame()))
+        guide_cost = self._groups.cost if self._groups else 1.0
+        return self._forecast(self.prepared.scaled(self.prepared.first_frame()), guide_cost=guide_cost)
 
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._position < self.n_frames and not (self._is_stopping and self._now is None):
@@ -96,14 +108,15 @@ class DenoiseTask(FitTask[DenoiseResult]):
                     self._notes.append(f"Frame {number} is constant or missing throughout; it was left as it is.")
                     self._position += 1
                     continue
-                image = self.prepared.scaled(number)
+                group = self._groups.of(number) if self._groups else None
+                image = group.images[number] if group else self.prepared.scaled(number)
                 if self._lacks_noise(image):
                     self._notes.append(f"No noise was found in frame {number}; it was left as it is.")
                     self._position += 1
                     continue
                 self._noise = image.noise
                 self._add_notes(image.noise_warnings)
-                self._now = yield from self._start_frame(number, image, self.config.seed)
+                self._now = yield from self._start_frame(number, image, self.config.seed, group)
             yield from self._take_steps(self._now.fit, self._now.number, self._now.seed)
             self._now = yield from self._finish_frame(self._now)
 
@@ -224,16 +237,19 @@ class DenoiseTask(FitTask[DenoiseResult]):
         changes = {"n_steps": step, "stopping.min_patience": step, "seed": self._now.seed, "n_restarts": 0}
         return self.config.replace({name: value for name, value in changes.items() if self.config.has(name)})
 
-    def _start_frame(self, number: int, image: ImageTensor, seed: int) -> Generator[DenoiseProgress, None, _FrameFit]:
+    def _start_frame(
+        self, number: int, image: ImageTensor, seed: int, group: FrameGroup | None
+    ) -> Generator[DenoiseProgress, None, _FrameFit]:
         """Return the fit of a frame at its start, after the estimates that guide it."""
-        return _FrameFit(number, image, (yield from self._start(number, image, seed)), seed)
+        fit = yield from self._start(number, image, seed, group=group)
+        return _FrameFit(number, image, fit, seed, group)
 
     def _finish_frame(self, now: _FrameFit) -> Generator[DenoiseProgress, None, _FrameFit | None]:
         """Keep a frame's result, or start it afresh if its fit failed and there are starts left; return what to go on with."""
         fit, seed = now.fit, now.seed
         reason, judgment = fit.reason, fit.judgment
         if reason is not None and self._is_to_start_afresh(fit, reason, seed):
-            return (yield from self._start_frame(now.number, now.image, seed + 1))
+            return (yield from self._start_frame(now.number, now.image, seed + 1, now.group))
         if reason is None or judgment is None:  # left before its end: nothing is finished
             return now
         fit.snapshots.thin(keep=[fit.kept_step], max_bytes=self.config.snapshot_memory * 2**20 / self.n_frames)

@@ -109,9 +109,9 @@ class GeneratorEntry:
     choose_scales: Callable[[Any, Sequence[int], scales.Spacing], int] = scales.no_scales
 
 
-def random_source(seed: int, number: int) -> torch.Generator:
-    """Return a source of chance of its own for each ``number`` from 0 of a run: the same for the same seed."""
-    [state] = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint64)
+def random_source(seed: int, *numbers: int) -> torch.Generator:
+    """Return a source of chance of its own for all ``numbers`` from 0 of a run: the same for the same seed."""
+    [state] = np.random.SeedSequence(seed, spawn_key=numbers).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
@@ -134,8 +134,14 @@ def check_guidance(config: Config) -> None:
     Raises
     ------
     ConfigError
-        Noise that is not modeled, or a rule that asks for the generator without the image.
+        Noise that is not modeled, a rule that asks for the generator without the image, or frames to be denoised together by a generator
+        that cannot.
     """
+    if config.frames.fit == "joint" and not config.generator.has_guide:
+        raise ConfigError(
+            "frames.fit = 'joint' needs a generator that is guided by the non-local estimate. "
+            "Choose frames.fit = 'auto', or the preset 'default'."
+        )
     if not config.generator.draws_from_image:
         return
     if not config.noise.is_modeled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
+import torch
 from numpy.typing import NDArray
 
 from napari_convgen.config.generators import GuidedNetworkConfig
@@ -16,6 +17,7 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import SnapshotStore, Units
 from napari_convgen.core.stopping import Members, StoppingRule
 from napari_convgen.run.setup.build import build_optimizer, random_source
+from napari_convgen.run.setup.groups import FrameGroup
 from napari_convgen.run.setup.guides import make_guides, make_plug_and_play_guides
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -106,6 +108,8 @@ def start_fit(
     max_bytes: float | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
     units: Units | None = None,
+    number: int = 0,
+    group: FrameGroup | None = None,
 ) -> Generator[Stage[NDArray[Any]], None, Fit]:
     """Make the guides, if the generator has any, and return the fit that denoises a frame with the configuration's rule.
 
@@ -125,14 +129,47 @@ def start_fit(
         Function that tells whether to go on with the guides as far as they have come; by default they are finished.
     units
         Units of the snapshots; the frame's own if ``None``.
+    number
+        Number of the frame; default 0.
+    group
+        Frames that the guides are made from together; ``None``, the default, for the frame alone.
     """
     problem = prepared.problem(image)
     rule = prepared.rule(image, seed)
-    members = rule.members(problem, n_seeds, random_source(seed, 0))
+    source = random_source(seed, 0) if group is None else _group_source(seed, number)
+    members = rule.members(problem, n_seeds, source)
     guides = None
     settings = prepared.config.generator
-    if settings.is_plug_and_play:
+    if group is not None:
+        guides = yield from _joint_guides(prepared, group, number, seed, n_seeds, is_stopping)
+    elif settings.is_plug_and_play:
         guides = yield from make_plug_and_play_guides(problem, prepared.layout, members, is_stopping)
     elif settings.has_guide:
-        guides = yield from make_guides(image, prepared.layout, members, prepared.device, is_stopping)
+        made = yield from make_guides([image], {0: members}, prepared.layout, prepared.device, is_stopping)
+        guides = made[0]
     return new_fit(prepared, problem, image, rule, members, seed, units, max_bytes, guides=guides)
+
+
+def _group_source(seed: int, number: int) -> torch.Generator:
+    """Return a source of chance for each frame of a group: neighbors that left out the same pixels could not help each other there."""
+    return random_source(seed, 0, number)
+
+
+def _joint_guides(
+    prepared: Prepared, group: FrameGroup, number: int, seed: int, n_seeds: int, is_stopping: Callable[[], bool]
+) -> Generator[Stage[NDArray[Any]], None, Guides]:
+    """Return the guides of a frame of a group; those of the frames after it are made with them, and kept until it is their turn."""
+    if (number, seed) in group.guides:
+        yield Stage(group.guides[number, seed].whole.cpu().numpy(), 1.0)
+    else:
+        turns = [number] if seed != prepared.config.seed else [each for each in group.numbers if each >= number]
+        places = {each: i for i, each in enumerate(group.images) if each in turns}
+        members = {}
+        for each, place in places.items():
+            image = group.images[each]
+            rule, problem = prepared.rule(image, seed), prepared.problem(image)
+            members[place] = rule.members(problem, n_seeds, _group_source(seed, each))
+        images, layout, device = list(group.images.values()), prepared.layout, prepared.device
+        made = yield from make_guides(images, members, layout, device, is_stopping, places[number])
+        group.guides.update({(each, seed): made[place] for each, place in places.items()})
+    return group.guides.pop((number, seed))

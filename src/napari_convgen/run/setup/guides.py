@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from numpy.typing import NDArray
 
 from napari_convgen.core.baselines.frame import NoisyFrame
@@ -33,12 +34,13 @@ PROBE_SIDE = 96
 
 
 def make_guides(
-    image: ImageTensor,
+    images: Sequence[ImageTensor],
+    members: Mapping[int, Members],
     layout: Layout,
-    members: Members,
     device: torch.device,
     is_stopping: Callable[[], bool] = lambda: False,
-) -> Generator[Stage[NDArray[Any]], None, Guides]:
+    shown: int = 0,
+) -> Generator[Stage[NDArray[Any]], None, dict[int, Guides]]:
     """Make the non-local estimate from all observed pixels, which comes first, and that of each member from the pixels in its loss.
 
     With white noise, the first one is made once more, with a little more noise: how it changes tells how good it is.
@@ -47,23 +49,36 @@ def make_guides(
 
     Parameters
     ----------
-    image
-        Frame in the generator's units.
+    images
+        A frame in the generator's units, or several that are neighbors in a stack and have the same units and noise: then similar patches
+        of all are combined.
+    members
+        Networks that are fitted together, with their measurements and weights, by the position of their frame. Frames without only help
+        the others.
     layout
         Meaning of the array's axes.
-    members
-        Networks that are fitted together, with their measurements and weights.
     device
         Device that computes.
     is_stopping
         Function that tells whether to end: then the estimate from all pixels, as far as it has come, takes the place of those that have not
         been begun. By default all are finished.
+    shown
+        Position of the frame that the stages show, default 0; one that has members.
+
+    Returns
+    -------
+    dict
+        Estimates of each frame that has members, by its position.
     """
-    seen = [np.asarray(weights.cpu().numpy() > 0) & image.is_observed for weights in members.weights]
-    has_seen_all = [np.array_equal(each, image.is_observed) for each in seen]
-    masks = [image.is_observed, *(each for each, is_all in zip(seen, has_seen_all, strict=True) if not is_all)]
-    frames = [NoisyFrame.of(image, layout, mask) for mask in masks]
-    probe = _probe(image) if has_probe(image, members) else None
+    everything = [image.is_observed for image in images]
+    seen = [
+        [_seen(image, members.get(i), member) for i, image in enumerate(images)]
+        for member in range(len(members[shown]))
+    ]
+    has_seen_all = [all(map(np.array_equal, each, everything)) for each in seen]
+    masks = [everything, *(each for each, is_all in zip(seen, has_seen_all, strict=True) if not is_all)]
+    frames = [_frame(images, layout, each) for each in masks]
+    probe = _probe(images) if has_probe(images[shown], members[shown]) else None
     if probe is not None:
         frames.append(replace(frames[0], values=frames[0].values + probe))
     estimates: list[NDArray[Any]] = []
@@ -71,16 +86,41 @@ def make_guides(
         estimates.append(frame.values if number == 0 else estimates[0])
         for stage in patch_stages(frame, device) if not is_stopping() else ():
             estimates[number] = stage.image
-            yield Stage(estimates[0], (number + stage.share) / len(frames))
+            yield Stage(_part(estimates[0], frame, shown), (number + stage.share) / len(frames))
             if is_stopping():
                 break
     influence = None
     if probe is not None:
-        changes, square = probe * (estimates.pop() - estimates[0]), _column(PROBE_SIZE * image.noise_level, probe) ** 2
-        influence = None if is_stopping() else torch.as_tensor(changes / square).to(members.weights)
-    whole, *others = (torch.as_tensor(each).to(members.weights) for each in estimates)
-    own = iter(others)
-    return Guides(whole, torch.stack([whole if is_all else next(own) for is_all in has_seen_all]), influence)
+        changes = probe * (estimates.pop() - estimates[0])
+        influence = None if is_stopping() else changes / _column(PROBE_SIZE * images[shown].noise_level, probe) ** 2
+    guides = {}
+    for i, each in members.items():
+        whole, *others = (torch.as_tensor(_part(x, frames[0], i)).to(each.weights) for x in estimates)
+        own = iter(others)
+        of_members = torch.stack([whole if is_all else next(own) for is_all in has_seen_all])
+        of_frame = None if influence is None else torch.as_tensor(_part(influence, frames[0], i)).to(each.weights)
+        guides[i] = Guides(whole, of_members, of_frame)
+    return guides
+
+
+def _seen(image: ImageTensor, members: Members | None, member: int) -> Bool[np.ndarray, "c *spatial"]:
+    """Return the mask of the pixels that a member's estimate is made from."""
+    if members is None:
+        return image.is_observed
+    return np.asarray((members.weights[member].cpu().numpy() > 0) & image.is_observed)
+
+
+def _frame(
+    images: Sequence[ImageTensor], layout: Layout, masks: Sequence[Bool[np.ndarray, "c *spatial"]]
+) -> NoisyFrame:
+    """Return a frame, or several as a stack, without what the masks leave out."""
+    frames = [NoisyFrame.of(image, layout, mask) for image, mask in zip(images, masks, strict=True)]
+    return frames[0] if len(frames) == 1 else NoisyFrame.stack(frames)
+
+
+def _part(values: NDArray[Any], frame: NoisyFrame, position: int) -> NDArray[Any]:
+    """Return what belongs to one of the images that are in a frame."""
+    return values[:, position] if frame.is_stack else values
 
 
 def make_plug_and_play_guides(
@@ -116,10 +156,14 @@ def has_probe(image: ImageTensor, members: Members) -> bool:
     return has_left_out and image.noise_spectrum is None and bool((image.noise_level > 0).all())
 
 
-def _probe(image: ImageTensor) -> NDArray[Any]:
-    """Return weak noise, always the same for an image of this size."""
-    noise = np.random.default_rng(PROBE_SEED).standard_normal(image.values.shape)
-    return np.where(image.is_observed, _column(PROBE_SIZE * image.noise_level, noise) * noise, 0.0)
+def _probe(images: Sequence[ImageTensor]) -> NDArray[Any]:
+    """Return weak noise, always the same for images of this size."""
+    rng = np.random.default_rng(PROBE_SEED)
+    weak = []
+    for image in images:
+        noise = rng.standard_normal(image.values.shape)
+        weak.append(np.where(image.is_observed, _column(PROBE_SIZE * image.noise_level, noise) * noise, 0.0))
+    return weak[0] if len(weak) == 1 else np.stack(weak, 1)
 
 
 def _column(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
@@ -134,7 +178,7 @@ def guide_seconds(
     Parameters
     ----------
     image, layout, device
-        As for `make_guides`.
+        Frame in the generator's units, meaning of the array's axes, and device that computes.
     fit
         Fit of the frame.
     is_plug_and_play

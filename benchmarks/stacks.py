@@ -1,0 +1,211 @@
+"""Stacks whose frames are denoised together or each alone, and the ends of volumes.
+
+    python benchmarks/stacks.py --data FOLDER [--part stacks] [--preset quick] [--only NAME]
+
+FOLDER is described in cases.py; of it a confocal stack with little noise is used, to which noise is added. Everything else is computed by
+formula. The part ``stacks`` compares the PSNR of frames that are denoised alone with that of frames that are denoised together
+(``frames.fit``). The part ``volumes`` compares the slices at the ends of a volume with those in the middle, and with the same slices frame
+by frame. For volumes that are Gaussian fields the table also has what no estimate can exceed: the Wiener filter that knows the covariance.
+The tables are written to results/stacks.md. All takes half an hour on a core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from scipy.ndimage import gaussian_filter, shift
+
+from napari_convgen.config import preset
+from napari_convgen.run.compare.result import markdown_table
+from napari_convgen.run.denoise.run import denoise
+from napari_convgen.samples import SAMPLES
+
+RESULTS = Path(__file__).parent / "results" / "stacks.md"
+
+NOISE = 0.1
+"""Standard deviation of the noise that is added, relative to the range."""
+
+FIELDS = {"field, coarse along Z": ((5, 96, 96), (2, 3, 3)), "field, fine along Z": ((8, 64, 64), (1, 2, 2))}
+"""Shapes of Gaussian fields, and the standard deviations of the Gaussian that white noise is blurred with."""
+
+
+def scaled(image: np.ndarray) -> np.ndarray:
+    """Return an image with values from 0 to 1."""
+    return (image - image.min()) / np.ptp(image)
+
+
+def field(shape: Sequence[int], widths: Sequence[float], seed: int = 1) -> np.ndarray:
+    """Return a Gaussian field without influence of edges."""
+    margins = [int(4 * width) + 1 for width in widths]
+    rng = np.random.default_rng(seed)
+    wide = gaussian_filter(rng.standard_normal([n + 2 * m for n, m in zip(shape, margins, strict=True)]), widths)
+    return scaled(wide[tuple(slice(m, m + n) for n, m in zip(shape, margins, strict=True))])
+
+
+def cells(shape: Sequence[int], step: float, seed: int = 3) -> np.ndarray:
+    """Return textured ellipsoids in slices ``step`` pixels apart."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.indices(shape).astype(float)
+    texture = field(shape, (2.4 / step, 1.5, 1.5), seed + 1)
+    volume = np.full(shape, 0.1)
+    for _ in range(6 + int(np.prod(shape) * step / 9000)):
+        center = rng.uniform(-5, shape[0] * step + 5), rng.uniform(0, shape[1]), rng.uniform(0, shape[2])
+        axes = rng.uniform(4, 10, 3)
+        radius = np.sqrt(sum(((p - c) / a) ** 2 for p, c, a in zip((z * step, y, x), center, axes, strict=True)))
+        volume += rng.uniform(0.3, 0.8) / (1 + np.exp(8 * (radius - 1))) * (0.6 + 0.8 * texture)
+    return scaled(gaussian_filter(volume, (0.4, 0.8, 0.8)))
+
+
+def movie(n: int, speed: float, names: Sequence[str] = ("fluorescence",), side: int = 96) -> np.ndarray:
+    """Return ``n`` frames that move by ``speed`` pixels each; samples of several names take turns, three frames each."""
+    frames = []
+    for t in range(n):
+        scene = scaled(SAMPLES[names[t // 3 % len(names)]]().clean.astype(float))
+        moved = shift(scene, (0.8 * speed * t, 0.6 * speed * t), order=3, mode="reflect")
+        frames.append(moved[64 : 64 + side, 64 : 64 + side])
+    return np.clip(frames, 0, 1)
+
+
+def ovule(folder: Path, n: int) -> np.ndarray:
+    """Return slices of the confocal stack."""
+    return scaled(tifffile.imread(folder / "stacks3d" / "ovule_raw_u8.tif")[8 : 8 + n, 32:96, 32:96].astype(float))
+
+
+STACKS: dict[str, Callable[[Path], np.ndarray]] = {
+    "slices of cells, 16": lambda folder: cells((16, 64, 64), 1.0),
+    "slices of an ovule, 16": lambda folder: ovule(folder, 16),
+    "time lapse that fades by 2 % a frame": lambda folder: movie(8, 0) * (1 - 0.02 * np.arange(8))[:, None, None],
+    "drift of 0.1 pixels a frame": lambda folder: movie(8, 0.1),
+    "motion of 1 pixel a frame": lambda folder: movie(8, 1.0),
+    "motion of 3 pixels a frame": lambda folder: movie(8, 3.0),
+    "cut after every third frame": lambda folder: movie(8, 0.2, tuple(SAMPLES)),
+    "frames without relation": lambda folder: np.concatenate(
+        [field((1, 96, 96), (0, 2, 2), seed) for seed in range(6)]
+    ),
+}
+
+VOLUMES: dict[str, Callable[[Path], np.ndarray]] = {
+    **{name: lambda folder, setup=setup: field(*setup) for name, setup in FIELDS.items()},
+    "cells, 5 × 96 × 96": lambda folder: cells((5, 96, 96), 2.0),
+    "cells, 8 × 64 × 64": lambda folder: cells((8, 64, 64), 2.0, 4),
+    "ovule, 16 × 64 × 64": lambda folder: ovule(folder, 16),
+}
+
+
+def psnr_of_slices(image: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """Return the PSNR of each slice in dB, for a range of 1."""
+    return np.asarray(-10 * np.log10(((image - clean) ** 2).mean((1, 2))))
+
+
+def mean_psnr(values: np.ndarray) -> float:
+    """Return the PSNR of slices together."""
+    return float(-10 * np.log10((10 ** (-values / 10)).mean()))
+
+
+def run(clean: np.ndarray, name: str, axes: str, **changes: str) -> tuple[np.ndarray, float]:
+    """Return the PSNR of each slice, and the seconds of the processor."""
+    noisy = (clean + NOISE * np.random.default_rng(1).standard_normal(clean.shape)).astype(np.float32)
+    settings = {key.replace("__", "."): value for key, value in changes.items()}
+    started = time.process_time()
+    result = denoise(noisy, preset(name).replace({"n_threads": 1, **settings}), axes=axes)
+    return psnr_of_slices(result.image, clean), time.process_time() - started
+
+
+def most_possible(shape: Sequence[int], widths: Sequence[float]) -> np.ndarray:
+    """Return the PSNR of each slice with the Wiener filter of a Gaussian field, which no other estimate exceeds on average.
+
+    The covariance is separable. Along Y and X it is taken to be periodic, along Z it ends with the volume.
+    """
+    variance, powers = field(shape, widths).var(), []
+    for n, width in zip(shape[1:], widths[1:], strict=True):
+        distance = np.minimum(np.arange(n), n - np.arange(n))
+        powers.append(np.maximum(np.fft.fft(np.exp(-(distance**2) / (4 * width**2))).real, 0))
+    apart = np.subtract.outer(np.arange(shape[0]), np.arange(shape[0]))
+    along_z, vectors = np.linalg.eigh(np.exp(-(apart**2) / (4 * widths[0] ** 2)))
+    signal = variance * np.maximum(along_z, 0)[:, None, None] * np.multiply.outer(*powers)
+    error = (signal * NOISE**2 / (signal + NOISE**2)).mean((1, 2))
+    return np.asarray(-10 * np.log10(vectors**2 @ error))
+
+
+def stacks(folder: Path, presets: Sequence[str], only: str) -> str:
+    """Return the table of stacks."""
+    rows = []
+    for title, make in STACKS.items():
+        if only not in title:
+            continue
+        clean = make(folder)
+        for name in presets:
+            (alone, before), (together, after) = (
+                run(clean, name, "TYX", frames__fit=fit) for fit in ("separate", "auto")
+            )
+            gains = (mean_psnr(together) - mean_psnr(alone), (together - alone).min())
+            rows.append(
+                [
+                    title,
+                    name,
+                    f"{mean_psnr(alone):.2f}",
+                    f"{mean_psnr(together):.2f}",
+                    *(f"{x:+.2f}" for x in gains),
+                    f"{after / before:.2f}",
+                ]
+            )
+            print(*rows[-1], flush=True)
+    head = ["stack", "preset", "separate", "auto", "gain", "least gain of a frame", "time, relative"]
+    return f"{TITLES['stacks']}\n\nPSNR in dB.\n\n{markdown_table(head, rows)}\n"
+
+
+def volumes(folder: Path, presets: Sequence[str], only: str) -> str:
+    """Return the table of volumes."""
+    rows = []
+    for title, make in VOLUMES.items():
+        if only not in title:
+            continue
+        clean = make(folder)
+        if title in FIELDS:
+            rows.append([title, "the most that is possible", *_ends_and_middle(most_possible(*FIELDS[title])), "", ""])
+        for name in presets:
+            whole, _ = run(clean, name, "ZYX", z_axis="volume")
+            frames, _ = run(clean, name, "ZYX", frames__fit="separate")
+            rows.append(
+                [title, name, *_ends_and_middle(whole), _ends_and_middle(frames)[0], f"{(whole - frames).min():+.2f}"]
+            )
+            print(*rows[-1], flush=True)
+    head = ["volume", "preset", "ends", "middle", "ends, frame by frame", "least gain of a slice"]
+    text = "PSNR in dB of the first and the last slice, and of the slices in the middle third."
+    return f"{TITLES['volumes']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
+
+
+def _ends_and_middle(psnr: np.ndarray) -> tuple[str, str]:
+    n = len(psnr)
+    return f"{mean_psnr(psnr[[0, -1]]):.2f}", f"{mean_psnr(psnr[n // 3 : n - n // 3]):.2f}"
+
+
+TITLES = {"stacks": "### Stacks", "volumes": "### Volumes"}
+
+PARTS = {"stacks": stacks, "volumes": volumes}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument(
+        "--part", choices=PARTS, nargs="*", default=list(PARTS), help="parts to compute; all by default"
+    )
+    parser.add_argument(
+        "--preset", nargs="*", default=["quick", "default"], help="presets; quick and default by default"
+    )
+    parser.add_argument("--only", default="", help="part of the names of the stacks and volumes; all by default")
+    options = parser.parse_args()
+    tables = [PARTS[part](options.data, options.preset, options.only) for part in options.part]
+    print("\n".join(tables))
+    if options.part == list(PARTS) and not options.only:
+        RESULTS.write_text("\n".join(tables))
+
+
+if __name__ == "__main__":
+    main()

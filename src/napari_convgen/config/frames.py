@@ -1,0 +1,21 @@
+"""Settings of stacks, whose frames are images of much the same: slices of a specimen, or a time lapse."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from napari_convgen.config.base import Settings
+
+
+class FramesConfig(Settings):
+    """Frames of a stack."""
+
+    fit: Literal["auto", "separate", "joint"] = Field(
+        "auto",
+        title="Frames are",
+        description="Way in which the frames of a stack are denoised: separate (each alone), joint (the non-local estimate looks for "
+        "similar patches in the frames before and after too, along T or Z), or auto (joint where there is a non-local estimate, and the "
+        "frames are planes of less than 1.4 million values).",
+    )

@@ -1,0 +1,171 @@
+"""Groups of frames of a stack whose guides are made together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_convgen.core.fit.guides import Guides
+from napari_convgen.core.image import ImageTensor, Measured
+from napari_convgen.core.noise import NoiseModel
+from napari_convgen.core.non_local.chain import STACK_PATCHES
+from napari_convgen.errors import ConfigError
+from napari_convgen.run.setup.prepared import Prepared
+
+N_AROUND = STACK_PATCHES.reach[0]
+"""Number of frames before and after a group that help it: as many as similar patches are looked for in."""
+
+MOST_FRAMES = 8
+"""Largest number of frames of a group. Those around cost half as much again; longer groups take more memory. Our choice, no benchmark."""
+
+MOST_PIXELS = 2**23
+"""Largest number of pixels of a group and the frames around it: about 1.3 GiB. Frames so large that a group would have a single one are
+denoised together only where the user says so. Our choice, no benchmark."""
+
+BYTES_PER_PIXEL = 160
+"""Bytes that a group takes for each pixel of it and of the frames around: sums of eight threads, the frames, and what is known of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """A frame, what of it was measured, and the model of its noise."""
+
+    frame: NDArray[Any]
+    measured: Measured
+    noise: NoiseModel | None
+
+
+@dataclass(frozen=True, eq=False)
+class FrameGroup:
+    """Neighboring frames of a stack, in the same units and with the same model of their noise.
+
+    Attributes
+    ----------
+    images
+        Frames in the generator's units by their number, those around included; in the order of the stack.
+    numbers
+        Numbers of the frames whose guides are made together.
+    looks
+        What was read and measured of each frame.
+    guides
+        Guides that were made, by the frame's number and the seed.
+    """
+
+    images: dict[int, ImageTensor]
+    numbers: tuple[int, ...]
+    looks: dict[int, _Look]
+    guides: dict[tuple[int, int], Guides] = field(default_factory=dict)
+
+
+class FrameGroups:
+    """The groups of a stack's frames, each made when the first of its frames has its turn.
+
+    Neighbors are the frames before and after along one axis: of those that count frames the last that has no channels. Frames in which
+    there is nothing to fit, or other channels vary than in the one that has its turn, are left out of its group.
+
+    Parameters
+    ----------
+    prepared
+        The checked input.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._shape = prepared.image.shape
+        counted = prepared.layout.frame_axes()
+        self._axis = max(axis for axis in counted if prepared.layout.axes[axis] != "C")
+        self._step = math.prod(self._shape[axis] for axis in counted if axis > self._axis)
+        self._groups: dict[int, FrameGroup] = {}
+
+    @property
+    def most_frames(self) -> int:
+        """Largest number of frames of a group."""
+        fit = MOST_PIXELS // (math.prod(self._prepared.size) * self._prepared.n_outputs) - 2 * N_AROUND
+        return min(max(1, fit), MOST_FRAMES)
+
+    @property
+    def cost(self) -> float:
+        """Number of frames that an estimate goes through for each that it is made for."""
+        n = self._shape[self._axis]
+        return min(n, self.most_frames + 2 * N_AROUND) / min(n, self.most_frames)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that a group takes, about."""
+        n = min(self._shape[self._axis], self.most_frames + 2 * N_AROUND)
+        return n * math.prod(self._prepared.size) * self._prepared.n_outputs * BYTES_PER_PIXEL
+
+    def of(self, number: int) -> FrameGroup:
+        """Return the group of a frame; the latest are remembered."""
+        place = int(self._prepared.indices[number][self._axis])  # type: ignore[arg-type]
+        first = number - place * self._step
+        group = self._groups.pop(first, None)
+        if group is None or number not in group.numbers:
+            group = self._make(number, first, place, {} if group is None else group.looks)
+        self._groups[first] = group
+        for old in list(self._groups)[: -self._step]:
+            del self._groups[old]
+        return group
+
+    def _make(self, number: int, first: int, place: int, known: dict[int, _Look]) -> FrameGroup:
+        n = self._shape[self._axis]
+        size = math.ceil(n / math.ceil(n / self.most_frames))
+        start = place - place % size
+        window = range(max(0, start - N_AROUND), min(n, start + size + N_AROUND))
+        numbers = [first + self._step * each for each in window]
+        looks = {each: known[each] if each in known else self._look(each) for each in numbers if self._is_fit(each)}
+        channels = looks[number].measured.channels
+        looks = {each: look for each, look in looks.items() if look.measured.channels == channels}
+        own = {first + self._step * each for each in range(start, start + size)}
+        return FrameGroup(self._images(looks), tuple(each for each in looks if each in own), looks)
+
+    def _is_fit(self, number: int) -> bool:
+        return not self._prepared.check(number).is_constant
+
+    def _look(self, number: int) -> _Look:
+        prepared = self._prepared
+        return _Look(prepared.frame(number), prepared.measured(number), prepared.noise_model(number))
+
+    def _images(self, looks: dict[int, _Look]) -> dict[int, ImageTensor]:
+        """Return the frames with the noise model of the one whose noise is in the middle, in one range."""
+        layout, dtype = self._prepared.layout, self._prepared.result_type.dtype
+        noise = _middle_model(list(looks.values()))
+        own = [ImageTensor.of(look.frame, layout, noise, look.measured, dtype) for look in looks.values()]
+        low, high = np.min([each.low for each in own], 0), np.max([each.high for each in own], 0)
+        return {number: image.within(low, high) for number, image in zip(looks, own, strict=True)}
+
+
+def _middle_model(looks: Sequence[_Look]) -> NoiseModel | None:
+    """Return the noise model that has the median variance of all, at the mean brightness of the frames; ``None`` if there are none."""
+    over = tuple(range(1, looks[0].measured.values.ndim))
+    bright = np.mean([np.nanmean(look.measured.values, over, keepdims=True) for look in looks], 0)
+    models = [look.noise for look in looks if look.noise is not None]
+    variances = [float(model.variance(bright).mean()) for model in models]
+    return models[np.argsort(variances)[len(models) // 2]] if models else None
+
+
+def frame_groups(prepared: Prepared) -> FrameGroups | None:
+    """Return the groups of a stack whose frames are denoised together; ``None`` if each is on its own.
+
+    Raises
+    ------
+    ConfigError
+        Frames that cannot be denoised together, as the configuration demands.
+    """
+    fit, layout, shape = prepared.config.frames.fit, prepared.layout, prepared.image.shape
+    has_neighbors = any(shape[axis] > 1 for axis in layout.frame_axes() if layout.axes[axis] != "C")
+    if fit == "separate" or not prepared.config.generator.has_guide or not has_neighbors:
+        return None
+    if len(layout.spatial) == 2:
+        groups = FrameGroups(prepared)
+        return groups if fit == "joint" or groups.most_frames > 1 else None
+    if fit == "joint":
+        raise ConfigError(
+            f"frames.fit = 'joint' is for stacks of planes, and the frames here have the axes {layout.spatial}. Choose frames.fit = 'auto'."
+        )
+    return None

@@ -1,0 +1,127 @@
+"""Stacks whose frames are denoised together."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter, shift
+
+from napari_convgen.config import preset
+from napari_convgen.core.image import ImageTensor, Layout, Measured
+from napari_convgen.core.problem import Problem
+from napari_convgen.core.stopping import HeldOut
+from napari_convgen.errors import ConfigError
+from napari_convgen.run.denoise.run import JOINT, DenoiseTask, denoise
+from napari_convgen.run.setup import groups
+from napari_convgen.run.setup.build import build_noise
+from napari_convgen.run.setup.guides import make_guides
+
+QUICK = preset("quick").replace(
+    {"generator.n_channels": 4, "generator.n_fine_channels": 4, "n_threads": 1, "device": "cpu", "noise.sigma": 0.1}
+)
+
+
+def frames_that_move(n=5, speed=0.3, shape=(32, 36)):
+    rng = np.random.default_rng(0)
+    scene = gaussian_filter(rng.standard_normal((shape[0] + 24, shape[1] + 24)), 1.5)
+    scene = (scene - scene.min()) / np.ptp(scene)
+    clean = np.stack([shift(scene, (speed * t, 0), order=3, mode="reflect")[12:-12, 12:-12] for t in range(n)])
+    return clean, (clean + 0.1 * rng.standard_normal(clean.shape)).astype(np.float32)
+
+
+def error(image, clean):
+    return float(np.mean((image - clean) ** 2))
+
+
+def fitted(noisy, fit, axes="TYX"):
+    return denoise(noisy, QUICK.replace({"frames.fit": fit}), axes=axes)
+
+
+def test_frames_that_move_help_each_other_and_a_note_says_so():
+    clean, noisy = frames_that_move()
+    alone, together = fitted(noisy, "separate"), fitted(noisy, "auto")
+    assert error(together.image, clean) < 0.7 * error(alone.image, clean)
+    assert together.notes == (JOINT,)
+    assert JOINT not in alone.notes
+
+
+def test_frames_without_relation_lose_almost_nothing():
+    clean, noisy = (np.concatenate(parts) for parts in zip(*(_one(seed) for seed in range(4)), strict=True))
+    alone, together = (fitted(noisy, fit).image for fit in ("separate", "joint"))
+    assert error(together, clean) < 10 ** (0.3 / 10) * error(alone, clean)
+
+
+def _one(seed):
+    rng = np.random.default_rng(seed)
+    clean = gaussian_filter(rng.standard_normal((1, 32, 36)), (0, 1.5 + seed % 2, 1.5))
+    clean = (clean - clean.min()) / np.ptp(clean)
+    return clean, (clean + 0.1 * rng.standard_normal(clean.shape)).astype(np.float32)
+
+
+def test_each_frame_of_a_lazy_stack_is_read_once_and_no_sooner_than_its_group(monkeypatch):
+    monkeypatch.setattr(groups, "MOST_FRAMES", 2)
+    clean, noisy = frames_that_move(8, shape=(16, 18))
+    read = []
+
+    def take(self, index):
+        read.append(index[0])
+        return noisy[index]
+
+    lazy = type("Lazy", (), {"shape": noisy.shape, "dtype": noisy.dtype, "__getitem__": take})()
+    task, n_read = DenoiseTask(lazy, QUICK, axes="TYX"), {}
+    for progress in task:
+        n_read.setdefault(progress.frame, len(read))
+    assert read == list(range(8))
+    assert list(n_read.values()) == [4, 4, 6, 6, 8, 8, 8, 8]
+    assert error(task.result().image, clean) < 0.5 * 0.1**2
+
+
+def test_a_constant_frame_and_channels_that_are_frames_leave_the_others_their_neighbors():
+    clean, noisy = frames_that_move(4, shape=(16, 18))
+    alone = fitted(noisy, "joint").image
+    channels = np.stack([noisy, noisy[:, ::-1]], 1)
+    both = denoise(channels, QUICK.replace({"channels": "separate"}), axes="TCYX").image
+    assert np.abs(both[:, 0] - alone).max() < 0.02
+    noisy[1] = 0.5
+    result = fitted(noisy, "joint")
+    assert np.array_equal(result.image[1], noisy[1])
+    assert error(result.image[[0, 2, 3]], clean[[0, 2, 3]]) < 0.5 * 0.1**2
+
+
+def test_a_member_s_guide_knows_nothing_of_the_pixels_that_it_leaves_out_of_any_frame():
+    _, noisy = frames_that_move(3)
+    layout = Layout.of(noisy.shape, "TYX")
+    noise = build_noise(Measured.of(noisy[0], layout), layout, QUICK.noise)
+    images = [ImageTensor.of(frame, layout, noise).within(np.zeros(1), np.ones(1)) for frame in noisy]
+    members = {}
+    for place in (1, 2):
+        problem, rng = Problem.of(images[place], torch.device("cpu")), torch.Generator().manual_seed(place)
+        members[place] = HeldOut(0.1, "auto", 0.4, 100, "average").members(problem, 2, rng)
+
+    def guides():
+        stages = make_guides(images, members, layout, torch.device("cpu"), shown=1)
+        while True:
+            try:
+                next(stages)
+            except StopIteration as end:
+                return end.value
+
+    before = guides()
+    left_out = members[1].weights[0].numpy() == 0
+    images[1].values[left_out] = 0.5
+    after = guides()
+    assert before.keys() == after.keys() == members.keys()
+    for place in members:
+        assert torch.equal(before[place].members[0], after[place].members[0])
+        assert not torch.equal(before[place].whole, after[place].whole)
+
+
+def test_what_cannot_be_joined_is_refused_and_auto_leaves_it_alone():
+    _, noisy = frames_that_move(2, shape=(16, 18))
+    with pytest.raises(ConfigError, match="needs a generator that is guided by the non-local estimate"):
+        DenoiseTask(noisy, preset("deep-decoder").replace({"frames.fit": "joint"}), axes="TYX")
+    volumes = np.stack([noisy, noisy])
+    config = QUICK.replace({"z_axis": "volume"})
+    with pytest.raises(ConfigError, match="for stacks of planes, and the frames here have the axes ZYX"):
+        DenoiseTask(volumes, config.replace({"frames.fit": "joint"}), axes="TZYX")
+    assert JOINT not in denoise(volumes, config, axes="TZYX").notes
+    assert JOINT not in denoise(noisy[0], QUICK).notes
