@@ -146,6 +146,19 @@ class InverseProblem(ABC):
         yield from self.prepared.check(0).left_out.sentences(are_areas_drawn=self.units is not self.scaled)
 
     @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of a reconstruction: that of the measurement with as many pixels as the image has, and without alpha."""
+        layout = self.prepared.layout
+        ratios = dict(zip(layout.spatial, self.pixel_ratio, strict=True))
+        lengths = zip(layout.axes, self.prepared.image.shape, strict=True)
+        return tuple(3 if letter == "S" else n * ratios.get(letter, 1) for letter, n in lengths)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values of a reconstruction."""
+        return np.dtype(np.float32)
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of a reconstruction."""
         return int(np.prod(self.prepared.image_size)) * self.prepared.n_outputs * np.dtype(np.float32).itemsize

@@ -43,6 +43,16 @@ class Inpaint(InverseProblem):
         """Those of the image: its type, its range, and its noise, which can be stabilized."""
         return self.scaled
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """That of the image."""
+        return tuple(self.prepared.image.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the image, which holds fractions where pixels are missing."""
+        return self.prepared.result_type.dtype
+
     def residual(self, values: Tensor, image: NDArray[Any]) -> NDArray[Any]:
         """Return the reconstruction minus the image, in the shape of the image."""
         return -removed(self.prepared.image, image)
