@@ -20,6 +20,7 @@ from napari_convgen.cli.commands import (
     new_config,
     reconstruct,
     reproduce,
+    simulate,
     spectrum,
 )
 from napari_convgen.cli.interrupts import FAILED, INTERRUPTED
@@ -29,6 +30,7 @@ from napari_convgen.errors import ConfigError, ConvgenError
 COMMANDS = {
     "denoise": denoise,
     "reconstruct": reconstruct,
+    "simulate": simulate,
     "compare": compare,
     "compare-fits": compare_fits,
     "spectrum": spectrum,

@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image as PillowImage
 
 from napari_convgen import cli
-from napari_convgen.cli.commands.reconstruct import PROBLEMS as PROBLEM_WORDS
+from napari_convgen.cli.commands import reconstruct as command
 from napari_convgen.config import preset
 from napari_convgen.files.images import read_image
 from napari_convgen.run.reconstruct.problems import PROBLEMS
@@ -66,7 +66,7 @@ def run(*arguments, input="image.tif", output="out.tif"):
 
 
 def test_the_problems_are_all_named():
-    assert all(f"{problem} (" in PROBLEM_WORDS for problem in PROBLEMS)
+    assert all(f"{problem} (" in command.PROBLEMS for problem in PROBLEMS)
 
 
 @pytest.mark.parametrize(
