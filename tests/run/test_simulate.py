@@ -28,6 +28,8 @@ def test_a_share_of_the_pixels_is_missing(truth):
     assert (made.measurement.scale, made.is_missing.scale, made.psf) == (truth.scale, truth.scale, None)
     assert np.array_equal(simulate(truth, problem="inpaint", missing=0.3, seed=4).measurement.data, measured, True)
     assert not np.array_equal(simulate(truth, problem="inpaint", missing=0.3, seed=5).is_missing.data, is_missing)
+    given = simulate(truth, problem="inpaint", is_missing=255 * is_missing)
+    assert np.array_equal(given.measurement.data, measured, True)
 
 
 def test_a_truth_is_blurred_by_the_point_spread_function_that_comes_along(truth):
@@ -83,6 +85,8 @@ def test_what_was_simulated_can_be_reconstructed_and_scored(truth, problem, inpu
         ("inpaint", {"missing": 1.0}, InputError, "must be above 0 and below 1, got 1"),
         ("inpaint", {"missing": 1e-9}, InputError, "marks no pixel"),
         ("inpaint", {"missing": "half"}, InputError, "missing must be a number above 0"),
+        ("inpaint", {"missing": 0.5, "is_missing": np.eye(48, 40)}, InputError, "Leave one of them out"),
+        ("inpaint", {"is_missing": np.eye(4)}, InputError, "must have the shape of the image"),
         ("deblur", {"missing": 0.5}, InputError, "for the problem 'inpaint'"),
         ("inpaint", {"sigma": 2}, ConfigError, "takes no sigma"),
         ("deblur", {"photons": 0}, InputError, "photons must be a number above 0 and up to 1e+12, got 0"),

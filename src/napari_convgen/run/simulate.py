@@ -90,7 +90,8 @@ def simulate(
     changes
         New settings by dotted name, in the place of the configuration's.
     **inputs
-        What the problem needs beside the image, as for `napari_convgen.reconstruct`: ``psf``, ``sigma``, ``factor`` and so on.
+        What the problem needs beside the image, as for `napari_convgen.reconstruct`: ``psf``, ``sigma``, ``factor``, or ``is_missing``
+        in the place of a share.
 
     Raises
     ------
@@ -100,12 +101,14 @@ def simulate(
     kind, chosen = choose_config(problem, config, {"seed": seed} | dict(changes or {}), inputs)
     if missing is not None and problem != "inpaint":
         raise InputError("A share of missing pixels is for the problem 'inpaint'. Leave it out.")
+    if missing is not None and inputs.get("is_missing") is not None:
+        raise InputError("A mask of the missing pixels is given, and their share too. Leave one of them out.")
     for name, value in (("photons", photons), ("noise", noise), ("missing", missing)):
         _check_number(name, value)
     given = Given(as_image(truth), chosen, axes, 0)
-    rng, own = np.random.default_rng(chosen.seed), {"missing": missing, "psf": inputs.get("psf")}
-    values = _values(given)
-    seen = kind.observe(given, values, rng, **{name: each for name, each in own.items() if each is not None})
+    own = {"missing": missing} | {name: each for name, each in inputs.items() if name in kind.inputs}
+    rng, own = np.random.default_rng(chosen.seed), {name: each for name, each in own.items() if each is not None}
+    seen = kind.observe(given, _values(given), rng, **own)
     noisy = _with_noise(seen.values, photons, noise, rng)
     if seen.is_missing is not None:
         noisy[:, seen.is_missing] = np.nan

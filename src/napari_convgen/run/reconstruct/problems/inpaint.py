@@ -40,12 +40,15 @@ class Inpaint(InverseProblem):
 
     @classmethod
     def observe(cls, given: Given, truth: NDArray[np.float64], rng: np.random.Generator, **inputs: Any) -> Observation:
-        """Leave out a random share ``missing`` of the pixels, 0.5 by default."""
-        share = inputs.get("missing", 0.5)
-        if not 0 < share < 1:
-            raise InputError(f"The share of missing pixels must be above 0 and below 1, got {share:g}.")
-        is_missing = rng.random(truth.shape[1:]) < share
-        check_mask(torch.from_numpy(is_missing), truth.shape[1:])
+        """Leave out the pixels of a mask ``is_missing``, or a random share ``missing``, 0.5 by default."""
+        if "is_missing" in inputs:
+            is_missing = np.asarray(as_array(inputs["is_missing"], "mask")) != 0
+        else:
+            share = inputs.get("missing", 0.5)
+            if not 0 < share < 1:
+                raise InputError(f"The share of missing pixels must be above 0 and below 1, got {share:g}.")
+            is_missing = rng.random(truth.shape[1:]) < share
+        check_mask(torch.from_numpy(np.ascontiguousarray(is_missing)), truth.shape[1:])
         return Observation(truth, is_missing)
 
     @property
