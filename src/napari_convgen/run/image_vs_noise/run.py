@@ -249,7 +249,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
             ),
             steps=tuple(moment.step for moment in moments),
             layers=self.layers,
-            config=self.config,
+            config=self.prepared.config_again,
             target_settings=self.targets,
             image=self._image,
             reason=self._fit.reason or StopReason(Outcome.USER, sentence),

@@ -121,7 +121,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
             generator_image=generator_image,
             rho=ended.rho,
             residual=self._residual(ended.image, image),
-            config=self.config,
+            config=self.prepared.config_again,
             seed=ended.seed,
             notes=tuple(self._all_notes()),
             pixel_ratio=self._pixel_ratio(),
