@@ -35,10 +35,7 @@ def test_run_button_denoises_the_active_layer(open_widget):
     assert [layer.name for layer in widget.viewer.layers] == ["truth", "cells", "cells denoised", "cells snapshots"]
     assert "30 steps" in user.text
     assert user.curves.n_steps == 30
-    assert user.enabled("Promote this snapshot", "Continue from step 30") == [
-        "Promote this snapshot",
-        "Continue from step 30",
-    ]
+    assert user.enabled("Promote", "Undo", "Continue from step 30") == ["Promote", "Continue from step 30"]
 
 
 def test_a_forecast_leaves_the_last_run_alone(viewer, widget, user):
@@ -169,11 +166,30 @@ def test_continue_button_adds_steps(viewer, user):
 def test_promote_button_takes_the_step_on_the_slider(viewer, user):
     user.run()
     viewer.dims.set_current_step(0, 4)
-    user.press("Promote this snapshot (step 4)")
+    user.press("Promote step 4")
     assert "Step 4" in user.text
     np.testing.assert_array_equal(
         viewer.layers["cells denoised"].data, np.asarray(viewer.layers["cells snapshots"].data)[4]
     )
+    user.press("Undo")
+    assert "Step 4" not in user.text
+    assert viewer.dims.point[0] == 30
+
+
+def test_a_run_whose_layer_is_selected_is_shown_again(viewer, user):
+    user.run()
+    user.fill("Steps at most", 20)
+    user.run()
+    assert "'cells denoised [1]':" in user.text
+    assert user.curves.n_steps == 20
+    viewer.layers.selection.active = viewer.layers["cells snapshots"]
+    assert "'cells denoised':" in user.text
+    assert user.curves.n_steps == 30
+    viewer.dims.set_current_step(0, 4)
+    user.press("Promote step 4")
+    later = viewer.layers["cells denoised [1]"]
+    assert later.metadata["napari-convgen"]["step"] == 20
+    assert viewer.layers["cells denoised"].metadata["napari-convgen"]["step"] == 4
 
 
 def test_closing_the_viewer_during_a_run_ends_it(make_napari_viewer, hands, noisy, endless, monkeypatch):
@@ -259,7 +275,7 @@ def test_a_renamed_reference_is_still_the_reference(viewer, user, noisy):
 def test_the_button_names_the_step_on_screen(viewer, user):
     user.run()
     viewer.dims.set_point(0, 9)
-    assert user.button("Promote").text() == "Promote this snapshot (step 9)"
+    assert user.button("Promote").text() == "Promote step 9"
 
 
 def kept_line(user):
@@ -351,7 +367,7 @@ def test_cancelling_a_new_run_shows_the_last_one_again(viewer, user):
     assert user.curves.n_steps == 30
     assert list(viewer.layers) == layers
     assert user.text.splitlines()[-3:] == before.splitlines()[-3:]
-    user.press("Promote this snapshot (step 9)")
+    user.press("Promote step 9")
     assert "Step 9" in user.text
 
 

@@ -169,3 +169,14 @@ def test_bad_input_gives_one_notification_and_leaves_everything(session, qtbot, 
     run_to_end(session, qtbot, small)
     assert ["constant" in str(note.message) for note in notes] == [True]
     assert state(session.viewer) == before
+
+
+def test_names_of_an_earlier_run_follow_the_slider_too_and_its_layer_brings_it_back(session, qtbot, small):
+    run_to_end(session, qtbot, small)
+    first, result = session.layers, session.result
+    run_to_end(session, qtbot, small)
+    session.viewer.dims.set_point(0, 12)
+    assert "step 12:" in first.layers["image"].name
+    assert "step 12:" in session.layers.layers["image"].name
+    session.viewer.layers.selection.active = first.layers["noise"]
+    assert session.result is result

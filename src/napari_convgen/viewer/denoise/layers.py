@@ -63,6 +63,10 @@ class RunLayers:
         self.expected_error: Image | None = None
         self._had_result = False
 
+    def owns(self, layer: Any) -> bool:
+        """Return True for a layer of the run with the data that the run gave it."""
+        return self._own.owns(layer)
+
     def begin(self) -> None:
         """Note what is shown before the run is continued; `undo` returns to it."""
         self._had_result = self._own.has(self.result)
@@ -148,7 +152,7 @@ class RunLayers:
         layer = self.snapshots
         if layer is None or layer not in self.viewer.layers:
             raise InputError("There are no snapshots to promote. Run with 'Snapshots' checked first.")
-        if not self._own.is_own(layer) or not isinstance(layer.data, StepStack):
+        if not self._own.owns(layer) or not isinstance(layer.data, StepStack):
             raise InputError("The snapshots layer was changed, so that its steps are unknown. Run again.")
         axis = self._iteration_axis(layer)
         if axis in self.viewer.dims.displayed:

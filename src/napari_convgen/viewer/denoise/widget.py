@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import CheckBox, ComboBox
 from magicgui.widgets.bases import ValueWidget
 from napari.layers import Image
-from qtpy.QtWidgets import QGridLayout, QSpinBox
 from superqt import QCollapsible
 
 from napari_convgen.config import PRESETS, Config, preset, setting_fields
 from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.denoise.request import DenoiseRequest, Outputs
 from napari_convgen.viewer.denoise.session import DenoiseSession
+from napari_convgen.viewer.denoise.step_choice import StepChoice
 from napari_convgen.viewer.denoise.summary import summarize
-from napari_convgen.viewer.parts.buttons import button, in_two_columns, rows_of
+from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.errors import shown_errors
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
@@ -84,7 +83,6 @@ class DenoiseWidget(DockWidget):
         self._connect()
         self._choose_preset("default")
         self._input.follow_layers()
-        self._on_state(State.IDLE)
 
     def config(self) -> Config:
         """Return the configuration that the form shows.
@@ -98,7 +96,7 @@ class DenoiseWidget(DockWidget):
 
     def run(self) -> None:
         """Start denoising the active layer."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             request = self._request()
             self.session.run(request)
             self._begin()
@@ -107,7 +105,7 @@ class DenoiseWidget(DockWidget):
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.forecast(self._request())
             self._begin()
 
@@ -131,6 +129,7 @@ class DenoiseWidget(DockWidget):
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
         self._noise = text_label(tooltip="The model of the noise; set more of it in 'Noise' and 'More settings'.")
         self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
+        self._choice = StepChoice(self.session)
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
         self._plot.setToolTip(PLOT_TOOLTIP)
@@ -142,10 +141,11 @@ class DenoiseWidget(DockWidget):
         boxes = (self._snapshots, self._residual, self._expected_error)
         self.column.addLayout(in_two_columns(box.native for box in boxes))
         self.column.addWidget(self._controls)
-        self.column.addLayout(self._build_choice())
+        self.column.addWidget(self._choice)
         self.column.addWidget(self._plot, stretch=1)
         self.column.addWidget(self._text)
         self.column.addWidget(more)
+        self.column.addStretch()
 
     def _build_settings(self) -> None:
         self._at_hand = ConfigForm(AT_HAND)
@@ -176,27 +176,11 @@ class DenoiseWidget(DockWidget):
             title = group
             yield editor
 
-    def _build_choice(self) -> QGridLayout:
-        """Build what chooses another step of a finished run."""
-        self._promote = button("Promote this snapshot", "Make the snapshot on screen the result.")
-        self._continue = button(
-            "Continue",
-            "Give the finished fit of a single image more steps: from its end, or from the step you went back to, or the nearest one whose "
-            "networks are kept; the button names it.",
-        )
-        self._more_steps = QSpinBox()
-        self._more_steps.setRange(1, 10_000_000)
-        self._more_steps.setValue(500)
-        self._more_steps.setSuffix(" steps")
-        self._more_steps.setAccessibleName("Steps to add")
-        self._more_steps.setToolTip("Number of steps that 'Continue' adds.")
-        return rows_of((self._continue, self._more_steps), (self._promote,))
-
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
         self._controls.forecast_clicked.connect(self.forecast)
-        self._promote.clicked.connect(self._promote_snapshot)
-        self._continue.clicked.connect(self._continue_run)
+        self._choice.promote_clicked.connect(self._promote_snapshot)
+        self._choice.continue_clicked.connect(self._continue_run)
         self._preset.changed.connect(self._choose_preset)
         for form in (self._at_hand, self._folded):
             form.edited.connect(self._show_preset_of_form)
@@ -209,13 +193,9 @@ class DenoiseWidget(DockWidget):
         self.session.progressed.connect(self._on_progress)
         self.session.finished.connect(self._on_finish)
         self.session.kept.connect(self._show_kept)
+        self.session.turned.connect(self._show_present)
         self.session.forecasted.connect(self._on_forecast)
-        self.viewer.dims.events.point.connect(self._name_snapshot)
         self.viewer.events.theme.connect(self._follow_theme)
-
-    def leave(self) -> None:
-        """End the run, which delivers what it has."""
-        self.session.stop()
 
     def _choose_preset(self, name: str) -> None:
         if name == CUSTOM:
@@ -252,31 +232,16 @@ class DenoiseWidget(DockWidget):
     def _follow_theme(self) -> None:
         self._plot.follow_theme(self.viewer.theme)
 
-    def _continue_run(self) -> None:
-        with shown_errors():
-            self.session.continue_from_here(self._more_steps.value())
+    def _continue_run(self, n_steps: int) -> None:
+        with self._controls.error.shown_errors():
+            self.session.continue_from_here(n_steps)
             self._noise_before = self._noise_of
 
-    def _name_snapshot(self) -> None:
-        """Say on the button which step is on screen."""
-        try:
-            step = f" (step {self.session.step_on_screen()})"
-        except ConvgenError:
-            step = ""
-        self._promote.setText(f"Promote this snapshot{step}")
-
     def _promote_snapshot(self) -> None:
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.promote()
 
     def _on_state(self, state: State) -> None:
-        """Enable what chooses another step where there is something to choose."""
-        step, layers = self.session.step_to_continue, self.session.layers
-        self._continue.setEnabled(step is not None)
-        self._continue.setText("Continue" if step is None else f"Continue from step {step}")
-        self._more_steps.setEnabled(step is not None)
-        self._promote.setEnabled(state is State.IDLE and layers is not None and layers.snapshots is not None)
-        self._name_snapshot()
         if state is State.PAUSED:
             self._plot.redraw()
 
@@ -308,22 +273,28 @@ class DenoiseWidget(DockWidget):
             self._set_noise(forecast.noise)
 
     def _on_finish(self, finished: DenoiseResult | None) -> None:
-        """Show the last run: after a cancel the one before it, if there was one."""
+        """Show the present run: after a cancel the one before it, if there was one."""
         if finished is None:
             self._noise_of = self._noise_before
             self._show_noise()
+        self._show_present()
+
+    def _show_present(self) -> None:
+        """Show the present run."""
         result = self.session.result
         if result is None:
             self._plot.clear_curves()
             self._text.setText("")
             return
         last = result.frames[-1]
+        self._plot.name_criterion(result.config.stopping.criterion)
         self._plot.show_curves(last.loss, last.criterion)
         self._plot.show_choice([snapshot.step for snapshot in last.snapshots], last.interval, last.votes)
         self._show_kept(result)
 
     def _show_kept(self, result: DenoiseResult) -> None:
-        self._on_state(self.session.state)
         self._plot.mark_kept(result.frames[-1].step)
-        self._text.setText(summarize(result, self.session.report))
+        layers = self.session.layers
+        name = layers.result.name if len(self.session.all_layers) > 1 and layers is not None and layers.result else ""
+        self._text.setText(summarize(result, self.session.report, name))
         self._text.setToolTip(str(result.reason))

@@ -55,6 +55,10 @@ class FitsLayers:
         self._captions: dict[str, str] = {}
         self._last_step = 0
 
+    def owns(self, layer: Any) -> bool:
+        """Return True for a layer of the run with the data that the run gave it."""
+        return self._own.owns(layer)
+
     def show(self, snapshots: Mapping[str, Sequence[Snapshot]]) -> None:
         """Show each target's snapshots so far; a slider at the last of them stays at the last."""
         is_first = not self.layers

@@ -35,9 +35,9 @@ class FitsSession(Session[FitsRequest, "CompareFitsTask", "CompareFitsResult", F
         viewer.dims.events.point.connect(self._on_slider)
 
     def _on_slider(self) -> None:
-        if self.layers is not None and self.layers.layers:
-            self.layers.name_steps()
-            self.step_changed.emit()
+        for layers in self.all_layers:
+            layers.name_steps()
+        self.step_changed.emit()
 
     def _new_layers(self, request: FitsRequest) -> FitsLayers:
         return FitsLayers(self.viewer, request.source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +14,7 @@ from psygnal import Signal
 from napari_convgen.core.image import ArrayLike, Layout
 from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.layers.door import LayerInput, finest_level, guess_axes, read_layer
-from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.labels import name_of_layer, text_label
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -97,7 +96,7 @@ class InputChooser:
             self.description.setText("<i>Select an image layer to denoise.</i>")
         elif self.layer is None:
             self.description.setText(
-                f"<i>'{html.escape(active.name)}' is a {active.__class__.__name__} layer. Select an image layer.</i>"
+                f"<i>{name_of_layer(active.name)} is a {active.__class__.__name__} layer. Select an image layer.</i>"
             )
         else:
             data = finest_level(active)
@@ -125,7 +124,7 @@ class InputChooser:
         if layer is None:
             return
         data = finest_level(layer)
-        text = f"<b>{html.escape(layer.name)}</b> · {_times(data.shape)} · {np.dtype(data.dtype)}"
+        text = f"{name_of_layer(layer.name)} · {_times(data.shape)} · {np.dtype(data.dtype)}"
         try:
             layout = Layout.of(data.shape, self.axes.value or None, self._z_axis())
             if counted := layout.frame_axes():

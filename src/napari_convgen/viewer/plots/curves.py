@@ -15,6 +15,9 @@ from qtpy.QtWidgets import QWidget
 
 from napari_convgen.config import AutoStopConfig
 
+MAX_HEIGHT = 360
+"""Largest height of a plot, in pixels: on a tall screen a higher one is no easier to read. Our choice."""
+
 REDRAW_SECONDS = 0.25
 """The curves are redrawn at most this often while they grow."""
 
@@ -64,6 +67,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self._steps: Sequence[int] = ()
         self._dragged_step = 0
         self._drawn = 0.0
+        self.setMaximumHeight(MAX_HEIGHT)
         self.setLogMode(x=True, y=True)
         self.setLabel("bottom", "step")
         self.setLabel("left", "mean squared error")

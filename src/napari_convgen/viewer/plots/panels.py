@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 from napari_convgen.errors import FileError
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.figures.panel import Curve, Panel, Picture, Plot
-from napari_convgen.viewer.plots.curves import CRITERION_COLOR, KEPT_COLOR, LOSS_COLOR, LogAxis
+from napari_convgen.viewer.plots.curves import CRITERION_COLOR, KEPT_COLOR, LOSS_COLOR, MAX_HEIGHT, LogAxis
 
 COLORS = (LOSS_COLOR, CRITERION_COLOR, KEPT_COLOR, "#d773c4", "#e2c044", "#8f8f8f")
 
@@ -85,6 +85,8 @@ class PanelView(QWidget):
         self.panel: Panel | None = None
         self._title = QLabel()
         self._title.setWordWrap(True)
+        self._title.setMinimumWidth(1)
+        self.setMaximumHeight(MAX_HEIGHT)
         self._title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._canvas = _Canvas()
         column = QVBoxLayout(self)

@@ -14,8 +14,7 @@ from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.layers.door import finest_level
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.errors import shown_errors
-from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.labels import name_of_layer, text_label
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.spectrum.form import SpectrumForm
 from napari_convgen.viewer.spectrum.frame import find_frame, frame_number, take_frame
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
     from napari_convgen.run.denoise.result import DenoiseResult
     from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress
-    from napari_convgen.run.spectrum.result import SpectrumResult
 
 TOOLTIPS = Tooltips(
     run="Find the singular vectors for the active layer, and all that is computed from them.",
@@ -70,14 +68,14 @@ class WhyItWorksWidget(DockWidget):
 
     def run(self) -> None:
         """Start looking at the active layer's frame on screen."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.run(self._request())
             self._prediction = ""
             self._text.setText(LOADING)
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.forecast(self._request())
             self._text.setText(LOADING)
 
@@ -89,7 +87,7 @@ class WhyItWorksWidget(DockWidget):
         looked_at = self.session.request
         if looked_at is None:
             return
-        with shown_errors():
+        with self._controls.error.shown_errors():
             outputs = Outputs(has_snapshots=False)
             self.fitting.run(DenoiseRequest(looked_at.source, self._form.config(), outputs))
 
@@ -135,17 +133,13 @@ class WhyItWorksWidget(DockWidget):
         self.session.state_changed.connect(self._on_state)
         self.session.forecasted.connect(self._on_forecast)
         self.session.progressed.connect(self._on_progress)
-        self.session.finished.connect(self._on_finish)
+        self.session.finished.connect(self._show_present)
+        self.session.turned.connect(self._show_present)
         self.fitting.state_changed.connect(self._on_state)
         self.fitting.progressed.connect(self._controls.show_progress)
         self.fitting.finished.connect(self._on_fit)
         self.viewer.dims.events.point.connect(self._on_sliders)
         self.viewer.events.theme.connect(self._follow_theme)
-
-    def leave(self) -> None:
-        """End run and fit, which deliver what they have."""
-        self.session.stop()
-        self.fitting.stop()
 
     def _on_sliders(self) -> None:
         self._describe_input()
@@ -158,7 +152,7 @@ class WhyItWorksWidget(DockWidget):
             self._description.setText("<i>Select an image layer to look at.</i>")
             return
         data = finest_level(layer)
-        text = f"<b>{html.escape(layer.name)}</b> · {' × '.join(map(str, data.shape))} · {np.dtype(data.dtype)}"
+        text = f"{name_of_layer(layer.name)} · {' × '.join(map(str, data.shape))} · {np.dtype(data.dtype)}"
         try:
             if place := self._find_frame():
                 where = ", ".join(f"{i + 1} of {data.shape[axis]}" for axis, i in place.items())
@@ -201,11 +195,12 @@ class WhyItWorksWidget(DockWidget):
     def _on_progress(self, progress: SpectrumProgress) -> None:
         self._text.setText(f"{self._prediction}<br>Step {progress.step:,}: {progress.doing} …")
 
-    def _on_finish(self, result: SpectrumResult | None) -> None:
-        """Show the last run: after a cancel the one before it, if there was one."""
-        if result is not None:
-            self._shown_step.clear()
-            self._shown_step.addItems([f"step {spectrum.step:,}" for spectrum in result.spectra])
+    def _show_present(self) -> None:
+        """Show the present run: after a cancel the one before it, if there was one."""
+        self._shown_step.clear()
+        if self.session.result is not None and self.session.layers is not None:
+            self._shown_step.addItems([f"step {spectrum.step:,}" for spectrum in self.session.result.spectra])
+            self._shown_step.setCurrentIndex(self.session.layers.position)
         self._show_result()
         self._on_state()
 
