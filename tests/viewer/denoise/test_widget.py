@@ -109,7 +109,10 @@ def test_choosing_a_preset_fills_the_form_and_editing_makes_it_custom(widget, us
     user.fill("Seed", 7)
     assert user.value("Preset") == name
     user.fill("Steps at most", 77)
-    assert user.value("Preset") == "custom"
+    assert user.value("Preset") == f"{name}, 77 steps"
+    user.fill("Stop", "sure")
+    assert user.value("Preset") == f"{name}, 2 settings changed"
+    assert "stopping.kind = sure" in user.editor("Preset").toolTip()
     user.fill("Preset", "default")
     assert widget.config() == PRESETS["default"].replace({"seed": 7})
 
@@ -394,3 +397,35 @@ def test_an_estimate_is_shown_before_the_first_step(viewer, user, small, monkeyp
     user.wait_until_idle()
     assert "guides the fit" not in user.text
     assert viewer.layers["cells denoised"].data.std() < viewer.layers["cells"].data.std()
+
+
+def test_settings_survive_a_restart_and_stand_on_the_preferences_page(make_widget, hands, preferences):
+    user = hands(make_widget(DenoiseWidget))
+    user.fill("Preset", "deep-decoder")
+    user.fill("Channels", 4)
+    user.fill("Steps at most", 3)
+    user.fill("Stop", "fixed")
+    user.fill("Seeds", 1)
+    user.fill("Threads", "1")
+    user.check("Residual")
+    user.press("Run")
+    user.press("Cancel")
+    kept = preferences().denoise
+    assert (kept.preset, kept.residual) == ("deep-decoder", True)
+    assert "n_steps=3" in kept.changes
+    again = make_widget(DenoiseWidget)
+    assert again.config() == user.widget.config()
+    assert hands(again).value("Preset") == "deep-decoder, 4 settings changed"
+    assert hands(again).box("Residual").isChecked()
+
+
+def test_preferences_that_cannot_be_read_are_those_of_the_preset(make_widget, preferences):
+    preferences().denoise.changes = "n_steps=many"
+    assert make_widget(DenoiseWidget).config() == PRESETS["default"]
+
+
+def test_the_preferences_page_offers_the_presets(preferences):
+    from napari_convgen.config.presets import PRESET_USES
+
+    offered = type(preferences().denoise).model_json_schema()["properties"]["preset"]["enum"]
+    assert set(offered) == set(PRESETS) - {"tiny", "endless", "two"} == set(PRESET_USES)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import CheckBox, ComboBox
+from magicgui.widgets import CheckBox
 
-from napari_convgen.config import PRESETS, Config, preset
+from napari_convgen.config import Config, preset
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.labels import BASELINES, OURS, SHORT_BASELINES, format_method
 from napari_convgen.viewer.compare.request import CompareRequest
@@ -19,6 +19,7 @@ from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.presets import PresetBox
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class CompareWidget(DockWidget):
         self._methods[OURS] = CheckBox(
             value=True, text="convgen", tooltip="The generator of this plugin, with the preset below."
         )
-        self._preset = ComboBox(choices=tuple(PRESETS), label="Preset", tooltip="Settings of the generator.")
+        self._preset = PresetBox()
         self._residuals = CheckBox(
             value=False,
             text="Residuals",

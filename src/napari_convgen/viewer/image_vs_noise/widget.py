@@ -20,6 +20,7 @@ from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.presets import PresetBox
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import REDRAW_SECONDS
 from napari_convgen.viewer.plots.panels import PanelView, ask_and_save
@@ -65,8 +66,8 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._course: Course | None = None
         self._drawn = 0.0
         self._settings = ConfigForm(OWN_SETTINGS)
-        self._input = InputChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value)
-        self._preset = ComboBox(choices=fixed_input_presets(), label="Preset", tooltip="Settings of the generator.")
+        self._input = InputChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value, is_single=True)
+        self._preset = PresetBox(fixed_input_presets())
         self._noise = ComboBox(
             choices=NOISE_SHAPES,
             label="Pure noise",
@@ -134,7 +135,8 @@ class ImageAgainstNoiseWidget(DockWidget):
         for view in (self._errors, self._distances):
             view.setMinimumHeight(PLOT_HEIGHT)
         self._errors.setToolTip(
-            "Share of each target's variance that is not yet fitted, by step. Dashed: how far the fit is from the clean image."
+            "Share of each target that is left to fit, by step: 100 % is an even gray, 0 % the target itself. "
+            "Dashed: how far the fit is from the clean image."
         )
         self._distances.setToolTip(
             "How far the weights of each layer have moved from where they started, over the norm of the start."

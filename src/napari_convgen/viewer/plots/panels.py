@@ -24,6 +24,9 @@ COLORS = (LOSS_COLOR, CRITERION_COLOR, KEPT_COLOR, "#d773c4", "#e2c044", "#8f8f8
 
 SHADE = (143, 143, 143, 50)
 
+BAND_OPACITY = 70
+"""Opacity of a band, of 255."""
+
 SIGNED_COLORS = pg.ColorMap([0.0, 0.5, 1.0], ["#2166ac", "#ffffff", "#b2182b"])
 
 FORMATS = {".png": "PNG image", ".svg": "SVG drawing", ".csv": "CSV table of the curves"}
@@ -151,6 +154,10 @@ class PanelView(QWidget):
 
     def _draw_curve(self, curve: Curve, color: str, is_log: bool) -> None:
         y = np.where(curve.y > 0, curve.y, np.nan) if is_log else curve.y
+        if curve.top is not None:
+            ends = (pg.PlotDataItem(curve.x, each, pen=None, connect="finite") for each in (y, curve.top))
+            self._canvas.addItem(pg.FillBetweenItem(*ends, brush=pg.mkBrush(color + f"{BAND_OPACITY:02x}")))
+            return
         if curve.style == "dots":
             self._canvas.plot(curve.x, y, pen=None, symbol="o", symbolSize=4, symbolPen=None, symbolBrush=color)
             return
