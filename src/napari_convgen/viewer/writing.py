@@ -55,4 +55,4 @@ def write_layer(path: Path, source: LayerInput, recipe: Mapping[str, Any]) -> No
         units=(image.units or ())[1:],
     )
     images, steps = [each.image for each in snapshots], [each.step for each in snapshots]
-    write_stack(path, images, "step", steps, as_file(single, recipe))
+    write_stack(path, images, "step", steps, as_file(single, recipe, is_in_stack=True))

@@ -70,7 +70,7 @@ def test_a_result_is_saved_with_pixel_size_units_and_recipe_and_its_settings_are
     np.testing.assert_array_equal(read.data, viewer.layers["cells denoised"].data)
     (height, width), units = read.calibration
     assert (height, width) == pytest.approx((0.5, 0.25))
-    assert units == ("micrometer", "micrometer")
+    assert units == ("µm", "µm")
     user.fill("Preset", "default")
     choose("Load settings from a file …")
     assert widget.config() == ran
