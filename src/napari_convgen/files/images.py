@@ -19,7 +19,7 @@ from napari_convgen.files.atomic import check_writable
 from napari_convgen.files.formats import find_format, find_writable_format
 from napari_convgen.files.image_file import Calibration, ImageFile
 from napari_convgen.files.orientation import UPRIGHT, is_sideways, turn_back, turn_upright
-from napari_convgen.files.tiff.fresh import fresh_tags
+from napari_convgen.files.tiff.new import new_tags
 
 
 def read_image(path: str | Path, axes: str | None = None, series: int = 0) -> ImageFile:
@@ -111,7 +111,7 @@ def new_image(image: Image) -> ImageFile:
     data = np.asarray(image.data)
     axes = guess_axes(data.shape) if image.axes is None else image.axes
     calibration = None if image.scale is None or image.units is None else (image.scale, image.units)
-    return ImageFile(data, axes, fresh_tags(axes, data.dtype, calibration), calibration=calibration)
+    return ImageFile(data, axes, new_tags(data.shape, data.dtype, axes, calibration), calibration=calibration)
 
 
 def _upright(stored: ImageFile) -> ImageFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
@@ -28,8 +29,9 @@ def imagej_calibration(resolution: Any, metadata: Mapping[str, Any], axes: str) 
     unit = metadata.get("unit")
     if resolution is None or not unit or unit == "pixel":
         return None
+    unit = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda code: chr(int(code[1], 16)), str(unit))  # ImageJ's text is ASCII
     x, y = (denominator / numerator for numerator, denominator in resolution)
-    return _along(axes, {"X": x, "Y": y, "Z": float(metadata.get("spacing", 1.0))}, dict.fromkeys(SPACE, str(unit)))
+    return _along(axes, {"X": x, "Y": y, "Z": float(metadata.get("spacing", 1.0))}, dict.fromkeys(SPACE, unit))
 
 
 def ome_calibration(description: bytes, axes: str) -> Calibration | None:

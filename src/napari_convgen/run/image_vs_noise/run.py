@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +20,10 @@ from napari_convgen.core.snapshot import GeneratorUnits, Outcome, Snapshot, Snap
 from napari_convgen.core.stopping import FixedStep, Iterate, Members
 from napari_convgen.errors import FitError, InputError
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
-from napari_convgen.run.image_vs_noise.panels import format_share
 from napari_convgen.run.image_vs_noise.result import CompareFitsResult, TargetFit
 from napari_convgen.run.image_vs_noise.targets import Target, build_targets, variance
 from napari_convgen.run.image_vs_noise.weights import WeightDistances
+from napari_convgen.run.labels import format_share
 from napari_convgen.run.setup.fits import new_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
 from napari_convgen.run.setup.inputs import check_reference, resolve_config
@@ -209,6 +210,11 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         """True once something was noted."""
         return bool(self._moments)
 
+    def target(self, name: str) -> NDArray[Any]:
+        """Return what the generator is fitted to, in the image's shape, dtype and units, held within the image's range."""
+        values = next(target.values for target in self._targets if target.name == name)
+        return self._image.restore(values, is_denoised=False).reshape(self.image.shape)
+
     def snapshots(self) -> dict[str, tuple[Snapshot, ...]]:
         """Return each target's snapshots so far, by its name; only while the task is not advancing."""
         losses = {moment.step: moment.losses for moment in self._moments}
@@ -239,7 +245,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
             targets=tuple(
                 TargetFit(
                     name=target.name,
-                    values=self._image.restore(target.values, is_denoised=False).reshape(self.image.shape),
+                    values=self.target(target.name),
                     losses=np.array([moment.losses[i] for moment in moments]),
                     errors=np.array([moment.errors[i] for moment in moments]),
                     distances=np.array([moment.distances[i] for moment in moments]),
@@ -249,7 +255,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
             ),
             steps=tuple(moment.step for moment in moments),
             layers=self.layers,
-            config=self.config,
+            config=self.prepared.config_again,
             target_settings=self.targets,
             image=self._image,
             reason=self._fit.reason or StopReason(Outcome.USER, sentence),

@@ -123,7 +123,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
             generator_image=generator_image,
             rho=ended.rho,
             residual=self.posed.residual(ended.image, image),
-            config=self.config,
+            config=self.prepared.config_again,
             seed=ended.seed,
             notes=tuple(self._all_notes()),
             pixel_ratio=self.posed.pixel_ratio,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ from psygnal import Signal
 
 from napari_convgen.errors import InputError
 from napari_convgen.viewer.denoise.layers import RunLayers
-from napari_convgen.viewer.denoise.request import DenoiseRequest, Details, details_of
+from napari_convgen.viewer.denoise.request import DenoiseRequest, Details, Outputs, details_of
+from napari_convgen.viewer.layers.door import add_layer
+from napari_convgen.viewer.layers.kept_place import layer_at, source_at
 from napari_convgen.viewer.worker import work
 from napari_convgen.viewer.worker.session import Finished, Session
 
@@ -35,9 +38,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__(viewer)
-        self._ended: DenoiseResult | None = None  # as the last run ended, with its own step
-        self._task: DenoiseTask | None = None  # of the last run, which can be given more steps
-        self._from_step: int | None = None  # that the user went back to
+        self._latest: tuple[RunLayers, DenoiseTask] | None = None  # the last run, whose task can be given more steps
 
     @property
     def noise(self) -> NoiseModel | None:
@@ -47,17 +48,23 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
     @property
     def step_to_continue(self) -> int | None:
         """Step that `continue_from_here` starts from: the last, or one near that which the user went back to; ``None`` if it cannot."""
-        if self.is_busy or self._task is None or not self._task.can_extend:
+        finished, task = self._finished, self._task_at_hand
+        if self.is_busy or finished is None or task is None or not task.can_extend:
             return None
-        return self._task.step_before_extension(self._from_step)
+        return task.step_before_extension(_chosen_step(finished))
 
     @property
-    def can_continue(self) -> bool:
-        """True if the last run can be given more steps."""
-        return self.step_to_continue is not None
+    def can_undo(self) -> bool:
+        """True if another step was kept before the one that is kept now."""
+        return not self.is_busy and self._finished is not None and bool(self._finished.chosen_steps)
+
+    @property
+    def _task_at_hand(self) -> DenoiseTask | None:
+        """The task of the current run, if that is the last: those of earlier ones are let go."""
+        return self._latest[1] if self._latest is not None and self._latest[0] is self._current else None
 
     def continue_from_here(self, n_steps: int) -> None:
-        """Give the last run more steps: from where it ended, or from the step that the user went back to.
+        """Give the current run more steps: from where it ended, or from the step that the user went back to.
 
         Parameters
         ----------
@@ -70,18 +77,18 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
             There is no finished run, or it is over a stack.
         """
         self._refuse_if_busy()
-        finished, task = self._finished, self._task
+        finished, task = self._finished, self._task_at_hand
         if finished is None or task is None:
-            raise InputError("There is no finished run to continue. Press Run first.")
-        task.extend(n_steps, self._from_step)
+            raise InputError("There is no finished run to continue: only the last one can be. Press Run first.")
+        task.extend(n_steps, _chosen_step(finished))
         finished.layers.begin()
         request = finished.request
         self._start(request.title, work.advance, request, task, layers=finished.layers, task=task)
 
     def show_step(self, step: int) -> None:
         """Show the snapshot of a step, and leave the result as it is: in the snapshots if they are there, else in its place."""
-        if self.layers is not None and self._ended is not None and not self.layers.point_to(step):
-            self.layers.show_image(self._ended.keep(step).image)
+        if self.layers is not None and self._finished is not None and not self.layers.point_to(step):
+            self.layers.show_image(self._finished.ended.keep(step).image)
 
     def keep(self, step: int) -> None:
         """Make the snapshot of a step, or the latest before it, the result, with all that is shown beside it.
@@ -89,21 +96,66 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         Parameters
         ----------
         step
-            Step of the last run, from 1.
+            Step of the current run, from 1.
 
         Raises
         ------
         InputError
             There is no finished run.
         """
-        finished, ended = self._finished, self._ended
-        if self.is_busy or finished is None or ended is None:
+        finished = self._finished
+        if self.is_busy or finished is None:
             raise InputError("There is no finished run to choose a step of. Press Run first.")
-        result = ended.keep(step)
-        self._from_step = result.step
-        self._finished = finished = replace(finished, result=result, report=result.report())
+        step = finished.ended.keep(step).step
+        if step != _chosen_step(finished):
+            self._choose(finished, (*finished.chosen_steps, step))
+
+    def undo(self) -> None:
+        """Go back to the step that was kept before the last choice."""
+        if self.can_undo and self._finished is not None:
+            self._choose(self._finished, self._finished.chosen_steps[:-1])
+
+    def _choose(self, finished: Finished[DenoiseRequest, DenoiseResult, RunLayers], steps: tuple[int, ...]) -> None:
+        result = finished.ended.keep(steps[-1]) if steps else finished.ended
+        report = finished.request.report(result)
+        finished = replace(finished, result=result, report=report, chosen_steps=steps)
+        self._remember(finished)
         finished.layers.show(result, finished.report, details_of(result, finished.request.outputs))
         self.kept.emit(result)
+
+    def current_run(self) -> Finished[DenoiseRequest, DenoiseResult, RunLayers]:
+        """Return the current run.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
+        if self._finished is None:
+            raise InputError("There is no finished run. Press Run first.")
+        return self._finished
+
+    def reopen(self, result: DenoiseResult, place: Mapping[str, Any], chosen_steps: tuple[int, ...] = ()) -> None:
+        """Show a run that was saved, so that another step of it can be chosen; its input is added where it is not there.
+
+        Parameters
+        ----------
+        result
+            Result as the run ended.
+        place
+            Place and looks of its input, from `napari_convgen.viewer.layers.kept_place.keep_place`.
+        chosen_steps
+            Steps that the user has chosen since; none by default.
+        """
+        self._refuse_if_busy()
+        self._release()
+        source = source_at(place, result.input)
+        if not any(layer.name == source.name and layer.data.shape == source.data.shape for layer in self.viewer.layers):
+            add_layer(self.viewer, layer_at(place, result.input))
+        request = DenoiseRequest(source, result.config, Outputs(has_expected_error=True))
+        self._choose(Finished(request, self._new_layers(request), result, {}, result), chosen_steps)
+        self.state_changed.emit(self.state)
+        self.finished.emit(self.result)
 
     def step_on_screen(self) -> int:
         """Return the step of the snapshot that the slider points to.
@@ -111,7 +163,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         Raises
         ------
         InputError
-            No single snapshot of the last run is on screen.
+            No single snapshot of the current run is on screen.
         """
         if self.layers is None:
             raise InputError("There are no snapshots to promote. Press Run first.")
@@ -123,7 +175,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         Raises
         ------
         InputError
-            No single snapshot of the last run is on screen.
+            No single snapshot of the current run is on screen.
         """
         self.keep(self.step_on_screen())
 
@@ -136,7 +188,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
     def _show_result(
         self, finished: Finished[DenoiseRequest, DenoiseResult, RunLayers], task: DenoiseTask, details: Details
     ) -> None:
-        self._ended, self._task, self._from_step = finished.result, task, None
+        self._latest = finished.layers, task
         finished.layers.show(finished.result, finished.report, details)
 
     def _undo(self, layers: RunLayers) -> None:
@@ -144,4 +196,9 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         layers.undo(self.result, self.report)
 
     def _release(self) -> None:
-        self._task = None
+        self._latest = None
+
+
+def _chosen_step(finished: Finished[DenoiseRequest, DenoiseResult, RunLayers]) -> int | None:
+    """Return the step that the user has chosen last; ``None`` if the run is as it ended."""
+    return finished.chosen_steps[-1] if finished.chosen_steps else None

@@ -46,8 +46,7 @@ def take_frame(source: LayerInput, place: Mapping[int, int]) -> LayerInput:
     """
     if not place:
         return source
-    index = tuple(slice(place[i], place[i] + 1) if i in place else slice(None) for i in range(len(source.data.shape)))
-    data = source.data[index]
+    data = source.data[frame_index(place, len(source.data.shape))]
     old = source.transform
     first = old([place.get(i, 0) for i in range(len(source.units))])
     transform = CompositeAffine(
@@ -55,6 +54,11 @@ def take_frame(source: LayerInput, place: Mapping[int, int]) -> LayerInput:
     )
     # A copy, lest the frame keep the whole stack alive; what is lazy stays so.
     return replace(source, data=data.copy() if isinstance(data, np.ndarray) else data, transform=transform)
+
+
+def frame_index(place: Mapping[int, int], n_axes: int) -> tuple[slice, ...]:
+    """Return the index of a frame in a stack with that many axes, all of which it keeps."""
+    return tuple(slice(place[i], place[i] + 1) if i in place else slice(None) for i in range(n_axes))
 
 
 def frame_number(shape: Sequence[int], place: Mapping[int, int]) -> int:
