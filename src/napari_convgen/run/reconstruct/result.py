@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config
 from napari_convgen.core.image import Layout
 from napari_convgen.core.snapshot import Snapshot, StopReason
+from napari_convgen.run.denoise.result import versions, without_nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,3 +75,25 @@ class ReconstructResult:
     n_threads: int
     backend: str
     seconds: float
+
+    def report(self) -> dict[str, Any]:
+        """Return the run as plain values for JSON: what was run, how it ended, and the curves."""
+        report: dict[str, Any] = {
+            "config": self.config.model_dump(),
+            "versions": versions(),
+            "seed": self.seed,
+            "device": self.device,
+            "n_threads": self.n_threads,
+            "backend": self.backend,
+            "step": self.step,
+            "reason": str(self.reason),
+            "outcome": self.reason.outcome.value,
+            "notes": list(self.notes),
+            "axes": self.layout.axes,
+            "rho": self.rho,
+            "pixel_ratio": list(self.pixel_ratio),
+            "seconds": self.seconds,
+            "curves": {"loss": list(self.loss), "criterion": list(self.criterion)},
+        }
+        plain: dict[str, Any] = without_nan(report)
+        return plain

@@ -82,6 +82,23 @@ class LayerInput:
         scale = (*map(float, self.transform.scale), *(1.0,) * n_samples)
         return core.Image(self.data, self.axes, scale, (*map(str, self.units), *("pixel",) * n_samples), self.name)
 
+    def on_grid(self, data: ArrayLike, first: Sequence[float], step: Sequence[float]) -> LayerInput:
+        """Return an input on another grid of pixels in the same place.
+
+        Parameters
+        ----------
+        data
+            Pixels on the other grid.
+        first, step
+            Index of their first pixel and distance from one to the next, in pixels of this input; a number for each axis, color samples
+            not counted.
+        """
+        own = self.transform
+        transform = CompositeAffine(
+            scale=own.scale * step, translate=own(first), rotate=own.rotate, shear=own.shear, ndim=own.ndim
+        )
+        return replace(self, data=data, transform=transform)
+
     def check_result(self, dtype: np.dtype[Any]) -> None:
         """Refuse a type of the result that a layer like this cannot show.
 
@@ -98,7 +115,9 @@ class LayerInput:
             )
 
 
-def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
+def read_layer(
+    layer: Layer | None, axes: str | None = None, index: tuple[int | slice, ...] | None = None
+) -> LayerInput:
     """Take what a run needs from a layer.
 
     Parameters
@@ -107,6 +126,8 @@ def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
         Image layer; of a multiscale one the finest level is taken.
     axes
         Letters for the axes of the layer's data; guessed from its axis labels and shape if ``None``.
+    index
+        Index of the frame to take, which keeps the layer's axes and lies where it lies there; ``None``, the default, takes all.
 
     Raises
     ------
@@ -114,14 +135,15 @@ def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
         No layer, or one without pixels.
     """
     layer = _image(layer)
-    data = finest_level(layer)
+    whole = finest_level(layer)
+    data = whole if index is None else whole[tuple(slice(i, i + 1) if isinstance(i, int) else i for i in index)]
     look = {
         name: getattr(layer, name)
         for name in ("colormap", "gamma", "interpolation2d", "interpolation3d", "rendering", "blending", "rgb")
     }
     if not layer.rgb:
         look["contrast_limits"] = tuple(layer.contrast_limits)
-    return LayerInput(
+    source = LayerInput(
         name=layer.name,
         data=np.array(data) if type(data) is np.ndarray else data,  # memory maps are lazy
         axes=guess_axes(layer) if axes is None else axes.upper(),
@@ -133,12 +155,16 @@ def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
         axis_labels=tuple(layer.axis_labels),
         look=look,
     )
+    if index is None:
+        return source
+    first = [i if isinstance(i, int) else 0 for i in index[: layer.ndim]]
+    return source.on_grid(source.data, first, (1,) * layer.ndim)
 
 
 def _image(layer: Layer | None) -> Image:
     """Return a layer if it is an image."""
     if layer is None:
-        raise InputError("There is no layer to denoise. Open an image, or select one in the layer list.")
+        raise InputError("There is no image layer. Open an image, or select one in the layer list.")
     if not isinstance(layer, Image):
         raise InputError(
             f"'{layer.name}' is a {layer.__class__.__name__} layer, which has no intensities. Select an image layer."

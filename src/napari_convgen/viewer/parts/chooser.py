@@ -88,13 +88,13 @@ class InputChooser:
 
     def follow_layers(self) -> None:
         """Show what would be denoised, and offer the references that fit it."""
-        active = self.viewer.layers.selection.active
+        active = self._choose()
         is_new = active != self._active
         self._active = active
         self.layer = active if isinstance(active, Image) else None
         references: list[Image] = []
         if active is None:
-            self.description.setText("<i>Select an image layer to denoise.</i>")
+            self.description.setText("<i>Select an image layer.</i>")
         elif self.layer is None:
             self.description.setText(
                 f"<i>'{html.escape(active.name)}' is a {active.__class__.__name__} layer. Select an image layer.</i>"
@@ -128,12 +128,21 @@ class InputChooser:
         text = f"<b>{html.escape(layer.name)}</b> · {_times(data.shape)} · {np.dtype(data.dtype)}"
         try:
             layout = Layout.of(data.shape, self.axes.value or None, self._z_axis())
-            if counted := layout.frame_axes():
-                n_frames = math.prod(data.shape[i] for i in counted)
-                text += f" · {n_frames} frames of {_times(layout.frame_shape(data.shape))}, one after another"
+            if layout.frame_axes():
+                text += f" · {self._describe_frames(layer, layout)}"
         except ConvgenError as error:
             text += f"<br><i>{error}</i>"
         self.description.setText(text)
+
+    def _choose(self) -> Layer | None:
+        """Return the layer that is to be the input, if it is an image."""
+        return self.viewer.layers.selection.active
+
+    def _describe_frames(self, layer: Image, layout: Layout) -> str:
+        """Say what becomes of the frames of a stack."""
+        shape = finest_level(layer).shape
+        n_frames = math.prod(shape[i] for i in layout.frame_axes())
+        return f"{n_frames} frames of {_times(layout.frame_shape(shape))}, one after another"
 
     def _axes_of(self, layer: Layer) -> str:
         """Return the axes that were typed for a layer, or a guess."""
