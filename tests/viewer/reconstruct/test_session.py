@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_convgen.core.image import Image
 from napari_convgen.run.reconstruct.run import reconstruct
 from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
@@ -94,7 +95,7 @@ def test_pixels_under_a_mask_are_filled_in(session, qtbot, quick):
 
 
 def test_a_measured_psf_is_used(session, qtbot, quick):
-    psf = np.array([[0, 1, 0], [1, 3, 1], [0, 1, 0]])
+    psf = Image(np.array([[0, 1, 0], [1, 3, 1], [0, 1, 0]]))
     layers = run_to_end(session, qtbot, "deblur", quick, psf=psf)
     config = quick.replace({"operator.kind": "blur"})
     expected = reconstruct(read_layer(layers["cells"]).image, config, problem="deblur", psf=psf)

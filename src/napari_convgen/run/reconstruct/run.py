@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -143,12 +144,12 @@ class ReconstructTask(FitTask[ReconstructResult]):
         It is the mean of the values that a pixel was part of, weighted as it was: an enlarged image of repeated pixels for the weighting
         ``"box"``, an interpolated one for ``"lanczos"``; NaN where less than half of these were measured.
         """
-        problem = self.prepared.problem(self._scaled)
+        problem = self.prepared.problem(self.posed.scaled)
         operator = problem.forward_model
         assert isinstance(operator, LinearMap)
-        total = operator.adjoint(problem.weights)
+        total, whole = (operator.adjoint(weights) for weights in (problem.weights, torch.ones_like(problem.weights)))
         mean = operator.adjoint(problem.weights * problem.measurement) / total
-        return self._restored(torch.where(total > total.max() / 2, mean, torch.nan))
+        return self._restored(torch.where(total > whole / 2, mean, torch.nan))
 
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._ended is None and not (self._is_stopping and self._fit is None):

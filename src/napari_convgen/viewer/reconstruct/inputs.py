@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,16 @@ from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
 
 from napari_convgen.config import setting_fields
+from napari_convgen.core import image as core
+from napari_convgen.core.image import Layout
 from napari_convgen.errors import ConvgenError
+from napari_convgen.viewer.layers.door import read_layer
 from napari_convgen.viewer.layers.mask import mask_of
+from napari_convgen.viewer.layers.units import format_lengths
 from napari_convgen.viewer.parts.form import ConfigForm, leave_out
 from napari_convgen.viewer.parts.frame_chooser import FrameChooser
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS, Problem
-from napari_convgen.viewer.reconstruct.psf import describe_gaussian, read_psf
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -27,11 +31,14 @@ if TYPE_CHECKING:
 NAN = "NaN of the image"
 """Choice of a mask for an image that marks its missing pixels itself."""
 
-PSFS = {"blur": "Gaussian"}
+PSFS = {"blur": "Gaussian", "widefield": "Widefield microscope", "confocal": "Confocal microscope"}
 """Titles of the point spread functions that are computed, by the kind of operator."""
 
 MASK_LAYERS = (Labels, Shapes, Image)
 """Kinds of layers that can mark pixels."""
+
+FWHM = 2 * math.sqrt(2 * math.log(2))
+"""Full width of a Gaussian at half its maximum, in standard deviations."""
 
 KIND = "operator.kind"
 """Name of the setting that the problem decides."""
@@ -97,7 +104,7 @@ class ProblemInputs:
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the operator, by dotted name."""
-        return self._settings.values() | {KIND: self._kind}
+        return self._settings.values()
 
     def read_mask(self) -> NDArray[np.bool_] | None:
         """Return the mask of the missing pixels; ``None`` if the problem has none, or the image marks them itself.
@@ -113,18 +120,19 @@ class ProblemInputs:
         layout = self._image.layout(image)
         return mask_of(layer, image, [letter in layout.spatial for letter in layout.axes], self.viewer.dims.point)
 
-    def read_psf(self) -> NDArray[Any] | None:
-        """Return the point spread function; ``None`` if the problem has none, or it is computed.
-
-        Raises
-        ------
-        InputError
-            Pixels of another size than the image's.
-        """
+    def read_psf(self) -> core.Image | None:
+        """Return the point spread function; ``None`` if the problem has none, or it is computed."""
         layer, image = self._psf.value, self._image.layer
         if self.name.value != "deblur" or image is None or not isinstance(layer, Image):
             return None
-        return read_psf(layer, image, self._image.layout(image))
+        psf = read_layer(layer).image
+        extra = layer.ndim - len(self._image.layout(image).spatial)
+        if extra <= 0 or set(psf.data.shape[:extra]) != {1}:
+            return psf
+        assert psf.scale is not None
+        assert psf.units is not None
+        plane = np.asarray(psf.data).reshape(psf.data.shape[extra:])
+        return core.Image(plane, None, psf.scale[extra:], psf.units[extra:], psf.name)
 
     def follow_layers(self) -> None:
         """Offer the layers that there are."""
@@ -150,26 +158,49 @@ class ProblemInputs:
         self._wanted[editor] = chosen
         self._show_inputs()
 
-    @property
-    def _kind(self) -> str:
-        """Kind of the operator."""
-        computed = self.name.value == "deblur" and isinstance(self._psf.value, str)
-        return self._psf.value if computed else self.problem.operators[0]
-
     def _show_inputs(self) -> None:
         """Show what the problem needs; a point spread function that is given has no settings."""
+        is_blurred = self.name.value == "deblur"
         leave_out(self._mask, self.name.value != "inpaint")
-        leave_out(self._psf, self.name.value != "deblur")
-        is_given = self.name.value == "deblur" and isinstance(self._psf.value, Image)
-        self._settings.editors[KIND].value = "identity" if is_given else self._kind
+        leave_out(self._psf, not is_blurred)
+        kind = self._psf.value if is_blurred else self.problem.operators[0]
+        self._settings.editors[KIND].value = kind if isinstance(kind, str) else "identity"
         self._show_hint()
 
     def _show_hint(self) -> None:
-        """Say how wide a Gaussian point spread function is in the units of the image."""
+        """Say what a point spread function is computed for, in the units of the image."""
         image, text = self._image.layer, ""
-        values = self._settings.values()
-        if image is not None and values[KIND] == "blur":
+        if image is not None and self.name.value == "deblur":
             with suppress(ConvgenError, ValueError):  # numbers and axes that are being typed
-                text = describe_gaussian(float(values["operator.sigma"]), image, self._image.layout(image))
+                text = describe_psf(self._settings.values(), image, self._image.layout(image))
         self.hint.setText(text)
         self.hint.setVisible(bool(text))
+
+
+def describe_psf(settings: Mapping[str, Any], image: Image, layout: Layout) -> str:
+    """Say what a point spread function is computed for, in the units of the image: its width, or the size of the pixels.
+
+    Parameters
+    ----------
+    settings
+        Settings of the operator, by dotted name.
+    image, layout
+        Layer of the image that is to be deblurred, and the meaning of its axes.
+    """
+    axes = [axis for axis, letter in enumerate(layout.axes) if letter in layout.spatial]
+    units, pixels = [image.units[axis] for axis in axes], np.abs(image.scale)[axes]
+    has_lengths = all(unit.is_compatible_with("micrometer") for unit in units)
+    if settings[KIND] == "identity":
+        return ""
+    if settings[KIND] != "blur":
+        size = format_lengths(pixels, units)
+        return (
+            f"Pixels of the layer: {size}."
+            if has_lengths
+            else "The layer has no unit of length: give the size of its pixels."
+        )
+    sigma = float(settings["operator.sigma"])
+    if not has_lengths:
+        return f"Full width at half maximum: {FWHM * sigma:.3g} pixels."
+    width, full_width = (format_lengths(factor * sigma * pixels, units) for factor in (1, FWHM))
+    return f"Standard deviation {width}, full width at half maximum {full_width}."

@@ -23,7 +23,7 @@ class Problem:
     result
         End of the name of the layer with its result.
     operators
-        Kinds of its operator's settings; the first is that of an operator that is given as a layer.
+        Kinds of operators that it can have.
     changes
         Settings by dotted name in which it differs from a preset; none by default.
     """
@@ -40,7 +40,7 @@ class Problem:
 
 PROBLEMS = {
     "inpaint": Problem("Fill in missing pixels", "filled in", ("identity",)),
-    "deblur": Problem("Deblur", "deblurred", ("blur",), EQUAL_NOISE),
+    "deblur": Problem("Deblur", "deblurred", ("blur", "widefield", "confocal"), EQUAL_NOISE),
     "enlarge": Problem("Enlarge", "enlarged", ("downsampling",), EQUAL_NOISE),
 }
 """The problems by the names that `napari_convgen.run.reconstruct.run.ReconstructTask` gives them."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
+from napari_convgen.core import image as core
 from napari_convgen.core.image import Layout
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS
@@ -19,9 +20,6 @@ from napari_convgen.viewer.worker.work import Request
 if TYPE_CHECKING:
     from napari_convgen.run.reconstruct.result import ReconstructResult
     from napari_convgen.run.reconstruct.run import ReconstructTask
-
-GIVEN = ("operator", "noise")
-"""Groups of settings in which a problem differs from a preset: those of the form are named one by one, so that they hold."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
     problem: str
     config: Config
     is_missing: NDArray[np.bool_] | None = None
-    psf: NDArray[Any] | None = None
+    psf: core.Image | None = None
     outputs: Outputs = Outputs()
 
     @property
@@ -105,15 +103,14 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.reconstruct.run import ReconstructTask
 
-        values = self.config.model_dump()
-        changes = {f"{group}.{name}": value for group in GIVEN for name, value in values[group].items()}
+        noise = {f"noise.{name}": value for name, value in self.config.noise.model_dump().items()}
         return ReconstructTask(
             self.source.image,
             self.config,
             problem=self.problem,
             is_missing=self.is_missing,
             psf=self.psf,
-            changes=changes,
+            changes=noise,  # named, it is not replaced by that of the problem
             n_spared_threads=N_SPARED_THREADS,
         )
 
