@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.signal import fftconvolve
 
-from napari_convgen.samples import SAMPLES, fluorescence, mri
+from napari_convgen.samples import MEASUREMENTS, SAMPLES, blurred_beads, fluorescence, mri, sparse_confocal
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -17,7 +18,7 @@ def test_a_sample_is_a_noisy_image_with_its_clean_reference(name):
     assert sample.unit
 
 
-@pytest.mark.parametrize("draw", SAMPLES.values(), ids=SAMPLES)
+@pytest.mark.parametrize("draw", [*SAMPLES.values(), *MEASUREMENTS.values()], ids=[*SAMPLES, *MEASUREMENTS])
 def test_a_sample_is_the_same_every_time_and_leaves_the_global_random_state_alone(draw):
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
     one, other = draw(), draw()
@@ -61,3 +62,22 @@ def test_the_noise_of_a_sample_is_visible_and_leaves_the_image_visible(draw):
     noise = (sample.noisy - clean).std()
     assert 0.02 < noise / (clean.max() - clean.min()) < 0.2
     assert noise < clean.std()
+
+
+def test_the_confocal_sample_has_photon_noise_at_the_pixels_that_were_visited():
+    sample = sparse_confocal()
+    np.testing.assert_array_equal(np.isnan(sample.noisy), sample.is_missing)
+    assert sample.is_missing.mean() == pytest.approx(0.6, abs=0.01)
+    clean = sample.clean[~sample.is_missing].astype(float)
+    errors = sample.noisy[~sample.is_missing] - clean
+    assert (errors**2 / clean).mean() == pytest.approx(1, rel=0.05)
+
+
+def test_the_beads_are_blurred_by_their_point_spread_function():
+    sample = blurred_beads()
+    assert sample.noisy.shape == sample.clean.shape == (256, 256)
+    assert sample.psf.sum() == pytest.approx(1)
+    blurred = fftconvolve(sample.clean.astype(float), sample.psf, "valid")
+    margin = len(sample.psf) // 2
+    errors = sample.noisy[margin:-margin, margin:-margin] - blurred
+    assert (errors**2 / blurred).mean() == pytest.approx(1, rel=0.05)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_convgen.config import PRESETS, Config
     from napari_convgen.core.image import Image
     from napari_convgen.core.snapshot import Snapshot, StopReason
-    from napari_convgen.files.images import read_image, write_image
+    from napari_convgen.files.images import new_image, read_image, write_image
     from napari_convgen.run.compare.progress import CompareProgress
     from napari_convgen.run.compare.result import CompareResult, MethodResult
     from napari_convgen.run.compare.run import CompareTask, compare
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask, compare_fits
     from napari_convgen.run.reconstruct.result import ReconstructResult
     from napari_convgen.run.reconstruct.run import ReconstructTask, reconstruct
+    from napari_convgen.run.simulate import Simulation, simulate
     from napari_convgen.run.spectrum.progress import SpectrumProgress
     from napari_convgen.run.spectrum.result import SpectrumResult
     from napari_convgen.run.spectrum.run import SpectrumTask, spectrum
@@ -54,6 +55,7 @@ __all__ = [
     "MethodResult",
     "ReconstructResult",
     "ReconstructTask",
+    "Simulation",
     "Snapshot",
     "SpectrumProgress",
     "SpectrumResult",
@@ -64,8 +66,10 @@ __all__ = [
     "compare",
     "compare_fits",
     "denoise",
+    "new_image",
     "read_image",
     "reconstruct",
+    "simulate",
     "spectrum",
     "write_image",
 ]
@@ -86,6 +90,7 @@ _HOMES = {
     "MethodResult": "run.compare.result",
     "ReconstructResult": "run.reconstruct.result",
     "ReconstructTask": "run.reconstruct.run",
+    "Simulation": "run.simulate",
     "Snapshot": "core.snapshot",
     "SpectrumProgress": "run.spectrum.progress",
     "SpectrumResult": "run.spectrum.result",
@@ -95,8 +100,10 @@ _HOMES = {
     "compare": "run.compare.run",
     "compare_fits": "run.image_vs_noise.run",
     "denoise": "run.denoise.run",
+    "new_image": "files.images",
     "read_image": "files.images",
     "reconstruct": "run.reconstruct.run",
+    "simulate": "run.simulate",
     "spectrum": "run.spectrum.run",
     "write_image": "files.images",
 }

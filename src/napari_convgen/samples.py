@@ -1,4 +1,4 @@
-"""Sample images, noisy and clean, computed by formula.
+"""Sample images, as they were measured and as they are, computed by formula.
 
 They need no download, are the same every time, and have noise like that of the instruments that they imitate.
 """
@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.signal import fftconvolve
+
+from napari_convgen.core.optics.microscope import widefield_psf
+from napari_convgen.core.optics.objective import Objective
 
 SIZE = 256
 """Number of pixels along each side of a sample: small enough to denoise in seconds."""
@@ -18,18 +22,22 @@ SIZE = 256
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A noisy image and its clean reference.
+    """An image as it was measured, and its clean reference.
 
     Attributes
     ----------
     name
         Name of the kind of image that it imitates.
     noisy, clean
-        Images of shape (256, 256) with the same dtype and units.
+        Images of shape (256, 256) with the same dtype and units; where nothing was measured, ``noisy`` is NaN.
     pixel_size
         Side of a pixel, in ``unit``.
     unit
         Unit of length, as napari names it.
+    is_missing
+        True where nothing was measured; ``None``, the default, if all was.
+    psf
+        Point spread function by which the measurement is blurred; ``None``, the default, if it is not.
     """
 
     name: str
@@ -37,6 +45,8 @@ class Sample:
     clean: NDArray[Any]
     pixel_size: float
     unit: str
+    is_missing: NDArray[np.bool_] | None = None
+    psf: NDArray[np.floating[Any]] | None = None
 
 
 def fluorescence() -> Sample:
@@ -45,26 +55,7 @@ def fluorescence() -> Sample:
     Values are 16-bit camera counts; the brightest structures have about 50 photoelectrons.
     """
     rng = np.random.default_rng(2020)
-    y, x = np.mgrid[:SIZE, :SIZE].astype(float)
-    photons = np.full((SIZE, SIZE), 3.0)
-    for _ in range(9):
-        cy, cx = rng.uniform(20, SIZE - 20, 2)
-        a, b, angle = rng.uniform(13, 22), rng.uniform(10, 16), rng.uniform(0, np.pi)
-        u = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)
-        v = -(x - cx) * np.sin(angle) + (y - cy) * np.cos(angle)
-        inside = 1 / (1 + np.exp(8 * (np.hypot(u / a, v / b) - 1)))
-        texture = ndimage.gaussian_filter(rng.standard_normal((SIZE, SIZE)), 2.5)
-        photons += rng.uniform(50, 100) * inside * (1 + 2.0 * texture).clip(0.3, 2)
-        photons += 10 * np.exp(-(np.hypot(u / a, v / b) ** 2) / 5)
-    filaments = np.zeros((SIZE, SIZE))
-    for _ in range(38):
-        steps = np.cumsum(rng.normal(0, 0.035, 900)) + rng.uniform(0, 2 * np.pi)
-        path = rng.uniform(0, SIZE, (2, 1)) + 0.35 * np.cumsum([np.sin(steps), np.cos(steps)], axis=1)
-        rows, columns = np.rint(path).astype(int)
-        seen = (rows >= 0) & (rows < SIZE) & (columns >= 0) & (columns < SIZE)
-        np.add.at(filaments, (rows[seen], columns[seen]), rng.uniform(0.5, 1.2))
-    photons += 38 * ndimage.gaussian_filter(filaments.clip(0, 4), 1.0)
-    photons /= 4
+    photons = _cells(rng) / 4
     clean = 2 * photons + 100
     noisy = 2 * rng.poisson(photons) + 100 + rng.normal(0, 4, photons.shape)
     return Sample("fluorescence", _to_uint16(noisy), _to_uint16(clean), 0.108, "micron")
@@ -103,8 +94,65 @@ def mri() -> Sample:
     return Sample("MRI", noisy.astype(np.float32), clean.astype(np.float32), 0.9, "mm")
 
 
+def sparse_confocal() -> Sample:
+    """Return nuclei and filaments of which a confocal microscope visited a random 40 % of the pixels, to spare the specimen light.
+
+    Values are photons, float32; the brightest structures have about 200.
+    """
+    rng = np.random.default_rng(1957)
+    clean = _cells(rng)
+    is_missing = rng.random(clean.shape) < 0.6
+    noisy = np.where(is_missing, np.nan, rng.poisson(clean)).astype(np.float32)
+    return Sample("confocal", noisy, clean.astype(np.float32), 0.08, "micron", is_missing=is_missing)
+
+
+def blurred_beads() -> Sample:
+    """Return fluorescent beads in a dry widefield microscope of aperture 0.5, at a wavelength of 600 nm.
+
+    Values are photons, float32; the brightest pixel of the measurement has about 800.
+    """
+    rng = np.random.default_rng(1835)
+    psf = widefield_psf(Objective(0.5, 0.6, 1.0), (0.15, 0.15)).values
+    margin = len(psf) // 2
+    y, x = np.mgrid[-margin : SIZE + margin, -margin : SIZE + margin].astype(float)
+    sharp = np.full(y.shape, 4.0)
+    for _ in range(200):
+        row, column = rng.uniform(-margin, SIZE + margin, 2)
+        sharp += rng.uniform(500, 2500) * np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * 1.1**2))
+    noisy = rng.poisson(fftconvolve(sharp, psf, "valid").clip(0)).astype(np.float32)
+    clean = sharp[margin:-margin, margin:-margin].astype(np.float32)
+    return Sample("beads", noisy, clean, 0.15, "micron", psf=psf.astype(np.float32))
+
+
 SAMPLES = {"fluorescence": fluorescence, "mri": mri}
-"""Function that computes each sample, by name."""
+"""Function that computes each sample to denoise, by name."""
+
+MEASUREMENTS = {"inpaint": sparse_confocal, "deblur": blurred_beads}
+"""Function that computes each sample to reconstruct, by the problem that it poses."""
+
+
+def _cells(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the light of nuclei, cytoplasm and filaments, in photons: about 200 where it is brightest."""
+    y, x = np.mgrid[:SIZE, :SIZE].astype(float)
+    photons = np.full((SIZE, SIZE), 3.0)
+    for _ in range(9):
+        cy, cx = rng.uniform(20, SIZE - 20, 2)
+        a, b, angle = rng.uniform(13, 22), rng.uniform(10, 16), rng.uniform(0, np.pi)
+        u = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)
+        v = -(x - cx) * np.sin(angle) + (y - cy) * np.cos(angle)
+        inside = 1 / (1 + np.exp(8 * (np.hypot(u / a, v / b) - 1)))
+        texture = ndimage.gaussian_filter(rng.standard_normal((SIZE, SIZE)), 2.5)
+        photons += rng.uniform(50, 100) * inside * (1 + 2.0 * texture).clip(0.3, 2)
+        photons += 10 * np.exp(-(np.hypot(u / a, v / b) ** 2) / 5)
+    filaments = np.zeros((SIZE, SIZE))
+    for _ in range(38):
+        steps = np.cumsum(rng.normal(0, 0.035, 900)) + rng.uniform(0, 2 * np.pi)
+        path = rng.uniform(0, SIZE, (2, 1)) + 0.35 * np.cumsum([np.sin(steps), np.cos(steps)], axis=1)
+        rows, columns = np.rint(path).astype(int)
+        seen = (rows >= 0) & (rows < SIZE) & (columns >= 0) & (columns < SIZE)
+        np.add.at(filaments, (rows[seen], columns[seen]), rng.uniform(0.5, 1.2))
+    photons += 38 * ndimage.gaussian_filter(filaments.clip(0, 4), 1.0)
+    return photons
 
 
 def _to_uint16(values: NDArray[Any]) -> NDArray[np.uint16]:

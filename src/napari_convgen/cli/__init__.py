@@ -1,4 +1,4 @@
-"""The command line: an image file in, denoised ones out.
+"""The command line: an image file in, denoised or reconstructed ones out.
 
 The exit status is 0 after a finished run, 2 after an error, which is one sentence, and 130 after Ctrl-C.
 """
@@ -13,13 +13,24 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from napari_convgen import __version__
-from napari_convgen.cli.commands import compare, compare_fits, denoise, new_config, reproduce, spectrum
+from napari_convgen.cli.commands import (
+    compare,
+    compare_fits,
+    denoise,
+    new_config,
+    reconstruct,
+    reproduce,
+    simulate,
+    spectrum,
+)
 from napari_convgen.cli.interrupts import FAILED, INTERRUPTED
 from napari_convgen.cli.terminal import deliver, flush_streams, prepare_streams, warn
 from napari_convgen.errors import ConfigError, ConvgenError
 
 COMMANDS = {
     "denoise": denoise,
+    "reconstruct": reconstruct,
+    "simulate": simulate,
     "compare": compare,
     "compare-fits": compare_fits,
     "spectrum": spectrum,
@@ -59,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="napari-convgen", description="Denoise images with untrained convolutional generators.")
+    parser = _Parser(
+        prog="napari-convgen", description="Denoise and reconstruct images with untrained convolutional generators."
+    )
     parser.add_argument("--version", action="version", version=f"napari-convgen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():

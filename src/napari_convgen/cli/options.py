@@ -7,18 +7,19 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from napari_convgen.config import PRESETS, Config, StoppingConfig, preset
+from napari_convgen.config import PRESETS, Config, StoppingConfig, preset, setting_fields
 from napari_convgen.config.base import kinds_of
+from napari_convgen.config.fields import choices_of
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.atomic import check_folder
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import read_image
 
 
-def add_input(parser: argparse.ArgumentParser) -> None:
-    """Add the noisy image and its axes."""
+def add_input(parser: argparse.ArgumentParser, what: str = "noisy image", metavar: str = "INPUT") -> None:
+    """Add the image that is read, in words for it, and its axes."""
     add = parser.add_argument
-    add("input", type=Path, metavar="INPUT", help="noisy image: a TIFF, PNG, JPEG or BMP file")
+    add("input", type=Path, metavar=metavar, help=f"{what}: a TIFF, PNG, JPEG or BMP file")
     add(
         "--axes", metavar="LETTERS", help="one letter for each axis of the image, such as CZYX (default: from the file)"
     )
@@ -59,14 +60,49 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="device to compute on: auto, cpu, mps, cuda or cuda:N (default: auto)")
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose the settings of a generator."""
+def add_config(parser: argparse.ArgumentParser, default: str = "default") -> None:
+    """Add the options that choose the settings of a generator, from a preset on; ``default`` if none is named."""
     add = parser.add_argument
-    add("--preset", metavar="NAME", help=f"settings to start from: {', '.join(PRESETS)} (default: default)")
+    add("--preset", metavar="NAME", help=f"settings to start from: {', '.join(PRESETS)} (default: {default})")
     add("--config", type=Path, metavar="FILE", help=_CONFIG)
-    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=_SET)
+    add_changes(parser)
     add("--seed", metavar="N", help="random seed, a whole number from 0 (default: from the settings, 0)")
     add_device(parser)
+
+
+def add_changes(parser: argparse.ArgumentParser) -> None:
+    """Add the option to change single settings."""
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=_SET)
+
+
+def add_settings(parser: argparse.ArgumentParser, options: Mapping[str, str]) -> None:
+    """Add options for settings of a forward operator, described as the settings are.
+
+    Parameters
+    ----------
+    parser
+        Parser of the command.
+    options
+        Name of a setting, without its group, by the option for it.
+    """
+    fields = setting_fields()
+    for option, name in options.items():
+        field = next(iter(fields[f"operator.{name}"].values()))
+        about = (field.description or "").rstrip(".")
+        about = f"{about[0].lower()}{about[1:]} (default: from the settings, {field.default})"
+        parser.add_argument(option, dest=name, metavar="WORD" if choices_of(field) else "NUMBER", help=about)
+
+
+def add_snapshots(parser: argparse.ArgumentParser) -> None:
+    """Add the file of the snapshots."""
+    about = "TIFF stack to write, of the image at many steps (default: none)"
+    parser.add_argument("--snapshots", type=Path, metavar="FILE", help=about)
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Add the file of the report."""
+    about = ".json file to write, of settings, outcome, curves and scores (default: none)"
+    parser.add_argument("--report", type=Path, metavar="FILE", help=about)
 
 
 def add_result_type(parser: argparse.ArgumentParser) -> None:
@@ -114,13 +150,24 @@ _DATA_RANGE = "peak value for PSNR and SSIM, in image units (default: 255 for 8-
 
 def read_config(options: argparse.Namespace, default: str = "default") -> Config:
     """Return the settings: those of the preset (``default`` if none is named) or file, changed by --set, changed by other options."""
+    return (read_named_config(options) or preset(default)).replace(read_changes(options))
+
+
+def read_named_config(options: argparse.Namespace) -> Config | None:
+    """Return the settings of the file or preset that is named, unchanged; ``None`` if none is."""
     if options.config and options.preset:
         raise ConfigError("--config is complete and --preset would replace it. Give one of the two.")
-    config = Config.from_file(options.config) if options.config else preset(options.preset or default)
+    if options.config:
+        return Config.from_file(options.config)
+    return None if options.preset is None else preset(options.preset)
+
+
+def read_changes(options: argparse.Namespace) -> dict[str, str]:
+    """Return the settings to change, by dotted name: those of --set, and of the options that are short forms of it."""
     changes = dict(_setting(text) for text in options.set)
     options_of = {"seed": "seed", "n_steps": "steps", "stopping.kind": "stopping", "device": "device", "dtype": "dtype"}
     named = {name: getattr(options, option, None) for name, option in options_of.items()}
-    return config.replace(changes | {name: value for name, value in named.items() if value is not None})
+    return changes | {name: value for name, value in named.items() if value is not None}
 
 
 def read_input(options: argparse.Namespace) -> ImageFile:

@@ -10,13 +10,16 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_convgen.core.image import Image, guess_axes
 from napari_convgen.errors import ConvgenError, FileError
 from napari_convgen.files.atomic import check_writable, replacing
 from napari_convgen.files.formats import find_format, find_writable_format
 from napari_convgen.files.image_file import Calibration, ImageFile
 from napari_convgen.files.orientation import is_sideways, turn_back, turn_upright
+from napari_convgen.files.tiff.fresh import fresh_tags
 
 
 def read_image(path: str | Path, axes: str | None = None, series: int = 0) -> ImageFile:
@@ -96,6 +99,20 @@ def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
     check_image(path, like, data.dtype)
     with replacing(path) as file:
         find_writable_format(path).write(file, turn_back(data, like.axes, like.orientation), like)
+
+
+def new_image(image: Image) -> ImageFile:
+    """Return an image file for a gray image that comes from no file; `write_image` writes it as TIFF, with its axes and distances.
+
+    Parameters
+    ----------
+    image
+        Image with an array of real numbers; of its distances those along X, Y and Z are written.
+    """
+    data = np.asarray(image.data)
+    axes = guess_axes(data.shape) if image.axes is None else image.axes
+    calibration = None if image.scale is None or image.units is None else (image.scale, image.units)
+    return ImageFile(data, axes, fresh_tags(axes, data.dtype, calibration), calibration=calibration)
 
 
 def _upright(stored: ImageFile) -> ImageFile:

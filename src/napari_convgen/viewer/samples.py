@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from napari_convgen import samples
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -19,15 +21,30 @@ def open_mri() -> list[LayerData]:
     return _layers(samples.mri(), "gray")
 
 
-def _layers(sample: samples.Sample, colormap: str) -> list[LayerData]:
-    common = {
-        "scale": (sample.pixel_size,) * 2,
-        "units": (sample.unit,) * 2,
-        "axis_labels": ("y", "x"),
-        "colormap": colormap,
-        "contrast_limits": (float(sample.clean.min()), float(sample.clean.max())),
-    }
-    return [
-        (sample.clean, {"name": f"{sample.name} (clean reference)", "visible": False, **common}, "image"),
-        (sample.noisy, {"name": f"{sample.name} (noisy)", **common}, "image"),
+def open_sparse_confocal() -> list[LayerData]:
+    """Open the confocal sample with its missing pixels as labels, its clean reference below it."""
+    return _layers(samples.sparse_confocal(), "magma", "with missing pixels")
+
+
+def open_blurred_beads() -> list[LayerData]:
+    """Open the blurred beads and their point spread function, the sharp reference below them."""
+    return _layers(samples.blurred_beads(), "magma", "blurred")
+
+
+def _layers(sample: samples.Sample, colormap: str, condition: str = "noisy") -> list[LayerData]:
+    place = {"scale": (sample.pixel_size,) * 2, "units": (sample.unit,) * 2, "axis_labels": ("y", "x")}
+    names = {"reference": f"{sample.name} (clean reference)", "measured": f"{sample.name} ({condition})"}
+    limits = (float(sample.clean.min()), float(sample.clean.max()))
+    measured = limits if sample.psf is None else (float(sample.noisy.min()), float(sample.noisy.max()))
+    look = place | {"colormap": colormap}
+    layers: list[LayerData] = [
+        (sample.clean, {"name": names["reference"], "visible": False, "contrast_limits": limits, **look}, "image"),
+        (sample.noisy, {"name": names["measured"], "contrast_limits": measured, **look}, "image"),
     ]
+    if sample.is_missing is not None:
+        labels = sample.is_missing.astype(np.uint8)
+        layers.append((labels, {"name": f"{sample.name} (missing pixels)", "visible": False, **place}, "labels"))
+    if sample.psf is not None:
+        name = f"{sample.name} (point spread function)"
+        layers.append((sample.psf, {"name": name, "visible": False, **look}, "image"))
+    return layers

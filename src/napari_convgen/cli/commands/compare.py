@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from numpy.typing import DTypeLike
 
 from napari_convgen.cli.commands.denoise import describe
-from napari_convgen.cli.folder import require_output, run_into_folder
+from napari_convgen.cli.course import require_output, run_and_write
 from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         methods=methods,
         fit_affine=options.fit_affine,
     )
-    return run_into_folder(
+    return run_and_write(
         options,
         comparison,
         lambda: _Files(options, image, methods, comparison.prepared.result_type.dtype),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_convgen.cli.folder import require_output, run_into_folder
+from napari_convgen.cli.course import require_output, run_and_write
 from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
@@ -64,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--mean", default=MEAN_KINDS[0], metavar="WORD", help=_MEAN)
     add("--added-noise", type=float, default=0.0, metavar="SIGMA", help=_ADDED)
-    add_config(parser)
+    add_config(parser, default=GENERATOR_ALONE)
     add_fit(parser)
     add_quiet(parser)
 
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
         reference=None if reference is None else reference.data,
         targets=targets,
     )
-    return run_into_folder(
+    return run_and_write(
         options,
         fits,
         lambda: _Files(options.output, image, fits.names),

@@ -20,7 +20,9 @@ from napari_convgen.cli.options import (
     add_input,
     add_quiet,
     add_reference,
+    add_report,
     add_result_type,
+    add_snapshots,
     check_distinct,
     notes_of,
     read_config,
@@ -58,11 +60,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_fit(parser)
     add_result_type(parser)
     add_reference(parser)
-    add(
-        "--snapshots", type=Path, metavar="FILE", help="TIFF stack to write, of the image at many steps (default: none)"
-    )
+    add_snapshots(parser)
     add("--expected-error", type=Path, metavar="FILE", help=_EXPECTED_ERROR)
-    add("--report", type=Path, metavar="FILE", help=_REPORT)
+    add_report(parser)
     add_quiet(parser)
 
 
@@ -70,7 +70,6 @@ _OUTPUT = "denoised image to write, needed unless --dry-run: .tif keeps all meta
 _EXPECTED_ERROR = (
     "TIFF to write, of the error to expect at each pixel, in image units; needs n_seeds=2 or more (default: none)"
 )
-_REPORT = ".json file to write, of settings, outcome, curves and scores (default: none)"
 
 
 def run(options: argparse.Namespace) -> int:

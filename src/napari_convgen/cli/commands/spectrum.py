@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_convgen.cli.folder import require_output, run_into_folder
+from napari_convgen.cli.course import require_output, run_and_write
 from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
@@ -73,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="GROUP",
         help="groups of parameters to differentiate by: convolutions, norms, output (default: all)",
     )
-    add_config(parser)
+    add_config(parser, default=GENERATOR_ALONE)
     add_quiet(parser)
     parser.set_defaults(steps=None, stopping=None)  # for read_config: this command has no such options
 
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
         at_steps=options.at_step,
         groups=options.groups,
     )
-    return run_into_folder(
+    return run_and_write(
         options,
         spectrum_run,
         lambda: _Files(options.output, image, spectrum_run.at_steps),

@@ -49,7 +49,7 @@ def tags_of_type(tags: Tags, dtype: np.dtype[Any]) -> Tags:
     for pixels in others:
         pixels.attrib["Type"] = name
         pixels.attrib.pop("SignificantBits", None)
-    return {**tags, "description": _ome_text(root)} if others else tags
+    return {**tags, "description": ome_text(root)} if others else tags
 
 
 def layout_letters(letters: str, shape: Sequence[int], is_color: bool) -> str:
@@ -156,10 +156,10 @@ def _ome_of_image(file: tifffile.TiffFile, number: int) -> bytes | None:
         pixels.remove(block)
     n_planes = int(np.prod(series.shape)) // int(np.prod(series.keyframe.shape))
     pixels.insert(position, ElementTree.Element(f"{{{namespace}}}TiffData", IFD="0", PlaneCount=str(n_planes)))
-    return _ome_text(root)
+    return ome_text(root)
 
 
-def _ome_text(root: ElementTree.Element) -> bytes:
+def ome_text(root: ElementTree.Element) -> bytes:
     """Return OME-XML as text."""
     ElementTree.register_namespace("", root.tag.partition("}")[0].lstrip("{"))
     xml: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

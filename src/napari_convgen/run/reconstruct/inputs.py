@@ -44,6 +44,17 @@ def pose_problem(
     InputError, ConfigError, DeviceError
         What cannot be reconstructed, in a sentence.
     """
+    problem, chosen = choose_config(name, config, changes, inputs)
+    own = {key: value for key, value in inputs.items() if key in problem.inputs and value is not None}
+    given = Given(as_image(image), chosen, axes, n_spared_threads)
+    pose: Callable[..., InverseProblem] = problem
+    return pose(given, **own)
+
+
+def choose_config(
+    name: str, config: Config | str | None, changes: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> tuple[type[InverseProblem], Config]:
+    """Return a problem and its settings; parameters and errors are those of `pose_problem`."""
     if not isinstance(name, str) or name not in PROBLEMS:
         raise ConfigError(f"There is no problem {name!r}. The problems are {', '.join(PROBLEMS)}.")
     problem = PROBLEMS[name]
@@ -54,16 +65,17 @@ def pose_problem(
     settings = {problem.settings[key]: inputs[key] for key in inputs if key in problem.settings}
     settings |= {key: value for key, value in changes.items() if value is not None}
     for key in inputs:
-        for name in settings.keys() & problem.replaced.get(key, ()):
-            raise ConfigError(f"The {problem.inputs[key]} ({key}) takes the place of {name}. Leave one of them out.")
-    chosen = _choose_config(problem, resolve_config(config, default=problem.preset), settings)
-    measured = replace(image, data=as_array(image.data)) if isinstance(image, Image) else Image(as_array(image))
-    given = Given(measured, chosen, axes, n_spared_threads)
-    pose: Callable[..., InverseProblem] = problem
-    return pose(given, **{key: value for key, value in inputs.items() if key in problem.inputs})
+        for setting in settings.keys() & problem.replaced.get(key, ()):
+            raise ConfigError(f"The {problem.inputs[key]} ({key}) takes the place of {setting}. Leave one of them out.")
+    return problem, _choose_operator(problem, resolve_config(config, default=problem.preset), settings)
 
 
-def _choose_config(problem: type[InverseProblem], config: Config, settings: Mapping[str, Any]) -> Config:
+def as_image(image: ArrayLike | Image) -> Image:
+    """Return an image whose data are an array, or a lazy array."""
+    return replace(image, data=as_array(image.data)) if isinstance(image, Image) else Image(as_array(image))
+
+
+def _choose_operator(problem: type[InverseProblem], config: Config, settings: Mapping[str, Any]) -> Config:
     """Return a configuration with an operator of the problem that has the settings which are given, and with noise that suits it."""
     kinds = {kind.model_fields["kind"].default: kind for kind in (problem.operator, *problem.other_operators)}
     named = {name.removeprefix("operator.") for name in settings if name.startswith("operator.")}

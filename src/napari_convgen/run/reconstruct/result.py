@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from napari_convgen.config import Config
 from napari_convgen.core.image import Layout
+from napari_convgen.core.quality.metrics import Scores
 from napari_convgen.core.snapshot import Snapshot, StopReason
-from napari_convgen.run.denoise.result import versions, without_nan
+from napari_convgen.run.denoise.result import Reference, score, versions, without_nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +22,8 @@ class ReconstructResult:
 
     Attributes
     ----------
+    problem
+        Name of the problem that was solved.
     image
         Reconstructed image in the measurement's units, near the generator's and in agreement with the measurement; float32 but for
         ``"inpaint"``. It has the measurement's axes, with more pixels along them for ``"enlarge"``.
@@ -54,8 +58,11 @@ class ReconstructResult:
         Device, number of threads of the CPU, and what computed the generator.
     seconds
         Seconds that it took, without loading and pauses.
+    reference
+        Ground truth in the shape of ``image``; ``None`` if it was not given.
     """
 
+    problem: str
     image: NDArray[Any]
     generator_image: NDArray[Any]
     rho: float
@@ -75,10 +82,22 @@ class ReconstructResult:
     n_threads: int
     backend: str
     seconds: float
+    reference: Reference | None = None
+
+    def scores(self, image: NDArray[Any]) -> Scores:
+        """Score an image of the reconstruction's shape against the reference, which must have been given."""
+        assert self.reference is not None
+        return score(image, self.reference, self.layout)
+
+    @functools.cached_property
+    def psnr_by_step(self) -> dict[int, float]:
+        """PSNR in dB of each snapshot, an image of the generator, against the reference; empty without one."""
+        return {} if self.reference is None else {s.step: self.scores(s.image).psnr for s in self.snapshots}
 
     def report(self) -> dict[str, Any]:
-        """Return the run as plain values for JSON: what was run, how it ended, and the curves."""
+        """Return the run as plain values for JSON: what was run, how it ended, the curves, and the scores if there is a reference."""
         report: dict[str, Any] = {
+            "problem": self.problem,
             "config": self.config.model_dump(),
             "versions": versions(),
             "seed": self.seed,
@@ -88,12 +107,29 @@ class ReconstructResult:
             "step": self.step,
             "reason": str(self.reason),
             "outcome": self.reason.outcome.value,
+            "rho": self.rho,
             "notes": list(self.notes),
             "axes": self.layout.axes,
-            "rho": self.rho,
             "pixel_ratio": list(self.pixel_ratio),
+            "dtype": str(self.image.dtype),
+            "input_dtype": str(self.input.dtype),
             "seconds": self.seconds,
-            "curves": {"loss": list(self.loss), "criterion": list(self.criterion)},
+            "seconds_per_step": self.seconds / len(self.loss),
+            "curves": {
+                "step": list(range(1, len(self.loss) + 1)),
+                "loss": list(self.loss),
+                "criterion": list(self.criterion),
+            },
         }
+        if self.reference is not None:
+            result, generator = self.scores(self.image), self.scores(self.generator_image)
+            report |= {
+                "psnr": result.psnr,
+                "ssim": result.ssim,
+                "generator_psnr": generator.psnr,
+                "generator_ssim": generator.ssim,
+                "data_range": self.reference.data_range,
+                "psnr_by_step": {"step": list(self.psnr_by_step), "psnr": list(self.psnr_by_step.values())},
+            }
         plain: dict[str, Any] = without_nan(report)
         return plain

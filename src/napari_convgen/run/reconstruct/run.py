@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from napari_convgen.core.consistency import choose_rho, make_consistent
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import FitError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.fit_task import FitTask, peak_bytes
@@ -25,6 +26,7 @@ from napari_convgen.run.reconstruct.inputs import pose_problem
 from napari_convgen.run.reconstruct.result import ReconstructResult
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.forecast import Forecast
+from napari_convgen.run.setup.inputs import check_reference
 
 NORM_SOURCE = 1_000_000
 """Number of the source of chance for the operator's norm; the generators have those before."""
@@ -54,7 +56,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
 
     Parameters
     ----------
-    image, config, problem, axes
+    image, config, problem, axes, reference, data_range
         As for `reconstruct`.
     changes
         New settings by dotted name, in the place of the configuration's.
@@ -76,11 +78,15 @@ class ReconstructTask(FitTask[ReconstructResult]):
         *,
         problem: str,
         axes: str | None = None,
-        changes: dict[str, Any] | None = None,
+        reference: ArrayLike | Image | None = None,
+        data_range: float | None = None,
+        changes: Mapping[str, Any] | None = None,
         n_spared_threads: int = 0,
         **inputs: Any,
     ) -> None:
         self.posed = posed = pose_problem(problem, image, config, changes or {}, axes, n_spared_threads, inputs)
+        self.reference = check_reference(reference, data_range, posed.image_shape)
+        self._name = problem
         itemsize = np.dtype(np.float32).itemsize
         super().__init__(
             posed.prepared, peak_bytes(posed.prepared, posed.n_bytes // itemsize, itemsize) + posed.n_bytes
@@ -111,7 +117,9 @@ class ReconstructTask(FitTask[ReconstructResult]):
             raise FitError("Nothing has been reconstructed yet. Go through the run first; stop() ends it early.")
         ended, prepared = self._ended, self.prepared
         image, generator_image = (self._restored(each) for each in (ended.image, ended.generator_image))
+        snapshots = ended.report["snapshots"]
         return ReconstructResult(
+            problem=self._name,
             image=image,
             generator_image=generator_image,
             rho=ended.rho,
@@ -126,7 +134,8 @@ class ReconstructTask(FitTask[ReconstructResult]):
             n_threads=self.n_threads,
             backend=prepared.backend,
             seconds=self._seconds,
-            **ended.report,
+            reference=self.reference,
+            **ended.report | {"snapshots": tuple(map(self._with_all_axes, snapshots))},
         )
 
     def preview(self) -> NDArray[Any] | None:
@@ -202,7 +211,20 @@ class ReconstructTask(FitTask[ReconstructResult]):
         return make_consistent(problem, image, rho), image, rho / norm**2
 
     def _restored(self, image: Tensor) -> NDArray[Any]:
-        return self.posed.units.restore(image.cpu().numpy())
+        return self._spread_out(self.posed.units.restore(image.cpu().numpy()))
+
+    def _spread_out(self, frame: NDArray[Any]) -> NDArray[Any]:
+        """Return a frame with the axes of the measurement that count frames, of which there is one."""
+        return np.expand_dims(frame, self.prepared.layout.frame_axes())
+
+    def _with_all_axes(self, snapshot: Snapshot) -> Snapshot:
+        error = snapshot.expected_error
+        return replace(
+            snapshot,
+            iterate=self._spread_out(snapshot.iterate),
+            average=self._spread_out(snapshot.average),
+            expected_error=None if error is None else self._spread_out(error),
+        )
 
     def _all_notes(self) -> Iterator[str]:
         yield from self.prepared.backend_notes
@@ -216,6 +238,8 @@ def reconstruct(
     *,
     problem: str,
     axes: str | None = None,
+    reference: ArrayLike | Image | None = None,
+    data_range: float | None = None,
     seed: int | None = None,
     device: str | None = None,
     n_steps: int | None = None,
@@ -235,6 +259,10 @@ def reconstruct(
         Name of the problem: ``"inpaint"``, ``"deblur"`` or ``"enlarge"``.
     axes
         One letter for each axis of ``image``; guessed if ``None``.
+    reference
+        Ground truth in the shape of the reconstruction, to score it; it does not change the result. ``None``, the default, for no scores.
+    data_range
+        Peak of the scores, in the image's units; that of the reference if ``None``.
     seed, device, n_steps
         Seed, device, and steps at most, in the place of the configuration's; ``None`` leaves them.
     callback
@@ -263,5 +291,14 @@ def reconstruct(
         What cannot be run, in a sentence, before anything starts.
     """
     changes = {"seed": seed, "device": device, "n_steps": n_steps}
-    task = ReconstructTask(image, config, problem=problem, axes=axes, changes=changes, **inputs)
+    task = ReconstructTask(
+        image,
+        config,
+        problem=problem,
+        axes=axes,
+        reference=reference,
+        data_range=data_range,
+        changes=changes,
+        **inputs,
+    )
     return task.finish(callback)

@@ -17,6 +17,7 @@ from napari_convgen.config import GENERATOR_ALONE, Config, Kind
 from napari_convgen.core.image import Image, ImageTensor, Layout
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.snapshot import Units
+from napari_convgen.errors import ConfigError
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.inputs import check_letters
 from napari_convgen.run.setup.prepared import Prepared
@@ -64,6 +65,31 @@ class Given:
             single=ALONE,
             operator=operator,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What an instrument would measure of a known truth, without noise.
+
+    Attributes
+    ----------
+    values
+        Measurement, channels first.
+    is_missing
+        True where a pixel is missing, over the spatial axes; ``None``, the default, if none is.
+    psf
+        Point spread function over the spatial axes; ``None``, the default, if there is none.
+    pixel_ratio
+        Number of the measurement's pixels in one of the truth along each spatial axis; default 1.
+    notes
+        Sentences that the user should know.
+    """
+
+    values: NDArray[np.float64]
+    is_missing: NDArray[np.bool_] | None = None
+    psf: NDArray[np.float64] | None = None
+    pixel_ratio: float = 1.0
+    notes: tuple[str, ...] = ()
 
 
 class InverseProblem(ABC):
@@ -119,6 +145,28 @@ class InverseProblem(ABC):
         self.scaled: ImageTensor = prepared.scaled(0)
         self._operator_units = ReconstructionUnits(self.scaled, field_of_view)
 
+    @classmethod
+    def observe(cls, given: Given, truth: NDArray[np.float64], rng: np.random.Generator, **inputs: Any) -> Observation:
+        """Return what would be measured of a truth.
+
+        Parameters
+        ----------
+        given
+            The truth as it is given, and the settings.
+        truth
+            Its values, channels first.
+        rng
+            Source of chance.
+        **inputs
+            Inputs of the problem.
+
+        Raises
+        ------
+        ConfigError
+            This problem cannot be simulated.
+        """
+        raise ConfigError("Measurements of this problem cannot be simulated yet. Choose another problem.")
+
     @property
     def units(self) -> Units:
         """Conversion from the generator's units to the user's."""
@@ -144,6 +192,19 @@ class InverseProblem(ABC):
     def left_out(self) -> Iterator[str]:
         """Say what of the measurement is left out of the fit."""
         yield from self.prepared.check(0).left_out.sentences(are_areas_drawn=self.units is not self.scaled)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of a reconstruction: that of the measurement with as many pixels as the image has, and without alpha."""
+        layout = self.prepared.layout
+        ratios = dict(zip(layout.spatial, self.pixel_ratio, strict=True))
+        lengths = zip(layout.axes, self.prepared.image.shape, strict=True)
+        return tuple(3 if letter == "S" else n * ratios.get(letter, 1) for letter, n in lengths)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values of a reconstruction."""
+        return np.dtype(np.float32)
 
     @property
     def n_bytes(self) -> int:

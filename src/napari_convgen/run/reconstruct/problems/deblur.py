@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from napari_convgen.config import BlurConfig, ConfocalConfig, Kind, MicroscopeConfig, WidefieldConfig
 from napari_convgen.core.image import ArrayLike, Image
@@ -14,7 +16,7 @@ from napari_convgen.core.image.lengths import distances
 from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.optics.point_spread import PointSpread
 from napari_convgen.errors import ConfigError, InputError, mismatch
-from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem
+from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem, Observation
 from napari_convgen.run.setup.inputs import as_array
 from napari_convgen.run.setup.point_spreads import point_spread
 
@@ -47,19 +49,31 @@ class Deblur(InverseProblem):
     replaced: ClassVar[Mapping[str, Collection[str]]] = {"psf": set(settings.values())}
 
     def __init__(self, given: Given, *, psf: ArrayLike | Image | None = None) -> None:
-        layout, settings = given.layout, given.config.operator
-        size, apart = layout.spatial_shape(given.image.data.shape), distances(given.image, layout.axes)
-        assert isinstance(settings, KINDS)
-        if psf is None:
-            spread = point_spread(settings, layout.spatial, size, apart)
-        elif isinstance(settings, MicroscopeConfig):
-            raise ConfigError(
-                f"A point spread function is given, and operator.kind = '{settings.kind}' computes another. Leave it out, or choose 'blur'."
-            )
-        else:
-            spread = _measured_psf(psf, layout.spatial, apart)
+        spread = _point_spread(given, psf)
         prepared = given.prepare(operator=lambda shape: blurring(shape, spread))
         super().__init__(prepared, spread.field_of_view, spread.notes)
+
+    @classmethod
+    def observe(cls, given: Given, truth: NDArray[np.float64], rng: np.random.Generator, **inputs: Any) -> Observation:
+        """Blur the truth, mirrored at its borders, by the point spread function ``psf`` or that of the settings."""
+        spread = _point_spread(given, inputs.get("psf"))
+        around = np.pad(truth, [(0, 0), *((margin, margin) for margin in spread.margins)], mode="reflect")
+        blurred = blurring(truth.shape, spread).apply(torch.from_numpy(around)).numpy()
+        return Observation(blurred, psf=spread.values, notes=spread.notes)
+
+
+def _point_spread(given: Given, psf: ArrayLike | Image | None) -> PointSpread:
+    """Return the point spread function that is given, or else that of the settings."""
+    layout, settings = given.layout, given.config.operator
+    size, apart = layout.spatial_shape(given.image.data.shape), distances(given.image, layout.axes)
+    assert isinstance(settings, KINDS)
+    if psf is None:
+        return point_spread(settings, layout.spatial, size, apart)
+    if isinstance(settings, MicroscopeConfig):
+        raise ConfigError(
+            f"A point spread function is given, and operator.kind = '{settings.kind}' computes another. Leave it out, or choose 'blur'."
+        )
+    return _measured_psf(psf, layout.spatial, apart)
 
 
 def _measured_psf(psf: ArrayLike | Image, spatial: str, apart: Mapping[str, float]) -> PointSpread:

@@ -16,7 +16,7 @@ from napari_convgen.core.image import ArrayLike, Image, removed
 from napari_convgen.core.operators.masking import check_mask
 from napari_convgen.core.snapshot import Units
 from napari_convgen.errors import InputError
-from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem
+from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem, Observation
 from napari_convgen.run.setup.inputs import as_array
 
 
@@ -38,10 +38,30 @@ class Inpaint(InverseProblem):
     def __init__(self, given: Given, *, is_missing: ArrayLike | None = None) -> None:
         super().__init__(given.prepare(_with_gaps(given, is_missing)))
 
+    @classmethod
+    def observe(cls, given: Given, truth: NDArray[np.float64], rng: np.random.Generator, **inputs: Any) -> Observation:
+        """Leave out a random share ``missing`` of the pixels, 0.5 by default."""
+        share = inputs.get("missing", 0.5)
+        if not 0 < share < 1:
+            raise InputError(f"The share of missing pixels must be above 0 and below 1, got {share:g}.")
+        is_missing = rng.random(truth.shape[1:]) < share
+        check_mask(torch.from_numpy(is_missing), truth.shape[1:])
+        return Observation(truth, is_missing)
+
     @property
     def units(self) -> Units:
         """Those of the image: its type, its range, and its noise, which can be stabilized."""
         return self.scaled
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """That of the image."""
+        return tuple(self.prepared.image.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the image, which holds fractions where pixels are missing."""
+        return self.prepared.result_type.dtype
 
     def residual(self, values: Tensor, image: NDArray[Any]) -> NDArray[Any]:
         """Return the reconstruction minus the image, in the shape of the image."""

@@ -1,4 +1,4 @@
-"""The course of a command that writes a folder of results: forecast or check, run, write, summarize."""
+"""The course of a command that runs a task: forecast or check, run, write, summarize."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Files(Protocol[ResultT_contra]):
     """The files that a command writes."""
 
     def check(self, read: dict[str, Path | None]) -> None:
-        """Create the folder; refuse files that could not be written, or that are read."""
+        """Refuse files that could not be written, or that are read; create their folder, if they have one of their own."""
         ...
 
     def write(self, result: ResultT_contra) -> None:
@@ -32,8 +32,15 @@ class Files(Protocol[ResultT_contra]):
         ...
 
 
-def require_output(options: argparse.Namespace) -> None:
-    """Refuse a command that neither has a folder to write to nor only predicts memory and time.
+def require_output(options: argparse.Namespace, what: str = "folder for the results") -> None:
+    """Refuse a command that neither has an output to write nor only predicts memory and time.
+
+    Parameters
+    ----------
+    options
+        Options of the command: ``output`` and ``dry_run``.
+    what
+        Words for the output; default ``"folder for the results"``.
 
     Raises
     ------
@@ -41,30 +48,34 @@ def require_output(options: argparse.Namespace) -> None:
         ``--output`` is missing.
     """
     if options.output is None and not options.dry_run:
-        raise FileError("--output is missing: name the folder for the results, or give --dry-run.")
+        raise FileError(f"--output is missing: name the {what}, or give --dry-run.")
 
 
-def run_into_folder(
+def run_and_write(
     options: argparse.Namespace,
     task: Task[ProgressT, ResultT],
     make_files: Callable[[], Files[ResultT]],
     describe: Callable[[ProgressT], str],
     summarize: Callable[[ResultT], Iterator[str]],
+    written: str | None = None,
 ) -> int:
     """Run a task and write its result, or only print its forecast; return the exit status.
 
     Parameters
     ----------
     options
-        Options of the command: ``input``, ``output``, ``dry_run``, ``quiet``, ``config`` and, if the command has it, ``reference``.
+        Options of the command: ``input``, ``output``, ``dry_run``, ``quiet``, ``config`` and, if the command has them, ``reference``,
+        ``mask`` and ``psf``.
     task
         Task to run.
     make_files
-        Function that returns the files to write; not called for a forecast, which needs no folder.
+        Function that returns the files to write; not called for a forecast, which needs none.
     describe
         Function that describes a progress in one line.
     summarize
         Function that yields the lines to print at the end.
+    written
+        Words for what was written, for the last line; ``None``, the default, for the folder.
 
     Raises
     ------
@@ -82,13 +93,10 @@ def run_into_folder(
     result = task.result()
     files.write(result)
     if not options.quiet:
-        tell("\n".join([*summarize(result), f"Wrote to {options.output}."]))
+        tell("\n".join([*summarize(result), f"Wrote {written or f'to {options.output}'}."]))
     return INTERRUPTED if is_interrupted else 0
 
 
 def _files_read(options: argparse.Namespace) -> dict[str, Path | None]:
-    return {
-        "INPUT": options.input,
-        "--reference": getattr(options, "reference", None),
-        "--config": options.config,
-    }
+    optional = {f"--{name}": getattr(options, name, None) for name in ("reference", "mask", "psf")}
+    return {"INPUT": options.input, "--config": options.config} | optional

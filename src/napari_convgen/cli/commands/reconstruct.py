@@ -1,0 +1,177 @@
+"""``reconstruct``: a measured image file in, a reconstructed one out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_convgen.cli.commands.denoise import describe
+from napari_convgen.cli.course import require_output, run_and_write
+from napari_convgen.cli.options import (
+    add_config,
+    add_dry_run,
+    add_fit,
+    add_input,
+    add_quiet,
+    add_reference,
+    add_report,
+    add_settings,
+    add_snapshots,
+    check_distinct,
+    read_changes,
+    read_input,
+    read_named_config,
+    read_reference,
+)
+from napari_convgen.config import GENERATOR_ALONE
+from napari_convgen.files.atomic import check_writable, write_text
+from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.images import check_image, read_image, write_image
+from napari_convgen.files.resampled import resampled
+from napari_convgen.files.stack import check_stack, write_stack
+from napari_convgen.run.labels import format_place, format_seconds
+
+if TYPE_CHECKING:
+    from napari_convgen.run.reconstruct.result import ReconstructResult
+    from napari_convgen.run.reconstruct.run import ReconstructTask
+
+HELP = "fill in missing pixels of an image file, deblur or enlarge it"
+DESCRIPTION = (
+    "Reconstruct an image from what was measured of it: fit an untrained generator through a model of the measurement, and move its image "
+    "to where it agrees with the measurement. The image is written as float32 (float64 where pixels of such an image are filled in)."
+)
+EPILOG = (
+    "Ctrl-C ends the fit and writes the best image so far, with all other files; the exit status is then 130. "
+    "A second Ctrl-C aborts, and nothing more is written. A file is written completely or not at all."
+)
+
+PROBLEMS = "inpaint (fill in missing pixels), deblur (remove the blur of a point spread function) or enlarge (make smaller pixels)"
+"""The problems that can be named, in words."""
+
+BLUR_SETTINGS = {
+    "--sigma": "sigma",
+    "--na": "numerical_aperture",
+    "--wavelength": "wavelength",
+    "--refractive-index": "refractive_index",
+    "--pixel-size": "pixel_size",
+    "--z-step": "z_step",
+    "--excitation-wavelength": "excitation_wavelength",
+    "--pinhole": "pinhole",
+}
+"""Settings of a blur, by the option for each; a microscope's choose a widefield one, those of a laser and a pinhole a confocal one."""
+
+SIZE_SETTINGS = {"--factor": "factor", "--weighting": "weighting"}
+"""Settings of a smaller image, by the option for each."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add = parser.add_argument
+    add_input(parser, "measured image")
+    add("-o", "--output", type=Path, metavar="FILE", help=_OUTPUT)
+    add("--problem", required=True, metavar="NAME", help=f"problem to solve: {PROBLEMS}")
+    add_dry_run(parser)
+    add("--mask", type=Path, metavar="FILE", help=_MASK)
+    add("--psf", type=Path, metavar="FILE", help=_PSF)
+    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS)
+    add_config(parser, default=GENERATOR_ALONE)
+    add_fit(parser)
+    add_reference(parser)
+    add_snapshots(parser)
+    add_report(parser)
+    add_quiet(parser)
+
+
+_OUTPUT = "reconstructed image to write as .tif, needed unless --dry-run; it has the pixel size of the input, divided by the enlargement"
+_MASK = "image file of the missing pixels, for inpaint: those that are not 0 there are filled in (default: pixels that are NaN)"
+_PSF = "image file of the point spread function, for deblur: the image of a point (default: computed from the settings)"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return the exit status."""
+    config = read_named_config(options)
+    require_output(options, "file for the reconstructed image")
+    image, reference = read_input(options), read_reference(options)
+    inputs = read_settings(options)
+    if options.mask is not None:
+        inputs["is_missing"] = read_image(options.mask).data
+    if options.psf is not None:
+        inputs["psf"] = read_image(options.psf).image
+    from napari_convgen.run.reconstruct.run import ReconstructTask
+
+    task = ReconstructTask(
+        image.image,
+        config,
+        problem=options.problem,
+        reference=None if reference is None else reference.data,
+        data_range=options.data_range,
+        changes=read_changes(options),
+        **inputs,
+    )
+    written = (options.output, options.snapshots, options.report)
+    return run_and_write(
+        options,
+        task,
+        lambda: _Files(options, image, task),
+        describe,
+        lambda result: _summary(result, image),
+        ", ".join(str(path) for path in written if path),
+    )
+
+
+def read_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of the operator that are given, by name."""
+    names = (*BLUR_SETTINGS.values(), *SIZE_SETTINGS.values())
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+class _Files:
+    """The files of a reconstruction.
+
+    Parameters
+    ----------
+    options
+        Options with the files to write.
+    image
+        Measured image, whose metadata the files get.
+    task
+        Reconstruction that is to be run.
+    """
+
+    def __init__(self, options: argparse.Namespace, image: ImageFile, task: ReconstructTask) -> None:
+        self._output, self._snapshots, self._report = options.output, options.snapshots, options.report
+        ratios = dict(zip(task.prepared.layout.spatial, task.posed.pixel_ratio, strict=True))
+        self._like = resampled(image, task.posed.image_shape, task.posed.dtype, ratios)
+
+    def check(self, read: dict[str, Path | None]) -> None:
+        """Refuse files that could not be written, or that are read."""
+        check_image(self._output, self._like)
+        if self._snapshots:
+            check_stack(self._snapshots)
+        if self._report:
+            check_writable(self._report, (".json",))
+        written = {"--output": self._output, "--snapshots": self._snapshots, "--report": self._report}
+        check_distinct(read, written)
+
+    def write(self, result: ReconstructResult) -> None:
+        """Write the image, its snapshots and the report."""
+        write_image(self._output, result.image, self._like)
+        if self._snapshots:
+            steps = [snapshot.step for snapshot in result.snapshots]
+            write_stack(self._snapshots, [each.image for each in result.snapshots], "step", steps, self._like)
+        if self._report:
+            write_text(self._report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
+
+
+def _summary(result: ReconstructResult, image: ImageFile) -> Iterator[str]:
+    yield f"Kept step {result.step}. {result.reason}"
+    yield f"The image is {result.image.dtype}, {' × '.join(map(str, result.image.shape))} values ({result.layout.axes})."
+    yield from (f"Note: {note}" for note in (*image.notes, *result.notes))
+    if result.reference is not None:
+        scores = result.scores(result.image)
+        yield f"PSNR {scores.psnr:.2f} dB, SSIM {scores.ssim:.3f}, data range {result.reference.data_range:g}."
+    place = format_place(result.device, result.backend, result.n_threads)
+    yield f"Fitted {len(result.loss)} steps in {format_seconds(result.seconds)} on {place}."

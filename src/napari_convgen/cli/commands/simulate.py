@@ -1,0 +1,121 @@
+"""``simulate``: a known truth in, a measurement of it out."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_convgen.cli.commands.reconstruct import BLUR_SETTINGS, PROBLEMS, SIZE_SETTINGS, read_settings
+from napari_convgen.cli.options import (
+    add_changes,
+    add_input,
+    add_quiet,
+    add_settings,
+    check_distinct,
+    read_changes,
+    read_input,
+)
+from napari_convgen.cli.terminal import tell
+from napari_convgen.errors import ConfigError
+from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.images import check_image, new_image, read_image, write_image
+from napari_convgen.files.resampled import resampled
+
+if TYPE_CHECKING:
+    from napari_convgen.run.simulate import Simulation
+
+HELP = "simulate a measurement of a known image file, to try reconstruct on it"
+DESCRIPTION = (
+    "Simulate what an instrument measures of a known truth: some of its pixels, a blurred image, or larger pixels, with noise. It is "
+    "written as float32, with NaN where pixels are missing. What reconstruct makes of it can be scored against the truth."
+)
+EPILOG = "A file is written completely or not at all."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add = parser.add_argument
+    add_input(parser, "image without noise", "TRUTH")
+    add("-o", "--output", type=Path, metavar="FILE", required=True, help="measurement to write, as .tif")
+    add("--problem", required=True, metavar="NAME", help=f"problem that the measurement poses: {PROBLEMS}")
+    add(
+        "--missing",
+        type=float,
+        metavar="SHARE",
+        help="share of the pixels that are missing, for inpaint (default: 0.5)",
+    )
+    add("--psf", type=Path, metavar="FILE", help=_PSF)
+    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS)
+    noise = parser.add_mutually_exclusive_group()
+    noise.add_argument("--photons", type=float, metavar="NUMBER", help=_PHOTONS)
+    noise.add_argument("--noise", type=float, metavar="NUMBER", help=_NOISE)
+    add("--seed", metavar="N", help="seed of the noise and of the missing pixels, a whole number from 0 (default: 0)")
+    add_changes(parser)
+    add("--write-mask", type=Path, metavar="FILE", help=_WRITE_MASK)
+    add("--write-psf", type=Path, metavar="FILE", help=_WRITE_PSF)
+    add_quiet(parser)
+
+
+_PSF = "image file of the point spread function, for deblur: the image of a point (default: computed from the settings)"
+_PHOTONS = "number of photons in the brightest pixel, for Poisson noise; 0 in the image is no light (default: no noise)"
+_NOISE = "standard deviation of Gaussian noise, in image units (default: no noise)"
+_WRITE_MASK = ".tif or .png to write, of the missing pixels, 255 where they are (default: none)"
+_WRITE_PSF = ".tif to write, of the point spread function (default: none)"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return the exit status."""
+    truth = read_input(options)
+    settings = read_settings(options)
+    if options.psf is not None:
+        settings["psf"] = read_image(options.psf).image
+    read = {"TRUTH": options.input, "--psf": options.psf}
+    written = {"--output": options.output, "--write-mask": options.write_mask, "--write-psf": options.write_psf}
+    check_distinct(read, written)
+    from napari_convgen.run.simulate import simulate
+
+    simulation = simulate(
+        truth.image,
+        problem=options.problem,
+        photons=options.photons,
+        noise=options.noise,
+        missing=options.missing,
+        changes=read_changes(options),
+        **settings,
+    )
+    outputs = _outputs(options, truth, simulation)
+    for path, _, like in outputs:
+        check_image(path, like)
+    for path, values, like in outputs:
+        write_image(path, values, like)
+    if not options.quiet:
+        notes = [f"Note: {note}" for note in (*truth.notes, *simulation.notes)]
+        tell("\n".join([*notes, f"Wrote {', '.join(str(path) for path, _, _ in outputs)}."]))
+    return 0
+
+
+def _outputs(
+    options: argparse.Namespace, truth: ImageFile, simulation: Simulation
+) -> list[tuple[Path, NDArray[Any], ImageFile]]:
+    """Return the files to write, with their values and an image file like each."""
+    data, layout = np.asarray(simulation.measurement.data), simulation.layout
+    ratios = dict.fromkeys(layout.spatial, simulation.pixel_ratio)
+    outputs = [(options.output, data, resampled(truth, data.shape, data.dtype, ratios))]
+    others = (
+        ("--write-mask", options.write_mask, simulation.is_missing, "inpaint"),
+        ("--write-psf", options.write_psf, simulation.psf, "deblur"),
+    )
+    for option, path, image, problem in others:
+        if path is None:
+            continue
+        if image is None:
+            raise ConfigError(f"{option} is for the problem '{problem}'. Leave it out.")
+        values = np.asarray(image.data)
+        shown = values if values.dtype.kind == "f" else np.uint8(255) * values
+        outputs.append((path, shown, new_image(replace(image, data=shown))))
+    return outputs

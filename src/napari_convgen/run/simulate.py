@@ -1,0 +1,175 @@
+"""Simulate what an instrument measures of a known truth, by the operators that `reconstruct` inverts."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_convgen.config import Config
+from napari_convgen.core.image import ArrayLike, Image, Layout
+from napari_convgen.core.image.layout import channels_first
+from napari_convgen.errors import InputError
+from napari_convgen.run.reconstruct.inputs import as_image, choose_config
+from napari_convgen.run.reconstruct.problems import Given
+
+MOST_PHOTONS = 1e12
+"""Largest number of photons of a pixel: their noise is a millionth of the signal, less than float32 holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """A simulated measurement, and what is needed to reconstruct its truth.
+
+    Attributes
+    ----------
+    measurement
+        Measurement in the truth's units, float32, with the distance between its own pixels; NaN where pixels are missing.
+    is_missing
+        Truth values over the spatial axes: True where a pixel is missing; ``None`` if none is.
+    psf
+        Point spread function over the spatial axes, float32; ``None`` if there is none.
+    pixel_ratio
+        Number of the measurement's pixels in one of the truth along each spatial axis.
+    layout
+        Meaning of the measurement's axes.
+    config
+        Settings of the operator, for `reconstruct`.
+    notes
+        Sentences that the user should know.
+    """
+
+    measurement: Image
+    is_missing: Image | None
+    psf: Image | None
+    pixel_ratio: float
+    layout: Layout
+    config: Config
+    notes: tuple[str, ...]
+
+
+def simulate(
+    truth: ArrayLike | Image,
+    config: Config | str | None = None,
+    *,
+    problem: str,
+    axes: str | None = None,
+    photons: float | None = None,
+    noise: float | None = None,
+    missing: float | None = None,
+    seed: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    **inputs: Any,
+) -> Simulation:
+    """Simulate what an instrument measures of a known truth, so that a reconstruction can be scored against it.
+
+    Parameters
+    ----------
+    truth
+        Image without noise, a single frame; alpha is left out.
+    config
+        Configuration, or name of a preset, of which the forward operator counts; ``None``, the default, for that of the problem.
+    problem
+        Name of the problem: ``"inpaint"`` (pixels are left out at random), ``"deblur"`` (the truth, mirrored at its borders, is blurred) or
+        ``"enlarge"`` (pixels become larger).
+    axes
+        One letter for each axis of ``truth``; guessed if ``None``.
+    photons
+        Number of photons in the brightest pixel of the measurement, for Poisson noise; ``None``, the default, for none. A value of 0
+        is no light.
+    noise
+        Standard deviation of Gaussian noise, in the truth's units; ``None``, the default, for none.
+    missing
+        Share of the pixels to leave out, for ``"inpaint"``; ``None``, the default, for a half.
+    seed
+        Seed of the noise and of the missing pixels; that of the configuration if ``None``.
+    changes
+        New settings by dotted name, in the place of the configuration's.
+    **inputs
+        What the problem needs beside the image, as for `napari_convgen.reconstruct`: ``psf``, ``sigma``, ``factor`` and so on.
+
+    Raises
+    ------
+    InputError, ConfigError
+        What cannot be simulated, in a sentence.
+    """
+    kind, chosen = choose_config(problem, config, {"seed": seed} | dict(changes or {}), inputs)
+    if missing is not None and problem != "inpaint":
+        raise InputError("A share of missing pixels is for the problem 'inpaint'. Leave it out.")
+    for name, value in (("photons", photons), ("noise", noise), ("missing", missing)):
+        _check_number(name, value)
+    given = Given(as_image(truth), chosen, axes, 0)
+    rng, own = np.random.default_rng(chosen.seed), {"missing": missing, "psf": inputs.get("psf")}
+    values = _values(given)
+    seen = kind.observe(given, values, rng, **{name: each for name, each in own.items() if each is not None})
+    noisy = _with_noise(seen.values, photons, noise, rng)
+    if seen.is_missing is not None:
+        noisy[:, seen.is_missing] = np.nan
+    layout, image = given.layout, given.image
+    psf = None if seen.psf is None else seen.psf.astype(np.float32)
+    return Simulation(
+        measurement=_over(layout.axes, _arranged(noisy, layout), image, layout, seen.pixel_ratio),
+        is_missing=None if seen.is_missing is None else _over(layout.spatial, seen.is_missing, image, layout),
+        psf=None if psf is None else _over(layout.spatial, psf, image, layout),
+        pixel_ratio=seen.pixel_ratio,
+        layout=layout,
+        config=chosen,
+        notes=seen.notes,
+    )
+
+
+def _check_number(name: str, value: float | None) -> None:
+    if value is not None and not (isinstance(value, numbers.Real) and 0 < value <= MOST_PHOTONS):
+        raise InputError(f"{name} must be a number above 0 and up to {MOST_PHOTONS:g}, got {value!r}.")
+
+
+def _values(given: Given) -> NDArray[np.float64]:
+    """Return the values of the truth, channels first, checked."""
+    data, layout = np.asarray(given.image.data), given.layout
+    frames = list(layout.frames(data.shape))
+    if len(frames) != 1:
+        raise InputError(f"A simulation is that of a single image, got {len(frames)} frames. Choose one of them.")
+    if data.dtype.kind not in "buif":
+        raise InputError(f"The truth must have real numbers as values, got {data.dtype}.")
+    values, _ = channels_first(data[frames[0]], layout)
+    if not np.isfinite(values).all():
+        raise InputError("The truth has values that are infinite or not a number. Replace them, or crop the image.")
+    return values
+
+
+def _with_noise(
+    values: NDArray[np.float64], photons: float | None, noise: float | None, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return a measurement with the noise of photons and of the read-out."""
+    noisy = values.copy()
+    if photons is not None:
+        least, peak = float(values.min()), float(values.max())
+        if least < 0 or not peak:
+            raise InputError(
+                f"Photons need a truth without negative values and not all of it dark, got values from {least:g} to {peak:g}. "
+                "Subtract its background, or use noise."
+            )
+        noisy[...] = rng.poisson(values * (photons / peak)) * (peak / photons)
+    if noise is not None:
+        noisy += rng.normal(0, noise, values.shape)
+    return noisy
+
+
+def _arranged(values: NDArray[np.float64], layout: Layout) -> NDArray[np.float32]:
+    """Return values with all axes of the image, which has one frame."""
+    channel = layout.frame_channel
+    frame = values[0] if channel is None else np.moveaxis(values, 0, channel)
+    return np.expand_dims(frame, layout.frame_axes()).astype(np.float32)
+
+
+def _over(axes: str, data: NDArray[Any], image: Image, layout: Layout, ratio: float = 1) -> Image:
+    """Return an image over some of the axes of another one, with their units, and their distances divided by a ratio in space."""
+    places = [layout.axes.index(letter) for letter in axes]
+    scale, units = image.scale, image.units
+    if scale is not None:
+        scale = tuple(scale[place] / (ratio if layout.axes[place] in layout.spatial else 1) for place in places)
+    return Image(data, axes, scale, None if units is None else tuple(units[place] for place in places), image.name)

@@ -1,0 +1,102 @@
+"""What is simulated is what the operator says, with the noise that was asked for."""
+
+import re
+
+import numpy as np
+import pytest
+
+from napari_convgen import simulate
+from napari_convgen.config import Config
+from napari_convgen.core.image import Image
+from napari_convgen.errors import ConfigError, InputError
+from napari_convgen.run.reconstruct.run import ReconstructTask
+
+
+@pytest.fixture
+def truth():
+    y, x = np.mgrid[:48, :40]
+    return Image(100 + 60 * np.sin(x / 5) * np.cos(y / 4), "YX", (0.2, 0.1), ("micron", "micron"), "cells")
+
+
+def test_a_share_of_the_pixels_is_missing(truth):
+    made = simulate(truth, problem="inpaint", missing=0.3, seed=4)
+    measured, is_missing = made.measurement.data, made.is_missing.data
+    assert is_missing.mean() == pytest.approx(0.3, abs=0.05)
+    np.testing.assert_array_equal(np.isnan(measured), is_missing)
+    np.testing.assert_array_equal(measured[~is_missing], truth.data.astype(np.float32)[~is_missing])
+    assert measured.dtype == np.float32
+    assert (made.measurement.scale, made.is_missing.scale, made.psf) == (truth.scale, truth.scale, None)
+    assert np.array_equal(simulate(truth, problem="inpaint", missing=0.3, seed=4).measurement.data, measured, True)
+    assert not np.array_equal(simulate(truth, problem="inpaint", missing=0.3, seed=5).is_missing.data, is_missing)
+
+
+def test_a_truth_is_blurred_by_the_point_spread_function_that_comes_along(truth):
+    made = simulate(truth, problem="deblur", numerical_aperture=1.0, refractive_index=1.33)
+    assert made.psf.data.sum() == pytest.approx(1)
+    assert made.psf.scale == truth.scale
+    assert any("widefield microscope: numerical aperture 1, 520 nm" in note for note in made.notes)
+    k, n = made.psf.data.shape[0] // 2, made.psf.data.shape[1] // 2
+    expected = (truth.data[24 - k : 25 + k, 20 - n : 21 + n] * made.psf.data[::-1, ::-1]).sum()
+    assert made.measurement.data[24, 20] == pytest.approx(expected, rel=1e-5)
+    given = simulate(truth, problem="deblur", psf=made.psf)
+    np.testing.assert_allclose(given.measurement.data, made.measurement.data, rtol=1e-5)
+    flat = simulate(np.full((20, 20), 7.0), problem="deblur", sigma=1)
+    np.testing.assert_allclose(flat.measurement.data, 7, rtol=1e-6)  # mirrored at its borders
+
+
+def test_pixels_become_larger_in_each_channel(truth):
+    channels = Image(np.stack([truth.data, truth.data + 5], 1), "YCX", (0.2, 1, 0.1), ("micron", "pixel", "micron"))
+    made = simulate(channels, problem="enlarge", factor=4)
+    means = channels.data.reshape(12, 4, 2, 10, 4).mean((1, 4))
+    np.testing.assert_allclose(made.measurement.data, means, rtol=1e-5)
+    assert made.measurement.scale == pytest.approx((0.8, 1, 0.4))
+    assert made.pixel_ratio == 0.25
+
+
+def test_photons_are_those_of_the_brightest_pixel_and_read_noise_is_in_image_units():
+    made = simulate(np.full((60, 60), 3.0), problem="deblur", sigma=0.5, photons=50)
+    noise = made.measurement.data.astype(float) - 3
+    assert abs(noise.mean()) < 4 * 3 / np.sqrt(50 * 3600)
+    assert noise.std() == pytest.approx(3 / np.sqrt(50), rel=0.05)
+    read = simulate(np.full((60, 60), 3.0), problem="inpaint", noise=0.4).measurement.data
+    assert np.nanstd(read) == pytest.approx(0.4, rel=0.08)
+
+
+def test_a_volume_and_a_single_frame_are_simulated(truth):
+    volume = np.stack([truth.data] * 4)
+    made = simulate(volume, Config().replace({"z_axis": "volume"}), problem="enlarge", axes="ZYX")
+    assert made.measurement.data.shape == (2, 24, 20)
+    assert simulate(volume[:1], problem="inpaint", axes="TYX").measurement.data.shape == (1, 48, 40)
+
+
+@pytest.mark.parametrize(("problem", "inputs"), [("inpaint", {}), ("deblur", {"sigma": 1.2}), ("enlarge", {})])
+def test_what_was_simulated_can_be_reconstructed_and_scored(truth, problem, inputs):
+    made = simulate(truth, problem=problem, noise=1.0, **inputs)
+    task = ReconstructTask(made.measurement, made.config, problem=problem, reference=truth.data)
+    assert task.posed.image_shape == truth.data.shape
+
+
+@pytest.mark.parametrize(
+    ("problem", "given", "error", "sentence"),
+    [
+        ("sharpen", {}, ConfigError, "The problems are inpaint, deblur, enlarge"),
+        ("inpaint", {"missing": 1.0}, InputError, "must be above 0 and below 1, got 1"),
+        ("inpaint", {"missing": 1e-9}, InputError, "marks no pixel"),
+        ("inpaint", {"missing": "half"}, InputError, "missing must be a number above 0"),
+        ("deblur", {"missing": 0.5}, InputError, "for the problem 'inpaint'"),
+        ("inpaint", {"sigma": 2}, ConfigError, "takes no sigma"),
+        ("deblur", {"photons": 0}, InputError, "photons must be a number above 0 and up to 1e+12, got 0"),
+        ("deblur", {"noise": float("nan")}, InputError, "noise must be a number above 0"),
+        ("deblur", {"truth": np.eye(30) - 0.5, "photons": 9}, InputError, "got values from -0.5"),
+        ("inpaint", {"truth": np.zeros((9, 9)), "photons": 9}, InputError, "not all of it dark"),
+        ("deblur", {"truth": np.full((30, 30), np.nan)}, InputError, "infinite or not a number"),
+        ("deblur", {"truth": np.zeros((30, 30), complex)}, InputError, "real numbers as values, got complex128"),
+        ("enlarge", {"truth": np.zeros((2, 8, 8))}, InputError, "A simulation is that of a single image, got 2 frames"),
+        ("enlarge", {"factor": 7}, InputError, "multiples of the factor 7: expected (42, 35), got (48, 40)"),
+        ("enlarge", {"seed": -1}, ConfigError, "seed cannot be -1"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(truth, problem, given, error, sentence):
+    given = {"truth": truth} | given
+    with pytest.raises(error, match=re.escape(sentence)):
+        simulate(given.pop("truth"), problem=problem, **given)
