@@ -100,8 +100,8 @@ def _choose(widget, name):
 
 def press(rng, viewer, widget):
     buttons = [each for each in widget.findChildren(QPushButton) if each.isEnabled() and "..." not in each.text()]
-    names = ("Run", "Forecast", "Pause", "Resume", "Stop and keep", "Cancel", "Continue", "Keep this step")
-    if buttons := [each for each in buttons if each.text() in names]:
+    names = ("Run", "Forecast", "Pause", "Resume", "Stop and keep", "Cancel", "Continue", "Promote", "Undo")
+    if buttons := [each for each in buttons if each.text().startswith(names)]:
         buttons[rng.integers(len(buttons))].click()
 
 

@@ -28,6 +28,26 @@ SECONDS = 60
 """A test fails if what it waits for takes longer."""
 
 
+@pytest.fixture(autouse=True)
+def _no_preferences(monkeypatch):
+    """Nothing is remembered, and nothing is written into the user's preferences."""
+    monkeypatch.setattr("napari.settings.get_plugin_settings", lambda plugin: {}[plugin])
+
+
+@pytest.fixture
+def preferences(tmp_path, monkeypatch):
+    """Preferences on the disk, as napari has them after a start; a call starts napari anew."""
+    from napari.settings._plugin_config_generator import plugin_configuration_generator
+
+    def start():
+        kept = plugin_configuration_generator()["napari-convgen"](config_path=tmp_path / "napari-convgen.yaml")
+        monkeypatch.setattr("napari.settings.get_plugin_settings", lambda plugin: {"napari-convgen": kept}[plugin])
+        return kept
+
+    start()
+    return start
+
+
 @pytest.fixture
 def small():
     """A configuration that takes a fraction of a second."""

@@ -1,15 +1,21 @@
 """What the user can do to a run is the same in all widgets that run something."""
 
+import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.utils.notifications import ErrorNotification, Notification
 
 from napari_convgen.config import PRESETS
+from napari_convgen.errors import InputError
 from napari_convgen.run.spectrum import run as spectrum_run
 from napari_convgen.viewer.compare.widget import CompareWidget
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
 from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
 from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
+
+NARROW = 300 - 16
+"""Width that a dock of 300 pixels leaves beside its scroll bar."""
 
 BUTTONS = ("Run", "Forecast", "Pause", "Resume", "Stop and keep", "Cancel")
 
@@ -174,10 +180,45 @@ def test_bad_input_is_one_notification_and_leaves_everything(viewer, user, notes
     before = state(viewer)
     user.run()
     assert ["constant" in str(note.message) for note in notes] == [True]
+    assert type(notes[0]) is Notification  # without a traceback
+    assert "The image is constant" in user.text
     assert state(viewer) == before
+    viewer.layers["cells"].data = np.random.default_rng(0).random((32, 32))
+    user.press("Forecast")
+    assert "constant" not in user.text
 
 
-def test_closing_the_widget_stops_the_run_which_delivers_what_it_has(name, make_napari_viewer, hands, noisy):
+def test_an_error_that_nobody_expected_is_named_in_the_widget_too(widget, user, notes, monkeypatch):
+    def fail(request):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(type(widget._request()), "build", fail)
+    user.run()
+    assert "Unexpected ZeroDivisionError: a bug." in user.text
+    assert isinstance(notes[0], ErrorNotification)
+
+
+LONG = "20261128_experiment_0042_position_007_channel_GFP_time_series_restored_final_version_2"
+"""The name of a layer from a microscope: one long word."""
+
+
+def test_a_long_layer_name_does_not_widen_the_dock(viewer, widget, user, noisy):
+    viewer.layers["cells"].name = LONG
+    viewer.add_image(noisy // 2, name=f"{LONG}_reference")
+    viewer.layers.selection.active = viewer.layers[LONG]
+    assert "20261128_experiment" in user.text
+    assert widget.widget().minimumSizeHint().width() <= NARROW
+    user.press("Run")
+    user.wait_for(lambda: has_something(widget))
+    user.press("Stop and keep")
+    user.wait_until_idle()
+    viewer.layers.selection.active = viewer.layers[-1]
+    assert widget.widget().minimumSizeHint().width() <= NARROW
+    widget.session.failed.emit(InputError(f"'{LONG}' cannot be read."))
+    assert widget.widget().minimumSizeHint().width() <= NARROW
+
+
+def test_closing_the_dock_keeps_the_run_and_opened_again_it_is_there(name, make_napari_viewer, hands, noisy, qtbot):
     viewer = make_napari_viewer()
     viewer.add_image(noisy, name="cells")
     _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", name)
@@ -187,6 +228,15 @@ def test_closing_the_widget_stops_the_run_which_delivers_what_it_has(name, make_
     user.press("Run")
     user.wait_for(lambda: has_something(widget))
     viewer.window.remove_dock_widget(widget)
-    user.wait_for(lambda: not session.is_busy)
-    assert session.result is not None
+    qtbot.wait(50)
+    assert session.is_busy
     viewer.add_image(noisy, name="later")
+    _, again = viewer.window.add_plugin_dock_widget("napari-convgen", name)
+    assert again is widget
+    assert user.value("Preset") == "endless"
+    user.press("Stop and keep")
+    user.wait_until_idle()
+    assert session.result is not None
+    viewer.window.remove_dock_widget(widget)
+    _, again = viewer.window.add_plugin_dock_widget("napari-convgen", name)
+    assert again.session.result is not None

@@ -28,13 +28,14 @@ from napari_convgen.config.operators import (
     WidefieldConfig,
 )
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
-from napari_convgen.config.presets import GENERATOR_ALONE, PRESETS, fixed_input_presets, preset
+from napari_convgen.config.presets import GENERATOR_ALONE, PRESET_USES, PRESETS, fixed_input_presets, preset
 from napari_convgen.config.stopping import AutoStopConfig, FixedStopConfig, StoppingConfig
 
 __all__ = [
     "GENERATOR_ALONE",
     "GROUPS",
     "PRESETS",
+    "PRESET_USES",
     "AdamConfig",
     "AutoNoiseConfig",
     "AutoStopConfig",

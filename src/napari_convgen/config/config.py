@@ -6,6 +6,7 @@ A configuration is complete: with the same image, version and device it reproduc
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -180,6 +181,18 @@ class Config(Settings):
                 raise ConfigError(_unknown_setting(name))
         groups = {group: _replaced(group, getattr(self, group), changed) for group, changed in by_group.items()}
         return _validated(type(self), dict(self) | own | groups)
+
+    def value(self, name: str) -> Any:
+        """Return a setting by its dotted name."""
+        return functools.reduce(getattr, name.split("."), self)
+
+    def changes_from(self, other: Config) -> dict[str, Any]:
+        """Return what is to be changed in another configuration to get this one, by dotted name, for `replace`."""
+        kinds = {f"{group}.kind" for group in GROUPS}
+        changes = {name: self.value(name) for name in sorted(kinds) if self.value(name) != other.value(name)}
+        start = other.replace(changes)
+        names = (name for name in setting_fields() if self.has(name) and name not in kinds)
+        return changes | {name: self.value(name) for name in names if self.value(name) != start.value(name)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:

@@ -61,6 +61,17 @@ PRESETS: dict[str, Config] = {
 ``guided-network`` one that takes minutes, ``deep-decoder`` one that was chosen for microscopy, ``paper`` and ``paper-narrow`` the over- and
 the under-parameterized decoder of the paper, ``deep-image-prior`` the skip network that it compares them with."""
 
+PRESET_USES = {
+    "default": "For any image of cells, tissue or a scan: seconds to a minute.",
+    "quick": "For a first look, and for many or large images: the non-local estimate alone, within seconds.",
+    "guided-network": "For photographs and fine texture, if minutes do not matter: a network that is fitted for long.",
+    "deep-decoder": "To study how a generator fits an image, and for microscopy without similar patches: about a minute.",
+    "paper": "To repeat the paper's over-parameterized decoder; long on a CPU.",
+    "paper-narrow": "To repeat the paper's under-parameterized decoder; long on a CPU.",
+    "deep-image-prior": "To compare with the deep image prior; very long on a CPU.",
+}
+"""When to use each preset, for tooltips."""
+
 GENERATOR_ALONE = "deep-decoder"
 """Preset from which verbs begin that look at a generator and not at its image."""
 

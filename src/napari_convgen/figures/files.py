@@ -94,11 +94,17 @@ def write_curves(path: Path, panels: Sequence[Panel]) -> None:
         for curve in panel.curves if isinstance(panel, Plot) else ():
             for x, y in zip(curve.x, curve.y, strict=True):
                 table.writerow([panel.title, curve.label, f"{x:.9g}", f"{y:.9g}"])
+            if curve.top is not None:
+                for x, y in zip(curve.x, curve.top, strict=True):
+                    table.writerow([panel.title, f"{curve.label}, top", f"{x:.9g}", f"{y:.9g}"])
     write_text(path, text.getvalue())
 
 
 def _draw_plot(axes: Axes, plot: Plot) -> None:
     for curve in plot.curves:
+        if curve.top is not None:
+            axes.fill_between(curve.x, curve.y, curve.top, label=curve.label, color="0.5", alpha=0.3, linewidth=0)
+            continue
         axes.plot(curve.x, curve.y, LINES[curve.style], label=curve.label, linewidth=1.2, markersize=3)
     if plot.span is not None:
         axes.axvspan(*plot.span, color="0.5", alpha=0.2, linewidth=0)

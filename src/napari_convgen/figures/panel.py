@@ -22,13 +22,21 @@ class Curve:
     x, y
         Coordinates of the points, in the units that the axis labels name; both have the same length. A NaN in y leaves a gap.
     style
-        Line through the points (default), dots, or dashes.
+        Line through the points (default), dots, dashes, or a band from y to ``top``.
+    top
+        Upper ends of a band; ``None``, the default, for the other styles.
     """
 
     def __init__(
-        self, label: str, x: ArrayLike, y: ArrayLike, style: Literal["line", "dots", "dashes"] = "line"
+        self,
+        label: str,
+        x: ArrayLike,
+        y: ArrayLike,
+        style: Literal["line", "dots", "dashes", "band"] = "line",
+        top: ArrayLike | None = None,
     ) -> None:
         self.label, self.style = label, style
+        self.top: NDArray[np.float64] | None = None if top is None else np.asarray(top, float)
         self.x: NDArray[np.float64] = np.asarray(x, float)
         self.y: NDArray[np.float64] = np.asarray(y, float)
 

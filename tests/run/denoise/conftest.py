@@ -23,3 +23,9 @@ def same():
         return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
     return are_same
+
+
+@pytest.fixture
+def used():
+    """Return what a result was computed with, as settings."""
+    return lambda result: {"device": result.device, "n_threads": result.n_threads, "backend": result.backend}

@@ -30,7 +30,7 @@ def through_json(report):
     return json.loads(json.dumps(report, allow_nan=False))
 
 
-def test_a_report_without_a_reference_has_the_settings_the_ending_and_the_curves():
+def test_a_report_without_a_reference_has_the_settings_the_ending_and_the_curves(used):
     result = denoise(noisy(), WATCHED)
     report = through_json(result.report())
     assert set(report) >= {
@@ -46,7 +46,7 @@ def test_a_report_without_a_reference_has_the_settings_the_ending_and_the_curves
         "seconds_per_step",
     }
     assert not {"psnr", "ssim", "data_range", "best_step", "best_psnr"} & set(report)
-    assert report["config"] == WATCHED.model_dump()
+    assert report["config"] == WATCHED.replace(used(result)).model_dump()
     assert {"python", "napari-convgen", "torch", "numpy"} <= set(report["versions"])
     assert (report["seed"], report["device"], report["backend"]) == (0, "cpu", "numba")
     assert report["step"] == result.step

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -197,16 +198,28 @@ def test_auto_scales_suit_the_smallest_images(noisy, shape):
     assert denoise(image, QUICK).image.shape == shape
 
 
-def test_arguments_override_the_preset(noisy):
+def test_arguments_override_the_preset(noisy, used):
     result = denoise(noisy(), QUICK, seed=3, n_steps=5, stopping="held-out", device="cpu")
-    assert result.config == QUICK.replace({"seed": 3, "n_steps": 5, "stopping.kind": "held-out"})
+    assert result.config == QUICK.replace({"seed": 3, "n_steps": 5, "stopping.kind": "held-out"} | used(result))
     assert len(result.curves["loss"]) == 5
 
 
-def test_a_preset_is_taken_by_name(noisy):
+def test_the_settings_of_a_result_take_the_same_bits_again_whatever_the_threads(noisy, same, monkeypatch):
+    config = QUICK.replace({"generator.n_channels": 32, "n_steps": 60, "stopping.kind": "held-out"})
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    task = DenoiseTask(noisy((48, 48)), config, n_spared_threads=1)
+    first = task.finish()
+    again = denoise(noisy((48, 48)), Config.from_dict(json.loads(json.dumps(first.report()))["config"]))
+    assert (first.config.n_threads, again.n_threads) == (1, 1)
+    assert again.config == first.config
+    assert again.report()["curves"] == first.report()["curves"]
+    assert same(again.image, first.image)
+
+
+def test_a_preset_is_taken_by_name(noisy, used):
     result = denoise(noisy((48, 48)), "paper-narrow", n_steps=1, device="cpu", seed=2, stopping="auto")
     assert result.config == preset("paper-narrow").replace(
-        {"n_steps": 1, "device": "cpu", "seed": 2, "stopping.kind": "auto"}
+        {"n_steps": 1, "seed": 2, "stopping.kind": "auto"} | used(result)
     )
 
 

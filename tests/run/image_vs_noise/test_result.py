@@ -40,19 +40,17 @@ def result(*targets, n_layers=3):
 def test_the_sentence_says_when_the_image_is_fitted_and_how_far_noise_is_then():
     both = result(target("image", (1, 0.08, 0.02, 0.01)), target("noise", (1, 0.99, 0.6, 0.07)))
     assert both.sentences() == (
-        "At step 10, 8 % of the image's variance is left, and 99 % of that of uniform noise of the same norm.",
-        "10 % of the noise is left at step 1000, after 100 times as many steps.",
+        "After step 10, 8 % of the image is left to fit, and 99 % of the noise.",
+        "For the noise it takes 100 times as many steps, 1000, until 10 % is left to fit.",
     )
     assert both.first_step("image", 0.02) == 100
 
 
 def test_noise_that_is_not_fitted_and_an_image_that_is_not():
     never = result(target("image", (1, 0.08, 0.02, 0.01)), target("noise", (1, 1, 0.9, 0.4)))
-    assert never.sentences()[1] == "More than 10 % of the noise is left after all 1000 steps."
+    assert never.sentences()[1] == "Of the noise, more than 10 % is left to fit after all 1000 steps."
     neither = result(target("image", (1, 0.8, 0.5, 0.255)), target("noise", (1, 1, 0.9, 0.4)))
-    assert neither.sentences() == (
-        "At step 1000, 26 % of the image's variance is left, and 40 % of that of uniform noise of the same norm.",
-    )
+    assert neither.sentences() == ("After step 1000, 26 % of the image is left to fit, and 40 % of the noise.",)
 
 
 def test_where_a_fit_is_nearest_to_the_clean_image_is_told():
@@ -60,12 +58,14 @@ def test_where_a_fit_is_nearest_to_the_clean_image_is_told():
     added = target("added noise", (1, 0.2, 0.1, 0.05), (1, 0.2, 0.034, 0.3))
     [*_, own] = result(target("image", (1, 0.8, 0.5, 0.2)), noise, added).sentences()
     assert own == (
-        "The fit to the noisier image is nearest to the image without the added noise at step 100: 3.4 % of its variance, "
-        "and 30 % at step 1000."
+        "The fit to the noisier image is nearest to the image without the added noise at step 100: 3.4 % of it is missing, "
+        "and 30 % after step 1000."
     )
     image = target("image", (1, 0.8, 0.5, 0.2), (1, 0.5, 0.2, 0.1))
     [*_, first, second] = result(image, noise, target("reference", (1, 1, 1, 1)), added).sentences()
-    assert first == "The fit to the image is nearest to the reference at step 1000, the last one: 10 % of its variance."
+    assert (
+        first == "The fit to the image is nearest to the reference at step 1000, the last one: 10 % of it is missing."
+    )
     assert "nearest to the reference at step 100" in second
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -144,9 +145,55 @@ def test_a_finished_run_goes_on_from_where_it_ended(session, qtbot, small, noisy
 def test_a_stack_cannot_be_continued(session, qtbot, small, noisy):
     session.viewer.add_image(np.stack([noisy, noisy[::-1]]), name="stack")
     run_to_end(session, qtbot, small, "stack")
-    assert not session.can_continue
+    assert session.step_to_continue is None
     with pytest.raises(ConfigError, match="single image"):
         session.continue_from_here(5)
+
+
+def test_each_snapshots_layer_belongs_to_its_own_run_also_after_others_ran(session, qtbot, small, two):
+    run_to_end(session, qtbot, small)
+    first, first_result = session.layers, session.result
+    run_to_end(session, qtbot, two)
+    second, shown = session.layers, session.layers.result.data.copy()
+    turned = []
+    session.turned.connect(lambda: turned.append(session.layers))
+    session.viewer.layers.selection.active = first.snapshots
+    assert turned == [first]
+    assert session.step_to_continue is None
+    session.viewer.dims.set_point(0, 7)
+    session.promote()
+    np.testing.assert_array_equal(first.result.data, first_result.keep(7).image)
+    assert first.result.metadata[METADATA_KEY]["step"] == 7
+    np.testing.assert_array_equal(second.result.data, shown)
+    session.viewer.layers.selection.active = session.viewer.layers["cells"]  # no run's layer: the same run stays
+    session.viewer.layers.selection.active = second.result
+    assert session.result.config.n_seeds == 2
+    assert session.step_to_continue == 30
+
+
+def test_a_run_is_let_go_once_all_its_layers_were_removed(session, qtbot, small):
+    run_to_end(session, qtbot, small)
+    result = weakref.ref(session.result)
+    for layer in session.layers.result, session.layers.snapshots:
+        session.viewer.layers.remove(layer)
+    run_to_end(session, qtbot, small)
+    run_to_end(session, qtbot, small)
+    gc.collect()
+    assert result() is None
+
+
+def test_promoting_can_be_undone_step_by_step_to_the_very_result_of_the_run(session, qtbot, two):
+    run_to_end(session, qtbot, two)
+    ended, report = session.result, session.report
+    for step in (10, 5, 5):
+        session.keep(step)
+    session.undo()
+    assert session.result.step == 10
+    session.undo()
+    assert session.result is ended
+    assert session.report == report
+    np.testing.assert_array_equal(session.layers.result.data, ended.image)
+    assert not session.can_undo
 
 
 def test_a_run_delivers_when_nobody_holds_its_session(viewer, qtbot, small):

@@ -35,10 +35,7 @@ def test_run_button_denoises_the_active_layer(open_widget):
     assert [layer.name for layer in widget.viewer.layers] == ["truth", "cells", "cells denoised", "cells snapshots"]
     assert "30 steps" in user.text
     assert user.curves.n_steps == 30
-    assert user.enabled("Promote this snapshot", "Continue from step 30") == [
-        "Promote this snapshot",
-        "Continue from step 30",
-    ]
+    assert user.enabled("Promote", "Undo", "Continue from step 30") == ["Promote", "Continue from step 30"]
 
 
 def test_a_forecast_leaves_the_last_run_alone(viewer, widget, user):
@@ -112,7 +109,10 @@ def test_choosing_a_preset_fills_the_form_and_editing_makes_it_custom(widget, us
     user.fill("Seed", 7)
     assert user.value("Preset") == name
     user.fill("Steps at most", 77)
-    assert user.value("Preset") == "custom"
+    assert user.value("Preset") == f"{name}, 77 steps"
+    user.fill("Stop", "sure")
+    assert user.value("Preset") == f"{name}, 2 settings changed"
+    assert "stopping.kind = sure" in user.editor("Preset").toolTip()
     user.fill("Preset", "default")
     assert widget.config() == PRESETS["default"].replace({"seed": 7})
 
@@ -169,11 +169,30 @@ def test_continue_button_adds_steps(viewer, user):
 def test_promote_button_takes_the_step_on_the_slider(viewer, user):
     user.run()
     viewer.dims.set_current_step(0, 4)
-    user.press("Promote this snapshot (step 4)")
+    user.press("Promote step 4")
     assert "Step 4" in user.text
     np.testing.assert_array_equal(
         viewer.layers["cells denoised"].data, np.asarray(viewer.layers["cells snapshots"].data)[4]
     )
+    user.press("Undo")
+    assert "Step 4" not in user.text
+    assert viewer.dims.point[0] == 30
+
+
+def test_a_run_whose_layer_is_selected_is_shown_again(viewer, user):
+    user.run()
+    user.fill("Steps at most", 20)
+    user.run()
+    assert "'cells denoised [1]':" in user.text
+    assert user.curves.n_steps == 20
+    viewer.layers.selection.active = viewer.layers["cells snapshots"]
+    assert "'cells denoised':" in user.text
+    assert user.curves.n_steps == 30
+    viewer.dims.set_current_step(0, 4)
+    user.press("Promote step 4")
+    later = viewer.layers["cells denoised [1]"]
+    assert later.metadata["napari-convgen"]["step"] == 20
+    assert viewer.layers["cells denoised"].metadata["napari-convgen"]["step"] == 4
 
 
 def test_closing_the_viewer_during_a_run_ends_it(make_napari_viewer, hands, noisy, endless, monkeypatch):
@@ -261,7 +280,7 @@ def test_a_renamed_reference_is_still_the_reference(viewer, user, noisy):
 def test_the_button_names_the_step_on_screen(viewer, user):
     user.run()
     viewer.dims.set_point(0, 9)
-    assert user.button("Promote").text() == "Promote this snapshot (step 9)"
+    assert user.button("Promote").text() == "Promote step 9"
 
 
 def kept_line(user):
@@ -353,7 +372,7 @@ def test_cancelling_a_new_run_shows_the_last_one_again(viewer, user):
     assert user.curves.n_steps == 30
     assert list(viewer.layers) == layers
     assert user.text.splitlines()[-3:] == before.splitlines()[-3:]
-    user.press("Promote this snapshot (step 9)")
+    user.press("Promote step 9")
     assert "Step 9" in user.text
 
 
@@ -380,3 +399,35 @@ def test_an_estimate_is_shown_before_the_first_step(viewer, user, small, monkeyp
     user.wait_until_idle()
     assert "guides the fit" not in user.text
     assert viewer.layers["cells denoised"].data.std() < viewer.layers["cells"].data.std()
+
+
+def test_settings_survive_a_restart_and_stand_on_the_preferences_page(make_widget, hands, preferences):
+    user = hands(make_widget(DenoiseWidget))
+    user.fill("Preset", "deep-decoder")
+    user.fill("Channels", 4)
+    user.fill("Steps at most", 3)
+    user.fill("Stop", "fixed")
+    user.fill("Seeds", 1)
+    user.fill("Threads", "1")
+    user.check("Residual")
+    user.press("Run")
+    user.press("Cancel")
+    kept = preferences().denoise
+    assert (kept.preset, kept.residual) == ("deep-decoder", True)
+    assert "n_steps=3" in kept.changes
+    again = make_widget(DenoiseWidget)
+    assert again.config() == user.widget.config()
+    assert hands(again).value("Preset") == "deep-decoder, 4 settings changed"
+    assert hands(again).box("Residual").isChecked()
+
+
+def test_preferences_that_cannot_be_read_are_those_of_the_preset(make_widget, preferences):
+    preferences().denoise.changes = "n_steps=many"
+    assert make_widget(DenoiseWidget).config() == PRESETS["default"]
+
+
+def test_the_preferences_page_offers_the_presets(preferences):
+    from napari_convgen.config.presets import PRESET_USES
+
+    offered = type(preferences().denoise).model_json_schema()["properties"]["preset"]["enum"]
+    assert set(offered) == set(PRESETS) - {"tiny", "endless", "two"} == set(PRESET_USES)

@@ -65,12 +65,12 @@ def test_one_slider_moves_all_and_the_names_tell_the_step_and_what_is_left(sessi
     assert session.layers.step_on_screen() == (result.first_step("image") or result.steps[-1])
     session.viewer.dims.set_point(0, 10)
     loss = next(s.loss for s in result["noise"].snapshots if s.step == 10)
-    assert names(session)[-1] == f"noise, step 10: {100 * loss:.0f} %"
+    assert names(session)[-1] == f"fit to noise: {100 * loss:.0f} % left, step 10"
     mine = session.layers.layers["noise"]
     mine.name = "mine"
     session.viewer.dims.set_point(0, 20)
     assert mine.name == "mine"
-    assert session.layers.layers["image"].name.startswith("image, step 20: ")
+    assert session.layers.layers["image"].name.endswith(" left, step 20")
 
 
 def test_the_slider_follows_unless_it_was_moved(session, qtbot, endless):
@@ -124,7 +124,7 @@ def test_a_layer_whose_data_the_user_replaces_meanwhile_is_left_alone(session, q
         new = session.layers.layers["image"]
         assert new is not mine
         assert len(new.data) == len(session.layers.layers["noise"].data)
-        assert new.name.startswith("image, step ")
+        assert new.name.startswith("fit to image: ")
 
 
 def test_a_layer_whose_pixels_were_replaced_is_left_alone(session, qtbot, small):
@@ -169,3 +169,14 @@ def test_bad_input_gives_one_notification_and_leaves_everything(session, qtbot, 
     run_to_end(session, qtbot, small)
     assert ["constant" in str(note.message) for note in notes] == [True]
     assert state(session.viewer) == before
+
+
+def test_names_of_an_earlier_run_follow_the_slider_too_and_its_layer_brings_it_back(session, qtbot, small):
+    run_to_end(session, qtbot, small)
+    first, result = session.layers, session.result
+    run_to_end(session, qtbot, small)
+    session.viewer.dims.set_point(0, 12)
+    assert "step 12" in first.layers["image"].name
+    assert "step 12" in session.layers.layers["image"].name
+    session.viewer.layers.selection.active = first.layers["noise"]
+    assert session.result is result

@@ -33,7 +33,24 @@ def test_run_button_fills_plots_text_and_viewer(open_widget):
     assert list(curves) == ["image", "noise", "reference", "image to clean"]
     np.testing.assert_array_equal(curves["noise"].y, result["noise"].losses)
     np.testing.assert_array_equal(curves["noise"].x, result.steps)
-    assert len(widget.viewer.layers) == 5
+    names = [layer.name for layer in widget.viewer.layers]
+    assert len(names) == 6
+    np.testing.assert_array_equal(widget.viewer.layers["noise that is fitted"].data, result["noise"].values)
+    assert all(layer.name_overlay.visible for layer in widget.viewer.layers)
+
+
+def test_a_stack_takes_the_shown_frame_and_its_reference(viewer, widget, user, noisy):
+    stack = viewer.add_image(np.stack([noisy, noisy[::-1], noisy[:, ::-1]]), name="stack")
+    viewer.add_image(np.stack([noisy, noisy[::-1], noisy[:, ::-1]]) // 2, name="truths")
+    viewer.layers.selection.active = stack
+    viewer.dims.set_point(0, 1)
+    assert "the shown frame only (2 of 3)" in user.text
+    user.fill("Reference", "truths")
+    user.run()
+    result = widget.session.result
+    assert result["image"].values.shape == (1, 32, 32)
+    np.testing.assert_allclose(result["reference"].values[0].astype(int), noisy[::-1] // 2, atol=1)
+    assert "left to fit" in user.text
 
 
 def test_plots_are_those_of_the_step_on_the_slider(viewer, widget, user):

@@ -26,7 +26,7 @@ def viewer(noisy):
 @pytest.fixture
 def session(viewer, qtbot):
     session = ExplorerSession(viewer)
-    session.follow_layers()
+    session.open()
     yield session
     from napari._qt.qthreading import wait_for_workers_to_quit
 

@@ -225,13 +225,19 @@ def test_in_a_window_layers_are_bound_and_let_go(docked, hands, qtbot, notes):
     assert not notes
 
 
-def test_a_widget_taken_out_of_the_window_lets_go_of_the_viewer(docked, noisy):
+def test_a_widget_taken_out_of_the_window_lets_go_of_the_viewer_and_takes_it_up_again(docked, noisy, qtbot, hands):
     viewer = docked.session.viewer
+    hands(docked).fill("Width", 9)
     viewer.window.remove_dock_widget(docked)
-    viewer.add_image(noisy, name="new")
+    new = viewer.add_image(noisy, name="new")
     viewer.theme = "light"
     assert docked.session.layer is None
     assert not docked.session.is_busy
+    _, again = viewer.window.add_plugin_dock_widget("napari-convgen", "Kernel explorer")
+    assert again is docked
+    settle(again, qtbot)
+    assert again.session.layer == new
+    assert hands(again).value("Width") == 9
 
 
 def test_the_window_can_be_closed_while_something_is_explored(docked, hands, qtbot):

@@ -5,7 +5,7 @@ from napari.layers import Image, Labels, Shapes
 from napari_convgen.errors import InputError
 from napari_convgen.viewer.layers.mask import mask_of
 
-PLANE = [True, True]
+PLANE = [0, 1]
 TURNED = {"scale": (0.5, 0.25), "translate": (3, -4), "rotate": 20, "shear": [0.2]}
 
 
@@ -61,7 +61,7 @@ def test_shapes_mark_the_pixels_whose_centers_they_cover(kind, area):
 
 def test_of_a_stack_the_frame_on_screen_is_marked():
     target = image((3, 20, 24), scale=(2, 1, 1))
-    spatial, square = [False, True, True], np.array([[4, 4], [4, 8], [8, 8], [8, 4.0]])
+    spatial, square = [1, 2], np.array([[4, 4], [4, 8], [8, 8], [8, 4.0]])
     drawn = np.insert(square, 0, 1, axis=1)
     for layer in (
         Shapes([drawn], shape_type="polygon", scale=(2, 1, 1)),
@@ -79,9 +79,9 @@ def test_of_a_mask_with_more_axes_the_frame_on_screen_marks():
 
 def test_a_volume_is_marked_plane_by_plane():
     target, square = image((5, 20, 24)), np.array([[4, 4], [4, 8], [8, 8], [8, 4.0]])
-    mask = mask_of(Shapes([np.insert(square, 0, 3, axis=1)], shape_type="polygon"), target, [True] * 3, (0.0, 0, 0))
+    mask = mask_of(Shapes([np.insert(square, 0, 3, axis=1)], shape_type="polygon"), target, [0, 1, 2], (0.0, 0, 0))
     assert set(np.nonzero(mask)[0]) == {3}
-    mask = mask_of(Shapes([square], shape_type="polygon"), target, [True] * 3, (0.0, 0, 0))
+    mask = mask_of(Shapes([square], shape_type="polygon"), target, [0, 1, 2], (0.0, 0, 0))
     assert set(np.nonzero(mask)[0]) == set(range(5))
 
 

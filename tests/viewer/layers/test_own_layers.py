@@ -37,7 +37,7 @@ def test_names_looks_and_places_are_the_users_and_change_nothing(own):
 def test_a_removed_layer_is_not_written_to_until_it_is_back(own):
     layer = add(own)
     own.viewer.layers.remove(layer)
-    assert own.is_own(layer)
+    assert own.owns(layer)
     assert not own.has(layer)
     own.remove(layer)
     own.viewer.add_layer(layer)

@@ -5,6 +5,7 @@ from napari.components import ViewerModel
 from napari_convgen.core.image import Image
 from napari_convgen.run.reconstruct.run import reconstruct
 from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
+from napari_convgen.viewer.layers.frame import take_frame
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
 from napari_convgen.viewer.reconstruct.session import ReconstructSession
 
@@ -105,7 +106,7 @@ def test_a_measured_psf_is_used(session, qtbot, quick):
 @pytest.mark.parametrize("problem", ["enlarge", "inpaint"])
 def test_a_frame_of_a_stack_keeps_its_axes_and_its_place(session, qtbot, quick, noisy, problem):
     stack = session.viewer.add_image(np.stack([noisy, noisy // 2, noisy]), name="stack", scale=(5, 2, 2))
-    source = read_layer(stack, "TYX", (1, slice(None), slice(None)))
+    source = take_frame(read_layer(stack, "TYX"), {0: 1})
     config = quick.replace({"operator.kind": "downsampling" if problem == "enlarge" else "identity"})
     mask = np.arange(32)[:, None] * np.ones(32) < 3 if problem == "inpaint" else None
     session.run(ReconstructRequest(source, problem, config, is_missing=mask, outputs=ALL))

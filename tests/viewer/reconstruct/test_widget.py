@@ -120,14 +120,14 @@ def test_the_width_of_a_blur_is_said_in_the_units_of_the_layer(viewer, user, noi
 
 def test_a_psf_is_computed_from_the_microscope_and_the_pixels_of_the_layer(viewer, widget, user, noisy):
     user.fill("Problem", "Deblur")
-    user.fill("Point spread", "Widefield microscope")
+    user.fill("Point spread", "Widefield")
     assert sees(user, *INPUTS, "Numerical aperture", "Pinhole (Airy units)") == ["Point spread", "Numerical aperture"]
     assert "Pixels of the layer: 0.1 µm" in user.text
     user.fill("Numerical aperture", "1.2")
     user.run()
     assert "numerical aperture 1.2, 520 nm" in user.text
     assert "pixels of 0.1 × 0.1 micrometers" in user.text
-    user.fill("Point spread", "Confocal microscope")
+    user.fill("Point spread", "Confocal")
     assert sees(user, "Pinhole (Airy units)")
     viewer.add_image(noisy, name="plain")
     assert "no unit of length: give the size of its pixels" in user.text

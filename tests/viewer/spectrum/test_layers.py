@@ -5,7 +5,7 @@ from napari.components import ViewerModel
 from napari_convgen.errors import InputError
 from napari_convgen.run.spectrum.run import spectrum
 from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
-from napari_convgen.viewer.spectrum.frame import find_frame, frame_number, take_frame
+from napari_convgen.viewer.layers.frame import find_frame, frame_number, take_frame
 from napari_convgen.viewer.spectrum.layers import SpectrumLayers
 
 RANK = 5

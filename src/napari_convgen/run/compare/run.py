@@ -173,7 +173,7 @@ class CompareTask(Task[CompareProgress, CompareResult]):
             notes.append(f"Stopped before {', '.join(left)}.")
         return CompareResult(
             methods=tuple(self._done),
-            config=self.config,
+            config=self.prepared.config_again,
             noise=tuple(self._noise.get(number) for number in range(self.n_frames)),
             notes=tuple(notes),
             layout=self.layout,

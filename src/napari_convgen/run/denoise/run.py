@@ -218,11 +218,12 @@ class DenoiseTask(FitTask[DenoiseResult]):
 
     def _config_again(self) -> Config:
         """Return the configuration that takes this task's steps again, also if the user ended it sooner or later."""
+        config = self.prepared.config_again
         if self.n_frames > 1 or self._now is None or not (self._now.fit.is_extended or self._is_stopping):
-            return self.config
+            return config
         step = self._now.fit.step
         changes = {"n_steps": step, "stopping.min_patience": step, "seed": self._now.seed, "n_restarts": 0}
-        return self.config.replace({name: value for name, value in changes.items() if self.config.has(name)})
+        return config.replace({name: value for name, value in changes.items() if config.has(name)})
 
     def _start_frame(self, number: int, image: ImageTensor, seed: int) -> Generator[DenoiseProgress, None, _FrameFit]:
         """Return the fit of a frame at its start, after the estimates that guide it."""

@@ -123,14 +123,14 @@ class CompareFitsResult:
         step = last if image_step is None else image_step
         i = self.steps.index(step)
         image, noise = (format_share(self[name].losses[i]) for name in ("image", "noise"))
-        kind = self.target_settings.noise
-        yield f"At step {step}, {image} of the image's variance is left, and {noise} of that of {kind} noise of the same norm."
+        yield f"After step {step}, {image} of the image is left to fit, and {noise} of the noise."
         if image_step is not None:
             fitted = format_share(FITTED)
             if noise_step is None:
-                yield f"More than {fitted} of the noise is left after all {last} steps."
+                yield f"Of the noise, more than {fitted} is left to fit after all {last} steps."
             else:
-                yield f"{fitted} of the noise is left at step {noise_step}, after {_times(noise_step / image_step)} times as many steps."
+                times = _times(noise_step / image_step)
+                yield f"For the noise it takes {times} times as many steps, {noise_step}, until {fitted} is left to fit."
         for target in self.targets:
             if target.has_errors:
                 yield self._nearest(target)
@@ -139,10 +139,10 @@ class CompareFitsResult:
         best, last = int(np.argmin(target.errors)), len(self.steps) - 1
         clean = "image without the added noise" if self._is_own_reference(target) else "reference"
         words = f"The fit to the {target.title} is nearest to the {clean} at step {self.steps[best]}"
-        share = f"{format_share(target.errors[best])} of its variance"
+        share = f"{format_share(target.errors[best])} of it is missing"
         if best == last:
             return f"{words}, the last one: {share}."
-        return f"{words}: {share}, and {format_share(target.errors[last])} at step {self.steps[last]}."
+        return f"{words}: {share}, and {format_share(target.errors[last])} after step {self.steps[last]}."
 
     def _is_own_reference(self, target: TargetFit) -> bool:
         return target.name == "added noise" and not any(other.name == "reference" for other in self.targets)

@@ -209,6 +209,11 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         """True once something was noted."""
         return bool(self._moments)
 
+    def target(self, name: str) -> NDArray[Any]:
+        """Return what the generator is fitted to, in the image's shape, dtype and units, held within the image's range."""
+        values = next(target.values for target in self._targets if target.name == name)
+        return self._image.restore(values, is_denoised=False).reshape(self.image.shape)
+
     def snapshots(self) -> dict[str, tuple[Snapshot, ...]]:
         """Return each target's snapshots so far, by its name; only while the task is not advancing."""
         losses = {moment.step: moment.losses for moment in self._moments}
@@ -239,7 +244,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
             targets=tuple(
                 TargetFit(
                     name=target.name,
-                    values=self._image.restore(target.values, is_denoised=False).reshape(self.image.shape),
+                    values=self.target(target.name),
                     losses=np.array([moment.losses[i] for moment in moments]),
                     errors=np.array([moment.errors[i] for moment in moments]),
                     distances=np.array([moment.distances[i] for moment in moments]),
@@ -249,7 +254,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
             ),
             steps=tuple(moment.step for moment in moments),
             layers=self.layers,
-            config=self.config,
+            config=self.prepared.config_again,
             target_settings=self.targets,
             image=self._image,
             reason=self._fit.reason or StopReason(Outcome.USER, sentence),

@@ -124,7 +124,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
             generator_image=generator_image,
             rho=ended.rho,
             residual=self.posed.residual(ended.image, image),
-            config=self.config,
+            config=self.prepared.config_again,
             seed=ended.seed,
             notes=tuple(self._all_notes()),
             pixel_ratio=self.posed.pixel_ratio,
@@ -142,7 +142,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
         """Return the generator's image as it is now, in the measurement's units; ``None`` before its first step."""
         if self._guide is not None:
             frame, estimate = self._guide
-            return frame.restore(estimate)
+            return self._spread_out(frame.restore(estimate))
         if self._fit is None or self._fit.iterate is None:
             return None
         return self._restored(self._fit.iterate.image(self.config.output))

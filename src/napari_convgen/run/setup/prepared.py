@@ -181,6 +181,12 @@ class Prepared:
         return len(self.indices)
 
     @property
+    def config_again(self) -> Config:
+        """The settings, with the device, threads and backend that are used: with them another run takes the same bits."""
+        used = {"device": str(self.device), "n_threads": self.n_threads, "backend": self.backend}
+        return self.config.replace(used)
+
+    @property
     def backend_notes(self) -> tuple[str, ...]:
         """Sentences on a backend that would be faster and is not available, and on compiled code that could not be kept."""
         slow = describe_slow_backend(self.config, self.device, len(self.size), self.backend)

@@ -204,7 +204,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         return SpectrumResult(
             spectra=tuple(self._spectra),
             groups=self.groups,
-            config=self.config,
+            config=self.prepared.config_again,
             image=self.scaled,
             notes=tuple(self._notes()),
             seconds=self._seconds,

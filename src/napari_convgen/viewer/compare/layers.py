@@ -52,6 +52,10 @@ class ComparisonLayers:
         self._own = OwnLayers(viewer)
         self._side_by_side = SideBySide(viewer)
 
+    def owns(self, layer: Any) -> bool:
+        """Return True for a layer of the run with the data that the run gave it."""
+        return self._own.owns(layer)
+
     def show(self, done: DoneMethod) -> None:
         """Show a method that has ended; its PSNR stands in the name of its layer if there is a reference."""
         method, scores = done.outcome.method, done.outcome.scores

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import CheckBox, ComboBox
+from magicgui.widgets import CheckBox
 
-from napari_convgen.config import PRESETS, Config, preset
+from napari_convgen.config import Config, preset
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.labels import BASELINES, OURS, SHORT_BASELINES, format_method
 from napari_convgen.viewer.compare.request import CompareRequest
@@ -17,16 +17,15 @@ from napari_convgen.viewer.compare.session import CompareSession
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.errors import shown_errors
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.presets import PresetBox
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.run.compare.progress import CompareProgress
-    from napari_convgen.run.compare.result import CompareResult
     from napari_convgen.run.setup.forecast import Forecast
 
 OWN_SETTINGS = ("noise.kind", "z_axis", "dtype", "seed", "device")
@@ -68,7 +67,7 @@ class CompareWidget(DockWidget):
         self._methods[OURS] = CheckBox(
             value=True, text="convgen", tooltip="The generator of this plugin, with the preset below."
         )
-        self._preset = ComboBox(choices=tuple(PRESETS), label="Preset", tooltip="Settings of the generator.")
+        self._preset = PresetBox()
         self._residuals = CheckBox(
             value=False,
             text="Residuals",
@@ -108,7 +107,7 @@ class CompareWidget(DockWidget):
 
     def run(self) -> None:
         """Start comparing on the active layer."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             request = self._request()
             self.session.run(request)
             self._titles = request.titles
@@ -117,7 +116,7 @@ class CompareWidget(DockWidget):
 
     def forecast(self) -> None:
         """Find out what memory and time the generator would take."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.forecast(self._request())
             self._text.setText(LOADING)
 
@@ -145,11 +144,8 @@ class CompareWidget(DockWidget):
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
         self.session.progressed.connect(self._on_progress)
         self.session.forecasted.connect(self._on_forecast)
-        self.session.finished.connect(self._on_finish)
-
-    def leave(self) -> None:
-        """End the comparison, which delivers what it has."""
-        self.session.stop()
+        self.session.finished.connect(self._show_present)
+        self.session.turned.connect(self._show_present)
 
     def _on_progress(self, progress: CompareProgress) -> None:
         if progress.done is not None:
@@ -159,8 +155,8 @@ class CompareWidget(DockWidget):
     def _on_forecast(self, forecast: Forecast | None) -> None:
         self._text.setText("" if forecast is None else str(forecast))
 
-    def _on_finish(self, _: CompareResult | None) -> None:
-        """Show the last comparison: after a cancel the one before it, if there was one."""
+    def _show_present(self) -> None:
+        """Show the present comparison: after a cancel the one before it, if there was one."""
         self._table.clear_rows()
         self._text.setText("")
         result, layers = self.session.result, self.session.layers

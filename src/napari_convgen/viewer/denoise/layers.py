@@ -62,6 +62,11 @@ class RunLayers:
         self.residual: Image | None = None
         self.expected_error: Image | None = None
         self._had_result = False
+        self._hidden: list[Image] = []
+
+    def owns(self, layer: Any) -> bool:
+        """Return True for a layer of the run with the data that the run gave it."""
+        return self._own.owns(layer)
 
     def begin(self) -> None:
         """Note what is shown before the run is continued; `undo` returns to it."""
@@ -108,6 +113,18 @@ class RunLayers:
             layer = expected_error_layer(self.source, error, f"{name} expected error")
             self.expected_error = self._own.show(self.expected_error, layer)
 
+    def show_input(self, is_input: bool) -> None:
+        """Hide the layers of the run, so that the input is seen in their place, or show those again that were hidden."""
+        if not is_input:
+            for layer in self._hidden:
+                layer.visible = True
+            self._hidden = []
+            return
+        own = (self.result, self.snapshots, self.residual, self.expected_error)
+        self._hidden = [layer for layer in own if layer is not None and self._own.has(layer) and layer.visible]
+        for layer in self._hidden:
+            layer.visible = False
+
     def show_image(self, image: NDArray[Any], report: Mapping[str, Any] | None = None) -> None:
         """Put an image into the result layer, which is made anew if it was removed or changed.
 
@@ -148,7 +165,7 @@ class RunLayers:
         layer = self.snapshots
         if layer is None or layer not in self.viewer.layers:
             raise InputError("There are no snapshots to promote. Run with 'Snapshots' checked first.")
-        if not self._own.is_own(layer) or not isinstance(layer.data, StepStack):
+        if not self._own.owns(layer) or not isinstance(layer.data, StepStack):
             raise InputError("The snapshots layer was changed, so that its steps are unknown. Run again.")
         axis = self._iteration_axis(layer)
         if axis in self.viewer.dims.displayed:

@@ -35,9 +35,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__(viewer)
-        self._ended: DenoiseResult | None = None  # as the last run ended, with its own step
-        self._task: DenoiseTask | None = None  # of the last run, which can be given more steps
-        self._from_step: int | None = None  # that the user went back to
+        self._latest: tuple[RunLayers, DenoiseTask] | None = None  # the last run, whose task can be given more steps
 
     @property
     def noise(self) -> NoiseModel | None:
@@ -47,17 +45,23 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
     @property
     def step_to_continue(self) -> int | None:
         """Step that `continue_from_here` starts from: the last, or one near that which the user went back to; ``None`` if it cannot."""
-        if self.is_busy or self._task is None or not self._task.can_extend:
+        finished, task = self._finished, self._task_at_hand
+        if self.is_busy or finished is None or task is None or not task.can_extend:
             return None
-        return self._task.step_before_extension(self._from_step)
+        return task.step_before_extension(_chosen_step(finished))
 
     @property
-    def can_continue(self) -> bool:
-        """True if the last run can be given more steps."""
-        return self.step_to_continue is not None
+    def can_undo(self) -> bool:
+        """True if another step was kept before the one that is kept now."""
+        return not self.is_busy and self._finished is not None and bool(self._finished.chosen_steps)
+
+    @property
+    def _task_at_hand(self) -> DenoiseTask | None:
+        """The task of the present run, if that is the last: those of earlier ones are let go."""
+        return self._latest[1] if self._latest is not None and self._latest[0] is self._present else None
 
     def continue_from_here(self, n_steps: int) -> None:
-        """Give the last run more steps: from where it ended, or from the step that the user went back to.
+        """Give the present run more steps: from where it ended, or from the step that the user went back to.
 
         Parameters
         ----------
@@ -70,18 +74,18 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
             There is no finished run, or it is over a stack.
         """
         self._refuse_if_busy()
-        finished, task = self._finished, self._task
+        finished, task = self._finished, self._task_at_hand
         if finished is None or task is None:
-            raise InputError("There is no finished run to continue. Press Run first.")
-        task.extend(n_steps, self._from_step)
+            raise InputError("There is no finished run to continue: only the last one can be. Press Run first.")
+        task.extend(n_steps, _chosen_step(finished))
         finished.layers.begin()
         request = finished.request
         self._start(request.title, work.advance, request, task, layers=finished.layers, task=task)
 
     def show_step(self, step: int) -> None:
         """Show the snapshot of a step, and leave the result as it is: in the snapshots if they are there, else in its place."""
-        if self.layers is not None and self._ended is not None and not self.layers.point_to(step):
-            self.layers.show_image(self._ended.keep(step).image)
+        if self.layers is not None and self._finished is not None and not self.layers.point_to(step):
+            self.layers.show_image(self._finished.ended.keep(step).image)
 
     def keep(self, step: int) -> None:
         """Make the snapshot of a step, or the latest before it, the result, with all that is shown beside it.
@@ -89,19 +93,29 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         Parameters
         ----------
         step
-            Step of the last run, from 1.
+            Step of the present run, from 1.
 
         Raises
         ------
         InputError
             There is no finished run.
         """
-        finished, ended = self._finished, self._ended
-        if self.is_busy or finished is None or ended is None:
+        finished = self._finished
+        if self.is_busy or finished is None:
             raise InputError("There is no finished run to choose a step of. Press Run first.")
-        result = ended.keep(step)
-        self._from_step = result.step
-        self._finished = finished = replace(finished, result=result, report=result.report())
+        step = finished.ended.keep(step).step
+        if step != _chosen_step(finished):
+            self._choose(finished, (*finished.chosen_steps, step))
+
+    def undo(self) -> None:
+        """Go back to the step that was kept before the last choice."""
+        if self.can_undo and self._finished is not None:
+            self._choose(self._finished, self._finished.chosen_steps[:-1])
+
+    def _choose(self, finished: Finished[DenoiseRequest, DenoiseResult, RunLayers], steps: tuple[int, ...]) -> None:
+        result = finished.ended.keep(steps[-1]) if steps else finished.ended
+        finished = replace(finished, result=result, report=result.report(), chosen_steps=steps)
+        self._remember(finished)
         finished.layers.show(result, finished.report, details_of(result, finished.request.outputs))
         self.kept.emit(result)
 
@@ -111,7 +125,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         Raises
         ------
         InputError
-            No single snapshot of the last run is on screen.
+            No single snapshot of the present run is on screen.
         """
         if self.layers is None:
             raise InputError("There are no snapshots to promote. Press Run first.")
@@ -123,7 +137,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         Raises
         ------
         InputError
-            No single snapshot of the last run is on screen.
+            No single snapshot of the present run is on screen.
         """
         self.keep(self.step_on_screen())
 
@@ -136,7 +150,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
     def _show_result(
         self, finished: Finished[DenoiseRequest, DenoiseResult, RunLayers], task: DenoiseTask, details: Details
     ) -> None:
-        self._ended, self._task, self._from_step = finished.result, task, None
+        self._latest = finished.layers, task
         finished.layers.show(finished.result, finished.report, details)
 
     def _undo(self, layers: RunLayers) -> None:
@@ -144,4 +158,9 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         layers.undo(self.result, self.report)
 
     def _release(self) -> None:
-        self._task = None
+        self._latest = None
+
+
+def _chosen_step(finished: Finished[DenoiseRequest, DenoiseResult, RunLayers]) -> int | None:
+    """Return the step that the user has chosen last; ``None`` if the run is as it ended."""
+    return finished.chosen_steps[-1] if finished.chosen_steps else None

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from napari_convgen.run.denoise.result import DenoiseResult
 
 
-def summarize(result: DenoiseResult, report: Mapping[str, Any]) -> str:
+def summarize(result: DenoiseResult, report: Mapping[str, Any], name: str = "") -> str:
     """Say which step is kept and why, how good the image is, and what the user should know.
 
     Parameters
     ----------
     result, report
         Result and report of the run, with the step that is kept now.
+    name
+        Name of the layer with the result, where there are several; empty by default.
     """
-    return "\n".join(_lines(result, report))
+    return "\n".join([*([f"'{name}':"] if name else []), *_lines(result, report)])
 
 
 def _lines(result: DenoiseResult, report: Mapping[str, Any]) -> Iterator[str]:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import CheckBox, ComboBox
+from magicgui.widgets import CheckBox
 from napari.layers import Image
-from qtpy.QtWidgets import QGridLayout, QSpinBox
 from superqt import QCollapsible
 
 from napari_convgen.config import PRESETS, Config, preset, setting_fields
 from napari_convgen.errors import ConvgenError
+from napari_convgen.viewer.denoise.before_after import BeforeAfter
 from napari_convgen.viewer.denoise.request import DenoiseRequest, Outputs
 from napari_convgen.viewer.denoise.session import DenoiseSession
+from napari_convgen.viewer.denoise.step_choice import StepChoice
 from napari_convgen.viewer.denoise.summary import summarize
-from napari_convgen.viewer.parts.buttons import button, in_two_columns, rows_of
+from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.errors import shown_errors
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.preferences import keep_config, page, read_config
+from napari_convgen.viewer.parts.presets import PresetBox
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.worker.session import State
@@ -38,7 +40,8 @@ AT_HAND = ("noise.kind", "stopping.kind", "n_steps", "seed", "device")
 NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend")
 """Settings that a preset leaves as they are."""
 
-CUSTOM = "custom"
+GROUP = "denoise"
+"""Name of the widget's group of preferences."""
 
 EXPECTED_ERROR = (
     "Add the error to expect at each pixel, in the image's units, as a layer, hidden at first: "
@@ -80,9 +83,9 @@ class DenoiseWidget(DockWidget):
         )  # before the run or the forecast under way
         self._build()
         self._connect()
-        self._choose_preset("default")
+        self._chosen_preset = "default"
+        self._recall()
         self._input.follow_layers()
-        self._on_state(State.IDLE)
 
     def config(self) -> Config:
         """Return the configuration that the form shows.
@@ -96,16 +99,17 @@ class DenoiseWidget(DockWidget):
 
     def run(self) -> None:
         """Start denoising the active layer."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             request = self._request()
             self.session.run(request)
+            self._keep_choices(request)
             self._begin()
             self._plot.name_criterion(request.config.stopping.criterion)
             self._plot.clear_curves()
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.forecast(self._request())
             self._begin()
 
@@ -129,6 +133,8 @@ class DenoiseWidget(DockWidget):
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
         self._noise = text_label(tooltip="The model of the noise; set more of it in 'Noise' and 'More settings'.")
         self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
+        self._choice = StepChoice(self.session)
+        self._before_after = BeforeAfter(self.session)
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
         self._plot.setToolTip(PLOT_TOOLTIP)
@@ -137,22 +143,21 @@ class DenoiseWidget(DockWidget):
         self.column.addWidget(self._input.description)
         self.column.addWidget(self._noise)
         self.column.addWidget(labeled_rows([self._preset, *self._at_hand.editors.values(), self._input.reference]))
-        boxes = (self._snapshots, self._residual, self._expected_error)
-        self.column.addLayout(in_two_columns(box.native for box in boxes))
+        self.column.addLayout(in_two_columns(box.native for box in self._boxes.values()))
         self.column.addWidget(self._controls)
-        self.column.addLayout(self._build_choice())
+        self.column.addWidget(self._choice)
+        self.column.addWidget(self._before_after)
         self.column.addWidget(self._plot, stretch=1)
         self.column.addWidget(self._text)
         self.column.addWidget(more)
+        self.column.addStretch()
 
     def _build_settings(self) -> None:
         self._at_hand = ConfigForm(AT_HAND)
         folded = (name for name in setting_fields() if name not in AT_HAND and not name.startswith("operator."))
         self._folded = ConfigForm(folded, self._at_hand)
         self._input = InputChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
-        self._preset = ComboBox(
-            choices=(*PRESETS, CUSTOM), label="Preset", tooltip="Ready settings; 'custom' once you have changed one."
-        )
+        self._preset = PresetBox()
         self._snapshots = CheckBox(
             value=True, text="Snapshots", tooltip="Add the images of the fit as a layer with an iteration axis."
         )
@@ -162,28 +167,17 @@ class DenoiseWidget(DockWidget):
             tooltip="Add what was taken away, input minus result, as a layer, hidden at first.",
         )
         self._expected_error = CheckBox(value=False, text="Expected error", tooltip=EXPECTED_ERROR)
-
-    def _build_choice(self) -> QGridLayout:
-        """Build what chooses another step of a finished run."""
-        self._promote = button("Promote this snapshot", "Make the snapshot on screen the result.")
-        self._continue = button(
-            "Continue",
-            "Give the finished fit of a single image more steps: from its end, or from the step you went back to, or the nearest one whose "
-            "networks are kept; the button names it.",
-        )
-        self._more_steps = QSpinBox()
-        self._more_steps.setRange(1, 10_000_000)
-        self._more_steps.setValue(500)
-        self._more_steps.setSuffix(" steps")
-        self._more_steps.setAccessibleName("Steps to add")
-        self._more_steps.setToolTip("Number of steps that 'Continue' adds.")
-        return rows_of((self._continue, self._more_steps), (self._promote,))
+        self._boxes = {
+            "snapshots": self._snapshots,
+            "residual": self._residual,
+            "expected_error": self._expected_error,
+        }
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
         self._controls.forecast_clicked.connect(self.forecast)
-        self._promote.clicked.connect(self._promote_snapshot)
-        self._continue.clicked.connect(self._continue_run)
+        self._choice.promote_clicked.connect(self._promote_snapshot)
+        self._choice.continue_clicked.connect(self._continue_run)
         self._preset.changed.connect(self._choose_preset)
         for form in (self._at_hand, self._folded):
             form.edited.connect(self._show_preset_of_form)
@@ -196,33 +190,47 @@ class DenoiseWidget(DockWidget):
         self.session.progressed.connect(self._on_progress)
         self.session.finished.connect(self._on_finish)
         self.session.kept.connect(self._show_kept)
+        self.session.turned.connect(self._show_present)
         self.session.forecasted.connect(self._on_forecast)
-        self.viewer.dims.events.point.connect(self._name_snapshot)
+        self.viewer.dims.events.point.connect(self._mark_shown)
         self.viewer.events.theme.connect(self._follow_theme)
 
-    def leave(self) -> None:
-        """End the run, which delivers what it has."""
-        self.session.stop()
-
     def _choose_preset(self, name: str) -> None:
-        if name == CUSTOM:
+        if name not in PRESETS:
             return
+        self._chosen_preset = name
         values = self._at_hand.values() | self._folded.values()
         own = {name: value for name, value in values.items() if name in NOT_IN_PRESETS and value not in ("", None)}
+        self.show_config(preset(name).replace(own))
+
+    def show_config(self, config: Config) -> None:
+        """Show a configuration in the form."""
         for form in (self._at_hand, self._folded):
-            form.show_config(preset(name).replace(own))
+            form.show_config(config)
+        self._show_preset_of_form()
 
     def _show_preset_of_form(self) -> None:
-        """Name the preset that the form shows, or call it custom."""
+        """Name the preset that the form shows, or the last with what is changed in it."""
         try:
             config = self.config()
         except ConvgenError:
-            name = CUSTOM
-        else:
-            own = {name: value for name, value in config.model_dump().items() if name in NOT_IN_PRESETS}
-            name = next((name for name, known in PRESETS.items() if known.replace(own) == config), CUSTOM)
-        with self._preset.changed.blocked():
-            self._preset.value = name
+            return  # what is typed is no value yet
+        own = {name: value for name, value in config.model_dump().items() if name in NOT_IN_PRESETS}
+        chosen = self._chosen_preset
+        self._chosen_preset = next((name for name, known in PRESETS.items() if known.replace(own) == config), chosen)
+        self._preset.show_preset(self._chosen_preset, config.changes_from(preset(self._chosen_preset).replace(own)))
+
+    def _recall(self) -> None:
+        """Show the choices of the last run, also of an earlier session."""
+        self._chosen_preset, config = read_config(GROUP)
+        if (kept := page(GROUP)) is not None:
+            for name, box in self._boxes.items():
+                box.value = getattr(kept, name)
+        self.show_config(config)
+
+    def _keep_choices(self, request: DenoiseRequest) -> None:
+        boxes = {name: box.value for name, box in self._boxes.items()}
+        keep_config(GROUP, self._chosen_preset, request.config, **boxes)
 
     def _allow_expected_error(self) -> None:
         """Disable the expected error of a single fit, which has no other fit to differ from."""
@@ -237,33 +245,28 @@ class DenoiseWidget(DockWidget):
         self._noise.setVisible(is_known)
 
     def _follow_theme(self) -> None:
-        self._plot.follow_theme(self.viewer.theme)
+        for part in (self._plot, self._before_after):
+            part.follow_theme(self.viewer.theme)
 
-    def _continue_run(self) -> None:
-        with shown_errors():
-            self.session.continue_from_here(self._more_steps.value())
+    def _mark_shown(self) -> None:
+        """Mark the step of the snapshot on screen in the plot, where it is not the one that is kept."""
+        try:
+            step = self.session.step_on_screen()
+        except ConvgenError:
+            step = None
+        result = self.session.result
+        self._plot.mark_shown(None if result is None or self.session.is_busy or step == result.step else step)
+
+    def _continue_run(self, n_steps: int) -> None:
+        with self._controls.error.shown_errors():
+            self.session.continue_from_here(n_steps)
             self._noise_before = self._noise_of
 
-    def _name_snapshot(self) -> None:
-        """Say on the button which step is on screen."""
-        try:
-            step = f" (step {self.session.step_on_screen()})"
-        except ConvgenError:
-            step = ""
-        self._promote.setText(f"Promote this snapshot{step}")
-
     def _promote_snapshot(self) -> None:
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.promote()
 
     def _on_state(self, state: State) -> None:
-        """Enable what chooses another step where there is something to choose."""
-        step, layers = self.session.step_to_continue, self.session.layers
-        self._continue.setEnabled(step is not None)
-        self._continue.setText("Continue" if step is None else f"Continue from step {step}")
-        self._more_steps.setEnabled(step is not None)
-        self._promote.setEnabled(state is State.IDLE and layers is not None and layers.snapshots is not None)
-        self._name_snapshot()
         if state is State.PAUSED:
             self._plot.redraw()
 
@@ -288,22 +291,29 @@ class DenoiseWidget(DockWidget):
             self._set_noise(forecast.noise)
 
     def _on_finish(self, finished: DenoiseResult | None) -> None:
-        """Show the last run: after a cancel the one before it, if there was one."""
+        """Show the present run: after a cancel the one before it, if there was one."""
         if finished is None:
             self._noise_of = self._noise_before
             self._show_noise()
+        self._show_present()
+
+    def _show_present(self) -> None:
+        """Show the present run."""
         result = self.session.result
         if result is None:
             self._plot.clear_curves()
             self._text.setText("")
             return
         last = result.frames[-1]
+        self._plot.name_criterion(result.config.stopping.criterion)
         self._plot.show_curves(last.loss, last.criterion)
         self._plot.show_choice([snapshot.step for snapshot in last.snapshots], last.interval, last.votes)
         self._show_kept(result)
 
     def _show_kept(self, result: DenoiseResult) -> None:
-        self._on_state(self.session.state)
         self._plot.mark_kept(result.frames[-1].step)
-        self._text.setText(summarize(result, self.session.report))
+        self._mark_shown()
+        layers = self.session.layers
+        name = layers.result.name if len(self.session.all_layers) > 1 and layers is not None and layers.result else ""
+        self._text.setText(summarize(result, self.session.report, name))
         self._text.setToolTip(str(result.reason))

@@ -77,6 +77,6 @@ class Course:
         position = self.steps.index(step) if step in self.steps else len(self.steps) - 1
         step = self.steps[position]
         curves = error_plot(list(zip(self.names, self.losses, self.errors, strict=True)), self.steps)
-        marked = replace(curves, title=f"What is left (line: step {step})", marks=[("", step)])
+        marked = replace(curves, title=f"Left to fit (line: step {step})", marks=[("", step)])
         distances = [(name, of_target[position]) for name, of_target in zip(self.names, self.distances, strict=True)]
         return marked, distance_plot(distances, self.layers, step)

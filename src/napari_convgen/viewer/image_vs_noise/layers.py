@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
+from numpy.typing import NDArray
 
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.run.image_vs_noise.panels import format_share
@@ -13,6 +14,7 @@ from napari_convgen.viewer.layers.door import (
     METADATA_KEY,
     LayerInput,
     StepStack,
+    image_layer,
     show_name,
     snapshots_layer,
     unit_of_new_axis,
@@ -23,8 +25,16 @@ from napari_convgen.viewer.layers.own_layers import OwnLayers
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-CAPTIONS = {"image": "image", "noise": "noise", "reference": "clean", "added noise": "noisier"}
-"""Captions of the targets: short, since a cell of the grid is narrow."""
+CAPTIONS = {
+    "image": "fit to image",
+    "noise": "fit to noise",
+    "reference": "fit to clean",
+    "added noise": "fit to noisier",
+}
+"""Captions of the fits: short, since a cell of the grid is narrow."""
+
+NOISE = "noise that is fitted"
+"""Name of the layer of the noise itself."""
 
 
 class FitsLayers:
@@ -42,22 +52,31 @@ class FitsLayers:
     Attributes
     ----------
     layers
-        Layers by the name of the target; empty before the first snapshots.
+        Layers of the fits by the name of the target; empty before the first snapshots.
+    noise
+        Layer of the noise that is fitted; ``None`` before the first snapshots.
     """
 
     def __init__(self, viewer: ViewerModel, source: LayerInput) -> None:
         self.viewer = viewer
         self.source = source
         self.layers: dict[str, Image] = {}
+        self.noise: Image | None = None
         self._own = OwnLayers(viewer)
         self._side_by_side = SideBySide(viewer)
         self._point_before = viewer.dims.point
         self._captions: dict[str, str] = {}
         self._last_step = 0
 
-    def show(self, snapshots: Mapping[str, Sequence[Snapshot]]) -> None:
-        """Show each target's snapshots so far; a slider at the last of them stays at the last."""
+    def owns(self, layer: Any) -> bool:
+        """Return True for a layer of the run with the data that the run gave it."""
+        return self._own.owns(layer)
+
+    def show(self, snapshots: Mapping[str, Sequence[Snapshot]], noise: NDArray[Any]) -> None:
+        """Show the noise and each target's snapshots so far; a slider at the last of them stays at the last."""
         is_first = not self.layers
+        if is_first:
+            self._show_noise(noise)
         is_at_last = is_first or self.step_on_screen() == self._last_step
         for name, of_target in snapshots.items():
             if is_first:
@@ -71,21 +90,23 @@ class FitsLayers:
             self.point_to(self._last_step)
         self.name_steps()
 
-    def finish(self, snapshots: Mapping[str, Sequence[Snapshot]], report: Mapping[str, Any]) -> None:
+    def finish(
+        self, snapshots: Mapping[str, Sequence[Snapshot]], noise: NDArray[Any], report: Mapping[str, Any]
+    ) -> None:
         """Show all snapshots, in new layers where the user has replaced the data, and put the report into each layer's metadata."""
         for name, layer in self.layers.items():
             if layer in self.viewer.layers and not self._own.has(layer):
                 self._captions.pop(name, None)
                 self._add(name, snapshots[name])
-        self.show(snapshots)
+        self.show(snapshots, noise)
         for layer in self.layers.values():
             layer.metadata = {**layer.metadata, METADATA_KEY: dict(report)}
 
     def undo(self) -> None:
         """Remove the layers, but those whose data the user has replaced, and show the others as they were shown before."""
-        for layer in self.layers.values():
+        for layer in (self.noise, *self.layers.values()):
             self._own.remove(layer)
-        self.layers = {}
+        self.layers, self.noise = {}, None
         self._side_by_side.undo()
         if len(self._point_before) == self.viewer.dims.ndim:
             self.viewer.dims.point = self._point_before
@@ -104,14 +125,14 @@ class FitsLayers:
         return data.at(round(self.viewer.dims.point[axis])).step if isinstance(data, StepStack) else None
 
     def name_steps(self) -> None:
-        """Name each layer after its target, the step on screen and the share that is left, unless the user has named it."""
+        """Name each layer after its target, the share that is left to fit and the step on screen, unless the user has named it."""
         step = self.step_on_screen()
         if step is None:
             return
         for name, layer in self._shown():
             if isinstance(layer.data, StepStack) and layer.name == self._captions.get(name, layer.name):
                 left = layer.data.at(step).loss
-                layer.name = f"{CAPTIONS[name]}, step {step}: {format_share(left)}"
+                layer.name = f"{CAPTIONS[name]}: {format_share(left)} left, step {step}"
                 self._captions[name] = layer.name
 
     def _add(self, name: str, snapshots: Sequence[Snapshot]) -> None:
@@ -120,6 +141,11 @@ class FitsLayers:
         layer.visible = True
         show_name(layer, "top_right")
         self.layers[name] = self._own.add(layer)
+
+    def _show_noise(self, noise: NDArray[Any]) -> None:
+        layer = image_layer(self.source, noise, NOISE, visible=True)
+        show_name(layer, "top_right")
+        self.noise = self._own.add(layer)
 
     def _shown(self) -> list[tuple[str, Image]]:
         return [(name, layer) for name, layer in self.layers.items() if self._own.has(layer)]

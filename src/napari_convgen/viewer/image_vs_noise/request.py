@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from napari_convgen.config import Config
 from napari_convgen.core.image import ArrayLike
@@ -17,8 +19,21 @@ if TYPE_CHECKING:
     from napari_convgen.run.image_vs_noise.result import CompareFitsResult  # noqa: F401  # in the base's brackets
     from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask
 
-Snapshots: TypeAlias = Mapping[str, tuple[Snapshot, ...]]
-"""Snapshots of each fit, by the name of its target."""
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What is shown of fits under way.
+
+    Attributes
+    ----------
+    noise
+        Noise that is fitted.
+    snapshots
+        Snapshots of each fit, by the name of its target.
+    """
+
+    noise: NDArray[Any]
+    snapshots: Mapping[str, tuple[Snapshot, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +71,6 @@ class FitsRequest(Request["CompareFitsTask", "CompareFitsResult"]):
             targets=self.targets,
         )
 
-    def preview(self, task: CompareFitsTask, progress: CompareFitsProgress, is_due: bool) -> Snapshots | None:
+    def preview(self, task: CompareFitsTask, progress: CompareFitsProgress, is_due: bool) -> Preview | None:
         """Return the snapshots so far, if there is a new one."""
-        return task.snapshots() if is_due and progress.moment is not None else None
+        return Preview(task.target("noise"), task.snapshots()) if is_due and progress.moment is not None else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_convgen.viewer.image_vs_noise.layers import FitsLayers
-from napari_convgen.viewer.image_vs_noise.request import FitsRequest, Snapshots
+from napari_convgen.viewer.image_vs_noise.request import FitsRequest, Preview
 from napari_convgen.viewer.worker.session import Finished, Session
 
 if TYPE_CHECKING:
@@ -35,21 +35,22 @@ class FitsSession(Session[FitsRequest, "CompareFitsTask", "CompareFitsResult", F
         viewer.dims.events.point.connect(self._on_slider)
 
     def _on_slider(self) -> None:
-        if self.layers is not None and self.layers.layers:
-            self.layers.name_steps()
-            self.step_changed.emit()
+        for layers in self.all_layers:
+            layers.name_steps()
+        self.step_changed.emit()
 
     def _new_layers(self, request: FitsRequest) -> FitsLayers:
         return FitsLayers(self.viewer, request.source)
 
-    def _show_preview(self, layers: FitsLayers, task: CompareFitsTask, progress: Any, preview: Snapshots) -> None:
-        layers.show(preview)
+    def _show_preview(self, layers: FitsLayers, task: CompareFitsTask, progress: Any, preview: Preview) -> None:
+        layers.show(preview.snapshots, preview.noise)
 
     def _show_result(
         self, finished: Finished[FitsRequest, CompareFitsResult, FitsLayers], task: CompareFitsTask, details: None
     ) -> None:
         layers, result = finished.layers, finished.result
-        layers.finish({target.name: target.snapshots for target in result.targets}, finished.report)
+        snapshots = {target.name: target.snapshots for target in result.targets}
+        layers.finish(snapshots, result["noise"].values, finished.report)
         layers.point_to(result.first_step("image") or result.steps[-1])
 
     def _undo(self, layers: FitsLayers) -> None:

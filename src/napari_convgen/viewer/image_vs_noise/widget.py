@@ -18,9 +18,9 @@ from napari_convgen.viewer.image_vs_noise.session import FitsSession
 from napari_convgen.viewer.parts.buttons import button
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.errors import shown_errors
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.presets import PresetBox
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import REDRAW_SECONDS
 from napari_convgen.viewer.plots.panels import PanelView, ask_and_save
@@ -29,7 +29,6 @@ from napari_convgen.viewer.worker.session import State
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_convgen.run.image_vs_noise.result import CompareFitsResult
     from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, Moment
     from napari_convgen.run.setup.forecast import Forecast
 
@@ -67,8 +66,8 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._course: Course | None = None
         self._drawn = 0.0
         self._settings = ConfigForm(OWN_SETTINGS)
-        self._input = InputChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value)
-        self._preset = ComboBox(choices=fixed_input_presets(), label="Preset", tooltip="Settings of the generator.")
+        self._input = InputChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value, is_single=True)
+        self._preset = PresetBox(fixed_input_presets())
         self._noise = ComboBox(
             choices=NOISE_SHAPES,
             label="Pure noise",
@@ -109,7 +108,7 @@ class ImageAgainstNoiseWidget(DockWidget):
 
     def run(self) -> None:
         """Start fitting."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.run(self._request())
             self._moments, self._course = [], None
             self._draw()
@@ -117,7 +116,7 @@ class ImageAgainstNoiseWidget(DockWidget):
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.forecast(self._request())
             self._show_sentences([LOADING])
 
@@ -136,7 +135,8 @@ class ImageAgainstNoiseWidget(DockWidget):
         for view in (self._errors, self._distances):
             view.setMinimumHeight(PLOT_HEIGHT)
         self._errors.setToolTip(
-            "Share of each target's variance that is not yet fitted, by step. Dashed: how far the fit is from the clean image."
+            "Share of each target that is left to fit, by step: 100 % is an even gray, 0 % the target itself. "
+            "Dashed: how far the fit is from the clean image."
         )
         self._distances.setToolTip(
             "How far the weights of each layer have moved from where they started, over the norm of the start."
@@ -156,6 +156,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self.column.addWidget(self._details)
         self.column.addWidget(self._save)
         self.column.addWidget(more)
+        self.column.addStretch()
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
@@ -166,13 +167,10 @@ class ImageAgainstNoiseWidget(DockWidget):
         self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
         self.session.forecasted.connect(self._on_forecast)
-        self.session.finished.connect(self._on_finish)
+        self.session.finished.connect(self._show_present)
+        self.session.turned.connect(self._show_present)
         self.session.step_changed.connect(self._draw)
         self.viewer.events.theme.connect(self._follow_theme)
-
-    def leave(self) -> None:
-        """End the run, which delivers what it has."""
-        self.session.stop()
 
     def _choose_preset(self) -> None:
         own = {name: value for name, value in self._settings.values().items() if name != "n_steps"}
@@ -198,8 +196,8 @@ class ImageAgainstNoiseWidget(DockWidget):
     def _on_forecast(self, forecast: Forecast | None) -> None:
         self._show_sentences([] if forecast is None else [str(forecast)])
 
-    def _on_finish(self, _: CompareFitsResult | None) -> None:
-        """Show the last run: after a cancel the one before it, if there was one."""
+    def _show_present(self) -> None:
+        """Show the present run: after a cancel the one before it, if there was one."""
         result = self.session.result
         self._course = None if result is None else Course.of_result(result)
         self._show_sentences(() if result is None else (*result.sentences(), *result.notes))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.notifications import show_error
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -190,8 +189,6 @@ class ExplorerSession:
             (viewer.layers.events.removed, self._on_removal),
             (viewer.dims.events.point, self._follow_sliders),
         )
-        for event, slot in self._connections:
-            event.connect(slot)
 
     @property
     def is_busy(self) -> bool:
@@ -207,6 +204,14 @@ class ExplorerSession:
     def frame(self) -> ShownFrame | None:
         """Frame that is explored; ``None`` without a layer."""
         return None if self._request is None else self._request.frame
+
+    def open(self) -> None:
+        """Follow the viewer, and explore on its active layer."""
+        for event, slot in self._connections:
+            event.connect(slot)
+        self.follow_layers()
+        if self.layer is None:
+            self.explore()
 
     def follow_layers(self) -> None:
         """Bind to the active layer if it is an image, and explore on it."""
@@ -288,7 +293,7 @@ class ExplorerSession:
         self._explore_bound()
 
     def _on_removal(self, event: Any) -> None:
-        if event.value == self._preview and self._own.is_own(self._preview):
+        if event.value == self._preview and self._own.owns(self._preview):
             self._preview, self.has_preview = None, False
             self.preview_removed.emit()
         elif event.value == self.layer:
@@ -353,7 +358,5 @@ class ExplorerSession:
         if message == self._last_message:
             return
         self._last_message = message
-        if isinstance(error, ConvgenError):
-            show_error(message)
-        elif error is not None:
+        if error is not None:
             notify(error)

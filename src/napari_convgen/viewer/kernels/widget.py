@@ -32,7 +32,8 @@ from napari_convgen.viewer.layers.door import finest_level
 from napari_convgen.viewer.parts.buttons import button
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.errors import shown_errors
-from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.form import LEAST_WIDTH
+from napari_convgen.viewer.parts.labels import name_of_layer, text_label
 from napari_convgen.viewer.plots.tabs import PlotTabs
 
 if TYPE_CHECKING:
@@ -67,13 +68,10 @@ class KernelWidget(DockWidget):
         self.session = ExplorerSession(napari_viewer)
         self._wanted_taps: Image | None = None
         self._build()
-        self._offer_taps()
         self._connect()
         self._fit_width()
-        self.session.follow_layers()
-        if self.session.layer is None:
-            self.session.explore()
-        self._describe()
+        self._signals: tuple[tuple[Any, Any], ...] = ()
+        self.enter()
 
     def settings(self) -> KernelSettings:
         """Return the settings that the form shows.
@@ -232,23 +230,30 @@ class KernelWidget(DockWidget):
         self.session.bound.connect(self._describe)
         self.session.answered.connect(self._show)
         self.session.preview_removed.connect(self._uncheck_preview)
-        self._signals = [
-            *((event, self._offer_taps) for event in self._layer_events()),
+
+    def enter(self) -> None:
+        """Follow the viewer."""
+        if self._signals:
+            return
+        events = self.viewer.layers.events
+        layer_events = (events.inserted, events.removed, events.renamed)
+        self._signals = (
+            *((event, self._offer_taps) for event in layer_events),
             (self.viewer.events.theme, self._follow_theme),
-        ]
+        )
         for event, slot in self._signals:
             event.connect(slot)
-
-    def _layer_events(self) -> tuple[Any, ...]:
-        events = self.viewer.layers.events
-        return events.inserted, events.removed, events.renamed
+        self._offer_taps()
+        self._follow_theme()
+        self.session.open()
+        self._describe()
 
     def leave(self) -> None:
-        """Let go of the viewer."""
+        """Let go of the viewer: nothing is computed while nobody looks."""
         self.session.close()
-        for signal, slot in self._signals:
-            signal.disconnect(slot)
-        self._signals = []
+        for event, slot in self._signals:
+            event.disconnect(slot)
+        self._signals = ()
 
     def _change(self) -> None:
         with shown_errors():
@@ -293,7 +298,7 @@ class KernelWidget(DockWidget):
             self._description.setText("<i>Select an image layer to see the filter on it.</i>")
             return
         data = finest_level(layer)
-        text = f"<b>{html.escape(layer.name)}</b> · {' × '.join(map(str, data.shape))} · {np.dtype(data.dtype)}"
+        text = f"{name_of_layer(layer.name)} · {' × '.join(map(str, data.shape))} · {np.dtype(data.dtype)}"
         if frame is not None and frame.place:
             text += f" · {frame.place}"
         self._description.setText(text)
@@ -338,7 +343,7 @@ def _add_row(form: QFormLayout, name: str, editor: QWidget, tooltip: str) -> QLa
     label = QLabel(name)
     for widget in (label, editor):
         widget.setToolTip(tooltip)
-    editor.setMinimumWidth(80)
+    editor.setMinimumWidth(LEAST_WIDTH)
     form.addRow(label, editor)
     return label
 

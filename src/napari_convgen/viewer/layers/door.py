@@ -115,9 +115,7 @@ class LayerInput:
             )
 
 
-def read_layer(
-    layer: Layer | None, axes: str | None = None, index: tuple[int | slice, ...] | None = None
-) -> LayerInput:
+def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
     """Take what a run needs from a layer.
 
     Parameters
@@ -126,8 +124,6 @@ def read_layer(
         Image layer; of a multiscale one the finest level is taken.
     axes
         Letters for the axes of the layer's data; guessed from its axis labels and shape if ``None``.
-    index
-        Index of the frame to take, which keeps the layer's axes and lies where it lies there; ``None``, the default, takes all.
 
     Raises
     ------
@@ -135,15 +131,14 @@ def read_layer(
         No layer, or one without pixels.
     """
     layer = _image(layer)
-    whole = finest_level(layer)
-    data = whole if index is None else whole[tuple(slice(i, i + 1) if isinstance(i, int) else i for i in index)]
+    data = finest_level(layer)
     look = {
         name: getattr(layer, name)
         for name in ("colormap", "gamma", "interpolation2d", "interpolation3d", "rendering", "blending", "rgb")
     }
     if not layer.rgb:
         look["contrast_limits"] = tuple(layer.contrast_limits)
-    source = LayerInput(
+    return LayerInput(
         name=layer.name,
         data=np.array(data) if type(data) is np.ndarray else data,  # memory maps are lazy
         axes=guess_axes(layer) if axes is None else axes.upper(),
@@ -155,10 +150,6 @@ def read_layer(
         axis_labels=tuple(layer.axis_labels),
         look=look,
     )
-    if index is None:
-        return source
-    first = [i if isinstance(i, int) else 0 for i in index[: layer.ndim]]
-    return source.on_grid(source.data, first, (1,) * layer.ndim)
 
 
 def _image(layer: Layer | None) -> Image:
@@ -317,19 +308,23 @@ def expected_error_layer(source: LayerInput, error: NDArray[np.float32], name: s
     return image_layer(source, error, name, **look)
 
 
-def show_name(layer: Image, position: str = "top_left") -> None:
+def show_name(layer: Layer, position: str = "top_left") -> None:
     """Show a layer's name in its cell of napari's grid; where the cell is narrow, the start of the name shows."""
     if hasattr(layer, "name_overlay"):  # older versions of napari have none
         layer.name_overlay.update({"visible": True, "position": position, "font_size": 8})
 
 
-def add_layer(viewer: ViewerModel, layer: Image) -> None:
+def add_layer(viewer: ViewerModel, layer: Layer) -> None:
     """Add a layer; what was selected stays selected, so that the next run takes the same input."""
-    selected, active = set(viewer.layers.selection), viewer.layers.selection.active
-    viewer.add_layer(layer)
-    if selected:
+    selection = viewer.layers.selection
+    selected, active = set(selection), selection.active
+    if not selected:
+        viewer.add_layer(layer)
+        return
+    with selection.events.active.blocker():  # napari selects it for a moment
+        viewer.add_layer(layer)
         viewer.layers.selection = selected
-        viewer.layers.selection.active = active
+        selection.active = active
 
 
 def _placement(transform: CompositeAffine, affine: Affine) -> dict[str, Any]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Layer
+
+from napari_convgen.viewer.layers.door import show_name
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
@@ -27,9 +31,15 @@ class SideBySide:
         self._grid_before = {name: getattr(self._grid, name) for name in ("shape", "stride", "enabled")}
         self._camera_before = {name: getattr(self._camera, name) for name in ("center", "zoom", "angles")}
         self._shape = (1, 1)
+        self._named: list[Layer] = []  # whose names were not shown
 
     def show(self) -> None:
-        """Show all layers, in cells that they fit in: where the grid has another shape now, the view is reset."""
+        """Show all layers with their names, in cells that they fit in: where the grid has another shape now, the view is reset."""
+        for layer in self.viewer.layers:
+            overlay = getattr(layer, "name_overlay", None)  # older versions of napari have none
+            if overlay is not None and not overlay.visible:
+                self._named.append(layer)
+                show_name(layer)
         self._grid.stride = 1
         self._grid.shape = (-1, -1)
         self._grid.enabled = True
@@ -40,6 +50,8 @@ class SideBySide:
 
     def undo(self) -> None:
         """Show the layers as they were shown before."""
+        for layer in self._named:
+            layer.name_overlay.visible = False
         for model, before in ((self._grid, self._grid_before), (self._camera, self._camera_before)):
             for name, value in before.items():
                 setattr(model, name, value)

@@ -14,7 +14,6 @@ from skimage.draw import polygon2mask
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.errors import InputError
 from napari_convgen.viewer.layers.door import finest_level
-from napari_convgen.viewer.layers.shown_frame import index_on_screen
 from napari_convgen.viewer.layers.units import unit_factors
 
 MaskLayer: TypeAlias = Image | Labels | Shapes
@@ -29,7 +28,7 @@ NEGLIGIBLE = 1e-9
 """Share of a pixel that a coordinate may change by over a pixel and still be called constant."""
 
 
-def mask_of(layer: MaskLayer, image: Image, is_spatial: Sequence[bool], point: Sequence[float]) -> NDArray[np.bool_]:
+def mask_of(layer: MaskLayer, image: Image, axes: list[int], point: Sequence[float]) -> NDArray[np.bool_]:
     """Return a mask over the spatial axes of the frame of an image that is on screen.
 
     Parameters
@@ -39,8 +38,8 @@ def mask_of(layer: MaskLayer, image: Image, is_spatial: Sequence[bool], point: S
         marked if its center is.
     image
         Layer of the image.
-    is_spatial
-        True for each axis of the image's data that is a spatial axis of the frame.
+    axes
+        Positions of the image's spatial axes.
     point
         Position of the viewer's sliders, in world coordinates.
 
@@ -49,10 +48,10 @@ def mask_of(layer: MaskLayer, image: Image, is_spatial: Sequence[bool], point: S
     InputError
         Shapes without an area.
     """
-    axes = [axis for axis, is_one in enumerate(is_spatial) if is_one]
     shape = tuple(finest_level(image).shape[axis] for axis in axes)
-    on_screen = index_on_screen(image, [not is_one for is_one in is_spatial], point)[: image.ndim]
-    first = np.array([i if isinstance(i, int) else 0 for i in on_screen], float)
+    last = np.array(finest_level(image).shape[: image.ndim]) - 1  # color samples have no place
+    first = np.round(image.world_to_data(list(point)[-image.ndim :])).clip(0, last)
+    first[axes] = 0
     if isinstance(layer, Shapes):
         return _covered(layer, image, first, axes, shape)
     n, factors = min(layer.ndim, image.ndim), unit_factors(image.units, layer.units)

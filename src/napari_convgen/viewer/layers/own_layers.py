@@ -33,13 +33,13 @@ class OwnLayers:
         add_layer(self.viewer, layer)
         return layer
 
-    def is_own(self, layer: Image | None) -> bool:
-        """True for a layer of the run with the data that the run gave it, also if it was removed from the viewer."""
+    def owns(self, layer: Any) -> bool:
+        """Return True for a layer of the run with the data that the run gave it, also if it was removed from the viewer."""
         return layer in self._layers
 
     def has(self, layer: Image | None) -> bool:
         """True for such a layer that is in the viewer: it may be written to."""
-        return self.is_own(layer) and layer in self.viewer.layers
+        return self.owns(layer) and layer in self.viewer.layers
 
     def put(self, layer: Image, data: Any) -> None:
         """Give one of the layers other data."""

@@ -47,7 +47,8 @@ class ShownFrame:
     @property
     def place(self) -> str:
         """Say which frame it is; nothing for a single one."""
-        return describe_place(self.index, self.data.shape)
+        places = [f"{i + 1} of {n}" for i, n in zip(self.index, self.data.shape, strict=True) if isinstance(i, int)]
+        return f"the shown frame only ({', '.join(places)})" if places else ""
 
     def expand(self, image: NDArray[Any]) -> NDArray[Any]:
         """Give an image of the frame's shape the axes of the layer."""
@@ -57,33 +58,6 @@ class ShownFrame:
     def layer(self, image: NDArray[Any], name: str) -> Image:
         """Make a layer that lies where the frame lies, and looks as its layer."""
         return Image(self.expand(image), name=name, multiscale=False, translate=self.translate, **self.look)
-
-
-def index_on_screen(layer: Image, is_counted: Sequence[bool], point: Sequence[float]) -> tuple[int | slice, ...]:
-    """Return the index of what is on screen: numbers along the axes that count frames, whole axes else.
-
-    Parameters
-    ----------
-    layer
-        Image layer.
-    is_counted
-        True for each axis of its data that counts frames.
-    point
-        Position of the viewer's sliders, in world coordinates.
-    """
-    position = np.round(layer.world_to_data(list(point)[-layer.ndim :])).astype(int)
-    places = [*position, *(0,) * (len(is_counted) - layer.ndim)]  # color samples have none
-    shape = finest_level(layer).shape
-    return tuple(
-        int(np.clip(i, 0, n - 1)) if counts else slice(None)
-        for i, n, counts in zip(places, shape, is_counted, strict=True)
-    )
-
-
-def describe_place(index: tuple[int | slice, ...], shape: Sequence[int]) -> str:
-    """Say which frame an index takes; nothing for a single one."""
-    places = [f"{i + 1} of {n}" for i, n in zip(index, shape, strict=True) if isinstance(i, int) and n > 1]
-    return f"the shown frame only ({', '.join(places)})" if places else ""
 
 
 def shown_frame(layer: Image, point: Sequence[float]) -> ShownFrame:
@@ -106,7 +80,11 @@ def shown_frame(layer: Image, point: Sequence[float]) -> ShownFrame:
             f"'{layer.name}' is a color image, and the filter has one channel. Split it: right-click the layer, 'Split RGB'."
         )
     data = finest_level(layer)
-    index = index_on_screen(layer, [letter not in "YX" for letter in guess_axes(layer)], point)
+    position = np.round(layer.world_to_data(list(point)[-layer.ndim :])).astype(int)
+    index = tuple(
+        slice(None) if letter in "YX" else int(np.clip(i, 0, n - 1))
+        for letter, i, n in zip(guess_axes(layer), position, data.shape, strict=True)
+    )
     transform = CompositeAffine(
         scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
     )

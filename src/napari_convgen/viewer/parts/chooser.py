@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +14,8 @@ from psygnal import Signal
 from napari_convgen.core.image import ArrayLike, Layout
 from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.layers.door import LayerInput, finest_level, guess_axes, read_layer
-from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.layers.frame import find_frame, frame_index, take_frame
+from napari_convgen.viewer.parts.labels import name_of_layer, text_label
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -32,6 +32,8 @@ class InputChooser:
         Viewer whose layers there are to choose from.
     z_axis
         Function that returns ``"frames"`` or ``"volume"``: how a Z axis is fitted.
+    is_single
+        True to take of a stack the frame on screen alone; False, the default, to take all.
 
     Attributes
     ----------
@@ -45,8 +47,11 @@ class InputChooser:
 
     changed = Signal()
 
-    def __init__(self, viewer: ViewerModel, z_axis: Callable[[], Literal["frames", "volume"]]) -> None:
+    def __init__(
+        self, viewer: ViewerModel, z_axis: Callable[[], Literal["frames", "volume"]], is_single: bool = False
+    ) -> None:
         self.viewer = viewer
+        self._is_single = is_single
         self.layer: Image | None = None
         self._z_axis = z_axis
         self._active: Layer | None = None
@@ -68,9 +73,11 @@ class InputChooser:
         layers.selection.events.active.connect(self.follow_layers)
         for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
             event.connect(self.follow_layers)
+        if is_single:
+            viewer.dims.events.point.connect(self.describe)
 
     def read(self) -> LayerInput:
-        """Return what would be denoised.
+        """Return what would be taken.
 
         Raises
         ------
@@ -79,12 +86,30 @@ class InputChooser:
         """
         source = read_layer(self.layer or self.viewer.layers.selection.active, self.axes.value or None)
         Layout.of(source.data.shape, source.axes, self._z_axis())
-        return source
+        return take_frame(source, self.place())
 
     def reference_data(self) -> ArrayLike | None:
-        """Return the pixels of the reference, if one is chosen."""
+        """Return the pixels of the reference that belong to what would be taken, if one is chosen."""
         name = self.reference.value
-        return None if name == NO_REFERENCE else self.viewer.layers[name].data
+        if name == NO_REFERENCE:
+            return None
+        data: ArrayLike = self.viewer.layers[name].data
+        place = self.place()
+        return data[frame_index(place, data.ndim)] if place else data
+
+    def place(self) -> dict[int, int]:
+        """Return the place of the frame that would be taken of a stack, by the axes that count frames; none if all would be.
+
+        Raises
+        ------
+        InputError
+            Axes that do not fit.
+        """
+        layer = self.layer
+        if layer is None or not self._is_single:
+            return {}
+        point = layer.world_to_data(list(self.viewer.dims.point)[-layer.ndim :])
+        return find_frame(finest_level(layer).shape, self.axes.value or None, self._z_axis(), point)
 
     def follow_layers(self) -> None:
         """Show what would be denoised, and offer the references that fit it."""
@@ -97,7 +122,7 @@ class InputChooser:
             self.description.setText("<i>Select an image layer.</i>")
         elif self.layer is None:
             self.description.setText(
-                f"<i>'{html.escape(active.name)}' is a {active.__class__.__name__} layer. Select an image layer.</i>"
+                f"<i>{name_of_layer(active.name)} is a {active.__class__.__name__} layer. Select an image layer.</i>"
             )
         else:
             data = finest_level(active)
@@ -125,24 +150,22 @@ class InputChooser:
         if layer is None:
             return
         data = finest_level(layer)
-        text = f"<b>{html.escape(layer.name)}</b> · {_times(data.shape)} · {np.dtype(data.dtype)}"
+        text = f"{name_of_layer(layer.name)} · {_times(data.shape)} · {np.dtype(data.dtype)}"
         try:
             layout = Layout.of(data.shape, self.axes.value or None, self._z_axis())
-            if layout.frame_axes():
-                text += f" · {self._describe_frames(layer, layout)}"
+            if place := self.place():
+                where = ", ".join(f"{i + 1} of {data.shape[axis]}" for axis, i in place.items())
+                text += f" · the shown frame only ({where})"
+            elif counted := layout.frame_axes():
+                n_frames = math.prod(data.shape[i] for i in counted)
+                text += f" · {n_frames} frames of {_times(layout.frame_shape(data.shape))}, one after another"
         except ConvgenError as error:
             text += f"<br><i>{error}</i>"
         self.description.setText(text)
 
     def _choose(self) -> Layer | None:
-        """Return the layer that is to be the input, if it is an image."""
+        """Return the layer that would be taken, if it is an image."""
         return self.viewer.layers.selection.active
-
-    def _describe_frames(self, layer: Image, layout: Layout) -> str:
-        """Say what becomes of the frames of a stack."""
-        shape = finest_level(layer).shape
-        n_frames = math.prod(shape[i] for i in layout.frame_axes())
-        return f"{n_frames} frames of {_times(layout.frame_shape(shape))}, one after another"
 
     def _axes_of(self, layer: Layer) -> str:
         """Return the axes that were typed for a layer, or a guess."""

@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+import weakref
+from typing import Any, ClassVar
+
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QScrollArea, QVBoxLayout, QWidget
 
 MIN_WIDTH = 300
 """Least width of a dock widget, in pixels."""
 
 
-class DockWidget(QScrollArea):
+class _OnePerViewer(type(QScrollArea)):  # type: ignore[misc]  # Qt's own metaclass, which has no static type
+    """Makes one widget of a class for each viewer: opened again after its dock was closed, it is the same, with run and settings."""
+
+    _closed: ClassVar[weakref.WeakSet[DockWidget]] = weakref.WeakSet()
+
+    def __call__(cls, napari_viewer: Any) -> DockWidget:
+        viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)  # napari hands out proxies
+        for widget in list(cls._closed):
+            if type(widget) is cls and getattr(widget.viewer, "__wrapped__", widget.viewer) is viewer:
+                cls._closed.discard(widget)
+                return widget
+        made: DockWidget = super().__call__(napari_viewer)
+        return made
+
+    def keep(cls, widget: DockWidget) -> None:
+        """Keep a widget whose dock was closed until it is opened again."""
+        cls._closed.add(widget)
+
+
+class DockWidget(QScrollArea, metaclass=_OnePerViewer):
     """A column that scrolls where the window is low.
+
+    When its dock is closed it stays, hidden, as a child of napari's window, and a run goes on.
 
     Attributes
     ----------
+    viewer
+        The viewer that it is docked in.
     column
         Layout of the column, to which the widget's parts are added from the top.
     """
+
+    viewer: Any
+    _dock: QDockWidget | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,12 +57,28 @@ class DockWidget(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(MIN_WIDTH)
 
+    def enter(self) -> None:
+        """Take up again what `leave` has laid down. By default nothing."""
+
     def leave(self) -> None:
-        """End what the widget does: napari takes it out of its dock."""
-        raise NotImplementedError
+        """Lay down what is of no use while the dock is closed. By default nothing: a run goes on."""
 
     def event(self, event: QEvent | None) -> bool:
-        """Notice that napari takes the widget out of its dock."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.leave()
+        """Notice that napari puts the widget into a dock, or takes it out."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            parent, dock = self.parent(), self._dock
+            if isinstance(parent, QDockWidget):
+                self._dock = parent
+                self.enter()
+            elif parent is None and dock is not None:
+                self._dock, window = None, dock.parentWidget()
+                self.leave()
+                type(self).keep(self)
+                QTimer.singleShot(0, lambda: self._stay(window))
         return bool(super().event(event))
+
+    def _stay(self, window: QWidget | None) -> None:
+        """Stay in napari's window, which takes the widget along when it closes."""
+        if self.parent() is None and window is not None:
+            self.hide()
+            self.setParent(window)

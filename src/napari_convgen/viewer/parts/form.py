@@ -16,6 +16,9 @@ from napari_convgen.config.fields import Numbers, choices_of, describe, is_autom
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
+LEAST_WIDTH = 80
+"""Least width of an editor, in pixels: a choice among long names asks for no more."""
+
 IS_LEFT_OUT = "is_left_out"
 """Property of an editor's Qt widget: true where the kind that is chosen has no such setting, so that its row is hidden."""
 
@@ -132,7 +135,7 @@ def labeled_rows(rows: Iterable[ValueWidget[Any] | str]) -> QWidget:
         if isinstance(row, str):
             layout.addRow(QLabel(f"<b>{row}</b>"))
             continue
-        row.native.setMinimumWidth(80)
+        row.native.setMinimumWidth(LEAST_WIDTH)
         layout.addRow(QLabel(), row.native)
         _name_row(layout, row)
     _arrange(layout)

@@ -1,24 +1,71 @@
-"""Labels that hold sentences."""
+"""Labels that hold sentences and names, and never ask for more width than the dock has."""
 
 from __future__ import annotations
+
+import html
+import re
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
+LONGEST_WORD = 24
+"""Longest part of a word that stays on one line, in characters: as many as fit into a dock at its least width."""
 
-def text_label(text: str = "", tooltip: str = "") -> QLabel:
-    """Return a label that wraps its text at the width of the dock, and whose text can be selected and copied.
+LONGEST_NAME = 60
+"""Longest name that is shown in full, in characters: three lines of a dock at its least width."""
+
+BREAK = "\N{ZERO WIDTH SPACE}"
+"""Character at which a line may be broken, and that is not seen."""
+
+
+class TextLabel(QLabel):
+    """A label that wraps its text at the width of the dock, long words too; its text can be selected and copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setMinimumWidth(1)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setAlignment(Qt.AlignmentFlag.AlignTop)
+
+    def setText(self, text: str | None) -> None:
+        """Show a text, plain or rich."""
+        super().setText(breakable(text or ""))
+
+
+def text_label(text: str = "", tooltip: str = "") -> TextLabel:
+    """Return a label for sentences.
 
     Parameters
     ----------
     text
-        Text that is shown at first, plain or rich.
+        Text that is shown at first, plain or rich; none by default.
     tooltip
         Tooltip; none by default.
     """
-    label = QLabel(text)
+    label = TextLabel()
+    label.setText(text)
     label.setToolTip(tooltip)
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setAlignment(Qt.AlignmentFlag.AlignTop)
     return label
+
+
+def breakable(text: str) -> str:
+    """Return a text, plain or rich, with places in its long words where lines may be broken."""
+    return re.sub(r"(?:<[^>]*>|&#?\w+;|[^\s<&])+", _break_word, text)
+
+
+def _break_word(word: re.Match[str]) -> str:
+    broken, n = "", 0
+    for part in re.findall(r"<[^>]*>|&#?\w+;|.", word.group()):
+        is_tag = part.startswith("<")
+        if n == LONGEST_WORD and not is_tag:
+            broken, n = broken + BREAK, 0
+        broken, n = broken + part, n + (not is_tag)
+    return broken
+
+
+def name_of_layer(name: str) -> str:
+    """Return a layer's name for a rich text: in bold, and without its middle if it is very long."""
+    if len(name) > LONGEST_NAME:
+        name = f"{name[: LONGEST_NAME // 2]} … {name[-LONGEST_NAME // 2 :]}"
+    return f"<b>{html.escape(name)}</b>"

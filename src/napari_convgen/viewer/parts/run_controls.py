@@ -1,4 +1,4 @@
-"""The controls of a session: run, forecast, pause, stop, cancel, and how far it is. The same in all widgets that run something."""
+"""The controls of a session, the same in all widgets: run, forecast, pause, stop, cancel, how far it is, and what went wrong."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from napari_convgen.run.labels import format_seconds
 from napari_convgen.viewer.parts.buttons import button, rows_of
+from napari_convgen.viewer.parts.errors import ErrorText
 from napari_convgen.viewer.worker.job import PROGRESS_PARTS
 from napari_convgen.viewer.worker.session import Session, State
 
@@ -38,7 +39,7 @@ class Tooltips:
 
 
 class RunControls(QWidget):
-    """Buttons and progress bar of a session. They are enabled and disabled by its state alone.
+    """Buttons, progress bar and error of a session. They are enabled and disabled by its state alone.
 
     Parameters
     ----------
@@ -48,6 +49,11 @@ class RunControls(QWidget):
         What the tooltips say.
     bound
         Word before the time that is left: ``"about"``, or ``"at most"`` where a run may end early.
+
+    Attributes
+    ----------
+    error
+        The error that ended the last run, or kept it from being started.
     """
 
     run_clicked = Signal()
@@ -65,10 +71,12 @@ class RunControls(QWidget):
         self._cancel = button("Cancel", tooltips.cancel)
         self._progress = QProgressBar()
         self._progress.setToolTip(tooltips.progress)
+        self.error = ErrorText()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(rows_of((self._run, self._forecast), (self._pause, self._stop, self._cancel)))
         column.addWidget(self._progress)
+        column.addWidget(self.error)
         self._run.clicked.connect(lambda: self.run_clicked.emit())
         self._forecast.clicked.connect(lambda: self.forecast_clicked.emit())
         self._pause.clicked.connect(self._toggle_pause)
@@ -76,6 +84,7 @@ class RunControls(QWidget):
         self._cancel.clicked.connect(session.cancel)
         session.state_changed.connect(self._on_state)
         session.progressed.connect(self.show_progress)
+        session.failed.connect(self.error.show_error)
         self._on_state(session.state)
 
     def block(self, is_blocked: bool) -> None:
@@ -104,6 +113,7 @@ class RunControls(QWidget):
         self._pause.setText("Resume" if state is State.PAUSED else "Pause")
         self._cancel.setEnabled(state is not State.IDLE)
         if state is State.LOADING:
+            self.error.forget()
             self._progress.setRange(0, 0)
         elif state is State.IDLE:
             self._progress.setRange(0, PROGRESS_PARTS)

@@ -15,6 +15,9 @@ from qtpy.QtWidgets import QWidget
 
 from napari_convgen.config import AutoStopConfig
 
+MAX_HEIGHT = 360
+"""Largest height of a plot, in pixels: on a tall screen a higher one is no easier to read. Our choice."""
+
 REDRAW_SECONDS = 0.25
 """The curves are redrawn at most this often while they grow."""
 
@@ -64,6 +67,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self._steps: Sequence[int] = ()
         self._dragged_step = 0
         self._drawn = 0.0
+        self.setMaximumHeight(MAX_HEIGHT)
         self.setLogMode(x=True, y=True)
         self.setLabel("bottom", "step")
         self.setLabel("left", "mean squared error")
@@ -87,10 +91,11 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             label="",
             labelOpts={"color": KEPT_COLOR, "position": 0.42, "anchors": [(1, 0.5), (1, 0.5)]},
         )
+        self._shown = pg.InfiniteLine(angle=90, pen=pg.mkPen(None))
         self._votes: list[pg.InfiniteLine] = []
         self._kept.sigDragged.connect(self._on_drag)
         self._kept.sigPositionChangeFinished.connect(self._on_drop)
-        for item in (self._interval, self._kept):
+        for item in (self._interval, self._shown, self._kept):
             item.hide()
             self.addItem(item, ignoreBounds=True)
         self.follow_theme(theme)
@@ -109,6 +114,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self._legend.setLabelTextColor(self._text_color)
         for _, label in self._legend.items:
             label.setText(label.text)
+        self._shown.setPen(pg.mkPen(self._text_color, width=1))
         for vote in self._votes:
             vote.setPen(self._vote_pen())
 
@@ -138,6 +144,12 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         """Mark the step that is kept."""
         self._kept_step = step
         self.redraw()
+
+    def mark_shown(self, step: int | None) -> None:
+        """Mark the step whose snapshot is on screen; ``None`` for no mark."""
+        self._shown.setVisible(bool(step))
+        if step:
+            self._shown.setValue(math.log10(step))
 
     def show_choice(self, steps: Sequence[int], interval: tuple[int, int] | None, votes: Mapping[str, int]) -> None:
         """Show what there is to choose from.

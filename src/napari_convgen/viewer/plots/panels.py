@@ -18,11 +18,14 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 from napari_convgen.errors import FileError
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.figures.panel import Curve, Panel, Picture, Plot
-from napari_convgen.viewer.plots.curves import CRITERION_COLOR, KEPT_COLOR, LOSS_COLOR, LogAxis
+from napari_convgen.viewer.plots.curves import CRITERION_COLOR, KEPT_COLOR, LOSS_COLOR, MAX_HEIGHT, LogAxis
 
 COLORS = (LOSS_COLOR, CRITERION_COLOR, KEPT_COLOR, "#d773c4", "#e2c044", "#8f8f8f")
 
 SHADE = (143, 143, 143, 50)
+
+BAND_OPACITY = 70
+"""Opacity of a band, of 255."""
 
 SIGNED_COLORS = pg.ColorMap([0.0, 0.5, 1.0], ["#2166ac", "#ffffff", "#b2182b"])
 
@@ -85,6 +88,8 @@ class PanelView(QWidget):
         self.panel: Panel | None = None
         self._title = QLabel()
         self._title.setWordWrap(True)
+        self._title.setMinimumWidth(1)
+        self.setMaximumHeight(MAX_HEIGHT)
         self._title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._canvas = _Canvas()
         column = QVBoxLayout(self)
@@ -149,6 +154,10 @@ class PanelView(QWidget):
 
     def _draw_curve(self, curve: Curve, color: str, is_log: bool) -> None:
         y = np.where(curve.y > 0, curve.y, np.nan) if is_log else curve.y
+        if curve.top is not None:
+            ends = (pg.PlotDataItem(curve.x, each, pen=None, connect="finite") for each in (y, curve.top))
+            self._canvas.addItem(pg.FillBetweenItem(*ends, brush=pg.mkBrush(color + f"{BAND_OPACITY:02x}")))
+            return
         if curve.style == "dots":
             self._canvas.plot(curve.x, y, pen=None, symbol="o", symbolSize=4, symbolPen=None, symbolBrush=color)
             return

@@ -21,8 +21,8 @@ from napari_convgen.viewer.layers.door import read_layer
 from napari_convgen.viewer.layers.mask import mask_of
 from napari_convgen.viewer.layers.units import format_lengths
 from napari_convgen.viewer.parts.form import ConfigForm, leave_out
-from napari_convgen.viewer.parts.frame_chooser import FrameChooser
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS, Problem
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NAN = "NaN of the image"
 """Choice of a mask for an image that marks its missing pixels itself."""
 
-PSFS = {"blur": "Gaussian", "widefield": "Widefield microscope", "confocal": "Confocal microscope"}
+PSFS = {"blur": "Gaussian", "widefield": "Widefield", "confocal": "Confocal"}
 """Titles of the point spread functions that are computed, by the kind of operator."""
 
 MASK_LAYERS = (Labels, Shapes, Image)
@@ -64,7 +64,7 @@ class ProblemInputs:
         Label that says more of what is chosen.
     """
 
-    def __init__(self, viewer: ViewerModel, image: FrameChooser) -> None:
+    def __init__(self, viewer: ViewerModel, image: ImageChooser) -> None:
         self.viewer = viewer
         self._image = image
         self.name = ComboBox(
@@ -117,8 +117,7 @@ class ProblemInputs:
         layer, image = self._mask.value, self._image.layer
         if self.name.value != "inpaint" or image is None or not isinstance(layer, MASK_LAYERS):
             return None
-        layout = self._image.layout(image)
-        return mask_of(layer, image, [letter in layout.spatial for letter in layout.axes], self.viewer.dims.point)
+        return mask_of(layer, image, spatial_axes(self._image.layout(image)), self.viewer.dims.point)
 
     def read_psf(self) -> core.Image | None:
         """Return the point spread function; ``None`` if the problem has none, or it is computed."""
@@ -187,7 +186,7 @@ def describe_psf(settings: Mapping[str, Any], image: Image, layout: Layout) -> s
     image, layout
         Layer of the image that is to be deblurred, and the meaning of its axes.
     """
-    axes = [axis for axis, letter in enumerate(layout.axes) if letter in layout.spatial]
+    axes = spatial_axes(layout)
     units, pixels = [image.units[axis] for axis in axes], np.abs(image.scale)[axes]
     has_lengths = all(unit.is_compatible_with("micrometer") for unit in units)
     if settings[KIND] == "identity":
@@ -204,3 +203,8 @@ def describe_psf(settings: Mapping[str, Any], image: Image, layout: Layout) -> s
         return f"Full width at half maximum: {FWHM * sigma:.3g} pixels."
     width, full_width = (format_lengths(factor * sigma * pixels, units) for factor in (1, FWHM))
     return f"Standard deviation {width}, full width at half maximum {full_width}."
+
+
+def spatial_axes(layout: Layout) -> list[int]:
+    """Return the positions of the spatial axes."""
+    return [axis for axis, letter in enumerate(layout.axes) if letter in layout.spatial]

@@ -49,6 +49,10 @@ class ReconstructionLayers:
         self._name = f"{request.source.name} {PROBLEMS[request.problem].result}"
         self._own = OwnLayers(viewer)
 
+    def owns(self, layer: Any) -> bool:
+        """Return True for a layer of the run with the data that the run gave it."""
+        return self._own.owns(layer)
+
     def show_preview(self, image: NDArray[Any]) -> None:
         """Show the generator's image in the layer that will hold the result; if the user has removed it, it stays away."""
         if self.result is None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from napari_convgen.config import Config
 from napari_convgen.core import image as core
-from napari_convgen.core.image import Layout
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
@@ -117,34 +116,35 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
     def preview(self, task: ReconstructTask, progress: Any, is_due: bool) -> Any:
         """Return the generator's image as it is now."""
         image = task.preview() if is_due else None
-        return None if image is None else self._as_layer(image, task.prepared.layout)
+        return None if image is None else self._as_shown(image)
 
     def details(self, task: ReconstructTask, result: ReconstructResult) -> Details:
         """Return what is shown of a result."""
-        wanted, layout = self.outputs, result.layout
+        wanted = self.outputs
         return Details(
-            image=self._as_layer(result.image, layout),
-            snapshots=[self._snapshot(each, layout) for each in result.snapshots] if wanted.has_snapshots else (),
-            generator_image=self._as_layer(result.generator_image, layout) if wanted.has_generator_image else None,
-            baseline=self._as_layer(task.baseline(), layout) if wanted.has_baseline else None,
+            image=self._as_shown(result.image),
+            snapshots=[self._snapshot_as_shown(each) for each in result.snapshots] if wanted.has_snapshots else (),
+            generator_image=self._as_shown(result.generator_image) if wanted.has_generator_image else None,
+            baseline=self._as_shown(task.baseline()) if wanted.has_baseline else None,
             residual=self._residual(result) if wanted.has_residual else None,
         )
 
-    def _as_layer(self, image: NDArray[Any], layout: Layout) -> NDArray[Any]:
-        """Return an image with the axes of the layer, in values that napari can show."""
-        if self.rounds_colors and image.dtype.kind == "f":
-            bounds = np.iinfo(self.source.data.dtype)
-            image = np.rint(np.nan_to_num(image)).clip(bounds.min, bounds.max).astype(self.source.data.dtype)
-        return np.expand_dims(image, layout.frame_axes()) if image.ndim < len(layout.axes) else image
+    def _as_shown(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Return an image in values that napari can show."""
+        if not (self.rounds_colors and image.dtype.kind == "f"):
+            return image
+        own = np.dtype(self.source.data.dtype)
+        rounded: NDArray[Any] = np.rint(np.nan_to_num(image)).clip(np.iinfo(own).min, np.iinfo(own).max).astype(own)
+        return rounded
 
-    def _snapshot(self, snapshot: Snapshot, layout: Layout) -> Snapshot:
-        iterate, average = (self._as_layer(each, layout) for each in (snapshot.iterate, snapshot.average))
+    def _snapshot_as_shown(self, snapshot: Snapshot) -> Snapshot:
+        iterate, average = (self._as_shown(each) for each in (snapshot.iterate, snapshot.average))
         return replace(snapshot, iterate=iterate, average=average)
 
     def _residual(self, result: ReconstructResult) -> NDArray[np.float32]:
         """Return the residual with the axes of the layer."""
         layout, residual = result.layout, result.residual
-        if self.config.operator.kind != "identity":  # its channels come first
+        if self.problem != "inpaint":  # its channels come first
             channel = layout.frame_channel
             residual = residual[0] if channel is None else np.moveaxis(residual, 0, channel)
         return np.expand_dims(residual, layout.frame_axes()) if residual.ndim < len(layout.axes) else residual

@@ -23,8 +23,9 @@ def summarize(result: ReconstructResult, request: ReconstructRequest) -> str:
 def _lines(result: ReconstructResult, request: ReconstructRequest) -> Iterator[str]:
     yield str(result.reason)
     off = float(np.sqrt(np.nanmean(np.square(result.residual, dtype=np.float64))))
-    chosen = "" if math.isinf(result.rho) else f", after it was moved towards it (ρ = {result.rho:.2g})"
-    yield f"The image agrees with the measurement to {off:.3g} (root mean square{chosen})."
+    yield f"The image agrees with the measurement to {off:.3g} (root mean square)."
+    if not math.isinf(result.rho):
+        yield f"It is the generator's, moved to where it agrees better (ρ = {result.rho:.2g})."
     if request.rounds_colors:
         yield f"Colors are rounded to {request.source.data.dtype}: napari shows others from 0 to 1 only."
     yield from result.notes

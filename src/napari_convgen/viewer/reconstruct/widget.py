@@ -10,12 +10,11 @@ from superqt import QCollapsible
 from napari_convgen.config import GENERATOR_ALONE, Config, preset, setting_fields
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.errors import shown_errors
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
-from napari_convgen.viewer.parts.frame_chooser import FrameChooser
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
+from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
 from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
 from napari_convgen.viewer.reconstruct.session import ReconstructSession
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.run.denoise.progress import DenoiseProgress
-    from napari_convgen.run.reconstruct.result import ReconstructResult
     from napari_convgen.run.setup.forecast import Forecast
 
 AT_HAND = ("n_steps", "seed", "device")
@@ -79,7 +77,7 @@ class ReconstructWidget(DockWidget):
 
     def run(self) -> None:
         """Start reconstructing."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             request = self._request()
             self.session.run(request)
             self._text.setText(LOADING)
@@ -88,7 +86,7 @@ class ReconstructWidget(DockWidget):
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.forecast(self._request())
             self._text.setText(LOADING)
 
@@ -121,13 +119,14 @@ class ReconstructWidget(DockWidget):
         self.column.addWidget(self._plot, stretch=1)
         self.column.addWidget(self._text)
         self.column.addWidget(more)
+        self.column.addStretch()
 
     def _build_settings(self) -> None:
         self._at_hand = ConfigForm(AT_HAND)
         self._folded = ConfigForm(
             name for name in setting_fields() if name not in AT_HAND and not name.startswith("operator.")
         )
-        self._input = FrameChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
+        self._input = ImageChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
         self._problem = ProblemInputs(self.viewer, self._input)
         self._preset = ComboBox(
             choices=(GENERATOR_ALONE,), label="Preset", tooltip="Settings to begin with; change them here and below."
@@ -162,13 +161,10 @@ class ReconstructWidget(DockWidget):
         self._folded.editors["z_axis"].changed.connect(self._input.describe)
         self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
-        self.session.finished.connect(self._on_finish)
+        self.session.finished.connect(self._show_present)
+        self.session.turned.connect(self._show_present)
         self.session.forecasted.connect(self._on_forecast)
         self.viewer.events.theme.connect(self._follow_theme)
-
-    def leave(self) -> None:
-        """End the run, which delivers what it has."""
-        self.session.stop()
 
     def _choose_problem(self) -> None:
         """Offer the presets that suit the problem, and keep the one that is chosen if it is among them."""
@@ -202,13 +198,14 @@ class ReconstructWidget(DockWidget):
     def _on_forecast(self, forecast: Forecast | None) -> None:
         self._text.setText("" if forecast is None else str(forecast))
 
-    def _on_finish(self, _: ReconstructResult | None) -> None:
-        """Show the last run: after a cancel the one before it, if there was one."""
+    def _show_present(self) -> None:
+        """Show the present run: after a cancel the one before it, if there was one."""
         result, request = self.session.result, self.session.request
         if result is None or request is None:
             self._plot.clear_curves()
             self._text.setText("")
             return
+        self._plot.name_criterion(result.config.stopping.criterion)
         self._plot.show_curves(result.loss, result.criterion)
         self._plot.mark_kept(result.step)
         self._text.setText(summarize(result, request))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, LineEdit, SpinBox
+from magicgui.widgets import CheckBox, LineEdit, SpinBox
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
@@ -14,6 +14,7 @@ from napari_convgen.config import PRESETS, Config, fixed_input_presets, preset
 from napari_convgen.errors import ConfigError
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
+from napari_convgen.viewer.parts.presets import PresetBox
 from napari_convgen.viewer.spectrum.request import SpectrumSettings
 
 OWN_SETTINGS = (
@@ -54,7 +55,7 @@ class SpectrumForm(QWidget):
         super().__init__()
         self._config = ConfigForm(OWN_SETTINGS)
         self.z_axis = self._config.editors["z_axis"]
-        self._preset = ComboBox(choices=_preset_names(), label="Preset", tooltip="Settings of the generator.")
+        self._preset = PresetBox(_preset_names())
         self._rank = SpinBox(
             value=SpectrumSettings.rank,
             min=1,

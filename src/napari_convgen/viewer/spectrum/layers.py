@@ -52,14 +52,21 @@ class SpectrumLayers:
     ----------
     layers
         Layers by what they show: ``"vectors"``, ``"projection"``, ``"remainder"``, ``"sensitivity"``; empty before the run has ended.
+    position
+        Number of the step that they show, from 0.
     """
 
     def __init__(self, viewer: ViewerModel, source: LayerInput) -> None:
         self.viewer = viewer
         self.source = source
         self.layers: dict[str, Image] = {}
+        self.position = 0
         self._own = OwnLayers(viewer)
         self._rank = 0
+
+    def owns(self, layer: Any) -> bool:
+        """Return True for a layer of the run with the data that the run gave it."""
+        return self._own.owns(layer)
 
     def add(self, result: SpectrumResult, report: Mapping[str, Any], has_grid: bool) -> None:
         """Add the layers of the first step with the slider at all vectors.
@@ -96,6 +103,7 @@ class SpectrumLayers:
         position
             Number of the step among those of the result, from 0.
         """
+        self.position = position
         for name, new in self._images(result, position).items():
             old = self.layers[name]
             if old in self.viewer.layers:

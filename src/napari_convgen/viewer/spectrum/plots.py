@@ -9,6 +9,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLayout, QVBoxLayout, QWidget
 
 from napari_convgen.viewer.parts.buttons import button
+from napari_convgen.viewer.parts.form import LEAST_WIDTH
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.plots.tabs import PlotTabs
 from napari_convgen.viewer.spectrum.fit_record import FitRecord, find_fits, read_fit
@@ -61,6 +62,7 @@ class SpectrumPlots(QWidget):
         self._shown: tuple[SpectrumRequest, SpectrumResult, int] | None = None
         self._fit_of = QComboBox()
         self._fit_of.setAccessibleName("Fit of layer")
+        self._fit_of.setMinimumWidth(LEAST_WIDTH)
         self._fit_of.setToolTip("A denoised layer of the same shape, whose fit is compared with the prediction.")
         self._fit = button("Fit", "")
         self._stop_texts = {name: text_label() for name in ("Descent", "Fit")}

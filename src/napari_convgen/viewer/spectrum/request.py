@@ -41,7 +41,7 @@ class SpectrumSettings:
 
 @dataclass(frozen=True, eq=False)
 class SpectrumRequest(Request["SpectrumTask", "SpectrumResult"]):
-    """What is asked of a look at a Jacobian. The image is a single frame, see `napari_convgen.viewer.spectrum.frame.take_frame`.
+    """What is asked of a look at a Jacobian. The image is a single frame, see `napari_convgen.viewer.layers.frame.take_frame`.
 
     Attributes
     ----------

@@ -5,20 +5,17 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-import numpy as np
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel
 
-from napari_convgen.errors import ConvgenError, InputError
 from napari_convgen.viewer.denoise.request import DenoiseRequest, Outputs
 from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.layers.door import finest_level
+from napari_convgen.viewer.layers.frame import frame_number
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.errors import shown_errors
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.spectrum.form import SpectrumForm
-from napari_convgen.viewer.spectrum.frame import find_frame, frame_number, take_frame
 from napari_convgen.viewer.spectrum.plots import SpectrumPlots
 from napari_convgen.viewer.spectrum.request import SpectrumRequest
 from napari_convgen.viewer.spectrum.session import SpectrumSession
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 
     from napari_convgen.run.denoise.result import DenoiseResult
     from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress
-    from napari_convgen.run.spectrum.result import SpectrumResult
 
 TOOLTIPS = Tooltips(
     run="Find the singular vectors for the active layer, and all that is computed from them.",
@@ -59,25 +55,24 @@ class WhyItWorksWidget(DockWidget):
         self.session = SpectrumSession(napari_viewer)
         self.fitting = DenoiseSession(napari_viewer)
         self._form = SpectrumForm()
-        self._input = InputChooser(napari_viewer, lambda: self._form.z_axis.value)
+        self._input = InputChooser(napari_viewer, lambda: self._form.z_axis.value, is_single=True)
         self._prediction = ""
         self._build()
         self._connect()
         self._input.follow_layers()
-        self._describe_input()
         self._show_result()
         self._on_state()
 
     def run(self) -> None:
         """Start looking at the active layer's frame on screen."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.run(self._request())
             self._prediction = ""
             self._text.setText(LOADING)
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
-        with shown_errors():
+        with self._controls.error.shown_errors():
             self.session.forecast(self._request())
             self._text.setText(LOADING)
 
@@ -89,23 +84,22 @@ class WhyItWorksWidget(DockWidget):
         looked_at = self.session.request
         if looked_at is None:
             return
-        with shown_errors():
+        with self._controls.error.shown_errors():
             outputs = Outputs(has_snapshots=False)
             self.fitting.run(DenoiseRequest(looked_at.source, self._form.config(), outputs))
 
     def _request(self) -> SpectrumRequest:
-        source, config, settings = self._input.read(), self._form.config(), self._form.settings()
-        place, shape = self._find_frame(), tuple(source.data.shape)
-        return SpectrumRequest(take_frame(source, place), config, settings, frame_number(shape, place), shape)
+        source, place = self._input.read(), self._input.place()
+        shape = tuple(finest_level(self._input.layer).shape) if self._input.layer else source.data.shape
+        return SpectrumRequest(source, self._form.config(), self._form.settings(), frame_number(shape, place), shape)
 
     def _build(self) -> None:
-        self._description = text_label(tooltip="The active image layer: select another one in the layer list.")
         self._form.lay_out(self._input.axes)
         self._controls = RunControls(self.session, TOOLTIPS)
         self._text = text_label()
         self._at_slider = text_label(tooltip="The vectors that napari's slider 'component' points to.")
         self._plots = SpectrumPlots(self.viewer)
-        self.column.addWidget(self._description)
+        self.column.addWidget(self._input.description)
         self.column.addWidget(self._form)
         self.column.addWidget(self._controls)
         self.column.addWidget(self._text)
@@ -128,52 +122,18 @@ class WhyItWorksWidget(DockWidget):
         self._controls.run_clicked.connect(self.run)
         self._controls.forecast_clicked.connect(self.forecast)
         self._plots.fit_clicked.connect(self.fit)
-        self._form.z_axis.changed.connect(self._describe_input)
-        self._input.axes.changed.connect(self._describe_input)
-        self._input.changed.connect(self._describe_input)
+        self._form.z_axis.changed.connect(self._input.describe)
         self._shown_step.activated.connect(self._show_step)
         self.session.state_changed.connect(self._on_state)
         self.session.forecasted.connect(self._on_forecast)
         self.session.progressed.connect(self._on_progress)
-        self.session.finished.connect(self._on_finish)
+        self.session.finished.connect(self._show_present)
+        self.session.turned.connect(self._show_present)
         self.fitting.state_changed.connect(self._on_state)
         self.fitting.progressed.connect(self._controls.show_progress)
         self.fitting.finished.connect(self._on_fit)
-        self.viewer.dims.events.point.connect(self._on_sliders)
+        self.viewer.dims.events.point.connect(self._describe_components)
         self.viewer.events.theme.connect(self._follow_theme)
-
-    def leave(self) -> None:
-        """End run and fit, which deliver what they have."""
-        self.session.stop()
-        self.fitting.stop()
-
-    def _on_sliders(self) -> None:
-        self._describe_input()
-        self._describe_components()
-
-    def _describe_input(self) -> None:
-        """Say what would be looked at: of a stack, the frame that is on screen."""
-        layer = self._input.layer
-        if layer is None:
-            self._description.setText("<i>Select an image layer to look at.</i>")
-            return
-        data = finest_level(layer)
-        text = f"<b>{html.escape(layer.name)}</b> · {' × '.join(map(str, data.shape))} · {np.dtype(data.dtype)}"
-        try:
-            if place := self._find_frame():
-                where = ", ".join(f"{i + 1} of {data.shape[axis]}" for axis, i in place.items())
-                text += f" · the shown frame only ({where})"
-        except ConvgenError as error:
-            text += f"<br><i>{html.escape(str(error))}</i>"
-        self._description.setText(text)
-
-    def _find_frame(self) -> dict[int, int]:
-        """Find the frame of the active layer that is on screen."""
-        layer = self._input.layer
-        if layer is None:
-            raise InputError("There is no image to look at. Select an image layer.")
-        point = layer.world_to_data(list(self.viewer.dims.point)[-layer.ndim :])
-        return find_frame(finest_level(layer).shape, self._input.axes.value or None, self._form.z_axis.value, point)
 
     def _describe_components(self) -> None:
         """Say what the slider of the components shows."""
@@ -201,11 +161,12 @@ class WhyItWorksWidget(DockWidget):
     def _on_progress(self, progress: SpectrumProgress) -> None:
         self._text.setText(f"{self._prediction}<br>Step {progress.step:,}: {progress.doing} …")
 
-    def _on_finish(self, result: SpectrumResult | None) -> None:
-        """Show the last run: after a cancel the one before it, if there was one."""
-        if result is not None:
-            self._shown_step.clear()
-            self._shown_step.addItems([f"step {spectrum.step:,}" for spectrum in result.spectra])
+    def _show_present(self) -> None:
+        """Show the present run: after a cancel the one before it, if there was one."""
+        self._shown_step.clear()
+        if self.session.result is not None and self.session.layers is not None:
+            self._shown_step.addItems([f"step {spectrum.step:,}" for spectrum in self.session.result.spectra])
+            self._shown_step.setCurrentIndex(self.session.layers.position)
         self._show_result()
         self._on_state()
 

@@ -8,8 +8,10 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from napari.qt.threading import create_worker
-from napari.utils.notifications import notification_manager
+from napari.utils.notifications import notification_manager, show_error
 from napari.utils.progress import progress
+
+from napari_convgen.errors import ConvgenError
 
 N_SPARED_THREADS = 1
 """Threads that a fit leaves to the window, unless it is told how many to use."""
@@ -113,5 +115,8 @@ class Job:
 
 
 def notify(error: Exception) -> None:
-    """Show an error as napari shows its own: one notification."""
-    notification_manager.receive_error(type(error), error, error.__traceback__)
+    """Show an error in one notification: a sentence that was written for the user as it is, any other with its traceback."""
+    if isinstance(error, ConvgenError):
+        show_error(str(error))
+    else:
+        notification_manager.receive_error(type(error), error, error.__traceback__)

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from napari.utils.notifications import show_info
 from psygnal import Signal
@@ -24,8 +24,17 @@ from napari_convgen.viewer.worker.work import Answer, Request, ResultT, TaskT, U
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+
+class ShownLayers(Protocol):
+    """The layers that show a run."""
+
+    def owns(self, layer: Any) -> bool:
+        """Return True for a layer of the run with the data that the run gave it."""
+        ...
+
+
 RequestT = TypeVar("RequestT", bound="Request[Any, Any]")
-LayersT = TypeVar("LayersT")
+LayersT = TypeVar("LayersT", bound=ShownLayers)
 
 PREVIEW_SECONDS = 0.3
 """Previews are shown about three times a second, or less often where showing one takes long."""
@@ -80,19 +89,28 @@ class Finished(Generic[RequestT, ResultT, LayersT]):
     layers
         The layers that show the run.
     result
-        Result of the run.
+        Result of the run, with the step that the user has chosen last.
     report
         Report of the result, as plain values.
+    ended
+        Result as the run ended.
+    chosen_steps
+        Steps that the user has chosen since, in that order; none by default.
     """
 
     request: RequestT
     layers: LayersT
     result: ResultT
     report: Mapping[str, Any]
+    ended: ResultT
+    chosen_steps: tuple[int, ...] = ()
 
 
 class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
     """Runs one task at a time for one viewer.
+
+    Of the runs that have ended, the present one is that whose layer was selected last, or else the last; what a session says of layers,
+    request, result and report is of that one.
 
     A verb's session says which layers show a task (`_new_layers`), what they show of its progress (`_show_preview`) and of its answer
     (`_show_result`), and how they are taken back (`_undo`). How the task is built is said by its request.
@@ -108,6 +126,8 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
     progressed = Signal(object)  # the task's progress
     finished = Signal(object)  # the result, or None after a cancel or an error
     forecasted = Signal(object)  # the forecast, or None after a cancel or an error
+    failed = Signal(Exception)
+    turned = Signal()  # to another run that has ended: one of its layers was selected
 
     MAX_PREVIEW_SECONDS = math.inf
     """Two previews are at most this far apart, also where showing one takes long."""
@@ -115,7 +135,9 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
         self._running: Running[RequestT, TaskT, LayersT] | None = None
-        self._finished: Finished[RequestT, ResultT, LayersT] | None = None
+        self._runs: dict[LayersT, Finished[RequestT, ResultT, LayersT]] = {}  # that have ended with a result
+        self._present: LayersT | None = None
+        viewer.layers.selection.events.active.connect(self._follow_layers)
 
     @property
     def state(self) -> State:
@@ -134,25 +156,36 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
 
     @property
     def layers(self) -> LayersT | None:
-        """The layers of the run under way, or else of the last that had a result; ``None`` before the first."""
+        """The layers of the run under way, or else of the present one; ``None`` before the first."""
         if self._running is not None and self._running.layers is not None:
             return self._running.layers
         return None if self._finished is None else self._finished.layers
 
     @property
     def request(self) -> RequestT | None:
-        """Request of the last run that had a result; ``None`` before the first."""
+        """Request of the present run; ``None`` before the first."""
         return None if self._finished is None else self._finished.request
 
     @property
     def result(self) -> ResultT | None:
-        """Result of the last run that had one; ``None`` before the first."""
+        """Result of the present run; ``None`` before the first."""
         return None if self._finished is None else self._finished.result
 
     @property
     def report(self) -> Mapping[str, Any]:
         """Report of the result, as plain values; empty before the first."""
         return {} if self._finished is None else self._finished.report
+
+    @property
+    def all_layers(self) -> list[LayersT]:
+        """The layers of all runs, also of the one under way."""
+        running = None if self._running is None else self._running.layers
+        return [*self._runs, *([running] if running is not None and running not in self._runs else [])]
+
+    @property
+    def _finished(self) -> Finished[RequestT, ResultT, LayersT] | None:
+        """The present run."""
+        return None if self._present is None else self._runs[self._present]
 
     def run(self, request: RequestT) -> None:
         """Start a run.
@@ -169,6 +202,7 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
         """
         self._refuse_if_busy()
         self._release()
+        self._forget_removed()
         self._start(request.title, work.start, request, layers=self._new_layers(request))
 
     def forecast(self, request: RequestT) -> None:
@@ -235,6 +269,24 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
     def _release(self) -> None:
         """Release memory of the last run before the next one. By default there is none to release."""
 
+    def _remember(self, finished: Finished[RequestT, ResultT, LayersT]) -> None:
+        """Make a run that has ended the present one."""
+        self._runs[finished.layers] = finished
+        self._present = finished.layers
+
+    def _forget_removed(self) -> None:
+        """Let go of the runs whose layers were all removed, but the present one."""
+        shown = {layers for layers in self._runs if any(layers.owns(layer) for layer in self.viewer.layers)}
+        self._runs = {layers: run for layers, run in self._runs.items() if layers in shown or layers is self._present}
+
+    def _follow_layers(self) -> None:
+        """Turn to the run whose layer is selected; while a run is under way, stay with that."""
+        active = self.viewer.layers.selection.active
+        owner = next((layers for layers in self._runs if layers.owns(active)), None)
+        if owner is not None and owner is not self._present and not self.is_busy:
+            self._present = owner
+            self.turned.emit()
+
     def _start(
         self,
         title: str,
@@ -284,8 +336,9 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
             if layers is None:
                 pass
             elif result is not None and running.task is not None:
-                self._finished = Finished(running.request, layers, result, answer.report)
-                self._show_result(self._finished, running.task, answer.details)
+                finished = Finished(running.request, layers, result, answer.report, result)
+                self._remember(finished)
+                self._show_result(finished, running.task, answer.details)
             else:
                 self._undo(layers)
         finally:
@@ -297,4 +350,5 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
                 show_info(note)
             self.finished.emit(result)
         if answer.error is not None:
+            self.failed.emit(answer.error)
             notify(answer.error)

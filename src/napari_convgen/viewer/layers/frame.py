@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from napari.utils.transforms import CompositeAffine
 
 from napari_convgen.core.image import Layout
 from napari_convgen.viewer.layers.door import LayerInput
@@ -46,15 +44,15 @@ def take_frame(source: LayerInput, place: Mapping[int, int]) -> LayerInput:
     """
     if not place:
         return source
-    index = tuple(slice(place[i], place[i] + 1) if i in place else slice(None) for i in range(len(source.data.shape)))
-    data = source.data[index]
-    old = source.transform
-    first = old([place.get(i, 0) for i in range(len(source.units))])
-    transform = CompositeAffine(
-        scale=old.scale, translate=first, rotate=old.rotate, shear=old.shear, ndim=len(source.units)
-    )
+    data = source.data[frame_index(place, len(source.data.shape))]
     # A copy, lest the frame keep the whole stack alive; what is lazy stays so.
-    return replace(source, data=data.copy() if isinstance(data, np.ndarray) else data, transform=transform)
+    first = [place.get(i, 0) for i in range(len(source.units))]
+    return source.on_grid(data.copy() if isinstance(data, np.ndarray) else data, first, (1,) * len(first))
+
+
+def frame_index(place: Mapping[int, int], n_axes: int) -> tuple[slice, ...]:
+    """Return the index of a frame in a stack with that many axes, all of which it keeps."""
+    return tuple(slice(place[i], place[i] + 1) if i in place else slice(None) for i in range(n_axes))
 
 
 def frame_number(shape: Sequence[int], place: Mapping[int, int]) -> int:

@@ -1,0 +1,108 @@
+"""Before and after: the input in place of the result at a key, and values along a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Shapes
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_convgen.errors import ConvgenError
+from napari_convgen.viewer.denoise.layers import RunLayers
+from napari_convgen.viewer.denoise.profile import line_layer, profile
+from napari_convgen.viewer.denoise.session import DenoiseSession
+from napari_convgen.viewer.layers.door import add_layer
+from napari_convgen.viewer.parts.buttons import button, rows_of
+from napari_convgen.viewer.plots.panels import PanelView
+
+KEY = "H"
+"""Key that shows the input in place of the result, and the result again; napari has no command of its own on it."""
+
+
+class BeforeAfter(QWidget):
+    """Shows the input of a run in place of its result, and the values of both along a line.
+
+    Parameters
+    ----------
+    session
+        The session whose present run is shown.
+    """
+
+    def __init__(self, session: DenoiseSession) -> None:
+        super().__init__()
+        self._session = session
+        self._line: Shapes | None = None
+        self._blinked: RunLayers | None = None  # whose input is shown
+        self._blink = button(
+            "Show input", f"Show the input in place of the result, and the result again; also with the key {KEY}."
+        )
+        self._profile = button(
+            "Profile",
+            "Plot input, result and reference along a line, with the expected error as a band. "
+            "Select its layer to move the line.",
+        )
+        for each in (self._blink, self._profile):
+            each.setCheckable(True)
+        self._view = PanelView(session.viewer.theme)
+        self._view.setMinimumHeight(150)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(rows_of((self._blink, self._profile)))
+        column.addWidget(self._view)
+        self._view.show_panel(None)
+        self._blink.toggled.connect(self._show_input)
+        self._profile.toggled.connect(self._show_line)
+        session.viewer.bind_key(KEY, self._press, overwrite=True)
+        session.state_changed.connect(self.refresh)
+        session.turned.connect(self.refresh)
+        session.kept.connect(self._draw)
+        session.viewer.dims.events.point.connect(self._draw)
+        session.viewer.layers.events.removed.connect(self._on_removal)
+        self.refresh()
+
+    def follow_theme(self, theme: str) -> None:
+        """Take the colors of a napari theme."""
+        self._view.follow_theme(theme)
+
+    def refresh(self) -> None:
+        """Enable what there is a run for, and show the present one."""
+        self._blink.setChecked(False)
+        has_result = self._session.result is not None and not self._session.is_busy
+        for each in (self._blink, self._profile):
+            each.setEnabled(has_result)
+        self._draw()
+
+    def _press(self, viewer: Any) -> None:
+        self._blink.click()
+
+    def _show_input(self, is_input: bool) -> None:
+        layers = self._session.layers if is_input else self._blinked
+        if layers is not None:
+            layers.show_input(is_input)
+        self._blinked = layers if is_input else None
+
+    def _show_line(self, is_wanted: bool) -> None:
+        viewer, layers = self._session.viewer, self._session.layers
+        if self._line is not None and not is_wanted and self._line in viewer.layers:
+            viewer.layers.remove(self._line)
+        elif is_wanted and layers is not None:
+            self._line = line_layer(layers.source)
+            add_layer(viewer, self._line)
+            self._line.events.data.connect(self._draw)
+        self._draw()
+
+    def _on_removal(self, event: Any) -> None:
+        if event.value == self._line:
+            self._line = None
+            self._profile.setChecked(False)
+
+    def _draw(self) -> None:
+        line, layers, result = self._line, self._session.layers, self._session.result
+        if line is None or layers is None or result is None or not line.data:
+            self._view.show_panel(None)
+            return
+        try:
+            panel = profile(layers.source, result, line.data[0][[0, -1], -2:], self._session.viewer.dims.point)
+        except ConvgenError:
+            panel = None
+        self._view.show_panel(panel)

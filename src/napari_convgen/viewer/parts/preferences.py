@@ -1,0 +1,49 @@
+"""Choices that outlive napari: on this plugin's page of napari's preferences, where napari has such pages (0.9 and later)."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from typing import Any
+
+from napari_convgen.config import PRESETS, Config, preset
+from napari_convgen.errors import ConfigError
+
+PLUGIN = "napari-convgen"
+
+_log = logging.getLogger(__name__)
+
+
+def page(group: str) -> Any:
+    """Return a group of preferences, whose attributes are kept on the disk when they are set; ``None`` where napari has none."""
+    try:
+        from napari.settings import get_plugin_settings
+
+        return getattr(get_plugin_settings(PLUGIN), group)
+    except (ImportError, KeyError, AttributeError):  # an older napari, or a plugin that is not installed
+        return None
+
+
+def read_config(group: str) -> tuple[str, Config]:
+    """Return the preset that was used last and the configuration with what was changed in it; the default where nothing is known."""
+    kept = page(group)
+    name = "default" if kept is None or kept.preset not in PRESETS else kept.preset
+    if kept is None:
+        return name, preset(name)
+    try:
+        changes = dict(part.split("=", 1) for part in shlex.split(kept.changes))
+        return name, preset(name).replace(changes)
+    except (ConfigError, ValueError) as error:
+        _log.warning("The changes %r in the preferences cannot be read, and are not used: %s", kept.changes, error)
+        return name, preset(name)
+
+
+def keep_config(group: str, name: str, config: Config, **others: Any) -> None:
+    """Keep the preset, what is changed in it, and other preferences of a group."""
+    kept = page(group)
+    if kept is None:
+        return
+    changes = shlex.join(f"{key}={value}" for key, value in config.changes_from(preset(name)).items())
+    for key, value in {"preset": name, "changes": changes, **others}.items():
+        if getattr(kept, key) != value:
+            setattr(kept, key, value)

@@ -1,0 +1,57 @@
+"""The choice of a preset, and what was changed in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from magicgui.widgets import ComboBox
+from qtpy.QtCore import Qt
+
+from napari_convgen.config import PRESET_USES, PRESETS, setting_fields
+from napari_convgen.config.fields import title_of
+
+
+class PresetBox(ComboBox):  # type: ignore[misc]  # magicgui's decorated class
+    """A choice among presets that says when to use each; one that was changed keeps its name.
+
+    Parameters
+    ----------
+    names
+        Names of the presets; all by default.
+    """
+
+    def __init__(self, names: Iterable[str] = PRESETS) -> None:
+        self._names = tuple(names)
+        self._changed = ""
+        super().__init__(choices=self._names, label="Preset")
+        self.changed.connect(self._explain)
+        self._explain()
+
+    def show_preset(self, name: str, changes: Mapping[str, Any]) -> None:
+        """Show a preset, and what is changed in it, by dotted name."""
+        self._changed = f"{name}, {_describe(changes)}" if changes else ""
+        shown = self._changed or name
+        with self.changed.blocked():
+            self.choices = (*self._names, *([self._changed] if changes else []))
+            self.value = shown
+        self._explain()
+        if changes:
+            listed = ", ".join(f"{key} = {value}" for key, value in changes.items())
+            self.tooltip = f"{PRESET_USES.get(name, '')} Changed: {listed}."
+
+    def _explain(self) -> None:
+        box = self.native
+        for i in range(box.count()):
+            box.setItemData(i, PRESET_USES.get(box.itemText(i), ""), Qt.ItemDataRole.ToolTipRole)
+        self.tooltip = PRESET_USES.get(self.value, "Ready settings.")
+
+
+def _describe(changes: Mapping[str, Any]) -> str:
+    """Say in a word or two what is changed: a number of steps, one setting, or how many."""
+    if list(changes) == ["n_steps"]:
+        return f"{changes['n_steps']} steps"
+    if len(changes) == 1:
+        [name] = changes
+        return f"other {title_of(name, next(iter(setting_fields()[name].values())))}"
+    return f"{len(changes)} settings changed"

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from napari_convgen.config import PRESETS
+from napari_convgen.viewer.denoise.widget import DenoiseWidget
+
+
+@pytest.fixture
+def widget(make_widget, two, monkeypatch):
+    monkeypatch.setitem(PRESETS, "two", two)
+    widget = make_widget(DenoiseWidget)
+    widget.viewer.layers["truth"].scale = widget.viewer.layers["cells"].scale = (0.5, 2.0)
+    return widget
+
+
+@pytest.fixture
+def viewer(widget):
+    return widget.viewer
+
+
+def visible(viewer):
+    return [layer.name for layer in viewer.layers if layer.visible]
+
+
+def test_a_button_and_a_key_show_the_input_in_place_of_the_result(viewer, user):
+    assert not user.button("Show input").isEnabled()
+    user.run()
+    before = visible(viewer)
+    user.press("Show input")
+    assert visible(viewer) == ["truth", "cells"]
+    viewer.keymap["H"](viewer)
+    assert visible(viewer) == before
+    viewer.keymap["H"](viewer)
+    assert user.button("Show input").isChecked()
+    user.run()
+    assert not user.button("Show input").isChecked()
+    assert visible(viewer) == [*before, "cells denoised [1]", "cells snapshots [1]"]
+
+
+def test_the_profile_shows_all_values_along_the_line_and_follows_it(viewer, widget, user, noisy):
+    user.fill("Preset", "two")
+    user.fill("Reference", "truth")
+    user.run()
+    user.press("Profile")
+    result = widget.session.result
+    [panel] = user.panels
+    curves = {curve.label: curve for curve in panel.curves}
+    assert list(curves) == ["input", "result", "reference", "expected error"]
+    row = (noisy[15].astype(float) + noisy[16]) / 2
+    np.testing.assert_allclose(curves["input"].y, row)
+    np.testing.assert_allclose(curves["input"].x, 2.0 * np.arange(32))
+    band = curves["expected error"]
+    np.testing.assert_allclose(band.top - band.y, (result.expected_error[15] + result.expected_error[16]), rtol=1e-4)
+    line = viewer.layers["line of the profile"]
+    assert viewer.layers.selection.active == viewer.layers["cells"]
+    line.data = [np.array([[2.0, 0.0], [2.0, 62.0]])]
+    [panel] = user.panels
+    np.testing.assert_allclose(panel.curves[0].y, noisy[4])
+    viewer.dims.set_point(0, 3)
+    user.press("Promote step 3")
+    np.testing.assert_allclose(user.panels[0].curves[1].y, result.keep(3).image[4])
+    line.data = [np.array([[-20.0, 0.0], [-20.0, 62.0]])]
+    assert user.panels == []
+    viewer.layers.remove(line)
+    assert not user.button("Profile").isChecked()
+
+
+def test_the_plot_marks_the_step_on_screen_where_it_is_not_the_one_kept(viewer, user):
+    user.run()
+    mark = user.curves._shown
+    assert not mark.isVisible()
+    viewer.dims.set_point(0, 10)
+    assert mark.isVisible()
+    assert mark.value() == 1.0
+    user.press("Promote step 10")
+    assert not mark.isVisible()
