@@ -69,11 +69,12 @@ def test_a_mask_that_is_drawn_is_taken_while_its_layer_is_active(viewer, widget,
         [np.array([[1, 1], [1, 2], [2, 2], [2, 1]])], shape_type="polygon", name="scratch", units=("um",) * 2
     )
     assert user.value("Missing pixels") == "scratch"
-    assert user.label("cells").text()
     viewer.layers["scratch"].name = "bad pixels"
     assert user.value("Missing pixels") == "bad pixels"
+    assert viewer.layers.selection.active is viewer.layers["bad pixels"]
     user.check("Residual")
     user.run()
+    assert "cells · 32 × 32" in user.text
     is_missing = np.isnan(viewer.layers["cells residual"].data)
     assert is_missing[11:20, 11:20].all()
     assert is_missing.sum() < 130
