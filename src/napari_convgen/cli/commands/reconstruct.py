@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from napari_convgen.cli.options import (
     add_settings,
     add_snapshots,
     check_distinct,
+    notes_of,
     read_changes,
     read_input,
     read_named_config,
@@ -95,11 +96,7 @@ def run(options: argparse.Namespace) -> int:
     config = read_named_config(options)
     require_output(options, "file for the reconstructed image")
     image, reference = read_input(options), read_reference(options)
-    inputs = read_settings(options)
-    if options.mask is not None:
-        inputs["is_missing"] = read_image(options.mask).data
-    if options.psf is not None:
-        inputs["psf"] = read_image(options.psf).image
+    mask, psf = (None if path is None else read_image(path) for path in (options.mask, options.psf))
     from napari_convgen.run.reconstruct.run import ReconstructTask
 
     task = ReconstructTask(
@@ -109,7 +106,9 @@ def run(options: argparse.Namespace) -> int:
         reference=None if reference is None else reference.data,
         data_range=options.data_range,
         changes=read_changes(options),
-        **inputs,
+        is_missing=None if mask is None else mask.data,
+        psf=None if psf is None else psf.image,
+        **read_settings(options),
     )
     written = (options.output, options.snapshots, options.report)
     return run_and_write(
@@ -117,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
         task,
         lambda: _Files(options, image, task),
         describe,
-        lambda result: _summary(result, image),
+        lambda result: _summary(result, notes_of(image, reference, mask, psf)),
         ", ".join(str(path) for path in written if path),
     )
 
@@ -166,10 +165,10 @@ class _Files:
             write_text(self._report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
 
 
-def _summary(result: ReconstructResult, image: ImageFile) -> Iterator[str]:
+def _summary(result: ReconstructResult, notes: Sequence[str]) -> Iterator[str]:
     yield f"Kept step {result.step}. {result.reason}"
     yield f"The image is {result.image.dtype}, {' × '.join(map(str, result.image.shape))} values ({result.layout.axes})."
-    yield from (f"Note: {note}" for note in (*image.notes, *result.notes))
+    yield from (f"Note: {note}" for note in (*notes, *result.notes))
     if result.reference is not None:
         scores = result.scores(result.image)
         yield f"PSNR {scores.psnr:.2f} dB, SSIM {scores.ssim:.3f}, data range {result.reference.data_range:g}."

@@ -17,6 +17,7 @@ from napari_convgen.cli.options import (
     add_quiet,
     add_settings,
     check_distinct,
+    notes_of,
     read_changes,
     read_input,
 )
@@ -71,9 +72,7 @@ _WRITE_PSF = ".tif to write, of the point spread function (default: none)"
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     truth = read_input(options)
-    settings = read_settings(options)
-    if options.psf is not None:
-        settings["psf"] = read_image(options.psf).image
+    psf = None if options.psf is None else read_image(options.psf)
     read = {"TRUTH": options.input, "--psf": options.psf}
     written = {"--output": options.output, "--write-mask": options.write_mask, "--write-psf": options.write_psf}
     check_distinct(read, written)
@@ -86,7 +85,8 @@ def run(options: argparse.Namespace) -> int:
         noise=options.noise,
         missing=options.missing,
         changes=read_changes(options),
-        **settings,
+        psf=None if psf is None else psf.image,
+        **read_settings(options),
     )
     outputs = _outputs(options, truth, simulation)
     for path, _, like in outputs:
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
     for path, values, like in outputs:
         write_image(path, values, like)
     if not options.quiet:
-        notes = [f"Note: {note}" for note in (*truth.notes, *simulation.notes)]
+        notes = [f"Note: {note}" for note in (*notes_of(truth, psf), *simulation.notes)]
         tell("\n".join([*notes, f"Wrote {', '.join(str(path) for path, _, _ in outputs)}."]))
     return 0
 
