@@ -70,7 +70,7 @@ PRESET_USES = {
     "paper-narrow": "To repeat the paper's under-parameterized decoder; long on a CPU.",
     "deep-image-prior": "To compare with the deep image prior; very long on a CPU.",
 }
-"""When to use each preset, for tooltips."""
+"""Purpose of each preset, for tooltips."""
 
 GENERATOR_ALONE = "deep-decoder"
 """Preset from which verbs begin that look at a generator and not at its image."""

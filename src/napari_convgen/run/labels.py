@@ -43,3 +43,9 @@ def format_method(name: str) -> str:
     """Return the title of a method of a comparison: ``"Non-local means"``, ``"convgen, preset quick"``."""
     own, _, preset = name.partition(":")
     return f"{own}, preset {preset}" if preset else BASELINES.get(name, name)
+
+
+def format_share(share: float) -> str:
+    """Return a share in percent, two digits at least where it is small: ``"0.35 %"``, ``"12 %"``."""
+    percent = 100 * share
+    return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.2g} %"

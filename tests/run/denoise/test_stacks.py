@@ -100,8 +100,10 @@ def test_a_stack_that_is_stopped_keeps_frames_not_reached_as_they_were(noisy, sa
     assert same(result.image[0], denoise(stack[0], QUICK).image)
     assert not same(result.image[1], stack[1])
     assert same(result.image[2:], stack[2:])
+    assert np.isnan(result.expected_error[2:]).all()
+    assert not np.isnan(result.expected_error[:2]).any()
     assert result.notes == (
-        "2 of 4 frames were not reached: they are left as they are, or zero if they cannot be read.",
+        "2 of 4 frames, from number 2 on, were not reached: they are left as they are, or zero if they cannot be read.",
     )
 
 

@@ -7,8 +7,8 @@ from napari_convgen.config import Config
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.snapshot import Outcome, StopReason
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
-from napari_convgen.run.image_vs_noise.panels import format_share
 from napari_convgen.run.image_vs_noise.result import CompareFitsResult, TargetFit
+from napari_convgen.run.labels import format_share
 
 STEPS = (1, 10, 100, 1000)
 NONE = (np.nan,) * 4

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from napari.utils.key_bindings import coerce_keybinding
 
 from napari_convgen.config import PRESETS
+from napari_convgen.viewer.denoise.before_after import KEY
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 
 
@@ -18,6 +20,10 @@ def viewer(widget):
     return widget.viewer
 
 
+def press_key(viewer):
+    viewer.keymap[coerce_keybinding(KEY)](viewer)
+
+
 def visible(viewer):
     return [layer.name for layer in viewer.layers if layer.visible]
 
@@ -28,9 +34,9 @@ def test_a_button_and_a_key_show_the_input_in_place_of_the_result(viewer, user):
     before = visible(viewer)
     user.press("Show input")
     assert visible(viewer) == ["truth", "cells"]
-    viewer.keymap["H"](viewer)
+    press_key(viewer)
     assert visible(viewer) == before
-    viewer.keymap["H"](viewer)
+    press_key(viewer)
     assert user.button("Show input").isChecked()
     user.run()
     assert not user.button("Show input").isChecked()

@@ -5,6 +5,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel
 
 from napari_convgen.config import GROUPS, PRESETS, Config, setting_fields
 from napari_convgen.errors import ConfigError
+from napari_convgen.viewer.parts import devices
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 
 pytestmark = pytest.mark.usefixtures("qapp")
@@ -150,3 +151,15 @@ def test_without_a_row_for_the_kind_the_rows_are_those_of_the_configuration_show
     assert form.values() == {"generator.n_skip_channels": 4, "generator.n_channels": 128}
     form.show_config(Config())
     assert form.values() == {"generator.n_channels": 64}
+
+
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_only_devices_that_the_machine_can_have_are_offered_with_the_reason(qtbot, monkeypatch, has_gpu):
+    monkeypatch.setattr(devices, "has_nvidia_driver", lambda: has_gpu)
+    monkeypatch.setattr(devices, "has_apple_gpu", lambda: False)
+    form = ConfigForm(["device"])
+    editor = form.editors["device"]
+    assert editor.choices == (("auto", "cpu", "cuda") if has_gpu else ("auto", "cpu"))
+    assert ("Only the CPU is offered" in editor.tooltip) is not has_gpu
+    form.show_config(Config(device="cuda:1"))  # of a run on another machine
+    assert form.values() == {"device": "cuda:1"}

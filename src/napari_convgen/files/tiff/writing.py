@@ -29,6 +29,9 @@ STACK_TAGS = (
 )
 """Tags that a stack of images shares with the image that was read."""
 
+DESCRIBED = ("unit", "spacing", "Info")
+"""Entries of the description that a stack of images shares with the image that was read."""
+
 
 def write_tiff(file: BinaryIO, data: NDArray[Any], tags: Tags) -> None:
     """Write an array with the tags of a file whose image has its shape and dtype."""
@@ -58,7 +61,8 @@ def stack_tags(tags: Tags, axes: str, image: NDArray[Any], what: str, names: Seq
     counted = [letter for letter in axes if letter not in "CYXS"]
     hyperstack = "T" + (axes.replace(counted[0], "Z") if len(counted) == 1 else axes)
     if not is_hyperstack(hyperstack) or image.dtype.char not in ("B" if "S" in axes else "BHf"):
-        return kept | {"metadata": {"axes": free_letters(axes)[0] + axes, f"{what}s": list(names)}}
+        own = {name: tags["metadata"][name] for name in DESCRIBED if name in (tags.get("metadata") or {})}
+        return kept | {"metadata": {"axes": free_letters(axes)[0] + axes, **own, f"{what}s": list(names)}}
     calibration, entries = _imagej_calibration(tags)
     n_planes = int(np.prod([n for n, letter in zip(image.shape, axes, strict=True) if letter not in "YXS"]))
     labels = [f"{what} {name}" for name in names for _ in range(n_planes)]
@@ -143,7 +147,7 @@ def _imagej_calibration(tags: Tags) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the pixel size as ImageJ stores it: tags, and entries of the description."""
     if tags.get("imagej"):
         own = tags["metadata"]
-        return {}, {name: own[name] for name in ("unit", "spacing", "mode", "Ranges", "LUTs") if name in own}
+        return {}, {name: own[name] for name in (*DESCRIBED, "mode", "Ranges", "LUTs") if name in own}
     root = ome_root(tags)
     element = None if root is None else root.find("{*}Image/{*}Pixels")
     pixels = {} if element is None else element.attrib

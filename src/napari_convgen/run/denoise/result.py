@@ -220,7 +220,7 @@ class DenoiseResult:
     def _assemble(self, step: int) -> Snapshot:
         iterate, average = np.copy(self.image), np.copy(self.image)
         parts = [frame.at(step) for frame in self.frames]
-        error = None if parts[0].expected_error is None else np.zeros(self.image.shape, np.float32)
+        error = None if parts[0].expected_error is None else np.full(self.image.shape, np.nan, np.float32)
         for frame, part in zip(self.frames, parts, strict=True):
             iterate[frame.index], average[frame.index] = part.iterate, part.average
             if error is not None:
@@ -239,13 +239,13 @@ class DenoiseResult:
     def expected_error(self) -> NDArray[np.float32] | None:
         """Standard deviation of the error that is expected at each pixel, in the image's units; ``None`` for a single generator.
 
-        A structure fainter than this may not exist: the generator can invent it.
+        A structure fainter than this may not exist: the generator can invent it. NaN in frames that were not fitted.
         """
         if not self.layout.frame_axes():
             return self.frames[0].expected_error
         if any(frame.expected_error is None for frame in self.frames):
             return None
-        error = np.zeros(self.image.shape, np.float32)
+        error = np.full(self.image.shape, np.nan, np.float32)
         for frame in self.frames:
             error[frame.index] = frame.expected_error
         return error

@@ -213,7 +213,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
             yield f"{n_dropped} snapshots were let go to stay within snapshot_memory."
         if n_left := self.n_frames - self._position:
             yield (
-                f"{n_left} of {self.n_frames} frames were not reached: they are left as they are, or zero if they cannot be read."
+                f"{n_left} of {self.n_frames} frames, from number {self._position} on, were not reached: "
+                "they are left as they are, or zero if they cannot be read."
             )
 
     def _config_again(self) -> Config:

@@ -48,9 +48,3 @@ def distance_plot(curves: Sequence[tuple[str, ArrayLike]], layers: Sequence[str]
     numbers = np.arange(1, len(layers) + 1)
     lines = [Curve(TITLES[name], numbers, np.array(distances)) for name, distances in curves]
     return Plot(f"Weights after step {step}", f"layer ({len(layers)} is the output)", "relative distance", lines)
-
-
-def format_share(share: float) -> str:
-    """Return a share in percent, two digits at least where it is small: ``"0.35 %"``, ``"12 %"``."""
-    percent = 100 * share
-    return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.2g} %"

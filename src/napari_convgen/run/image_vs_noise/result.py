@@ -16,7 +16,8 @@ from napari_convgen.core.snapshot import Snapshot, StopReason
 from napari_convgen.figures.panel import Curve, Plot
 from napari_convgen.run.denoise.result import versions, without_nan
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
-from napari_convgen.run.image_vs_noise.panels import TITLES, distance_plot, error_plot, format_share
+from napari_convgen.run.image_vs_noise.panels import TITLES, distance_plot, error_plot
+from napari_convgen.run.labels import format_share
 
 FITTED = 0.1
 """Share of a target's variance, at most, that is left once it counts as fitted; a round number."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +20,10 @@ from napari_convgen.core.snapshot import GeneratorUnits, Outcome, Snapshot, Snap
 from napari_convgen.core.stopping import FixedStep, Iterate, Members
 from napari_convgen.errors import FitError, InputError
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
-from napari_convgen.run.image_vs_noise.panels import format_share
 from napari_convgen.run.image_vs_noise.result import CompareFitsResult, TargetFit
 from napari_convgen.run.image_vs_noise.targets import Target, build_targets, variance
 from napari_convgen.run.image_vs_noise.weights import WeightDistances
+from napari_convgen.run.labels import format_share
 from napari_convgen.run.setup.fits import new_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
 from napari_convgen.run.setup.inputs import check_reference, resolve_config

@@ -10,6 +10,7 @@ from napari_convgen.core.theory.trigonometric import frequencies, trigonometric_
 from napari_convgen.errors import InputError
 from napari_convgen.figures.panel import Curve, Panel, Picture, Plot
 from napari_convgen.run.kernels.run import STEPS, Array, Exploration
+from napari_convgen.run.labels import format_share
 
 SHOWN = (1, 2, 6, 21)
 """Numbers of the basis functions that are shown by default, counted from one: those in figure 3 of Heckel and Soltanolkotabi, ICLR 2020."""
@@ -170,7 +171,7 @@ def prediction_words(exploration: Exploration, step: float) -> list[str]:
         )
     words += [
         f"Best step {STEPS[best]:,.0f}: error {_error(prediction.errors[best])} of the noise.",
-        f"Shown step: error {_error(prediction.errors[at])}, freedom {100 * prediction.freedom[at] / prediction.bound.n:.2g} %.",
+        f"Shown step: error {_error(prediction.errors[at])}, freedom {format_share(prediction.freedom[at] / prediction.bound.n)}.",
     ]
     if noise.correlation_length > 1:
         words.append(

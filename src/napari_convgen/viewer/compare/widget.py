@@ -144,8 +144,8 @@ class CompareWidget(DockWidget):
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
         self.session.progressed.connect(self._on_progress)
         self.session.forecasted.connect(self._on_forecast)
-        self.session.finished.connect(self._show_present)
-        self.session.turned.connect(self._show_present)
+        self.session.finished.connect(self._show_current)
+        self.session.turned.connect(self._show_current)
 
     def _on_progress(self, progress: CompareProgress) -> None:
         if progress.done is not None:
@@ -155,8 +155,8 @@ class CompareWidget(DockWidget):
     def _on_forecast(self, forecast: Forecast | None) -> None:
         self._text.setText("" if forecast is None else str(forecast))
 
-    def _show_present(self) -> None:
-        """Show the present comparison: after a cancel the one before it, if there was one."""
+    def _show_current(self) -> None:
+        """Show the current comparison: after a cancel the one before it, if there was one."""
         self._table.clear_rows()
         self._text.setText("")
         result, layers = self.session.result, self.session.layers

@@ -25,7 +25,7 @@ class BeforeAfter(QWidget):
     Parameters
     ----------
     session
-        The session whose present run is shown.
+        The session whose current run is shown.
     """
 
     def __init__(self, session: DenoiseSession) -> None:
@@ -65,7 +65,7 @@ class BeforeAfter(QWidget):
         self._view.follow_theme(theme)
 
     def refresh(self) -> None:
-        """Enable what there is a run for, and show the present one."""
+        """Enable what there is a run for, and show the current one."""
         self._blink.setChecked(False)
         has_result = self._session.result is not None and not self._session.is_busy
         for each in (self._blink, self._profile):

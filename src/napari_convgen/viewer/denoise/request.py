@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,10 @@ class DenoiseRequest(Request["DenoiseTask", "DenoiseResult"]):
     def preview(self, task: DenoiseTask, progress: Any, is_due: bool) -> Any:
         """Return the frame under way as it looks now."""
         return task.preview() if is_due else None
+
+    def report(self, result: DenoiseResult) -> Mapping[str, Any]:
+        """Return the report of a result, with what it was made from."""
+        return {**result.report(), "input": self.source.identity}
 
     def details(self, task: DenoiseTask, result: DenoiseResult) -> Details:
         """Return the snapshots and the residual, if they are wanted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ from psygnal import Signal
 
 from napari_convgen.errors import InputError
 from napari_convgen.viewer.denoise.layers import RunLayers
-from napari_convgen.viewer.denoise.request import DenoiseRequest, Details, details_of
+from napari_convgen.viewer.denoise.request import DenoiseRequest, Details, Outputs, details_of
+from napari_convgen.viewer.layers.door import add_layer
+from napari_convgen.viewer.layers.kept_place import layer_at, source_at
 from napari_convgen.viewer.worker import work
 from napari_convgen.viewer.worker.session import Finished, Session
 
@@ -57,11 +60,11 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
 
     @property
     def _task_at_hand(self) -> DenoiseTask | None:
-        """The task of the present run, if that is the last: those of earlier ones are let go."""
-        return self._latest[1] if self._latest is not None and self._latest[0] is self._present else None
+        """The task of the current run, if that is the last: those of earlier ones are let go."""
+        return self._latest[1] if self._latest is not None and self._latest[0] is self._current else None
 
     def continue_from_here(self, n_steps: int) -> None:
-        """Give the present run more steps: from where it ended, or from the step that the user went back to.
+        """Give the current run more steps: from where it ended, or from the step that the user went back to.
 
         Parameters
         ----------
@@ -93,7 +96,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         Parameters
         ----------
         step
-            Step of the present run, from 1.
+            Step of the current run, from 1.
 
         Raises
         ------
@@ -114,10 +117,45 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
 
     def _choose(self, finished: Finished[DenoiseRequest, DenoiseResult, RunLayers], steps: tuple[int, ...]) -> None:
         result = finished.ended.keep(steps[-1]) if steps else finished.ended
-        finished = replace(finished, result=result, report=result.report(), chosen_steps=steps)
+        report = finished.request.report(result)
+        finished = replace(finished, result=result, report=report, chosen_steps=steps)
         self._remember(finished)
         finished.layers.show(result, finished.report, details_of(result, finished.request.outputs))
         self.kept.emit(result)
+
+    def current_run(self) -> Finished[DenoiseRequest, DenoiseResult, RunLayers]:
+        """Return the current run.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
+        if self._finished is None:
+            raise InputError("There is no finished run. Press Run first.")
+        return self._finished
+
+    def reopen(self, result: DenoiseResult, place: Mapping[str, Any], chosen_steps: tuple[int, ...] = ()) -> None:
+        """Show a run that was saved, so that another step of it can be chosen; its input is added where it is not there.
+
+        Parameters
+        ----------
+        result
+            Result as the run ended.
+        place
+            Place and looks of its input, from `napari_convgen.viewer.layers.kept_place.keep_place`.
+        chosen_steps
+            Steps that the user has chosen since; none by default.
+        """
+        self._refuse_if_busy()
+        self._release()
+        source = source_at(place, result.input)
+        if not any(layer.name == source.name and layer.data.shape == source.data.shape for layer in self.viewer.layers):
+            add_layer(self.viewer, layer_at(place, result.input))
+        request = DenoiseRequest(source, result.config, Outputs(has_expected_error=True))
+        self._choose(Finished(request, self._new_layers(request), result, {}, result), chosen_steps)
+        self.state_changed.emit(self.state)
+        self.finished.emit(self.result)
 
     def step_on_screen(self) -> int:
         """Return the step of the snapshot that the slider points to.
@@ -125,7 +163,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         Raises
         ------
         InputError
-            No single snapshot of the present run is on screen.
+            No single snapshot of the current run is on screen.
         """
         if self.layers is None:
             raise InputError("There are no snapshots to promote. Press Run first.")
@@ -137,7 +175,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         Raises
         ------
         InputError
-            No single snapshot of the present run is on screen.
+            No single snapshot of the current run is on screen.
         """
         self.keep(self.step_on_screen())
 

@@ -22,7 +22,7 @@ class StepChoice(QWidget):
     Parameters
     ----------
     session
-        The session whose present run they act on.
+        The session whose current run they act on.
     """
 
     promote_clicked = Signal()

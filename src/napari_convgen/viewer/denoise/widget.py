@@ -11,7 +11,9 @@ from superqt import QCollapsible
 from napari_convgen.config import PRESETS, Config, preset, setting_fields
 from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.denoise.before_after import BeforeAfter
+from napari_convgen.viewer.denoise.recipe import nearest_preset
 from napari_convgen.viewer.denoise.request import DenoiseRequest, Outputs
+from napari_convgen.viewer.denoise.save_menu import SaveMenu
 from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.denoise.step_choice import StepChoice
 from napari_convgen.viewer.denoise.summary import summarize
@@ -135,6 +137,7 @@ class DenoiseWidget(DockWidget):
         self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
         self._choice = StepChoice(self.session)
         self._before_after = BeforeAfter(self.session)
+        self._save = SaveMenu(self.session, self._controls.error.shown_errors)
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
         self._plot.setToolTip(PLOT_TOOLTIP)
@@ -149,6 +152,7 @@ class DenoiseWidget(DockWidget):
         self.column.addWidget(self._before_after)
         self.column.addWidget(self._plot, stretch=1)
         self.column.addWidget(self._text)
+        self.column.addWidget(self._save)
         self.column.addWidget(more)
         self.column.addStretch()
 
@@ -178,6 +182,7 @@ class DenoiseWidget(DockWidget):
         self._controls.forecast_clicked.connect(self.forecast)
         self._choice.promote_clicked.connect(self._promote_snapshot)
         self._choice.continue_clicked.connect(self._continue_run)
+        self._save.loaded.connect(self._load)
         self._preset.changed.connect(self._choose_preset)
         for form in (self._at_hand, self._folded):
             form.edited.connect(self._show_preset_of_form)
@@ -190,7 +195,7 @@ class DenoiseWidget(DockWidget):
         self.session.progressed.connect(self._on_progress)
         self.session.finished.connect(self._on_finish)
         self.session.kept.connect(self._show_kept)
-        self.session.turned.connect(self._show_present)
+        self.session.turned.connect(self._show_current)
         self.session.forecasted.connect(self._on_forecast)
         self.viewer.dims.events.point.connect(self._mark_shown)
         self.viewer.events.theme.connect(self._follow_theme)
@@ -219,6 +224,11 @@ class DenoiseWidget(DockWidget):
         chosen = self._chosen_preset
         self._chosen_preset = next((name for name, known in PRESETS.items() if known.replace(own) == config), chosen)
         self._preset.show_preset(self._chosen_preset, config.changes_from(preset(self._chosen_preset).replace(own)))
+
+    def _load(self, config: Config) -> None:
+        """Show the settings of another run, as changes of the preset that is nearest."""
+        self._chosen_preset = nearest_preset(config)
+        self.show_config(config)
 
     def _recall(self) -> None:
         """Show the choices of the last run, also of an earlier session."""
@@ -291,14 +301,14 @@ class DenoiseWidget(DockWidget):
             self._set_noise(forecast.noise)
 
     def _on_finish(self, finished: DenoiseResult | None) -> None:
-        """Show the present run: after a cancel the one before it, if there was one."""
+        """Show the current run: after a cancel the one before it, if there was one."""
         if finished is None:
             self._noise_of = self._noise_before
             self._show_noise()
-        self._show_present()
+        self._show_current()
 
-    def _show_present(self) -> None:
-        """Show the present run."""
+    def _show_current(self) -> None:
+        """Show the current run."""
         result = self.session.result
         if result is None:
             self._plot.clear_curves()

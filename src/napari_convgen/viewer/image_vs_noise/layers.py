@@ -9,7 +9,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_convgen.core.snapshot import Snapshot
-from napari_convgen.run.image_vs_noise.panels import format_share
+from napari_convgen.run.labels import format_share
 from napari_convgen.viewer.layers.door import (
     METADATA_KEY,
     LayerInput,
@@ -25,12 +25,7 @@ from napari_convgen.viewer.layers.own_layers import OwnLayers
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-CAPTIONS = {
-    "image": "fit to image",
-    "noise": "fit to noise",
-    "reference": "fit to clean",
-    "added noise": "fit to noisier",
-}
+CAPTIONS = {"image": "image", "noise": "noise", "reference": "clean", "added noise": "noisier"}
 """Captions of the fits: short, since a cell of the grid is narrow."""
 
 NOISE = "noise that is fitted"

@@ -167,8 +167,8 @@ class ImageAgainstNoiseWidget(DockWidget):
         self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
         self.session.forecasted.connect(self._on_forecast)
-        self.session.finished.connect(self._show_present)
-        self.session.turned.connect(self._show_present)
+        self.session.finished.connect(self._show_current)
+        self.session.turned.connect(self._show_current)
         self.session.step_changed.connect(self._draw)
         self.viewer.events.theme.connect(self._follow_theme)
 
@@ -196,8 +196,8 @@ class ImageAgainstNoiseWidget(DockWidget):
     def _on_forecast(self, forecast: Forecast | None) -> None:
         self._show_sentences([] if forecast is None else [str(forecast)])
 
-    def _show_present(self) -> None:
-        """Show the present run: after a cancel the one before it, if there was one."""
+    def _show_current(self) -> None:
+        """Show the current run: after a cancel the one before it, if there was one."""
         result = self.session.result
         self._course = None if result is None else Course.of_result(result)
         self._show_sentences(() if result is None else (*result.sentences(), *result.notes))

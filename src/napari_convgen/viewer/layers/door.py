@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,6 +66,8 @@ class LayerInput:
         Units and labels of the layer's axes, color samples not counted.
     look
         Colormap, contrast limits and the like, as arguments of an image layer.
+    path
+        File that the layer was opened from; ``None``, the default, if it was from none.
     """
 
     name: str
@@ -74,6 +78,15 @@ class LayerInput:
     units: tuple[Any, ...]
     axis_labels: tuple[str, ...]
     look: Mapping[str, Any]
+    path: str | None = None
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What a report says of its input: name, shape, type, file and, of an array in memory, the SHA-256 of its values."""
+        is_in_memory = isinstance(self.data, np.ndarray)
+        digest = hashlib.sha256(np.ascontiguousarray(self.data).data).hexdigest() if is_in_memory else None
+        shape = [int(n) for n in self.data.shape]
+        return {"name": self.name, "shape": shape, "dtype": str(self.data.dtype), "path": self.path, "sha256": digest}
 
     @property
     def image(self) -> core.Image:
@@ -149,6 +162,7 @@ def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
         units=tuple(layer.units),
         axis_labels=tuple(layer.axis_labels),
         look=look,
+        path=layer.source.path,
     )
 
 

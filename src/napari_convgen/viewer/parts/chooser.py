@@ -95,7 +95,7 @@ class InputChooser:
             return None
         data: ArrayLike = self.viewer.layers[name].data
         place = self.place()
-        return data[frame_index(place, data.ndim)] if place else data
+        return data[frame_index(place, len(data.shape))] if place else data
 
     def place(self) -> dict[int, int]:
         """Return the place of the frame that would be taken of a stack, by the axes that count frames; none if all would be.

@@ -13,8 +13,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QLayoutItem, QWidget
 
 from napari_convgen.config import GROUPS, Config, setting_fields
 from napari_convgen.config.fields import Numbers, choices_of, describe, is_automatic, title_of
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
+from napari_convgen.viewer.parts.devices import explain_devices, offered_devices
 
 LEAST_WIDTH = 80
 """Least width of an editor, in pixels: a choice among long names asks for no more."""
@@ -70,6 +69,8 @@ class ConfigForm:
                     value = config
                     for part in name.split("."):
                         value = getattr(value, part)
+                if isinstance(editor, ComboBox) and value not in editor.choices:  # a device of another machine
+                    editor.choices = (*editor.choices, value)
                 editor.value = str(value) if isinstance(editor, LineEdit) else value
             self._show_rows()
 
@@ -93,7 +94,7 @@ class ConfigForm:
             field = self._field(name)
             editor.native.setProperty(IS_LEFT_OUT, field is None)
             if field is not None:
-                editor.label, editor.tooltip = title_of(name, field), describe(field)
+                editor.label, editor.tooltip = title_of(name, field), _tooltip(name, field)
             parent = editor.native.parentWidget()
             if parent is not None and isinstance(parent.layout(), QFormLayout):
                 _name_row(parent.layout(), editor)
@@ -110,10 +111,10 @@ def _editor(name: str, by_kind: Mapping[str, FieldInfo]) -> ValueWidget[Any]:
     common: dict[str, Any] = {
         "name": name.replace(".", "_"),
         "label": title_of(name, field),
-        "tooltip": describe(field),
+        "tooltip": _tooltip(name, field),
     }
     if name == "device":
-        return ComboBox(choices=DEVICES, **common)
+        return ComboBox(choices=offered_devices(), **common)
     if choices := choices_of(field):
         return ComboBox(choices=choices, **common)
     ranges = [numbers for each in by_kind.values() if (numbers := Numbers.of(each)) and not is_automatic(each)]
@@ -122,6 +123,10 @@ def _editor(name: str, by_kind: Mapping[str, FieldInfo]) -> ValueWidget[Any]:
         low = int(max(low, 0))
         return SpinBox(min=low, max=int(min(high, 2**31 - 1)), value=low, **common)
     return LineEdit(**common)
+
+
+def _tooltip(name: str, field: FieldInfo) -> str:
+    return " ".join(filter(None, [describe(field), explain_devices() if name == "device" else ""]))
 
 
 def labeled_rows(rows: Iterable[ValueWidget[Any] | str]) -> QWidget:

@@ -12,7 +12,7 @@ from napari_convgen.config import PRESET_USES, PRESETS, setting_fields
 from napari_convgen.config.fields import title_of
 
 
-class PresetBox(ComboBox):  # type: ignore[misc]  # magicgui's decorated class
+class PresetBox(ComboBox):
     """A choice among presets that says when to use each; one that was changed keeps its name.
 
     Parameters

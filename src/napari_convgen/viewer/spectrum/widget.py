@@ -127,8 +127,8 @@ class WhyItWorksWidget(DockWidget):
         self.session.state_changed.connect(self._on_state)
         self.session.forecasted.connect(self._on_forecast)
         self.session.progressed.connect(self._on_progress)
-        self.session.finished.connect(self._show_present)
-        self.session.turned.connect(self._show_present)
+        self.session.finished.connect(self._show_current)
+        self.session.turned.connect(self._show_current)
         self.fitting.state_changed.connect(self._on_state)
         self.fitting.progressed.connect(self._controls.show_progress)
         self.fitting.finished.connect(self._on_fit)
@@ -161,8 +161,8 @@ class WhyItWorksWidget(DockWidget):
     def _on_progress(self, progress: SpectrumProgress) -> None:
         self._text.setText(f"{self._prediction}<br>Step {progress.step:,}: {progress.doing} …")
 
-    def _show_present(self) -> None:
-        """Show the present run: after a cancel the one before it, if there was one."""
+    def _show_current(self) -> None:
+        """Show the current run: after a cancel the one before it, if there was one."""
         self._shown_step.clear()
         if self.session.result is not None and self.session.layers is not None:
             self._shown_step.addItems([f"step {spectrum.step:,}" for spectrum in self.session.result.spectra])

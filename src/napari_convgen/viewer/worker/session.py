@@ -109,7 +109,7 @@ class Finished(Generic[RequestT, ResultT, LayersT]):
 class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
     """Runs one task at a time for one viewer.
 
-    Of the runs that have ended, the present one is that whose layer was selected last, or else the last; what a session says of layers,
+    Of the runs that have ended, the current one is that whose layer was selected last, or else the last; what a session says of layers,
     request, result and report is of that one.
 
     A verb's session says which layers show a task (`_new_layers`), what they show of its progress (`_show_preview`) and of its answer
@@ -136,7 +136,7 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
         self.viewer = viewer
         self._running: Running[RequestT, TaskT, LayersT] | None = None
         self._runs: dict[LayersT, Finished[RequestT, ResultT, LayersT]] = {}  # that have ended with a result
-        self._present: LayersT | None = None
+        self._current: LayersT | None = None
         viewer.layers.selection.events.active.connect(self._follow_layers)
 
     @property
@@ -156,19 +156,19 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
 
     @property
     def layers(self) -> LayersT | None:
-        """The layers of the run under way, or else of the present one; ``None`` before the first."""
+        """The layers of the run under way, or else of the current one; ``None`` before the first."""
         if self._running is not None and self._running.layers is not None:
             return self._running.layers
         return None if self._finished is None else self._finished.layers
 
     @property
     def request(self) -> RequestT | None:
-        """Request of the present run; ``None`` before the first."""
+        """Request of the current run; ``None`` before the first."""
         return None if self._finished is None else self._finished.request
 
     @property
     def result(self) -> ResultT | None:
-        """Result of the present run; ``None`` before the first."""
+        """Result of the current run; ``None`` before the first."""
         return None if self._finished is None else self._finished.result
 
     @property
@@ -184,8 +184,8 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
 
     @property
     def _finished(self) -> Finished[RequestT, ResultT, LayersT] | None:
-        """The present run."""
-        return None if self._present is None else self._runs[self._present]
+        """The current run."""
+        return None if self._current is None else self._runs[self._current]
 
     def run(self, request: RequestT) -> None:
         """Start a run.
@@ -270,21 +270,21 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
         """Release memory of the last run before the next one. By default there is none to release."""
 
     def _remember(self, finished: Finished[RequestT, ResultT, LayersT]) -> None:
-        """Make a run that has ended the present one."""
+        """Make a run that has ended the current one."""
         self._runs[finished.layers] = finished
-        self._present = finished.layers
+        self._current = finished.layers
 
     def _forget_removed(self) -> None:
-        """Let go of the runs whose layers were all removed, but the present one."""
+        """Let go of the runs whose layers were all removed, but the current one."""
         shown = {layers for layers in self._runs if any(layers.owns(layer) for layer in self.viewer.layers)}
-        self._runs = {layers: run for layers, run in self._runs.items() if layers in shown or layers is self._present}
+        self._runs = {layers: run for layers, run in self._runs.items() if layers in shown or layers is self._current}
 
     def _follow_layers(self) -> None:
         """Turn to the run whose layer is selected; while a run is under way, stay with that."""
         active = self.viewer.layers.selection.active
         owner = next((layers for layers in self._runs if layers.owns(active)), None)
-        if owner is not None and owner is not self._present and not self.is_busy:
-            self._present = owner
+        if owner is not None and owner is not self._current and not self.is_busy:
+            self._current = owner
             self.turned.emit()
 
     def _start(

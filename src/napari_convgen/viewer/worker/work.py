@@ -70,6 +70,11 @@ class Request(Generic[TaskT, ResultT]):
         """
         return None
 
+    def report(self, result: ResultT) -> Mapping[str, Any]:
+        """Return the report of a result, as plain values."""
+        report: Mapping[str, Any] = result.report()  # type: ignore[attr-defined]  # every result has one
+        return report
+
     def details(self, task: TaskT, result: ResultT) -> Any:
         """Return what takes time to prepare and is shown beside the result; ``None`` for nothing."""
         return None
@@ -168,6 +173,6 @@ def _answer(link: Link, request: Request[TaskT, ResultT], task: TaskT, error: Ex
         return Answer(error=error)
     try:
         result = task.result()
-        return Answer(result, result.report(), request.details(task, result), error=error)
+        return Answer(result, request.report(result), request.details(task, result), error=error)
     except Exception as caught:
         return Answer(error=error or caught)

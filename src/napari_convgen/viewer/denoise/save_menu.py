@@ -1,0 +1,180 @@
+"""What leaves the window and comes back: results, reports and whole runs as files, settings as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Layer
+from napari.utils.notifications import show_info
+from psygnal import Signal
+from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton
+
+from napari_convgen.config import Config
+from napari_convgen.errors import InputError
+from napari_convgen.files.atomic import write_text
+from napari_convgen.files.tiff.new import read_recipe
+from napari_convgen.viewer.denoise.recipe import command_line, python
+from napari_convgen.viewer.denoise.session import DenoiseSession
+from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
+from napari_convgen.viewer.layers.kept_place import keep_place, layer_at
+from napari_convgen.viewer.writing import write_layer
+
+TIFF = "TIFF with pixel size, units and recipe (*.tif *.tiff)"
+JSON = "JSON report (*.json)"
+RUN = "Saved run (*.npz)"
+SETTINGS = "Settings (*.tif *.tiff *.json *.toml)"
+
+
+class SaveMenu(QPushButton):
+    """A button with a menu that saves the current run, repeats it elsewhere, and brings settings and runs back.
+
+    Parameters
+    ----------
+    session
+        The session whose current run is saved.
+    guard
+        Context in which errors are shown to the user.
+    """
+
+    loaded = Signal(object)  # Config
+
+    def __init__(self, session: DenoiseSession, guard: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__("Save and load")
+        self.setToolTip(
+            "Save the result, its report or the whole run; copy it as a command or as Python; load settings or a run."
+        )
+        self._session = session
+        self._guard = guard
+        menu = QMenu(self)
+        self._of_run = [
+            self._add(menu, text, do)
+            for text, do in (
+                ("Save result …", self._save_result),
+                ("Save report …", self._save_report),
+                ("Save run …", self._save_run),
+                ("Copy command line", self._copy_command),
+                ("Copy Python", self._copy_python),
+            )
+        ]
+        menu.addSeparator()
+        self._add(menu, "Load settings from this layer", self._load_from_layer)
+        self._add(menu, "Load settings from a file …", self._load_from_file)
+        self._open = self._add(menu, "Open run …", self._open_run)
+        self.setMenu(menu)
+        session.state_changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Enable what there is a run for."""
+        for action in self._of_run:
+            action.setEnabled(not self._session.is_busy and self._session.result is not None)
+        self._open.setEnabled(not self._session.is_busy)
+
+    def _add(self, menu: QMenu, text: str, do: Callable[[], None]) -> Any:
+        """Add an action whose errors are shown to the user, and return it."""
+
+        def act() -> None:
+            with self._guard():
+                do()
+
+        action: Any = menu.addAction(text)
+        action.triggered.connect(act)
+        return action
+
+    def _save_result(self) -> None:
+        run = self._session.current_run()
+        if path := self._ask_where(f"{run.request.source.name} denoised.tif", TIFF):
+            layer = layer_at(keep_place(run.request.source), run.result.image)
+            write_layer(path, read_layer(layer, run.request.source.axes), run.report)
+
+    def _save_report(self) -> None:
+        run = self._session.current_run()
+        if path := self._ask_where(f"{run.request.source.name} denoised.json", JSON):
+            write_text(path, json.dumps(run.report, indent=2, allow_nan=False) + "\n")
+
+    def _save_run(self) -> None:
+        from napari_convgen.run.denoise.saved import save_run
+
+        run = self._session.current_run()
+        if path := self._ask_where(f"{run.request.source.name} run.npz", RUN):
+            extra = {"place": keep_place(run.request.source), "chosen_steps": run.chosen_steps}
+            save_run(path, run.ended, extra)
+
+    def _copy_command(self) -> None:
+        run = self._session.current_run()
+        _copy(command_line(run.request.source, run.result.config))
+        if run.chosen_steps:
+            show_info(
+                f"The command keeps the step of its own rule, not step {run.result.step}, which you have chosen. Python keeps that."
+            )
+
+    def _copy_python(self) -> None:
+        run = self._session.current_run()
+        _copy(python(run.request.source, run.result.config, run.result.step if run.chosen_steps else None))
+
+    def _load_from_layer(self) -> None:
+        self.loaded.emit(config_of_layer(self._session.viewer.layers.selection.active))
+
+    def _load_from_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load settings", "", SETTINGS)
+        if path:
+            self.loaded.emit(config_of_file(Path(path)))
+
+    def _open_run(self) -> None:
+        from napari_convgen.run.denoise.saved import load_run
+
+        path, _ = QFileDialog.getOpenFileName(self, "Open a run", "", RUN)
+        if path:
+            result, extra = load_run(path)
+            self._session.reopen(result, extra["place"], tuple(extra["chosen_steps"]))
+            self.loaded.emit(result.config)
+
+    def _ask_where(self, name: str, kind: str) -> Path | None:
+        """Ask for a file; its ending is that of the kind if none is typed."""
+        answer, _ = QFileDialog.getSaveFileName(self, "Save", name.replace("/", "_"), kind)
+        if not answer:
+            return None
+        path = Path(answer)
+        return path if path.suffix else path.with_suffix(Path(name).suffix)
+
+
+def config_of_layer(layer: Layer | None) -> Config:
+    """Return the settings of the run that made a layer, or the file that the layer was opened from.
+
+    Raises
+    ------
+    ConvgenError
+        The layer is of no run.
+    """
+    if layer is None:
+        raise InputError("There is no layer to load settings from. Select the result of a run.")
+    report = layer.metadata.get(METADATA_KEY)
+    if report is not None and "config" in report:
+        return Config.from_dict(report["config"])
+    if layer.source.path is not None:
+        return config_of_file(Path(layer.source.path))
+    raise InputError(f"'{layer.name}' is not of a run, so that it has no settings. Select the result of a run.")
+
+
+def config_of_file(path: Path) -> Config:
+    """Return the settings of a TIFF file, a report or a TOML file.
+
+    Raises
+    ------
+    ConvgenError
+        The file has no settings.
+    """
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return Config.from_file(path)
+    return Config.from_dict(read_recipe(path)["config"])
+
+
+def _copy(text: str) -> None:
+    clipboard = QApplication.clipboard()
+    if clipboard is not None:
+        clipboard.setText(text)
+    show_info("Copied.")

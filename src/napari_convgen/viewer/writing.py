@@ -1,0 +1,58 @@
+"""Layers as TIFF files that keep pixel size, units and the recipe: napari's *File → Save Selected Layers*."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image
+
+from napari_convgen.files.images import write_image
+from napari_convgen.files.stack import write_stack
+from napari_convgen.files.tiff.new import as_file
+from napari_convgen.viewer.layers.door import METADATA_KEY, LayerInput, StepStack, read_layer
+
+
+def write_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write an image layer as TIFF, with its pixel size and units, and the settings of the run that made it.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    data, attributes
+        Data of the layer and its attributes, as napari hands them over.
+    """
+    known = ("name", "scale", "units", "axis_labels", "metadata", "rgb")
+    layer = Image(
+        data, multiscale=isinstance(data, list), **{key: attributes[key] for key in known if key in attributes}
+    )
+    write_layer(Path(path), read_layer(layer), layer.metadata.get(METADATA_KEY, {}))
+    return [path]
+
+
+def write_layer(path: Path, source: LayerInput, recipe: Mapping[str, Any]) -> None:
+    """Write what a layer shows: an image, or the snapshots of a run as a stack whose planes are named by their steps.
+
+    Raises
+    ------
+    FileError
+        TIFF cannot hold it, or the operating system refuses.
+    """
+    image = source.image
+    if not isinstance(source.data, StepStack):
+        file = as_file(image, recipe)
+        write_image(path, file.data, file)
+        return
+    snapshots = source.data.snapshots
+    single = replace(
+        image,
+        data=snapshots[0].image,
+        axes=(image.axes or "")[1:],
+        scale=(image.scale or ())[1:],
+        units=(image.units or ())[1:],
+    )
+    images, steps = [each.image for each in snapshots], [each.step for each in snapshots]
+    write_stack(path, images, "step", steps, as_file(single, recipe))

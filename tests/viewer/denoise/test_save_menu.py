@@ -1,0 +1,162 @@
+import json
+import shlex
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton
+
+from napari_convgen.cli import main
+from napari_convgen.config import PRESETS, Config
+from napari_convgen.files.images import read_image
+from napari_convgen.viewer.denoise.widget import DenoiseWidget
+from napari_convgen.viewer.layers.door import METADATA_KEY
+from napari_convgen.viewer.writing import write_tiff
+
+
+@pytest.fixture(autouse=True)
+def _presets(two, monkeypatch):
+    monkeypatch.setitem(PRESETS, "two", two)
+
+
+@pytest.fixture
+def widget(make_widget):
+    widget = make_widget(DenoiseWidget)
+    place = {"scale": (0.5, 0.25), "units": ("um", "um"), "translate": (3, 4)}
+    for layer in widget.viewer.layers:
+        for name, value in place.items():
+            setattr(layer, name, value)
+    return widget
+
+
+@pytest.fixture
+def viewer(widget):
+    return widget.viewer
+
+
+@pytest.fixture
+def choose(widget):
+    """Choose an action of the menu."""
+
+    def act(text, widget=widget):
+        [menu] = [button.menu() for button in widget.findChildren(QPushButton) if button.text() == "Save and load"]
+        [action] = [action for action in menu.actions() if action.text() == text]
+        assert action.isEnabled()
+        action.trigger()
+
+    return act
+
+
+@pytest.fixture
+def answer(monkeypatch, tmp_path):
+    """Answer the dialogs for a file."""
+
+    def with_name(name):
+        for dialog in ("getSaveFileName", "getOpenFileName"):
+            monkeypatch.setattr(QFileDialog, dialog, lambda *_: (str(tmp_path / name), ""))
+        return tmp_path / name
+
+    return with_name
+
+
+def test_a_result_is_saved_with_pixel_size_units_and_recipe_and_its_settings_are_loaded_again(
+    viewer, widget, user, choose, answer
+):
+    user.run()
+    ran = widget.session.result.config
+    path = answer("mine.tif")
+    choose("Save result …")
+    read = read_image(path)
+    np.testing.assert_array_equal(read.data, viewer.layers["cells denoised"].data)
+    (height, width), units = read.calibration
+    assert (height, width) == pytest.approx((0.5, 0.25))
+    assert units == ("micrometer", "micrometer")
+    user.fill("Preset", "default")
+    choose("Load settings from a file …")
+    assert widget.config() == ran
+    user.fill("Preset", "default")
+    viewer.layers.selection.active = viewer.layers["cells snapshots"]
+    choose("Load settings from this layer")
+    assert widget.config() == ran
+    viewer.layers.selection.active = viewer.layers["truth"]
+    choose("Load settings from this layer")
+    assert "is not of a run" in user.text
+
+
+def test_a_report_says_its_input_and_a_run_is_copied_as_a_command_and_as_python(
+    viewer, widget, user, choose, answer, noisy, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    viewer.layers["cells"].scale = (0.5, 0.5)
+    tifffile.imwrite("cells.tif", noisy)
+    user.run()
+    answer("report.json")
+    choose("Save report …")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["input"]["name"], report["input"]["shape"]) == ("cells", [32, 32])
+    assert len(report["input"]["sha256"]) == 64
+    choose("Copy command line")
+    name, *arguments = shlex.split(QApplication.clipboard().text())
+    assert name == "napari-convgen"
+    main([*arguments, "--quiet"])
+    np.testing.assert_array_equal(read_image("cells_denoised.tif").data, widget.session.result.image)
+    viewer.dims.set_point(0, 7)
+    user.press("Promote step 7")
+    choose("Copy Python")
+    exec(QApplication.clipboard().text(), {})
+    np.testing.assert_array_equal(read_image("cells_denoised.tif").data, widget.session.result.image)
+
+
+def test_a_saved_run_is_opened_in_another_session_scrubbed_promoted_and_undone(
+    user, choose, answer, widget, make_widget, hands
+):
+    user.fill("Preset", "two")
+    user.check("Residual")
+    user.run()
+    widget.viewer.dims.set_point(0, 9)
+    user.press("Promote step 9")
+    answer("run.npz")
+    choose("Save run …")
+    again = make_widget(DenoiseWidget)
+    again.viewer.layers.clear()
+    other = hands(again)
+    choose("Open run …", again)
+    layers = again.viewer.layers
+    assert [layer.name for layer in layers] == ["cells", "cells denoised", "cells snapshots", "cells expected error"]
+    for layer in layers[:2]:
+        assert tuple(layer.scale) == (0.5, 0.25)
+        assert tuple(layer.translate) == (3, 4)
+        assert str(layer.units[0]) == "micrometer"
+    np.testing.assert_array_equal(layers["cells denoised"].data, widget.session.result.image)
+    assert other.value("Preset") == user.value("Preset")
+    assert other.curves.n_steps == 30
+    assert not other.button("Continue").isEnabled()
+    again.viewer.dims.set_point(0, 4)
+    other.press("Promote step 4")
+    np.testing.assert_array_equal(layers["cells denoised"].data, widget.session.current_run().ended.keep(4).image)
+    other.press("Undo")
+    other.press("Undo")
+    np.testing.assert_array_equal(layers["cells denoised"].data, widget.session.current_run().ended.image)
+    answer("other.npz").write_text("no run")
+    choose("Open run …", again)
+    assert "is not a run that was saved" in other.text
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_napari_writes_snapshots_with_their_steps_and_any_image_with_its_pixel_size(viewer, user, dtype, tmp_path):
+    viewer.layers["cells"].data = viewer.layers["cells"].data.astype(dtype)
+    user.run()
+    layer = viewer.layers["cells snapshots"]
+    data, attributes, _ = layer.as_layer_data_tuple()
+    [path] = write_tiff(str(tmp_path / "s.tif"), data, attributes)
+    read = read_image(path)
+    steps = layer.metadata["steps"]
+    np.testing.assert_array_equal(read.data, [layer.data[step] for step in steps])
+    with tifffile.TiffFile(path) as file:
+        text = str(file.imagej_metadata or file.shaped_metadata)
+    assert all(str(step) in text for step in steps)
+    from napari_convgen.files.tiff.new import read_recipe
+
+    recipe = read_recipe(path)
+    assert recipe["config"] == layer.metadata[METADATA_KEY]["config"]
+    assert Config.from_dict(recipe["config"]).n_steps == 30
