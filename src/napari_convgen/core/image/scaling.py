@@ -126,11 +126,6 @@ class ImageTensor:
         return replace(image, values=np.where(is_observed, image.scale(values), 0.5))
 
     @property
-    def is_stabilized(self) -> bool:
-        """True if a channel was stabilized by a transform that is not linear."""
-        return not all(isinstance(each, Unchanged) for each in self.stabilizers)
-
-    @property
     def is_rounded(self) -> bool:
         """True if a denoised frame has integers."""
         return self.dtype.kind in "ui"

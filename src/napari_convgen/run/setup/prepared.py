@@ -29,7 +29,9 @@ from napari_convgen.core.image import (
     refuse_constant,
     share_structure,
 )
+from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.noise import NoiseModel, estimate_noise
+from napari_convgen.core.noise.precision import Precision
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import StoppingRule
@@ -144,7 +146,8 @@ class Prepared:
         self.spacing = self._spacing(given)
         self.n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self.size)
         self._operator = functools.partial(build_operator, self.config) if operator is None else operator
-        self.image_size = self._operator((self.n_outputs, *self.size)).in_shape[1:]
+        model = self._operator((self.n_outputs, *self.size))
+        self.image_size, self._has_identity = model.in_shape[1:], model.is_identity
         self.n_scales = resolve_scales(self.config, self.image_size, self.spacing)
         check_guidance(self.config)
         self.reference = check_reference(reference, data_range, self.image.shape)
@@ -269,12 +272,21 @@ class Prepared:
         return model or estimate_noise(measured.values, measured.is_observed, is_color=self.layout.is_color)
 
     def scaled(self, number: int) -> ImageTensor:
-        """Return a frame in the generator's units, its noise stabilized."""
-        return self.scaled_for(number, self.noise_model(number))
+        """Return a frame in the generator's units, its noise stabilized; under a forward operator, which maps intensities, it is not."""
+        precision = self._precision(number)
+        return self.scaled_for(number, self.noise_model(number) if precision is None else precision.noise)
 
     def scaled_for(self, number: int, noise: NoiseModel | None) -> ImageTensor:
         """Return a frame in the generator's units, stabilized for this model of its noise."""
         return ImageTensor.of(self.frame(number), self.layout, noise, self.measured(number), self.result_type.dtype)
+
+    def _precision(self, number: int) -> Precision | None:
+        """Return what stands for signal-dependent noise under a forward operator; ``None`` without one."""
+        noise = self.noise_model(number)
+        if self._has_identity or noise is None or not noise.is_signal_dependent:
+            return None
+        measured = self.measured(number)
+        return Precision.of(noise, measured.values, measured.is_observed)
 
     @functools.cached_property
     def result_type(self) -> ResultType:
@@ -285,13 +297,9 @@ class Prepared:
 
     def problem(self, image: ImageTensor) -> Problem:
         """Return the problem that a frame poses on the device."""
-        operator = self._operator(image.values.shape)
-        if not operator.is_identity and image.is_stabilized:
-            raise ConfigError(
-                f"A forward operator needs noise that is the same everywhere, and this image has {image.noise}. "
-                "Choose noise.kind = 'gaussian', or 'none'."
-            )
-        problem = Problem.of(image, self.device, operator=operator)
+        precision = self._precision(0) if self.n_frames == 1 else None
+        weights = None if precision is None else precision.weights
+        problem = Problem.of(image, self.device, operator=self._operator(image.values.shape), weights=weights)
         check_noise_level(self.config, problem)
         return problem
 
@@ -365,10 +373,11 @@ class Prepared:
                     advice="Reconstruct the image instead, or choose operator.kind = 'identity'.",
                 )
             )
-        if self.config.generator.draws_from_image:
+        is_guided = self.config.generator.is_plug_and_play and isinstance(operator, LinearMap)
+        if self.config.generator.draws_from_image and not is_guided:
             raise ConfigError(
                 f"A {self.config.generator.kind} needs a measurement that is the image itself, and there is a forward operator. "
-                "Choose generator.kind = 'deep-decoder'."
+                "Choose generator.kind = 'deep-decoder', or for a linear operator generator.guide = 'plug-and-play'."
             )
         generator = functools.partial(
             build_generator, self.config, self.image_size, self.n_outputs, self.n_scales, [0], 0, "torch"
