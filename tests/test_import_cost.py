@@ -20,6 +20,7 @@ WITHOUT_TORCH = [
     "import napari_convgen.viewer.denoise.widget",
     "import napari_convgen.viewer.image_vs_noise.widget",
     "import napari_convgen.viewer.kernels.widget",
+    "import napari_convgen.viewer.reconstruct.widget",
     "import napari_convgen.viewer.spectrum.widget",
 ]
 

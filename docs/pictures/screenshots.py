@@ -80,6 +80,25 @@ def denoise() -> None:
     viewer.close()
 
 
+def reconstruct() -> None:
+    """Take the picture of a scratch, drawn as shapes over a part of the sample, that was filled in."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 800)
+    viewer.open_sample("napari-convgen", "fluorescence")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
+    clean, noisy = viewer.layers
+    noisy.data = noisy.data[:128, :128]
+    viewer.layers.remove(clean)
+    scratch = [[[10, 35], [14, 33], [96, 82], [94, 87]], [[60, 10], [64, 8], [112, 50], [109, 54]]]
+    viewer.add_shapes(scratch, shape_type="polygon", name="scratch", scale=noisy.scale, units=noisy.units, opacity=0.4)
+    wait(lambda: False, 1)
+    viewer.reset_view()
+    widget.run()
+    wait(lambda: not widget.session.is_busy)
+    shoot(viewer, "reconstruct")
+    viewer.close()
+
+
 def compare() -> None:
     """Take the pictures of a comparison."""
     viewer, widget = open_sample("Compare methods")
@@ -145,6 +164,7 @@ def why_it_works() -> None:
 def main() -> None:
     """Take all pictures."""
     denoise()
+    reconstruct()
     compare()
     kernels()
     image_against_noise()

@@ -11,6 +11,7 @@ from napari_convgen.run.spectrum import run as spectrum_run
 from napari_convgen.viewer.compare.widget import CompareWidget
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
+from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
 from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
 
 NARROW = 300 - 16
@@ -35,6 +36,7 @@ def choose_methods(user):
 
 WIDGETS = {
     "Denoise (convolutional generator)": (DenoiseWidget, lambda user: None),
+    "Reconstruct": (ReconstructWidget, lambda user: user.fill("Problem", "Enlarge")),
     "Compare methods": (CompareWidget, choose_methods),
     "Image against noise": (ImageAgainstNoiseWidget, lambda user: None),
     "Why it works": (WhyItWorksWidget, choose_steps),
@@ -42,7 +44,7 @@ WIDGETS = {
 """The widgets, and what a user chooses so that a run does not end by itself and soon has something to keep."""
 
 
-@pytest.fixture(params=WIDGETS, ids=["denoise", "compare", "image-against-noise", "why-it-works"])
+@pytest.fixture(params=WIDGETS, ids=["denoise", "reconstruct", "compare", "image-against-noise", "why-it-works"])
 def name(request, workers_end, endless, monkeypatch):
     """The name of a widget, with a preset that does not end."""
     for constant in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):

@@ -45,7 +45,7 @@ class MicroscopeConfig(Kind):
         520,
         ge=200,
         le=2000,
-        title="Emission wavelength (nm)",
+        title="Emission (nm)",
         description="Wavelength of the emitted light in vacuum, in nanometers.",
     )
     refractive_index: float = Field(
@@ -81,7 +81,7 @@ class ConfocalConfig(MicroscopeConfig):
         488,
         ge=200,
         le=2000,
-        title="Excitation wavelength (nm)",
+        title="Excitation (nm)",
         description="Wavelength of the laser in vacuum, in nanometers.",
     )
     pinhole: float = Field(

@@ -23,7 +23,7 @@ from napari_convgen.run.setup.prepared import Prepared
 STATUS_SECONDS = 0.05
 """Seconds between two reports of progress, apart from those that bring something to see: as often as an eye can follow."""
 
-ISOLATED = {"__init__", "forecast", "result", "preview", "extend"}
+ISOLATED = {"__init__", "forecast", "result", "preview", "baseline", "extend"}
 """Methods of a task that compute, beside its advances."""
 
 T = TypeVar("T")

@@ -227,6 +227,7 @@ def test_each_widget_has_a_command_and_is_in_one_menu():
     contributed = PluginManifest.from_distribution("napari-convgen").contributions
     names = [
         "Denoise (convolutional generator)",
+        "Reconstruct",
         "Compare methods",
         "Kernel explorer",
         "Image against noise",
@@ -234,7 +235,8 @@ def test_each_widget_has_a_command_and_is_in_one_menu():
     ]
     assert [widget.display_name for widget in contributed.widgets] == names
     commands = [
-        f"napari-convgen.{name}" for name in ("denoise", "compare", "kernels", "image_against_noise", "why_it_works")
+        f"napari-convgen.{name}"
+        for name in ("denoise", "reconstruct", "compare", "kernels", "image_against_noise", "why_it_works")
     ]
     assert [widget.command for widget in contributed.widgets] == commands
     in_menus = [item.command for menu in ("filter", "measure") for item in contributed.menus[f"napari/layers/{menu}"]]

@@ -75,3 +75,11 @@ class DenoiseProgress(Progress):
         n_frames_left = self.n_frames - self.frame - 1
         n_left = self.n_steps - self.step + n_frames_left * self.n_steps
         return n_left * self.seconds_per_step + n_frames_left * self.guide_seconds / (self.frame + 1)
+
+    def __str__(self) -> str:
+        """Say where it is, for the user."""
+        if not self.step:
+            return f"Estimate that guides the fit: {self.guide_share or 0:.0%}."
+        frame = f"Frame {self.frame + 1} of {self.n_frames}, step" if self.n_frames > 1 else "Step"
+        best = f" Step {self.kept_step} is the best so far." if self.kept_step else ""
+        return f"{frame} {self.step} of at most {self.n_steps}, {1000 * self.seconds_per_step:.0f} ms each.{best}"

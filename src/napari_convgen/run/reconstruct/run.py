@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -136,6 +137,28 @@ class ReconstructTask(FitTask[ReconstructResult]):
             reference=self.reference,
             **ended.report | {"snapshots": tuple(map(self._with_all_axes, snapshots))},
         )
+
+    def preview(self) -> NDArray[Any] | None:
+        """Return the generator's image as it is now, in the measurement's units; ``None`` before its first step."""
+        if self._guide is not None:
+            frame, estimate = self._guide
+            return self._spread_out(frame.restore(estimate))
+        if self._fit is None or self._fit.iterate is None:
+            return None
+        return self._restored(self._fit.iterate.image(self.config.output))
+
+    def baseline(self) -> NDArray[Any]:
+        """Return the image that follows from a linear measurement without a generator, in its units.
+
+        It is the mean of the values that a pixel was part of, weighted as it was: an enlarged image of repeated pixels for the weighting
+        ``"box"``, an interpolated one for ``"lanczos"``; NaN where less than half of these were measured.
+        """
+        problem = self.prepared.problem(self.posed.scaled)
+        operator = problem.forward_model
+        assert isinstance(operator, LinearMap)
+        total, whole = (operator.adjoint(weights) for weights in (problem.weights, torch.ones_like(problem.weights)))
+        mean = operator.adjoint(problem.weights * problem.measurement) / total
+        return self._restored(torch.where(total > whole / 2, mean, torch.nan))
 
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._ended is None and not (self._is_stopping and self._fit is None):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox
-from magicgui.widgets.bases import ValueWidget
 from napari.layers import Image
 from superqt import QCollapsible
 
@@ -22,7 +20,7 @@ from napari_convgen.viewer.denoise.summary import summarize
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
+from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.preferences import keep_config, page, read_config
 from napari_convgen.viewer.parts.presets import PresetBox
@@ -133,7 +131,7 @@ class DenoiseWidget(DockWidget):
     def _build(self) -> None:
         self._build_settings()
         more = QCollapsible("More settings")
-        more.addWidget(labeled_rows(self._folded_rows()))
+        more.addWidget(labeled_rows([self._input.axes, *grouped_rows(self._folded)]))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
         self._noise = text_label(tooltip="The model of the noise; set more of it in 'Noise' and 'More settings'.")
         self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
@@ -178,17 +176,6 @@ class DenoiseWidget(DockWidget):
             "residual": self._residual,
             "expected_error": self._expected_error,
         }
-
-    def _folded_rows(self) -> Iterator[ValueWidget[Any] | str]:
-        """Go through the settings that are folded away, each group under its title."""
-        yield self._input.axes
-        title = ""
-        for name, editor in sorted(self._folded.editors.items(), key=lambda item: "." in item[0]):
-            group = name.rpartition(".")[0].capitalize()
-            if group != title:
-                yield group
-            title = group
-            yield editor
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
@@ -298,14 +285,7 @@ class DenoiseWidget(DockWidget):
             self._plot.clear_curves()
         self._plot.extend(progress.losses, progress.criteria, progress.kept_step)
         self._set_noise(self.session.noise)
-        if not progress.step:
-            self._text.setText(f"Estimate that guides the fit: {progress.guide_share:.0%}.")
-            return
-        frame = f"Frame {progress.frame + 1} of {progress.n_frames}, step" if progress.n_frames > 1 else "Step"
-        self._text.setText(
-            f"{frame} {progress.step} of at most {progress.n_steps}, {1000 * progress.seconds_per_step:.0f} ms each. "
-            + (f"Step {progress.kept_step} is the best so far." if progress.kept_step else "")
-        )
+        self._text.setText(str(progress))
 
     def _set_noise(self, noise: NoiseModel | None) -> None:
         if noise != self._noise_of[1]:

@@ -95,6 +95,23 @@ class LayerInput:
         scale = (*map(float, self.transform.scale), *(1.0,) * n_samples)
         return core.Image(self.data, self.axes, scale, (*map(str, self.units), *("pixel",) * n_samples), self.name)
 
+    def on_grid(self, data: ArrayLike, first: Sequence[float], step: Sequence[float]) -> LayerInput:
+        """Return an input on another grid of pixels in the same place.
+
+        Parameters
+        ----------
+        data
+            Pixels on the other grid.
+        first, step
+            Index of their first pixel and distance from one to the next, in pixels of this input; a number for each axis, color samples
+            not counted.
+        """
+        own = self.transform
+        transform = CompositeAffine(
+            scale=own.scale * step, translate=own(first), rotate=own.rotate, shear=own.shear, ndim=own.ndim
+        )
+        return replace(self, data=data, transform=transform)
+
     def check_result(self, dtype: np.dtype[Any]) -> None:
         """Refuse a type of the result that a layer like this cannot show.
 
@@ -152,7 +169,7 @@ def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
 def _image(layer: Layer | None) -> Image:
     """Return a layer if it is an image."""
     if layer is None:
-        raise InputError("There is no layer to denoise. Open an image, or select one in the layer list.")
+        raise InputError("There is no image layer. Open an image, or select one in the layer list.")
     if not isinstance(layer, Image):
         raise InputError(
             f"'{layer.name}' is a {layer.__class__.__name__} layer, which has no intensities. Select an image layer."
@@ -313,11 +330,15 @@ def show_name(layer: Layer, position: str = "top_left") -> None:
 
 def add_layer(viewer: ViewerModel, layer: Layer) -> None:
     """Add a layer; what was selected stays selected, so that the next run takes the same input."""
-    selected, active = set(viewer.layers.selection), viewer.layers.selection.active
-    viewer.add_layer(layer)
-    if selected:
+    selection = viewer.layers.selection
+    selected, active = set(selection), selection.active
+    if not selected:
+        viewer.add_layer(layer)
+        return
+    with selection.events.active.blocker():  # napari selects it for a moment
+        viewer.add_layer(layer)
         viewer.layers.selection = selected
-        viewer.layers.selection.active = active
+        selection.active = active
 
 
 def _placement(transform: CompositeAffine, affine: Affine) -> dict[str, Any]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from napari.utils.transforms import CompositeAffine
 
 from napari_convgen.core.image import Layout
 from napari_convgen.viewer.layers.door import LayerInput
@@ -47,13 +45,9 @@ def take_frame(source: LayerInput, place: Mapping[int, int]) -> LayerInput:
     if not place:
         return source
     data = source.data[frame_index(place, len(source.data.shape))]
-    old = source.transform
-    first = old([place.get(i, 0) for i in range(len(source.units))])
-    transform = CompositeAffine(
-        scale=old.scale, translate=first, rotate=old.rotate, shear=old.shear, ndim=len(source.units)
-    )
     # A copy, lest the frame keep the whole stack alive; what is lazy stays so.
-    return replace(source, data=data.copy() if isinstance(data, np.ndarray) else data, transform=transform)
+    first = [place.get(i, 0) for i in range(len(source.units))]
+    return source.on_grid(data.copy() if isinstance(data, np.ndarray) else data, first, (1,) * len(first))
 
 
 def frame_index(place: Mapping[int, int], n_axes: int) -> tuple[slice, ...]:

@@ -113,7 +113,7 @@ class InputChooser:
 
     def follow_layers(self) -> None:
         """Show what would be denoised, and offer the references that fit it."""
-        active = self.viewer.layers.selection.active
+        active = self._choose()
         is_new = active != self._active
         self._active = active
         self.layer = active if isinstance(active, Image) else None
@@ -162,6 +162,10 @@ class InputChooser:
         except ConvgenError as error:
             text += f"<br><i>{error}</i>"
         self.description.setText(text)
+
+    def _choose(self) -> Layer | None:
+        """Return the layer that would be taken, if it is an image."""
+        return self.viewer.layers.selection.active
 
     def _axes_of(self, layer: Layer) -> str:
         """Return the axes that were typed for a layer, or a guess."""

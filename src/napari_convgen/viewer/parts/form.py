@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from magicgui.widgets import ComboBox, LineEdit, SpinBox
@@ -145,6 +145,23 @@ def labeled_rows(rows: Iterable[ValueWidget[Any] | str]) -> QWidget:
         _name_row(layout, row)
     _arrange(layout)
     return widget
+
+
+def leave_out(editor: ValueWidget[Any], is_left_out: bool) -> None:
+    """Hide the row of an editor in `labeled_rows`, or show it again."""
+    editor.native.setProperty(IS_LEFT_OUT, is_left_out)
+    _arrange(cast(QFormLayout, editor.native.parentWidget().layout()))
+
+
+def grouped_rows(form: ConfigForm) -> Iterator[ValueWidget[Any] | str]:
+    """Go through the editors of a form for `labeled_rows`, each group of settings under its title."""
+    title = ""
+    for name, editor in sorted(form.editors.items(), key=lambda item: "." in item[0]):
+        group = name.rpartition(".")[0].capitalize()
+        if group != title:
+            yield group
+        title = group
+        yield editor
 
 
 def _name_row(layout: QFormLayout, editor: ValueWidget[Any]) -> None:

@@ -1,0 +1,210 @@
+"""The choice of a problem, and of what it needs beside the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from magicgui.widgets import ComboBox
+from magicgui.widgets.bases import ValueWidget
+from napari.layers import Image, Labels, Layer, Shapes
+from numpy.typing import NDArray
+
+from napari_convgen.config import setting_fields
+from napari_convgen.core import image as core
+from napari_convgen.core.image import Layout
+from napari_convgen.errors import ConvgenError
+from napari_convgen.viewer.layers.door import read_layer
+from napari_convgen.viewer.layers.mask import mask_of
+from napari_convgen.viewer.layers.units import format_lengths
+from napari_convgen.viewer.parts.form import ConfigForm, leave_out
+from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
+from napari_convgen.viewer.reconstruct.problems import PROBLEMS, Problem
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+NAN = "NaN of the image"
+"""Choice of a mask for an image that marks its missing pixels itself."""
+
+PSFS = {"blur": "Gaussian", "widefield": "Widefield", "confocal": "Confocal"}
+"""Titles of the point spread functions that are computed, by the kind of operator."""
+
+MASK_LAYERS = (Labels, Shapes, Image)
+"""Kinds of layers that can mark pixels."""
+
+FWHM = 2 * math.sqrt(2 * math.log(2))
+"""Full width of a Gaussian at half its maximum, in standard deviations."""
+
+KIND = "operator.kind"
+"""Name of the setting that the problem decides."""
+
+
+class ProblemInputs:
+    """Editors of the problem and its inputs; those of other problems are hidden.
+
+    Once `rows` were laid out, `follow_layers` shows what there is to choose from.
+
+    Parameters
+    ----------
+    viewer
+        Viewer whose layers there are to choose from.
+    image
+        Choice of the measurement.
+
+    Attributes
+    ----------
+    name
+        Editor of the problem.
+    hint
+        Label that says more of what is chosen.
+    """
+
+    def __init__(self, viewer: ViewerModel, image: ImageChooser) -> None:
+        self.viewer = viewer
+        self._image = image
+        self.name = ComboBox(
+            choices=[(problem.title, name) for name, problem in PROBLEMS.items()],
+            label="Problem",
+            tooltip="What happened to the image when it was measured, and is to be undone.",
+        )
+        self._mask = ComboBox(
+            choices=(NAN,),
+            label="Missing pixels",
+            tooltip="Layer that marks the pixels to fill in: labels or an image that are not zero there, or shapes around them, drawn over "
+            "the image. Pixels that are NaN are filled in too.",
+        )
+        self._psf = ComboBox(
+            choices=(next(iter(PSFS.values())),),
+            label="Point spread",
+            tooltip="Point spread function, the image of a point: computed, or a layer that shows one, in pixels of the image's size.",
+        )
+        self._wanted: dict[ComboBox, Layer | str] = {}
+        self._settings = ConfigForm(name for name in setting_fields() if name.startswith("operator."))
+        self.hint = text_label()
+        self.name.changed.connect(self._show_inputs)
+        for editor in (self._mask, self._psf):
+            editor.changed.connect(lambda chosen, editor=editor: self._want(editor, chosen))
+        self._settings.edited.connect(self._show_hint)
+        image.changed.connect(self.follow_layers)
+
+    @property
+    def problem(self) -> Problem:
+        """The problem that is chosen."""
+        return PROBLEMS[self.name.value]
+
+    def rows(self) -> list[ValueWidget[Any] | str]:
+        """Return the editors for `napari_convgen.viewer.parts.form.labeled_rows`."""
+        settings = [editor for name, editor in self._settings.editors.items() if name != KIND]
+        return [self.name, self._mask, self._psf, *settings]
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the operator, by dotted name."""
+        return self._settings.values()
+
+    def read_mask(self) -> NDArray[np.bool_] | None:
+        """Return the mask of the missing pixels; ``None`` if the problem has none, or the image marks them itself.
+
+        Raises
+        ------
+        InputError
+            Shapes without an area.
+        """
+        layer, image = self._mask.value, self._image.layer
+        if self.name.value != "inpaint" or image is None or not isinstance(layer, MASK_LAYERS):
+            return None
+        return mask_of(layer, image, spatial_axes(self._image.layout(image)), self.viewer.dims.point)
+
+    def read_psf(self) -> core.Image | None:
+        """Return the point spread function; ``None`` if the problem has none, or it is computed."""
+        layer, image = self._psf.value, self._image.layer
+        if self.name.value != "deblur" or image is None or not isinstance(layer, Image):
+            return None
+        psf = read_layer(layer).image
+        extra = layer.ndim - len(self._image.layout(image).spatial)
+        if extra <= 0 or set(psf.data.shape[:extra]) != {1}:
+            return psf
+        assert psf.scale is not None
+        assert psf.units is not None
+        plane = np.asarray(psf.data).reshape(psf.data.shape[extra:])
+        return core.Image(plane, None, psf.scale[extra:], psf.units[extra:], psf.name)
+
+    def follow_layers(self) -> None:
+        """Offer the layers that there are."""
+        others = [layer for layer in self.viewer.layers if layer != self._image.layer]
+        images = [layer for layer in others if isinstance(layer, Image) and not layer.rgb]
+        drawn = [layer for layer in reversed(others) if isinstance(layer, Labels | Shapes)]
+        self._offer(
+            self._mask, [*((layer.name, layer) for layer in (*drawn, *images)), (NAN, NAN)], drawn[0] if drawn else NAN
+        )
+        computed = [(PSFS[kind], kind) for kind in PROBLEMS["deblur"].operators]
+        self._offer(self._psf, [*computed, *((layer.name, layer) for layer in images)], computed[0][1])
+        self._show_inputs()
+
+    def _offer(self, editor: ComboBox, choices: Sequence[tuple[str, Layer | str]], usual: Layer | str) -> None:
+        """Offer choices; what the user has chosen stays, if it is among them."""
+        values = [value for _, value in choices]
+        wanted = self._wanted.get(editor, usual)
+        with editor.changed.blocked():
+            editor.choices = choices
+            editor.value = wanted if wanted in values else usual
+
+    def _want(self, editor: ComboBox, chosen: Layer | str) -> None:
+        self._wanted[editor] = chosen
+        self._show_inputs()
+
+    def _show_inputs(self) -> None:
+        """Show what the problem needs; a point spread function that is given has no settings."""
+        is_blurred = self.name.value == "deblur"
+        leave_out(self._mask, self.name.value != "inpaint")
+        leave_out(self._psf, not is_blurred)
+        kind = self._psf.value if is_blurred else self.problem.operators[0]
+        self._settings.editors[KIND].value = kind if isinstance(kind, str) else "identity"
+        self._show_hint()
+
+    def _show_hint(self) -> None:
+        """Say what a point spread function is computed for, in the units of the image."""
+        image, text = self._image.layer, ""
+        if image is not None and self.name.value == "deblur":
+            with suppress(ConvgenError, ValueError):  # numbers and axes that are being typed
+                text = describe_psf(self._settings.values(), image, self._image.layout(image))
+        self.hint.setText(text)
+        self.hint.setVisible(bool(text))
+
+
+def describe_psf(settings: Mapping[str, Any], image: Image, layout: Layout) -> str:
+    """Say what a point spread function is computed for, in the units of the image: its width, or the size of the pixels.
+
+    Parameters
+    ----------
+    settings
+        Settings of the operator, by dotted name.
+    image, layout
+        Layer of the image that is to be deblurred, and the meaning of its axes.
+    """
+    axes = spatial_axes(layout)
+    units, pixels = [image.units[axis] for axis in axes], np.abs(image.scale)[axes]
+    has_lengths = all(unit.is_compatible_with("micrometer") for unit in units)
+    if settings[KIND] == "identity":
+        return ""
+    if settings[KIND] != "blur":
+        size = format_lengths(pixels, units)
+        return (
+            f"Pixels of the layer: {size}."
+            if has_lengths
+            else "The layer has no unit of length: give the size of its pixels."
+        )
+    sigma = float(settings["operator.sigma"])
+    if not has_lengths:
+        return f"Full width at half maximum: {FWHM * sigma:.3g} pixels."
+    width, full_width = (format_lengths(factor * sigma * pixels, units) for factor in (1, FWHM))
+    return f"Standard deviation {width}, full width at half maximum {full_width}."
+
+
+def spatial_axes(layout: Layout) -> list[int]:
+    """Return the positions of the spatial axes."""
+    return [axis for axis, letter in enumerate(layout.axes) if letter in layout.spatial]

@@ -1,0 +1,211 @@
+"""The dock widget *Reconstruct*."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from magicgui.widgets import CheckBox, ComboBox
+from superqt import QCollapsible
+
+from napari_convgen.config import GENERATOR_ALONE, Config, preset, setting_fields
+from napari_convgen.viewer.parts.buttons import in_two_columns
+from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
+from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
+from napari_convgen.viewer.plots.curves import CurvePlot
+from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
+from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
+from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
+from napari_convgen.viewer.reconstruct.session import ReconstructSession
+from napari_convgen.viewer.reconstruct.summary import summarize
+from napari_convgen.viewer.worker.session import State
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_convgen.run.denoise.progress import DenoiseProgress
+    from napari_convgen.run.setup.forecast import Forecast
+
+AT_HAND = ("n_steps", "seed", "device")
+"""Settings that are always in sight; the others are folded away."""
+
+NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend", "z_axis")
+"""Settings that a preset leaves as they are."""
+
+TOOLTIPS = Tooltips(
+    run="Reconstruct the frame that is shown.",
+    pause="Pause the fit; press again to resume.",
+    stop="End the fit now and reconstruct from the best step so far.",
+    cancel="End the fit and leave the viewer as it was.",
+    progress="Steps taken of those allowed; the stopping rule may end the fit sooner.",
+)
+
+PLOT_TOOLTIP = (
+    "Mean squared error of the fitted part of the measurement and what the stopping rule watches, by step. The dashed line marks the step "
+    "that is kept."
+)
+
+
+class ReconstructWidget(DockWidget):
+    """Fill in missing pixels, deblur or enlarge an image, and watch it.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the widget is docked in.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.session = ReconstructSession(napari_viewer)
+        self._build()
+        self._connect()
+        self._choose_problem()
+        self._input.follow_layers()
+
+    def config(self) -> Config:
+        """Return the configuration that the form shows.
+
+        Raises
+        ------
+        ConfigError
+            A value out of its range.
+        """
+        return Config().replace(self._at_hand.values() | self._folded.values() | self._problem.settings())
+
+    def run(self) -> None:
+        """Start reconstructing."""
+        with self._controls.error.shown_errors():
+            request = self._request()
+            self.session.run(request)
+            self._text.setText(LOADING)
+            self._plot.name_criterion(request.config.stopping.criterion)
+            self._plot.clear_curves()
+
+    def forecast(self) -> None:
+        """Find out what memory and time a run would take."""
+        with self._controls.error.shown_errors():
+            self.session.forecast(self._request())
+            self._text.setText(LOADING)
+
+    def _request(self) -> ReconstructRequest:
+        source, config = self._input.read(), self.config()
+        mask, psf = self._problem.read_mask(), self._problem.read_psf()
+        return ReconstructRequest(source, self._problem.name.value, config, mask, psf, self._outputs())
+
+    def _outputs(self) -> Outputs:
+        has_baseline = self._baseline.native.isVisibleTo(self) and self._baseline.value
+        return Outputs(self._snapshots.value, self._generator.value, self._residual.value, has_baseline)
+
+    def _build(self) -> None:
+        self._build_settings()
+        more = QCollapsible("More settings")
+        more.addWidget(labeled_rows([self._input.axes, *grouped_rows(self._folded)]))
+        more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
+        self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
+        self._plot = CurvePlot(self.viewer.theme)
+        self._plot.setMinimumHeight(140)
+        self._plot.setToolTip(PLOT_TOOLTIP)
+        self._text = text_label()
+
+        self.column.addWidget(self._input.description)
+        self.column.addWidget(labeled_rows([*self._problem.rows(), self._preset, *self._at_hand.editors.values()]))
+        self.column.addWidget(self._problem.hint)
+        boxes = (self._snapshots, self._generator, self._residual, self._baseline)
+        self.column.addLayout(in_two_columns(box.native for box in boxes))
+        self.column.addWidget(self._controls)
+        self.column.addWidget(self._plot, stretch=1)
+        self.column.addWidget(self._text)
+        self.column.addWidget(more)
+        self.column.addStretch()
+
+    def _build_settings(self) -> None:
+        self._at_hand = ConfigForm(AT_HAND)
+        self._folded = ConfigForm(
+            name for name in setting_fields() if name not in AT_HAND and not name.startswith("operator.")
+        )
+        self._input = ImageChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
+        self._problem = ProblemInputs(self.viewer, self._input)
+        self._preset = ComboBox(
+            choices=(GENERATOR_ALONE,), label="Preset", tooltip="Settings to begin with; change them here and below."
+        )
+        self._snapshots = CheckBox(
+            value=True,
+            text="Snapshots",
+            tooltip="Add the generator's images during the fit as a layer with an iteration axis, hidden at first.",
+        )
+        self._generator = CheckBox(
+            value=False,
+            text="Generator's image",
+            tooltip="Add the generator's image, before it is moved to where it agrees with the measurement, as a layer, hidden at first.",
+        )
+        self._residual = CheckBox(
+            value=False,
+            text="Residual",
+            tooltip="Add the measurement that the result predicts, minus the actual one, as a layer, hidden at first.",
+        )
+        self._baseline = CheckBox(
+            value=False,
+            text="Plain enlargement",
+            tooltip="Add the image enlarged without a generator, to compare with: its pixels repeated (box), or interpolated (lanczos); as "
+            "a layer, hidden at first.",
+        )
+
+    def _connect(self) -> None:
+        self._controls.run_clicked.connect(self.run)
+        self._controls.forecast_clicked.connect(self.forecast)
+        self._problem.name.changed.connect(self._choose_problem)
+        self._preset.changed.connect(self._choose_preset)
+        self._folded.editors["z_axis"].changed.connect(self._input.describe)
+        self.session.state_changed.connect(self._on_state)
+        self.session.progressed.connect(self._on_progress)
+        self.session.finished.connect(self._show_present)
+        self.session.turned.connect(self._show_present)
+        self.session.forecasted.connect(self._on_forecast)
+        self.viewer.events.theme.connect(self._follow_theme)
+
+    def _choose_problem(self) -> None:
+        """Offer the presets that suit the problem, and keep the one that is chosen if it is among them."""
+        names = self._problem.problem.presets()
+        with self._preset.changed.blocked():
+            name = self._preset.value if self._preset.value in names else GENERATOR_ALONE
+            self._preset.choices, self._preset.value = names, name
+        self._baseline.native.setVisible(self._problem.name.value == "enlarge")
+        self._choose_preset()
+
+    def _choose_preset(self) -> None:
+        values = self._at_hand.values() | self._folded.values()
+        own = {name: value for name, value in values.items() if name in NOT_IN_PRESETS and value not in ("", None)}
+        config = preset(self._preset.value).replace({**self._problem.problem.changes, **own})
+        for form in (self._at_hand, self._folded):
+            form.show_config(config)
+
+    def _follow_theme(self) -> None:
+        self._plot.follow_theme(self.viewer.theme)
+
+    def _on_state(self, state: State) -> None:
+        if state is State.PAUSED:
+            self._plot.redraw()
+
+    def _on_progress(self, progress: DenoiseProgress) -> None:
+        if progress.step - len(progress.losses) < self._plot.n_steps:  # a fresh start
+            self._plot.clear_curves()
+        self._plot.extend(progress.losses, progress.criteria, progress.kept_step)
+        self._text.setText(str(progress))
+
+    def _on_forecast(self, forecast: Forecast | None) -> None:
+        self._text.setText("" if forecast is None else str(forecast))
+
+    def _show_present(self) -> None:
+        """Show the present run: after a cancel the one before it, if there was one."""
+        result, request = self.session.result, self.session.request
+        if result is None or request is None:
+            self._plot.clear_curves()
+            self._text.setText("")
+            return
+        self._plot.name_criterion(result.config.stopping.criterion)
+        self._plot.show_curves(result.loss, result.criterion)
+        self._plot.mark_kept(result.step)
+        self._text.setText(summarize(result, request))

@@ -1,0 +1,198 @@
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_convgen.config import PRESETS
+from napari_convgen.run.reconstruct.problems import PROBLEMS as SOLVED
+from napari_convgen.run.reconstruct.run import ReconstructTask
+from napari_convgen.viewer.reconstruct.problems import PROBLEMS
+from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
+
+INPUTS = ("Missing pixels", "Point spread", "Width of the blur", "Enlargement", "Measured pixels are")
+SCROLL_BAR = 16
+"""Width in pixels that it takes of a dock."""
+
+
+@pytest.fixture(autouse=True)
+def _presets(small, endless, monkeypatch):
+    """Presets that are quick, and one that runs until it is ended."""
+    monkeypatch.setitem(PRESETS, "tiny", small.replace({"n_steps": 6}))
+    monkeypatch.setitem(PRESETS, "endless", endless)
+
+
+@pytest.fixture
+def viewer(noisy):
+    viewer = ViewerModel()
+    viewer.add_image(noisy, name="cells", scale=(0.1, 0.1), units=("um", "um"))
+    return viewer
+
+
+@pytest.fixture
+def widget(viewer, workers_end, qtbot):
+    widget = ReconstructWidget(viewer)
+    qtbot.addWidget(widget)
+    yield widget
+    widget.session.cancel()
+
+
+def sees(user, *labels):
+    """Return those of the editors that are shown."""
+    return [label for label in labels if user.editor(label).isVisibleTo(user.widget)]
+
+
+def test_only_the_inputs_of_the_problem_are_shown(user):
+    assert sees(user, *INPUTS) == ["Missing pixels"]
+    assert "default" in user.choices("Preset")
+    user.fill("Problem", "Deblur")
+    assert sees(user, *INPUTS) == ["Point spread", "Width of the blur"]
+    assert "default" not in user.choices("Preset")
+    assert not user.box("Plain enlargement").isVisibleTo(user.widget)
+    user.fill("Problem", "Enlarge")
+    assert sees(user, *INPUTS) == ["Enlargement", "Measured pixels are"]
+    assert user.box("Plain enlargement").isVisibleTo(user.widget)
+    assert user.value("Preset") == "tiny"
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_form_says_what_the_verb_does(name, widget, user, noisy):
+    user.fill("Problem", PROBLEMS[name].title)
+    user.fill("Preset", "deep-decoder")
+    image = np.where(noisy == noisy.max(), np.nan, noisy)
+    assert widget.config() == ReconstructTask(image, problem=name).config
+    kinds = (SOLVED[name].operator, *SOLVED[name].other_operators)
+    assert PROBLEMS[name].operators == tuple(kind.model_fields["kind"].default for kind in kinds)
+
+
+def test_a_mask_that_is_drawn_is_taken_while_its_layer_is_active(viewer, widget, user):
+    assert user.value("Missing pixels") == "NaN of the image"
+    viewer.add_shapes(
+        [np.array([[1, 1], [1, 2], [2, 2], [2, 1]])], shape_type="polygon", name="scratch", units=("um",) * 2
+    )
+    assert user.value("Missing pixels") == "scratch"
+    viewer.layers["scratch"].name = "bad pixels"
+    assert user.value("Missing pixels") == "bad pixels"
+    assert viewer.layers.selection.active is viewer.layers["bad pixels"]
+    user.check("Residual")
+    user.run()
+    assert "cells · 32 × 32" in user.text
+    is_missing = np.isnan(viewer.layers["cells residual"].data)
+    assert is_missing[11:20, 11:20].all()
+    assert is_missing.sum() < 130
+    viewer.layers.remove("bad pixels")
+    assert user.value("Missing pixels") == "NaN of the image"
+
+
+def test_nan_of_the_image_is_filled_in(viewer, user, noisy):
+    values = noisy.astype(np.float32)
+    values[3:5, 4:9] = np.nan
+    viewer.add_image(values, name="holes")
+    user.run()
+    assert np.isfinite(viewer.layers["holes filled in"].data).all()
+    assert "agrees with the measurement" in user.text
+
+
+@pytest.mark.parametrize(
+    ("give", "sentence"),
+    [
+        (lambda viewer: None, "nothing to fill in"),
+        (lambda viewer: viewer.add_labels(np.zeros((5, 5), int)), "marks no pixel"),
+        (lambda viewer: viewer.add_labels(np.ones((999, 999), int)), "marks every pixel"),
+        (lambda viewer: viewer.add_shapes([np.eye(2)], shape_type="line"), "have no area"),
+    ],
+)
+def test_what_cannot_be_filled_in_is_one_notification(viewer, user, notes, give, sentence):
+    give(viewer)
+    layers = list(viewer.layers)
+    user.run()
+    assert [sentence in str(note.message) for note in notes] == [True]
+    assert list(viewer.layers) == layers
+
+
+def test_the_width_of_a_blur_is_said_in_the_units_of_the_layer(viewer, user, noisy):
+    user.fill("Problem", "Deblur")
+    assert "Standard deviation 0.15 µm, full width at half maximum 0.353 µm" in user.text
+    user.fill("Width of the blur", "2")
+    assert "Standard deviation 0.2 µm" in user.text
+    viewer.add_image(noisy, name="plain")
+    assert "Full width at half maximum: 4.71 pixels" in user.text
+    user.fill("Problem", "Enlarge")
+    assert "Full width" not in user.text
+
+
+def test_a_psf_is_computed_from_the_microscope_and_the_pixels_of_the_layer(viewer, widget, user, noisy):
+    user.fill("Problem", "Deblur")
+    user.fill("Point spread", "Widefield")
+    assert sees(user, *INPUTS, "Numerical aperture", "Pinhole (Airy units)") == ["Point spread", "Numerical aperture"]
+    assert "Pixels of the layer: 0.1 µm" in user.text
+    user.fill("Numerical aperture", "1.2")
+    user.run()
+    assert "numerical aperture 1.2, 520 nm" in user.text
+    assert "pixels of 0.1 × 0.1 micrometers" in user.text
+    user.fill("Point spread", "Confocal")
+    assert sees(user, "Pinhole (Airy units)")
+    viewer.add_image(noisy, name="plain")
+    assert "no unit of length: give the size of its pixels" in user.text
+
+
+def test_a_layer_of_a_point_is_a_point_spread_function(viewer, widget, user, notes):
+    psf = np.zeros((5, 5))
+    psf[2, 1:4] = psf[1:4, 2] = 1
+    beads = viewer.add_image(psf, name="bead", scale=(100, 100), units=("nm", "nm"))
+    viewer.layers.selection.active = viewer.layers["cells"]
+    user.fill("Problem", "Deblur")
+    user.fill("Point spread", "bead")
+    assert sees(user, *INPUTS) == ["Point spread"]
+    user.run()
+    np.testing.assert_array_equal(widget.session.result.residual.shape, (1, 32, 32))
+    assert "cells deblurred" in viewer.layers
+    beads.scale = (150, 100)
+    user.run()
+    user.wait_until_idle()
+    assert "along Y: expected 0.1 micrometers, got 0.15" in str(notes[-1].message)
+
+
+def test_of_a_stack_the_shown_frame_is_taken_and_said(viewer, widget, user, noisy):
+    viewer.add_image(np.stack([noisy, 255 - noisy, noisy // 2]), name="stack")
+    assert "the shown frame only (1 of 3)" in user.text
+    user.fill("Problem", "Enlarge")
+    viewer.dims.set_point(0, 2)
+    assert "the shown frame only (3 of 3)" in user.text
+    user.run()
+    np.testing.assert_array_equal(widget.session.result.input, noisy[None] // 2)
+    assert viewer.layers["stack enlarged"].translate[0] == 2
+
+
+def test_numbers_out_of_range_are_one_notification(widget, user, notes):
+    user.fill("Problem", "Deblur")
+    user.fill("Width of the blur", "wide")
+    user.press("Run")
+    assert ["operator.sigma cannot be 'wide'" in str(note.message) for note in notes] == [True]
+    assert not widget.session.is_busy
+
+
+def test_progress_curves_and_result_are_shown(viewer, user):
+    user.fill("Problem", "Deblur")
+    user.fill("Preset", "endless")
+    user.press("Run")
+    user.wait_for(lambda: user.curves.n_steps > 3)
+    assert "left" in user.progress
+    assert "of at most 1000000" in user.text
+    user.press("Stop and keep")
+    user.wait_until_idle()
+    assert "The image agrees with the measurement" in user.text
+    before = user.text
+    user.press("Run")
+    user.wait_for(lambda: "of at most" in user.text)
+    user.press("Cancel")
+    assert user.text == before
+
+
+def test_each_control_has_a_tooltip_and_the_widget_fits_a_narrow_dock(open_widget):
+    widget, user = open_widget("Reconstruct")
+    for title in ("Fill in missing pixels", "Deblur", "Enlarge"):
+        user.fill("Problem", title)
+        assert user.width <= 300 - SCROLL_BAR
+    for label in (*INPUTS, "Problem", "Preset"):
+        assert user.editor(label).toolTip()
+    user.run()
+    assert [layer.name for layer in widget.viewer.layers] == ["truth", "cells", "cells enlarged", "cells snapshots"]
