@@ -6,11 +6,14 @@ They need no download, are the same every time, and have noise like that of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+
+if TYPE_CHECKING:
+    from napari_convgen.core.mri.simulation import Scan
 
 SIZE = 256
 """Number of pixels along each side of a sample: small enough to denoise in seconds."""
@@ -101,6 +104,17 @@ def mri() -> Sample:
     sigma = 0.04 * 600
     noisy = np.hypot(clean + rng.normal(0, sigma, clean.shape), rng.normal(0, sigma, clean.shape))
     return Sample("MRI", noisy.astype(np.float32), clean.astype(np.float32), 0.9, "mm")
+
+
+def kspace() -> Scan:
+    """Return the scan of a head by 8 coils: every fourth row of k-space and 24 in the middle, noise of 1 % of the image's maximum.
+
+    The image has 192 × 160 pixels; values are in arbitrary units.
+    """
+    from napari_convgen.core.mri.simulation import equispaced, head, scan  # loads PyTorch
+
+    size = (192, 160)
+    return scan(head(size), equispaced(size, 4), noise=0.01)
 
 
 SAMPLES = {"fluorescence": fluorescence, "mri": mri}

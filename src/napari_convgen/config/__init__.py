@@ -18,7 +18,13 @@ from napari_convgen.config.noise import (
     PoissonGaussianNoiseConfig,
     RicianNoiseConfig,
 )
-from napari_convgen.config.operators import BlurConfig, DownsamplingConfig, IdentityConfig, OperatorConfig
+from napari_convgen.config.operators import (
+    BlurConfig,
+    DownsamplingConfig,
+    FourierConfig,
+    IdentityConfig,
+    OperatorConfig,
+)
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
 from napari_convgen.config.presets import GENERATOR_ALONE, PRESETS, fixed_input_presets, preset
 from napari_convgen.config.stopping import AutoStopConfig, FixedStopConfig, StoppingConfig
@@ -36,6 +42,7 @@ __all__ = [
     "DeepDecoderConfig",
     "DownsamplingConfig",
     "FixedStopConfig",
+    "FourierConfig",
     "GaussianNoiseConfig",
     "GeneratorConfig",
     "GradientDescentConfig",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import Ge, Le
 from pydantic import Field
 
-from napari_convgen.config.base import Kind
+from napari_convgen.config.base import Auto, Kind
 
 
 class IdentityConfig(Kind):
@@ -47,4 +48,16 @@ class DownsamplingConfig(Kind):
     )
 
 
-OperatorConfig = IdentityConfig | BlurConfig | DownsamplingConfig
+class FourierConfig(Kind):
+    """K-space of several coils; sensitivities and sampling are found in it, or given with it."""
+
+    kind: Literal["fourier"] = "fourier"
+    n_calibration: Auto | Annotated[int, Ge(0), Le(512)] = Field(
+        "auto",
+        title="Calibration lines",
+        description="Number of lines in the middle of k-space that the coil sensitivities are estimated from, and that are never held out; "
+        "auto takes those that were fully sampled, at most 24.",
+    )
+
+
+OperatorConfig = IdentityConfig | BlurConfig | DownsamplingConfig | FourierConfig

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -33,11 +34,15 @@ class Guides:
     influence
         How much each pixel of ``whole`` changes with the pixel's own noise, probed at random: of many pixels the mean is right.
         ``None``, the default, if it was not probed.
+    noise_level
+        Level, for each channel of the image, of which a generator adds a share as noise to its input; ``None``, the default, for the
+        noise level of the measurement, if it is the image itself.
     """
 
     whole: Float[Tensor, "c *spatial"]
     members: Float[Tensor, "m c *spatial"]
     influence: Float[Tensor, "c *spatial"] | None = None
+    noise_level: Float[Tensor, "c"] | None = None
 
 
 class Mixture:
@@ -49,6 +54,8 @@ class Mixture:
 
     .. math:: w_y = \frac{\sum u (y - g)(x - g)}{\sum u (x - g)^2}, \qquad
         \operatorname{var} w_y = \frac{\sum u^2 \sigma^2 (x - g)^2}{(\sum u (x - g)^2)^2}.
+
+    Through an operator A the same is fitted to entries of the measurement, with Ag and Ax in the place of g and x, and with equal weights.
 
     Correlated noise is watched in the middles of squares, whose pixels all have about the same noise: then the variance is as many times
     larger. Where the two images differ little, the noise of so few pixels tells little of w. So it is averaged with what is known of
@@ -73,9 +80,10 @@ class Mixture:
     """
 
     def __init__(self, problem: Problem, guides: Guides, members: Members, share: float | None) -> None:
-        self.guides, self.influence = guides.members, guides.influence
+        self.guides, self.influence, self.noise_level = guides.members, guides.influence, guides.noise_level
         kept = [i for i, is_kept in enumerate(members.is_kept) if is_kept]
         self.correction = guides.whole - guides.members[kept].mean(0)
+        self._problem = problem
         self._share = share
         is_white = problem.correlation_length == 1
         self._usual, self._most = (USUAL_SHARE, 1.0) if is_white else (0.0, MOST_CORRELATED)
@@ -83,16 +91,16 @@ class Mixture:
         self._watched: Tensor | None = None
         if share is None and members.watched is not None and bool(members.watched.any()):
             self._watched = members.watched
-            pixels = problem.error_weights_at(guides.whole)
-            weights, variance = pixels.weights / pixels.weights.mean(), pixels.noise_variance
-            self._weights, self._variance = (x.expand_as(self.guides)[self._watched] for x in (weights, variance))
-            self._lacking = problem.measurement.expand_as(self.guides)[self._watched] - self.guides[self._watched]
+            predicted = problem.predict(self.guides)
+            self._predicted = _real(predicted[self._watched])
+            self._lacking = _real(problem.measurement.expand_as(predicted)[self._watched]) - self._predicted
+            self._weights, self._variance = self._watched_weights(guides.whole)
 
     def share(self, images: Float[Tensor, "m c *spatial"]) -> float | Tensor:
         """Return the share of the generator that suits its images."""
         if self._watched is None:
             return self._usual if self._share is None else self._share
-        step = images[self._watched] - self.guides[self._watched]
+        step = _real(self._problem.predict(images)[self._watched]) - self._predicted
         size = (self._weights * step.square()).sum().clamp_min(1e-30)
         fitted = (self._weights * step * self._lacking).sum() / size
         variance = self._n_alike * (self._weights.square() * self._variance * step.square()).sum() / size.square()
@@ -102,3 +110,20 @@ class Mixture:
     def __call__(self, images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
         """Return the mixture of the members' images with their guides."""
         return self.guides + self.share(images) * (images - self.guides)
+
+    def _watched_weights(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the error weights of the watched entries, with a mean of 1 over all, and the variance of their noise."""
+        assert self._watched is not None
+        if self._problem.is_denoising:
+            pixels = self._problem.error_weights_at(image)
+            weights, variance = pixels.weights / pixels.weights.mean(), pixels.noise_variance
+            shape = self.guides.shape
+            return weights.expand(shape)[self._watched], variance.expand(shape)[self._watched]
+        noise = self._problem.noise_level
+        variance = self._lacking.square().mean() if noise is None else noise.square().mean() / 2
+        return torch.ones_like(self._lacking), variance.expand_as(self._lacking)
+
+
+def _real(values: Tensor) -> Tensor:
+    """Return complex values as pairs of real ones, and real ones as they are."""
+    return torch.view_as_real(values) if values.is_complex() else values

@@ -91,9 +91,10 @@ class Fit:
         self._health = HealthCheck(problem) if has_health_check else None
         rule.begin(problem, members)
         self._mixture = mixture
-        generator.prepare(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
+        if mixture is None or problem.is_denoising:
+            generator.prepare(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
         if mixture is not None:
-            generator.guide(mixture.guides)
+            generator.guide(mixture.guides, mixture.noise_level)
         self._kept = tuple(i for i, is_kept in enumerate(members.is_kept) if is_kept)
         self._kept_index = torch.tensor(self._kept, device=problem.measurement.device)
         image_shape = (len(members), *problem.forward_model.in_shape)

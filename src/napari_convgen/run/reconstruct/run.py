@@ -120,7 +120,9 @@ class ReconstructTask(FitTask[ReconstructResult]):
             notes=tuple(self._all_notes()),
             pixel_ratio=self.posed.pixel_ratio,
             layout=prepared.layout,
-            input=self.image,
+            input=self.posed.measured,
+            measurement_error=self._measurement_error(ended.report),
+            extras=self.posed.extras,
             device=str(self.device),
             n_threads=self.n_threads,
             backend=prepared.backend,
@@ -181,6 +183,11 @@ class ReconstructTask(FitTask[ReconstructResult]):
     def _restored(self, image: Tensor) -> NDArray[Any]:
         return self.posed.units.restore(image.cpu().numpy())
 
+    def _measurement_error(self, report: dict[str, Any]) -> float | None:
+        """Return the error of predicted entries that were held out, in the units of the measurement."""
+        unit, held_out = self.posed.measurement_unit, report["criterion"][report["step"] - 1]
+        return unit * math.sqrt(held_out) if unit is not None and self.config.stopping.watches_held_out else None
+
     def _all_notes(self) -> Iterator[str]:
         yield from self.prepared.backend_notes
         yield from self.posed.left_out()
@@ -199,17 +206,18 @@ def reconstruct(
     callback: Callable[[DenoiseProgress], None] | None = None,
     **inputs: Any,
 ) -> ReconstructResult:
-    """Reconstruct an image from what was measured of it: fill in missing pixels, deblur, or enlarge.
+    """Reconstruct an image from what was measured of it: fill in missing pixels, deblur, enlarge, or solve for the image of a scan.
 
     Parameters
     ----------
     image
-        Measured image, a single frame; NaN marks missing pixels.
+        Measured image, a single frame; NaN marks missing pixels. For ``"sense"``, k-space of a slice: complex, of the shape (coils, rows,
+        columns), its origin at index n // 2, and 0 where it was not sampled.
     config
-        Configuration, or name of a preset; ``None``, the default, for ``"deep-decoder"``. To fill in pixels of a noisy image, ``"default"``
+        Configuration, or name of a preset; ``None``, the default, for ``"deep-decoder"``, and for ``"sense"`` ``"default"``. To fill in pixels of a noisy image, ``"default"``
         can be better. Unless pixels are filled in, the noise is taken to be the same everywhere (``noise.kind = "gaussian"``).
     problem
-        Name of the problem: ``"inpaint"``, ``"deblur"`` or ``"enlarge"``.
+        Name of the problem: ``"inpaint"``, ``"deblur"``, ``"enlarge"`` or ``"sense"``.
     axes
         One letter for each axis of ``image``; guessed if ``None``.
     seed, device, n_steps
@@ -224,6 +232,9 @@ def reconstruct(
         - ``"deblur"``: ``psf``, the point spread function over the spatial axes, or ``sigma``, the standard deviation of a Gaussian one in
           pixels. Without them, the Gaussian one of the configuration.
         - ``"enlarge"``: ``factor``, the enlargement along each axis, at least 2; that of the configuration without it.
+        - ``"sense"``: ``coil_maps``, sensitivities in the shape of k-space, else they are estimated; ``is_sampled``, a mask of the points
+          that were sampled, else those that are not 0; ``n_calibration``, the lines in the middle to estimate sensitivities from, else
+          those that were fully sampled.
 
     Returns
     -------

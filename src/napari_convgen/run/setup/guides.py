@@ -19,6 +19,9 @@ from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.non_local import Stage
 from napari_convgen.core.stopping import Members
 
+GuideStages = Generator[Stage[NDArray[Any]], None, Guides]
+"""Estimates as they get better, and the guides in the end."""
+
 PROBE_SIZE = 0.1
 """Standard deviation of the probe, relative to that of the noise. Chosen on the tuning images of benchmarks/non_local.py, part probe."""
 
@@ -35,7 +38,7 @@ def make_guides(
     members: Members,
     device: torch.device,
     is_stopping: Callable[[], bool] = lambda: False,
-) -> Generator[Stage[NDArray[Any]], None, Guides]:
+) -> GuideStages:
     """Make the non-local estimate from all observed pixels, which comes first, and that of each member from the pixels in its loss.
 
     With white noise, the first one is made once more, with a little more noise: how it changes tells how good it is.

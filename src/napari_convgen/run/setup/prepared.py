@@ -6,12 +6,13 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
+from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import (
     PHASE_NOTE,
@@ -32,7 +33,7 @@ from napari_convgen.core.image import (
 from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.stopping import StoppingRule
+from napari_convgen.core.stopping import Members, StoppingRule
 from napari_convgen.errors import ConfigError, InputError, mismatch
 from napari_convgen.run.setup.backends import (
     check_precision,
@@ -51,6 +52,7 @@ from napari_convgen.run.setup.build import (
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
+from napari_convgen.run.setup.guides import GuideStages, guide_seconds, make_guides
 from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config
 from napari_convgen.run.setup.result_type import ResultType
 
@@ -89,6 +91,8 @@ class Prepared:
 
     Attributes
     ----------
+    guides_operators
+        True if `guides` makes estimates through a forward operator.
     image
         The array.
     config
@@ -117,6 +121,8 @@ class Prepared:
     InputError, ConfigError, DeviceError
         What cannot be run, in a sentence.
     """
+
+    guides_operators: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -288,6 +294,16 @@ class Prepared:
         check_noise_level(self.config, problem)
         return problem
 
+    def guides(
+        self, problem: Problem, image: ImageTensor, members: Members, is_stopping: Callable[[], bool]
+    ) -> GuideStages:
+        """Make the estimates that guide the fit of a frame; see `napari_convgen.run.setup.guides.make_guides`."""
+        return make_guides(image, self.layout, members, self.device, is_stopping)
+
+    def guide_seconds(self, image: ImageTensor, fit: Fit) -> float:
+        """Return about how many seconds these estimates take; 0 if there are none."""
+        return guide_seconds(image, self.layout, fit, self.device)
+
     def rule(self, image: ImageTensor, seed: int) -> StoppingRule:
         """Return the stopping rule for one fit."""
         return build_rule(self.config, lambda: self.generator(image, [0], seed, "torch"))
@@ -358,7 +374,8 @@ class Prepared:
                     advice="Reconstruct the image instead, or choose operator.kind = 'identity'.",
                 )
             )
-        if self.config.generator.draws_from_image:
+        has_guide = self.guides_operators and self.config.generator.has_guide
+        if self.config.generator.draws_from_image and not has_guide:
             raise ConfigError(
                 f"A {self.config.generator.kind} needs a measurement that is the image itself, and there is a forward operator. "
                 "Choose generator.kind = 'deep-decoder'."

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.config import GENERATOR_ALONE, Config, Kind
-from napari_convgen.core.image import Image, ImageTensor
+from napari_convgen.core.image import ArrayLike, Image, ImageTensor
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.snapshot import Units
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
@@ -88,11 +88,13 @@ class InverseProblem(ABC):
         Settings that can be given like inputs: their dotted name by the name of the keyword.
     prepared, notes
         The checked input, and the sentences on it.
+    measured
+        The measurement, as it was given or with NaN where it is to be filled in.
     scaled
         The measurement in the generator's units.
-    units
-        Conversion from the generator's units to those of the measurement.
     """
+
+    measured: ArrayLike
 
     operator: ClassVar[type[Kind]]
     preset: ClassVar[str] = GENERATOR_ALONE
@@ -105,6 +107,7 @@ class InverseProblem(ABC):
     ) -> None:
         self.prepared = prepared
         self.notes = tuple(notes)
+        self.measured = getattr(self, "measured", prepared.image)
         self.scaled: ImageTensor = prepared.scaled(0)
         self._operator_units = ReconstructionUnits(self.scaled, field_of_view)
 
@@ -129,6 +132,17 @@ class InverseProblem(ABC):
         problem = self.prepared.problem(self.scaled)
         residual = torch.where(problem.weights > 0, problem.residual(values), torch.nan)
         return self._operator_units.residual(residual.cpu().numpy())
+
+    @property
+    def measurement_unit(self) -> float | None:
+        """Units of the measurement in one of the generator's; ``None`` if it is not the same in all channels."""
+        units = set(self._operator_units.unit.tolist())
+        return units.pop() if len(units) == 1 else None
+
+    @property
+    def extras(self) -> Mapping[str, NDArray[Any]]:
+        """Other results of the problem by name; none by default."""
+        return {}
 
     def left_out(self) -> Iterator[str]:
         """Say what of the measurement is left out of the fit."""

@@ -43,6 +43,11 @@ class Inpaint(InverseProblem):
         """Those of the image: its type, its range, and its noise, which can be stabilized."""
         return self.scaled
 
+    @property
+    def measurement_unit(self) -> float | None:
+        """That of noise which was not stabilized."""
+        return None if self.scaled.is_stabilized else super().measurement_unit
+
     def residual(self, values: Tensor, image: NDArray[Any]) -> NDArray[Any]:
         """Return the reconstruction minus the image, in the shape of the image."""
         return -removed(self.prepared.image, image)
