@@ -142,7 +142,6 @@ TOYS = [
                     width: float = Field(1.0, gt=0, title="Width", description="Standard deviation of the blur, in pixels.")
                 """,
             ),
-            Edit("config/operators.py", "import Literal\n", after="\nfrom pydantic import Field\n"),
             imports(BUILD, "core.operators.toy import toy_blur"),
             Edit(
                 BUILD,

@@ -20,10 +20,13 @@ from napari_convgen.config.noise import (
 )
 from napari_convgen.config.operators import (
     BlurConfig,
+    ConfocalConfig,
     DownsamplingConfig,
     FourierConfig,
     IdentityConfig,
+    MicroscopeConfig,
     OperatorConfig,
+    WidefieldConfig,
 )
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
 from napari_convgen.config.presets import GENERATOR_ALONE, PRESETS, fixed_input_presets, preset
@@ -38,6 +41,7 @@ __all__ = [
     "AutoStopConfig",
     "BlurConfig",
     "Config",
+    "ConfocalConfig",
     "ConvolutionalConfig",
     "DeepDecoderConfig",
     "DownsamplingConfig",
@@ -49,6 +53,7 @@ __all__ = [
     "GuidedNetworkConfig",
     "IdentityConfig",
     "Kind",
+    "MicroscopeConfig",
     "MomentumConfig",
     "NoNoiseConfig",
     "NoiseConfig",
@@ -60,6 +65,7 @@ __all__ = [
     "SkipNetworkConfig",
     "StoppingConfig",
     "TwoLayerConfig",
+    "WidefieldConfig",
     "fixed_input_presets",
     "preset",
     "setting_fields",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from napari_convgen.config import Config
@@ -50,13 +51,31 @@ def pose_problem(
     for key in inputs:
         if key not in problem.inputs and key not in problem.settings:
             raise ConfigError(_refuse_input(name, key))
-    operator = {"operator.kind": problem.operator.model_fields["kind"].default}
-    chosen = resolve_config(config, {**operator, **problem.changes}, default=problem.preset)
     settings = {problem.settings[key]: inputs[key] for key in inputs if key in problem.settings}
-    chosen = resolve_config(chosen, {**settings, **changes})
-    given = Given(image if isinstance(image, Image) else Image(as_array(image)), chosen, axes, n_spared_threads)
+    settings |= {key: value for key, value in changes.items() if value is not None}
+    for key in inputs:
+        for name in settings.keys() & problem.replaced.get(key, ()):
+            raise ConfigError(f"The {problem.inputs[key]} ({key}) takes the place of {name}. Leave one of them out.")
+    chosen = _choose_config(problem, resolve_config(config, default=problem.preset), settings)
+    measured = replace(image, data=as_array(image.data)) if isinstance(image, Image) else Image(as_array(image))
+    given = Given(measured, chosen, axes, n_spared_threads)
     pose: Callable[..., InverseProblem] = problem
     return pose(given, **{key: value for key, value in inputs.items() if key in problem.inputs})
+
+
+def _choose_config(problem: type[InverseProblem], config: Config, settings: Mapping[str, Any]) -> Config:
+    """Return a configuration with an operator of the problem that has the settings which are given, and with noise that suits it."""
+    kinds = {kind.model_fields["kind"].default: kind for kind in (problem.operator, *problem.other_operators)}
+    named = {name.removeprefix("operator.") for name in settings if name.startswith("operator.")}
+    able = [kind for kind, model in kinds.items() if named <= set(model.model_fields)] or list(kinds)
+    own = {"operator.kind": config.operator.kind if config.operator.kind in able else able[0]}
+    own |= {name: value for name, value in problem.changes.items() if config.noise.is_modeled or "noise." not in name}
+    chosen = config.replace(own).replace(settings)
+    if chosen.operator.kind not in kinds:
+        raise ConfigError(
+            f"This problem has operator.kind {' or '.join(map(repr, kinds))}, got {chosen.operator.kind!r}."
+        )
+    return chosen
 
 
 def _refuse_input(name: str, key: str) -> str:

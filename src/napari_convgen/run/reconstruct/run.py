@@ -214,8 +214,9 @@ def reconstruct(
         Measured image, a single frame; NaN marks missing pixels. For ``"sense"``, k-space of a slice: complex, of the shape (coils, rows,
         columns), its origin at index n // 2, and 0 where it was not sampled.
     config
-        Configuration, or name of a preset; ``None``, the default, for ``"deep-decoder"``, and for ``"sense"`` ``"default"``. To fill in pixels of a noisy image, ``"default"``
-        can be better. Unless pixels are filled in, the noise is taken to be the same everywhere (``noise.kind = "gaussian"``).
+        Configuration, or name of a preset; ``None``, the default, for ``"deep-decoder"``, and for ``"sense"`` ``"default"``. To fill in
+        pixels of a noisy image, ``"default"`` can be better. Unless pixels are filled in, the noise is taken to be the same everywhere
+        (``noise.kind = "gaussian"``).
     problem
         Name of the problem: ``"inpaint"``, ``"deblur"``, ``"enlarge"`` or ``"sense"``.
     axes
@@ -229,9 +230,13 @@ def reconstruct(
 
         - ``"inpaint"``: ``is_missing``, a mask of the pixels to fill in, in the shape of the image without its channels; not zero where
           they are. Without it, NaN.
-        - ``"deblur"``: ``psf``, the point spread function over the spatial axes, or ``sigma``, the standard deviation of a Gaussian one in
-          pixels. Without them, the Gaussian one of the configuration.
-        - ``"enlarge"``: ``factor``, the enlargement along each axis, at least 2; that of the configuration without it.
+        - ``"deblur"``: ``psf``, the point spread function over the spatial axes (an `Image` that knows the distance between its pixels is
+          checked for having that of the image); or ``sigma``, the standard deviation of a Gaussian one in pixels; or
+          ``numerical_aperture``, ``wavelength`` (of the emitted light, nm), ``refractive_index``, ``pixel_size`` and ``z_step``
+          (micrometers; those of the image if they are left out) of a widefield microscope, with ``excitation_wavelength`` (nm) and
+          ``pinhole`` (Airy units) of a confocal one. Without any, the one of the configuration.
+        - ``"enlarge"``: ``factor``, the enlargement along each axis, at least 2, and ``weighting``, ``"box"`` or ``"lanczos"``; those of
+          the configuration without them.
         - ``"sense"``: ``coil_maps``, sensitivities in the shape of k-space, else they are estimated; ``is_sampled``, a mask of the points
           that were sampled, else those that are not 0; ``n_calibration``, the lines in the middle to estimate sensitivities from, else
           those that were fully sampled.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any, ClassVar
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.config import GENERATOR_ALONE, Config, Kind
-from napari_convgen.core.image import ArrayLike, Image, ImageTensor
+from napari_convgen.core.image import ArrayLike, Image, ImageTensor, Layout
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.snapshot import Units
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
+from napari_convgen.run.setup.inputs import check_letters
 from napari_convgen.run.setup.prepared import Prepared
 
 ALONE = "A reconstruction is that of a single image"
@@ -44,6 +45,12 @@ class Given:
     config: Config
     axes: str | None
     n_spared_threads: int
+
+    @property
+    def layout(self) -> Layout:
+        """Meaning of the axes of the measurement."""
+        axes = self.image.axes if self.axes is None else self.axes
+        return Layout.of(self.image.data.shape, check_letters(axes), self.config.z_axis)
 
     def prepare(
         self, image: Image | None = None, operator: Callable[[Sequence[int]], ForwardModel] | None = None
@@ -72,11 +79,13 @@ class InverseProblem(ABC):
         Part of the generator's image, along the spatial axes, that the measurement shows; all by default.
     notes
         Sentences on the inputs that the user should know; none by default.
+    measured
+        The measurement, where it is not the image that was prepared.
 
     Attributes
     ----------
-    operator
-        Settings of its forward operator.
+    operator, other_operators
+        Settings of its usual forward operator, and of others that it can have; by default there are none.
     preset
         Name of the preset that it begins with if none is named.
     changes
@@ -86,6 +95,8 @@ class InverseProblem(ABC):
         What can be given beside the image: a noun phrase by the name of the keyword.
     settings
         Settings that can be given like inputs: their dotted name by the name of the keyword.
+    replaced
+        Settings whose place an input takes: their dotted names by its keyword; none by default.
     prepared, notes
         The checked input, and the sentences on it.
     measured
@@ -94,20 +105,24 @@ class InverseProblem(ABC):
         The measurement in the generator's units.
     """
 
-    measured: ArrayLike
-
     operator: ClassVar[type[Kind]]
+    other_operators: ClassVar[tuple[type[Kind], ...]] = ()
     preset: ClassVar[str] = GENERATOR_ALONE
     changes: ClassVar[Mapping[str, Any]] = {"noise.kind": "gaussian", "noise.is_shared": "no"}
     inputs: ClassVar[Mapping[str, str]] = {}
     settings: ClassVar[Mapping[str, str]] = {}
+    replaced: ClassVar[Mapping[str, Collection[str]]] = {}
 
     def __init__(
-        self, prepared: Prepared, field_of_view: tuple[slice, ...] | EllipsisType = ..., notes: Sequence[str] = ()
+        self,
+        prepared: Prepared,
+        field_of_view: tuple[slice, ...] | EllipsisType = ...,
+        notes: Sequence[str] = (),
+        measured: ArrayLike | None = None,
     ) -> None:
         self.prepared = prepared
         self.notes = tuple(notes)
-        self.measured = getattr(self, "measured", prepared.image)
+        self.measured: ArrayLike = prepared.image if measured is None else measured
         self.scaled: ImageTensor = prepared.scaled(0)
         self._operator_units = ReconstructionUnits(self.scaled, field_of_view)
 

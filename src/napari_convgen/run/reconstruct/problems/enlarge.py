@@ -21,7 +21,7 @@ class Enlarge(InverseProblem):
     """
 
     operator = DownsamplingConfig
-    settings: ClassVar[Mapping[str, str]] = {"factor": "operator.factor"}
+    settings: ClassVar[Mapping[str, str]] = {"factor": "operator.factor", "weighting": "operator.weighting"}
 
     def __init__(self, given: Given) -> None:
         super().__init__(given.prepare(operator=partial(build_operator, given.config)))

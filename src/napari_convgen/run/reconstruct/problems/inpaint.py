@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.config import IdentityConfig
-from napari_convgen.core.image import ArrayLike, Image, Layout, removed
+from napari_convgen.core.image import ArrayLike, Image, removed
 from napari_convgen.core.operators.masking import check_mask
 from napari_convgen.core.snapshot import Units
 from napari_convgen.errors import InputError
 from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem
-from napari_convgen.run.setup.inputs import as_array, check_letters
+from napari_convgen.run.setup.inputs import as_array
 
 
 class Inpaint(InverseProblem):
@@ -55,9 +55,8 @@ class Inpaint(InverseProblem):
 
 def _with_gaps(given: Given, is_missing: ArrayLike | None) -> Image:
     """Return an image with NaN where it is to be filled in."""
-    image, axes = given.image, given.image.axes if given.axes is None else given.axes
+    image, layout = given.image, given.layout
     data = np.asarray(image.data)
-    layout = Layout.of(data.shape, check_letters(axes), given.config.z_axis)
     if is_missing is None:
         if data.dtype.kind != "f" or not np.isnan(data).any():
             raise InputError("There is nothing to fill in: give a mask of the missing pixels, or mark them by NaN.")

@@ -23,6 +23,7 @@ from napari_convgen.core.stopping import Members
 from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
+from napari_convgen.run.setup.forecast import check_memory
 from napari_convgen.run.setup.guides import GuideStages
 from napari_convgen.run.setup.inputs import as_array
 from napari_convgen.run.setup.operator_guides import make_operator_guides, operator_guide_seconds
@@ -30,6 +31,9 @@ from napari_convgen.run.setup.prepared import Prepared
 
 HEADROOM = 1.2
 """Largest magnitude that the generator can make, relative to that of the image it starts from."""
+
+MATRIX_BYTES = 48
+"""Bytes of an entry of the matrices that sensitivities are found by, one a pixel and pair of coils: complex, with two temporaries."""
 
 COPIES = 12
 """Arrays of the size of k-space that are held at once: measurement, weights, predictions, and temporaries of the transforms."""
@@ -60,8 +64,9 @@ class Sense(InverseProblem):
     def __init__(
         self, given: Given, *, coil_maps: ArrayLike | None = None, is_sampled: ArrayLike | None = None
     ) -> None:
-        self.measured = np.asarray(as_array(given.image.data, "k-space"))
-        kspace = check_kspace(self.measured)
+        measured = np.asarray(as_array(given.image.data, "k-space"))
+        kspace = check_kspace(measured)
+        check_memory(MATRIX_BYTES * len(kspace) ** 2 * kspace[0].size, torch.device("cpu"))
         mask = None if is_sampled is None else np.asarray(as_array(is_sampled, "mask of the sampled points"))
         maps = None if coil_maps is None else np.asarray(as_array(coil_maps, "coil sensitivities"))
         settings = given.config.operator
@@ -70,7 +75,8 @@ class Sense(InverseProblem):
         sampling = find_sampling(kspace, mask, n_calibration)
         noise = _noise(given, kspace, sampling)
         self.kspace = MeasuredKSpace.of(kspace, sampling, noise, maps)
-        super().__init__(_PreparedKSpace(given, self.kspace), notes=tuple(_notes(self.kspace)))
+        notes = tuple(_notes(self.kspace))
+        super().__init__(_PreparedKSpace(given, self.kspace), notes=notes, measured=measured)
         self._check_groups()
 
     @property
