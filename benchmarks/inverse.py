@@ -1,6 +1,6 @@
 """Reconstruction against classical methods: how far each is from the truth, on simulated measurements.
 
-    python benchmarks/inverse.py mri [--size 128 112] [--phantoms 3] [--draws 3]
+    python benchmarks/inverse.py [--output FILE] mri [--size 128 112] [--phantoms 2] [--draws 3]
 
 Every rival is given the same measurement, operator and held-out entries as the generator; what it leaves open, a weight or a number of
 steps, is chosen by those entries too. Each part writes its section of benchmarks/results/inverse.md and leaves the others as they are.
