@@ -6,7 +6,7 @@ They need no download, are the same every time, and have noise like that of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from scipy.signal import fftconvolve
 
 from napari_convgen.core.optics.microscope import widefield_psf
 from napari_convgen.core.optics.objective import Objective
+
+if TYPE_CHECKING:
+    from napari_convgen.core.mri.simulation import Scan
 
 SIZE = 256
 """Number of pixels along each side of a sample: small enough to denoise in seconds."""
@@ -122,6 +125,17 @@ def blurred_beads() -> Sample:
     noisy = rng.poisson(fftconvolve(sharp, psf, "valid").clip(0)).astype(np.float32)
     clean = sharp[margin:-margin, margin:-margin].astype(np.float32)
     return Sample("beads", noisy, clean, 0.15, "micron", psf=psf.astype(np.float32))
+
+
+def kspace() -> Scan:
+    """Return the scan of a head by 8 coils: every fourth row of k-space and 24 in the middle, noise of 1 % of the image's maximum.
+
+    The image has 192 × 160 pixels; values are in arbitrary units.
+    """
+    from napari_convgen.core.mri.simulation import equispaced, head, scan  # loads PyTorch
+
+    size = (192, 160)
+    return scan(head(size), equispaced(size, 4), noise=0.01)
 
 
 SAMPLES = {"fluorescence": fluorescence, "mri": mri}

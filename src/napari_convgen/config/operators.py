@@ -112,4 +112,16 @@ class DownsamplingConfig(Kind):
     )
 
 
-OperatorConfig = IdentityConfig | BlurConfig | WidefieldConfig | ConfocalConfig | DownsamplingConfig
+class FourierConfig(Kind):
+    """K-space of several coils; sensitivities and sampling are found in it, or given with it."""
+
+    kind: Literal["fourier"] = "fourier"
+    n_calibration: Auto | Annotated[int, Ge(0), Le(512)] = Field(
+        "auto",
+        title="Calibration lines",
+        description="Number of lines in the middle of k-space that the coil sensitivities are estimated from, and that are never held out; "
+        "auto takes those that were fully sampled, at most 24.",
+    )
+
+
+OperatorConfig = IdentityConfig | BlurConfig | WidefieldConfig | ConfocalConfig | DownsamplingConfig | FourierConfig

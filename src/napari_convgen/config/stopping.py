@@ -21,11 +21,14 @@ class StoppingSettings(Kind):
         True if the rule predicts the fit of a generator whose input is fixed.
     adds_noise
         True if generators are fitted to the measurement with more noise on it.
+    watches_held_out
+        True if the criterion is the mean squared error at entries of the measurement that are held out.
     """
 
     criterion: ClassVar[str] = ""
     needs_fixed_input: ClassVar[bool] = False
     adds_noise: ClassVar[bool] = False
+    watches_held_out: ClassVar[bool] = False
 
     @property
     def n_twins(self) -> int:
@@ -50,6 +53,7 @@ class _PatientRule(StoppingSettings):
 
 class _HeldOutRule(_PatientRule):
     criterion: ClassVar[str] = "held-out pixels"
+    watches_held_out: ClassVar[bool] = True
 
     held_out_fraction: float = Field(
         0.1,

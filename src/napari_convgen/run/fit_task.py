@@ -17,7 +17,6 @@ from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.setup.fits import denoising_fit, start_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
 from napari_convgen.run.setup.groups import FrameGroup
-from napari_convgen.run.setup.guides import guide_seconds
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import ResultT, Task
 
@@ -66,8 +65,7 @@ class FitTask(Task[DenoiseProgress, ResultT]):
             n_bytes=self.n_bytes,
             n_bytes_free=n_free,
             seconds_per_step=seconds_per_step(fit, self.n_threads),
-            seconds_before=guide_cost
-            * guide_seconds(image, prepared.layout, fit, self.device, config.generator.is_plug_and_play),
+            seconds_before=guide_cost * prepared.guide_seconds(image, fit),
             n_frames=prepared.n_frames_to_fit,
             n_steps=config.n_steps,
             device=str(self.device),

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from napari_convgen.core.fit.guides import MOST_CORRELATED, SPREAD, USUAL_SHARE, Guides, Mixture
+from napari_convgen.core.operators.fourier import fourier
 from napari_convgen.core.problem import ErrorWeights, Problem
 from napari_convgen.core.stopping import HeldOut, Members
 from napari_convgen.core.stopping.rule import plain_members
@@ -96,3 +97,17 @@ def test_with_correlated_noise_it_is_drawn_towards_the_guide():
     shares = [float(Mixture(each, Guides(clean, guides), members, None).share(images)) for each in (white, red)]
     assert shares[1] < shares[0] - 0.05
     assert Mixture(red, Guides(clean, guides), plain_members(red, 2), None).share(images) == 0
+
+
+def test_through_an_operator_the_share_is_fitted_to_complex_entries_that_were_left_out():
+    operator = fourier(
+        torch.ones(1, 24, 20, dtype=torch.complex64), torch.ones(24, 20, dtype=torch.bool), readout_axis=1
+    )
+    clean, noise = torch.cat((draw(0)[0], draw(5)[0])), torch.tensor([1e-4])
+    problem = Problem(operator.apply(clean), torch.ones(1, 24, 20), noise, operator=operator)
+    members = held_out(problem)
+    guides = clean + torch.stack((torch.cat((draw(1)[0], draw(2)[0])), torch.cat((draw(3)[0], draw(4)[0]))))
+    mixture = Mixture(problem, Guides(guides.mean(0), guides), members, None)
+    towards = guides + 2 * (clean - guides)  # half of the way is the clean image
+    assert float(mixture.share(towards)) == pytest.approx(0.5, abs=1e-3)
+    assert torch.allclose(mixture(towards), clean.expand_as(guides), atol=1e-2)

@@ -35,8 +35,8 @@ class Guides:
         How much each pixel of ``whole`` changes with the pixel's own noise, probed at random: of many pixels the mean is right.
         ``None``, the default, if it was not probed.
     noise_level
-        Standard deviation of the noise of each channel that generators may hide what the guides lack with; ``None``, the default, for
-        that of the measurement.
+        Level, for each channel of the image, of which a generator adds a share as noise to its input; ``None``, the default, for the
+        noise level of the measurement, if it is the image itself.
     """
 
     whole: Float[Tensor, "c *spatial"]
@@ -55,7 +55,7 @@ class Mixture:
     .. math:: w_y = \frac{\sum u (y - g)(x - g)}{\sum u (x - g)^2}, \qquad
         \operatorname{var} w_y = \frac{\sum u^2 \sigma^2 (x - g)^2}{(\sum u (x - g)^2)^2}.
 
-    Where the measurement is not of the image itself, the predicted measurements A g and A x stand for g and x here.
+    Through an operator A the same is fitted to entries of the measurement, with Ag and Ax in the place of g and x.
 
     Correlated noise is watched in the middles of squares, whose pixels all have about the same noise: then the variance is as many times
     larger. Where the two images differ little, the noise of so few pixels tells little of w. So it is averaged with what is known of
@@ -82,10 +82,10 @@ class Mixture:
     """
 
     def __init__(self, problem: Problem, guides: Guides, members: Members, share: float | None) -> None:
-        self.guides, self.influence = guides.members, guides.influence
-        self.noise_level = problem.noise_level if guides.noise_level is None else guides.noise_level
+        self.guides, self.influence, self.noise_level = guides.members, guides.influence, guides.noise_level
         kept = [i for i, is_kept in enumerate(members.is_kept) if is_kept]
         self.correction = guides.whole - guides.members[kept].mean(0)
+        self._problem = problem
         self._share = share
         is_white = problem.correlation_length == 1
         self._usual, self._most = (USUAL_SHARE, 1.0) if is_white else (0.0, MOST_CORRELATED)
@@ -93,17 +93,16 @@ class Mixture:
         self._watched: Tensor | None = None
         if share is None and members.watched is not None and bool(members.watched.any()):
             self._watched = members.watched
-            weights, variance = _entry_weights(problem, guides.whole)
-            each = (len(self.guides), *problem.measurement.shape)
-            self._weights, self._variance = (x.expand(each)[self._watched] for x in (weights, variance))
-            self._lacking = -problem.residual(self.guides)[self._watched]
-        self._predict = problem.predict
+            predicted = problem.predict(self.guides)
+            self._predicted = _real(predicted[self._watched])
+            self._lacking = _real(problem.measurement.expand_as(predicted)[self._watched]) - self._predicted
+            self._weights, self._variance = self._watched_weights(guides.whole)
 
     def share(self, images: Float[Tensor, "m c *spatial"]) -> float | Tensor:
         """Return the share of the generator that suits its images."""
         if self._watched is None:
             return self._usual if self._share is None else self._share
-        step = self._predict(images - self.guides)[self._watched]
+        step = _real(self._problem.predict(images)[self._watched]) - self._predicted
         size = (self._weights * step.square()).sum().clamp_min(1e-30)
         fitted = (self._weights * step * self._lacking).sum() / size
         variance = self._n_alike * (self._weights.square() * self._variance * step.square()).sum() / size.square()
@@ -114,11 +113,21 @@ class Mixture:
         """Return the mixture of the members' images with their guides."""
         return self.guides + self.share(images) * (images - self.guides)
 
+    def _watched_weights(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the error weights of the watched entries, with a mean of 1 over all, and the variance of their noise."""
+        assert self._watched is not None
+        if self._problem.is_denoising:
+            pixels = self._problem.error_weights_at(image)
+            weights, variance = pixels.weights / pixels.weights.mean(), pixels.noise_variance
+            shape = self.guides.shape
+            return weights.expand(shape)[self._watched], variance.expand(shape)[self._watched]
+        noise, is_complex = self._problem.noise_level, self._problem.measurement.is_complex()
+        weights = self._problem.weights / self._problem.weights[self._problem.weights > 0].mean()
+        watched = weights.expand(self._watched.shape)[self._watched]
+        variance = self._lacking.square().mean() if noise is None else noise.square().mean() / (1 + is_complex)
+        return (watched[:, None] if is_complex else watched).expand_as(self._lacking), variance.expand_as(self._lacking)
 
-def _entry_weights(problem: Problem, image: Float[Tensor, "c *spatial"]) -> tuple[Tensor, Tensor]:
-    """Return the weights of the squared errors of the measurement's entries, 1 on average, and the variance of their noise."""
-    if problem.is_denoising:
-        pixels = problem.error_weights_at(image)
-        return pixels.weights / pixels.weights.mean(), pixels.noise_variance
-    variance = 0.0 if problem.noise_level is None else float(problem.noise_level.square().mean())
-    return problem.weights / problem.weights.mean(), torch.full_like(problem.weights, variance)
+
+def _real(values: Tensor) -> Tensor:
+    """Return complex values as pairs of real ones, and real ones as they are."""
+    return torch.view_as_real(values) if values.is_complex() else values

@@ -91,12 +91,10 @@ class Fit:
         self._health = HealthCheck(problem) if has_health_check else None
         rule.begin(problem, members)
         self._mixture = mixture
-        if mixture is None:
+        if mixture is None or (problem.is_denoising and mixture.noise_level is None):
             generator.prepare(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
-        else:
-            known = torch.ones_like(mixture.guides)
-            generator.prepare(mixture.guides, known, mixture.noise_level, problem.noise_spectrum)
-            generator.guide(mixture.guides)
+        if mixture is not None:
+            generator.guide(mixture.guides, mixture.noise_level)
         self._kept = tuple(i for i, is_kept in enumerate(members.is_kept) if is_kept)
         self._kept_index = torch.tensor(self._kept, device=problem.measurement.device)
         image_shape = (len(members), *problem.forward_model.in_shape)

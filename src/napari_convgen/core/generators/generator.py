@@ -62,8 +62,16 @@ class Generator(nn.Module):
     ) -> None:
         """Take note, before the first step, of what the members are fitted to, and of its noise; most generators need not."""
 
-    def guide(self, guides: Float[Tensor, "m c *spatial"]) -> None:
-        """Take estimates of the clean image to draw from, one for each member, before the first step."""
+    def guide(self, guides: Float[Tensor, "m c *spatial"], noise_level: Float[Tensor, "c"] | None = None) -> None:
+        """Take estimates of the clean image to draw from, one for each member, before the first step.
+
+        Parameters
+        ----------
+        guides
+            The estimates.
+        noise_level
+            Level of which a share is added to them as noise, for each channel; ``None``, the default, for that of the measurement.
+        """
         raise TypeError(f"A {type(self).__name__} draws from no image.")
 
     def forward(self) -> Float[Tensor, "m c *spatial"]:

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from napari_convgen.core.generators.deep_decoder import OutputMap
@@ -138,9 +138,11 @@ class GuidedNetwork(HourglassGenerator):
         self.inputs.copy_(fill_in(measurements, weights > 0))
         self.noise_level.copy_(noise_level.view_as(self.noise_level))
 
-    def guide(self, guides: Float[Tensor, "m c *spatial"]) -> None:
+    def guide(self, guides: Float[Tensor, "m c *spatial"], noise_level: Float[Tensor, "c"] | None = None) -> None:
         """Take estimates of the clean image as inputs from the first step on."""
         self.inputs.copy_(guides)
+        if noise_level is not None:
+            self.noise_level.copy_(noise_level.view_as(self.noise_level))
         self.is_guided = True
 
     def forward(self) -> Float[Tensor, "m c *spatial"]:
@@ -158,7 +160,7 @@ class GuidedNetwork(HourglassGenerator):
         ]
         return torch.stack(images).movedim(-1, 1)
 
-    def targets(self, measurements: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
+    def targets(self, measurements: Shaped[Tensor, "m n *entries"]) -> Shaped[Tensor, "m n *entries"]:
         """Return the measurements; without a guide, with the noise of the last input on them that makes theirs independent of it."""
         return measurements if self.is_guided else measurements - self._shift
 

@@ -135,6 +135,11 @@ class ImageTensor:
         return replace(other, values=np.where(self.is_observed, values, 0.5))
 
     @property
+    def is_stabilized(self) -> bool:
+        """True if a channel was stabilized, by a transform that is not linear or not the same everywhere."""
+        return not all(isinstance(each, Unchanged) for each in self.stabilizers)
+
+    @property
     def is_rounded(self) -> bool:
         """True if a denoised frame has integers."""
         return self.dtype.kind in "ui"

@@ -36,7 +36,7 @@ def noise_variance(problem: Problem) -> Float[Tensor, ""] | None:
 
 def noise_column(noise_level: Float[Tensor, "c"], problem: Problem) -> Float[Tensor, "c *ones"]:
     """Return the noise level of each channel, to be broadcast over its pixels."""
-    return noise_level.to(problem.measurement).view(-1, *(1,) * (problem.measurement.ndim - 1))
+    return noise_level.to(problem.weights).view(-1, *(1,) * (problem.measurement.ndim - 1))
 
 
 def require_identity(problem: Problem, rule: str) -> None:

@@ -135,8 +135,10 @@ class ResidualWhiteness:
         """Return the residual's statistic at a snapshot; NaN in between."""
         if not iterate.is_snapshot:
             return self._none
-        residual = self._problem.residual(iterate.image(self.output))
-        statistic, _ = _chi_squared(residual, self._problem.weights, self.max_lag)
+        residual, weights = self._problem.residual(iterate.image(self.output)), self._problem.weights
+        if residual.is_complex():  # real and imaginary parts have noise of their own
+            residual, weights = torch.cat((residual.real, residual.imag)), weights.repeat(2, *(1,) * (weights.ndim - 1))
+        statistic, _ = _chi_squared(residual, weights, self.max_lag)
         self._statistics[iterate.step] = statistic
         return statistic
 

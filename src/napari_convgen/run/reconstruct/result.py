@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,11 @@ class ReconstructResult:
         measured.
     config
         Configuration that reproduces it.
+    measurement_error
+        Root mean square error with which entries of the measurement are predicted that were held out, noise included, in the units of
+        the measurement: it is not the error of the image. ``None`` if nothing was held out, or channels have different units.
+    extras
+        Other results by name. ``"sense"`` has ``coil_maps``, ``is_sampled`` and ``start``, the image that the reconstruction starts from.
     step
         Step that is kept.
     reason
@@ -67,6 +73,8 @@ class ReconstructResult:
     generator_image: NDArray[Any]
     rho: float
     residual: NDArray[np.float32]
+    measurement_error: float | None
+    extras: Mapping[str, NDArray[Any]]
     config: Config
     step: int
     reason: StopReason

@@ -129,7 +129,9 @@ class ReconstructTask(FitTask[ReconstructResult]):
             notes=tuple(self._all_notes()),
             pixel_ratio=self.posed.pixel_ratio,
             layout=prepared.layout,
-            input=self.image,
+            input=self.posed.measured,
+            measurement_error=self._measurement_error(ended.report),
+            extras=self.posed.extras,
             device=str(self.device),
             n_threads=self.n_threads,
             backend=prepared.backend,
@@ -203,7 +205,10 @@ class ReconstructTask(FitTask[ReconstructResult]):
         kept = list(iterate.kept)
         seen = members.weights[kept]
         operator = problem.forward_model
-        if self.config.generator.is_plug_and_play:  # its guide agrees with the measurement already
+        is_told = (
+            operator.entry_groups is not None
+        )  # else what is held out says little of a guide that agrees with the measurement
+        if self.config.generator.is_plug_and_play and not is_told:
             return image, image, math.inf
         if not isinstance(operator, LinearMap) or not (problem.weights * (seen == 0)).flatten(1).any(1).all():
             self._notes.append(ALL_HELD)
@@ -228,6 +233,11 @@ class ReconstructTask(FitTask[ReconstructResult]):
             expected_error=None if error is None else self._spread_out(error),
         )
 
+    def _measurement_error(self, report: dict[str, Any]) -> float | None:
+        """Return the error of predicted entries that were held out, in the units of the measurement."""
+        unit, held_out = self.posed.measurement_unit, report["criterion"][report["step"] - 1]
+        return unit * math.sqrt(held_out) if unit is not None and self.config.stopping.watches_held_out else None
+
     def _all_notes(self) -> Iterator[str]:
         yield from self.prepared.backend_notes
         yield from self.posed.left_out()
@@ -248,17 +258,18 @@ def reconstruct(
     callback: Callable[[DenoiseProgress], None] | None = None,
     **inputs: Any,
 ) -> ReconstructResult:
-    """Reconstruct an image from what was measured of it: fill in missing pixels, deblur, or enlarge.
+    """Reconstruct an image from what was measured of it: fill in missing pixels, deblur, enlarge, or solve for the image of a scan.
 
     Parameters
     ----------
     image
-        Measured image, a single frame; NaN marks missing pixels.
+        Measured image, a single frame; NaN marks missing pixels. For ``"sense"``, k-space of a slice: complex, of the shape (coils, rows,
+        columns), its origin at index n // 2, and 0 where it was not sampled.
     config
-        Configuration, or name of a preset; ``None``, the default, for ``"quick"``: the non-local estimate in turns with the measurement.
-        ``"default"`` mixes a network into it, and ``"deep-decoder"`` fits a generator alone.
+        Configuration, or name of a preset; ``None``, the default, for ``"quick"``, the non-local estimate in turns with the measurement,
+        and for ``"sense"`` ``"default"``, which mixes a network into it. ``"deep-decoder"`` fits a generator alone.
     problem
-        Name of the problem: ``"inpaint"``, ``"deblur"`` or ``"enlarge"``.
+        Name of the problem: ``"inpaint"``, ``"deblur"``, ``"enlarge"`` or ``"sense"``.
     axes
         One letter for each axis of ``image``; guessed if ``None``.
     reference
@@ -281,6 +292,9 @@ def reconstruct(
           ``pinhole`` (Airy units) of a confocal one. Without any, the one of the configuration.
         - ``"enlarge"``: ``factor``, the enlargement along each axis, at least 2, and ``weighting``, ``"box"`` or ``"lanczos"``; those of
           the configuration without them.
+        - ``"sense"``: ``coil_maps``, sensitivities in the shape of k-space, else they are estimated; ``is_sampled``, a mask of the points
+          that were sampled, else those that are not 0; ``n_calibration``, the lines in the middle to estimate sensitivities from, else
+          those that were fully sampled.
 
     Returns
     -------

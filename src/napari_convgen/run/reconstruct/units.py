@@ -35,20 +35,20 @@ class ReconstructionUnits:
 
     def restore(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Return an image of the generator in the measurement's units, its channel axis where the measurement has it."""
-        low, unit = self._column(self.image.low, values), self._column(self._unit, values)
+        low, unit = self._column(self.image.low, values), self._column(self.unit, values)
         return self._arranged(low + (values.astype(np.float64) - LOW) * unit)
 
     def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
         """Return the standard deviation of the error in the measurement's units."""
-        return self._arranged(error * self._column(self._unit, values), is_error=True)
+        return self._arranged(error * self._column(self.unit, values), is_error=True)
 
     def residual(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Return differences between a predicted and the actual measurement in its units; channels first."""
-        difference: NDArray[np.float32] = (values * self._column(self._unit, values)).astype(np.float32)
+        difference: NDArray[np.float32] = (values * self._column(self.unit, values)).astype(np.float32)
         return difference
 
     @property
-    def _unit(self) -> Float[np.ndarray, "c"]:
+    def unit(self) -> Float[np.ndarray, "c"]:
         """Size of one of the generator's units in those of the measurement."""
         return np.asarray((self.image.high - self.image.low) / (HIGH - LOW))
 

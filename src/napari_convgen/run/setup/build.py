@@ -327,6 +327,12 @@ GENERATORS: Mapping[str, GeneratorEntry] = {
 """The generators by their kind."""
 
 
+def _refuse_fourier(settings: Any, shape: Sequence[int]) -> ForwardModel:
+    raise ConfigError(
+        "The operator 'fourier' maps an image to k-space, and this is an image. Choose operator.kind = 'identity', or reconstruct k-space."
+    )
+
+
 _DOWNSAMPLINGS = {"box": box_downsampling, "lanczos": lanczos_downsampling}
 
 
@@ -341,6 +347,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Sequence[int]], ForwardModel]] = {
     "downsampling": lambda settings, shape: _DOWNSAMPLINGS[settings.weighting](
         shape, [settings.factor] * (len(shape) - 1)
     ),
+    "fourier": _refuse_fourier,
 }
 
 

@@ -18,7 +18,7 @@ from napari_convgen.core.snapshot import SnapshotStore, Units
 from napari_convgen.core.stopping import Members, StoppingRule
 from napari_convgen.run.setup.build import build_optimizer, random_source
 from napari_convgen.run.setup.groups import FrameGroup
-from napari_convgen.run.setup.guides import make_guides, make_plug_and_play_guides
+from napari_convgen.run.setup.guides import make_guides
 from napari_convgen.run.setup.prepared import Prepared
 
 
@@ -139,14 +139,10 @@ def start_fit(
     source = random_source(seed, 0) if group is None else _group_source(seed, number)
     members = rule.members(problem, n_seeds, source)
     guides = None
-    settings = prepared.config.generator
     if group is not None:
         guides = yield from _joint_guides(prepared, group, number, seed, n_seeds, is_stopping)
-    elif settings.is_plug_and_play:
-        guides = yield from make_plug_and_play_guides(problem, prepared.layout, members, is_stopping)
-    elif settings.has_guide:
-        made = yield from make_guides([image], {0: members}, prepared.layout, prepared.device, is_stopping)
-        guides = made[0]
+    elif prepared.config.generator.has_guide:
+        guides = yield from prepared.guides(problem, image, members, is_stopping)
     return new_fit(prepared, problem, image, rule, members, seed, units, max_bytes, guides=guides)
 
 

@@ -23,6 +23,9 @@ from napari_convgen.core.plug_and_play import N_TURNS, measured_levels, plug_and
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import Members
 
+GuideStages = Generator[Stage[NDArray[Any]], None, Guides]
+"""Estimates as they get better, and the guides in the end."""
+
 PROBE_SIZE = 0.1
 """Standard deviation of the probe, relative to that of the noise. Chosen on the tuning images of benchmarks/non_local.py, part probe."""
 

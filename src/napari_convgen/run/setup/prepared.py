@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
+from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import (
     PHASE_NOTE,
@@ -35,7 +36,7 @@ from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.core.noise.precision import Precision
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.stopping import StoppingRule
+from napari_convgen.core.stopping import Members, StoppingRule
 from napari_convgen.errors import ConfigError, InputError, mismatch
 from napari_convgen.run.setup.backends import (
     check_precision,
@@ -54,6 +55,7 @@ from napari_convgen.run.setup.build import (
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
+from napari_convgen.run.setup.guides import GuideStages, guide_seconds, make_guides, make_plug_and_play_guides
 from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config, with_known_noise
 from napari_convgen.run.setup.result_type import ResultType
 
@@ -312,6 +314,19 @@ class Prepared:
         problem = Problem.of(image, self.device, operator=self._operator(image.values.shape), weights=weights)
         check_noise_level(self.config, problem)
         return problem
+
+    def guides(
+        self, problem: Problem, image: ImageTensor, members: Members, is_stopping: Callable[[], bool]
+    ) -> GuideStages:
+        """Make the estimates that guide the fit of a frame; see `napari_convgen.run.setup.guides.make_guides`."""
+        if self.config.generator.is_plug_and_play:
+            return (yield from make_plug_and_play_guides(problem, self.layout, members, is_stopping))
+        made = yield from make_guides([image], {0: members}, self.layout, self.device, is_stopping)
+        return made[0]
+
+    def guide_seconds(self, image: ImageTensor, fit: Fit) -> float:
+        """Return about how many seconds these estimates take; 0 if there are none."""
+        return guide_seconds(image, self.layout, fit, self.device, self.config.generator.is_plug_and_play)
 
     def rule(self, image: ImageTensor, seed: int) -> StoppingRule:
         """Return the stopping rule for one fit."""

@@ -8,8 +8,14 @@ from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem
 from napari_convgen.run.reconstruct.problems.deblur import Deblur
 from napari_convgen.run.reconstruct.problems.enlarge import Enlarge
 from napari_convgen.run.reconstruct.problems.inpaint import Inpaint
+from napari_convgen.run.reconstruct.problems.sense import Sense
 
 __all__ = ["PROBLEMS", "Given", "InverseProblem"]
 
-PROBLEMS: Mapping[str, type[InverseProblem]] = {"inpaint": Inpaint, "deblur": Deblur, "enlarge": Enlarge}
+PROBLEMS: Mapping[str, type[InverseProblem]] = {
+    "inpaint": Inpaint,
+    "deblur": Deblur,
+    "enlarge": Enlarge,
+    "sense": Sense,
+}
 """Problems by the name under which `napari_convgen.run.reconstruct.run.reconstruct` takes them, in the order of messages and windows."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.config import Config, Kind
-from napari_convgen.core.image import Image, ImageTensor, Layout
+from napari_convgen.core.image import ArrayLike, Image, ImageTensor, Layout
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.snapshot import Units
 from napari_convgen.errors import ConfigError
@@ -105,6 +105,8 @@ class InverseProblem(ABC):
         Part of the generator's image, along the spatial axes, that the measurement shows; all by default.
     notes
         Sentences on the inputs that the user should know; none by default.
+    measured
+        The measurement, where it is not the image that was prepared.
 
     Attributes
     ----------
@@ -123,10 +125,10 @@ class InverseProblem(ABC):
         Settings whose place an input takes: their dotted names by its keyword; none by default.
     prepared, notes
         The checked input, and the sentences on it.
+    measured
+        The measurement, as it was given or with NaN where it is to be filled in.
     scaled
         The measurement in the generator's units.
-    units
-        Conversion from the generator's units to those of the measurement.
     """
 
     operator: ClassVar[type[Kind]]
@@ -138,10 +140,15 @@ class InverseProblem(ABC):
     replaced: ClassVar[Mapping[str, Collection[str]]] = {}
 
     def __init__(
-        self, prepared: Prepared, field_of_view: tuple[slice, ...] | EllipsisType = ..., notes: Sequence[str] = ()
+        self,
+        prepared: Prepared,
+        field_of_view: tuple[slice, ...] | EllipsisType = ...,
+        notes: Sequence[str] = (),
+        measured: ArrayLike | None = None,
     ) -> None:
         self.prepared = prepared
         self.notes = tuple(notes)
+        self.measured: ArrayLike = prepared.image if measured is None else measured
         self.scaled: ImageTensor = prepared.scaled(0)
         self._operator_units = ReconstructionUnits(self.scaled, field_of_view)
 
@@ -188,6 +195,17 @@ class InverseProblem(ABC):
         problem = self.prepared.problem(self.scaled)
         residual = torch.where(problem.weights > 0, problem.residual(values), torch.nan)
         return self._operator_units.residual(residual.cpu().numpy())
+
+    @property
+    def measurement_unit(self) -> float | None:
+        """Units of the measurement in one of the generator's; ``None`` if it is not the same in all channels."""
+        units = set(self._operator_units.unit.tolist())
+        return units.pop() if len(units) == 1 else None
+
+    @property
+    def extras(self) -> Mapping[str, NDArray[Any]]:
+        """Other results of the problem by name; none by default."""
+        return {}
 
     def left_out(self) -> Iterator[str]:
         """Say what of the measurement is left out of the fit."""

@@ -66,6 +66,11 @@ class Inpaint(InverseProblem):
         """That of the image, which holds fractions where pixels are missing."""
         return self.prepared.result_type.dtype
 
+    @property
+    def measurement_unit(self) -> float | None:
+        """That of noise which was not stabilized."""
+        return None if self.scaled.is_stabilized else super().measurement_unit
+
     def residual(self, values: Tensor, image: NDArray[Any]) -> NDArray[Any]:
         """Return the reconstruction minus the image, in the shape of the image."""
         return -removed(self.prepared.image, image)

@@ -1,0 +1,44 @@
+"""Reconstruction against classical methods: how far each is from the truth, on simulated measurements.
+
+    python benchmarks/inverse.py [--output FILE] mri [--size 128 112] [--phantoms 2] [--draws 3]
+
+Every rival is given the same measurement, operator and held-out entries as the generator; what it leaves open, a weight or a number of
+steps, is chosen by those entries too. Each part writes its section of benchmarks/results/inverse.md and leaves the others as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import inverse_mri
+
+PARTS = {"mri": inverse_mri}
+"""Modules of the parts; each has a title, ``add_options``, and ``measure``, which returns its section as text."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "inverse.md")
+    parts = parser.add_subparsers(dest="part", required=True)
+    for name, part in PARTS.items():
+        part.add_options(parts.add_parser(name, help=part.TITLE))
+    arguments = parser.parse_args()
+    part = PARTS[arguments.part]
+    text = part.measure(arguments)
+    print(text)
+    write_section(arguments.output, part.TITLE, text)
+
+
+def write_section(path: Path, title: str, text: str) -> None:
+    """Put a section into a file of sections, in the place of the one with the same title."""
+    known = path.read_text(encoding="utf-8") if path.exists() else ""
+    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", known, re.MULTILINE | re.DOTALL))
+    sections[title] = f"\n{text.strip()}\n\n"
+    content = "".join(f"## {name}\n{section}" for name, section in sections.items())
+    path.write_text(content.rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Reconstruct the image of a magnetic resonance scan with several coils from undersampled k-space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_convgen.config import FourierConfig, GaussianNoiseConfig
+from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Measured
+from napari_convgen.core.mri.kspace import KSpaceNoise, Sampling, check_kspace, find_sampling
+from napari_convgen.core.mri.measured import MeasuredKSpace
+from napari_convgen.core.problem import Problem
+from napari_convgen.core.snapshot import Units
+from napari_convgen.core.stopping import Members
+from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem
+from napari_convgen.run.reconstruct.units import ReconstructionUnits
+from napari_convgen.run.setup.build import random_source
+from napari_convgen.run.setup.forecast import check_memory
+from napari_convgen.run.setup.guides import GuideStages
+from napari_convgen.run.setup.inputs import as_array
+from napari_convgen.run.setup.operator_guides import make_operator_guides, operator_guide_seconds
+from napari_convgen.run.setup.prepared import Prepared
+
+HEADROOM = 1.2
+"""Largest magnitude that the generator can make, relative to that of the image it starts from."""
+
+MATRIX_BYTES = 48
+"""Bytes of an entry of the matrices that sensitivities are found by, one a pixel and pair of coils: complex, with two temporaries."""
+
+COPIES = 12
+"""Arrays of the size of k-space that are held at once: measurement, weights, predictions, and temporaries of the transforms."""
+
+
+class Sense(InverseProblem):
+    """Reconstruct the image of a scan with several coils from undersampled k-space.
+
+    Parameters
+    ----------
+    given
+        K-space of a slice, complex, of the shape (coils, rows, columns), and the settings.
+    coil_maps
+        Sensitivities in the shape of k-space; ``None``, the default, estimates them from the calibration region.
+    is_sampled
+        Mask of the points that were sampled, of the shape (rows, columns) or of rows alone; ``None``, the default, takes those that are
+        not 0.
+    """
+
+    operator = FourierConfig
+    preset = "default"
+    inputs: ClassVar[Mapping[str, str]] = {
+        "coil_maps": "coil sensitivities",
+        "is_sampled": "mask of the sampled points",
+    }
+    settings: ClassVar[Mapping[str, str]] = {"n_calibration": "operator.n_calibration"}
+
+    def __init__(
+        self, given: Given, *, coil_maps: ArrayLike | None = None, is_sampled: ArrayLike | None = None
+    ) -> None:
+        measured = np.asarray(as_array(given.image.data, "k-space"))
+        kspace = check_kspace(measured)
+        check_memory(MATRIX_BYTES * len(kspace) ** 2 * kspace[0].size, torch.device("cpu"))
+        mask = None if is_sampled is None else np.asarray(as_array(is_sampled, "mask of the sampled points"))
+        maps = None if coil_maps is None else np.asarray(as_array(coil_maps, "coil sensitivities"))
+        settings = given.config.operator
+        assert isinstance(settings, FourierConfig)
+        n_calibration = None if settings.n_calibration == "auto" else settings.n_calibration
+        sampling = find_sampling(kspace, mask, n_calibration)
+        noise = _noise(given, kspace, sampling)
+        self.kspace = MeasuredKSpace.of(kspace, sampling, noise, maps)
+        notes = tuple(_notes(self.kspace))
+        super().__init__(_PreparedKSpace(given, self.kspace), notes=notes, measured=measured)
+        self._check_groups()
+
+    @property
+    def units(self) -> Units:
+        """Those of the scanner; images are complex."""
+        return _ComplexUnits(self._operator_units, self.kspace)
+
+    def residual(self, values: Tensor, image: NDArray[Any]) -> NDArray[Any]:
+        """Return the predicted minus the measured k-space of each coil; NaN where it was not sampled."""
+        problem = self.prepared.problem(self.scaled)
+        residual = torch.where(problem.weights > 0, problem.residual(values), torch.nan)
+        return self.kspace.unwhitened(residual.cpu().numpy() * float(self._operator_units.unit[0]))
+
+    def _check_groups(self) -> None:
+        """Refuse k-space with nothing to hold out, if the stopping rule asks for it: it draws what it leaves out."""
+        prepared, seed = self.prepared, self.prepared.config.seed
+        rule = prepared.rule(self.scaled, seed)
+        rule.members(prepared.problem(self.scaled), prepared.config.n_seeds, random_source(seed, 0))
+
+    @property
+    def measurement_unit(self) -> float:
+        """Units of the scanner in one of the generator's."""
+        return self.kspace.unit * float(self._operator_units.unit[0])
+
+    @property
+    def extras(self) -> Mapping[str, NDArray[Any]]:
+        """Coil sensitivities, where k-space was sampled, and the image that the reconstruction starts from."""
+        return {
+            "coil_maps": self.kspace.coil_maps,
+            "is_sampled": self.kspace.sampling.is_sampled,
+            "start": self.kspace.image(np.asarray(self.prepared.image)),
+        }
+
+    def left_out(self) -> Iterator[str]:
+        """Nothing of what was sampled is."""
+        yield from ()
+
+
+def _noise(given: Given, kspace: NDArray[Any], sampling: Sampling) -> KSpaceNoise:
+    noise = given.config.noise
+    if isinstance(noise, GaussianNoiseConfig) and not isinstance(noise.sigma, str):
+        return KSpaceNoise.known(math.sqrt(2) * noise.sigma, len(kspace))
+    return KSpaceNoise.of(kspace, sampling.is_sampled)
+
+
+def _notes(kspace: MeasuredKSpace) -> Iterator[str]:
+    sampling = kspace.sampling
+    what = "single points" if sampling.readout_axis is None else ("columns", "rows")[sampling.readout_axis]
+    yield (
+        f"{sampling.is_sampled.sum()} of {sampling.is_sampled.size} points of k-space were sampled ({sampling.acceleration:.1f}-fold "
+        f"acceleration), as {what}; {sampling.n_calibration} in the middle are for calibration."
+    )
+    if kspace.noise.is_bound:
+        yield "The corners of k-space have signal, so that the noise is at most as strong as they are."
+
+
+class _PreparedKSpace(Prepared):
+    """The checked input of a fit to k-space: in the place of an image, that which the reconstruction starts from."""
+
+    def __init__(self, given: Given, kspace: MeasuredKSpace) -> None:
+        self.kspace = kspace
+        parts = kspace.first_image().numpy()
+        super().__init__(
+            Image(parts),
+            given.config,
+            axes="CYX",
+            n_spared_threads=given.n_spared_threads,
+            single=ALONE,
+            operator=lambda shape: kspace.operator,
+        )
+
+    def scaled(self, number: int) -> ImageTensor:
+        """Return the image in the generator's units: 0 is in the middle of them, of both parts."""
+        frame = self.frame(number)
+        whole = Measured.whole(frame, self.layout)
+        most = HEADROOM * np.full(len(frame), np.hypot(*frame).max(), np.float64)
+        image = replace(ImageTensor.of(frame, self.layout, None, whole), low=-most, high=most)
+        return replace(image, values=image.scale(whole.values))
+
+    def problem(self, image: ImageTensor) -> Problem:
+        """Return the problem in the generator's units: k-space of an image that is shifted with its units."""
+        operator, y = self.kspace.operator, self.kspace.measurement.to(self.device)
+        unit = _unit(image)
+        weights = torch.from_numpy(self.kspace.sampling.is_sampled).to(y.real).expand(y.shape).contiguous()
+        middle = torch.full(operator.in_shape, (LOW + HIGH) / 2).to(weights)
+        level = self.kspace.level / unit
+        is_known = level > 0 and not self.kspace.noise.is_bound
+        noise_level = torch.full((len(y),), level).to(weights) if is_known else None
+        return Problem(y / unit + operator.apply(middle), weights, noise_level, operator=operator)
+
+    def guides(
+        self, problem: Problem, image: ImageTensor, members: Members, is_stopping: Callable[[], bool]
+    ) -> GuideStages:
+        """Make the estimates that guide the fit, from k-space."""
+        start, noise = torch.as_tensor(image.values).to(problem.weights), (self.kspace.level / _unit(image)) ** 2
+        return make_operator_guides(problem, start, members, noise, is_stopping)
+
+    def guide_seconds(self, image: ImageTensor, fit: Fit) -> float:
+        """Return about how many seconds these estimates take."""
+        start = torch.as_tensor(image.values).to(fit.problem.weights)
+        return operator_guide_seconds(fit.problem, start, len(fit.members)) if fit.is_mixed else 0.0
+
+    def generator_bytes(self, *args: Any, **changes: Any) -> int:
+        """Return about how many bytes the fit takes, k-space included."""
+        y = self.kspace.measurement
+        return super().generator_bytes(*args, **changes) + COPIES * self.config.n_seeds * y.numel() * y.itemsize
+
+
+def _unit(image: ImageTensor) -> float:
+    """Units of the measurement in one of the generator's."""
+    return float((image.high - image.low)[0]) / (HIGH - LOW)
+
+
+@dataclass(frozen=True, eq=False)
+class _ComplexUnits:
+    """The conversion from the generator's two channels to a complex image in the units of the scanner."""
+
+    parts: ReconstructionUnits
+    kspace: MeasuredKSpace
+
+    def restore(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the complex image."""
+        return self.kspace.image(self.parts.restore(values))
+
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the standard deviation of the complex image's error, both parts together."""
+        parts = self.parts.restore_error(error, values)
+        return np.asarray(np.abs(self.kspace.image(np.stack([np.hypot(*parts), np.zeros_like(parts[0])]))), np.float32)
