@@ -1,7 +1,7 @@
 """The configuration of a whole run. Nothing here loads torch."""
 
 from napari_convgen.config.base import Kind, Settings
-from napari_convgen.config.config import GROUPS, Config, setting_fields
+from napari_convgen.config.config import GROUPS, TABLES, Config, setting_fields
 from napari_convgen.config.generators import (
     ConvolutionalConfig,
     DeepDecoderConfig,
@@ -22,11 +22,13 @@ from napari_convgen.config.operators import BlurConfig, DownsamplingConfig, Iden
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
 from napari_convgen.config.presets import GENERATOR_ALONE, PRESETS, fixed_input_presets, preset
 from napari_convgen.config.stopping import AutoStopConfig, FixedStopConfig, StoppingConfig
+from napari_convgen.config.tiles import TilesConfig
 
 __all__ = [
     "GENERATOR_ALONE",
     "GROUPS",
     "PRESETS",
+    "TABLES",
     "AdamConfig",
     "AutoNoiseConfig",
     "AutoStopConfig",
@@ -52,6 +54,7 @@ __all__ = [
     "Settings",
     "SkipNetworkConfig",
     "StoppingConfig",
+    "TilesConfig",
     "TwoLayerConfig",
     "fixed_input_presets",
     "preset",

@@ -67,18 +67,19 @@ def write_toml(config: Settings, fields: Mapping[str, Mapping[str, FieldInfo]]) 
     lines: list[str] = []
     tables: list[str] = []
     for name, value in config:
-        if isinstance(value, Kind):
+        if isinstance(value, Settings):
             tables += _table(name, value, fields)
         else:
             lines += _lines(name, fields[name][""], value)
     return "\n".join([*lines, *tables]) + "\n"
 
 
-def _table(group: str, settings: Kind, fields: Mapping[str, Mapping[str, FieldInfo]]) -> Iterator[str]:
+def _table(group: str, settings: Settings, fields: Mapping[str, Mapping[str, FieldInfo]]) -> Iterator[str]:
     yield f"\n# {summary_of(type(settings))}.\n[{group}]"
     for name, value in settings:
         by_kind = fields[f"{group}.{name}"]
-        yield from _lines(name, by_kind.get(settings.kind) or by_kind[""], value)
+        field = by_kind.get(settings.kind) if isinstance(settings, Kind) else None
+        yield from _lines(name, field or by_kind[""], value)
 
 
 def _lines(name: str, field: FieldInfo, value: str | float | bool) -> Iterator[str]:

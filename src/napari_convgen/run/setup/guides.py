@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.non_local import Stage
 from napari_convgen.core.stopping import Members
+from napari_convgen.run.setup.forecast import Seconds
 
 PROBE_SIZE = 0.1
 """Standard deviation of the probe, relative to that of the noise. Chosen on the tuning images of benchmarks/non_local.py, part probe."""
@@ -96,8 +96,8 @@ def _column(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
     return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 
-def guide_seconds(image: ImageTensor, layout: Layout, fit: Fit, device: torch.device) -> float:
-    """Return about how many seconds the guides of a fit take, measured on a crop; 0 if it has none.
+def time_guides(image: ImageTensor, layout: Layout, fit: Fit, device: torch.device) -> Seconds:
+    """Return about how long the guides of a fit take, measured on a crop; 0 if it has none.
 
     Parameters
     ----------
@@ -107,16 +107,16 @@ def guide_seconds(image: ImageTensor, layout: Layout, fit: Fit, device: torch.de
         Fit of the frame.
     """
     if not fit.is_mixed:
-        return 0.0
+        return Seconds()
     n_runs = 1 + sum(bool((weights < fit.problem.weights).any()) for weights in fit.members.weights)
     n_runs += has_probe(image, fit.members)
     frame = NoisyFrame.of(image, layout)
     part = (slice(None), *(slice(PROBE_SIDE) for _ in image.values.shape[1:]))
     crop = replace(frame, values=frame.values[part], is_observed=None)
-    seconds = 0.0
+    seconds = Seconds()
     for _ in range(2):  # the first time loads what is needed
-        started = time.perf_counter()
+        started = Seconds.now()
         for _stage in patch_stages(crop, device):
             pass
-        seconds = time.perf_counter() - started
-    return n_runs * seconds * image.values.size / crop.values.size
+        seconds = Seconds.now() - started
+    return seconds * (n_runs * image.values.size / crop.values.size)

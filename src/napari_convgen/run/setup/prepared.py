@@ -17,6 +17,7 @@ from napari_convgen.core.image import (
     PHASE_NOTE,
     SEPARATE,
     ArrayLike,
+    Division,
     FrameCheck,
     Image,
     ImageTensor,
@@ -54,8 +55,6 @@ from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_d
 from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config
 from napari_convgen.run.setup.result_type import ResultType
 
-Index = tuple[int | slice, ...]
-
 
 class Prepared:
     """An image and a configuration that fit each other, checked.
@@ -86,6 +85,8 @@ class Prepared:
     operator
         Function from the shape of a measurement to its forward operator, whose images can have other shapes; ``None``, the default, for the
         configuration's, which must keep the shape.
+    has_tiles
+        True if each tile of a large frame is taken for a frame; False, the default, for whole frames.
 
     Attributes
     ----------
@@ -95,8 +96,10 @@ class Prepared:
         The settings.
     layout
         Meaning of the axes.
-    indices
-        Index of each frame in the array.
+    pieces
+        The frames or, if these are cut, their tiles. All that is said of a frame holds for a tile, with what is read around it.
+    n_tiles
+        Number of tiles of a frame; 1 if it is whole.
     size
         Number of pixels along each spatial axis of a frame.
     image_size
@@ -130,17 +133,20 @@ class Prepared:
         single: str | None = None,
         has_operator: bool = True,
         operator: Callable[[Sequence[int]], ForwardModel] | None = None,
+        has_tiles: bool = False,
     ) -> None:
         given = image if isinstance(image, Image) else Image(as_array(image))
         self.config = resolve_config(config)
         self.image = as_array(given.data)
         if 0 in self.image.shape or not self.image.shape:
             raise InputError(f"The image has no pixels: its shape is {tuple(self.image.shape)}. Choose another one.")
+        if single is not None and isinstance(self.config.tiles.size, int):
+            raise ConfigError(f"Tiles are for denoising, got tiles.size = {self.config.tiles.size}. Choose 'whole'.")
+        self._has_tiles = has_tiles
         letters = check_letters(given.axes if axes is None else axes)
         self._divide(Layout.of(self.image.shape, letters, self.config.z_axis))
         if self._fits_channels_alone(single is not None):
             self._divide(replace(self.layout, is_joint=False))
-        self.size = self.layout.spatial_shape(self.image.shape)
         self.spacing = self._spacing(given)
         self.n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self.size)
         self._operator = functools.partial(build_operator, self.config) if operator is None else operator
@@ -158,9 +164,11 @@ class Prepared:
             raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.")
 
     def _divide(self, layout: Layout) -> None:
-        """Divide the array into frames, and look at their values."""
+        """Divide the array into frames or tiles, and look at their values."""
         self.layout = layout
-        self.indices = list(layout.frames(self.image.shape))
+        side, overlap = (self.config.tiles.size, self.config.tiles.overlap) if self._has_tiles else ("whole", 0)
+        division = Division.of(layout, self.image.shape, side, overlap)
+        self.pieces, self.n_tiles, self.size = division.pieces, division.n_tiles, division.size
         self._checks: dict[int, FrameCheck] = {}
         self._latest: tuple[int, NDArray[Any]] | None = None
         self._measured: tuple[int, Measured] | None = None
@@ -176,8 +184,8 @@ class Prepared:
 
     @property
     def n_frames(self) -> int:
-        """Number of frames."""
-        return len(self.indices)
+        """Number of frames, or of all tiles of all frames."""
+        return len(self.pieces)
 
     @property
     def backend_notes(self) -> tuple[str, ...]:
@@ -205,9 +213,10 @@ class Prepared:
             Infinite values.
         """
         if self._latest is None or self._latest[0] != number:
-            frame = np.asarray(self.image[self.indices[number]])
+            window = self.pieces[number].window
+            frame = np.asarray(self.image[window])
             if number not in self._checks:
-                self._checks[number], measured = check_frame(frame, self.indices[number], self.layout)
+                self._checks[number], measured = check_frame(frame, window, self.layout)
                 self._measured = number, measured
             if isinstance(self.image, np.ndarray):
                 return frame
@@ -215,11 +224,12 @@ class Prepared:
         return self._latest[1]
 
     def unfitted(self, number: int) -> NDArray[Any]:
-        """Return a frame as it is, or zeros if a lazy array that failed cannot compute it."""
+        """Return what is kept of a frame as it is, or zero if a lazy array that failed cannot compute it."""
+        piece = self.pieces[number]
         try:
-            return self.frame(number)
+            return self.frame(number)[piece.inside]
         except InputError:
-            return np.asarray(self.image[self.indices[number]])
+            return np.asarray(self.image[piece.index])
         except Exception:
             return np.zeros((), np.dtype(self.image.dtype))
 
@@ -335,8 +345,8 @@ class Prepared:
         if all(self.check(number).is_constant for number in range(self.n_frames)):
             refuse_constant([self._checks[number] for number in range(self.n_frames)])
         if type(self.image) is np.ndarray:
-            for number, index in enumerate(self.indices):
-                if number not in self._checks and is_doubtful(self.image[index]):
+            for number, piece in enumerate(self.pieces):
+                if number not in self._checks and is_doubtful(self.image[piece.window]):
                     self.check(number)
 
     def _check_operator(self, is_allowed: bool, keeps_shape: bool) -> None:

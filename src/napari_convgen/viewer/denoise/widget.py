@@ -288,9 +288,11 @@ class DenoiseWidget(DockWidget):
         if not progress.step:
             self._text.setText(f"Estimate that guides the fit: {progress.guide_share:.0%}.")
             return
-        frame = f"Frame {progress.frame + 1} of {progress.n_frames}, step" if progress.n_frames > 1 else "Step"
+        frame = f"Frame {progress.frame + 1} of {progress.n_frames}, " if progress.n_frames > 1 else ""
+        tile = f"tile {progress.tile + 1} of {progress.n_tiles}, " if progress.n_tiles > 1 else ""
+        place = f"{frame}{tile}step"
         self._text.setText(
-            f"{frame} {progress.step} of at most {progress.n_steps}, {1000 * progress.seconds_per_step:.0f} ms each. "
+            f"{place[0].upper()}{place[1:]} {progress.step} of at most {progress.n_steps}, {1000 * progress.seconds_per_step:.0f} ms each. "
             + (f"Step {progress.kept_step} is the best so far." if progress.kept_step else "")
         )
 
