@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_convgen.batch.result import BatchResult
+    from napari_convgen.batch.run import BatchProgress, BatchTask, denoise_files
     from napari_convgen.config import PRESETS, Config
     from napari_convgen.core.image import Image
     from napari_convgen.core.snapshot import Snapshot, StopReason
@@ -40,6 +42,9 @@ except PackageNotFoundError:  # a checkout whose src/ is on the path, without an
 
 __all__ = [
     "PRESETS",
+    "BatchProgress",
+    "BatchResult",
+    "BatchTask",
     "CompareFitsProgress",
     "CompareFitsResult",
     "CompareFitsTask",
@@ -64,6 +69,7 @@ __all__ = [
     "compare",
     "compare_fits",
     "denoise",
+    "denoise_files",
     "read_image",
     "reconstruct",
     "spectrum",
@@ -72,6 +78,9 @@ __all__ = [
 
 _HOMES = {
     "PRESETS": "config",
+    "BatchProgress": "batch.run",
+    "BatchResult": "batch.result",
+    "BatchTask": "batch.run",
     "CompareFitsProgress": "run.image_vs_noise.run",
     "CompareFitsResult": "run.image_vs_noise.result",
     "CompareFitsTask": "run.image_vs_noise.run",
@@ -95,6 +104,7 @@ _HOMES = {
     "compare": "run.compare.run",
     "compare_fits": "run.image_vs_noise.run",
     "denoise": "run.denoise.run",
+    "denoise_files": "batch.run",
     "read_image": "files.images",
     "reconstruct": "run.reconstruct.run",
     "spectrum": "run.spectrum.run",

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from napari_convgen import __version__
-from napari_convgen.cli.commands import compare, compare_fits, denoise, new_config, reproduce, spectrum
+from napari_convgen.cli.commands import batch, compare, compare_fits, denoise, new_config, reproduce, spectrum
 from napari_convgen.cli.interrupts import FAILED, INTERRUPTED
 from napari_convgen.cli.terminal import deliver, flush_streams, prepare_streams, warn
 from napari_convgen.errors import ConfigError, ConvgenError
 
 COMMANDS = {
     "denoise": denoise,
+    "batch": batch,
     "compare": compare,
     "compare-fits": compare_fits,
     "spectrum": spectrum,

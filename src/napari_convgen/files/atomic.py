@@ -34,6 +34,8 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         mode = _mode(target)
         with open(temporary, "x+b") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # or the new name could outlive the content, if the machine goes down
         if mode is not None:
             temporary.chmod(mode)
         os.replace(temporary, target)
