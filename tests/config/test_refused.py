@@ -92,6 +92,9 @@ def test_a_value_out_of_range_is_refused_with_its_setting_and_the_range(name, va
         ("noise.kind=poisson-gaussian", "noise.gain", 0),
         ("noise.kind=poisson-gaussian", "noise.offset", float("nan")),
         ("stopping.kind=discrepancy", "stopping.tau", 0),
+        ("operator.kind=widefield", "operator.wavelength", 0.52),
+        ("operator.kind=widefield", "operator.wavelength", 520e-9),
+        ("operator.kind=confocal", "operator.pinhole", 0),
     ],
 )
 def test_a_value_that_another_kind_cannot_have_is_refused(kind, name, value):
@@ -120,7 +123,7 @@ def test_the_refusal_says_which_numbers_could_stand_for_auto(name, value, words)
     photons = Config().replace({"noise.kind": "poisson-gaussian"})
     with pytest.raises(ConfigError) as caught:
         photons.replace({name: value})
-    assert str(caught.value) == f"{name} cannot be {value!r}: input should be {words}."
+    assert str(caught.value).startswith(f"{name} cannot be {value!r}: input should be {words}. ")
 
 
 @pytest.mark.parametrize(

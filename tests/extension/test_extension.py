@@ -56,6 +56,8 @@ class Toy:
 
 BUILD = "run/setup/build.py"
 NOISE_TABLE = "core/noise/models/__init__.py"
+PROBLEM_TABLE = "run/reconstruct/problems/__init__.py"
+ONE_EDIT = ("A new file format", "A new problem to reconstruct")
 
 
 def settings(file, name, anchor, joint, model):
@@ -140,7 +142,6 @@ TOYS = [
                     width: float = Field(1.0, gt=0, title="Width", description="Standard deviation of the blur, in pixels.")
                 """,
             ),
-            Edit("config/operators.py", "import Literal\n", after="\nfrom pydantic import Field\n"),
             imports(BUILD, "core.operators.toy import toy_blur"),
             Edit(
                 BUILD,
@@ -173,6 +174,19 @@ TOYS = [
                 "from napari_convgen.core.noise.models.rician import",
             ),
             Edit(NOISE_TABLE, "for model in (", after="ToyNoise, "),
+        ),
+    ),
+    Toy(
+        "A new problem to reconstruct",
+        "problem.py",
+        "run/reconstruct/problems/toy.py",
+        (
+            imports(
+                PROBLEM_TABLE,
+                "run.reconstruct.problems.toy import ToyProblem",
+                "from napari_convgen.run.reconstruct.problems.base import",
+            ),
+            Edit(PROBLEM_TABLE, '"inpaint": Inpaint', before='"toy": ToyProblem, '),
         ),
     ),
     Toy(
@@ -233,7 +247,7 @@ def failures(package):
 @pytest.mark.parametrize("toy", TOYS, ids=lambda toy: toy.section)
 def test_contributing_names_the_files_of_an_addition(toy):
     assert toy.files == promised_files(toy.section)
-    assert (len(toy.files["New"]), len(toy.files["Edited"])) == (1, 1 if toy.section == "A new file format" else 2)
+    assert (len(toy.files["New"]), len(toy.files["Edited"])) == (1, 1 if toy.section in ONE_EDIT else 2)
 
 
 def test_no_other_file_is_touched(package):
@@ -242,6 +256,6 @@ def test_no_other_file_is_touched(package):
     assert changed == {file for toy in TOYS for files in promised_files(toy.section).values() for file in files}
 
 
-@pytest.mark.parametrize("name", ["rule", "generator", "operator", "noise", "file_format", "all_together"])
+@pytest.mark.parametrize("name", ["rule", "generator", "operator", "noise", "problem", "file_format", "all_together"])
 def test_a_toy_works_from_end_to_end(failures, name):
     assert not failures[name], failures[name]

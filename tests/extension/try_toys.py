@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import napari_convgen
-from napari_convgen import CompareFitsTask, CompareTask, Config, SpectrumTask, denoise
+from napari_convgen import CompareFitsTask, CompareTask, Config, SpectrumTask, denoise, reconstruct
 from napari_convgen.cli import main
 from napari_convgen.config import setting_fields
 from napari_convgen.core.snapshot import Outcome
@@ -130,6 +130,13 @@ def check_noise():
     assert denoise(image, config.replace(known)).reason.outcome is Outcome.RULE
 
 
+def check_problem():
+    result = reconstruct(noisy_image(), QUICK, problem="toy", axis=1)
+    np.testing.assert_allclose(result.residual[0], result.image[:, ::-1] - noisy_image(), atol=1e-5)
+    with pytest.raises(ConfigError, match="takes no axis that is upside down"):
+        reconstruct(noisy_image(), QUICK, problem="inpaint", axis=1)
+
+
 def check_file_format():
     write_toy("in.toy", noisy_image())
     assert run("denoise", "in.toy", "-o", "out.toy", "--snapshots", "steps.tif", "--config", "quick.toml") == 0
@@ -180,5 +187,13 @@ if __name__ == "__main__":
     from qtpy.QtWidgets import QApplication
 
     application = QApplication([])
-    checks = (check_rule, check_generator, check_operator, check_noise, check_file_format, check_all_together)
+    checks = (
+        check_rule,
+        check_generator,
+        check_operator,
+        check_noise,
+        check_problem,
+        check_file_format,
+        check_all_together,
+    )
     print(json.dumps({check.__name__.removeprefix("check_"): failure_of(check) for check in checks}))

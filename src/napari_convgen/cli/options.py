@@ -96,9 +96,16 @@ def add_reference(parser: argparse.ArgumentParser) -> None:
     """Add the reference image and the peak value of the scores."""
     add = parser.add_argument
     add("--reference", type=Path, metavar="FILE", help=_REFERENCE)
+    add_reference_series(parser)
     add("--data-range", type=float, metavar="VALUE", help=_DATA_RANGE)
 
 
+def add_reference_series(parser: argparse.ArgumentParser) -> None:
+    """Add the number of the reference image."""
+    parser.add_argument("--reference-series", type=int, default=0, metavar="N", help=_REFERENCE_SERIES)
+
+
+_REFERENCE_SERIES = "number of the reference image, if the file of --reference holds several, from 0 (default: 0)"
 _REFERENCE = (
     "noise-free image of the same shape, to score the result; it does not change the result (default: none, no scores)"
 )
@@ -122,8 +129,13 @@ def read_input(options: argparse.Namespace) -> ImageFile:
 
 
 def read_reference(options: argparse.Namespace) -> ImageFile | None:
-    """Read the reference image, if one is given; the first if its file holds several."""
-    return None if options.reference is None else read_image(options.reference)
+    """Read the reference image, if one is given."""
+    return None if options.reference is None else read_image(options.reference, series=options.reference_series)
+
+
+def notes_of(*files: ImageFile | None) -> tuple[str, ...]:
+    """Return the notes on the reading of all files that were read."""
+    return tuple(note for file in files if file is not None for note in file.notes)
 
 
 def make_folder(folder: Path) -> None:

@@ -18,7 +18,15 @@ from napari_convgen.config.noise import (
     PoissonGaussianNoiseConfig,
     RicianNoiseConfig,
 )
-from napari_convgen.config.operators import BlurConfig, DownsamplingConfig, IdentityConfig, OperatorConfig
+from napari_convgen.config.operators import (
+    BlurConfig,
+    ConfocalConfig,
+    DownsamplingConfig,
+    IdentityConfig,
+    MicroscopeConfig,
+    OperatorConfig,
+    WidefieldConfig,
+)
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
 from napari_convgen.config.presets import GENERATOR_ALONE, PRESETS, fixed_input_presets, preset
 from napari_convgen.config.stopping import AutoStopConfig, FixedStopConfig, StoppingConfig
@@ -34,6 +42,7 @@ __all__ = [
     "AutoStopConfig",
     "BlurConfig",
     "Config",
+    "ConfocalConfig",
     "ConvolutionalConfig",
     "DeepDecoderConfig",
     "DownsamplingConfig",
@@ -44,6 +53,7 @@ __all__ = [
     "GuidedNetworkConfig",
     "IdentityConfig",
     "Kind",
+    "MicroscopeConfig",
     "MomentumConfig",
     "NoNoiseConfig",
     "NoiseConfig",
@@ -56,6 +66,7 @@ __all__ = [
     "StoppingConfig",
     "TilesConfig",
     "TwoLayerConfig",
+    "WidefieldConfig",
     "fixed_input_presets",
     "preset",
     "setting_fields",

@@ -292,7 +292,9 @@ def _validated(model: type[T], values: Mapping[str, Any], prefix: str = "") -> T
         field, message = model.model_fields[name], first["msg"]
         if words := words_beside(field):
             message = f"Input should be {', '.join(map(repr, words))} or {Numbers.of(field)}"
-        raise ConfigError(f"{prefix}{name} cannot be {values[name]!r}: {message[0].lower()}{message[1:]}.") from error
+        described = f" {field.description}" if field.description else ""
+        refused = f"{prefix}{name} cannot be {values[name]!r}"
+        raise ConfigError(f"{refused}: {message[0].lower()}{message[1:]}.{described}") from error
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import Ge, Le
 from pydantic import Field
 
-from napari_convgen.config.base import Kind
+from napari_convgen.config.base import Auto, Kind
+
+Micrometers = Auto | Annotated[float, Ge(0.001), Le(1000)]
 
 
 class IdentityConfig(Kind):
@@ -25,6 +28,68 @@ class BlurConfig(Kind):
         le=50,
         title="Width of the blur",
         description="Standard deviation of the Gaussian point spread function in pixels, where none is given.",
+    )
+
+
+class MicroscopeConfig(Kind):
+    """Blur by the point spread function of a microscope, computed from its objective."""
+
+    numerical_aperture: float = Field(
+        1.4,
+        gt=0,
+        lt=4,
+        title="Numerical aperture",
+        description="Numerical aperture of the objective, below the refractive index of its immersion.",
+    )
+    wavelength: float = Field(
+        520,
+        ge=200,
+        le=2000,
+        title="Emission wavelength (nm)",
+        description="Wavelength of the emitted light in vacuum, in nanometers.",
+    )
+    refractive_index: float = Field(
+        1.515,
+        ge=1,
+        lt=4,
+        title="Refractive index",
+        description="Refractive index of the objective's immersion: 1 for air, 1.33 for water, 1.515 for oil.",
+    )
+    pixel_size: Micrometers = Field(
+        "auto",
+        title="Pixel size (µm)",
+        description="Distance between neighboring pixels of a plane in the specimen, in micrometers; auto takes that of the image.",
+    )
+    z_step: Micrometers = Field(
+        "auto",
+        title="Z step (µm)",
+        description="Distance between neighboring planes of a volume, in micrometers; auto takes that of the image.",
+    )
+
+
+class WidefieldConfig(MicroscopeConfig):
+    """Blur of a widefield microscope, computed from its objective."""
+
+    kind: Literal["widefield"] = "widefield"
+
+
+class ConfocalConfig(MicroscopeConfig):
+    """Blur of a confocal microscope, computed from its objective and pinhole."""
+
+    kind: Literal["confocal"] = "confocal"
+    excitation_wavelength: float = Field(
+        488,
+        ge=200,
+        le=2000,
+        title="Excitation wavelength (nm)",
+        description="Wavelength of the laser in vacuum, in nanometers.",
+    )
+    pinhole: float = Field(
+        1.0,
+        gt=0,
+        le=20,
+        title="Pinhole (Airy units)",
+        description="Diameter of the pinhole in Airy units, the diameter of the first dark ring of the emitted light.",
     )
 
 
@@ -47,4 +112,4 @@ class DownsamplingConfig(Kind):
     )
 
 
-OperatorConfig = IdentityConfig | BlurConfig | DownsamplingConfig
+OperatorConfig = IdentityConfig | BlurConfig | WidefieldConfig | ConfocalConfig | DownsamplingConfig

@@ -35,6 +35,5 @@ def choose_series(path: Path, images: Sequence[str], series: int) -> tuple[str, 
     held = f"{path} holds {len(images)} image{'s' * (len(images) > 1)} ({named})"
     if isinstance(series, bool) or not isinstance(series, int) or not 0 <= series < len(images):
         raise FileError(f"{held}, but none with the number {series}. Choose one from 0 to {len(images) - 1}.")
-    return (f"{held}; number {series} is read. --series N, or series=N in Python, chooses another.",) * (
-        len(images) > 1
-    )
+    note = f"{held}; number {series} is read. --series N (of a reference --reference-series N, in Python series=N) chooses another."
+    return (note,) * (len(images) > 1)

@@ -159,6 +159,18 @@ def test_notes_are_printed(folder, capsys, noisy):
     assert "number 1 is read" in capsys.readouterr().out
 
 
+def test_a_reference_is_one_of_several_images_of_its_file(folder, capsys, noisy):
+    with tifffile.TiffWriter("clean.tif") as writer:
+        writer.write(noisy[:9, :9], photometric="minisblack")
+        writer.write(noisy, photometric="minisblack")
+    denoised(*QUICK, "--reference", "clean.tif", "--reference-series", "1")
+    out = capsys.readouterr().out
+    assert "clean.tif holds 2 images (0: 9 × 9 uint8 YX, 1: 24 × 20 uint8 YX); number 1 is read." in out
+    assert "PSNR from" in out
+    assert cli.main(["denoise", "noisy.tif", "-o", "out.tif", "--reference", "clean.tif"]) == 2
+    assert "must have the shape of the image: expected (24, 20), got (9, 9)" in capsys.readouterr().err
+
+
 def test_stacks_are_gone_through_frame_by_frame(folder, capsys):
     image = denoised(*QUICK, "--axes", "tyx", "--report", "report.json", "--snapshots", "steps.tif", input="stack.tif")
     assert image.shape == (2, 24, 20)

@@ -168,7 +168,7 @@ def test_the_image_that_is_chosen_is_read_and_the_others_are_named(tmp_path):
         writer.write(second, photometric="minisblack", metadata={"axes": "YX", "Name": "second"})
     image = read_image(source)
     named = "0: 'first' 2 × 6 × 7 uint8 CYX, 1: 'second' 4 × 5 uint8 YX"
-    chosen = "number {} is read. --series N, or series=N in Python, chooses another."
+    chosen = "number {} is read. --series N (of a reference --reference-series N, in Python series=N) chooses another."
     assert image.notes == (f"{source} holds 2 images ({named}); {chosen.format(0)}",)
     write_image(copy, image.data, image)
     with tifffile.TiffFile(copy) as file:

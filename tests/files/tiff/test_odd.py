@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import itertools
 
 import numpy as np
 import pytest
@@ -22,107 +21,33 @@ def values(shape, dtype, seed=0):
     return image > 90 if dtype == "bool" else (image * (200 if dtype == "uint16" else 1)).astype(dtype)
 
 
-def lzw(data):
-    """Compress bytes as TIFF's LZW does: those of a picture of one row."""
-    content = io.BytesIO()
-    Image.frombytes("L", (len(data), 1), data).save(content, "TIFF", compression="tiff_lzw")
-    content.seek(0)
-    with tifffile.TiffFile(content) as file:
-        [start], [n_bytes] = file.pages[0].dataoffsets, file.pages[0].databytecounts
-    return content.getvalue()[start : start + n_bytes]
-
-
-def float_differences(values, **_):
-    """Difference the bytes of a picture of floating-point numbers, as TIFF's predictor 3 does."""
-    n_columns, size = values.shape[-2], values.dtype.itemsize
-    numbers = np.ascontiguousarray(values.reshape(-1, n_columns).astype(values.dtype.newbyteorder(">")))
-    planes = numbers.view(np.uint8).reshape(-1, n_columns, size).swapaxes(1, 2).reshape(len(numbers), -1)
-    return np.diff(planes, axis=1, prepend=np.uint8(0)).view(values.dtype).reshape(values.shape)
-
-
-@pytest.fixture
-def _codecs(monkeypatch):
-    """Let tifffile write what it cannot without another package."""
-    pack = lambda data, **_: lzw(data if isinstance(data, bytes) else data.tobytes())  # noqa: E731
-    monkeypatch.setitem(tifffile.TIFF.COMPRESSORS._codecs, 5, pack)
-    monkeypatch.setitem(tifffile.TIFF.PREDICTORS._codecs, 3, float_differences)
-
-
-@pytest.mark.parametrize("byteorder", "<>")
-@pytest.mark.parametrize("shape", [{"rowsperstrip": 16}, {"tile": (16, 32)}])
-@pytest.mark.parametrize(
-    ("dtype", "tags"),
-    [
-        ("uint8", {}),
-        ("uint16", {"predictor": 2}),
-        ("float32", {}),
-        ("float64", {}),
-        ("uint16", {"photometric": "rgb"}),
-        ("uint16", {"photometric": "rgb", "planarconfig": "separate", "predictor": 2}),
-        ("uint8", {"photometric": "rgb", "extrasamples": ("unassalpha",)}),
-    ],
-)
-@pytest.mark.usefixtures("_codecs")
-def test_lzw_is_read_without_loss(tmp_path, byteorder, shape, dtype, tags):
-    path, copy = tmp_path / "image.tif", tmp_path / "copy.tif"
-    samples = (3 + ("extrasamples" in tags),) * ("photometric" in tags)
-    data = values((40, 50, *samples), dtype)
-    stored = np.moveaxis(data, -1, 0) if "planarconfig" in tags else data
-    tifffile.imwrite(path, stored, compression="lzw", byteorder=byteorder, metadata=None, **shape, **tags)
-    with tifffile.TiffFile(path) as file:
-        assert file.pages[0].compression == 5
-    image = read_image(path)
-    np.testing.assert_array_equal(image.data, stored)
-    assert image.axes == ("SYX" if "planarconfig" in tags else "YXS"[: data.ndim])
-    write_image(copy, image.data, image)
-    np.testing.assert_array_equal(tifffile.imread(copy), stored)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("compression", ["lzw", "zlib"])
-@pytest.mark.usefixtures("_codecs")
-def test_differences_between_bytes_of_floating_point_numbers_are_undone(tmp_path, compression, dtype):
-    data = values((40, 50), dtype)
-    tifffile.imwrite(tmp_path / "image.tif", data, compression=compression, predictor=3, metadata=None)
-    np.testing.assert_array_equal(read_image(tmp_path / "image.tif").data, data)
-
-
-BYTES = ("tiff_lzw", "packbits", "tiff_adobe_deflate", "lzma", "zstd")
-ALL = [
-    *itertools.product(BYTES, ("1", "L", "RGB", "RGBA", "I;16", "F", "P", "LA")),
-    *itertools.product(("group3", "group4", "tiff_ccitt"), ("1",)),
-    *itertools.product(("jpeg",), ("L", "RGB", "RGBA")),
-]
-
-
-@pytest.mark.parametrize(("compression", "mode"), ALL)
-def test_what_pillow_writes_is_read_as_pillow_reads_it(tmp_path, compression, mode):
-    if mode == "I;16":
-        picture = Image.fromarray(values((40, 50), "uint16"))
-    else:
-        picture = Image.fromarray(values((40, 50, 3), "uint8")).convert(mode)
-    picture.save(tmp_path / "image.tif", compression=compression)
-    with Image.open(tmp_path / "image.tif") as written:
-        expected = np.asarray(written.convert({"P": "RGB", "LA": "L"}.get(mode, written.mode)))
-    np.testing.assert_array_equal(read_image(tmp_path / "image.tif").data, expected)
-
-
-def test_stacks_and_jpeg_tables_are_read(tmp_path):
-    pictures = [Image.fromarray(values((40, 50, 3), "uint8", seed)) for seed in range(3)]
-    pictures[0].save(tmp_path / "image.tif", compression="jpeg", save_all=True, append_images=pictures[1:], quality=95)
-    image = read_image(tmp_path / "image.tif")
-    assert image.data.shape == (3, 40, 50, 3)
-    for read, picture in zip(image.data, pictures, strict=True):
-        assert np.abs(read.astype(int) - np.asarray(picture)).mean() < 6
-
-
-def test_a_compression_that_nothing_reads_is_named_with_the_package_that_does(tmp_path):
-    path = tmp_path / "image.tif"
-    tifffile.imwrite(path, values((40, 50), "uint8"), compression="zlib")
-    with tifffile.TiffFile(path, mode="r+") as file:
-        file.pages[0].tags["Compression"].overwrite(34887)
-    with pytest.raises(FileError, match=r"LERC.* requires the 'imagecodecs' package\. Install it with: pip install"):
+def test_deep_luminance_and_its_range_are_read(tmp_path):
+    path, rational = (
+        tmp_path / "image.tif",
+        lambda *numbers: tuple(np.stack([numbers, np.ones(6, int)], 1).ravel().tolist()),
+    )
+    gray = np.zeros((8, 9, 3), "uint16")
+    gray[..., 0], gray[..., 1:] = values((8, 9), "uint16") // 2 + 4096, 2**15
+    studio = [(532, 5, 6, rational(4096, 60160, 2**15, 61440, 2**15, 61440), True), (530, 3, 2, (1, 1), True)]
+    tifffile.imwrite(path, gray, photometric="ycbcr", metadata=None, extratags=studio)
+    expected = ((gray[..., :1].astype(float) - 4096) * 65535 / (60160 - 4096)).clip(0, 65535)
+    np.testing.assert_allclose(read_image(path).data, np.broadcast_to(expected, gray.shape), atol=0.51)
+    tifffile.imwrite(path, gray.astype("float32"), photometric="ycbcr", metadata=None, extratags=studio[1:])
+    with pytest.raises(FileError, match="has float32 YCBCR colors, which are not read"):
         read_image(path)
+
+
+def test_the_mosaic_of_a_sensor_and_unknown_inks_are_refused(tmp_path):
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, values((8, 10), "uint16"), photometric="cfa", metadata=None)
+    with pytest.raises(
+        FileError, match=r"is a mosaic of colors, one for each pixel.*Develop it to red, green and blue"
+    ):
+        read_image(path)
+    for shape, tags in [((8, 10, 5), []), ((8, 10, 4), [(332, 3, 1, 2, True)])]:
+        tifffile.imwrite(path, values(shape, "uint8"), photometric="separated", metadata=None, extratags=tags)
+        with pytest.raises(FileError, match=rf"has {shape[2]} inks; only cyan, magenta, yellow and black"):
+            read_image(path)
 
 
 COLORS = np.random.default_rng(3).integers(0, 256, (3, 256)).astype(np.uint16)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_convgen.config import preset
+from napari_convgen.core.image import Image
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.denoise.run import DenoiseTask
 from napari_convgen.run.reconstruct.run import ReconstructTask
@@ -13,6 +14,8 @@ from napari_convgen.run.reconstruct.run import ReconstructTask
 IMAGE = np.random.default_rng(0).random((24, 20))
 MASK = np.zeros(IMAGE.shape, bool)
 MASK[3, 3] = True
+SCALED = Image(IMAGE, "YX", (0.2, 0.1), ("micrometer", "micrometer"))
+STACK = np.zeros((2, 9, 9)) + np.arange(9)
 POINT = np.pad(np.ones((1, 1)), 2)
 
 
@@ -27,9 +30,27 @@ POINT = np.pad(np.ones((1, 1)), 2)
         ("inpaint", {"is_missing": MASK | True}, InputError, "marks every pixel"),
         ("inpaint", {"is_missing": MASK, "psf": POINT}, ConfigError, "Choose the problem 'deblur'"),
         ("deblur", {"is_missing": MASK}, ConfigError, "Choose the problem 'inpaint'"),
+        ("deblur", {"factor": 2}, ConfigError, "takes no factor. Choose the problem 'enlarge'"),
+        (
+            "enlarge",
+            {"coils": 2},
+            ConfigError,
+            "There is no input 'coils'. The inputs are is_missing, psf, sigma, ",
+        ),
         ("deblur", {"psf": -np.eye(3)}, InputError, "negative values"),
         ("deblur", {"psf": np.ones((3, 3, 3)) + np.eye(3)}, InputError, "expected 2 axes, got 3 axes"),
         ("deblur", {"psf": "psf.tif"}, InputError, "point spread function"),
+        ("deblur", {"psf": POINT, "changes": {"operator.sigma": 2}}, ConfigError, "Leave one of them out"),
+        ("deblur", {"psf": POINT, "wavelength": 500}, ConfigError, "(psf) takes the place of operator.wavelength"),
+        ("deblur", {"psf": POINT, "changes": {"operator.kind": "widefield"}}, ConfigError, "computes another"),
+        ("deblur", {"changes": {"operator.kind": "identity"}}, ConfigError, "has operator.kind 'blur' or 'widefield'"),
+        ("deblur", {"changes": {"operator.kind": "widefield"}}, InputError, "Give operator.pixel_size in micrometers"),
+        (
+            "deblur",
+            {"image": SCALED, "psf": Image(POINT, "YX", (0.1, 0.1), ("um", "um"))},
+            InputError,
+            "along Y: expected 0.2 micrometers, got 0.1",
+        ),
         ("deblur", {"changes": {"operator.sigma": 6}}, InputError, "must not be larger than the image"),
         ("deblur", {"changes": {"operator.sigma": -1}}, ConfigError, "operator.sigma cannot be -1"),
         (
@@ -41,7 +62,8 @@ POINT = np.pad(np.ones((1, 1)), 2)
         ("enlarge", {"changes": {"operator.factor": 1}}, ConfigError, "operator.factor cannot be 1"),
         ("enlarge", {"config": "default"}, ConfigError, "Choose generator.kind = 'deep-decoder'"),
         ("enlarge", {"changes": {"stopping.kind": "sure"}}, ConfigError, "holds for denoising only"),
-        ("enlarge", {"image": np.zeros((2, 9, 9)) + np.arange(9)}, InputError, "single image, got 2 frames"),
+        ("enlarge", {"image": STACK}, InputError, "single image, got 2 frames. Choose one of them."),
+        ("enlarge", {"image": STACK, "axes": "ZYX"}, InputError, "Choose one of them. Or set z_axis to 'volume'."),
     ],
 )
 def test_what_cannot_be_reconstructed_is_refused(problem, given, error, sentence):

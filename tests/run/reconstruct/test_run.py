@@ -5,9 +5,11 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_convgen.config import Config
+from napari_convgen.config import BlurConfig, Config, ConfocalConfig, WidefieldConfig
 from napari_convgen.core.image import Image
 from napari_convgen.core.operators.resizing import lanczos_downsampling
+from napari_convgen.core.optics.microscope import widefield_psf
+from napari_convgen.core.optics.objective import Objective
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.errors import FitError
 from napari_convgen.run.reconstruct.run import ALL_HELD, ReconstructTask, reconstruct
@@ -81,6 +83,30 @@ def test_a_measured_psf_takes_the_place_of_the_gaussian_and_is_centered():
     psf[1:4, 2:5] = 1
     result = reconstruct(blobs(24, 24), TINY.replace({"n_steps": 2}), problem="deblur", psf=psf)
     assert any("off center" in note for note in result.notes)
+
+
+def test_a_microscope_by_numbers_deblurs_with_its_point_spread_function():
+    config = TINY.replace({"n_steps": 2})
+    image = Image(blobs(24, 24), "YX", (100.0, 100.0), ("nm", "nm"))
+    numbers = {"numerical_aperture": 1.2, "wavelength": 600, "refractive_index": 1.33}
+    result = reconstruct(image, config, problem="deblur", **numbers)
+    assert result.config.operator == WidefieldConfig(**numbers)
+    assert any("pixels of 0.1 × 0.1 micrometers" in note for note in result.notes)
+    psf = widefield_psf(Objective(1.2, 0.6, 1.33), (0.1, 0.1)).values
+    given = reconstruct(image, config, problem="deblur", psf=Image(psf, "YX", (0.1, 0.1), ("micron", "micron")))
+    np.testing.assert_allclose(given.image, result.image, rtol=1e-5)
+    again = reconstruct(image, result.config, problem="deblur")
+    np.testing.assert_array_equal(again.image, result.image)
+    assert reconstruct(image, config, problem="deblur", pinhole=1.0).config.operator == ConfocalConfig(pinhole=1.0)
+    assert reconstruct(image, result.config, problem="deblur", sigma=1).config.operator == BlurConfig(sigma=1)
+
+
+def test_noise_that_is_not_modeled_stays_so_and_the_configuration_of_a_result_repeats_it():
+    config = TINY.replace({"n_steps": 2, "noise.kind": "none"})
+    result = reconstruct(blobs(20, 20), config, problem="enlarge")
+    assert result.config.noise.kind == "none"
+    given = reconstruct(blobs(20, 20), TINY, problem="enlarge", n_steps=2).config
+    assert (given.noise.kind, given.noise.is_shared) == ("gaussian", "no")
 
 
 def test_means_of_the_enlarged_image_are_the_measurement():

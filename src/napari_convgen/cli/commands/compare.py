@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from napari_convgen.cli.options import (
     add_result_type,
     check_distinct,
     make_folder,
+    notes_of,
     read_config,
     read_input,
     read_reference,
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         comparison,
         lambda: _Files(options, image, methods, comparison.prepared.result_type.dtype),
         _describe,
-        lambda result: _summary(result, image),
+        lambda result: _summary(result, notes_of(image, reference)),
     )
 
 
@@ -143,9 +144,9 @@ class _Files:
         write_text(self._table, result.table())
 
 
-def _summary(result: CompareResult, image: ImageFile) -> Iterator[str]:
+def _summary(result: CompareResult, notes: Sequence[str]) -> Iterator[str]:
     yield result.table()
-    yield from (f"Note: {note}" for note in image.notes)
+    yield from (f"Note: {note}" for note in notes)
 
 
 def _describe(progress: CompareProgress) -> str:

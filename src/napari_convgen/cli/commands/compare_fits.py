@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,10 @@ from napari_convgen.cli.options import (
     add_input,
     add_output_folder,
     add_quiet,
+    add_reference_series,
     check_distinct,
     make_folder,
+    notes_of,
     read_config,
     read_input,
     read_reference,
@@ -53,6 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_output_folder(parser, "images, curves, figures and the report", is_required=False)
     add_dry_run(parser)
     add("--reference", type=Path, metavar="FILE", help=_REFERENCE)
+    add_reference_series(parser)
     add(
         "--noise",
         default=NOISE_SHAPES[0],
@@ -95,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         fits,
         lambda: _Files(options.output, image, fits.names),
         _Describer(fits.names),
-        lambda result: _summary(result, image),
+        lambda result: _summary(result, notes_of(image, reference)),
     )
 
 
@@ -164,8 +167,8 @@ class _Describer:
         return f"step {progress.step}/{progress.n_steps}  {self._losses}  about {left} left"
 
 
-def _summary(result: CompareFitsResult, image: ImageFile) -> Iterator[str]:
+def _summary(result: CompareFitsResult, notes: Sequence[str]) -> Iterator[str]:
     yield from result.sentences()
-    yield from (f"Note: {note}" for note in (*image.notes, *result.notes))
+    yield from (f"Note: {note}" for note in (*notes, *result.notes))
     place = format_place(result.device, result.backend, result.n_threads)
     yield f"Fitted {len(result.targets)} targets in {format_seconds(result.seconds)} on {place}."

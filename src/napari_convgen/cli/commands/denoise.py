@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from napari_convgen.cli.options import (
     add_reference,
     add_result_type,
     check_distinct,
+    notes_of,
     read_config,
     read_input,
     read_reference,
@@ -107,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
         failure, is_interrupted, result = error, False, denoising.result()
     _write(options, result, image)
     if not options.quiet:
-        tell("\n".join(_summary(options, result, image)))
+        tell("\n".join(_summary(options, result, notes_of(image, reference))))
     if failure is not None:
         what = "tiles" if result.n_tiles > 1 else "frames"
         done = f"{len(result.frames)} of {denoising.n_pieces} {what}"
@@ -172,14 +173,14 @@ def _write(options: argparse.Namespace, result: DenoiseResult, image: ImageFile)
         write_text(options.report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
 
 
-def _summary(options: argparse.Namespace, result: DenoiseResult, image: ImageFile) -> Iterator[str]:
+def _summary(options: argparse.Namespace, result: DenoiseResult, notes: Sequence[str]) -> Iterator[str]:
     yield f"Kept step {result.step}. {result.reason}"
     noises = {str(frame.noise): None for frame in result.frames if frame.noise is not None}
     yield from (f"{noise}." for noise in noises if len(noises) == 1)
     if result.estimated_psnr is not None:
         psnr, deviation = result.estimated_psnr
         yield f"Estimated PSNR {psnr:.1f} ± {deviation:.1f} dB, data range {result.data_range:g}."
-    yield from (f"Note: {note}" for note in (*image.notes, *result.notes))
+    yield from (f"Note: {note}" for note in (*notes, *result.notes))
     if result.reference is not None:
         before, after = result.scores(result.input), result.scores(result.image)
         yield (

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.operators.constant import Constant
-from napari_convgen.core.optics.point_spread import PointSpread
+from napari_convgen.core.optics.point_spread import PointSpread, check_psf_size
 
 
 def blurring(shape: Sequence[int], psf: PointSpread) -> LinearMap:
@@ -35,7 +35,7 @@ def blurring(shape: Sequence[int], psf: PointSpread) -> LinearMap:
     InputError
         A PSF of other axes than the measurement's, or larger than it.
     """
-    psf.check_size(shape[1:])
+    check_psf_size(psf.values.shape, shape[1:])
     axes = tuple(range(1, len(shape)))
     large = [n + k - 1 for n, k in zip(shape[1:], psf.values.shape, strict=True)]
     grid = [next_fast_len(n, real=True) for n in large]

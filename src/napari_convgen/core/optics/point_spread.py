@@ -71,58 +71,65 @@ class PointSpread:
         """Part of the image, along the spatial axes, that the measurement shows."""
         return tuple(slice(margin, -margin or None) for margin in self.margins)
 
-    def check_size(self, size: Sequence[int]) -> None:
-        """Refuse a measurement that the PSF does not suit.
 
-        Parameters
-        ----------
-        size
-            Number of the measurement's pixels along each spatial axis.
+def check_psf_size(shape: Sequence[int], size: Sequence[int]) -> None:
+    """Refuse a PSF that does not suit a measurement.
 
-        Raises
-        ------
-        InputError
-            Other axes, or fewer pixels than the PSF has.
-        """
-        if len(size) != self.values.ndim:
-            raise InputError(
-                mismatch(
-                    "The point spread function must have the spatial axes of the image",
-                    expected=f"{len(size)} axes",
-                    got=f"{self.values.ndim} axes",
-                    advice="Give a plane for an image, and a stack of planes for a volume.",
-                )
+    Parameters
+    ----------
+    shape
+        Number of the PSF's pixels along each axis.
+    size
+        Number of the measurement's pixels along each spatial axis.
+
+    Raises
+    ------
+    InputError
+        Other axes, or fewer pixels than the PSF has.
+    """
+    if len(size) != len(shape):
+        raise InputError(
+            mismatch(
+                "The point spread function must have the spatial axes of the image",
+                expected=f"{len(size)} axes",
+                got=f"{len(shape)} axes",
+                advice="Give a plane for an image, and a stack of planes for a volume.",
             )
-        if any(k > n for k, n in zip(self.values.shape, size, strict=True)):
-            raise InputError(
-                mismatch(
-                    "The point spread function must not be larger than the image",
-                    expected=f"at most {tuple(size)} pixels",
-                    got=f"{self.values.shape} around its centroid",
-                    advice="Cut off its dark borders.",
-                )
+        )
+    if any(k > n for k, n in zip(shape, size, strict=True)):
+        raise InputError(
+            mismatch(
+                "The point spread function must not be larger than the image",
+                expected=f"at most {tuple(size)} pixels",
+                got=f"{tuple(shape)} around its centroid",
+                advice="Cut off its dark borders.",
             )
+        )
 
 
-def gaussian_psf(sigmas: Sequence[float]) -> PointSpread:
+def gaussian_psf(sigmas: Sequence[float], size: Sequence[int] | None = None) -> PointSpread:
     """Return a Gaussian PSF, the product of one along each axis, cut off at `N_SIGMAS` standard deviations.
 
     Parameters
     ----------
     sigmas
         Standard deviation along each axis, in pixels, not negative; 0 for no blur along an axis.
+    size
+        Number of the image's pixels along each axis, which the PSF must not exceed; ``None``, the default, for any.
 
     Raises
     ------
     InputError
-        Negative or infinite standard deviations.
+        Negative or infinite standard deviations, or a PSF larger than the image.
     """
     if not all(0 <= sigma < math.inf for sigma in sigmas):
         raise InputError(f"Standard deviations of a PSF must be at least 0 and finite, got {tuple(sigmas)}.")
+    shape = [2 * math.ceil(N_SIGMAS * sigma) + 1 for sigma in sigmas]
+    if size is not None:
+        check_psf_size(shape, size)
     values = np.ones(())
-    for sigma in sigmas:
-        reach = math.ceil(N_SIGMAS * sigma)
-        distance = np.arange(-reach, reach + 1.0)
+    for sigma, n in zip(sigmas, shape, strict=True):
+        distance = np.arange(n) - n // 2
         values = np.multiply.outer(values, np.exp(-0.5 * (distance / sigma) ** 2) if sigma else np.ones(1))
     return PointSpread.of(values)
 

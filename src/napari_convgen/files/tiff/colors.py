@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,12 @@ PHOTOMETRIC = tifffile.PHOTOMETRIC
 
 UNREAD = (PHOTOMETRIC.CIELAB, PHOTOMETRIC.ICCLAB, PHOTOMETRIC.ITULAB, PHOTOMETRIC.LOGL, PHOTOMETRIC.LOGLUV)
 """Color spaces in which equal steps of the values are no equal steps of light."""
+
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in the luminance (CCIR 601)."""
+
+CMYK = 1
+"""Value of the tag ``InkSet`` for cyan, magenta, yellow and black."""
 
 STEP = 16 / 255
 """Largest step of a color between two neighbors of a smooth map, as a share of the full range: twice those of ImageJ's map *Fire*."""
@@ -91,18 +98,50 @@ def from_inks(data: NDArray[Any], axis: int) -> NDArray[Any]:
     return np.ascontiguousarray(np.moveaxis(colors, 0, axis))
 
 
-def from_luminance(data: NDArray[Any], axis: int) -> NDArray[Any]:
-    """Return red, green and blue of 8-bit luminance and chrominance (YCbCr), along the same axis.
+def from_luminance(
+    data: NDArray[Any],
+    axis: int,
+    coefficients: Sequence[float] = LUMINANCE,
+    black_and_white: Sequence[float] | None = None,
+) -> NDArray[Any]:
+    """Return red, green and blue of luminance and chrominance (YCbCr), along the same axis; further samples stay.
+
+    Parameters
+    ----------
+    data
+        Whole numbers.
+    axis
+        Position of the samples.
+    coefficients
+        Shares of red, green and blue in the luminance; by default those of CCIR 601.
+    black_and_white
+        Numbers of black and of white for the luminance and for either chrominance, for which black means none; ``None``, the default, for
+        the full range.
 
     References
     ----------
-    TIFF 6.0, section 21, with the coefficients of CCIR 601 and the range of JPEG files.
+    TIFF 6.0, sections 20 and 21: ``YCbCrCoefficients``, ``ReferenceBlackWhite``.
     """
-    luminance, blue, red = np.moveaxis(data, axis, 0).astype(np.float64)
-    r, b = luminance + 1.402 * (red - 128), luminance + 1.772 * (blue - 128)
-    g = (luminance - 0.299 * r - 0.114 * b) / 0.587
-    colors = np.rint(np.clip([r, g, b], 0, 255)).astype(data.dtype)
-    return np.ascontiguousarray(np.moveaxis(colors, 0, axis))
+    full, middle = float(np.iinfo(data.dtype).max), (np.iinfo(data.dtype).max + 1) // 2
+    samples = np.moveaxis(data, axis, 0)
+    ends = np.reshape((0, full, middle, full, middle, full) if black_and_white is None else black_and_white, (3, 2))
+    ranges = full, full - middle, full - middle
+    luminance, blue, red = (
+        (sample.astype(np.float64) - black) * reach / (white - black)
+        for sample, (black, white), reach in zip(samples, ends, ranges, strict=False)
+    )
+    share_r, share_g, share_b = coefficients
+    r, b = luminance + (2 - 2 * share_r) * red, luminance + (2 - 2 * share_b) * blue
+    g = (luminance - share_r * r - share_b * b) / share_g
+    colors = np.rint(np.clip([r, g, b], 0, full)).astype(data.dtype)
+    return np.ascontiguousarray(np.moveaxis(np.concatenate([colors, samples[3:]]), 0, axis))
+
+
+def has_inks(page: tifffile.TiffPage) -> bool:
+    """Return True for colors of the four inks that are read."""
+    return bool(
+        page.samplesperpixel == 4 and page.tags.valueof("InkSet", 1) == CMYK and np.dtype(page.dtype).kind == "u"
+    )
 
 
 def refuse_unread(path: Any, page: tifffile.TiffPage) -> None:
@@ -111,11 +150,20 @@ def refuse_unread(path: Any, page: tifffile.TiffPage) -> None:
     Raises
     ------
     FileError
-        The file has colors in a space that is not read, or color numbers with transparency.
+        The file has colors in a space or of inks that are not read, color numbers with transparency, or one color for each pixel.
     """
-    if page.photometric in UNREAD:
+    if page.photometric in UNREAD or (page.photometric == PHOTOMETRIC.YCBCR and np.dtype(page.dtype).kind != "u"):
+        name = f"{np.dtype(page.dtype)} " * (page.photometric not in UNREAD) + PHOTOMETRIC(page.photometric).name
+        raise FileError(f"{path} has {name} colors, which are not read. Save it in red, green and blue.")
+    if page.photometric == PHOTOMETRIC.CFA:
         raise FileError(
-            f"{path} has {PHOTOMETRIC(page.photometric).name} colors, which are not read. Save it in red, green and blue."
+            f"{path} is a mosaic of colors, one for each pixel, as the sensor of a camera records it. Develop it to red, green and blue "
+            "first, or save the pixels of each color as a channel."
+        )
+    if page.photometric == PHOTOMETRIC.SEPARATED and not has_inks(page):
+        raise FileError(
+            f"{path} has {page.samplesperpixel} inks; only cyan, magenta, yellow and black together are read, as whole numbers. "
+            "Save it in red, green and blue."
         )
     if page.photometric == PHOTOMETRIC.PALETTE and page.samplesperpixel > 1:
         raise FileError(f"{path} has indexed colors with transparency. Save it in red, green and blue.")

@@ -16,8 +16,16 @@ from napari_convgen.files.image_file import Calibration, ImageFile, Tags
 from napari_convgen.files.orientation import TAG, exif_of, read_orientation, tiff_tags_of
 from napari_convgen.files.series import choose_series
 from napari_convgen.files.tiff.calibration import imagej_calibration, ome_calibration
-from napari_convgen.files.tiff.codecs import help_to_decode
-from napari_convgen.files.tiff.colors import PHOTOMETRIC, from_inks, from_luminance, is_scale, look_up, refuse_unread
+from napari_convgen.files.tiff.codecs import help_to_decode, read_old_jpeg
+from napari_convgen.files.tiff.colors import (
+    LUMINANCE,
+    PHOTOMETRIC,
+    from_inks,
+    from_luminance,
+    is_scale,
+    look_up,
+    refuse_unread,
+)
 from napari_convgen.files.tiff.tags import format_tags, is_ome, layout_letters, page_tags
 
 ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
@@ -78,7 +86,8 @@ def _values(path: Path, series: tifffile.TiffPageSeries) -> NDArray[Any]:
     for page in series.pages:
         if isinstance(page, tifffile.TiffPage):
             help_to_decode(page)
-    values: NDArray[Any] = series.asarray()
+    is_old_jpeg = series.keyframe.compression == tifffile.COMPRESSION.OJPEG
+    values: NDArray[Any] = read_old_jpeg(path, series) if is_old_jpeg else series.asarray()
     if not values.size:
         raise FileError(f"{path} holds an image without pixels. Name another file.")
     return values
@@ -92,17 +101,13 @@ def _right_colors(
     is_jpeg = page.compression in tifffile.TIFF.IMAGE_COMPRESSIONS  # their decoders convert to red, green and blue
     if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
         return _indexed(path, data, series)
-    if (
-        page.photometric == PHOTOMETRIC.SEPARATED
-        and "S" in axes
-        and page.samplesperpixel == 4
-        and data.dtype.kind == "u"
-    ):
+    if page.photometric == PHOTOMETRIC.SEPARATED:
         note = f"{path} has colors of inks (CMYK); they are read as red, green and blue, and written so."
         tags = page_tags(page, axes, is_color=True) | {"extrasamples": None, "iccprofile": None}
         return from_inks(data, axes.index("S")), axes, tags, (note,)
-    if page.photometric == PHOTOMETRIC.YCBCR and not is_jpeg and page.samplesperpixel == 3 and data.dtype == np.uint8:
-        return from_luminance(data, axes.index("S")), axes, page_tags(page, axes, is_color=True), ()
+    if page.photometric == PHOTOMETRIC.YCBCR and not is_jpeg:
+        tags = page_tags(page, axes, is_color=True)
+        return from_luminance(data, axes.index("S"), *_luminance_tags(page)), axes, tags, ()
     if page.samplesperpixel == 2 and page.extrasamples and page.extrasamples[0] in ALPHA and "S" in axes:
         return _without_alpha(path, data, series)
     is_color = page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
@@ -139,6 +144,14 @@ def _indexed(
         f"{path} has indexed colors; they are read as {'red, green and blue' if is_color else 'gray'}, and written so."
     )
     return colors, axes + "S" * is_color, kept, (note,)
+
+
+def _luminance_tags(page: tifffile.TiffPage) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
+    """Return what a page says of its luminance and chrominance: shares of the colors, and numbers of black and of white."""
+    shares, ends = page.tags.valueof("YCbCrCoefficients"), page.tags.valueof("ReferenceBlackWhite")
+    pairs = [None if each is None else np.reshape(each, (-1, 2)) for each in (shares, ends)]
+    coefficients, black_and_white = (None if each is None else tuple(each[:, 0] / each[:, 1]) for each in pairs)
+    return coefficients or LUMINANCE, black_and_white
 
 
 def _without_alpha(

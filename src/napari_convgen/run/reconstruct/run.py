@@ -9,22 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_convgen.config import Config, DownsamplingConfig, IdentityConfig
+from napari_convgen.config import Config
 from napari_convgen.core.consistency import choose_rho, make_consistent
 from napari_convgen.core.fit.loop import Fit
-from napari_convgen.core.image import ArrayLike, Image, removed
+from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.linear_map import LinearMap
-from napari_convgen.core.snapshot import Units
 from napari_convgen.errors import FitError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.fit_task import FitTask, peak_bytes
-from napari_convgen.run.reconstruct.inputs import choose_config, prepare
+from napari_convgen.run.reconstruct.inputs import pose_problem
 from napari_convgen.run.reconstruct.result import ReconstructResult
-from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.forecast import Forecast
 
@@ -56,12 +53,14 @@ class ReconstructTask(FitTask[ReconstructResult]):
 
     Parameters
     ----------
-    image, config, problem, axes, is_missing, psf
+    image, config, problem, axes
         As for `reconstruct`.
     changes
         New settings by dotted name, in the place of the configuration's.
     n_spared_threads
         Number of threads that ``n_threads = "auto"`` leaves to others, such as a window; default 0.
+    **inputs
+        What the problem needs beside the image, as for `reconstruct`.
 
     Raises
     ------
@@ -76,21 +75,16 @@ class ReconstructTask(FitTask[ReconstructResult]):
         *,
         problem: str,
         axes: str | None = None,
-        is_missing: ArrayLike | None = None,
-        psf: ArrayLike | None = None,
         changes: dict[str, Any] | None = None,
         n_spared_threads: int = 0,
+        **inputs: Any,
     ) -> None:
-        chosen = choose_config(problem, config, changes or {})
-        prepared, spread = prepare(image, chosen, axes, is_missing, psf, n_spared_threads)
-        n_values = math.prod(prepared.image_size) * prepared.n_outputs
+        self.posed = posed = pose_problem(problem, image, config, changes or {}, axes, n_spared_threads, inputs)
         itemsize = np.dtype(np.float32).itemsize
-        super().__init__(prepared, peak_bytes(prepared, n_values, itemsize) + itemsize * n_values)  # of two images
-        self._scaled = prepared.scaled(0)
-        self._units: Units = self._scaled
-        if not isinstance(chosen.operator, IdentityConfig):
-            self._units = ReconstructionUnits(self._scaled, ... if spread is None else spread.field_of_view)
-        self._notes += spread.notes if spread is not None else ()
+        super().__init__(
+            posed.prepared, peak_bytes(posed.prepared, posed.n_bytes // itemsize, itemsize) + posed.n_bytes
+        )
+        self._notes += posed.notes
         self._seed = self.config.seed
         self._fit: Fit | None = None
         self._ended: _Ended | None = None
@@ -102,7 +96,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
 
     def forecast(self) -> Forecast:
         """Predict memory and time: a few steps are taken, timed and forgotten."""
-        return self._forecast(self._scaled, self._units)
+        return self._forecast(self.posed.scaled, self.posed.units)
 
     def result(self) -> ReconstructResult:
         """Return the reconstruction.
@@ -120,11 +114,11 @@ class ReconstructTask(FitTask[ReconstructResult]):
             image=image,
             generator_image=generator_image,
             rho=ended.rho,
-            residual=self._residual(ended.image, image),
+            residual=self.posed.residual(ended.image, image),
             config=self.config,
             seed=ended.seed,
             notes=tuple(self._all_notes()),
-            pixel_ratio=self._pixel_ratio(),
+            pixel_ratio=self.posed.pixel_ratio,
             layout=prepared.layout,
             input=self.image,
             device=str(self.device),
@@ -137,7 +131,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._ended is None and not (self._is_stopping and self._fit is None):
             if self._fit is None:
-                self._fit = yield from self._start(0, self._scaled, self._seed, self._units)
+                self._fit = yield from self._start(0, self.posed.scaled, self._seed, self.posed.units)
             yield from self._take_steps(self._fit, 0, self._seed)
             self._finish(self._fit)
 
@@ -185,23 +179,11 @@ class ReconstructTask(FitTask[ReconstructResult]):
         return make_consistent(problem, image, rho), image, rho / norm**2
 
     def _restored(self, image: Tensor) -> NDArray[Any]:
-        return self._units.restore(image.cpu().numpy())
-
-    def _residual(self, values: Tensor, image: NDArray[Any]) -> NDArray[np.float32]:
-        if not isinstance(self._units, ReconstructionUnits):
-            return -removed(self.image, image)
-        problem = self.prepared.problem(self._scaled)
-        residual = torch.where(problem.weights > 0, problem.residual(values), torch.nan)
-        return self._units.residual(residual.cpu().numpy())
-
-    def _pixel_ratio(self) -> tuple[int, ...]:
-        is_enlarged = isinstance(self.config.operator, DownsamplingConfig)
-        sizes = zip(self.prepared.image_size, self.prepared.size, strict=True)
-        return tuple(large // n if is_enlarged else 1 for large, n in sizes)
+        return self.posed.units.restore(image.cpu().numpy())
 
     def _all_notes(self) -> Iterator[str]:
         yield from self.prepared.backend_notes
-        yield from self.prepared.check(0).left_out.sentences(are_areas_drawn=self._units is not self._scaled)
+        yield from self.posed.left_out()
         yield from self._notes
 
 
@@ -211,14 +193,11 @@ def reconstruct(
     *,
     problem: str,
     axes: str | None = None,
-    is_missing: ArrayLike | None = None,
-    psf: ArrayLike | None = None,
-    sigma: float | None = None,
-    factor: int | None = None,
     seed: int | None = None,
     device: str | None = None,
     n_steps: int | None = None,
     callback: Callable[[DenoiseProgress], None] | None = None,
+    **inputs: Any,
 ) -> ReconstructResult:
     """Reconstruct an image from what was measured of it: fill in missing pixels, deblur, or enlarge.
 
@@ -233,18 +212,22 @@ def reconstruct(
         Name of the problem: ``"inpaint"``, ``"deblur"`` or ``"enlarge"``.
     axes
         One letter for each axis of ``image``; guessed if ``None``.
-    is_missing
-        Mask of the pixels to fill in, in the shape of the image without its channels; not zero where they are. ``None`` takes NaN.
-    psf
-        Point spread function over the spatial axes, for ``"deblur"``; ``None`` for a Gaussian one.
-    sigma
-        Standard deviation of the Gaussian point spread function, in pixels; that of the configuration if ``None``.
-    factor
-        Enlargement along each axis, at least 2; that of the configuration if ``None``.
     seed, device, n_steps
         Seed, device, and steps at most, in the place of the configuration's; ``None`` leaves them.
     callback
         Function that is called with each `DenoiseProgress`, every 50 ms and at each snapshot.
+    **inputs
+        What the problem needs beside the image; ``None`` is not given.
+
+        - ``"inpaint"``: ``is_missing``, a mask of the pixels to fill in, in the shape of the image without its channels; not zero where
+          they are. Without it, NaN.
+        - ``"deblur"``: ``psf``, the point spread function over the spatial axes (an `Image` that knows the distance between its pixels is
+          checked for having that of the image); or ``sigma``, the standard deviation of a Gaussian one in pixels; or
+          ``numerical_aperture``, ``wavelength`` (of the emitted light, nm), ``refractive_index``, ``pixel_size`` and ``z_step``
+          (micrometers; those of the image if they are left out) of a widefield microscope, with ``excitation_wavelength`` (nm) and
+          ``pinhole`` (Airy units) of a confocal one. Without any, the one of the configuration.
+        - ``"enlarge"``: ``factor``, the enlargement along each axis, at least 2, and ``weighting``, ``"box"`` or ``"lanczos"``; those of
+          the configuration without them.
 
     Returns
     -------
@@ -256,12 +239,6 @@ def reconstruct(
     InputError, ConfigError, DeviceError
         What cannot be run, in a sentence, before anything starts.
     """
-    changes = {
-        "seed": seed,
-        "device": device,
-        "n_steps": n_steps,
-        "operator.sigma": sigma,
-        "operator.factor": factor,
-    }
-    task = ReconstructTask(image, config, problem=problem, axes=axes, is_missing=is_missing, psf=psf, changes=changes)
+    changes = {"seed": seed, "device": device, "n_steps": n_steps}
+    task = ReconstructTask(image, config, problem=problem, axes=axes, changes=changes, **inputs)
     return task.finish(callback)

@@ -32,7 +32,6 @@ from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.operators.identity import identity
 from napari_convgen.core.operators.resizing import box_downsampling, lanczos_downsampling
-from napari_convgen.core.optics.point_spread import gaussian_psf
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Output
 from napari_convgen.core.stopping import FixedStep, HeldOut, StoppingRule
@@ -48,6 +47,7 @@ from napari_convgen.core.theory.kernels import gaussian, normalized, triangular
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.setup import scales
 from napari_convgen.run.setup.devices import Backend
+from napari_convgen.run.setup.point_spreads import point_spread
 
 FEATURES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """Types of the hidden layers' values, by precision."""
@@ -323,9 +323,14 @@ GENERATORS: Mapping[str, GeneratorEntry] = {
 _DOWNSAMPLINGS = {"box": box_downsampling, "lanczos": lanczos_downsampling}
 
 
+def _blurring(settings: Any, shape: Sequence[int]) -> ForwardModel:
+    """Return a blur of images of which nothing but the shape is known."""
+    return blurring(shape, point_spread(settings, "ZYX"[-len(shape) + 1 :], shape[1:], {}))
+
+
 _OPERATORS: Mapping[str, Callable[[Any, Sequence[int]], ForwardModel]] = {
     "identity": lambda settings, shape: identity(shape),
-    "blur": lambda settings, shape: blurring(shape, gaussian_psf([settings.sigma] * (len(shape) - 1))),
+    **dict.fromkeys(("blur", "widefield", "confocal"), _blurring),
     "downsampling": lambda settings, shape: _DOWNSAMPLINGS[settings.weighting](
         shape, [settings.factor] * (len(shape) - 1)
     ),

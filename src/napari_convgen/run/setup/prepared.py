@@ -161,7 +161,8 @@ class Prepared:
         check_precision(self.config, self.backend)
         self._check_operator(has_operator, keeps_shape=operator is None)
         if single is not None and self.n_frames > 1:
-            raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.")
+            whole = " Or set z_axis to 'volume'." if "Z" in self.layout.axes else ""
+            raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.{whole}")
 
     def _divide(self, layout: Layout) -> None:
         """Divide the array into frames or tiles, and look at their values."""

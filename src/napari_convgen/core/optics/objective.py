@@ -1,4 +1,4 @@
-"""The point spread function (PSF) of a widefield microscope, computed from its objective."""
+"""An objective, and the image of a point that it makes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.interpolate import CubicSpline
 from scipy.special import j0
 
-from napari_convgen.core.optics.point_spread import PointSpread
 from napari_convgen.errors import InputError
+
+FIRST_ZERO = 3.8317
+"""First zero of the Bessel function J1: the first dark ring of the Airy pattern (Born and Wolf, "Principles of Optics", 8.5.2)."""
 
 THIRD_ZERO = 10.1735
 """Third zero of the Bessel function J1: the third dark ring of the Airy pattern, which holds 94 % of the light (Born and Wolf, 8.5.2)."""
 
-N_SUBPIXELS = 4
-"""Number of places in a pixel, along each lateral axis, over which the intensity is averaged."""
+THINNEST = 0.1
+"""Least thickness of a volume, as a share of the axial reach: planes of a thinner one all show the same. Our choice."""
 
 SHORTEST, LONGEST = 0.2, 2.0
 """Wavelengths in micrometers between which light microscopes work."""
@@ -26,14 +27,14 @@ SHORTEST, LONGEST = 0.2, 2.0
 
 @dataclass(frozen=True)
 class Objective:
-    """A widefield objective and the light that it collects.
+    """An objective and the light that it collects, or focuses.
 
     Attributes
     ----------
     numerical_aperture
         Numerical aperture, above 0 and below the refractive index.
     wavelength
-        Wavelength of the emitted light in vacuum, in micrometers.
+        Wavelength of the light in vacuum, in micrometers.
     refractive_index
         Refractive index of immersion and specimen; 1 for air, 1.33 for water, 1.515 for oil.
 
@@ -75,6 +76,11 @@ class Objective:
         return 2 * math.pi * self.refractive_index / self.wavelength
 
     @property
+    def airy_radius(self) -> float:
+        """Radius of the first dark ring in focus, in micrometers."""
+        return FIRST_ZERO * self.wavelength / (2 * math.pi * self.numerical_aperture)
+
+    @property
     def lateral_reach(self) -> float:
         """Radius of the third dark ring in focus, in micrometers."""
         return THIRD_ZERO * self.wavelength / (2 * math.pi * self.numerical_aperture)
@@ -83,6 +89,42 @@ class Objective:
     def axial_reach(self) -> float:
         """Distance from the focus to the second dark point on the axis, in micrometers."""
         return 2 * self.wavelength / (self.refractive_index * (1 - math.cos(self.angle)))
+
+    def check_sampling(self, spacing: Sequence[float], size: Sequence[int]) -> None:
+        """Refuse pixels, or a whole image, that have nothing to do with the size of a point's image.
+
+        Parameters
+        ----------
+        spacing
+            Distance between neighboring pixels in micrometers: of rows and columns, before that of planes in a volume.
+        size
+            Number of the image's pixels along each axis.
+
+        Raises
+        ------
+        InputError
+            Distances that are not positive, fewer or more than two or three, or in another unit.
+        """
+        if len(spacing) not in (2, 3) or not all(0 < d < math.inf for d in spacing):
+            raise InputError(
+                "A microscope's point spread function needs two or three positive distances between pixels in micrometers, "
+                f"got {tuple(spacing)}. A volume needs the distance of its planes too."
+            )
+        check = "Check the distance between pixels and its unit, the wavelength and the aperture."
+        spot = f"a point's image is {2 * self.airy_radius:.3g} micrometers wide"
+        for d, n in zip(spacing[-2:], size[-2:], strict=True):
+            if d > 2 * self.airy_radius:
+                raise InputError(f"Pixels are {d:g} micrometers apart, and {spot}: no pixel sees its neighbor. {check}")
+            if n * d < 2 * self.airy_radius:
+                raise InputError(f"The image is {n * d:.3g} micrometers wide, and {spot}: it does not fit in. {check}")
+        depth = f"a point is seen up to {self.axial_reach:.3g} micrometers from its plane"
+        for d, n in zip(spacing[:-2], size[:-2], strict=True):
+            if d > self.axial_reach:
+                raise InputError(f"Planes are {d:g} micrometers apart, and {depth}: none sees its neighbor. {check}")
+            if n * d < THINNEST * self.axial_reach:
+                raise InputError(
+                    f"The volume is {n * d:.3g} micrometers thick, and {depth}: planes are all alike. {check}"
+                )
 
     def intensity(
         self, radii: Float[np.ndarray, "n"], depth: float, n_angles: int | None = None
@@ -115,51 +157,3 @@ class Objective:
         waves = j0(self.wavenumber * np.multiply.outer(radii, np.sin(theta)))
         intensity: Float[np.ndarray, "n"] = np.abs(waves @ pupil) ** 2
         return intensity
-
-
-def widefield_psf(objective: Objective, pixel_size: Sequence[float], shape: Sequence[int] | None = None) -> PointSpread:
-    """Return the PSF of a widefield microscope, averaged over the area of its pixels.
-
-    Parameters
-    ----------
-    objective
-        Objective and light.
-    pixel_size
-        Distance between neighboring pixels in micrometers: of rows and columns, after that of planes in a volume.
-    shape
-        Number of pixels along each axis; ``None``, the default, for odd numbers that hold the third dark ring, in a volume two dark points
-        on each side of the focus and the cone of light between them.
-
-    Raises
-    ------
-    InputError
-        Distances that are not positive, or fewer or more than two or three.
-    """
-    spacing = tuple(map(float, pixel_size))
-    if len(spacing) not in (2, 3) or not all(0 < d < math.inf for d in spacing):
-        raise InputError(
-            f"A widefield point spread function needs two or three positive distances between pixels in micrometers, got {spacing}. "
-            "A volume needs the distance of its planes too."
-        )
-    size = tuple(_usual_shape(objective, spacing) if shape is None else shape)
-    rows, columns = (_subpixels(n, d) for n, d in zip(size[-2:], spacing[-2:], strict=True))
-    radii = np.hypot(rows[:, None], columns)
-    depths = (np.arange(size[0]) - size[0] // 2) * spacing[0] if len(size) == 3 else np.zeros(1)
-    fine = objective.wavelength / objective.numerical_aperture / 40  # the intensity varies over half of λ / NA
-    line = np.arange(0, radii.max() + 2 * fine, fine)
-    blocks = (size[-2], N_SUBPIXELS, size[-1], N_SUBPIXELS)
-    planes = [CubicSpline(line, objective.intensity(line, z))(radii).reshape(blocks).mean((1, 3)) for z in depths]
-    return PointSpread.of(np.maximum(np.stack(planes) if len(size) == 3 else planes[0], 0))
-
-
-def _usual_shape(objective: Objective, spacing: Sequence[float]) -> list[int]:
-    reach, shape = objective.lateral_reach, []
-    if len(spacing) == 3:
-        shape = [2 * math.ceil(objective.axial_reach / spacing[0]) + 1]
-        reach += objective.axial_reach * math.tan(objective.angle)
-    return shape + [2 * math.ceil(reach / d) + 1 for d in spacing[-2:]]
-
-
-def _subpixels(n: int, spacing: float) -> Float[np.ndarray, "m"]:
-    """Return places in micrometers from the center of the middle pixel, `N_SUBPIXELS` in each of n pixels."""
-    return ((np.arange(n * N_SUBPIXELS) + 0.5) / N_SUBPIXELS - n // 2 - 0.5) * spacing

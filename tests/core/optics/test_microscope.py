@@ -2,9 +2,11 @@ import re
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.special import j1
 
-from napari_convgen.core.optics.widefield import Objective, widefield_psf
+from napari_convgen.core.optics.microscope import CUT, confocal_psf, widefield_psf
+from napari_convgen.core.optics.objective import Objective
 from napari_convgen.errors import InputError
 
 OIL = Objective(1.4, 0.52, 1.515)
@@ -74,7 +76,56 @@ def test_what_no_objective_has_is_refused(values, sentence):
         Objective(*values)
 
 
-@pytest.mark.parametrize("spacing", [(0.1,), (0.1, 0.0), (0.1, float("inf")), (1, 1, 1, 1)])
-def test_distances_between_pixels_must_be_positive(spacing):
-    with pytest.raises(InputError, match="positive distances between pixels in micrometers"):
-        widefield_psf(OIL, spacing)
+@pytest.mark.parametrize(
+    ("spacing", "size", "sentence"),
+    [
+        ((0.1,), (64,), "positive distances between pixels in micrometers"),
+        ((0.1, 0.0), (64, 64), "positive distances between pixels in micrometers"),
+        ((0.1, float("inf")), (64, 64), "positive distances between pixels in micrometers"),
+        ((1, 1, 1, 1), (9, 9, 9, 9), "positive distances between pixels in micrometers"),
+        ((65, 65), (64, 64), "Pixels are 65 micrometers apart, and a point's image is 0.453 micrometers wide"),
+        ((65e-9, 65e-9), (64, 64), "The image is 4.16e-06 micrometers wide"),
+        ((300, 0.1, 0.1), (9, 64, 64), "Planes are 300 micrometers apart, and a point is seen up to 1.11 micrometers"),
+        ((3e-7, 0.1, 0.1), (9, 64, 64), "The volume is 2.7e-06 micrometers thick"),
+    ],
+)
+def test_distances_that_do_not_suit_the_objective_are_refused(spacing, size, sentence):
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        widefield_psf(OIL, spacing, size)
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        confocal_psf(OIL, 0.488, 1.0, spacing, size)
+
+
+def test_a_psf_is_cut_to_the_image_and_this_is_said():
+    whole, cut = (widefield_psf(OIL, (0.1, 0.1), size) for size in ((64, 64), (10, 64)))
+    assert whole.values.shape == (15, 15)
+    assert not whole.notes
+    assert cut.values.shape == (9, 15)
+    assert cut.notes == (CUT,)
+
+
+def test_a_closed_pinhole_gives_the_product_of_both_patterns_and_an_open_one_the_laser_spot_alone():
+    spacing, size = (0.3, 0.05, 0.05), (5, 21, 21)
+
+    def share(psf):
+        return psf.values / psf.values.max()
+
+    same = share(confocal_psf(OIL, 0.52, 1e-3, spacing, size))
+    fine = share(widefield_psf(OIL, spacing, size))
+    np.testing.assert_allclose(same, fine**2, atol=0.015)  # the mean over a pixel is taken after the product
+    wide = share(confocal_psf(OIL, 0.52, 20, spacing, size))
+    np.testing.assert_allclose(wide[2], fine[2], atol=0.02)
+    assert same[0].sum() < wide[0].sum() < 1.1 * fine[0].sum()
+
+
+def test_light_through_a_pinhole_is_that_of_a_convolution_with_a_disk():
+    low = Objective(0.5, 0.52, 1.0)
+    d, radius = 0.05, low.airy_radius
+    y, x = np.indices((161, 161)) * d - 80 * d
+    r = np.hypot(y, x)
+    disk = (np.hypot(*(np.indices((41, 41)) - 20)) * d <= radius) * 1.0
+    light = low.intensity(r.ravel(), 0.0).reshape(r.shape)
+    expected = light * ndimage.convolve(light, disk, mode="constant")
+    psf = confocal_psf(low, 0.52, 1.0, (d, d)).values
+    n = psf.shape[0] // 2
+    np.testing.assert_allclose(psf / psf.max(), expected[80 - n : 81 + n, 80 - n : 81 + n] / expected.max(), atol=0.02)

@@ -1,0 +1,15 @@
+"""The problems that can be solved: a file for each, one line for each in `PROBLEMS`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem
+from napari_convgen.run.reconstruct.problems.deblur import Deblur
+from napari_convgen.run.reconstruct.problems.enlarge import Enlarge
+from napari_convgen.run.reconstruct.problems.inpaint import Inpaint
+
+__all__ = ["PROBLEMS", "Given", "InverseProblem"]
+
+PROBLEMS: Mapping[str, type[InverseProblem]] = {"inpaint": Inpaint, "deblur": Deblur, "enlarge": Enlarge}
+"""Problems by the name under which `napari_convgen.run.reconstruct.run.reconstruct` takes them, in the order of messages and windows."""

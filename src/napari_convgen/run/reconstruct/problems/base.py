@@ -1,0 +1,151 @@
+"""What every problem offers: its settings, its checked input, and the way from the generator's images to the user's."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_convgen.config import GENERATOR_ALONE, Config, Kind
+from napari_convgen.core.image import Image, ImageTensor, Layout
+from napari_convgen.core.operators.forward_model import ForwardModel
+from napari_convgen.core.snapshot import Units
+from napari_convgen.run.reconstruct.units import ReconstructionUnits
+from napari_convgen.run.setup.inputs import check_letters
+from napari_convgen.run.setup.prepared import Prepared
+
+ALONE = "A reconstruction is that of a single image"
+"""Start of the sentence that refuses a stack."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What every problem is given.
+
+    Attributes
+    ----------
+    image
+        The measurement.
+    config
+        Settings, with the kind of operator of the problem.
+    axes
+        One letter for each axis of the measurement; ``None`` takes the image's own, or guesses.
+    n_spared_threads
+        Number of threads that ``n_threads = "auto"`` leaves to others, such as a window.
+    """
+
+    image: Image
+    config: Config
+    axes: str | None
+    n_spared_threads: int
+
+    @property
+    def layout(self) -> Layout:
+        """Meaning of the axes of the measurement."""
+        axes = self.image.axes if self.axes is None else self.axes
+        return Layout.of(self.image.data.shape, check_letters(axes), self.config.z_axis)
+
+    def prepare(
+        self, image: Image | None = None, operator: Callable[[Sequence[int]], ForwardModel] | None = None
+    ) -> Prepared:
+        """Check the measurement, or an image in its place, with its operator; see `Prepared`."""
+        return Prepared(
+            self.image if image is None else image,
+            self.config,
+            axes=self.axes,
+            n_spared_threads=self.n_spared_threads,
+            single=ALONE,
+            operator=operator,
+        )
+
+
+class InverseProblem(ABC):
+    """A problem with its checked input.
+
+    A subclass has a constructor that takes what is `Given`, and its own inputs by keyword; it checks them and calls this one.
+
+    Parameters
+    ----------
+    prepared
+        The checked input.
+    field_of_view
+        Part of the generator's image, along the spatial axes, that the measurement shows; all by default.
+    notes
+        Sentences on the inputs that the user should know; none by default.
+
+    Attributes
+    ----------
+    operator, other_operators
+        Settings of its usual forward operator, and of others that it can have; by default there are none.
+    preset
+        Name of the preset that it begins with if none is named.
+    changes
+        Settings by dotted name in which it differs from the preset. An operator maps the intensities of each channel, so that no noise
+        is stabilized, and none shared by channels.
+    inputs
+        What can be given beside the image: a noun phrase by the name of the keyword.
+    settings
+        Settings that can be given like inputs: their dotted name by the name of the keyword.
+    replaced
+        Settings whose place an input takes: their dotted names by its keyword; none by default.
+    prepared, notes
+        The checked input, and the sentences on it.
+    scaled
+        The measurement in the generator's units.
+    units
+        Conversion from the generator's units to those of the measurement.
+    """
+
+    operator: ClassVar[type[Kind]]
+    other_operators: ClassVar[tuple[type[Kind], ...]] = ()
+    preset: ClassVar[str] = GENERATOR_ALONE
+    changes: ClassVar[Mapping[str, Any]] = {"noise.kind": "gaussian", "noise.is_shared": "no"}
+    inputs: ClassVar[Mapping[str, str]] = {}
+    settings: ClassVar[Mapping[str, str]] = {}
+    replaced: ClassVar[Mapping[str, Collection[str]]] = {}
+
+    def __init__(
+        self, prepared: Prepared, field_of_view: tuple[slice, ...] | EllipsisType = ..., notes: Sequence[str] = ()
+    ) -> None:
+        self.prepared = prepared
+        self.notes = tuple(notes)
+        self.scaled: ImageTensor = prepared.scaled(0)
+        self._operator_units = ReconstructionUnits(self.scaled, field_of_view)
+
+    @property
+    def units(self) -> Units:
+        """Conversion from the generator's units to the user's."""
+        return self._operator_units
+
+    @property
+    def pixel_ratio(self) -> tuple[int, ...]:
+        """Number of the image's pixels in one of the measurement along each spatial axis."""
+        return (1,) * len(self.prepared.size)
+
+    def residual(self, values: Tensor, image: NDArray[Any]) -> NDArray[Any]:
+        """Return the predicted measurement minus the actual one, in its units, channels first; NaN where nothing was measured.
+
+        Parameters
+        ----------
+        values, image
+            The reconstruction, in the generator's units and in the user's.
+        """
+        problem = self.prepared.problem(self.scaled)
+        residual = torch.where(problem.weights > 0, problem.residual(values), torch.nan)
+        return self._operator_units.residual(residual.cpu().numpy())
+
+    def left_out(self) -> Iterator[str]:
+        """Say what of the measurement is left out of the fit."""
+        yield from self.prepared.check(0).left_out.sentences(are_areas_drawn=self.units is not self.scaled)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of a reconstruction."""
+        return int(np.prod(self.prepared.image_size)) * self.prepared.n_outputs * np.dtype(np.float32).itemsize
