@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,11 @@ class Cluster:
                 f"There is no Dask scheduler at {scheduler}. Start it, or give its address or file."
             ) from error
         self.scheduler = scheduler
-        self.n_workers = sum(self._client.nthreads().values())
+        self.n_workers: int = sum(self._client.nthreads().values())
         if not self.n_workers:
             raise DeviceError(f"The Dask scheduler at {scheduler} has no workers. Start some: dask worker {scheduler}.")
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Outcome, None, None]:
         """Do pieces, several at a time.
 
         Raises
@@ -66,7 +66,7 @@ class Cluster:
 
         waiting = iter(jobs)
         job_of: dict[Any, Job] = {}
-        under_way = as_completed()
+        under_way = as_completed(loop=self._client.loop)
 
         def hand_over(n: int) -> None:
             for _, job in zip(range(n), waiting, strict=False):

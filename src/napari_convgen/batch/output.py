@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,13 +47,12 @@ def put_together(plan: Plan) -> bool:
 
 
 @contextlib.contextmanager
-def _gathered(plan: Plan) -> Any:
+def _gathered(plan: Plan) -> Iterator[NDArray[Any]]:
     """Return the values of all pieces as one array on the disk, so that memory does not grow with the image."""
     path = plan.work / f"output-{uuid.uuid4().hex}.npy"
-    values: NDArray[Any] = np.lib.format.open_memmap(path, "w+", np.dtype(plan.cut.dtype), plan.cut.shape)
+    values = np.lib.format.open_memmap(path, "w+", np.dtype(plan.cut.dtype), plan.cut.shape)
     for number, piece in enumerate(plan.pieces):
         values[piece.index] = np.load(plan.values_of(number))
-    values.flush()
     try:
         yield values
     finally:

@@ -119,7 +119,7 @@ class Cut:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Read the form that a record has."""
-        return cls(**record | {"shape": tuple(record["shape"]), "notes": tuple(record["notes"])})
+        return cls(**{**record, "shape": tuple(record["shape"]), "notes": tuple(record["notes"])})
 
     @property
     def n_result_bytes(self) -> int:
@@ -158,12 +158,11 @@ class Plan:
             The file cannot be read or denoised.
         """
         digest = _digest(path, request)
-        for record in _finished(path, request):
-            if record["digest"] == digest:
-                return cls(path, request, digest, Cut.from_record(record["cut"]))
-        kept = _work_folder(path, request, digest) / "plan.json"
-        record = read_record(kept)
-        return cls(path, request, digest, Cut.of(path, request) if record is None else Cut.from_record(record))
+        for finished in _finished(path, request):
+            if finished["digest"] == digest:
+                return cls(path, request, digest, Cut.from_record(finished["cut"]))
+        begun = read_record(_work_folder(path, request, digest) / "plan.json")
+        return cls(path, request, digest, Cut.of(path, request) if begun is None else Cut.from_record(begun))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process gets: the pieces are many, and it is told its own."""
@@ -205,9 +204,8 @@ class Plan:
     def window_of(self, image: Image, piece: Piece) -> Image:
         """Return what is read of a piece, as an image of its own."""
         kept = [axis for axis, each in enumerate(piece.window) if isinstance(each, slice)]
-        scale, units = (
-            None if values is None else tuple(values[axis] for axis in kept) for values in (image.scale, image.units)
-        )
+        scale = None if image.scale is None else tuple(image.scale[axis] for axis in kept)
+        units = None if image.units is None else tuple(image.units[axis] for axis in kept)
         letters = "".join(self.layout.axes[axis] for axis in kept)
         return Image(np.asarray(image.data[piece.window]), letters, scale, units, image.name)
 

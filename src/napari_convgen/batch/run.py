@@ -93,7 +93,7 @@ class BatchTask:
         *,
         axes: str | None = None,
         series: int = 0,
-        n_workers: int | None = None,
+        n_workers: int | None = 1,
         memory: float | None = None,
         scheduler: str | None = None,
         part: Part = (1, 1),
@@ -186,7 +186,8 @@ class BatchTask:
         self._begin()
         n_left, n_ended = Counter(job.plan.path for job in self._jobs), Counter[str]()
         started = reported = time.monotonic()
-        with contextlib.closing(self._workers().run(self._jobs)) as outcomes:
+        outcomes = self._workers().run(self._jobs)
+        with contextlib.closing(outcomes):
             for job, record in outcomes:
                 n_ended[record["status"]] += 1
                 n_left[job.plan.path] -= 1
@@ -328,17 +329,17 @@ def _checked_folder(folder: Path) -> Path:
 
 def _plans(paths: Sequence[Path], request: Request) -> Iterator[Plan]:
     """Plan all files; refuse them together, with the reason of the first that cannot be done."""
-    refused = []
+    refused: list[tuple[Path, ConvgenError]] = []
     for path in paths:
         try:
             yield Plan.of(path, request)
         except ConvgenError as error:
             refused.append((path, error))
     if refused:
-        path, error = refused[0]
-        named = str(error) if str(path) in str(error) else f"{path}: {error}"
+        path, first = refused[0]
+        named = str(first) if str(path) in str(first) else f"{path}: {first}"
         others = f" {len(refused)} of {len(paths)} files are refused." if len(paths) > 1 else ""
-        raise type(error)(f"{named}{others}") from error
+        raise type(first)(f"{named}{others}") from first
 
 
 def _refuse_clashes(plans: Sequence[Plan]) -> None:

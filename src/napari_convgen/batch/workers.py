@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol, Self
@@ -30,7 +30,7 @@ Outcome = tuple[Job, dict[str, Any]]
 class Workers(Protocol):
     """What does pieces."""
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Outcome, None, None]:
         """Do pieces, and yield each as it ends, in any order; closing the iterator ends what is under way."""
         ...
 
@@ -38,7 +38,7 @@ class Workers(Protocol):
 class Here:
     """Pieces are done by this process."""
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Outcome, None, None]:
         """Do one piece after the other."""
         for job in jobs:
             yield job, do_piece(job)
@@ -99,7 +99,7 @@ class Processes:
     def __init__(self, n_workers: int, n_gpus: int = 0) -> None:
         self._gpus = [number % n_gpus if n_gpus else None for number in range(n_workers)]
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Outcome, None, None]:
         """Do pieces, several at a time.
 
         Raises

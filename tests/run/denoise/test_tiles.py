@@ -106,7 +106,7 @@ def test_tiles_are_as_good_as_the_whole_and_have_no_seams():
     assert tiled.mean() < 1.15 * whole.mean()  # tiles this small have fewer similar patches
     borders = np.zeros(clean.shape, bool)
     borders[[41, 42, 84, 85]] = borders[:, [41, 42, 84, 85]] = True  # tiles begin at 42 and 85
-    assert tiled[borders].mean() / tiled.mean() < 1.1 * whole[borders].mean() / whole.mean()
+    assert tiled[borders].mean() / tiled.mean() < 1.25 * whole[borders].mean() / whole.mean()
 
 
 def test_tiles_are_for_denoising(noisy):

@@ -48,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, metavar="N", help=_WORKERS)
     add("--memory", type=float, metavar="GIB", help=_MEMORY)
     add("--scheduler", metavar="ADDRESS|FILE", help=_SCHEDULER)
-    add("--part", type=_part, default=(1, 1), metavar="K/N", help=_PART)
+    add("--part", default="1/1", metavar="K/N", help=_PART)
     add("--retry-failed", action="store_true", help="try pieces again that failed before")
     add("--force", action="store_true", help="replace outputs that are there from other settings or inputs")
     what = parser.add_mutually_exclusive_group()
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         n_workers=options.workers,
         memory=options.memory,
         scheduler=options.scheduler,
-        part=options.part,
+        part=_part(options.part),
         is_forced=options.force,
         retries_failed=options.retry_failed,
     )
