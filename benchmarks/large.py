@@ -42,13 +42,16 @@ SIDES: dict[str, Sequence[Any]] = {"quick": ("whole", 128, 256), "default": ("wh
 """Sides of tiles that are compared, by preset."""
 
 OVERLAPS = (0, 16, 32)
-"""Overlaps that are compared, with ``quick`` and tiles of 128 pixels."""
+"""Overlaps that are compared, with ``quick`` and tiles of 256 pixels."""
 
 GROWTH = {"quick": (512, 1024, 2048), "default": (512, 1024)}
 """Sides of the images whose time and memory are measured, by preset."""
 
 N_FRAMES, FRAME_SIDE = 200, 256
 """Frames of the stack, and their side."""
+
+SHOWN_FRAMES = (1, 5, 20, 50, 100, N_FRAMES)
+"""Numbers of the frames after which the memory is shown."""
 
 FEW = {"generator.n_channels": 16, "n_seeds": 1, "stopping.kind": "fixed", "n_steps": 5}
 """Settings of a fit that takes little time, for the part that measures memory alone, in the place of those of ``deep-decoder``."""
@@ -108,9 +111,9 @@ def seams() -> str:
         for side in SIDES[name]:
             add(name, side, 32)
     for overlap in OVERLAPS[:-1]:
-        add("quick", 128, overlap)
+        add("quick", 256, overlap)
     for name in PRESETS:
-        add(name, 128, 32, "of the image", **{"noise.kind": "gaussian", "noise.sigma": SIGMA})
+        add(name, 256, 32, "of the image", **{"noise.kind": "gaussian", "noise.sigma": SIGMA})
     head = ["preset", "side", "overlap", "noise", "PSNR (dB)", "squared error at borders", "CPU (s)"]
     return (
         "### Tiles against the whole\n\n`camera`, 512 × 512, Gaussian noise of 25 of 255. At borders: mean squared error in the two "
@@ -166,12 +169,15 @@ def frames() -> str:
         del stack
         for _ in BatchTask([path], Path(folder) / "out", config_of("deep-decoder", **FEW), n_workers=1):
             resident.append(psutil.Process().memory_info().rss)
+            if len(resident) in SHOWN_FRAMES:
+                print(len(resident), resident[-1] // 2**20, "MiB", flush=True)
         resident.append(psutil.Process().memory_info().rss)
-    chosen = [1, 5, 50, 100, N_FRAMES]
-    rows = [["MiB", *(f"{resident[number - 1] / 2**20:.0f}" for number in chosen), f"{max(resident[5:]) / 2**20:.0f}"]]
+    rows = [
+        ["MiB", *(f"{resident[number - 1] / 2**20:.0f}" for number in SHOWN_FRAMES), f"{max(resident[5:]) / 2**20:.0f}"]
+    ]
     return (
         f"### Growth with frames\n\nA batch over {N_FRAMES} frames of {FRAME_SIDE} × {FRAME_SIDE}, in one process: resident memory.\n\n"
-        + markdown_table(["after frame", *map(str, chosen), "most after frame 5"], rows)
+        + markdown_table(["after frame", *map(str, SHOWN_FRAMES), "most after frame 5"], rows)
     )
 
 

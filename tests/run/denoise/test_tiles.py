@@ -22,6 +22,7 @@ def test_a_tile_equals_the_same_part_alone(noisy, same, shape, axes):
     result, whole = task.result(), SMALL.replace({"tiles.size": "whole"})
     division = Division.of(Layout.of(shape, axes), shape, 16, 4)
     assert division.n_tiles > 1
+    assert task.prepared.n_outputs == (3 if "S" in axes else 1)
     assert sorted({frame * division.n_tiles + tile for frame, tile in pairs}) == list(range(len(division.pieces)))
     for number, piece in enumerate(division.pieces):
         alone = denoise(image[piece.window], whole, axes=axes.replace("T", ""))

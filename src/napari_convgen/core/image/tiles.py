@@ -11,10 +11,12 @@ from typing import Literal, Self
 from napari_convgen.core.image.layout import Layout
 
 LARGEST_WHOLE = 1024 * 1024
-"""Largest number of pixels of a frame that ``"auto"`` leaves whole."""
+"""Largest number of pixels of a frame that ``"auto"`` leaves whole. Our choice: a fit with the preset ``default`` takes about 2 GiB there,
+and tiles would take it a quarter more time."""
 
 AUTO_SIDE = 512
-"""Side in pixels of the tiles of ``"auto"``."""
+"""Side in pixels of the tiles of ``"auto"``. Our choice: with 32 pixels around them, a quarter of the work is done twice, and a fit with
+the preset ``default`` takes about 0.6 GiB."""
 
 Index = tuple[int | slice, ...]
 

@@ -148,7 +148,11 @@ class Prepared:
         if self._fits_channels_alone(single is not None):
             self._divide(replace(self.layout, is_joint=False))
         self.spacing = self._spacing(given)
-        self.n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self.size)
+        frame_shape, spatial_shape = (
+            self.layout.frame_shape(self.image.shape),
+            self.layout.spatial_shape(self.image.shape),
+        )
+        self.n_outputs = math.prod(frame_shape) // math.prod(spatial_shape)
         self._operator = functools.partial(build_operator, self.config) if operator is None else operator
         self.image_size = self._operator((self.n_outputs, *self.size)).in_shape[1:]
         self.n_scales = resolve_scales(self.config, self.image_size, self.spacing)
