@@ -32,12 +32,12 @@ def find_inputs(names: Sequence[str | Path]) -> tuple[Path, ...]:
 
 def _files(name: str | Path) -> Iterator[Path]:
     path = Path(name)
-    if path.is_file():
+    if path.exists() and (path.is_file() or _is_image(path) or any(each.claims(path) for each in FORMATS)):
         find_format(path)
         yield path
         return
     if path.is_dir():
-        images = sorted(each for each in path.iterdir() if each.is_file() and _is_image(each))
+        images = sorted(each for each in path.iterdir() if _is_image(each))
         what = f"The folder {path} holds no image file"
     elif glob.has_magic(str(name)):
         images = sorted(each for each in map(Path, glob.glob(str(name), recursive=True)) if _is_image(each))
@@ -50,7 +50,7 @@ def _files(name: str | Path) -> Iterator[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in _suffixes() and not path.name.startswith(".")
+    return path.name.lower().endswith(tuple(_suffixes())) and not path.name.startswith(".")
 
 
 def _suffixes() -> list[str]:

@@ -7,7 +7,6 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,4 +77,4 @@ def _record(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
 def is_intact(plan: Plan) -> bool:
     """Return True if the output of a file that is done is what was written."""
     record = read_record(plan.record)
-    return record is not None and Path(plan.output).is_file() and hash_file(plan.output) == record["sha256"]
+    return record is not None and plan.output.exists() and hash_file(plan.output) == record["sha256"]

@@ -19,7 +19,7 @@ from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record,
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
 from napari_convgen.errors import FileError
-from napari_convgen.files.formats import FORMATS, suffix_like
+from napari_convgen.files.formats import FORMATS, find_format, suffix_like
 from napari_convgen.files.images import read_image
 from napari_convgen.run.fit_task import peak_bytes
 from napari_convgen.run.setup.prepared import Prepared
@@ -104,7 +104,7 @@ class Cut:
         result_type = prepared.result_type
         n_values = math.prod(prepared.size) * prepared.n_outputs
         return cls(
-            output=path.stem + suffix_like(path, image.of_type(result_type.dtype)),
+            output=_stem(path) + suffix_like(path, image.of_type(result_type.dtype)),
             shape=tuple(prepared.image.shape),
             axes=prepared.layout.axes,
             is_joint=prepared.layout.is_joint,
@@ -207,7 +207,7 @@ class Plan:
         scale = None if image.scale is None else tuple(image.scale[axis] for axis in kept)
         units = None if image.units is None else tuple(image.units[axis] for axis in kept)
         letters = "".join(self.layout.axes[axis] for axis in kept)
-        return Image(np.asarray(image.data[piece.window]), letters, scale, units, image.name)
+        return replace(image, data=np.asarray(image.data[piece.window]), axes=letters, scale=scale, units=units)
 
     def values_of(self, number: int) -> Path:
         """Return the file of a piece's values."""
@@ -221,7 +221,7 @@ class Plan:
     def is_done(self) -> bool:
         """True if the output is there, and of this plan."""
         record = read_record(self.record)
-        return record is not None and record["digest"] == self.digest and self.output.is_file()
+        return record is not None and record["digest"] == self.digest and self.output.exists()
 
     def statuses(self) -> dict[int, str]:
         """Return what the records say of the pieces that have any, by their number."""
@@ -276,9 +276,15 @@ def _work_folder(path: Path, request: Request, digest: str) -> Path:
     return request.folder / WORK / f"{path.name}-{digest[:N_DIGITS]}"
 
 
+def _stem(path: Path) -> str:
+    """Return the name of a file without its ending, which may have several dots."""
+    endings = [ending for ending in find_format(path).suffixes if path.name.lower().endswith(ending)]
+    return path.name[: -len(max(endings, key=len))] if endings else path.stem
+
+
 def _finished(path: Path, request: Request) -> Iterator[dict[str, Any]]:
     """Yield the records of outputs that may be those of a file."""
     for each in FORMATS:
-        record = read_record(request.folder / f"{path.stem}{each.suffixes[0]}.json")
+        record = read_record(request.folder / f"{_stem(path)}{each.suffixes[0]}.json")
         if record is not None and {"digest", "cut"} <= record.keys():
             yield record

@@ -43,8 +43,11 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a file; of a folder, that of the names and hashes of all files in it."""
     digest = hashlib.sha256()
+    if path.is_dir():
+        files = sorted(each for each in path.rglob("*") if each.is_file())
+        return hash_values({str(each.relative_to(path)): hash_file(each) for each in files})
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)

@@ -62,7 +62,7 @@ class FitTask(Task[DenoiseProgress, ResultT]):
             n_bytes=self.n_bytes,
             n_bytes_free=n_free,
             step=time_step(fit, self.n_threads),
-            before=time_guides(image, prepared.layout, fit, self.device),
+            before=time_guides(image, prepared.layout, fit, self.device, config.generator.is_plug_and_play),
             n_frames=prepared.n_frames_to_fit,
             has_tiles=prepared.n_tiles > 1,
             n_steps=config.n_steps,
