@@ -311,7 +311,7 @@ def _memory(name: str, make: Callable[[], Sample], config: Config, device: str, 
             "peak on the device (MiB)": None if peak is None else peak / MEBIBYTE,
             "peak reserved (MiB)": reserved,
             "generator's forecast / peak": None if peak is None else n_on_device / peak,
-            "forecast of a step (ms)": 1000 * forecast.seconds_per_step,
+            "forecast of a step (ms)": 1000 * forecast.step.wall,
         }
     )
 

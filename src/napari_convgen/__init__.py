@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_convgen.batch.result import BatchResult
+    from napari_convgen.batch.run import BatchProgress, BatchTask, denoise_files
     from napari_convgen.config import PRESETS, Config
     from napari_convgen.core.image import Image
     from napari_convgen.core.snapshot import Snapshot, StopReason
@@ -41,6 +43,9 @@ except PackageNotFoundError:  # a checkout whose src/ is on the path, without an
 
 __all__ = [
     "PRESETS",
+    "BatchProgress",
+    "BatchResult",
+    "BatchTask",
     "CompareFitsProgress",
     "CompareFitsResult",
     "CompareFitsTask",
@@ -66,6 +71,7 @@ __all__ = [
     "compare",
     "compare_fits",
     "denoise",
+    "denoise_files",
     "new_image",
     "read_image",
     "reconstruct",
@@ -76,6 +82,9 @@ __all__ = [
 
 _HOMES = {
     "PRESETS": "config",
+    "BatchProgress": "batch.run",
+    "BatchResult": "batch.result",
+    "BatchTask": "batch.run",
     "CompareFitsProgress": "run.image_vs_noise.run",
     "CompareFitsResult": "run.image_vs_noise.result",
     "CompareFitsTask": "run.image_vs_noise.run",
@@ -101,6 +110,7 @@ _HOMES = {
     "compare_fits": "run.image_vs_noise.run",
     "denoise": "run.denoise.run",
     "new_image": "files.images",
+    "denoise_files": "batch.run",
     "read_image": "files.images",
     "reconstruct": "run.reconstruct.run",
     "simulate": "run.simulate",

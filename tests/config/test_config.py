@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from napari_convgen.config import GROUPS, PRESETS, SECTIONS, Config, preset, setting_fields
-from napari_convgen.config.fields import Numbers, choices_of, describe, is_automatic
+from napari_convgen.config import GROUPS, PRESETS, TABLES, Config, preset, setting_fields
+from napari_convgen.config.fields import Numbers, choices_of, describe, words_beside
 from napari_convgen.errors import ConfigError
 
 GENERATORS, STOPS, NOISES = (GROUPS[name] for name in ("generator", "stopping", "noise"))
@@ -28,7 +28,7 @@ def values_of(field):
     else:
         bounds = {"exclude_min": numbers.excludes_low, "exclude_max": numbers.excludes_high}
         drawn = st.floats(low, min(numbers.high, 1e12), **bounds)
-    return st.one_of(st.just("auto"), drawn) if is_automatic(field) else drawn
+    return st.one_of(st.sampled_from(words), drawn) if (words := words_beside(field)) else drawn
 
 
 def models(model):
@@ -37,16 +37,16 @@ def models(model):
     return st.builds(model, **{name: values_of(field) for name, field in fields.items()})
 
 
-own = {name: values_of(field) for name, field in Config.model_fields.items() if name not in (*GROUPS, *SECTIONS)}
+own = {name: values_of(field) for name, field in Config.model_fields.items() if name not in GROUPS | TABLES}
 
 
 groups = {name: st.one_of(*map(models, kinds.values())) for name, kinds in GROUPS.items()}
 
 
-sections = {name: models(model) for name, model in SECTIONS.items()}
+tables = {name: models(model) for name, model in TABLES.items()}
 
 
-configs = st.builds(Config, **own, **groups, **sections)
+configs = st.builds(Config, **own, **groups, **tables)
 
 
 def settings_of(config):

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from napari_convgen import __version__
 from napari_convgen.cli.commands import (
+    batch,
     compare,
     compare_fits,
     denoise,
@@ -31,6 +32,7 @@ COMMANDS = {
     "denoise": denoise,
     "reconstruct": reconstruct,
     "simulate": simulate,
+    "batch": batch,
     "compare": compare,
     "compare-fits": compare_fits,
     "spectrum": spectrum,

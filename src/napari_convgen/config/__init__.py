@@ -1,7 +1,7 @@
 """The configuration of a whole run. Nothing here loads torch."""
 
 from napari_convgen.config.base import Kind, Settings
-from napari_convgen.config.config import GROUPS, SECTIONS, Config, setting_fields
+from napari_convgen.config.config import GROUPS, TABLES, Config, setting_fields
 from napari_convgen.config.frames import FramesConfig
 from napari_convgen.config.generators import (
     ConvolutionalConfig,
@@ -32,13 +32,14 @@ from napari_convgen.config.operators import (
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
 from napari_convgen.config.presets import GENERATOR_ALONE, PRESET_USES, PRESETS, fixed_input_presets, preset
 from napari_convgen.config.stopping import AutoStopConfig, FixedStopConfig, StoppingConfig
+from napari_convgen.config.tiles import TilesConfig
 
 __all__ = [
     "GENERATOR_ALONE",
     "GROUPS",
     "PRESETS",
     "PRESET_USES",
-    "SECTIONS",
+    "TABLES",
     "AdamConfig",
     "AutoNoiseConfig",
     "AutoStopConfig",
@@ -68,6 +69,7 @@ __all__ = [
     "Settings",
     "SkipNetworkConfig",
     "StoppingConfig",
+    "TilesConfig",
     "TwoLayerConfig",
     "WidefieldConfig",
     "fixed_input_presets",

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from napari_convgen.config.base import Auto, Kind, Settings, discriminator_of, kinds_of, shared_values, summary_of
-from napari_convgen.config.fields import Numbers, is_automatic
+from napari_convgen.config.fields import Numbers, words_beside
 from napari_convgen.config.files import read_toml, read_values, write_toml
 from napari_convgen.config.frames import FramesConfig
 from napari_convgen.config.generators import DeepDecoderConfig, GeneratorConfig
@@ -24,6 +24,7 @@ from napari_convgen.config.noise import AutoNoiseConfig, NoiseConfig
 from napari_convgen.config.operators import IdentityConfig, OperatorConfig
 from napari_convgen.config.optimizer import AdamConfig, OptimizerConfig
 from napari_convgen.config.stopping import AutoStopConfig, StoppingConfig
+from napari_convgen.config.tiles import TilesConfig
 from napari_convgen.errors import ConfigError
 
 T = TypeVar("T", bound=Settings)
@@ -146,6 +147,7 @@ class Config(Settings):
         title="Operator",
         description="Forward operator from the image to what is measured.",
     )
+    tiles: TilesConfig = TilesConfig()
 
     frames: FramesConfig = Field(
         FramesConfig(), title="Frames", description="Way in which the frames of a stack are denoised."
@@ -154,7 +156,7 @@ class Config(Settings):
     def has(self, name: str) -> bool:
         """Tell whether there is a setting of that dotted name, the kinds being what they are."""
         group, dot, rest = name.partition(".")
-        if group not in (*GROUPS, *SECTIONS):
+        if group not in GROUPS | TABLES:
             return not dot and name in Config.model_fields
         return bool(dot) and rest in type(getattr(self, group)).model_fields
 
@@ -176,11 +178,12 @@ class Config(Settings):
         """
         own: dict[str, Any] = {}
         by_group: dict[str, dict[str, Any]] = {}
+        parts = GROUPS | TABLES
         for name, value in changes.items():
             group, dot, rest = name.partition(".")
-            if dot and group in (*GROUPS, *SECTIONS):
+            if dot and group in parts:
                 by_group.setdefault(group, {})[rest] = value
-            elif not dot and name in Config.model_fields and name not in (*GROUPS, *SECTIONS):
+            elif not dot and name in Config.model_fields and name not in parts:
                 own[name] = value
             else:
                 raise ConfigError(_unknown_setting(name))
@@ -234,17 +237,17 @@ class Config(Settings):
         return write_toml(self, setting_fields())
 
 
-GROUPS: Mapping[str, Mapping[str, type[Kind]]] = {
+GROUPS: dict[str, Mapping[str, type[Kind]]] = {
     name: kinds_of(field.annotation) for name, field in Config.model_fields.items() if isinstance(field.default, Kind)
 }
 """Settings that are models of their own, by the name of their kind."""
 
-SECTIONS: Mapping[str, type[Settings]] = {
+TABLES: dict[str, type[Settings]] = {
     name: type(field.default)
     for name, field in Config.model_fields.items()
     if isinstance(field.default, Settings) and name not in GROUPS
 }
-"""Settings that are models of their own, of which there is one kind."""
+"""Settings that are models of their own, without kinds."""
 
 
 def setting_fields() -> Mapping[str, Mapping[str, FieldInfo]]:
@@ -253,7 +256,7 @@ def setting_fields() -> Mapping[str, Mapping[str, FieldInfo]]:
     The setting ``GROUP.kind`` is a choice among the kinds, each of which its description explains.
     """
     fields: dict[str, dict[str, FieldInfo]] = {
-        name: {"": field} for name, field in Config.model_fields.items() if name not in (*GROUPS, *SECTIONS)
+        name: {"": field} for name, field in Config.model_fields.items() if name not in GROUPS | TABLES
     }
     for group, kinds in GROUPS.items():
         fields[f"{group}.kind"] = {"": _kind_field(Config.model_fields[group], kinds)}
@@ -261,8 +264,8 @@ def setting_fields() -> Mapping[str, Mapping[str, FieldInfo]]:
             for name, field in model.model_fields.items():
                 if name != "kind":
                     fields.setdefault(f"{group}.{name}", {})[kind] = field
-    for section, own in SECTIONS.items():
-        fields |= {f"{section}.{name}": {"": field} for name, field in own.model_fields.items()}
+    for table, settings in TABLES.items():
+        fields |= {f"{table}.{name}": {"": field} for name, field in settings.model_fields.items()}
     return fields
 
 
@@ -278,10 +281,7 @@ def _kind_field(group: FieldInfo, kinds: Mapping[str, type[Kind]]) -> FieldInfo:
 
 def _replaced(group: str, settings: Settings, changes: Mapping[str, Any]) -> Settings:
     if not isinstance(settings, Kind):
-        for name in changes:
-            if name not in type(settings).model_fields:
-                raise ConfigError(_unknown_setting(f"{group}.{name}"))
-        return _validated(type(settings), dict(settings) | dict(changes), f"{group}.")
+        return _replaced_values(group, settings, changes)
     kinds, kind = GROUPS[group], changes.get("kind", settings.kind)
     if not isinstance(kind, str) or kind not in kinds:
         raise ConfigError(f"{group}.kind cannot be {kind!r}: input should be {_either(list(map(repr, kinds)))}.")
@@ -293,6 +293,14 @@ def _replaced(group: str, settings: Settings, changes: Mapping[str, Any]) -> Set
     return _validated(model, kept | dict(changes), f"{group}.")
 
 
+def _replaced_values(table: str, settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    model = type(settings)
+    for name in changes:
+        if name not in model.model_fields:
+            raise ConfigError(_unknown_setting(f"{table}.{name}"))
+    return _validated(model, dict(settings) | dict(changes), f"{table}.")
+
+
 def _validated(model: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     try:
         return model.model_validate(values)
@@ -300,8 +308,8 @@ def _validated(model: type[T], values: Mapping[str, Any], prefix: str = "") -> T
         first = error.errors()[0]
         name = str(first["loc"][0])
         field, message = model.model_fields[name], first["msg"]
-        if is_automatic(field):
-            message = f"Input should be 'auto' or {Numbers.of(field)}"
+        if words := words_beside(field):
+            message = f"Input should be {', '.join(map(repr, words))} or {Numbers.of(field)}"
         described = f" {field.description}" if field.description else ""
         refused = f"{prefix}{name} cannot be {values[name]!r}"
         raise ConfigError(f"{refused}: {message[0].lower()}{message[1:]}.{described}") from error
@@ -328,7 +336,7 @@ def _missing_setting(group: str, name: str, kind: str) -> str:
 def _unknown_setting(name: str) -> str:
     known = list(setting_fields())
     group, dot, rest = name.partition(".")
-    if dot and group in (*GROUPS, *SECTIONS):
+    if dot and group in GROUPS | TABLES:
         known = [each for each in known if each.startswith(f"{group}.")]
         close = [f"{group}.{each}" for each in difflib.get_close_matches(rest, [k.partition(".")[2] for k in known], 1)]
     else:

@@ -83,9 +83,10 @@ def choices_of(field: FieldInfo) -> tuple[str, ...]:
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
-def is_automatic(field: FieldInfo) -> bool:
-    """Tell whether a setting is ``"auto"`` or a number."""
-    return any(get_args(part) == ("auto",) for part in get_args(field.annotation))
+def words_beside(field: FieldInfo) -> tuple[str, ...]:
+    """Return the words that a setting can be instead of a number, such as ``"auto"``."""
+    literals = [part for part in get_args(field.annotation) if get_origin(part) is Literal]
+    return tuple(word for part in literals for word in get_args(part))
 
 
 def title_of(name: str, field: FieldInfo) -> str:
@@ -103,7 +104,8 @@ def allowed_values(field: FieldInfo) -> str:
     """Return the range of a setting's values as a sentence; nothing where the description names the choices."""
     numbers, choices = Numbers.of(field), choices_of(field)
     if numbers is not None:
-        words = f"auto, or {numbers}" if is_automatic(field) else str(numbers)
+        beside = "".join(f"{word}, " for word in words_beside(field))
+        words = f"{beside}or {numbers}" if beside else str(numbers)
         return f"{words[0].upper()}{words[1:]}."
     is_named = all(choice in (field.description or "") for choice in choices)
     return "" if is_named else f"One of {', '.join(choices)}."

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from napari_convgen.config.base import Settings, summary_of
+from napari_convgen.config.base import Kind, Settings, summary_of
 from napari_convgen.config.fields import describe
 from napari_convgen.errors import ConfigError
 
@@ -78,7 +78,8 @@ def _table(group: str, settings: Settings, fields: Mapping[str, Mapping[str, Fie
     yield f"\n# {summary_of(type(settings))}.\n[{group}]"
     for name, value in settings:
         by_kind = fields[f"{group}.{name}"]
-        yield from _lines(name, by_kind.get(getattr(settings, "kind", "")) or by_kind[""], value)
+        field = by_kind.get(settings.kind) if isinstance(settings, Kind) else None
+        yield from _lines(name, field or by_kind[""], value)
 
 
 def _lines(name: str, field: FieldInfo, value: str | float | bool) -> Iterator[str]:

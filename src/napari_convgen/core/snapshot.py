@@ -126,6 +126,30 @@ class GeneratorUnits:
         return error.astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class UnitsOfPart:
+    """The conversion of a part of an image.
+
+    Attributes
+    ----------
+    units
+        Conversion of the whole image.
+    part
+        Index of the part, in the user's image.
+    """
+
+    units: Units
+    part: tuple[int | slice, ...]
+
+    def restore(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the part of an output in the user's units; the rest is let go."""
+        return self.units.restore(values)[self.part].copy()
+
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the part of the error in the user's units."""
+        return self.units.restore_error(error, values)[self.part].copy()
+
+
 class SnapshotStore:
     """Snapshots in the order of their steps, within a limit on memory.
 

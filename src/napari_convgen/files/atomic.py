@@ -47,6 +47,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         with _open_new(temporary) as file:
             yield file
             file.flush()
+            os.fsync(file.fileno())  # or the new name could outlive the content, if the machine goes down
             if mode is not None:
                 os.chmod(file.fileno() if os.chmod in os.supports_fd else temporary, mode)
             if not temporary.exists():

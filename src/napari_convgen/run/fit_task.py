@@ -15,7 +15,7 @@ from napari_convgen.core.stopping import Iterate
 from napari_convgen.errors import FitError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.setup.fits import denoising_fit, start_fit
-from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
+from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, time_step
 from napari_convgen.run.setup.groups import FrameGroup
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import ResultT, Task
@@ -50,9 +50,9 @@ class FitTask(Task[DenoiseProgress, ResultT]):
         self._guide_seconds = 0.0
 
     @property
-    def n_frames(self) -> int:
-        """Number of frames that the task goes through."""
-        return self.prepared.n_frames
+    def n_pieces(self) -> int:
+        """Number of frames, or tiles of them, that the task goes through."""
+        return len(self.prepared.pieces)
 
     def _forecast(self, image: ImageTensor, units: Units | None = None, guide_cost: float = 1.0) -> Forecast:
         """Predict memory and time: a few steps of a frame's fit are taken, timed and forgotten.
@@ -64,9 +64,10 @@ class FitTask(Task[DenoiseProgress, ResultT]):
         return Forecast(
             n_bytes=self.n_bytes,
             n_bytes_free=n_free,
-            seconds_per_step=seconds_per_step(fit, self.n_threads),
-            seconds_before=guide_cost * prepared.guide_seconds(image, fit),
+            step=time_step(fit, self.n_threads),
+            before=prepared.time_guides(image, fit) * guide_cost,
             n_frames=prepared.n_frames_to_fit,
+            has_tiles=prepared.n_tiles > 1,
             n_steps=config.n_steps,
             device=str(self.device),
             backend=prepared.backend,
@@ -135,7 +136,9 @@ class FitTask(Task[DenoiseProgress, ResultT]):
         """Return the progress of a frame's fit: before its first step, or with the state of the fit."""
         share = 1.0 if self.config.generator.has_guide else None
         known = {"n_steps": self.config.n_steps, "n_steps_taken": self._n_steps_taken, "guide_share": share}
-        place = {"frame": number, "n_frames": self.n_frames, "seed": seed}
+        n_tiles = self.prepared.n_tiles
+        frame, tile = divmod(number, n_tiles)
+        place = {"frame": frame, "n_frames": self.n_pieces // n_tiles, "tile": tile, "n_tiles": n_tiles, "seed": seed}
         seconds = {"seconds": self._seconds, "guide_seconds": self._guide_seconds}
         return DenoiseProgress(**place | seconds | known | state)
 
@@ -162,8 +165,10 @@ class FitTask(Task[DenoiseProgress, ResultT]):
         self._notes += [note for note in notes if note not in self._notes]
 
 
-def peak_bytes(prepared: Prepared, n_values: int, itemsize: int) -> int:
+def peak_bytes(prepared: Prepared, n_values: int, itemsize: int, *, keeps_snapshots: bool = True) -> int:
     """Return about how many bytes a task takes at its peak: a fit, the snapshots that are kept, and the result.
+
+    The fit is that of a frame or, if it is cut, of a tile with the pixels around it.
 
     Parameters
     ----------
@@ -173,9 +178,12 @@ def peak_bytes(prepared: Prepared, n_values: int, itemsize: int) -> int:
         Number of values of the result.
     itemsize
         Bytes of each.
+    keeps_snapshots
+        True, the default, if snapshots of all steps are kept, within their bound; False for two of each fit that has ended.
     """
     config = prepared.config
-    snapshot = n_values * (2 * itemsize + 4 * (config.n_seeds > 1))
-    n = n_snapshots(config.n_steps)
-    kept = max(min(2, n) * snapshot, min(config.snapshot_memory * 2**20, n * snapshot))  # two are never let go
+    n, bound = n_snapshots(config.n_steps), config.snapshot_memory * 2**20
+    snapshots = n_values * (2 * itemsize + 4 * (config.n_seeds > 1))  # of all frames
+    under_way = min(bound, n * snapshots / len(prepared.pieces))
+    kept = max(min(2, n) * snapshots, min(bound, n * snapshots) if keeps_snapshots else under_way)
     return prepared.generator_bytes() + int(kept) + n_values * itemsize

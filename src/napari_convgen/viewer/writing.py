@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from napari.layers import Image
 
 from napari_convgen.files.images import write_image
@@ -44,7 +45,7 @@ def write_layer(path: Path, source: LayerInput, recipe: Mapping[str, Any]) -> No
     image = source.image
     if not isinstance(source.data, StepStack):
         file = as_file(image, recipe)
-        write_image(path, file.data, file)
+        write_image(path, np.asarray(file.data), file)
         return
     snapshots = source.data.snapshots
     single = replace(

@@ -58,7 +58,7 @@ def test_the_result_has_the_shape_dtype_and_range_of_the_input(noisy, same, dtyp
 def test_every_kind_of_image_is_denoised_frame_by_frame(shape, axes, z_axis, n_frames):
     image = np.random.default_rng(0).integers(0, 200, shape).astype(np.uint8)
     run = DenoiseTask(image, QUICK.replace({"n_steps": 3, "z_axis": z_axis, "channels": "joint"}), axes=axes)
-    assert run.n_frames == n_frames
+    assert run.n_pieces == n_frames
     list(run)
     result = run.result()
     assert (result.image.shape, result.image.dtype) == (shape, image.dtype)

@@ -27,8 +27,8 @@ def test_a_forecast_counts_frames_and_steps_and_leaves_the_run_as_it_was():
     run = DenoiseTask(stack, SMALL)
     forecast = run.forecast()
     assert (forecast.n_frames, forecast.n_steps) == (2, 50)
-    assert forecast.seconds == pytest.approx(forecast.seconds_per_step * 100)
-    assert forecast.seconds_per_step > 0
+    assert forecast.seconds == pytest.approx(forecast.step.wall * 100)
+    assert forecast.step.wall > 0
     assert (forecast.device, forecast.backend, forecast.n_threads) == ("cpu", "numba", torch.get_num_threads())
     assert run.noise is None
     list(run)

@@ -162,8 +162,8 @@ def test_rules_that_add_noise_to_the_image_are_refused(kind):
 
 def test_a_forecast_counts_the_guides():
     forecast = DenoiseTask(pair()[1], CONFIG).forecast()
-    assert forecast.seconds_before > 0
-    assert forecast.seconds == forecast.seconds_before + 12 * forecast.seconds_per_step
+    assert forecast.before.wall > 0
+    assert forecast.seconds == forecast.before.wall + 12 * forecast.step.wall
 
 
 def test_the_time_left_counts_the_steps_of_this_frame_and_all_of_the_frames_to_come():

@@ -94,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
         config,
         reference=None if reference is None else reference.data,
         data_range=options.data_range,
+        keeps_snapshots=bool(options.snapshots or options.reference),
     )
     if options.dry_run:
         deliver(str(denoising.forecast()))
@@ -111,8 +112,9 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         tell("\n".join(_summary(options, result, notes_of(image, reference))))
     if failure is not None:
-        done = f"{len(result.frames)} of {denoising.n_frames}"
-        raise FitError(f"After {done} frames, which are written: {failure}.") from failure
+        what = "tiles" if result.n_tiles > 1 else "frames"
+        done = f"{len(result.frames)} of {denoising.n_pieces} {what}"
+        raise FitError(f"After {done}, which are written: {failure}.") from failure
     return INTERRUPTED if is_interrupted else 0
 
 
@@ -156,9 +158,10 @@ def describe(progress: DenoiseProgress) -> str:
     """Return a line on the progress of a run, and the longest time that is left."""
     p = progress
     frame = f"frame {p.frame + 1}/{p.n_frames}  " if p.n_frames > 1 else ""
+    place = f"{frame}tile {p.tile + 1}/{p.n_tiles}  " if p.n_tiles > 1 else frame
     if not p.step:
-        return f"{frame}estimate that guides the fit: {p.guide_share:.0%}"
-    return f"{frame}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  at most {p.seconds_left:.0f} s left"
+        return f"{place}estimate that guides the fit: {p.guide_share:.0%}"
+    return f"{place}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  at most {p.seconds_left:.0f} s left"
 
 
 def _write(options: argparse.Namespace, result: DenoiseResult, image: ImageFile) -> None:

@@ -17,6 +17,7 @@ from napari_convgen.core.image.layout import Layout, channels_first, guess_axes
 from napari_convgen.core.image.measured import LeftOut, Measured
 from napari_convgen.core.image.phase import NOTE as PHASE_NOTE
 from napari_convgen.core.image.scaling import HIGH, LOW, ImageTensor
+from napari_convgen.core.image.tiles import Division, Index, Piece
 
 __all__ = [
     "HIGH",
@@ -25,12 +26,15 @@ __all__ = [
     "PHASE_NOTE",
     "SEPARATE",
     "ArrayLike",
+    "Division",
     "FrameCheck",
     "Image",
     "ImageTensor",
+    "Index",
     "Layout",
     "LeftOut",
     "Measured",
+    "Piece",
     "channels_first",
     "check_array",
     "check_frame",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.core.image.check import ArrayLike
+from napari_convgen.core.image.layout import Layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,14 @@ class Image:
     units: tuple[str, ...] | None = None
     name: str = "image"
     noise_kind: str | None = None
+
+    def spacing(self, layout: Layout) -> tuple[float, ...] | None:
+        """Return the distance of pixels along each spatial axis; ``None`` if it is not known, or in different units."""
+        spatial = [axis for axis, letter in enumerate(layout.axes) if letter in layout.spatial]
+        if self.scale is None or len({self.units[axis] for axis in spatial if self.units is not None}) > 1:
+            return None
+        apart = tuple(abs(float(self.scale[axis])) for axis in spatial)
+        return apart if all(0 < d < math.inf for d in apart) else None
 
 
 def removed(image: ArrayLike, result: NDArray[Any]) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ frames.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -118,6 +119,10 @@ class Layout:
     def spatial_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the lengths of the spatial axes of an array of ``shape``."""
         return tuple(n for n, letter in zip(shape, self.axes, strict=True) if letter in self.spatial)
+
+    def n_channels(self, shape: Sequence[int]) -> int:
+        """Return the number of channels of a frame of an array of ``shape``."""
+        return math.prod(self.frame_shape(shape)) // math.prod(self.spatial_shape(shape))
 
     def frames(self, shape: Sequence[int]) -> Iterator[tuple[int | slice, ...]]:
         """Yield the index of each frame of an array of ``shape``; the last of the axes that count frames changes fastest."""

@@ -184,14 +184,14 @@ class CompareTask(Task[CompareProgress, CompareResult]):
     def _filter(self, here: _Place) -> Work:
         """Go through the frames with a baseline; return its outcome, ``None`` if not even one frame was done."""
         image, seconds, n_done = np.array(self.image, self.prepared.result_type.dtype), 0.0, 0
-        for number, index in enumerate(self.prepared.indices):
+        for number, piece in enumerate(self.prepared.pieces):
             if self._is_stopping:
                 break
             yield here.progress(self._seconds, number)
             if not self.prepared.check(number).is_constant:
                 tensor = self._tensor(number)
                 started = time.perf_counter()
-                image[index] = _restored(here.method, tensor, self.layout)
+                image[piece.index] = _restored(here.method, tensor, self.layout)
                 seconds += time.perf_counter() - started
                 self._seconds += time.perf_counter() - started
             n_done += 1
@@ -244,7 +244,7 @@ class CompareTask(Task[CompareProgress, CompareResult]):
     def _residual(self, image: NDArray[np.generic]) -> Residual:
         parts = []
         for number in self._fitted():
-            index = self.prepared.indices[number]
+            index = self.prepared.pieces[number].index
             measured = self.prepared.measured(number)
             denoised = measured.take(image[index], self.layout)
             parts.append(residual_of(measured.values, denoised, measured.is_observed, self._noise_model(number)))

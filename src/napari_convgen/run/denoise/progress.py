@@ -20,14 +20,16 @@ class DenoiseProgress(Progress):
     ----------
     frame, n_frames
         Number of the frame, from 0, and of all frames.
+    tile, n_tiles
+        Number of the frame's tile, from 0, and of all its tiles; by default it is whole.
     step, n_steps
-        Step of this frame's fit, from 1, or 0 before the first; and steps at most.
+        Step of this fit, from 1, or 0 before the first; and steps at most.
     seed
         Seed of this start; a new one means that the fit was restarted.
     losses, criteria
         Loss and criterion of the steps since the last progress, up to ``step``.
     snapshot
-        Snapshot of this step in the frame's shape; ``None`` if none was taken.
+        Snapshot of this step in the shape of the frame or tile; ``None`` if none was taken.
     kept_step
         Step that would be kept, were the fit to end now; 0 before the first snapshot.
     n_steps_taken
@@ -43,6 +45,8 @@ class DenoiseProgress(Progress):
     n_steps: int
     seed: int
     n_steps_taken: int
+    tile: int = 0
+    n_tiles: int = 1
     step: int = 0
     losses: tuple[float, ...] = ()
     criteria: tuple[float, ...] = ()
@@ -52,10 +56,17 @@ class DenoiseProgress(Progress):
     guide_seconds: float = 0.0
 
     @property
+    def piece(self) -> int:
+        """Number of the frame or tile among all of all frames, from 0."""
+        return self.frame * self.n_tiles + self.tile
+
+    @property
     def frame_share(self) -> float:
         """Share of the work on this frame that is done, 0 to 1."""
         share = self.step / self.n_steps
-        return share if self.guide_share is None else GUIDES * self.guide_share + (1 - GUIDES) * share
+        if self.guide_share is not None:
+            share = GUIDES * self.guide_share + (1 - GUIDES) * share
+        return (self.tile + share) / self.n_tiles
 
     @property
     def seconds_per_step(self) -> float:
@@ -72,14 +83,16 @@ class DenoiseProgress(Progress):
         """Seconds at most, were every frame to use all its steps."""
         if not self.step:
             return super().seconds_left
-        n_frames_left = self.n_frames - self.frame - 1
-        n_left = self.n_steps - self.step + n_frames_left * self.n_steps
-        return n_left * self.seconds_per_step + n_frames_left * self.guide_seconds / (self.frame + 1)
+        n_pieces_left = self.n_frames * self.n_tiles - self.piece - 1
+        n_left = self.n_steps - self.step + n_pieces_left * self.n_steps
+        return n_left * self.seconds_per_step + n_pieces_left * self.guide_seconds / (self.piece + 1)
 
     def __str__(self) -> str:
         """Say where it is, for the user."""
         if not self.step:
             return f"Estimate that guides the fit: {self.guide_share or 0:.0%}."
-        frame = f"Frame {self.frame + 1} of {self.n_frames}, step" if self.n_frames > 1 else "Step"
+        frame = f"Frame {self.frame + 1} of {self.n_frames}, " if self.n_frames > 1 else ""
+        tile = f"tile {self.tile + 1} of {self.n_tiles}, " if self.n_tiles > 1 else ""
+        place = f"{frame}{tile}step {self.step} of at most {self.n_steps}, {1000 * self.seconds_per_step:.0f} ms each."
         best = f" Step {self.kept_step} is the best so far." if self.kept_step else ""
-        return f"{frame} {self.step} of at most {self.n_steps}, {1000 * self.seconds_per_step:.0f} ms each.{best}"
+        return place[0].upper() + place[1:] + best

@@ -27,14 +27,14 @@ from napari_convgen.core.stopping import ErrorEstimate, Judgment
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """The fit of one frame.
+    """The fit of one frame, or of a tile of one.
 
     Attributes
     ----------
     number
-        Number of the frame, from 0, among all frames of the input.
+        Number of the frame or tile, from 0, among all.
     index
-        Index that takes the frame out of the input.
+        Index that takes the frame, or tile, out of the input.
     step
         Step that is kept.
     reason
@@ -139,7 +139,7 @@ class DenoiseResult:
     config
         Configuration that reproduces it.
     frames
-        Results of the frames that were fitted: a single one unless the input is a stack.
+        Results of the frames that were fitted: a single one unless the input is a stack; or of their tiles.
     notes
         Sentences that the user should know: missing pixels, restarts, frames left as they were.
     device
@@ -158,6 +158,8 @@ class DenoiseResult:
         Ground truth; ``None`` if it was not given.
     guide_seconds
         Seconds of the estimates that guide the fits; 0, the default, if there are none.
+    n_tiles
+        Number of tiles of a frame; 1, the default, if it is whole.
     """
 
     image: NDArray[Any]
@@ -172,6 +174,7 @@ class DenoiseResult:
     input: Any
     reference: Reference | None = None
     guide_seconds: float = 0.0
+    n_tiles: int = 1
 
     @property
     def step(self) -> int:
@@ -186,8 +189,8 @@ class DenoiseResult:
         steps = [frame.step for frame in self.frames]
         outcomes = {frame.reason.outcome for frame in self.frames}
         sentence = (
-            f"{len(steps)} frames were fitted; the steps kept lie between {min(steps)} and {max(steps)}, "
-            f"at {statistics.median(steps):g} in the median."
+            f"{len(steps)} {'tiles' if self.n_tiles > 1 else 'frames'} were fitted; the steps kept lie between {min(steps)} and "
+            f"{max(steps)}, at {statistics.median(steps):g} in the median."
         )
         return StopReason(outcomes.pop() if len(outcomes) == 1 else Outcome.RULE, sentence)
 
@@ -209,13 +212,18 @@ class DenoiseResult:
     @functools.cached_property
     def snapshots(self) -> tuple[Snapshot, ...]:
         """Snapshots of the whole input. Frames that ended sooner rest at their last one, frames not fitted at the input."""
-        if not self.layout.frame_axes():
+        if self._is_single:
             return self.frames[0].snapshots
         steps = sorted({s.step for frame in self.frames for s in frame.snapshots})
         room = self.config.snapshot_memory * 2**20 // (2 * self.image.nbytes)
         stride = max(1, math.ceil(len(steps) / max(1, room)))
         steps = sorted({*steps[::-stride], self.step})
         return tuple(self._assemble(step) for step in steps)
+
+    @property
+    def _is_single(self) -> bool:
+        """True if the image is one frame, fitted whole."""
+        return self.n_tiles == 1 and not self.layout.frame_axes()
 
     def _assemble(self, step: int) -> Snapshot:
         iterate, average = np.copy(self.image), np.copy(self.image)
@@ -241,7 +249,7 @@ class DenoiseResult:
 
         A structure fainter than this may not exist: the generator can invent it. NaN in frames that were not fitted.
         """
-        if not self.layout.frame_axes():
+        if self._is_single:
             return self.frames[0].expected_error
         if any(frame.expected_error is None for frame in self.frames):
             return None
@@ -311,6 +319,7 @@ class DenoiseResult:
             "outcome": self.reason.outcome.value,
             "notes": list(self.notes),
             "axes": self.layout.axes,
+            "n_tiles": self.n_tiles,
             "dtype": str(self.image.dtype),
             "input_dtype": str(self.input.dtype),
             "seconds": self.seconds,
@@ -326,7 +335,7 @@ class DenoiseResult:
         if len(self.frames) > 1:
             report["frames"] = [
                 {
-                    "index": [i for i in frame.index if isinstance(i, int)],
+                    "index": [i if isinstance(i, int) else [i.start, i.stop] for i in frame.index if i != slice(None)],
                     "step": frame.step,
                     "seed": frame.seed,
                     "reason": str(frame.reason),

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from napari_convgen.config import Config
 from napari_convgen.core.fit.loop import Fit
-from napari_convgen.core.image import ArrayLike, Image, ImageTensor
+from napari_convgen.core.image import ArrayLike, Image, ImageTensor, Index
 from napari_convgen.core.noise import NoiseModel
+from napari_convgen.core.snapshot import UnitsOfPart
 from napari_convgen.errors import ConfigError, FitError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import DenoiseResult, FrameResult
@@ -22,7 +23,7 @@ from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.setup.forecast import Forecast
 from napari_convgen.run.setup.groups import FrameGroup, frame_groups
 from napari_convgen.run.setup.inputs import resolve_config
-from napari_convgen.run.setup.prepared import Index, Prepared
+from napari_convgen.run.setup.prepared import Prepared
 
 JOINT = (
     "Frames before and after helped each frame: similar patches were looked for in them too. "
@@ -33,7 +34,7 @@ JOINT = (
 
 @dataclass(frozen=True, eq=False)
 class _FrameFit:
-    """The fit of one frame from one start."""
+    """The fit of one frame, or tile, from one start."""
 
     number: int
     image: ImageTensor
@@ -43,12 +44,15 @@ class _FrameFit:
 
 
 class DenoiseTask(FitTask[DenoiseResult]):
-    """Denoise an array, frame after frame.
+    """Denoise an array, frame after frame; large frames tile after tile, see `napari_convgen.config.TilesConfig`.
 
     Parameters
     ----------
     image, config, axes, reference, data_range, n_spared_threads
         As for `napari_convgen.run.setup.prepared.Prepared`. The reference has no influence on the result.
+    keeps_snapshots
+        True, the default, to keep snapshots of all steps of a frame that has ended, as far as ``snapshot_memory`` allows; False for that of
+        the kept and of the last step.
 
     Raises
     ------
@@ -65,15 +69,24 @@ class DenoiseTask(FitTask[DenoiseResult]):
         reference: ArrayLike | None = None,
         data_range: float | None = None,
         n_spared_threads: int = 0,
+        keeps_snapshots: bool = True,
     ) -> None:
         prepared = Prepared(
-            image, config, axes=axes, reference=reference, data_range=data_range, n_spared_threads=n_spared_threads
+            image,
+            config,
+            axes=axes,
+            reference=reference,
+            data_range=data_range,
+            n_spared_threads=n_spared_threads,
+            has_tiles=True,
         )
-        n_values = math.prod(prepared.size) * prepared.n_outputs * prepared.n_frames
+        n_values, itemsize = math.prod(prepared.image.shape), prepared.result_type.dtype.itemsize
         self._groups = frame_groups(prepared)
-        n_bytes = peak_bytes(prepared, n_values, prepared.result_type.dtype.itemsize)
+        n_bytes = peak_bytes(prepared, n_values, itemsize, keeps_snapshots=keeps_snapshots)
         super().__init__(prepared, n_bytes + (self._groups.n_bytes if self._groups else 0))
         self._notes += [JOINT] * (self._groups is not None)
+        self._keeps_snapshots = keeps_snapshots
+        self._n_left_as_they_are = 0
         self._frames: list[FrameResult] = []
         self._n_dropped: dict[int, int] = {}
         self._position = 0
@@ -82,8 +95,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
 
     @property
     def indices(self) -> list[Index]:
-        """Index of each frame in the array."""
-        return self.prepared.indices
+        """Index, in the array, of each frame or tile."""
+        return [piece.index for piece in self.prepared.pieces]
 
     @property
     def has_result(self) -> bool:
@@ -101,18 +114,17 @@ class DenoiseTask(FitTask[DenoiseResult]):
         return self._forecast(self.prepared.scaled(self.prepared.first_frame()), guide_cost=guide_cost)
 
     def _advance(self) -> Iterator[DenoiseProgress]:
-        while self._position < self.n_frames and not (self._is_stopping and self._now is None):
+        while self._position < self.n_pieces and not (self._is_stopping and self._now is None):
             if self._now is None:
                 number = self._position
                 if self.prepared.check(number).is_constant:
-                    self._notes.append(f"Frame {number} is constant or missing throughout; it was left as it is.")
-                    self._position += 1
+                    self._pass_by(f"Frame {number} is constant or missing throughout; it was left as it is.")
                     continue
                 group = self._groups.of(number) if self._groups else None
                 image = group.images[number] if group else self.prepared.scaled(number)
-                if self._lacks_noise(image):
-                    self._notes.append(f"No noise was found in frame {number}; it was left as it is.")
-                    self._position += 1
+                is_last_hope = number == self.n_pieces - 1 and not self._frames
+                if self.lacks_noise(image) and not is_last_hope:
+                    self._pass_by(f"No noise was found in frame {number}; it was left as it is.")
                     continue
                 self._noise = image.noise
                 self._add_notes(image.noise_warnings)
@@ -120,10 +132,16 @@ class DenoiseTask(FitTask[DenoiseResult]):
             yield from self._take_steps(self._now.fit, self._now.number, self._now.seed)
             self._now = yield from self._finish_frame(self._now)
 
-    def _lacks_noise(self, image: ImageTensor) -> bool:
-        """Return True for a frame whose noise is not known to a generator that needs it, if others can still be fitted."""
-        is_last_hope = self._position == self.n_frames - 1 and not self._frames
-        return self.config.generator.draws_from_image and not is_last_hope and not (image.mean_noise_level > 0).all()
+    def _pass_by(self, note: str) -> None:
+        """Leave a frame or tile as it is; of tiles, which are many, only the number is noted."""
+        if self.prepared.n_tiles == 1:
+            self._notes.append(note)
+        self._n_left_as_they_are += 1
+        self._position += 1
+
+    def lacks_noise(self, image: ImageTensor) -> bool:
+        """Return True for a frame, or tile, whose noise is not known to a generator that needs it."""
+        return self.config.generator.draws_from_image and not (image.mean_noise_level > 0).all()
 
     def _let_go(self) -> None:
         self._now = self._guide = None
@@ -131,7 +149,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
     @property
     def can_extend(self) -> bool:
         """True if `extend` can be called: a single frame's fit has ended."""
-        return self.n_frames == 1 and self._position == 1 and self._now is not None
+        return self.n_pieces == 1 and self._position == 1 and self._now is not None
 
     def step_before_extension(self, from_step: int | None = None) -> int:
         """Return the step that `extend` would go on from.
@@ -178,14 +196,14 @@ class DenoiseTask(FitTask[DenoiseResult]):
         return self._now.fit
 
     def preview(self) -> NDArray[Any] | None:
-        """Return the current frame as it is now, in the input's units; ``None`` before its first step."""
+        """Return the current frame or tile as it is now, in the input's units; ``None`` before its first step."""
         if self._guide is not None:
             frame, estimate = self._guide
-            return frame.restore(estimate)
+            return frame.restore(estimate)[self.prepared.pieces[self._position].inside]
         if self._now is None or self._now.fit.iterate is None:
             return None
         image = self._now.fit.iterate.image(self.config.output)
-        return self._now.image.restore(image.cpu().numpy())
+        return self._now.image.restore(image.cpu().numpy())[self.prepared.pieces[self._now.number].inside]
 
     def result(self) -> DenoiseResult:
         """Return what there is: all frames, or those that were finished before a stop, at their best.
@@ -216,24 +234,31 @@ class DenoiseTask(FitTask[DenoiseResult]):
             layout=self.prepared.layout,
             input=self.image,
             reference=self.prepared.reference,
+            n_tiles=self.prepared.n_tiles,
         )
 
     def _all_notes(self) -> Iterator[str]:
         yield from self.prepared.notes
         yield from self.prepared.input_notes()
         yield from self._notes
-        if n_dropped := sum(self._n_dropped.values()):
+        n_all, n_tiles = self.n_pieces, self.prepared.n_tiles
+        if n_tiles > 1:
+            yield f"Fitted in {n_tiles} tiles{' a frame' * (n_all > n_tiles)}; tiles.size = 'whole' fits it whole."
+            if n_left := self._n_left_as_they_are:
+                yield f"{n_left} of {n_all} tiles were left as they are: they are constant, or no noise was found in them."
+        if self._keeps_snapshots and (n_dropped := sum(self._n_dropped.values())):
             yield f"{n_dropped} snapshots were let go to stay within snapshot_memory."
-        if n_left := self.n_frames - self._position:
+        if n_left := n_all - self._position:
+            what = "tiles" if n_tiles > 1 else "frames"
             yield (
-                f"{n_left} of {self.n_frames} frames, from number {self._position} on, were not reached: "
+                f"{n_left} of {n_all} {what}, from number {self._position} on, were not reached: "
                 "they are left as they are, or zero if they cannot be read."
             )
 
     def _config_again(self) -> Config:
         """Return the configuration that takes this task's steps again, also if the user ended it sooner or later."""
         config = self.prepared.config_again
-        if self.n_frames > 1 or self._now is None or not (self._now.fit.is_extended or self._is_stopping):
+        if self.n_pieces > 1 or self._now is None or not (self._now.fit.is_extended or self._is_stopping):
             return config
         step = self._now.fit.step
         changes = {"n_steps": step, "stopping.min_patience": step, "seed": self._now.seed, "n_restarts": 0}
@@ -242,8 +267,10 @@ class DenoiseTask(FitTask[DenoiseResult]):
     def _start_frame(
         self, number: int, image: ImageTensor, seed: int, group: FrameGroup | None
     ) -> Generator[DenoiseProgress, None, _FrameFit]:
-        """Return the fit of a frame at its start, after the estimates that guide it."""
-        fit = yield from self._start(number, image, seed, group=group)
+        """Return the fit of a frame at its start, after the estimates that guide it; snapshots of a tile lack what is around it."""
+        inside = self.prepared.pieces[number].inside
+        units = UnitsOfPart(image, inside) if self.prepared.n_tiles > 1 else None
+        fit = yield from self._start(number, image, seed, units, group=group)
         return _FrameFit(number, image, fit, seed, group)
 
     def _finish_frame(self, now: _FrameFit) -> Generator[DenoiseProgress, None, _FrameFit | None]:
@@ -254,14 +281,15 @@ class DenoiseTask(FitTask[DenoiseResult]):
             return (yield from self._start_frame(now.number, now.image, seed + 1, now.group))
         if reason is None or judgment is None:  # left before its end: nothing is finished
             return now
-        fit.snapshots.thin(keep=[fit.kept_step], max_bytes=self.config.snapshot_memory * 2**20 / self.n_frames)
+        max_bytes = self.config.snapshot_memory * 2**20 / self.n_pieces if self._keeps_snapshots else 0
+        fit.snapshots.thin(keep=[fit.kept_step], max_bytes=max_bytes)
         self._n_dropped[now.number] = fit.snapshots.n_dropped
         error, notes = told_error(judgment.error, now.image.noise, self.prepared.result_type)
         index = self.indices[now.number]
         self._frames.append(FrameResult.of(fit, judgment, reason, now.number, index, seed, now.image.noise, error))
         self._add_notes((*judgment.warnings, *notes))
         self._position += 1
-        return None if self.n_frames > 1 else now
+        return None if self.n_pieces > 1 else now
 
 
 def denoise(

@@ -25,7 +25,7 @@ from napari_convgen.run.image_vs_noise.targets import Target, build_targets, var
 from napari_convgen.run.image_vs_noise.weights import WeightDistances
 from napari_convgen.run.labels import format_share
 from napari_convgen.run.setup.fits import new_fit
-from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, seconds_per_step
+from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, time_step
 from napari_convgen.run.setup.inputs import check_reference, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import Progress, Task
@@ -148,7 +148,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         )
         truth = check_reference(reference, None, self.image.shape)
         self._image = self.prepared.scaled(0)
-        clean = None if truth is None else truth.image[self.prepared.indices[0]]
+        clean = None if truth is None else truth.image[self.prepared.pieces[0].index]
         self._targets = tuple(build_targets(self._image, self.prepared.layout, clean, self.targets, self.config.seed))
         self.names = tuple(target.name for target in self._targets)
         self._variances = np.array([target.variance for target in self._targets])
@@ -175,7 +175,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         return Forecast(
             n_bytes=self.n_bytes,
             n_bytes_free=n_free,
-            seconds_per_step=seconds_per_step(self._new_fit(), self.n_threads),
+            step=time_step(self._new_fit(), self.n_threads),
             n_frames=1,
             n_steps=self.config.n_steps,
             device=str(self.device),

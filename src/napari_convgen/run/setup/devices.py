@@ -124,6 +124,14 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def count_gpus(name: str) -> int:
+    """Return how many GPUs the device of that name may be: all for ``"cuda"``, one for ``"cuda:1"`` or ``"mps"``, none for the CPU."""
+    device = resolve_device(name)
+    if device.type == "cpu":
+        return 0
+    return torch.cuda.device_count() if device == torch.device("cuda") else 1
+
+
 def _why_unavailable(device: torch.device) -> str | None:
     if device.type == "cuda":
         if torch.version.cuda is None and torch.version.hip is None:

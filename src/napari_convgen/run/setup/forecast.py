@@ -21,6 +21,36 @@ ADVICE = "Crop the image, or use fewer channels (generator.n_channels); a Z axis
 
 
 @dataclass(frozen=True)
+class Seconds:
+    """A duration.
+
+    Attributes
+    ----------
+    wall
+        Seconds by the clock on the wall, which a busy machine stretches.
+    cpu
+        Seconds of computing by this process, over all threads.
+    """
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+    @classmethod
+    def now(cls) -> Seconds:
+        """Return the time, to take differences of."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def __add__(self, other: Seconds) -> Seconds:
+        return Seconds(self.wall + other.wall, self.cpu + other.cpu)
+
+    def __sub__(self, other: Seconds) -> Seconds:
+        return self + other * -1
+
+    def __mul__(self, factor: float) -> Seconds:
+        return Seconds(factor * self.wall, factor * self.cpu)
+
+
+@dataclass(frozen=True)
 class Forecast:
     """Memory and time of a fit.
 
@@ -28,47 +58,64 @@ class Forecast:
     ----------
     n_bytes, n_bytes_free
         Bytes that the fit takes at its peak, snapshots and result included, and bytes that are free on its device; about.
-    seconds_per_step
-        Seconds of a step, measured on a few of them.
+    step
+        Duration of a step, measured on a few of them.
     n_frames, n_steps
-        Number of frames to fit, and of steps of each at most.
+        Number of frames or tiles to fit, and of steps of each at most.
     device, backend, n_threads
         Device, what computes the generator, and number of threads of the CPU.
     noise
         Model of the first frame's noise; ``None`` if it will be fitted as it is.
-    seconds_before
-        Seconds of the estimates that guide a frame's fit, before its first step; 0, the default, if there are none.
+    before
+        Duration of the estimates that guide a frame's fit, before its first step; 0, the default, if there are none.
+    has_tiles
+        True if tiles are fitted; by default whole frames are.
     """
 
     n_bytes: int
     n_bytes_free: int
-    seconds_per_step: float
+    step: Seconds
     n_frames: int
     n_steps: int
     device: str
     backend: str
     n_threads: int
     noise: NoiseModel | None
-    seconds_before: float = 0.0
+    before: Seconds = Seconds()
+    has_tiles: bool = False
+
+    @property
+    def piece(self) -> Seconds:
+        """Duration of a frame or tile at most, were it to use all its steps."""
+        return self.before + self.step * self.n_steps
+
+    @property
+    def total(self) -> Seconds:
+        """Duration of all at most."""
+        return self.piece * self.n_frames
 
     @property
     def seconds(self) -> float:
-        """Seconds at most, were every frame to use all its steps."""
-        return (self.seconds_before + self.seconds_per_step * self.n_steps) * self.n_frames
+        """Seconds by the clock at most."""
+        return self.total.wall
 
     def __str__(self) -> str:
-        frames = f"{self.n_frames} frames of " if self.n_frames > 1 else ""
+        pieces = f"{self.n_frames} {'tiles' if self.has_tiles else 'frames'} of " if self.n_frames > 1 else ""
+        cpu = f" ({format_seconds(self.total.cpu)} of CPU time)" if self.device == "cpu" else ""
         return (
             f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free. "
-            f"{1000 * self.seconds_per_step:.0f} ms a step: at most {format_seconds(self.seconds)} "
-            f"for {frames}{self.n_steps} steps, on {format_place(self.device, self.backend, self.n_threads)}."
+            f"{1000 * self.step.wall:.0f} ms a step: at most {format_seconds(self.seconds)}{cpu} "
+            f"for {pieces}{self.n_steps} steps, on {format_place(self.device, self.backend, self.n_threads)}."
         )
 
 
 def free_bytes(device: torch.device) -> int:
     """Return how much memory a device has to give."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else host_bytes()
+
+
+def host_bytes() -> int:
+    """Return how much memory the machine has to give, without that of its GPUs."""
     return int(psutil.virtual_memory().available + psutil.swap_memory().free)
 
 
@@ -93,8 +140,8 @@ def is_short_memory(error: BaseException) -> bool:
     )
 
 
-def seconds_per_step(fit: Fit, n_threads: int) -> float:
-    """Return the seconds of a step, measured on the first few of a fit.
+def time_step(fit: Fit, n_threads: int) -> Seconds:
+    """Return the duration of a step, measured on the first few of a fit.
 
     Parameters
     ----------
@@ -103,10 +150,10 @@ def seconds_per_step(fit: Fit, n_threads: int) -> float:
     n_threads
         Number of threads of the CPU.
     """
-    started = 0.0
+    started = Seconds.now()
     for iterate in with_isolation(iter(fit), n_threads):
         if iterate.step == 1:
-            started = time.perf_counter()
+            started = Seconds.now()
         if iterate.step > N_PROBE_STEPS or fit.reason is not None:
             break
-    return (time.perf_counter() - started) / max(1, fit.step - 1)
+    return (Seconds.now() - started) * (1 / max(1, fit.step - 1))

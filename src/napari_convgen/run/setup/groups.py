@@ -102,7 +102,7 @@ class FrameGroups:
 
     def of(self, number: int) -> FrameGroup:
         """Return the group of a frame; the latest are remembered."""
-        place = int(self._prepared.indices[number][self._axis])  # type: ignore[arg-type]
+        place = int(self._prepared.pieces[number].index[self._axis])  # type: ignore[arg-type]
         first = number - place * self._step
         group = self._groups.pop(first, None)
         if group is None or number not in group.numbers:
@@ -160,6 +160,13 @@ def frame_groups(prepared: Prepared) -> FrameGroups | None:
     fit, layout, shape = prepared.config.frames.fit, prepared.layout, prepared.image.shape
     has_neighbors = any(shape[axis] > 1 for axis in layout.frame_axes() if layout.axes[axis] != "C")
     if fit == "separate" or not prepared.config.generator.has_guide or not has_neighbors:
+        return None
+    if prepared.n_tiles > 1:
+        if fit == "joint":
+            raise ConfigError(
+                "frames.fit = 'joint' is for whole frames, and these are fitted in tiles. "
+                "Choose frames.fit = 'auto', or tiles.size = 'whole'."
+            )
         return None
     if len(layout.spatial) == 2:
         groups = FrameGroups(prepared)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +21,7 @@ from napari_convgen.core.non_local.chain import N_CHAIN_STEPS
 from napari_convgen.core.plug_and_play import N_TURNS, measured_levels, plug_and_play_stages
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import Members
+from napari_convgen.run.setup.forecast import Seconds
 
 GuideStages = Generator[Stage[NDArray[Any]], None, Guides]
 """Estimates as they get better, and the guides in the end."""
@@ -173,10 +173,10 @@ def _column(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
     return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 
-def guide_seconds(
+def time_guides(
     image: ImageTensor, layout: Layout, fit: Fit, device: torch.device, is_plug_and_play: bool = False
-) -> float:
-    """Return about how many seconds the guides of a fit take, measured on a crop; 0 if it has none.
+) -> Seconds:
+    """Return about how long the guides of a fit take, measured on a crop; 0 if it has none.
 
     Parameters
     ----------
@@ -188,16 +188,16 @@ def guide_seconds(
         True if the guides are made in turns with the measurement; default False.
     """
     if not fit.is_mixed:
-        return 0.0
+        return Seconds()
     n_runs: float = 1 + sum(bool((weights < fit.problem.weights).any()) for weights in fit.members.weights)
     n_runs = n_runs * (1 + N_TURNS / N_CHAIN_STEPS) if is_plug_and_play else n_runs + has_probe(image, fit.members)
     frame = NoisyFrame.of(image, layout)
     part = (slice(None), *(slice(PROBE_SIDE) for _ in image.values.shape[1:]))
     crop = replace(frame, values=frame.values[part], is_observed=None)
-    seconds = 0.0
+    seconds = Seconds()
     for _ in range(2):  # the first time loads what is needed
-        started = time.perf_counter()
+        started = Seconds.now()
         for _stage in patch_stages(crop, device):
             pass
-        seconds = time.perf_counter() - started
-    return n_runs * seconds * fit.problem.image_weights.numel() / crop.values.size
+        seconds = Seconds.now() - started
+    return seconds * (n_runs * fit.problem.image_weights.numel() / crop.values.size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from napari_convgen.core.regularized.fista import fista
 from napari_convgen.core.regularized.plug_and_play import plug_in
 from napari_convgen.core.regularized.total_variation import TotalVariation
 from napari_convgen.core.stopping import Members
+from napari_convgen.run.setup.forecast import Seconds
 from napari_convgen.run.setup.guides import PROBE_SIDE, GuideStages
 
 LEVELS = (1.4, 1.0, 0.7, 0.5, 0.35, 0.25)
@@ -112,8 +112,8 @@ def _levels(image: Tensor, level: float) -> Tensor:
     return torch.full((len(image),), level).to(image)
 
 
-def operator_guide_seconds(problem: Problem, image: Tensor, n_members: int) -> float:
-    """Return about how many seconds these estimates take, measured on a few steps and on a crop.
+def time_operator_guides(problem: Problem, image: Tensor, n_members: int) -> Seconds:
+    """Return about how long these estimates take, measured on a few steps and on a crop.
 
     Parameters
     ----------
@@ -125,12 +125,12 @@ def operator_guide_seconds(problem: Problem, image: Tensor, n_members: int) -> f
         Number of members.
     """
     crop = image[(slice(None), *(slice(PROBE_SIDE) for _ in image.shape[1:]))]
-    step = denoising = 0.0
+    step = denoising = Seconds()
     for _ in range(2):  # the first time loads what is needed
-        started = time.perf_counter()
+        started = Seconds.now()
         fista(problem, TotalVariation(), LEAST_LEVEL, 1.0, problem.weights, image, N_TIMED)
-        between = time.perf_counter()
+        between = Seconds.now()
         non_local_estimate(crop, _levels(image, TIMED_LEVEL))
-        step, denoising = (between - started) / N_TIMED, time.perf_counter() - between
-    denoising *= image.numel() / crop.numel()
-    return (n_members + 1) * (USUAL_WEIGHTS * N_PATH * step + len(LEVELS) * denoising)
+        step, denoising = (between - started) * (1 / N_TIMED), Seconds.now() - between
+    n_denoisings = len(LEVELS) * image.numel() / crop.numel()
+    return (step * (USUAL_WEIGHTS * N_PATH) + denoising * n_denoisings) * (n_members + 1)

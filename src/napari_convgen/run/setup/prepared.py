@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from napari_convgen.core.image import (
     PHASE_NOTE,
     SEPARATE,
     ArrayLike,
+    Division,
     FrameCheck,
     Image,
     ImageTensor,
@@ -55,11 +55,10 @@ from napari_convgen.run.setup.build import (
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
-from napari_convgen.run.setup.guides import GuideStages, guide_seconds, make_guides, make_plug_and_play_guides
+from napari_convgen.run.setup.forecast import Seconds
+from napari_convgen.run.setup.guides import GuideStages, make_guides, make_plug_and_play_guides, time_guides
 from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config, with_known_noise
 from napari_convgen.run.setup.result_type import ResultType
-
-Index = tuple[int | slice, ...]
 
 COLOR_NOTE = (
     "The last axis, of {} values, is taken for the samples of a color image, since no axes are named. If it counts slices or channels, "
@@ -96,6 +95,8 @@ class Prepared:
     operator
         Function from the shape of a measurement to its forward operator, whose images can have other shapes; ``None``, the default, for the
         configuration's, which must keep the shape.
+    has_tiles
+        True if each tile of a large frame is taken for a frame; False, the default, for whole frames.
 
     Attributes
     ----------
@@ -105,8 +106,8 @@ class Prepared:
         The settings.
     layout
         Meaning of the axes.
-    indices
-        Index of each frame in the array.
+    pieces, n_tiles
+        The frames or, if these are cut, their tiles, for which all holds that is said of a frame; and number of tiles of a frame.
     size
         Number of pixels along each spatial axis of a frame.
     image_size
@@ -140,20 +141,23 @@ class Prepared:
         single: str | None = None,
         has_operator: bool = True,
         operator: Callable[[Sequence[int]], ForwardModel] | None = None,
+        has_tiles: bool = False,
     ) -> None:
         given = image if isinstance(image, Image) else Image(as_array(image))
         self.config = with_known_noise(resolve_config(config), given)
         self.image = as_array(given.data)
         if 0 in self.image.shape or not self.image.shape:
             raise InputError(f"The image has no pixels: its shape is {tuple(self.image.shape)}. Choose another one.")
+        if single is not None and isinstance(self.config.tiles.size, int):
+            raise ConfigError(f"Tiles are for denoising, got tiles.size = {self.config.tiles.size}. Choose 'whole'.")
+        self._has_tiles = has_tiles
         letters = check_letters(given.axes if axes is None else axes)
         self._divide(Layout.of(self.image.shape, letters, self.config.z_axis))
         self._is_color_a_guess = letters is None and self.layout.is_color and np.dtype(self.image.dtype) != np.uint8
         if self._fits_channels_alone(single is not None):
             self._divide(replace(self.layout, is_joint=False))
-        self.size = self.layout.spatial_shape(self.image.shape)
-        self.spacing = self._spacing(given)
-        self.n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self.size)
+        self.spacing = given.spacing(self.layout)
+        self.n_outputs = self.layout.n_channels(self.image.shape)
         self._operator = functools.partial(build_operator, self.config) if operator is None else operator
         model = self._operator((self.n_outputs, *self.size))
         self.image_size, self._has_identity = model.in_shape[1:], model.is_identity
@@ -171,9 +175,11 @@ class Prepared:
             raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.{whole}")
 
     def _divide(self, layout: Layout) -> None:
-        """Divide the array into frames, and look at their values."""
+        """Divide the array into frames or tiles, and look at their values."""
         self.layout = layout
-        self.indices = list(layout.frames(self.image.shape))
+        side = self.config.tiles.size if self._has_tiles else "whole"
+        division = Division.of(layout, self.image.shape, side, self.config.tiles.overlap)
+        self.pieces, self.n_tiles, self.size = division.pieces, division.n_tiles, division.size
         self._checks: dict[int, FrameCheck] = {}
         self._latest: tuple[int, NDArray[Any]] | None = None
         self._measured: tuple[int, Measured] | None = None
@@ -189,8 +195,8 @@ class Prepared:
 
     @property
     def n_frames(self) -> int:
-        """Number of frames."""
-        return len(self.indices)
+        """Number of frames, or of all tiles of all frames."""
+        return len(self.pieces)
 
     @property
     def config_again(self) -> Config:
@@ -224,9 +230,9 @@ class Prepared:
             Infinite values.
         """
         if self._latest is None or self._latest[0] != number:
-            frame = np.asarray(self.image[self.indices[number]])
+            frame = np.asarray(self.image[(window := self.pieces[number].window)])
             if number not in self._checks:
-                self._checks[number], measured = check_frame(frame, self.indices[number], self.layout)
+                self._checks[number], measured = check_frame(frame, window, self.layout)
                 self._measured = number, measured
             if isinstance(self.image, np.ndarray):
                 return frame
@@ -234,11 +240,12 @@ class Prepared:
         return self._latest[1]
 
     def unfitted(self, number: int) -> NDArray[Any]:
-        """Return a frame as it is, or zeros if a lazy array that failed cannot compute it."""
+        """Return what is kept of a frame as it is, or zero if a lazy array that failed cannot compute it."""
+        piece = self.pieces[number]
         try:
-            return self.frame(number)
+            return self.frame(number)[piece.inside]
         except InputError:
-            return np.asarray(self.image[self.indices[number]])
+            return np.asarray(self.image[piece.index])
         except Exception:
             return np.zeros((), np.dtype(self.image.dtype))
 
@@ -324,9 +331,9 @@ class Prepared:
         made = yield from make_guides([image], {0: members}, self.layout, self.device, is_stopping)
         return made[0]
 
-    def guide_seconds(self, image: ImageTensor, fit: Fit) -> float:
-        """Return about how many seconds these estimates take; 0 if there are none."""
-        return guide_seconds(image, self.layout, fit, self.device, self.config.generator.is_plug_and_play)
+    def time_guides(self, image: ImageTensor, fit: Fit) -> Seconds:
+        """Return about how long these estimates take; 0 if there are none."""
+        return time_guides(image, self.layout, fit, self.device, self.config.generator.is_plug_and_play)
 
     def rule(self, image: ImageTensor, seed: int) -> StoppingRule:
         """Return the stopping rule for one fit."""
@@ -375,8 +382,8 @@ class Prepared:
         if all(self.check(number).is_constant for number in range(self.n_frames)):
             refuse_constant([self._checks[number] for number in range(self.n_frames)])
         if type(self.image) is np.ndarray:
-            for number, index in enumerate(self.indices):
-                if number not in self._checks and is_doubtful(self.image[index]):
+            for number, piece in enumerate(self.pieces):
+                if number not in self._checks and is_doubtful(self.image[piece.window]):
                     self.check(number)
 
     def _check_operator(self, is_allowed: bool, keeps_shape: bool) -> None:
@@ -412,10 +419,3 @@ class Prepared:
                 f"The stopping rule '{self.config.stopping.kind}' holds for denoising only, and there is a forward operator. "
                 "Choose stopping.kind = 'auto' or 'held-out'."
             )
-
-    def _spacing(self, given: Image) -> tuple[float, ...] | None:
-        spatial = [axis for axis, letter in enumerate(self.layout.axes) if letter in self.layout.spatial]
-        if given.scale is None or len({given.units[axis] for axis in spatial if given.units is not None}) > 1:
-            return None
-        apart = tuple(abs(float(given.scale[axis])) for axis in spatial)
-        return apart if all(0 < d < math.inf for d in apart) else None

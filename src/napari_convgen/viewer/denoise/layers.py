@@ -75,9 +75,11 @@ class RunLayers:
             self.result = None
 
     def show_preview(self, index: tuple[int | slice, ...], preview: NDArray[Any]) -> None:
-        """Show a frame under way, in the layer that will hold the result."""
+        """Show a frame or tile under way, in the layer that will hold the result; what is not reached yet is shown as it is."""
         if self.result is None:
-            data = np.zeros(self.source.data.shape, preview.dtype)
+            source, data = self.source.data, np.zeros(self.source.data.shape, preview.dtype)
+            if isinstance(source, np.ndarray):  # a lazy array would be computed whole
+                np.copyto(data, source, casting="unsafe")
             data[index] = preview
             self.show_image(data)
         elif self._own.has(self.result):

@@ -183,7 +183,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         return RunLayers(self.viewer, request.source, request.outputs)
 
     def _show_preview(self, layers: RunLayers, task: DenoiseTask, progress: Any, preview: Any) -> None:
-        layers.show_preview(task.indices[progress.frame], preview)
+        layers.show_preview(task.indices[progress.piece], preview)
 
     def _show_result(
         self, finished: Finished[DenoiseRequest, DenoiseResult, RunLayers], task: DenoiseTask, details: Details

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from qtpy.QtWidgets import QFormLayout, QLabel, QLayoutItem, QWidget
 
 from napari_convgen.config import GROUPS, Config, setting_fields
-from napari_convgen.config.fields import Numbers, choices_of, describe, is_automatic, title_of
+from napari_convgen.config.fields import Numbers, choices_of, describe, title_of, words_beside
 from napari_convgen.viewer.parts.devices import explain_devices, offered_devices
 
 LEAST_WIDTH = 80
@@ -117,7 +117,7 @@ def _editor(name: str, by_kind: Mapping[str, FieldInfo]) -> ValueWidget[Any]:
         return ComboBox(choices=offered_devices(), **common)
     if choices := choices_of(field):
         return ComboBox(choices=choices, **common)
-    ranges = [numbers for each in by_kind.values() if (numbers := Numbers.of(each)) and not is_automatic(each)]
+    ranges = [numbers for each in by_kind.values() if (numbers := Numbers.of(each)) and not words_beside(each)]
     if ranges and all(numbers.is_whole for numbers in ranges):
         low, high = min(numbers.low for numbers in ranges), max(numbers.last for numbers in ranges)
         low = int(max(low, 0))

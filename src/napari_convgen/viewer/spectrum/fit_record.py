@@ -47,7 +47,7 @@ class FitRecord:
 
 
 def read_fit(layer: Layer, frame: int = 0) -> FitRecord | None:
-    """Read the fit of a frame from the layer of its result; ``None`` if that frame was not fitted.
+    """Read the fit of a frame from the layer of its result; ``None`` if that frame was not fitted, or in tiles.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def read_fit(layer: Layer, frame: int = 0) -> FitRecord | None:
     report = layer.metadata[METADATA_KEY]
     numbers = np.array(report["curves"]["frame"])
     loss = np.array(report["curves"]["loss"], float)[numbers == frame]
-    if not loss.size:
+    if not loss.size or report.get("n_tiles", 1) > 1:
         return None
     fitted = np.unique(numbers).tolist()
     is_single = len(fitted) == 1

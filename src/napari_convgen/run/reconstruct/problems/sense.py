@@ -23,10 +23,10 @@ from napari_convgen.core.stopping import Members
 from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
-from napari_convgen.run.setup.forecast import check_memory
+from napari_convgen.run.setup.forecast import Seconds, check_memory
 from napari_convgen.run.setup.guides import GuideStages
 from napari_convgen.run.setup.inputs import as_array
-from napari_convgen.run.setup.operator_guides import make_operator_guides, operator_guide_seconds
+from napari_convgen.run.setup.operator_guides import make_operator_guides, time_operator_guides
 from napari_convgen.run.setup.prepared import Prepared
 
 HEADROOM = 1.2
@@ -174,10 +174,10 @@ class _PreparedKSpace(Prepared):
         start, noise = torch.as_tensor(image.values).to(problem.weights), (self.kspace.level / _unit(image)) ** 2
         return make_operator_guides(problem, start, members, noise, is_stopping)
 
-    def guide_seconds(self, image: ImageTensor, fit: Fit) -> float:
-        """Return about how many seconds these estimates take."""
+    def time_guides(self, image: ImageTensor, fit: Fit) -> Seconds:
+        """Return about how long these estimates take."""
         start = torch.as_tensor(image.values).to(fit.problem.weights)
-        return operator_guide_seconds(fit.problem, start, len(fit.members)) if fit.is_mixed else 0.0
+        return time_operator_guides(fit.problem, start, len(fit.members)) if fit.is_mixed else Seconds()
 
     def generator_bytes(self, *args: Any, **changes: Any) -> int:
         """Return about how many bytes the fit takes, k-space included."""

@@ -1,0 +1,199 @@
+"""Large images: quality and seams of tiles, and how time and memory grow with pixels and frames.
+
+    python benchmarks/large.py [seams] [growth] [frames]
+
+Each part writes its section of results/large.md; without a name, all do. Times are of the CPU, over one thread, so that other programs
+do not change them much. The image is scikit-image's ``camera`` (512 × 512) with noise added, with mirrored copies where more is needed.
+
+- **seams**: the whole against tiles, with the noise that each tile estimates and with that of the whole image.
+- **growth**: a fresh process for each size; the memory is the peak of what is resident, with all libraries.
+- **frames**: a batch over a stack, in one process; what is resident in memory after each frame. A fit takes few steps.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import tifffile
+from skimage.data import camera
+
+from napari_convgen.batch.run import BatchTask
+from napari_convgen.config import Config, preset
+from napari_convgen.core.image import Division, Layout
+from napari_convgen.core.quality.metrics import psnr
+from napari_convgen.run.compare.result import markdown_table
+from napari_convgen.run.denoise.run import DenoiseTask
+
+RESULT = Path(__file__).parent / "results" / "large.md"
+
+PRESETS = ("quick", "default")
+
+SIDES: dict[str, Sequence[Any]] = {"quick": ("whole", 128, 256), "default": ("whole", 256)}
+"""Sides of tiles that are compared, by preset."""
+
+OVERLAPS = (0, 16, 32)
+"""Overlaps that are compared, with ``quick`` and tiles of 256 pixels."""
+
+GROWTH = {"quick": (512, 1024, 2048), "default": (512, 1024)}
+"""Sides of the images whose time and memory are measured, by preset."""
+
+N_FRAMES, FRAME_SIDE = 200, 256
+"""Frames of the stack, and their side."""
+
+SHOWN_FRAMES = (1, 5, 20, 50, 100, N_FRAMES)
+"""Numbers of the frames after which the memory is shown."""
+
+FEW = {"generator.n_channels": 16, "n_seeds": 1, "stopping.kind": "fixed", "n_steps": 5}
+"""Settings of a fit that takes little time, for the part that measures memory alone, in the place of those of ``deep-decoder``."""
+
+HEADING = "### "
+"""What a section of the result begins with."""
+
+SIGMA = 25.0
+"""Standard deviation of the noise, of 255."""
+
+
+def noisy(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a noisy image and the clean one."""
+    n_copies = math.ceil(side / 512)
+    clean = np.pad(camera(), (0, 512 * (n_copies - 1)), mode="symmetric")[:side, :side].astype(np.float32)
+    return (clean + SIGMA * np.random.default_rng(0).standard_normal(clean.shape)).astype(np.float32), clean
+
+
+def config_of(name: str, **changes: Any) -> Config:
+    """Return a preset on one thread of the CPU."""
+    return preset(name).replace({"device": "cpu", "n_threads": 1} | changes)
+
+
+def seam(error: np.ndarray, side: Any, overlap: int) -> float:
+    """Return the mean squared error in the two pixels on each side of all borders, over that elsewhere, in squared gray values."""
+    if side == "whole":
+        return math.nan
+    is_border = np.zeros(error.shape, bool)
+    for piece in Division.of(Layout.of(error.shape), error.shape, side, overlap).pieces:
+        for axis, part in enumerate(piece.index):
+            if isinstance(part, slice) and part.start:
+                lines = [slice(None)] * error.ndim
+                lines[axis] = slice(part.start - 2, part.start + 2)
+                is_border[tuple(lines)] = True
+    return float(error[is_border].mean() / error[~is_border].mean())
+
+
+def seams() -> str:
+    """Compare the whole with tiles."""
+    image, clean = noisy(512)
+    rows: list[list[str]] = []
+    wholes: dict[str, np.ndarray] = {}
+
+    def add(name: str, side: Any, overlap: int, noise: str = "of the tile", **changes: Any) -> None:
+        started = time.process_time()
+        config = config_of(name, **{"tiles.size": side, "tiles.overlap": overlap, **changes})
+        result = DenoiseTask(image, config, keeps_snapshots=False).finish()
+        error = (result.image - clean) ** 2
+        wholes.setdefault(name, error)
+        # A border lies where the image is hard or easy, so the whole's error there is the measure.
+        ratio = seam(error, side, overlap) / seam(wholes[name], side, overlap) if side != "whole" else math.nan
+        values = [f"{psnr(result.image, clean, 255):.2f}", f"{ratio:.2f}", f"{time.process_time() - started:.0f}"]
+        rows.append([name, str(side), str(overlap), noise, *values])
+        print(rows[-1], flush=True)
+
+    for name in PRESETS:
+        for side in SIDES[name]:
+            add(name, side, 32)
+    for overlap in OVERLAPS[:-1]:
+        add("quick", 256, overlap)
+    for name in PRESETS:
+        add(name, 256, 32, "of the image", **{"noise.kind": "gaussian", "noise.sigma": SIGMA})
+    head = ["preset", "side", "overlap", "noise", "PSNR (dB)", "squared error at borders", "CPU (s)"]
+    return (
+        "### Tiles against the whole\n\n`camera`, 512 × 512, Gaussian noise of 25 of 255. At borders: mean squared error in the two "
+        "pixels on each side of a border over that elsewhere, relative to the same ratio of the whole.\n\n"
+        + markdown_table(head, rows)
+    )
+
+
+def growth() -> str:
+    """Measure time and memory of larger and larger images."""
+    rows = []
+    for name in PRESETS:
+        for side in GROWTH[name]:
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                seconds, n_bytes, predicted, n_tiles = pool.submit(_measure, name, side).result()
+            memory = [f"{n / 2**20:.0f}" for n in (n_bytes, predicted)]
+            rows.append(
+                [name, f"{side} × {side}", str(n_tiles), f"{seconds:.0f}", f"{1e6 * seconds / side**2:.1f}", *memory]
+            )
+            print(rows[-1], flush=True)
+    head = [
+        "preset",
+        "image",
+        "tiles",
+        "CPU (s)",
+        "CPU (µs a pixel)",
+        "peak memory (MiB)",
+        "of it predicted for the fit (MiB)",
+    ]
+    return "### Growth with pixels\n\n" + markdown_table(head, rows)
+
+
+def _measure(name: str, side: int) -> tuple[float, int, int, int]:
+    image, _ = noisy(side)
+    DenoiseTask(image[:64, :64], config_of(name), keeps_snapshots=False).finish()  # loads what is needed
+    started = time.process_time()
+    task = DenoiseTask(image, config_of(name), keeps_snapshots=False)
+    task.finish()
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    peak = 1024 * int(status["VmHWM"].split()[0])
+    return time.process_time() - started, peak, task.n_bytes, task.prepared.n_tiles
+
+
+def frames() -> str:
+    """Measure what stays in memory from frame to frame."""
+    clean = camera()[:FRAME_SIDE, :FRAME_SIDE].astype(np.float32)
+    rng = np.random.default_rng(0)
+    resident = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stack.tif"
+        stack = (clean + SIGMA * rng.standard_normal((N_FRAMES, *clean.shape))).clip(0, 255).astype(np.uint8)
+        tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "TYX"})
+        del stack
+        for _ in BatchTask([path], Path(folder) / "out", config_of("deep-decoder", **FEW), n_workers=1):
+            resident.append(psutil.Process().memory_info().rss)
+            if len(resident) in SHOWN_FRAMES:
+                print(len(resident), resident[-1] // 2**20, "MiB", flush=True)
+        resident.append(psutil.Process().memory_info().rss)
+    rows = [
+        ["MiB", *(f"{resident[number - 1] / 2**20:.0f}" for number in SHOWN_FRAMES), f"{max(resident[5:]) / 2**20:.0f}"]
+    ]
+    return (
+        f"### Growth with frames\n\nA batch over {N_FRAMES} frames of {FRAME_SIDE} × {FRAME_SIDE}, in one process: resident memory.\n\n"
+        + markdown_table(["after frame", *map(str, SHOWN_FRAMES), "most after frame 5"], rows)
+    )
+
+
+PARTS: dict[str, Callable[[], str]] = {"seams": seams, "growth": growth, "frames": frames}
+
+
+def main() -> None:
+    """Run the parts that are named, and put their sections into the result."""
+    wanted = sys.argv[1:] or list(PARTS)
+    text = RESULT.read_text() if RESULT.exists() else ""
+    sections = {part.split("\n", 1)[0]: part for part in text.split(HEADING) if part.strip()}
+    for name in wanted:
+        section = PARTS[name]().removeprefix(HEADING)
+        sections[section.split("\n", 1)[0]] = section
+        RESULT.write_text("\n".join(f"{HEADING}{section.strip()}\n" for section in sections.values()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The workers of a Dask cluster, which do pieces on other machines."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+from napari_convgen.batch.piece import Job, do_piece
+from napari_convgen.batch.workers import N_ATTEMPTS, Outcome, given_up
+from napari_convgen.errors import ConvgenError, DeviceError
+
+TIMEOUT = "10s"
+"""Time within which a scheduler must answer."""
+
+N_WAITING = 2
+"""Number of pieces that are handed over for each thread of the cluster: one to do, and one to go on with."""
+
+
+class Cluster:
+    """The workers of a Dask cluster. Files must have the same names on all machines.
+
+    Parameters
+    ----------
+    scheduler
+        Address of the scheduler, such as ``"tcp://node1:8786"``, or the file in which it says so.
+
+    Raises
+    ------
+    DeviceError
+        The package ``distributed`` is not installed, or there is no scheduler or no worker.
+    """
+
+    def __init__(self, scheduler: str) -> None:
+        if importlib.util.find_spec("distributed") is None:
+            raise DeviceError(
+                "A Dask cluster needs the package distributed. Install it with: pip install napari-convgen[batch]."
+            )
+        import distributed
+
+        where = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
+        try:
+            self._client = distributed.Client(timeout=TIMEOUT, set_as_default=False, **where)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise DeviceError(
+                f"There is no Dask scheduler at {scheduler}. Start it, or give its address or file."
+            ) from error
+        self.scheduler = scheduler
+        self.n_workers: int = sum(self._client.nthreads().values())
+        if not self.n_workers:
+            raise DeviceError(f"The Dask scheduler at {scheduler} has no workers. Start some: dask worker {scheduler}.")
+
+    def run(self, jobs: Iterable[Job]) -> Generator[Outcome, None, None]:
+        """Do pieces, several at a time.
+
+        Raises
+        ------
+        DeviceError
+            The scheduler is gone.
+        FileError
+            The disk is full.
+        """
+        from distributed import as_completed
+
+        waiting = iter(jobs)
+        job_of: dict[Any, Job] = {}
+        under_way = as_completed(loop=self._client.loop)
+
+        def hand_over(n: int) -> None:
+            for _, job in zip(range(n), waiting, strict=False):
+                future = self._client.submit(do_piece, job, pure=False, retries=N_ATTEMPTS - 1)
+                job_of[future] = job
+                under_way.add(future)
+
+        try:
+            hand_over(N_WAITING * self.n_workers)
+            for future in under_way:
+                if future.cancelled():
+                    raise DeviceError(f"The Dask scheduler at {self.scheduler} is gone. Run the same command again.")
+                job, error = job_of.pop(future), future.exception()
+                if isinstance(error, ConvgenError):
+                    raise error
+                hand_over(1)
+                yield job, future.result() if error is None else given_up(job)
+        finally:
+            with contextlib.suppress(Exception):  # whatever keeps it from being closed, it is left
+                self._client.cancel(list(job_of))
+                self._client.close()

@@ -1,0 +1,57 @@
+"""The image files that a user names: files, folders and patterns."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from napari_convgen.errors import FileError
+from napari_convgen.files.formats import FORMATS, find_format
+
+
+def find_inputs(names: Sequence[str | Path]) -> tuple[Path, ...]:
+    """Return the image files that are named, each once, in the order of the names; those of a folder or a pattern are sorted.
+
+    Parameters
+    ----------
+    names
+        Files, folders (whose image files are meant, without those of folders within), and patterns such as ``"data/**/*.tif"``.
+
+    Raises
+    ------
+    FileError
+        A name leads to no image file.
+    """
+    found = {os.path.realpath(path): path for name in names for path in _files(name)}
+    if not found:
+        raise FileError("There is nothing to do: no input is named. Name image files, folders or patterns.")
+    return tuple(found.values())
+
+
+def _files(name: str | Path) -> Iterator[Path]:
+    path = Path(name)
+    if path.exists() and (path.is_file() or _is_image(path) or any(each.claims(path) for each in FORMATS)):
+        find_format(path)
+        yield path
+        return
+    if path.is_dir():
+        images = sorted(each for each in path.iterdir() if _is_image(each))
+        what = f"The folder {path} holds no image file"
+    elif glob.has_magic(str(name)):
+        images = sorted(each for each in map(Path, glob.glob(str(name), recursive=True)) if _is_image(each))
+        what = f"No image file matches {name}"
+    else:
+        raise FileError(f"{path} does not exist. Name an image file, a folder or a pattern.")
+    if not images:
+        raise FileError(f"{what}: names must end in {', '.join(_suffixes())}. Name another one.")
+    yield from images
+
+
+def _is_image(path: Path) -> bool:
+    return path.name.lower().endswith(tuple(_suffixes())) and not path.name.startswith(".")
+
+
+def _suffixes() -> list[str]:
+    return [suffix for each in FORMATS for suffix in each.suffixes]

@@ -1,0 +1,80 @@
+"""The output of a file, put together from its pieces."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_convgen.batch.plan import Plan
+from napari_convgen.batch.records import DONE, hash_file, read_record, write_record
+from napari_convgen.files.images import read_image, write_image
+from napari_convgen.run.denoise.result import versions
+
+
+def put_together(plan: Plan) -> bool:
+    """Write the output of a file whose pieces are all done, with its record, and remove the pieces; return False if some are not.
+
+    Another process may do the same at the same time: both write the same, and the later one finds the pieces removed.
+
+    Raises
+    ------
+    FileError
+        The output cannot be written.
+    """
+    try:
+        records = [read_record(plan.record_of(number)) for number in range(plan.cut.n_pieces)]
+        if any(record is None or record["status"] != DONE for record in records):
+            return plan.is_done
+        with _gathered(plan) as values:
+            write_image(plan.output, values, read_image(plan.path, plan.request.axes, plan.request.series))
+    except FileNotFoundError:
+        if plan.is_done:
+            return True
+        raise
+    write_record(plan.record, _record(plan, [record for record in records if record is not None]))
+    shutil.rmtree(plan.work, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it is not empty
+        plan.work.parent.rmdir()
+    return True
+
+
+@contextlib.contextmanager
+def _gathered(plan: Plan) -> Iterator[NDArray[Any]]:
+    """Return the values of all pieces as one array on the disk, so that memory does not grow with the image."""
+    path = plan.work / f"output-{uuid.uuid4().hex}.npy"
+    values = np.lib.format.open_memmap(path, "w+", np.dtype(plan.cut.dtype), plan.cut.shape)
+    for number, piece in enumerate(plan.pieces):
+        values[piece.index] = np.load(plan.values_of(number))
+    try:
+        yield values
+    finally:
+        del values
+        path.unlink(missing_ok=True)
+
+
+def _record(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "input": str(plan.path),
+        "output": plan.output.name,
+        "sha256": hash_file(plan.output),
+        "digest": plan.digest,
+        "cut": asdict(plan.cut),
+        "config": plan.request.config.model_dump(),
+        "versions": versions(),
+        "seconds": round(sum(record["seconds"] for record in records), 3),
+        "cpu_seconds": round(sum(record["cpu_seconds"] for record in records), 3),
+        "pieces": records,
+    }
+
+
+def is_intact(plan: Plan) -> bool:
+    """Return True if the output of a file that is done is what was written."""
+    record = read_record(plan.record)
+    return record is not None and plan.output.exists() and hash_file(plan.output) == record["sha256"]

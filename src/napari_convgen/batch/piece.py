@@ -1,0 +1,128 @@
+"""One piece: read, fitted, cropped, written with its record, and forgotten. This is what a worker does."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_convgen.batch.plan import Plan
+from napari_convgen.batch.records import DONE, FAILED, hash_file, write_record
+from napari_convgen.core.image import Image, Piece, check_frame
+from napari_convgen.errors import FileError
+from napari_convgen.files.atomic import replacing
+from napari_convgen.files.images import read_image
+from napari_convgen.run.denoise.result import DenoiseResult
+from napari_convgen.run.denoise.run import DenoiseTask
+from napari_convgen.run.setup.forecast import Seconds
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of the operating system that say that a disk is full."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A piece to do.
+
+    Attributes
+    ----------
+    plan
+        Plan of its file.
+    number
+        Number of the piece among those of the file, from 0.
+    piece
+        What is read and what is kept.
+    """
+
+    plan: Plan
+    number: int
+    piece: Piece
+
+
+def do_piece(job: Job) -> dict[str, Any]:
+    """Do a piece, and leave its values and its record; return the record.
+
+    An error is no end of a batch: it becomes the record of a piece that failed.
+
+    Raises
+    ------
+    FileError
+        The disk is full.
+    """
+    plan, started = job.plan, Seconds.now()
+    try:
+        values, course = _fit(job)
+        with replacing(plan.values_of(job.number)) as file:
+            np.save(file, values)
+        record = {"status": DONE, "sha256": hash_file(plan.values_of(job.number)), **course}
+    except Exception as error:  # whatever it is, it is of this piece
+        refuse_full_disk(error, plan.work)
+        record = failure(" ".join(str(error).split()) or type(error).__name__)
+    seconds = Seconds.now() - started
+    record |= {"seconds": round(seconds.wall, 3), "cpu_seconds": round(seconds.cpu, 3), "host": socket.gethostname()}
+    write_record(plan.record_of(job.number), record)
+    return record
+
+
+def failure(reason: str) -> dict[str, Any]:
+    """Return the record of a piece that failed."""
+    return {"status": FAILED, "error": reason}
+
+
+def refuse_full_disk(error: BaseException, folder: Path) -> None:
+    """Turn an error that says that the disk is full into a sentence.
+
+    Raises
+    ------
+    FileError
+        It does.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in NO_SPACE:
+            raise FileError(f"The disk of {folder} is full. Make room, and run the same command again.") from error
+        cause = cause.__cause__
+
+
+@functools.lru_cache(maxsize=1)
+def _open(path: Path, axes: str | None, series: int, digest: str) -> Image:
+    """Return the image of a file; the latest is remembered, so that its pieces read it once."""
+    return read_image(path, axes, series).image
+
+
+def _fit(job: Job) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return what is kept of a piece, denoised, and what its record says of the fit."""
+    plan, piece = job.plan, job.piece
+    window = plan.window_of(_open(plan.path, plan.request.axes, plan.request.series, plan.digest), piece)
+    frame = np.asarray(window.data)
+    if check_frame(frame, piece.window, plan.layout)[0].is_constant:
+        return _as_it_is(frame[piece.inside], plan), {"note": "It is constant or missing throughout: left as it is."}
+    task = DenoiseTask(window, plan.config, keeps_snapshots=False)
+    if plan.cut.n_pieces > 1 and task.lacks_noise(task.prepared.scaled(0)):
+        return _as_it_is(frame[piece.inside], plan), {"note": "No noise was found: left as it is."}
+    result = task.finish()
+    return result.image[piece.inside], _course(result)
+
+
+def _as_it_is(values: NDArray[Any], plan: Plan) -> NDArray[Any]:
+    return values.astype(plan.cut.dtype)
+
+
+def _course(result: DenoiseResult) -> dict[str, Any]:
+    """Return what a record says of a fit: how it ended, and what the user should know."""
+    [frame] = result.frames
+    return {
+        "step": frame.step,
+        "outcome": frame.reason.outcome.value,
+        "mse": None if frame.error is None else float(frame.error.mse),
+        "noise": None if frame.noise is None else str(frame.noise),
+        "notes": list(result.notes),
+        "process": os.getpid(),
+    }

@@ -1,0 +1,290 @@
+"""The plan of a file: what it is cut into, where what is done lies, and how far it is."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import glob
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from napari_convgen import __version__
+from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record, write_record
+from napari_convgen.config import Config
+from napari_convgen.core.image import Division, Image, Layout, Piece
+from napari_convgen.errors import FileError
+from napari_convgen.files.formats import FORMATS, find_format, suffix_like
+from napari_convgen.files.images import read_image
+from napari_convgen.run.fit_task import peak_bytes
+from napari_convgen.run.setup.prepared import Prepared
+
+WORK = ".pieces"
+"""Folder, in that of the outputs, for what is done of files that are not finished."""
+
+N_DIGITS = 12
+"""Number of digits of a plan's hash in the name of its folder: two plans for one file will not share them."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of all files.
+
+    Attributes
+    ----------
+    folder
+        Folder for the outputs.
+    config
+        Settings; ``n_threads`` is a number, so that any number of workers gives the same bits.
+    axes
+        One letter for each axis of the images; ``None`` for those that the files name.
+    series
+        Number of the image of a file that holds several, from 0.
+    """
+
+    folder: Path
+    config: Config
+    axes: str | None = None
+    series: int = 0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How an image is cut into pieces, and what its result is like; kept as a record beside the pieces.
+
+    Attributes
+    ----------
+    output
+        Name of the file of its result.
+    shape, axes
+        Shape of the image, and a letter for each axis.
+    is_joint
+        True if its channels are fitted together.
+    dtype
+        Type of the result.
+    dtype_setting
+        Setting that gives each piece this type.
+    n_pieces
+        Number of pieces.
+    n_values
+        Number of values that are read of each.
+    n_bytes
+        Bytes that the fit of each takes at its peak, about.
+    notes
+        Sentences for the user.
+    """
+
+    output: str
+    shape: tuple[int, ...]
+    axes: str
+    is_joint: bool
+    dtype: str
+    dtype_setting: str
+    n_pieces: int
+    n_values: int
+    n_bytes: int
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, path: Path, request: Request) -> Self:
+        """Open an image file and find out; its first piece is read, and nothing is fitted.
+
+        Raises
+        ------
+        FileError, InputError, ConfigError, DeviceError
+            The file cannot be read or denoised.
+        """
+        image = read_image(path, request.axes, request.series)
+        prepared = Prepared(image.image, request.config, has_tiles=True)
+        result_type = prepared.result_type
+        n_values = math.prod(prepared.size) * prepared.n_outputs
+        return cls(
+            output=_stem(path) + suffix_like(path, image.of_type(result_type.dtype)),
+            shape=tuple(prepared.image.shape),
+            axes=prepared.layout.axes,
+            is_joint=prepared.layout.is_joint,
+            dtype=str(result_type.dtype),
+            dtype_setting=result_type.setting,
+            n_pieces=len(prepared.pieces),
+            n_values=n_values,
+            n_bytes=peak_bytes(prepared, n_values, result_type.dtype.itemsize, keeps_snapshots=False),
+            notes=(*image.notes, *prepared.notes),
+        )
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Read the form that a record has."""
+        return cls(**{**record, "shape": tuple(record["shape"]), "notes": tuple(record["notes"])})
+
+    @property
+    def n_result_bytes(self) -> int:
+        """Bytes of the result's values."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The plan of a file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    request
+        What is asked.
+    digest
+        Hash of all that decides the result: the file's size and time of change, the settings, and the version of this package.
+    cut
+        How it is cut.
+    """
+
+    path: Path
+    request: Request
+    digest: str
+    cut: Cut
+
+    @classmethod
+    def of(cls, path: Path, request: Request) -> Self:
+        """Plan a file, or read the plan that was made before.
+
+        Raises
+        ------
+        FileError, InputError, ConfigError, DeviceError
+            The file cannot be read or denoised.
+        """
+        digest = _digest(path, request)
+        for finished in _finished(path, request):
+            if finished["digest"] == digest:
+                return cls(path, request, digest, Cut.from_record(finished["cut"]))
+        begun = read_record(_work_folder(path, request, digest) / "plan.json")
+        return cls(path, request, digest, Cut.of(path, request) if begun is None else Cut.from_record(begun))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process gets: the pieces are many, and it is told its own."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @property
+    def output(self) -> Path:
+        """File of the result."""
+        return self.request.folder / self.cut.output
+
+    @property
+    def record(self) -> Path:
+        """Record of the result; once it is there, the file is done."""
+        return self.output.with_name(f"{self.output.name}.json")
+
+    @property
+    def work(self) -> Path:
+        """Folder for the pieces, until the file is done."""
+        return _work_folder(self.path, self.request, self.digest)
+
+    @functools.cached_property
+    def layout(self) -> Layout:
+        """Meaning of the axes."""
+        layout = Layout.of(self.cut.shape, self.cut.axes, self.request.config.z_axis)
+        return replace(layout, is_joint=self.cut.is_joint)
+
+    @functools.cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The pieces."""
+        tiles = self.request.config.tiles
+        return Division.of(self.layout, self.cut.shape, tiles.size, tiles.overlap).pieces
+
+    @property
+    def config(self) -> Config:
+        """Settings of a piece: what was decided for the whole file is no longer automatic."""
+        decided = {"tiles.size": "whole", "dtype": self.cut.dtype_setting}
+        return self.request.config.replace(decided | {"channels": "joint" if self.cut.is_joint else "separate"})
+
+    def window_of(self, image: Image, piece: Piece) -> Image:
+        """Return what is read of a piece, as an image of its own."""
+        kept = [axis for axis, each in enumerate(piece.window) if isinstance(each, slice)]
+        scale = None if image.scale is None else tuple(image.scale[axis] for axis in kept)
+        units = None if image.units is None else tuple(image.units[axis] for axis in kept)
+        letters = "".join(self.layout.axes[axis] for axis in kept)
+        return replace(image, data=np.asarray(image.data[piece.window]), axes=letters, scale=scale, units=units)
+
+    def values_of(self, number: int) -> Path:
+        """Return the file of a piece's values."""
+        return self.work / f"{number:06}.npy"
+
+    def record_of(self, number: int) -> Path:
+        """Return the file of a piece's record."""
+        return self.work / f"{number:06}.json"
+
+    @property
+    def is_done(self) -> bool:
+        """True if the output is there, and of this plan."""
+        record = read_record(self.record)
+        return record is not None and record["digest"] == self.digest and self.output.exists()
+
+    def statuses(self) -> dict[int, str]:
+        """Return what the records say of the pieces that have any, by their number."""
+        numbers = [int(path.stem) for path in self.work.glob("[0-9]*.json")]
+        found = {number: read_record(self.record_of(number)) for number in numbers}
+        statuses = {number: record["status"] for number, record in found.items() if record is not None}
+        return {n: status for n, status in statuses.items() if status == FAILED or self.values_of(n).is_file()}
+
+    def begin(self, *, retries_failed: bool = False) -> None:
+        """Make the folder for the pieces; remove what is there of other plans, and of pieces that failed if these are tried again."""
+        for other in self.others():
+            if other == self.output:
+                self.record.unlink(missing_ok=True)
+            else:
+                shutil.rmtree(other, ignore_errors=True)
+        while not self.work.is_dir():
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # another batch has just removed the folder around it, which was empty
+                self.work.mkdir(parents=True, exist_ok=True)
+        write_record(self.work / "plan.json", asdict(self.cut))
+        if retries_failed:
+            for number, status in self.statuses().items():
+                if status == FAILED:
+                    self.record_of(number).unlink(missing_ok=True)
+
+    def others(self) -> list[Path]:
+        """Return what is there of other plans for the same output: of other settings, of another input, or not of a batch."""
+        record = read_record(self.record)
+        is_own = self.work.exists() if record is None else record.get("digest") == self.digest
+        pattern = f"{glob.escape(self.path.name)}-{'?' * N_DIGITS}"
+        others = [each for each in self.work.parent.glob(pattern) if each != self.work]
+        return others + [self.output] * (self.output.exists() and not is_own)
+
+
+def count(statuses: Mapping[int, str]) -> tuple[int, int]:
+    """Return the number of pieces that are done, and that failed."""
+    values = list(statuses.values())
+    return values.count(DONE), values.count(FAILED)
+
+
+def _digest(path: Path, request: Request) -> str:
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}. Name another file.") from error
+    values = {"size": state.st_size, "changed": state.st_mtime_ns, "axes": request.axes, "series": request.series}
+    return hash_values(values | {"config": request.config.model_dump(), "version": __version__})
+
+
+def _work_folder(path: Path, request: Request, digest: str) -> Path:
+    return request.folder / WORK / f"{path.name}-{digest[:N_DIGITS]}"
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a file without its ending, which may have several dots."""
+    endings = [ending for ending in find_format(path).suffixes if path.name.lower().endswith(ending)]
+    return path.name[: -len(max(endings, key=len))] if endings else path.stem
+
+
+def _finished(path: Path, request: Request) -> Iterator[dict[str, Any]]:
+    """Yield the records of outputs that may be those of a file."""
+    for each in FORMATS:
+        record = read_record(request.folder / f"{_stem(path)}{each.suffixes[0]}.json")
+        if record is not None and {"digest", "cut"} <= record.keys():
+            yield record

@@ -1,0 +1,134 @@
+"""How far the files of a batch are, and its report."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from napari_convgen.batch.plan import Plan
+from napari_convgen.batch.records import DONE, FAILED, read_record
+from napari_convgen.files.atomic import write_text
+
+UNFINISHED = "unfinished"
+"""Status of a file of which pieces are left."""
+
+REPORT = "report.csv"
+"""Name of the table in the folder of the outputs."""
+
+
+@dataclass(frozen=True)
+class FileState:
+    """How far a file is.
+
+    Attributes
+    ----------
+    input, output
+        The file, and that of its result.
+    status
+        ``"done"``, ``"failed"`` (nothing is left but pieces that failed) or ``"unfinished"``.
+    n_pieces, n_done, n_failed
+        Number of pieces, of those that are done, and of those that failed.
+    seconds, cpu_seconds
+        Sum over the pieces that have ended, by the clock and of the CPU.
+    error
+        Why the first of the pieces that failed did; empty if none did.
+    """
+
+    input: str
+    output: str
+    status: str
+    n_pieces: int
+    n_done: int
+    n_failed: int
+    seconds: float
+    cpu_seconds: float
+    error: str
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Read how far a file is from the records."""
+        if plan.is_done:
+            record: dict[str, Any] = read_record(plan.record) or {}
+            pieces = record["pieces"]
+        else:
+            numbers = sorted(plan.statuses())
+            pieces = [found for number in numbers if (found := read_record(plan.record_of(number)))]
+        failed = [piece for piece in pieces if piece["status"] == FAILED]
+        n_done = len(pieces) - len(failed)
+        status = UNFINISHED if len(pieces) < plan.cut.n_pieces else FAILED if failed else UNFINISHED
+        return cls(
+            input=str(plan.path),
+            output=str(plan.output),
+            status=DONE if plan.is_done else status,
+            n_pieces=plan.cut.n_pieces,
+            n_done=n_done,
+            n_failed=len(failed),
+            seconds=round(sum(piece["seconds"] for piece in pieces), 3),
+            cpu_seconds=round(sum(piece["cpu_seconds"] for piece in pieces), 3),
+            error=failed[0]["error"] if failed else "",
+        )
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """How far a batch is.
+
+    Attributes
+    ----------
+    folder
+        Folder of the outputs.
+    files
+        How far each file is.
+    """
+
+    folder: Path
+    files: tuple[FileState, ...]
+
+    @classmethod
+    def of(cls, folder: Path, plans: Iterable[Plan]) -> Self:
+        """Read how far files are."""
+        return cls(folder, tuple(FileState.of(plan) for plan in plans))
+
+    def n_files(self, status: str) -> int:
+        """Return the number of files with a status."""
+        return sum(each.status == status for each in self.files)
+
+    @property
+    def n_failed_pieces(self) -> int:
+        """Number of pieces that failed."""
+        return sum(each.n_failed for each in self.files)
+
+    def write_report(self) -> None:
+        """Write the table of the files into the folder of the outputs; what it says of other files there stays."""
+        text = io.StringIO()
+        columns, own = [field.name for field in fields(FileState)], {each.output for each in self.files}
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(row for row in self._rows(columns) if row["output"] not in own)
+        table.writerows(asdict(each) for each in self.files)
+        write_text(self.folder / REPORT, text.getvalue())
+
+    def _rows(self, columns: list[str]) -> list[dict[str, str]]:
+        """Return the rows of the table that is there; none if it is another one."""
+        path = self.folder / REPORT
+        if not path.is_file():
+            return []
+        table = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+        return list(table) if table.fieldnames == columns else []
+
+    def __str__(self) -> str:
+        done, pieces = self.n_files(DONE), sum(each.n_pieces for each in self.files)
+        text = (
+            f"{done} of {len(self.files)} files are done, {sum(each.n_done for each in self.files)} of {pieces} pieces."
+        )
+        failed = [each for each in self.files if each.n_failed]
+        if failed:
+            text += (
+                f" {self.n_failed_pieces} pieces of {len(failed)} files failed, the first of {failed[0].input}: {failed[0].error} "
+                "Try them again with --retry-failed."
+            )
+        return text

@@ -1,0 +1,369 @@
+"""Denoise many files, or large ones: the verb under the command and the Python function."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_convgen.batch.cluster import Cluster
+from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pieces
+from napari_convgen.batch.inputs import find_inputs
+from napari_convgen.batch.output import is_intact, put_together
+from napari_convgen.batch.piece import Job
+from napari_convgen.batch.plan import Plan, Request
+from napari_convgen.batch.records import DONE, FAILED
+from napari_convgen.batch.result import BatchResult
+from napari_convgen.batch.workers import Here, Processes, Workers
+from napari_convgen.config import Config
+from napari_convgen.errors import ConfigError, ConvgenError, FileError, ShortMemoryError
+from napari_convgen.files.atomic import check_folder
+from napari_convgen.run.labels import format_bytes
+from napari_convgen.run.setup.devices import count_gpus
+from napari_convgen.run.setup.forecast import host_bytes
+from napari_convgen.run.setup.inputs import resolve_config
+
+N_COPIES = 3
+"""Copies of a file's values on the disk while its output is put together: its pieces, the gathered values, and the output."""
+
+REPORT_SECONDS = 30
+"""Least time between two writings of the report while a batch runs, in seconds: it reads the records of all files."""
+
+Part = tuple[int, int]
+"""A share of the pieces: its number, from 1, and the number of shares."""
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """The state of a batch, whenever a piece has ended.
+
+    Attributes
+    ----------
+    input, piece, status
+        File and number of the piece, and what became of it: ``"done"`` or ``"failed"``.
+    n_done, n_failed, n_pieces
+        Number of pieces that are done and that failed, of all of this run.
+    seconds
+        Seconds since it began.
+    """
+
+    input: Path
+    piece: int
+    status: str
+    n_done: int
+    n_failed: int
+    n_pieces: int
+    seconds: float
+
+    @property
+    def share(self) -> float:
+        """Share of the pieces that have ended, 0 to 1."""
+        return (self.n_done + self.n_failed) / self.n_pieces
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds that the rest takes at the pace so far."""
+        return self.seconds * (1 - self.share) / self.share
+
+
+class BatchTask:
+    """Denoise files, in pieces. All that can be refused is, when the task is made.
+
+    Parameters
+    ----------
+    inputs, output, config, axes, series, n_workers, memory, scheduler, part, is_forced, retries_failed
+        As for `denoise_files`.
+
+    Raises
+    ------
+    FileError, InputError, ConfigError, DeviceError, ShortMemoryError
+        What cannot be run, in a sentence.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str | Path],
+        output: str | Path,
+        config: Config | str | None = None,
+        *,
+        axes: str | None = None,
+        series: int = 0,
+        n_workers: int | None = 1,
+        memory: float | None = None,
+        scheduler: str | None = None,
+        part: Part = (1, 1),
+        is_forced: bool = False,
+        retries_failed: bool = False,
+    ) -> None:
+        if not 1 <= part[0] <= part[1]:
+            raise ConfigError(f"A part must be a number from 1 to the number of parts, got {part[0]} of {part[1]}.")
+        chosen = resolve_config(config)
+        chosen = chosen.replace({"n_threads": 1 if chosen.n_threads == "auto" else chosen.n_threads})
+        self._cluster = None if scheduler is None else Cluster(scheduler)
+        # Workers elsewhere need whole paths.
+        folder, paths = _checked_folder(Path(output)), find_inputs(inputs)
+        if scheduler is not None:
+            folder, paths = folder.absolute(), tuple(path.absolute() for path in paths)
+        request = Request(folder, chosen, axes, series)
+        self.folder = request.folder
+        self.plans = tuple(_plans(paths, request))
+        _refuse_clashes(self.plans)
+        if not is_forced:
+            _refuse_others(self.plans)
+        self._retries_failed = retries_failed
+        self._jobs = list(self._jobs_of(part))
+        self._n_gpus = count_gpus(chosen.device)
+        self.n_workers = self._choose_workers(n_workers, memory)
+        self._check_disk()
+
+    def _jobs_of(self, part: Part) -> Iterator[Job]:
+        """Yield the pieces of a part that are to be done, file after file."""
+        first = 0
+        for plan in self.plans:
+            if not plan.is_done:
+                ended = {n for n, status in plan.statuses().items() if status == DONE or not self._retries_failed}
+                for number, piece in enumerate(plan.pieces):
+                    if (first + number) % part[1] == part[0] - 1 and number not in ended:
+                        yield Job(plan, number, piece)
+            first += plan.cut.n_pieces
+
+    def _choose_workers(self, n_wanted: int | None, memory: float | None) -> int:
+        """Return how many workers there are: as many as the pieces, the processors or GPUs, and the memory allow, or those of a cluster."""
+        if self._cluster is not None:
+            return self._cluster.n_workers
+        n_bytes = host_bytes() if memory is None else int(memory * 2**30)
+        n_fitting = n_bytes // self._worker_bytes
+        if not n_fitting and self._jobs:
+            raise ShortMemoryError(
+                f"A worker needs about {format_bytes(self._worker_bytes)} of memory, but only {format_bytes(n_bytes)} are there. Choose "
+                "smaller tiles (tiles.size), or fewer channels (generator.n_channels)."
+            )
+        return max(1, min(n_wanted or self._n_gpus or n_processors(), n_fitting, len(self._jobs)))
+
+    @property
+    def _worker_bytes(self) -> int:
+        return PROCESS_BYTES + max((job.plan.cut.n_bytes for job in self._jobs), default=0)
+
+    @property
+    def _disk_bytes(self) -> int:
+        sizes = [plan.cut.n_result_bytes for plan in {job.plan.path: job.plan for job in self._jobs}.values()]
+        return sum(sizes) + (N_COPIES - 1) * max(sizes, default=0)
+
+    def _check_disk(self) -> None:
+        free = _free_bytes(self.folder)
+        if self._disk_bytes > free:
+            raise FileError(
+                f"The outputs need about {format_bytes(self._disk_bytes)}, but only {format_bytes(free)} are free on the disk of "
+                f"{self.folder}. Make room, or choose another folder."
+            )
+
+    def forecast(self) -> BatchForecast:
+        """Predict time, memory and disk: a few steps of a piece are taken, timed and forgotten."""
+        return BatchForecast(
+            n_files=len(self.plans),
+            n_pieces=sum(plan.cut.n_pieces for plan in self.plans),
+            n_pieces_left=len(self._jobs),
+            n_workers=self.n_workers,
+            total=time_pieces(self._jobs),
+            n_bytes=self._worker_bytes * self.n_workers + PROCESS_BYTES * (self.n_workers > 1),
+            n_disk_bytes=self._disk_bytes,
+            n_disk_bytes_free=_free_bytes(self.folder),
+        )
+
+    def __iter__(self) -> Iterator[BatchProgress]:
+        """Do the pieces. Closing the iterator ends what is under way; all that is done stays done.
+
+        Raises
+        ------
+        FileError
+            The disk is full, or an output cannot be written.
+        """
+        self._begin()
+        n_left, n_ended = Counter(job.plan.path for job in self._jobs), Counter[str]()
+        started = reported = time.monotonic()
+        outcomes = self._workers().run(self._jobs)
+        with contextlib.closing(outcomes):
+            for job, record in outcomes:
+                n_ended[record["status"]] += 1
+                n_left[job.plan.path] -= 1
+                if not n_left[job.plan.path]:
+                    put_together(job.plan)
+                now = time.monotonic()
+                if now - reported > REPORT_SECONDS:
+                    self.result().write_report()
+                    reported = time.monotonic()
+                yield BatchProgress(
+                    input=job.plan.path,
+                    piece=job.number,
+                    status=record["status"],
+                    n_done=n_ended[DONE],
+                    n_failed=n_ended[FAILED],
+                    n_pieces=len(self._jobs),
+                    seconds=now - started,
+                )
+        self.result().write_report()
+
+    def finish(self, callback: Callable[[BatchProgress], None] | None = None) -> BatchResult:
+        """Do all pieces and return how far the files are; ``callback`` is called whenever a piece has ended."""
+        for progress in self:
+            if callback is not None:
+                callback(progress)
+        return self.result()
+
+    def _workers(self) -> Workers:
+        if self._cluster is not None:
+            return self._cluster
+        if self.n_workers == 1:
+            return Here()
+        return Processes(self.n_workers, self._n_gpus if self._n_gpus > 1 else 0)
+
+    def _begin(self) -> None:
+        """Make the folders, and put together what another run has left complete."""
+        self.folder.mkdir(exist_ok=True)
+        for plan in self.plans:
+            if not plan.is_done:
+                plan.begin(retries_failed=self._retries_failed)
+                put_together(plan)
+
+    def result(self) -> BatchResult:
+        """Return how far the files are, from their records."""
+        return BatchResult.of(self.folder, self.plans)
+
+    def damaged(self) -> tuple[Path, ...]:
+        """Return the outputs of files that are done and are not what was written."""
+        return tuple(plan.output for plan in self.plans if plan.is_done and not is_intact(plan))
+
+
+def denoise_files(
+    inputs: str | Path | Sequence[str | Path],
+    output: str | Path,
+    config: Config | str | None = None,
+    *,
+    axes: str | None = None,
+    series: int = 0,
+    n_workers: int | None = 1,
+    memory: float | None = None,
+    scheduler: str | None = None,
+    part: Part = (1, 1),
+    is_forced: bool = False,
+    retries_failed: bool = False,
+    callback: Callable[[BatchProgress], None] | None = None,
+) -> BatchResult:
+    """Denoise image files, each into a file and a record of the same name, in pieces: frames, and tiles of large ones.
+
+    What is done stays done. The same call again goes on where one was ended, in whatever way, and gives the same files.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders (whose image files are meant) and patterns such as ``"data/*.tif"``.
+    output
+        Folder for the results; made if it is missing.
+    config
+        Configuration, or name of a preset; ``None``, the default, for the preset ``"default"``. ``n_threads = "auto"`` is one thread a
+        piece, so that any number of workers gives the same bits.
+    axes
+        One letter for each axis of the images; ``None``, the default, for those that the files name.
+    series
+        Number of the image of a file that holds several, from 0, the default.
+    n_workers
+        Number of pieces at a time. 1, the default, does them in this process, and more in processes of their own; ``None`` takes as many as
+        there are GPUs or, without one, processors.
+    memory
+        Memory in GiB for all workers together, which bounds their number; ``None``, the default, for what is free.
+    scheduler
+        Address or file of a Dask scheduler, whose workers do the pieces; ``None``, the default, for this machine.
+    part
+        Number of a share of the pieces, from 1, and number of shares: for several machines with one folder. By default all.
+    is_forced
+        True to replace outputs of other settings or inputs; False, the default, refuses to.
+    retries_failed
+        True to try pieces again that failed before; default False.
+    callback
+        Function that is called with a `BatchProgress` whenever a piece has ended.
+
+    Raises
+    ------
+    FileError, InputError, ConfigError, DeviceError, ShortMemoryError
+        What cannot be run, in a sentence, before anything starts; or the disk is full.
+    """
+    names = [inputs] if isinstance(inputs, str | Path) else inputs
+    task = BatchTask(
+        names,
+        output,
+        config,
+        axes=axes,
+        series=series,
+        n_workers=n_workers,
+        memory=memory,
+        scheduler=scheduler,
+        part=part,
+        is_forced=is_forced,
+        retries_failed=retries_failed,
+    )
+    return task.finish(callback)
+
+
+def n_processors() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _checked_folder(folder: Path) -> Path:
+    """Refuse a folder for the outputs that cannot be made or written to."""
+    if folder.exists() and not folder.is_dir():
+        raise FileError(f"{folder} is a file. Name a folder.")
+    try:
+        check_folder(folder if folder.exists() else folder.parent)
+    except OSError as error:
+        raise FileError(
+            f"{folder} cannot be written to: {error.strerror or error}. Choose another folder, or create the one that it is to be in."
+        ) from error
+    return folder
+
+
+def _plans(paths: Sequence[Path], request: Request) -> Iterator[Plan]:
+    """Plan all files; refuse them together, with the reason of the first that cannot be done."""
+    refused: list[tuple[Path, ConvgenError]] = []
+    for path in paths:
+        try:
+            yield Plan.of(path, request)
+        except ConvgenError as error:
+            refused.append((path, error))
+    if refused:
+        path, first = refused[0]
+        named = str(first) if str(path) in str(first) else f"{path}: {first}"
+        others = f" {len(refused)} of {len(paths)} files are refused." if len(paths) > 1 else ""
+        raise type(first)(f"{named}{others}") from first
+
+
+def _refuse_clashes(plans: Sequence[Plan]) -> None:
+    """Refuse outputs that would replace each other, or an input."""
+    inputs = {os.path.realpath(plan.path): plan.path for plan in plans}
+    taken: dict[Path, Path] = {}
+    for plan in plans:
+        if (other := taken.get(plan.output)) is not None:
+            raise FileError(
+                f"{other} and {plan.path} would both be written to {plan.output}. Give them two output folders."
+            )
+        if os.path.realpath(plan.output) in inputs:
+            raise FileError(f"{plan.output} is an input, and would be replaced by an output. Choose another folder.")
+        taken[plan.output] = plan.path
+
+
+def _refuse_others(plans: Sequence[Plan]) -> None:
+    """Refuse to replace outputs that are there of other plans."""
+    for other in (each for plan in plans for each in plan.others()):
+        raise FileError(
+            f"{other} is there already, from another input, other settings or another version. Choose another output folder, or replace it "
+            "with --force (is_forced=True in Python)."
+        )
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder if folder.exists() else folder.parent).free

@@ -1,0 +1,216 @@
+"""Files are denoised in pieces; what is done stays done, whatever happens."""
+
+import csv
+import errno
+import json
+import os
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_convgen.batch import piece as piece_module
+from napari_convgen.batch import run as run_module
+from napari_convgen.batch.run import BatchTask, denoise_files
+from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
+from napari_convgen.files.images import read_image
+from napari_convgen.run.denoise.run import denoise
+
+
+def break_pieces(monkeypatch, numbers, error):
+    """Let the fits of some pieces of a plane fail; return the numbers of all that are begun."""
+    begun, fit = [], piece_module._fit
+
+    def broken(job):
+        begun.append((job.plan.path.name, job.number))
+        if job.number in numbers and job.plan.path.name == "plane.tif":
+            raise error
+        return fit(job)
+
+    monkeypatch.setattr(piece_module, "_fit", broken)
+    return begun
+
+
+def test_an_output_is_that_of_denoise_bit_for_bit_and_done_once(folder, few, hashes, monkeypatch):
+    seen = []
+    result = denoise_files("in", "out", few, callback=seen.append)
+    for name in ("plane.tif", "stack.tif"):
+        file = read_image(Path("in", name))
+        np.testing.assert_array_equal(
+            tifffile.imread(f"out/{name}"), denoise(file.image, few.replace({"n_threads": 1})).image
+        )
+        assert read_image(Path("out", name)).calibration == file.calibration
+        record = json.loads(Path("out", f"{name}.json").read_text())
+        assert record["config"]["tiles"] == {"size": 16, "overlap": 4}
+        assert record["sha256"] == hashes(folder / "out")[name]
+        assert {piece["status"] for piece in record["pieces"]} == {"done"}
+    assert [progress.share for progress in seen] == [n / 5 for n in range(1, 6)]
+    assert {(state.status, state.n_pieces, state.n_done) for state in result.files} == {("done", 3, 3), ("done", 2, 2)}
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        "plane.tif",
+        "plane.tif.json",
+        "report.csv",
+        "stack.tif",
+        "stack.tif.json",
+    ]
+    rows = list(csv.DictReader(Path("out/report.csv").read_text().splitlines()))
+    assert [(row["input"], row["status"]) for row in rows] == [("in/plane.tif", "done"), ("in/stack.tif", "done")]
+
+    before = hashes(folder / "out")
+    begun = break_pieces(monkeypatch, [], None)
+    denoise_files(["in", "in/*.tif"], "out", few)
+    assert begun == []
+    Path("out/plane.tif").unlink()
+    denoise_files("in/plane.tif", "out", few)
+    assert begun == [("plane.tif", n) for n in range(3)]
+    assert hashes(folder / "out") == before
+
+
+def test_a_batch_that_is_left_goes_on_where_it_was(folder, few, hashes, monkeypatch):
+    denoise_files("in", "whole", few)
+    begun = break_pieces(monkeypatch, [], None)
+    task = BatchTask(["in"], "out", few, n_workers=1)
+    steps = iter(task)
+    for _ in range(2):
+        next(steps)
+    steps.close()
+    state = task.result().files[0]
+    assert (state.status, state.n_done) == ("unfinished", 2)
+    denoise_files("in", "out", few)
+    assert len(begun) == 5
+    assert hashes(folder / "out") == hashes(folder / "whole")
+    assert not Path("out/.pieces").exists()
+
+
+def test_a_piece_that_fails_stops_no_other_and_is_tried_again_if_asked(folder, few, monkeypatch):
+    begun = break_pieces(monkeypatch, [1], RuntimeError("something  went\nwrong"))
+    result = denoise_files("in", "out", few)
+    assert [state.status for state in result.files] == ["failed", "done"]
+    assert (result.files[0].n_done, result.files[0].error) == (2, "something went wrong")
+    assert "1 pieces of 1 files failed, the first of in/plane.tif: something went wrong" in str(result)
+    assert not Path("out/plane.tif").exists()
+    assert next(csv.DictReader(Path("out/report.csv").read_text().splitlines()))["error"] == "something went wrong"
+
+    begun.clear()
+    denoise_files("in", "out", few)
+    assert begun == []
+    monkeypatch.undo()
+    os.chdir(folder)
+    assert denoise_files("in", "out", few, retries_failed=True).n_files("done") == 2
+
+
+def test_parts_share_out_the_pieces_and_the_last_puts_them_together(folder, few, hashes):
+    denoise_files("in", "whole", few)
+    for number in (2, 1):
+        assert not hashes(folder / "out")
+        denoise_files("in", "out", few, part=(number, 2))
+    assert hashes(folder / "out") == hashes(folder / "whole")
+
+
+def test_pieces_with_nothing_to_fit_are_left_as_they_are(folder, few):
+    image = tifffile.imread("in/plane.tif")
+    image[:, :24] = 9
+    tifffile.imwrite("in/plane.tif", image, photometric="minisblack")
+    denoise_files("in/plane.tif", "out", few)
+    np.testing.assert_array_equal(tifffile.imread("out/plane.tif")[:, :13], image[:, :13])
+    note = json.loads(Path("out/plane.tif.json").read_text())["pieces"][0]["note"]
+    assert note == "It is constant or missing throughout: left as it is."
+
+
+def test_a_full_disk_ends_the_batch_with_a_sentence_and_what_is_done_stays(folder, few, monkeypatch):
+    def fail(file, values):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    steps = iter(BatchTask(["in"], "out", few, n_workers=1))
+    next(steps)
+    monkeypatch.setattr(np, "save", fail)
+    with pytest.raises(FileError, match=r"The disk of .* is full\. Make room"):
+        next(steps)
+    monkeypatch.undo()
+    os.chdir(folder)
+    task = BatchTask(["in"], "out", few)
+    assert task.forecast().n_pieces_left == 4
+
+
+def test_damaged_outputs_are_found(folder, few):
+    denoise_files("in", "out", few)
+    task = BatchTask(["in"], "out", few)
+    assert task.damaged() == ()
+    with Path("out/stack.tif").open("r+b") as file:
+        file.truncate(500)
+    assert task.damaged() == (Path("out/stack.tif"),)
+
+
+def test_outputs_of_another_plan_are_only_replaced_if_that_is_asked_for(folder, few, hashes):
+    other = few.replace({"seed": 1})
+    denoise_files("in/plane.tif", "out", few)
+    before = hashes(folder / "out")
+    with pytest.raises(FileError, match=r"out/plane\.tif is there already, from another input, other settings"):
+        BatchTask(["in/plane.tif"], "out", other)
+    BatchTask(["in/plane.tif"], "out", other, is_forced=True).forecast()
+    assert hashes(folder / "out") == before
+    denoise_files("in/plane.tif", "out", other, is_forced=True)
+    assert hashes(folder / "out") != before
+
+    steps = iter(BatchTask(["in/plane.tif"], "begun", few, n_workers=1))
+    next(steps)
+    steps.close()
+    with pytest.raises(FileError, match="is there already"):
+        BatchTask(["in/plane.tif"], "begun", other)
+    os.utime("in/plane.tif", (0, 0))
+    with pytest.raises(FileError, match="is there already"):
+        BatchTask(["in/plane.tif"], "begun", few)
+    shutil.copy("in/stack.tif", "begun/stack.tif")
+    with pytest.raises(FileError, match=r"begun/stack\.tif is there already"):
+        BatchTask(["in/stack.tif"], "begun", few)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "options", "error", "message"),
+    [
+        ([], "out", {}, FileError, "There is nothing to do: no input is named"),
+        (["nowhere.tif"], "out", {}, FileError, r"nowhere\.tif does not exist"),
+        (["nowhere/*.tif"], "out", {}, FileError, r"No image file matches nowhere/\*\.tif"),
+        (["empty"], "out", {}, FileError, r"The folder empty holds no image file: names must end in \.tif"),
+        (["in/notes.txt"], "out", {}, FileError, r"in/notes\.txt is of no known format"),
+        (["in"], "in", {}, FileError, r"in/plane\.tif is an input, and would be replaced"),
+        (["in", "copies"], "out", {}, FileError, r"in/plane\.tif and copies/plane\.tif would both be written to out/"),
+        (["in"], "in/notes.txt", {}, FileError, r"in/notes\.txt is a file\. Name a folder"),
+        (["in"], "a/b", {}, FileError, r"a/b cannot be written to: No such file or directory"),
+        (["bad"], "out", {}, FileError, r"bad/damaged\.tif .* 1 of 2 files are refused"),
+        (["in"], "out", {"axes": "ZZ"}, InputError, "axes"),
+        (["in"], "out", {"config": "best"}, ConfigError, "no preset 'best'"),
+        (["in"], "out", {"part": (3, 2)}, ConfigError, "from 1 to the number of parts, got 3 of 2"),
+        (["in"], "out", {"memory": 0.001}, ShortMemoryError, r"A worker needs about .* only 1\.0 MiB are there"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is(folder, few, inputs, output, options, error, message):
+    for name in ("empty", "copies", "bad"):
+        Path(name).mkdir()
+    shutil.copy("in/plane.tif", "copies")
+    shutil.copy("in/plane.tif", "bad/good.tif")
+    Path("bad/damaged.tif").write_bytes(b"II*\0 nothing more")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(error, match=message):
+        BatchTask(inputs, output, **{"config": few} | options)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_disk_that_is_too_small_is_refused(folder, few, monkeypatch):
+    Usage = namedtuple("Usage", "total used free")
+    monkeypatch.setattr(run_module.shutil, "disk_usage", lambda path: Usage(100, 0, 100))
+    with pytest.raises(FileError, match=r"The outputs need about .*, but only 0\.1 KiB are free on the disk of out"):
+        BatchTask(["in"], "out", few)
+
+
+def test_a_forecast_counts_pieces_time_memory_and_disk(folder, few):
+    forecast = BatchTask(["in"], "out", few, n_workers=2).forecast()
+    assert (forecast.n_files, forecast.n_pieces, forecast.n_pieces_left, forecast.n_workers) == (2, 5, 5, 2)
+    assert forecast.seconds == forecast.total.wall / 2
+    assert forecast.total.cpu > 0
+    assert forecast.n_disk_bytes > tifffile.imread("in/plane.tif").nbytes
+    assert str(forecast).startswith("2 files, 5 pieces, 5 of them to do. At most ")
+    assert not Path("out").exists()
