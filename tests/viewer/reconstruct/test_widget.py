@@ -59,7 +59,8 @@ def test_the_form_says_what_the_verb_does(name, widget, user, noisy):
     user.fill("Problem", PROBLEMS[name].title)
     user.fill("Preset", "deep-decoder")
     image = np.where(noisy == noisy.max(), np.nan, noisy)
-    assert widget.config() == ReconstructTask(image, "deep-decoder", problem=name).config
+    by_form, by_name = (ReconstructTask(image, each, problem=name) for each in (widget.config(), "deep-decoder"))
+    assert by_form.config == by_name.config
     assert SOLVED[name].preset == USUAL_PRESET
     kinds = (SOLVED[name].operator, *SOLVED[name].other_operators)
     assert PROBLEMS[name].operators == tuple(kind.model_fields["kind"].default for kind in kinds)
