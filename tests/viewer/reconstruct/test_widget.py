@@ -5,7 +5,7 @@ from napari.components import ViewerModel
 from napari_convgen.config import PRESETS
 from napari_convgen.run.reconstruct.problems import PROBLEMS as SOLVED
 from napari_convgen.run.reconstruct.run import ReconstructTask
-from napari_convgen.viewer.reconstruct.problems import PROBLEMS
+from napari_convgen.viewer.reconstruct.problems import PROBLEMS, USUAL_PRESET
 from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
 
 INPUTS = ("Missing pixels", "Point spread", "Width of the blur", "Enlargement", "Measured pixels are")
@@ -42,10 +42,11 @@ def sees(user, *labels):
 
 def test_only_the_inputs_of_the_problem_are_shown(user):
     assert sees(user, *INPUTS) == ["Missing pixels"]
-    assert "default" in user.choices("Preset")
+    assert "guided-network" in user.choices("Preset")
     user.fill("Problem", "Deblur")
     assert sees(user, *INPUTS) == ["Point spread", "Width of the blur"]
-    assert "default" not in user.choices("Preset")
+    assert "quick" in user.choices("Preset")
+    assert "guided-network" not in user.choices("Preset")
     assert not user.box("Plain enlargement").isVisibleTo(user.widget)
     user.fill("Problem", "Enlarge")
     assert sees(user, *INPUTS) == ["Enlargement", "Measured pixels are"]
@@ -58,7 +59,9 @@ def test_the_form_says_what_the_verb_does(name, widget, user, noisy):
     user.fill("Problem", PROBLEMS[name].title)
     user.fill("Preset", "deep-decoder")
     image = np.where(noisy == noisy.max(), np.nan, noisy)
-    assert widget.config() == ReconstructTask(image, problem=name).config
+    by_form, by_name = (ReconstructTask(image, each, problem=name) for each in (widget.config(), "deep-decoder"))
+    assert by_form.config == by_name.config
+    assert SOLVED[name].preset == USUAL_PRESET
     kinds = (SOLVED[name].operator, *SOLVED[name].other_operators)
     assert PROBLEMS[name].operators == tuple(kind.model_fields["kind"].default for kind in kinds)
 
@@ -160,6 +163,13 @@ def test_of_a_stack_the_shown_frame_is_taken_and_said(viewer, widget, user, nois
     user.run()
     np.testing.assert_array_equal(widget.session.result.input, noisy[None] // 2)
     assert viewer.layers["stack enlarged"].translate[0] == 2
+
+
+def test_the_usual_preset_reconstructs_through_an_operator(viewer, widget, user):
+    user.fill("Problem", "Enlarge")
+    user.fill("Preset", "quick")
+    user.run()
+    assert viewer.layers["cells enlarged"].data.shape == (64, 64)
 
 
 def test_numbers_out_of_range_are_one_notification(widget, user, notes):

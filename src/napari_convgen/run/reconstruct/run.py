@@ -143,8 +143,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
     def preview(self) -> NDArray[Any] | None:
         """Return the generator's image as it is now, in the measurement's units; ``None`` before its first step."""
         if self._guide is not None:
-            frame, estimate = self._guide
-            return self._spread_out(frame.restore(estimate))
+            return self._spread_out(self.posed.units.restore(self._guide[1]))
         if self._fit is None or self._fit.iterate is None:
             return None
         return self._restored(self._fit.iterate.image(self.config.output))
@@ -158,8 +157,9 @@ class ReconstructTask(FitTask[ReconstructResult]):
         problem = self.prepared.problem(self.posed.scaled)
         operator = problem.forward_model
         assert isinstance(operator, LinearMap)
-        total, whole = (operator.adjoint(weights) for weights in (problem.weights, torch.ones_like(problem.weights)))
-        mean = operator.adjoint(problem.weights * problem.measurement) / total
+        is_seen = (problem.weights > 0).to(problem.weights.dtype)
+        total, whole = (operator.adjoint(seen) for seen in (is_seen, torch.ones_like(is_seen)))
+        mean = operator.adjoint(is_seen * problem.measurement) / total
         return self._restored(torch.where(total > whole / 2, mean, torch.nan))
 
     def _advance(self) -> Iterator[DenoiseProgress]:

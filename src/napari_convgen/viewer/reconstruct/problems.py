@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from napari_convgen.config import PRESETS, fixed_input_presets
+from napari_convgen.config import PRESETS
 
-EQUAL_NOISE = {"noise.kind": "gaussian", "noise.is_shared": "no"}
-"""Settings of the noise where a measurement is not the image itself: its noise cannot be made the same everywhere by a transform."""
+USUAL_PRESET = "quick"
+"""Preset that a reconstruction begins with."""
 
 
 @dataclass(frozen=True)
@@ -24,23 +22,23 @@ class Problem:
         End of the name of the layer with its result.
     operators
         Kinds of operators that it can have.
-    changes
-        Settings by dotted name in which it differs from a preset; none by default.
     """
 
     title: str
     result: str
     operators: tuple[str, ...]
-    changes: Mapping[str, Any] = field(default_factory=dict)
 
     def presets(self) -> tuple[str, ...]:
-        """Return the presets that it can begin with: where the measurement is no image, those whose generator draws from a latent alone."""
-        return tuple(PRESETS) if self.operators == ("identity",) else fixed_input_presets()
+        """Return the presets that it can begin with: where the measurement is no image, no generator can draw from it alone."""
+        if self.operators == ("identity",):
+            return tuple(PRESETS)
+        able = {name: config.generator for name, config in PRESETS.items()}
+        return tuple(name for name, generator in able.items() if generator.has_guide or not generator.draws_from_image)
 
 
 PROBLEMS = {
     "inpaint": Problem("Fill in missing pixels", "filled in", ("identity",)),
-    "deblur": Problem("Deblur", "deblurred", ("blur", "widefield", "confocal"), EQUAL_NOISE),
-    "enlarge": Problem("Enlarge", "enlarged", ("downsampling",), EQUAL_NOISE),
+    "deblur": Problem("Deblur", "deblurred", ("blur", "widefield", "confocal")),
+    "enlarge": Problem("Enlarge", "enlarged", ("downsampling",)),
 }
 """The problems by the names that `napari_convgen.run.reconstruct.run.ReconstructTask` gives them."""

@@ -102,14 +102,12 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.reconstruct.run import ReconstructTask
 
-        noise = {f"noise.{name}": value for name, value in self.config.noise.model_dump().items()}
         return ReconstructTask(
             self.source.image,
             self.config,
             problem=self.problem,
             is_missing=self.is_missing,
             psf=self.psf,
-            changes=noise,  # named, it is not replaced by that of the problem
             n_spared_threads=N_SPARED_THREADS,
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from magicgui.widgets import CheckBox, ComboBox
 from superqt import QCollapsible
 
-from napari_convgen.config import GENERATOR_ALONE, Config, preset, setting_fields
+from napari_convgen.config import Config, preset, setting_fields
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
@@ -16,6 +16,7 @@ from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Toolt
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
 from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
+from napari_convgen.viewer.reconstruct.problems import USUAL_PRESET
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
 from napari_convgen.viewer.reconstruct.session import ReconstructSession
 from napari_convgen.viewer.reconstruct.summary import summarize
@@ -129,7 +130,7 @@ class ReconstructWidget(DockWidget):
         self._input = ImageChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
         self._problem = ProblemInputs(self.viewer, self._input)
         self._preset = ComboBox(
-            choices=(GENERATOR_ALONE,), label="Preset", tooltip="Settings to begin with; change them here and below."
+            choices=(USUAL_PRESET,), label="Preset", tooltip="Settings to begin with; change them here and below."
         )
         self._snapshots = CheckBox(
             value=True,
@@ -170,7 +171,7 @@ class ReconstructWidget(DockWidget):
         """Offer the presets that suit the problem, and keep the one that is chosen if it is among them."""
         names = self._problem.problem.presets()
         with self._preset.changed.blocked():
-            name = self._preset.value if self._preset.value in names else GENERATOR_ALONE
+            name = self._preset.value if self._preset.value in names else USUAL_PRESET
             self._preset.choices, self._preset.value = names, name
         self._baseline.native.setVisible(self._problem.name.value == "enlarge")
         self._choose_preset()
@@ -178,7 +179,7 @@ class ReconstructWidget(DockWidget):
     def _choose_preset(self) -> None:
         values = self._at_hand.values() | self._folded.values()
         own = {name: value for name, value in values.items() if name in NOT_IN_PRESETS and value not in ("", None)}
-        config = preset(self._preset.value).replace({**self._problem.problem.changes, **own})
+        config = preset(self._preset.value).replace(own)
         for form in (self._at_hand, self._folded):
             form.show_config(config)
 
