@@ -18,8 +18,10 @@ from skimage.restoration import estimate_sigma
 
 from cases import all_cases
 from napari_convgen.core.image import ImageTensor, Layout, channels_first
+from napari_convgen.core.image.enlarged import find_enlargement
 from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.core.noise.estimation.blocks import Blocks
+from napari_convgen.core.noise.estimation.checkerboard import measure_checkerboard
 from napari_convgen.core.noise.estimation.stripes import measure_stripes, without_stripes
 from napari_convgen.errors import ConvgenError
 from napari_convgen.files.images import read_image
@@ -149,14 +151,22 @@ def stripes(data: Path) -> str:
                 left.append((without_stripes(striped, seen, found)[0] - noisy).std() / lines.std())
             rows.append([name, f"{strength} of 255", f"{n_found} of {len(images)}", f"{np.median(left):.2f}"])
             print(rows[-1], flush=True)
-    n_images, striped_names = 0, []
+    n_images, found_names = 0, {"striped": [], "a checkerboard": [], "enlarged": [], "unevenly noisy": []}
     for name, image in _any_images(data):
         n_images += 1
-        if any(measure_stripes(image[None], np.isfinite(image)[None])):
-            striped_names.append(name)
+        values, seen = image[None], np.isfinite(image)[None]
+        is_found = {
+            "striped": any(measure_stripes(values, seen)),
+            "a checkerboard": bool(measure_checkerboard(values, seen)),
+            "enlarged": find_enlargement(values, seen) > 1,
+            "unevenly noisy": estimate(image).level_map is not None,
+        }
+        for kind, names in found_names.items():
+            names += [name] * is_found[kind]
     head = ["stripes", "standard deviation of the offsets", "found right", "left of it, relative, median"]
     table = markdown_table(head, rows)
-    false = f"Of {n_images} images of all kinds as they are, {len(striped_names)} are taken for striped. {', '.join(striped_names)}"
+    counts = [f"{len(names)} for {kind} ({', '.join(names) or 'none'})" for kind, names in found_names.items()]
+    false = f"Of {n_images} images of all kinds as they are, there are taken {', '.join(counts)}."
     return f"Stripes on {len(images)} photographs with noise of 20 of 255:\n\n{table}\n\n{false.strip()}\n"
 
 

@@ -1,9 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 
 from napari_convgen.core.noise.models import GaussianNoise
 from napari_convgen.core.stopping import ErrorEstimate
-from napari_convgen.run.denoise.told_error import CLIPPED, UNCERTAIN, told_error
+from napari_convgen.run.denoise.told_error import BESIDE_NOISE, CLIPPED, UNCERTAIN, told_error
 from napari_convgen.run.setup.result_type import ResultType
 
 FLOATS = ResultType(np.dtype(np.float32))
@@ -17,7 +19,8 @@ NOISE = GaussianNoise((1.0,))
 def test_an_estimate_that_says_nothing_is_not_told(deviation, clipped, notes):
     error = ErrorEstimate(1.0, deviation)
     noise = GaussianNoise((1.0,), clipped_low=clipped / 2, clipped_high=clipped / 2)
-    assert told_error(error, noise, FLOATS) == (None if notes else error, notes)
+    told = ErrorEstimate(1.0, math.hypot(deviation, BESIDE_NOISE))
+    assert told_error(error, noise, FLOATS) == (None if notes else told, notes)
 
 
 def test_what_is_not_known_is_not_told_and_rounding_is_part_of_what_is():
