@@ -73,10 +73,11 @@ def test_the_generator_is_that_of_denoise_bit_for_bit():
 
 
 def test_a_named_preset_runs_where_the_configuration_says():
-    config = QUICK.replace({"seed": 3, "device": "cpu", "z_axis": "volume"})
+    config = QUICK.replace({"seed": 3, "device": "cpu", "z_axis": "volume", "frames.fit": "separate"})
     comparison = CompareTask(np.zeros((5, 64, 64)) + np.arange(64), config, methods=("convgen:paper-narrow",))
     own = comparison._runs["convgen:paper-narrow"].config
     assert (own.seed, own.device, own.z_axis, own.n_threads) == (3, "cpu", "volume", 1)
+    assert own.frames.fit == "separate"
     assert own.generator.n_channels == 128
 
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TypeAlias
 
 import numpy as np
@@ -353,7 +354,7 @@ def _config_of(method: str, config: Config) -> Config | None:
     own, colon, name = method.partition(":")
     if own != OURS:
         return None
-    return preset(name).replace({key: getattr(config, key) for key in SHARED_SETTINGS}) if colon else config
+    return preset(name).replace({key: attrgetter(key)(config) for key in SHARED_SETTINGS}) if colon else config
 
 
 def _restored(method: str, image: ImageTensor, layout: Layout) -> NDArray[np.generic]:
