@@ -110,7 +110,17 @@ def signals(n: int, folder: Path) -> Ends:
     noisy = np.random.default_rng(0).poisson(40, (160, 160)).astype(np.uint16)
     tifffile.imwrite(folder / "noisy.tif", noisy)
     rng = np.random.default_rng(1)
-    command = [sys.executable, "-m", "napari_convgen", "denoise", "noisy.tif", "-o", "out.tif", "--report", "out.json"]
+    command = [
+        sys.executable,
+        "-m",
+        "napari_convgen.cli",
+        "denoise",
+        "noisy.tif",
+        "-o",
+        "out.tif",
+        "--report",
+        "out.json",
+    ]
     for number in range(n):
         outputs = [folder / name for name in ("out.tif", "out.json")]
         for each in outputs:

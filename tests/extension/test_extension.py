@@ -195,7 +195,7 @@ TOYS = [
         "files/toy.py",
         (
             Edit("files/formats.py", "from napari_convgen.files import ", after="toy, "),
-            Edit("files/formats.py", " = (tiff.FORMAT, ", after="toy.FORMAT, "),
+            Edit("files/formats.py", "    tiff.FORMAT,\n", after="    toy.FORMAT,\n"),
         ),
     ),
 ]

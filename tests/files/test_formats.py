@@ -7,6 +7,7 @@ import pytest
 
 from napari_convgen.errors import FileError
 from napari_convgen.files import formats
+from napari_convgen.files.atomic import replacing
 from napari_convgen.files.formats import FORMATS, find_format, find_writable_format, suffix_like
 from napari_convgen.files.image_file import ImageFile, WritableFormat
 from napari_convgen.files.images import check_image, read_image, write_image
@@ -22,11 +23,12 @@ def refuse_color(path, like):
         raise FileError(f"{path} cannot hold color.")
 
 
-def write_numpy(file, data, like):
-    np.save(file, data)
+def write_numpy(path, data, like):
+    with replacing(path) as file:
+        np.save(file, data)
 
 
-NUMPY = WritableFormat((".npy",), read_numpy, refuse_color, write_numpy)
+NUMPY = WritableFormat((".npy",), read_numpy, check=refuse_color, write=write_numpy)
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def test_a_new_format_is_read_checked_and_written(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "copy.tif").data, image)
     with pytest.raises(FileError, match="cannot hold color"):
         check_image(tmp_path / "color.npy", ImageFile(image[..., None], "YXS", {}))
-    with pytest.raises(FileError, match=r"must end in \.tif or \.tiff or \.png or \.npy"):
+    with pytest.raises(FileError, match=r"must end in \.tif or \.tiff or \.png or .*\.npy"):
         find_writable_format(Path("image.jpg"))
 
 

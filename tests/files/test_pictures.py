@@ -170,3 +170,15 @@ def test_what_png_cannot_hold_is_refused(tmp_path, dtype, shape, axes, sentence)
     with pytest.raises(FileError, match=sentence):
         write_image(target, image.data, image)
     assert os.listdir(tmp_path) == ["image.tif"]
+
+
+def test_colors_that_are_multiplied_by_their_transparency_stay_in_tiff(tmp_path):
+    data, path = values((6, 7, 4), "uint8"), tmp_path / "image.tif"
+    tifffile.imwrite(path, data, photometric="rgb", extrasamples=["assocalpha"])
+    image = read_image(path)
+    with pytest.raises(
+        FileError, match=r"cannot hold colors that are multiplied by their transparency\. Write a \.tif"
+    ):
+        check_image(tmp_path / "image.png", image)
+    write_image(tmp_path / "copy.tif", image.data, image)
+    assert read_image(tmp_path / "copy.tif").tiff["extrasamples"] == image.tiff["extrasamples"]

@@ -1,6 +1,9 @@
 """What cannot be read or written is refused, and a file is written completely or not at all."""
 
+import errno
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -22,7 +25,7 @@ def values(shape, dtype, seed=0):
 
 def test_paths_that_cannot_be_written_are_refused(tmp_path, gray, monkeypatch):
     for name, sentence in [
-        ("image.jpg", r"must end in \.tif or \.tiff or \.png\.$"),
+        ("image.jpg", r"must end in \.tif or \.tiff or \.png or \.nii\.gz"),
         ("image", r"must end in \.tif"),
         ("missing/image.tif", r"the folder .*missing does not exist\. Create it first\.$"),
         ("gray.tif/image.tif", r"the folder .*gray\.tif does not exist"),
@@ -37,7 +40,7 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path, gray, monkeypatch):
     with pytest.raises(FileError, match="would not be OME-TIFF"):
         check_stack(tmp_path / "snapshots.ome.tiff")
 
-    def refuse(*args):
+    def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(atomic, "open", refuse, raising=False)
@@ -63,7 +66,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path):
     (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:1000])
     (tmp_path / "folder.tif").mkdir()
     for name, sentence in [
-        ("image.czi", r"must end in \.tif, \.tiff, \.png, \.jpg, \.jpeg or \.bmp\.$"),
+        ("image.czi", r"must end in \.tif, \.tiff, \.png, \.jpg, \.jpeg, \.bmp, "),
         ("missing.tif", r"missing\.tif does not exist\. Name an image file\.$"),
         ("folder.tif", r"is a folder\. Name an image file\.$"),
         ("text.tif", r"text\.tif cannot be read: not a TIFF file"),
@@ -104,6 +107,47 @@ def test_a_file_is_replaced_only_when_it_is_whole(tmp_path):
     with replacing(target) as file:
         file.write(b"new")
         assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert os.listdir(tmp_path) == ["text.json"]
+
+
+KILLED = """
+import os, sys
+from napari_convgen.files.atomic import replacing
+with replacing(sys.argv[1]) as file:
+    file.write(b"half of it")
+    file.flush()
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files without names are of Linux")
+@pytest.mark.parametrize("has_old", [False, True])
+def test_nothing_is_left_of_a_process_that_is_killed_while_it_writes(tmp_path, has_old):
+    target = tmp_path / "text.json"
+    if has_old:
+        target.write_text("old")
+    before = sorted(os.listdir(tmp_path))
+    assert subprocess.run([sys.executable, "-c", KILLED, target], check=False).returncode == -9
+    assert sorted(os.listdir(tmp_path)) == before
+    assert not has_old or target.read_text() == "old"
+
+
+@pytest.mark.parametrize("missing", ["nameless files", "links to them"])
+@pytest.mark.parametrize("has_old", [False, True])
+def test_where_files_need_names_they_are_written_as_well(tmp_path, monkeypatch, missing, has_old):
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EOPNOTSUPP if missing == "nameless files" else errno.EPERM, "not here")
+
+    target = tmp_path / "text.json"
+    if has_old:
+        write_text(target, "old")
+    monkeypatch.setattr(os, "open" if missing == "nameless files" else "link", refuse)
+    with replacing(target) as file:
+        file.write(b"new")
+        assert len(os.listdir(tmp_path)) == has_old + (missing == "nameless files")
+    atomic.check_folder(tmp_path)
+    monkeypatch.undo()
     assert target.read_text() == "new"
     assert os.listdir(tmp_path) == ["text.json"]
 

@@ -19,13 +19,17 @@ from napari_convgen.files.images import read_image
 def add_input(parser: argparse.ArgumentParser, what: str = "noisy image", metavar: str = "INPUT") -> None:
     """Add the image that is read, in words for it, and its axes."""
     add = parser.add_argument
-    add("input", type=Path, metavar=metavar, help=f"{what}: a TIFF, PNG, JPEG or BMP file")
+    add("input", type=Path, metavar=metavar, help=f"{what}: {_INPUT}")
     add(
         "--axes", metavar="LETTERS", help="one letter for each axis of the image, such as CZYX (default: from the file)"
     )
     add("--series", type=int, default=0, metavar="N", help=_SERIES)
 
 
+_INPUT = (
+    "a TIFF, PNG, JPEG, BMP, NIfTI, DICOM, MRC or BART file, a dataset of an HDF5 file (FILE.h5:/DATASET), an OME-Zarr image, "
+    "or the folder of a DICOM series"
+)
 _SERIES = "number of the image to read, if the file holds several, from 0 (default: 0)"
 
 

@@ -45,6 +45,11 @@ class GeneratorSettings(Kind):
         return False
 
     @property
+    def is_plug_and_play(self) -> bool:
+        """True if that estimate is made in turns with the measurement, which need not be of the image itself."""
+        return False
+
+    @property
     def is_bounded(self) -> bool:
         """True if the values of the image are bounded, by a sigmoid, to the range of the data and a margin around it."""
         return getattr(self, "output_map", "sigmoid") == "sigmoid"
@@ -126,11 +131,12 @@ class GuidedNetworkConfig(_HourglassConfig):
     draws_from_image: ClassVar[bool] = True
 
     kind: Literal["guided-network"] = "guided-network"
-    guide: Literal["average", "non-local"] = Field(
+    guide: Literal["average", "non-local", "plug-and-play"] = Field(
         "average",
         title="Guide",
         description="Image that the network draws from: average (the noisy image at first, then the running average of its own images) or "
-        "non-local (the non-local estimate, with which its images are mixed).",
+        "non-local (the non-local estimate) or plug-and-play (the same in turns with the measurement, which need not be of the image "
+        "itself), with which its images are mixed.",
     )
     network_share: Auto | Annotated[float, Ge(0), Le(1)] = Field(
         "auto",
@@ -164,8 +170,13 @@ class GuidedNetworkConfig(_HourglassConfig):
 
     @property
     def has_guide(self) -> bool:
-        """True with the non-local estimate as guide."""
-        return self.guide == "non-local"
+        """True if the guide is an estimate that is made before the fit."""
+        return self.guide != "average"
+
+    @property
+    def is_plug_and_play(self) -> bool:
+        """True if the guide is made in turns with the measurement."""
+        return self.guide == "plug-and-play"
 
 
 class ConvolutionalConfig(GeneratorSettings):

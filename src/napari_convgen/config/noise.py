@@ -53,8 +53,14 @@ class _ModeledNoise(NoiseSettings):
     has_stripes: YesNo = Field(
         "auto",
         title="Stripes",
-        description="Decision whether offsets that all pixels of a row or a column have in common are taken away first: yes, no, or auto "
-        "(where they are plain to see).",
+        description="Decision whether offsets that all pixels of a row or a column, or every other pixel of both, have in common are taken "
+        "away first: yes, no, or auto (where they are plain to see).",
+    )
+    is_uniform: Literal["auto", "yes"] = Field(
+        "auto",
+        title="Same everywhere",
+        description="Decision whether the noise is equally strong in all parts of the image: yes, or auto (unless it is plain to see that "
+        "it is not).",
     )
 
 

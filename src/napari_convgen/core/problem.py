@@ -52,7 +52,8 @@ class Problem:
     measurement
         The noisy measurement, shape ``operator.out_shape``.
     weights
-        1 where a value is observed, 0 where it is missing; in the measurement's shape.
+        1 where a value is observed, 0 where it is missing; in the measurement's shape. Where the noise depends on the signal and is not
+        stabilized, its inverse variance relative to that of ``noise_level``, 1 on average.
     noise_level
         Standard deviation of the noise in each channel of the measurement, averaged over it; ``None`` if it is not known.
     correlation_length
@@ -87,6 +88,7 @@ class Problem:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         operator: ForwardModel | None = None,
+        weights: Float[np.ndarray, "c *entries"] | None = None,
     ) -> Self:
         """Put a scaled measurement on a device.
 
@@ -98,6 +100,8 @@ class Problem:
             Device and floating point type of the tensors.
         operator
             Map from an image to a prediction of the measurement; the identity if ``None``.
+        weights
+            Inverse variance of each value's noise, relative to the noise level; ``None`` for 1 where a value is observed.
         """
 
         def tensor(values: NDArray[Any]) -> Tensor:
@@ -118,7 +122,7 @@ class Problem:
         is_counted = image.has_counts
         return cls(
             tensor(image.values),
-            tensor(image.is_observed),
+            tensor(image.is_observed if weights is None else weights * image.is_observed),
             tensor(level) if (level > 0).all() else None,
             length,
             image.noise_spectrum,

@@ -1,9 +1,15 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all.
+
+Where the system allows it (Linux, on most file systems), a file has no name until it is whole, so that nothing is left of it if the process
+is killed. Elsewhere it has a temporary name beside the file that it will be, ``.HEX.tmp``, which only a killed process leaves behind.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
@@ -12,10 +18,16 @@ from typing import BinaryIO
 
 from napari_convgen.errors import FileError
 
+DESCRIPTORS = "/proc/self/fd"
+"""Folder in which Linux shows the open files of this process."""
+
+NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
+"""Errors of file systems, and of old versions of Linux, that have no files without names."""
+
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that replaces ``path`` when the block ends, or is removed if the block fails.
+    """Open a file that replaces ``path`` when the block ends, and of which nothing is left if the block fails.
 
     Parameters
     ----------
@@ -29,13 +41,16 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         The operating system does not allow it, or the file is protected from writing.
     """
     target = _target(path)
-    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    temporary = _temporary(target.parent)
     try:
         mode = _mode(target)
-        with open(temporary, "x+b") as file:
+        with _open_new(temporary) as file:
             yield file
-        if mode is not None:
-            temporary.chmod(mode)
+            file.flush()
+            if mode is not None:
+                os.chmod(file.fileno() if os.chmod in os.supports_fd else temporary, mode)
+            if not temporary.exists():
+                _give_name(file, temporary)
         os.replace(temporary, target)
     except FileError:
         raise
@@ -43,6 +58,34 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         raise _refusal(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def making_folder(path: str | Path) -> Iterator[Path]:
+    """Make a temporary folder that gets the name ``path`` when the block ends, or is removed if the block fails.
+
+    Parameters
+    ----------
+    path
+        Folder to make; it must not be there. A process that is killed leaves the temporary folder, ``.HEX.tmp``, beside it.
+
+    Raises
+    ------
+    FileError
+        The operating system does not allow it.
+    """
+    target = _target(path)
+    temporary = _temporary(target.parent)
+    try:
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(target)
+    except FileError:
+        raise
+    except OSError as error:
+        raise _refusal(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -64,7 +107,7 @@ def write_text(path: str | Path, text: str) -> None:
         file.write(text.encode())
 
 
-def check_writable(path: str | Path, suffixes: Sequence[str]) -> None:
+def check_writable(path: str | Path, suffixes: Sequence[str], is_folder: bool = False) -> None:
     """Refuse a path to which nothing could be written, before any work is done for it.
 
     Parameters
@@ -73,6 +116,8 @@ def check_writable(path: str | Path, suffixes: Sequence[str]) -> None:
         File to be written later; nothing is left there.
     suffixes
         Allowed endings, in lower case: ``(".tif", ".tiff")``.
+    is_folder
+        True for a folder that is to be made, which must not be there; default False.
 
     Raises
     ------
@@ -81,9 +126,11 @@ def check_writable(path: str | Path, suffixes: Sequence[str]) -> None:
         missing or does not allow new files.
     """
     path = Path(path)
-    if path.suffix.lower() not in suffixes:
+    if not path.name.lower().endswith(tuple(suffixes)):
         raise FileError(f"{path} must end in {' or '.join(suffixes)}.")
     target = _target(path)
+    if is_folder and target.exists():
+        raise FileError(f"{path} is there already, and folders are not replaced. Remove it, or choose another name.")
     if target.is_dir():
         raise FileError(f"{path} is a folder. Name a file in it.")
     if not target.parent.is_dir():
@@ -105,10 +152,48 @@ def check_folder(folder: Path) -> None:
     OSError
         The operating system does not allow it.
     """
-    probe = folder / f".{uuid.uuid4().hex}.tmp"
-    with open(probe, "xb"):
+    probe = _temporary(folder)
+    with _open_new(probe):
         pass
-    probe.unlink()
+    probe.unlink(missing_ok=True)
+
+
+def _temporary(folder: Path) -> Path:
+    """Return a name in a folder that no other file has."""
+    return folder / f".{uuid.uuid4().hex}.tmp"
+
+
+def _open_new(temporary: Path) -> BinaryIO:
+    """Open a new file for writing and reading: one without a name in the folder of ``temporary``, or else one of this name.
+
+    Raises
+    ------
+    OSError
+        The operating system does not allow it.
+    """
+    if hasattr(os, "O_TMPFILE") and os.path.isdir(DESCRIPTORS):
+        flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
+        try:
+            return open(temporary.parent, "w+b", opener=lambda folder, _: os.open(folder, flags, 0o666))
+        except OSError as error:
+            if error.errno not in NOT_SUPPORTED:
+                raise
+    return open(temporary, "x+b")
+
+
+def _give_name(file: BinaryIO, name: Path) -> None:
+    """Give a file without a name one; where the file system refuses that, copy the file."""
+    try:
+        folder = os.open(name.parent, os.O_RDONLY)
+        try:
+            # With a folder given, Python asks for the file to which the descriptor leads, not for a link to the link.
+            os.link(f"{DESCRIPTORS}/{file.fileno()}", name.name, dst_dir_fd=folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        file.seek(0)
+        with open(name, "xb") as copy:
+            shutil.copyfileobj(file, copy)
 
 
 def _target(path: str | Path) -> Path:

@@ -5,15 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_convgen.errors import FileError
-from napari_convgen.files import bmp, jpeg, png, tiff
+from napari_convgen.files import bart, bmp, dicom, hdf5, jpeg, mrc, nifti, ome_zarr, png, tiff
 from napari_convgen.files.image_file import Format, ImageFile, WritableFormat
 
-FORMATS: tuple[Format, ...] = (tiff.FORMAT, png.FORMAT, jpeg.FORMAT, bmp.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    tiff.FORMAT,
+    png.FORMAT,
+    jpeg.FORMAT,
+    bmp.FORMAT,
+    nifti.FORMAT,
+    ome_zarr.FORMAT,
+    bart.FORMAT,
+    mrc.FORMAT,
+    hdf5.FORMAT,
+    dicom.FORMAT,
+)
 """All formats, in the order in which messages name them."""
 
 
 def find_format(path: Path) -> Format:
-    """Return the format of a file.
+    """Return the format of a file, or of a folder that holds an image.
 
     Raises
     ------
@@ -21,7 +32,10 @@ def find_format(path: Path) -> Format:
         No format has this ending.
     """
     for each in FORMATS:
-        if path.suffix.lower() in each.suffixes:
+        if path.name.lower().endswith(each.suffixes):
+            return each
+    for each in FORMATS:
+        if each.claims(path):
             return each
     known = [suffix for each in FORMATS for suffix in each.suffixes]
     raise FileError(f"{path} is of no known format: it must end in {', '.join(known[:-1])} or {known[-1]}.")
@@ -37,7 +51,7 @@ def find_writable_format(path: Path) -> WritableFormat:
     """
     writable = [each for each in FORMATS if isinstance(each, WritableFormat)]
     for each in writable:
-        if path.suffix.lower() in each.suffixes:
+        if path.name.lower().endswith(each.suffixes):
             return each
     raise FileError(f"{path} must end in {' or '.join(suffix for each in writable for suffix in each.suffixes)}.")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from napari_convgen.core.image import Image
+from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.files.orientation import UPRIGHT
 
 Calibration = tuple[tuple[float, ...], tuple[str, ...]]
@@ -27,7 +27,7 @@ class ImageFile:
     Attributes
     ----------
     data
-        Values, in image units, as the image is looked at.
+        Values, in image units, as the image is looked at; those of some formats are read as they are needed.
     axes
         One letter for each axis, as `napari_convgen.core.image.Layout` defines them: ``"CZYX"``.
     tiff
@@ -41,25 +41,37 @@ class ImageFile:
     orientation
         Side from which the stored image is looked at, see `napari_convgen.files.orientation`, by default 1: as it is stored. Images
         like this one are stored in the same way, and their tags, which are those of the stored image, say so.
+    noise_kind
+        Kind of noise that the file says the image has, see `napari_convgen.core.image.Image`; ``None``, the default, if it does not.
+    header
+        What the format of the file keeps of it beside this, to write another file like it; of a type of the format's own.
+        ``None``, the default, for formats that need no more.
     """
 
-    data: NDArray[Any]
+    data: ArrayLike
     axes: str
     tiff: Tags
     png: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     orientation: int = UPRIGHT
+    noise_kind: str | None = None
+    header: Any = None
 
     def of_type(self, dtype: DTypeLike) -> ImageFile:
         """Return the image of a file with zeros of another type: what the file of a result is like."""
-        return self if self.data.dtype == dtype else replace(self, data=np.zeros(self.data.shape, dtype))
+        return replace(self, data=np.broadcast_to(np.zeros((), dtype), self.data.shape))
 
     @property
     def image(self) -> Image:
         """The image as a verb takes it, with its axes, distances and units."""
         scale, units = (None, None) if self.calibration is None else self.calibration
-        return Image(self.data, self.axes, scale, units)
+        return Image(self.data, self.axes, scale, units, noise_kind=self.noise_kind)
+
+
+def never(path: Path) -> bool:
+    """Return False: a format recognizes its files by their endings alone."""
+    return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +85,17 @@ class Format:
     read
         Function that reads a file, as it is stored. Its second argument is the axes that the user gives, or ``None`` for those of the
         file; the third is the number of the image among those of the file, from 0.
+    claims
+        Function that recognizes paths which are no files with such an ending and can be read all the same: folders, and places within
+        a file. By default there are none.
     """
 
     suffixes: tuple[str, ...]
     read: Callable[[Path, str | None, int], ImageFile]
+    claims: Callable[[Path], bool] = never
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class WritableFormat(Format):
     """A file format that can be written too.
 
@@ -88,8 +104,12 @@ class WritableFormat(Format):
     check
         Function that raises `napari_convgen.errors.FileError` if the format cannot hold an image like this, or not under this name.
     write
-        Function that writes values, as they are stored, to an open file, with the metadata of an image that was read.
+        Function that writes values, as they are stored, to a path, completely or not at all (`napari_convgen.files.atomic.replacing`),
+        with the metadata of an image that was read.
+    is_folder
+        True if what is written is a folder; default False.
     """
 
     check: Callable[[Path, ImageFile], None]
-    write: Callable[[BinaryIO, NDArray[Any], ImageFile], None]
+    write: Callable[[Path, NDArray[Any], ImageFile], None]
+    is_folder: bool = False

@@ -1,7 +1,7 @@
 """Reading and writing of image files: a file becomes an array with named axes, and an array a file with the same metadata.
 
 TIFF keeps all metadata of an image: pixel size and units, the meaning of the axes, spacing, time interval, channels. PNG holds gray of 8 or
-16 bits and color of 8. JPEG and BMP are only read.
+16 bits and color of 8. NIfTI, OME-Zarr and BART keep what they say. JPEG, BMP, DICOM, MRC and HDF5 are only read.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.core.image import Image, guess_axes
 from napari_convgen.errors import ConvgenError, FileError
-from napari_convgen.files.atomic import check_writable, replacing
+from napari_convgen.files.atomic import check_writable
 from napari_convgen.files.formats import find_format, find_writable_format
 from napari_convgen.files.image_file import Calibration, ImageFile
-from napari_convgen.files.orientation import is_sideways, turn_back, turn_upright
+from napari_convgen.files.orientation import UPRIGHT, is_sideways, turn_back, turn_upright
 from napari_convgen.files.tiff.fresh import fresh_tags
 
 
@@ -44,7 +44,7 @@ def read_image(path: str | Path, axes: str | None = None, series: int = 0) -> Im
     """
     path = Path(path)
     format_of_file = find_format(path)
-    if not path.is_file():
+    if not path.is_file() and not format_of_file.claims(path):
         raise FileError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}. Name an image file.")
     try:
         stored = format_of_file.read(path, axes, series)
@@ -74,7 +74,7 @@ def check_image(path: str | Path, like: ImageFile, dtype: DTypeLike | None = Non
     """
     path = Path(path)
     format_of_file = find_writable_format(path)
-    check_writable(path, format_of_file.suffixes)
+    check_writable(path, format_of_file.suffixes, is_folder=format_of_file.is_folder)
     format_of_file.check(path, like if dtype is None else like.of_type(dtype))
 
 
@@ -97,8 +97,7 @@ def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
     """
     path = Path(path)
     check_image(path, like, data.dtype)
-    with replacing(path) as file:
-        find_writable_format(path).write(file, turn_back(data, like.axes, like.orientation), like)
+    find_writable_format(path).write(path, turn_back(data, like.axes, like.orientation), like)
 
 
 def new_image(image: Image) -> ImageFile:
@@ -117,7 +116,9 @@ def new_image(image: Image) -> ImageFile:
 
 def _upright(stored: ImageFile) -> ImageFile:
     """Return an image as it is looked at, from how it is stored."""
-    data = turn_upright(stored.data, stored.axes, stored.orientation)
+    if stored.orientation == UPRIGHT:
+        return stored
+    data = turn_upright(np.asarray(stored.data), stored.axes, stored.orientation)
     calibration = stored.calibration
     if calibration is not None and is_sideways(stored.orientation):
         calibration = _swapped(calibration, stored.axes.index("Y"), stored.axes.index("X"))

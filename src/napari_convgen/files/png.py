@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
 from napari_convgen.errors import FileError
 from napari_convgen.files import pictures
+from napari_convgen.files.atomic import replacing
 from napari_convgen.files.image_file import ImageFile, WritableFormat
 
 
@@ -19,16 +21,19 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
     return pictures.read(path, axes, series)
 
 
-def _write(file: BinaryIO, data: NDArray[Any], like: ImageFile) -> None:
+def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
     samples = np.moveaxis(data, like.axes.index("S"), -1) if "S" in like.axes else data
     if like.tiff.get("photometric") == "miniswhite":  # which PNG does not know
         samples = ~samples
-    Image.fromarray(np.ascontiguousarray(samples)).save(file, format="PNG", **like.png)
+    with replacing(path) as file:
+        Image.fromarray(np.ascontiguousarray(samples)).save(file, format="PNG", **like.png)
 
 
 def _check(path: Path, like: ImageFile) -> None:
     if like.axes not in ("YX", "YXS", "SYX"):
         raise FileError(f"{path} cannot hold a stack with the axes {like.axes}. Write a .tif instead.")
+    if tifffile.EXTRASAMPLE.ASSOCALPHA in (like.tiff.get("extrasamples") or ()):
+        raise FileError(f"{path} cannot hold colors that are multiplied by their transparency. Write a .tif instead.")
     dtype = like.data.dtype
     if dtype != np.uint8 and ("S" in like.axes or dtype not in (np.uint16, np.bool_)):
         allowed = "color in PNG has 8 bits" if "S" in like.axes else "gray in PNG has 8 or 16 bits"
@@ -44,4 +49,4 @@ def _refuse_deep_color(path: Path) -> None:
         raise FileError(f"{path} has color or transparency in 16 bits, of which 8 would be lost. Save it as .tif.")
 
 
-FORMAT = WritableFormat((".png",), _read, _check, _write)
+FORMAT = WritableFormat((".png",), _read, check=_check, write=_write)

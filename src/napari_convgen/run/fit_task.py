@@ -62,7 +62,7 @@ class FitTask(Task[DenoiseProgress, ResultT]):
             n_bytes=self.n_bytes,
             n_bytes_free=n_free,
             seconds_per_step=seconds_per_step(fit, self.n_threads),
-            seconds_before=guide_seconds(image, prepared.layout, fit, self.device),
+            seconds_before=guide_seconds(image, prepared.layout, fit, self.device, config.generator.is_plug_and_play),
             n_frames=prepared.n_frames_to_fit,
             n_steps=config.n_steps,
             device=str(self.device),

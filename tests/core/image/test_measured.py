@@ -11,6 +11,7 @@ from napari_convgen.errors import InputError
 
 SIZE = (96, 96)
 Y, X = np.ogrid[:96, :96]
+LABEL = (Y > 20) & (Y < 40) & (X > 30) & (X < 80)
 DISK = (Y - 48) ** 2 + (X - 48) ** 2 < 36**2
 
 
@@ -49,6 +50,7 @@ AREAS = {
     "no data in float32": lambda: (np.where(DISK, textured(), -3.4e38).astype(np.float32), ~DISK),
     "bar of a value among the others": lambda: with_bar(90),
     "bar with text": with_text,
+    "white label": lambda: (np.where(LABEL, 255, textured().round()).astype(np.uint8), LABEL),
     "bar on photons": lambda: (np.where(X < 20, 30, np.random.default_rng(0).poisson(6 * blobs(1) + 0.3)), X < 20),
     "interpolated border": lambda: (ndimage.zoom(np.where(DISK, textured(), 0), 1, order=1), ~DISK),
 }
@@ -87,6 +89,9 @@ NATURAL = {
     "clipped at the background": lambda: (150 * blobs(1) + 20 * noise()).clip(0, 255).round(),
     "clipped above the background": lambda: (150 * blobs(1) - 40 + 20 * noise()).clip(0, 255).round(),
     "overexposed": lambda: (20 + 800 * blobs(2) + 5 * noise()).clip(0, 255).round(),
+    "overexposed with a sharp edge": lambda: (
+        np.where((Y - 50) ** 2 + (X - 40) ** 2 < 20**2, 400, textured()).clip(0, 255).round()
+    ),
     "clipped at white": lambda: (275 - 200 * blobs(2) + 20 * noise()).clip(0, 255).round(),
     "binary": lambda: (blobs(0) > 0).astype(np.uint8),
     "truth values": lambda: blobs(0) > 0,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.errors import FileError
+from napari_convgen.files.atomic import replacing
 from napari_convgen.files.image_file import ImageFile, WritableFormat
 
 MAGIC = b"TOY!"
@@ -28,9 +29,10 @@ def _check(path: Path, like: ImageFile) -> None:
         raise FileError(f"{path} holds numbers only, got {like.data.dtype}. Choose a .tif.")
 
 
-def _write(file: BinaryIO, data: NDArray[Any], like: ImageFile) -> None:
-    file.write(MAGIC)
-    np.save(file, data)
+def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
+    with replacing(path) as file:
+        file.write(MAGIC)
+        np.save(file, data)
 
 
-FORMAT = WritableFormat((".toy",), _read, _check, _write)
+FORMAT = WritableFormat((".toy",), _read, check=_check, write=_write)

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from napari_convgen import Config, denoise
+from napari_convgen import Config, Image, denoise
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.image import ImageTensor, Layout, Measured
@@ -36,6 +36,17 @@ def clean(shape=(40, 36)):
 
 def noisy(shape=(40, 36), seed=0):
     return np.random.default_rng(seed).normal(clean(shape), 10).astype(np.float32)
+
+
+def test_all_methods_know_what_the_source_of_an_image_says():
+    image = Image(noisy(), noise_kind="rician")
+    config = QUICK.replace({"noise.kind": "auto"})
+    result = compare(image, config, methods=["nlm", "convgen"])
+    np.testing.assert_array_equal(result["convgen"].image, denoise(image, config).image)
+    np.testing.assert_array_equal(
+        result["nlm"].image, compare(noisy(), config.replace({"noise.kind": "rician"}), methods=["nlm"])["nlm"].image
+    )
+    assert (result["convgen"].image != denoise(noisy(), config).image).any()
 
 
 def test_each_method_gets_the_same_stabilized_image_and_goes_the_same_way_back():

@@ -14,8 +14,10 @@ import zarr
 from PIL import Image as Pictures
 
 from napari_convgen import DenoiseTask, Image
+from napari_convgen.config import preset
 from napari_convgen.errors import InputError
 from napari_convgen.run.setup.inputs import as_array, check_reference
+from napari_convgen.run.setup.prepared import Prepared
 
 VALUES = np.arange(48.0).reshape(6, 8)
 
@@ -73,7 +75,7 @@ CASES = {
     "indexed picture": (sheet(), r"got a picture with indexed colors\. Give picture\.convert\(\"RGB\"\)"),
     "NIfTI": (
         of_library("nibabel.nifti1", "Nifti1Image", get_fdata=None, shape=(6, 8)),
-        r"got an object of type nibabel\.nifti1\.Nifti1Image\. Give image\.get_fdata\(\)\.",
+        r"got an object of type nibabel\.nifti1\.Nifti1Image\. Give image\.get_fdata\(\) and its axes, 'XYZ' or with time 'XYZT'",
     ),
     "DICOM": (
         of_library("pydicom.dataset", "FileDataset", pixel_array=None, keys=list, __getitem__=None),
@@ -129,3 +131,24 @@ def test_other_arguments_of_another_type_are_told():
         check_reference(VALUES, "a", VALUES.shape)
     with pytest.raises(InputError, match=r"axes must be a text with a letter for each axis, got \('Y', 'X'\)\."):
         DenoiseTask(VALUES, axes=("Y", "X"))
+
+
+def test_three_values_that_are_taken_for_colors_are_told():
+    image = np.random.default_rng(0).normal(100, 9, (20, 24, 3)).astype(np.float32)
+    note = "The last axis, of 3 values, is taken for the samples of a color image"
+    for given, axes, is_told in [
+        (image, None, True),
+        (image, "YXS", False),
+        (image, "YXZ", False),
+        (image.astype(np.uint8), None, False),
+    ]:
+        notes = list(Prepared(given, "deep-decoder", axes=axes).input_notes())
+        assert any(each.startswith(note) for each in notes) == is_told
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("auto", "rician"), ("gaussian", "gaussian"), ("none", "none")])
+def test_the_noise_that_the_source_of_an_image_says_is_taken_if_no_other_is_named(kind, expected):
+    image = Image(np.random.default_rng(0).normal(100, 9, (20, 24)), noise_kind="rician")
+    config = preset("deep-decoder").replace({"noise.kind": kind, "n_steps": 7})
+    chosen = Prepared(image, config).config
+    assert (chosen.noise.kind, chosen.n_steps) == (expected, 7)

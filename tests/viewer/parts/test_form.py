@@ -100,10 +100,18 @@ NOISE = [name for name in setting_fields() if name.startswith("noise.")]
 def test_rows_are_those_of_the_kind_that_is_chosen():
     form = ConfigForm(["noise.kind", *NOISE[1:]])
     widget = labeled_rows(["Seed", *ConfigForm(["seed"]).editors.values(), "Noise", *form.editors.values()])
-    auto = ["Standard deviation", "Correlation length", "Impulses", "Stripes", "Same in channels"]
+    auto = ["Standard deviation", "Correlation length", "Impulses", "Stripes", "Same everywhere", "Same in channels"]
     assert rows_shown(widget) == ["<b>Seed</b>", "Seed", "<b>Noise</b>", "Noise", *auto]
     form.editors["noise.kind"].value = "poisson-gaussian"
-    photons = ["Read noise", "Correlation length", "Impulses", "Stripes", "Gain (per photon)", "Offset"]
+    photons = [
+        "Read noise",
+        "Correlation length",
+        "Impulses",
+        "Stripes",
+        "Same everywhere",
+        "Gain (per photon)",
+        "Offset",
+    ]
     assert rows_shown(widget)[4:] == photons
     assert "read noise" in form.editors["noise.sigma"].tooltip
     form.editors["noise.kind"].value = "none"

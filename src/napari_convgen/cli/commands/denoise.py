@@ -66,7 +66,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_quiet(parser)
 
 
-_OUTPUT = "denoised image to write, needed unless --dry-run: .tif keeps all metadata, .png resolution and color profile"
+_OUTPUT = (
+    "denoised image to write, needed unless --dry-run: .tif, .nii.gz, .nii, .zarr and .cfl keep all metadata of such an image, .png "
+    "resolution and color profile"
+)
 _EXPECTED_ERROR = (
     "TIFF to write, of the error to expect at each pixel, in image units; needs n_seeds=2 or more (default: none)"
 )

@@ -91,8 +91,11 @@ class Fit:
         self._health = HealthCheck(problem) if has_health_check else None
         rule.begin(problem, members)
         self._mixture = mixture
-        generator.prepare(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
-        if mixture is not None:
+        if mixture is None:
+            generator.prepare(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
+        else:
+            known = torch.ones_like(mixture.guides)
+            generator.prepare(mixture.guides, known, mixture.noise_level, problem.noise_spectrum)
             generator.guide(mixture.guides)
         self._kept = tuple(i for i, is_kept in enumerate(members.is_kept) if is_kept)
         self._kept_index = torch.tensor(self._kept, device=problem.measurement.device)

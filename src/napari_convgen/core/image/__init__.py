@@ -11,6 +11,7 @@ from napari_convgen.core.image.check import (
     is_doubtful,
     refuse_constant,
 )
+from napari_convgen.core.image.enlarged import enlarged_note
 from napari_convgen.core.image.image import Image, removed
 from napari_convgen.core.image.layout import Layout, channels_first, guess_axes
 from napari_convgen.core.image.measured import LeftOut, Measured
@@ -34,6 +35,7 @@ __all__ = [
     "check_array",
     "check_frame",
     "check_kind",
+    "enlarged_note",
     "guess_axes",
     "is_doubtful",
     "refuse_constant",

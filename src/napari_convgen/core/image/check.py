@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_convgen.core.image.enlarged import find_enlargement
 from napari_convgen.core.image.fill import LARGEST
 from napari_convgen.core.image.layout import Layout, frame_channels_first
 from napari_convgen.core.image.measured import LeftOut, Measured
@@ -49,12 +50,15 @@ class FrameCheck:
         True if all values are missing.
     is_wrapped
         True if the values look like a wrapped phase.
+    enlargement
+        Factor by which the frame looks enlarged; 1 if it does not.
     """
 
     left_out: LeftOut
     is_constant: bool
     is_missing: bool = False
     is_wrapped: bool = False
+    enlargement: int = 1
 
 
 def check_array(array: ArrayLike, layout: Layout) -> list[FrameCheck]:
@@ -134,7 +138,8 @@ def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Lay
         )
     is_wrapped = frame.dtype.kind == "f" and is_wrapped_phase(measured.values, measured.is_observed)
     is_constant = is_missing or bool((valid == valid[0]).all())
-    return FrameCheck(measured.left_out, is_constant, is_missing, is_wrapped), measured
+    enlargement = 1 if is_constant else find_enlargement(measured.values, measured.is_observed)
+    return FrameCheck(measured.left_out, is_constant, is_missing, is_wrapped, enlargement), measured
 
 
 def refuse_constant(checks: Sequence[FrameCheck]) -> None:

@@ -36,6 +36,10 @@ STEEP = 0.8
 """Height of the step at the edge of an area at the maximum, relative to the area's height over the other pixels. Optics blurs the edge of
 an overexposed area; what was filled in has none. Our choice, no benchmark."""
 
+BOX = 0.95
+"""Least share of its bounding box that an area at the maximum fills, unless it touches the image's border: bars, labels and padding do.
+Others are overexposed objects with sharp edges. Our choice, no benchmark."""
+
 VANISHED = 0.25
 """Largest variance of the noise at the lowest value, relative to a typical one, that counts as none: that of the estimate of the noise,
 see `napari_convgen.core.noise.estimation.channel.CUT_VARIANCE`."""
@@ -65,7 +69,8 @@ def find_fill(
     """Return where a channel has large connected areas of one exact value that end abruptly.
 
     Noise cannot make them. Where the noise was cut off at a limit, or photons are few, pixels with other values come to lie between, more
-    and more towards the border; such areas are not among them, nor are overexposed ones, whose border is blurred.
+    and more towards the border; such areas are not among them, nor are overexposed ones: their border is blurred, or they are
+    objects inside of the image.
 
     Parameters
     ----------
@@ -133,7 +138,17 @@ def _is_abrupt(
         is_steep = step > STEEP * (own - np.median(outside))
         is_distinct = distance > DISTINCT * _quantum(outside)
     is_lower = own < outside.max()
-    return np.asarray((n > 0) & (share < SHARP) & is_distinct & (is_lower | is_steep))
+    is_abrupt = np.asarray((n > 0) & (share < SHARP) & is_distinct & (is_lower | is_steep))
+    return is_abrupt & (is_lower | _are_drawn(areas)) if (is_abrupt & ~is_lower).any() else is_abrupt
+
+
+def _are_drawn(areas: Int[np.ndarray, "*spatial"]) -> Bool[np.ndarray, "n"]:
+    """Return for each area, from number 0, whether it touches the border of the image or is a box."""
+    drawn = [False]
+    for size, box in zip(np.bincount(areas.ravel())[1:], ndimage.find_objects(areas), strict=True):
+        touches = any(side.start == 0 or side.stop == n for side, n in zip(box, areas.shape, strict=True))
+        drawn.append(touches or size >= BOX * np.prod([side.stop - side.start for side in box]))
+    return np.array(drawn)
 
 
 def _quantum(values: Float[np.ndarray, "n"]) -> float:

@@ -28,6 +28,9 @@ class Image:
         Unit along each axis, such as ``"micrometer"``; ``None``, the default, if it is not known.
     name
         Name for titles and messages; default ``"image"``.
+    noise_kind
+        Kind of noise that the image's source says it has, such as ``"rician"`` for magnitudes of magnetic resonance; it is taken where a
+        configuration leaves the kind to the image (``"auto"``). ``None``, the default, if the source does not say.
     """
 
     data: ArrayLike
@@ -35,6 +38,7 @@ class Image:
     scale: tuple[float, ...] | None = None
     units: tuple[str, ...] | None = None
     name: str = "image"
+    noise_kind: str | None = None
 
 
 def removed(image: ArrayLike, result: NDArray[Any]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from napari_convgen.core.image.layout import Layout
 from napari_convgen.core.image.measured import Measured
+from napari_convgen.core.noise.estimation.checkerboard import without_checkerboard
 from napari_convgen.core.noise.estimation.correlation import correlation_length
 from napari_convgen.core.noise.estimation.impulses import find_impulses
 from napari_convgen.core.noise.estimation.spectrum import noise_spectrum
@@ -109,9 +110,9 @@ class ImageTensor:
         values, is_observed = measured.values, measured.is_observed
         differences = None
         if noise is not None:
-            values = without_stripes(values, is_observed, noise.stripes)
+            values = without_stripes(without_checkerboard(values, noise.checkerboard), is_observed, noise.stripes)
             if noise.impulses:
-                is_observed = is_observed & ~find_impulses(values, is_observed, noise.stabilizers())
+                is_observed = is_observed & ~find_impulses(values, is_observed, noise.stabilizers_of(values.shape[1:]))
             noise.check(values, is_observed)
             if noise.is_shared:
                 values, is_observed, differences = _split(values, is_observed)
@@ -120,15 +121,11 @@ class ImageTensor:
         high = np.max(values, axis=over, initial=-np.inf, where=is_observed)
         low = np.broadcast_to(np.where(np.isfinite(low), low, 0.0), len(values))
         high = np.broadcast_to(np.where(np.isfinite(high), high, 0.0), len(values))
-        transforms = (Unchanged(np.nan),) * len(values) if noise is None else noise.stabilizers()[: len(values)]
+        unknown = (Unchanged(np.nan),) * len(values)
+        transforms = unknown if noise is None else noise.stabilizers_of(values.shape[1:])[: len(values)]
         own = np.dtype(frame.dtype if dtype is None else dtype)
         image = cls(values, is_observed, low, high, noise, transforms, differences, frame, layout, measured, own)
         return replace(image, values=np.where(is_observed, image.scale(values), 0.5))
-
-    @property
-    def is_stabilized(self) -> bool:
-        """True if a channel was stabilized by a transform that is not linear."""
-        return not all(isinstance(each, Unchanged) for each in self.stabilizers)
 
     @property
     def is_rounded(self) -> bool:
@@ -312,7 +309,7 @@ class ImageTensor:
     def _ends(self) -> tuple[Float[np.ndarray, "c"], Float[np.ndarray, "c"]]:
         """Return the minimum and the maximum of each channel, in stabilized units."""
         ranges = np.stack([self.low, self.high], axis=1)
-        ends = np.stack([each.forward(x) for each, x in zip(self.stabilizers, ranges, strict=True)])
+        ends = np.stack([each.ends(x) for each, x in zip(self.stabilizers, ranges, strict=True)])
         return ends[:, 0], ends[:, 1]
 
 

@@ -11,8 +11,10 @@ from jaxtyping import Bool, Float
 
 from napari_convgen.core.noise.estimation.blocks import Blocks
 from napari_convgen.core.noise.estimation.channel import Channel
+from napari_convgen.core.noise.estimation.checkerboard import measure_checkerboard, without_checkerboard
 from napari_convgen.core.noise.estimation.correlation import correlation_length as measure_correlation
 from napari_convgen.core.noise.estimation.impulses import find_impulses
+from napari_convgen.core.noise.estimation.level import find_level_map
 from napari_convgen.core.noise.estimation.stable import measure_stable
 from napari_convgen.core.noise.estimation.stripes import measure_stripes, without_stripes
 from napari_convgen.core.noise.estimation.variance import noise_variance
@@ -22,6 +24,7 @@ from napari_convgen.errors import ConfigError
 
 Auto = Literal["auto"]
 YesNo = Literal["auto", "yes", "no"]
+AutoOrYes = Literal["auto", "yes"]
 Kind = type[NoiseModel]
 
 SHARED_SHARE = 0.06
@@ -30,6 +33,10 @@ Chosen on the tuning images of benchmarks/noise.py."""
 
 SHARED_SPACINGS = (1, 3)
 """Distances between pixels at which that is compared, in correlation lengths: noise in higher and in lower frequencies."""
+
+CLEARLY_LESS = 0.8
+"""Largest ratio of what maps of the noise's level leave with two kinds of noise with which the kind that is less simple is taken.
+Our choice, no benchmark."""
 
 MIN_IMPULSES = 1e-3
 """Share of the values below which impulses are taken for structure, unless they are asked for.
@@ -45,6 +52,7 @@ def estimate_noise(
     is_shared: YesNo = "auto",
     has_impulses: YesNo = "auto",
     has_stripes: YesNo = "auto",
+    is_uniform: AutoOrYes = "auto",
     is_color: bool = False,
     **settings: float | Auto,
 ) -> NoiseModel:
@@ -68,7 +76,10 @@ def estimate_noise(
     has_impulses
         ``"yes"`` if single pixels may have no relation to their neighbors; ``"auto"`` takes them for structure if they are few.
     has_stripes
-        ``"yes"`` if all pixels of a row, or of a column, may have an offset in common; ``"auto"`` looks whether they do.
+        ``"yes"`` if all pixels of a row, or of a column, may have an offset in common; ``"auto"`` looks whether they do, or every other
+        pixel has.
+    is_uniform
+        ``"yes"`` if the noise is equally strong everywhere; ``"auto"`` looks whether it is.
     is_color
         True if the channels are samples of one color image.
     settings
@@ -87,15 +98,18 @@ def estimate_noise(
     kinds = _kinds(kind, is_shared)
     if unknown := set(settings).difference(*(each.parameters() for each in NOISE_MODELS.values())):
         raise TypeError(f"No kind of noise has the settings {', '.join(sorted(unknown))}.")
+    checkerboard = measure_checkerboard(values, is_observed) if has_stripes != "no" else ()
+    values = without_checkerboard(values, checkerboard)
     stripes = measure_stripes(values, is_observed, has_stripes)
     values = without_stripes(values, is_observed, stripes)
-    wanted = _Wanted(kinds, settings, correlation_length, is_shared, is_color)
-    model = replace(wanted.estimate(values, is_observed), stripes=stripes)
+    wanted = _Wanted(kinds, settings, correlation_length, is_shared, is_uniform, is_color)
+    model = replace(wanted.estimate(values, is_observed), stripes=stripes, checkerboard=checkerboard)
     if has_impulses != "no":
         model, is_observed = _leave_out_impulses(wanted, model, values, is_observed, has_impulses == "yes")
     if not model.is_signal_dependent or any(given(settings, name) is not None for name in model.strengths):
         return model
-    return replace(model, stable=measure_stable(model.stabilizers(), values, is_observed, model.correlation_length))
+    stable = [each.forward(x) for each, x in zip(model.stabilizers_of(values.shape[1:]), values, strict=True)]
+    return replace(model, stable=measure_stable(model.stabilizers(), stable, is_observed, model.correlation_length))
 
 
 def _leave_out_impulses(
@@ -106,13 +120,14 @@ def _leave_out_impulses(
     is_sure: bool,
 ) -> tuple[NoiseModel, Bool[np.ndarray, "c *spatial"]]:
     """Estimate the noise anew without impulses, unless they are few and it is not sure that there are any; return it and what is left."""
-    found = find_impulses(values, is_observed, model.stabilizers())
+    found = find_impulses(values, is_observed, model.stabilizers_of(values.shape[1:]))
     share = found.sum() / max(1, is_observed.sum())
     if not share or (not is_sure and share < MIN_IMPULSES):
         return model, is_observed
     is_left = is_observed & ~found
-    model = replace(wanted.estimate(values, is_left), stripes=model.stripes)
-    share = find_impulses(values, is_observed, model.stabilizers()).sum() / is_observed.sum()
+    model = replace(wanted.estimate(values, is_left), stripes=model.stripes, checkerboard=model.checkerboard)
+    found = find_impulses(values, is_observed, model.stabilizers_of(values.shape[1:]))
+    share = found.sum() / is_observed.sum()
     return replace(model, impulses=float(share)), is_left
 
 
@@ -144,7 +159,7 @@ class _Wanted:
         Kinds of noise that are tried, in this order; the last one takes any image.
     settings
         Parameters that are given.
-    correlation_length, is_shared, is_color
+    correlation_length, is_shared, is_uniform, is_color
         Arguments of `estimate_noise`.
     """
 
@@ -152,6 +167,7 @@ class _Wanted:
     settings: Settings
     correlation_length: int | Auto
     is_shared: YesNo
+    is_uniform: AutoOrYes
     is_color: bool
 
     def estimate(
@@ -176,8 +192,34 @@ class _Wanted:
             # One model has one kind. A channel without enough signal to show its kind takes the kind that others show.
             kind = next((each for each in kinds if each in found and not each.is_of_all_channels), kinds[-1])
             channels = [_estimate_channel(each, (kind,), self.settings) for each in measured]
-        channels *= n_channels // len(channels)
-        return kind.of_channels(channels, correlation_length=length, is_shared=is_shared)
+        model = kind.of_channels(channels, correlation_length=length, is_shared=is_shared)
+        if length == 1 and self.is_uniform == "auto" and kind.can_differ_by_place and model.has_noise:
+            # What differs by place can look as if it differed by intensity, where one side is brighter, or hide that it does.
+            model = self._leveled(model, measured, values, is_observed)
+        return model.repeated(n_channels // len(measured))
+
+    def _leveled(
+        self,
+        model: NoiseModel,
+        measured: Sequence[Channel | None],
+        values: Float[np.ndarray, "c *spatial"],
+        is_observed: Bool[np.ndarray, "c *spatial"],
+    ) -> NoiseModel:
+        """Return white noise that is stronger in some places, of the kind with which that explains the image best, or nearly so.
+
+        Where the noise is the same everywhere, or its strength is given, the model is returned.
+        """
+        best, least_left = model, np.inf
+        for kind in reversed(self.kinds):
+            if not kind.can_differ_by_place or any(given(self.settings, name) is not None for name in kind.strengths):
+                continue
+            channels = [_estimate_channel(each, (kind,), self.settings) for each in measured]
+            plain = kind.of_channels(channels, correlation_length=1, is_shared=model.is_shared)
+            found = find_level_map(values, is_observed, plain.stabilizers()) if plain.has_noise else None
+            if found is not None and found.left < CLEARLY_LESS * least_left:
+                least_left = found.left
+                best = replace(plain.multiplied(found.least), level_map=found.level_map)
+        return best
 
 
 def _estimate_channel(channel: Channel | None, kinds: Sequence[Kind], settings: Settings) -> NoiseModel:

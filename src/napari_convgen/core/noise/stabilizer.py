@@ -36,6 +36,10 @@ class Stabilizer(ABC):
     def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Return the variance of the transformed values, in theory, where they have the means ``y``."""
 
+    def ends(self, limits: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
+        """Return limits of the transformed values of a channel with these limits."""
+        return self.forward(limits)
+
     def slope(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Return the slope of `inverse`, by central differences."""
         return np.asarray((self.inverse(y + HALF_STEP) - self.inverse(y - HALF_STEP)) / (2 * HALF_STEP))
@@ -82,6 +86,59 @@ class Unchanged(Stabilizer):
     def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Return the square of the noise level."""
         return np.full_like(y, self.level**2)
+
+
+@dataclass(frozen=True, eq=False)
+class Leveled(Stabilizer):
+    """A transform after which the noise is the same at all places of a channel, where it was the same at all intensities only.
+
+    Parameters
+    ----------
+    inner
+        Transform after which it is the same at all intensities.
+    level
+        Level of the noise at each pixel, at least 1.
+    center
+        Value after ``inner`` that stays as it is; distances from it are divided by the level.
+    """
+
+    inner: Stabilizer
+    level: Float[np.ndarray, "*spatial"]
+    center: float
+
+    @property
+    def noise_level(self) -> float:
+        """Standard deviation of the noise after `forward`: that after ``inner`` where it is weakest."""
+        return self.inner.noise_level
+
+    def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Transform noisy values of a whole channel, in the image's units."""
+        return np.asarray(self.center + (self.inner.forward(x) - self.center) / self.level)
+
+    def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the clean values of a whole channel, in the image's units."""
+        return self.inner.inverse(self._unleveled(y))
+
+    def slope(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the slope of `inverse` at each pixel of a channel."""
+        return np.asarray(self.level * self.inner.slope(self._unleveled(y)))
+
+    def ends(self, limits: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
+        """Return limits of the transformed values of a channel with these limits: those where the noise is weakest."""
+        return self.inner.ends(limits)
+
+    def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the variance of the transformed values of a whole channel, in theory."""
+        return self.inner.noise_variance(self._unleveled(y))
+
+    def signal_share(
+        self, y: Float[np.ndarray, "*shape"], is_observed: Bool[np.ndarray, "*shape"]
+    ) -> Float[np.ndarray, "*shape"]:
+        """Return the probability that there is any signal at each pixel of a channel."""
+        return self.inner.signal_share(self._unleveled(y), is_observed)
+
+    def _unleveled(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        return np.asarray(self.center + (y - self.center) * self.level)
 
 
 @dataclass(frozen=True)

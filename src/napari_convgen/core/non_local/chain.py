@@ -108,6 +108,37 @@ def improve(noisy: Noisy) -> Iterator[Channels]:
         yield estimate
 
 
+def refine(
+    values: Channels, pilot: Channels, n_axes: int, places: Int[Tensor, "g k"] | None = None
+) -> tuple[Channels, Int[Tensor, "g k"]]:
+    """Return the estimate of a single stage, from an image that is nearly the clean one, and the groups of patches that it used.
+
+    Parameters
+    ----------
+    values
+        Image in standard deviations of its white noise.
+    pilot
+        Image near the clean one, in the same unit.
+    n_axes
+        Number of spatial axes.
+    places
+        Groups of patches, from a pilot before; ``None``, the default, to look for them in this one.
+    """
+    patches = PATCHES[n_axes].within(values.shape[1:])
+    offsets = torch.from_numpy(patches.offsets(values.shape[1:])).to(values.device)
+    with alone() as n_threads:
+        passes = passes_on(values.device, n_threads)
+        groups = passes.match(pilot[0], patches) if places is None else places
+        level = values.new_ones(len(groups))
+
+        def mix(clean: Tensor, noisy: Tensor, part: slice) -> tuple[Mixed, Tensor]:
+            return mix_patches(clean, noisy, level[part], passes.invert), level.new_zeros(len(noisy))
+
+        pairs = zip(pilot, values, strict=True)
+        estimates = [_mix(clean, noisy, groups, offsets, patches, mix, passes)[0] for clean, noisy in pairs]
+    return torch.stack(estimates), groups
+
+
 def _first_estimate(noisy: Noisy, passes: Passes) -> Channels:
     shape = noisy.values.shape[1:]
     patches = FIRST_PATCHES[noisy.n_axes].within(shape)

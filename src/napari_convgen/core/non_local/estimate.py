@@ -97,11 +97,11 @@ def non_local_stages(
     groups = [noisy] if is_joint and noisy else [[i] for i in noisy]
     for position, channels in enumerate(groups):
         frame = _Frame(
-            (values[channels] / levels[channels]).reshape(len(channels), *_volume(values)).contiguous(),
+            (values[channels] / levels[channels]).reshape(len(channels), *as_volume(values)).contiguous(),
             values.ndim - 1,
             None
             if is_observed is None
-            else is_observed[channels].reshape(len(channels), *_volume(values)).contiguous(),
+            else is_observed[channels].reshape(len(channels), *as_volume(values)).contiguous(),
             noise_spectrum,
         )
         for estimate, share in _stages(frame, N_SCALES):
@@ -172,7 +172,7 @@ def patch_covariance(spectrum: Float[np.ndarray, "a b"], patches: Patches) -> Fl
     return np.asarray(np.where(np.equal.outer(z, z), apart / covariance[0, 0], 0.0))
 
 
-def _volume(values: Tensor) -> tuple[int, int, int]:
+def as_volume(values: Tensor) -> tuple[int, int, int]:
     """Return the spatial shape with three axes."""
     sizes = (1, 1, *values.shape[1:])
     return sizes[-3], sizes[-2], sizes[-1]

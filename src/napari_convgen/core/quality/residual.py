@@ -53,7 +53,7 @@ def residual_of(
     noise
         Noise model of the frame.
     """
-    deviation = np.sqrt(noise.variance(denoised))
+    deviation = np.sqrt(noise.variance_in(denoised))
     counts = is_observed & (deviation > 0)
     residual = np.where(counts, (noisy - denoised) / np.where(counts, deviation, 1.0), np.nan)
     over = tuple(range(1, residual.ndim))

@@ -4,4 +4,4 @@ from napari_convgen.files.image_file import WritableFormat
 from napari_convgen.files.tiff.reading import read
 from napari_convgen.files.tiff.writing import check, write
 
-FORMAT = WritableFormat((".tif", ".tiff"), read, check, write)
+FORMAT = WritableFormat((".tif", ".tiff"), read, check=check, write=write)

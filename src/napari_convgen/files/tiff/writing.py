@@ -13,6 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_convgen.errors import FileError
+from napari_convgen.files.atomic import replacing
 from napari_convgen.files.image_file import ImageFile, Tags
 from napari_convgen.files.orientation import stored_shape
 from napari_convgen.files.tiff.tags import escaped, free_letters, is_hyperstack, is_ome, ome_root, tags_of_type
@@ -75,12 +76,15 @@ def refuse_ome_name(path: str | Path) -> None:
         The name ends in ``.ome.tif`` or ``.ome.tiff``.
     """
     if Path(path).suffixes[-2:-1] == [".ome"]:
-        raise FileError(f"{path} would not be OME-TIFF: only an image read from OME-TIFF is. Leave the .ome away.")
+        raise FileError(
+            f"{path} would not be OME-TIFF, which does not hold the axes or the tags of the image that was read. Leave the .ome away."
+        )
 
 
-def write(file: BinaryIO, data: NDArray[Any], like: ImageFile) -> None:
+def write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
     """Write an image with the metadata of another one."""
-    write_tiff(file, data, tags_of_type(like.tiff, data.dtype))
+    with replacing(path) as file:
+        write_tiff(file, data, tags_of_type(like.tiff, data.dtype))
 
 
 def check(path: Path, like: ImageFile) -> None:

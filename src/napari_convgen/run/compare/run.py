@@ -111,9 +111,7 @@ class CompareTask(Task[CompareProgress, CompareResult]):
         self._fit_affine = fit_affine
         one_type = {"dtype": self.prepared.result_type.setting}
         self._runs = {
-            method: DenoiseTask(
-                self.image, own.replace(one_type), axes=self.layout.axes, n_spared_threads=n_spared_threads
-            )
+            method: DenoiseTask(image, own.replace(one_type), axes=self.layout.axes, n_spared_threads=n_spared_threads)
             for method, own in configs.items()
             if own is not None
         }

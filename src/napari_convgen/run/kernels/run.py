@@ -272,7 +272,9 @@ def _predict(
 
     # The filter uses every pixel, so none is excluded as an impulse.
     settings: NoiseConfig = (
-        AutoNoiseConfig(has_impulses="no", has_stripes="no") if sigma == "auto" else _plain_noise(sigma)
+        AutoNoiseConfig(has_impulses="no", has_stripes="no", is_uniform="yes")
+        if sigma == "auto"
+        else _plain_noise(sigma)
     )
     measured = Measured.whole(frame, FRAME)
     image = ImageTensor.of(frame, FRAME, build_noise(measured, FRAME, settings), measured)
@@ -295,7 +297,7 @@ def _predict(
 
 
 def _plain_noise(sigma: float) -> GaussianNoiseConfig:
-    return GaussianNoiseConfig(sigma=sigma, has_impulses="no", has_stripes="no")
+    return GaussianNoiseConfig(sigma=sigma, has_impulses="no", has_stripes="no", is_uniform="yes")
 
 
 def _bound(image_filter: InducedFilter, values: Array, level: float, signal_share: float) -> Bound:

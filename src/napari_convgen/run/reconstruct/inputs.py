@@ -81,8 +81,15 @@ def _choose_operator(problem: type[InverseProblem], config: Config, settings: Ma
     named = {name.removeprefix("operator.") for name in settings if name.startswith("operator.")}
     able = [kind for kind, model in kinds.items() if named <= set(model.model_fields)] or list(kinds)
     own = {"operator.kind": config.operator.kind if config.operator.kind in able else able[0]}
-    own |= {name: value for name, value in problem.changes.items() if config.noise.is_modeled or "noise." not in name}
+    own_noise = set(type(config.noise).model_fields) if config.noise.is_modeled else set()
+    own |= {
+        name: value
+        for name, value in problem.changes.items()
+        if not name.startswith("noise.") or name.removeprefix("noise.") in own_noise
+    }
     chosen = config.replace(own).replace(settings)
+    if chosen.generator.has_guide:
+        chosen = chosen.replace({"generator.guide": "plug-and-play"})
     if chosen.operator.kind not in kinds:
         raise ConfigError(
             f"This problem has operator.kind {' or '.join(map(repr, kinds))}, got {chosen.operator.kind!r}."

@@ -180,6 +180,8 @@ class ReconstructTask(FitTask[ReconstructResult]):
         kept = list(iterate.kept)
         seen = members.weights[kept]
         operator = problem.forward_model
+        if self.config.generator.is_plug_and_play:  # its guide agrees with the measurement already
+            return image, image, math.inf
         if not isinstance(operator, LinearMap) or not (problem.weights * (seen == 0)).flatten(1).any(1).all():
             self._notes.append(ALL_HELD)
             return image, image, math.inf
@@ -230,8 +232,8 @@ def reconstruct(
     image
         Measured image, a single frame; NaN marks missing pixels.
     config
-        Configuration, or name of a preset; ``None``, the default, for ``"deep-decoder"``. To fill in pixels of a noisy image, ``"default"``
-        can be better. Unless pixels are filled in, the noise is taken to be the same everywhere (``noise.kind = "gaussian"``).
+        Configuration, or name of a preset; ``None``, the default, for ``"quick"``: the non-local estimate in turns with the measurement.
+        ``"default"`` mixes a network into it, and ``"deep-decoder"`` fits a generator alone.
     problem
         Name of the problem: ``"inpaint"``, ``"deblur"`` or ``"enlarge"``.
     axes

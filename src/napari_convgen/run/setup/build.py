@@ -153,14 +153,15 @@ def check_guidance(config: Config) -> None:
 
 
 def check_noise_level(config: Config, problem: Problem) -> None:
-    """Refuse to let a guided network draw from an image whose noise is not known.
+    """Refuse to let a guided network draw from an image whose noise is not known; in turns with a measurement it need not be.
 
     Raises
     ------
     InputError
         No noise was found.
     """
-    if config.generator.draws_from_image and problem.noise_level is None:
+    settings = config.generator
+    if settings.draws_from_image and not settings.is_plug_and_play and problem.noise_level is None:
         raise InputError(
             "No noise was found in the image, and a guided network needs its level. Set noise.sigma, or choose the preset 'deep-decoder'."
         )

@@ -16,7 +16,7 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import SnapshotStore, Units
 from napari_convgen.core.stopping import Members, StoppingRule
 from napari_convgen.run.setup.build import build_optimizer, random_source
-from napari_convgen.run.setup.guides import make_guides
+from napari_convgen.run.setup.guides import make_guides, make_plug_and_play_guides
 from napari_convgen.run.setup.prepared import Prepared
 
 
@@ -130,6 +130,9 @@ def start_fit(
     rule = prepared.rule(image, seed)
     members = rule.members(problem, n_seeds, random_source(seed, 0))
     guides = None
-    if prepared.config.generator.has_guide:
+    settings = prepared.config.generator
+    if settings.is_plug_and_play:
+        guides = yield from make_plug_and_play_guides(problem, prepared.layout, members, is_stopping)
+    elif settings.has_guide:
         guides = yield from make_guides(image, prepared.layout, members, prepared.device, is_stopping)
     return new_fit(prepared, problem, image, rule, members, seed, units, max_bytes, guides=guides)

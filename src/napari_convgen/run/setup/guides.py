@@ -17,6 +17,9 @@ from napari_convgen.core.fit.guides import Guides
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.non_local import Stage
+from napari_convgen.core.non_local.chain import N_CHAIN_STEPS
+from napari_convgen.core.plug_and_play import N_TURNS, measured_levels, plug_and_play_stages
+from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import Members
 
 PROBE_SIZE = 0.1
@@ -80,6 +83,33 @@ def make_guides(
     return Guides(whole, torch.stack([whole if is_all else next(own) for is_all in has_seen_all]), influence)
 
 
+def make_plug_and_play_guides(
+    problem: Problem, layout: Layout, members: Members, is_stopping: Callable[[], bool] = lambda: False
+) -> Generator[Stage[NDArray[Any]], None, Guides]:
+    """Make the estimate from the whole measurement, which comes first, and that of each member from the entries in its loss.
+
+    Parameters
+    ----------
+    problem
+        Measurement and linear operator.
+    layout, members, is_stopping
+        As for `make_guides`.
+    """
+    has_seen_all = [torch.equal(weights, problem.weights) for weights in members.weights]
+    seen = [problem.weights, *(each for each, is_all in zip(members.weights, has_seen_all, strict=True) if not is_all)]
+    estimates: list[torch.Tensor] = []
+    for number, weights in enumerate(seen):
+        estimates.append(estimates[0] if number else problem.weights.new_zeros(problem.forward_model.in_shape))
+        for stage in plug_and_play_stages(problem, weights, layout.is_color) if not number or not is_stopping() else ():
+            estimates[number] = stage.image
+            yield Stage(estimates[0].cpu().numpy(), (number + stage.share) / len(seen))
+            if is_stopping():
+                break
+    whole, own = estimates[0], iter(estimates[1:])
+    each = torch.stack([whole if is_all else next(own) for is_all in has_seen_all])
+    return Guides(whole, each, noise_level=measured_levels(problem).flatten())
+
+
 def has_probe(image: ImageTensor, members: Members) -> bool:
     """Return True if the influence of pixels on their own estimate is measured: white noise of a known level, and pixels left out."""
     has_left_out = bool((members.weights < members.weights.amax(0)).any())
@@ -96,7 +126,9 @@ def _column(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
     return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 
-def guide_seconds(image: ImageTensor, layout: Layout, fit: Fit, device: torch.device) -> float:
+def guide_seconds(
+    image: ImageTensor, layout: Layout, fit: Fit, device: torch.device, is_plug_and_play: bool = False
+) -> float:
     """Return about how many seconds the guides of a fit take, measured on a crop; 0 if it has none.
 
     Parameters
@@ -105,11 +137,13 @@ def guide_seconds(image: ImageTensor, layout: Layout, fit: Fit, device: torch.de
         As for `make_guides`.
     fit
         Fit of the frame.
+    is_plug_and_play
+        True if the guides are made in turns with the measurement; default False.
     """
     if not fit.is_mixed:
         return 0.0
-    n_runs = 1 + sum(bool((weights < fit.problem.weights).any()) for weights in fit.members.weights)
-    n_runs += has_probe(image, fit.members)
+    n_runs: float = 1 + sum(bool((weights < fit.problem.weights).any()) for weights in fit.members.weights)
+    n_runs = n_runs * (1 + N_TURNS / N_CHAIN_STEPS) if is_plug_and_play else n_runs + has_probe(image, fit.members)
     frame = NoisyFrame.of(image, layout)
     part = (slice(None), *(slice(PROBE_SIDE) for _ in image.values.shape[1:]))
     crop = replace(frame, values=frame.values[part], is_observed=None)
@@ -119,4 +153,4 @@ def guide_seconds(image: ImageTensor, layout: Layout, fit: Fit, device: torch.de
         for _stage in patch_stages(crop, device):
             pass
         seconds = time.perf_counter() - started
-    return n_runs * seconds * image.values.size / crop.values.size
+    return n_runs * seconds * fit.problem.image_weights.numel() / crop.values.size

@@ -75,6 +75,13 @@ def resolve_config(
     return chosen.replace({name: value for name, value in (changes or {}).items() if value is not None})
 
 
+def with_known_noise(config: Config, image: Image) -> Config:
+    """Return a configuration with the kind of noise that an image's source says, if the configuration leaves it to the image."""
+    if image.noise_kind is None or config.noise.kind != "auto":
+        return config
+    return config.replace({"noise.kind": image.noise_kind})
+
+
 def _is_lazy(image: Any) -> bool:
     """Return True for what has a shape, a dtype that NumPy knows, and can be indexed."""
     try:

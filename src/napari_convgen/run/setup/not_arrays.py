@@ -150,7 +150,11 @@ NOT_ARRAYS: tuple[NotArray, ...] = (
         describe_type,
         "Give its image: .image.",
     ),
-    NotArray(lambda value: _has(value, "get_fdata"), describe_type, "Give image.get_fdata()."),
+    NotArray(
+        lambda value: _has(value, "get_fdata"),
+        describe_type,
+        "Give image.get_fdata() and its axes, 'XYZ' or with time 'XYZT'; or read the file: napari_convgen.read_image(path).image.",
+    ),
     NotArray(lambda value: _has(value, "pixel_array"), describe_type, "Give dataset.pixel_array."),
     NotArray(
         lambda value: _comes_from(value, "SimpleITK"),

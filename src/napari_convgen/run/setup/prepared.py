@@ -25,11 +25,14 @@ from napari_convgen.core.image import (
     Measured,
     check_frame,
     check_kind,
+    enlarged_note,
     is_doubtful,
     refuse_constant,
     share_structure,
 )
+from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.noise import NoiseModel, estimate_noise
+from napari_convgen.core.noise.precision import Precision
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import StoppingRule
@@ -51,10 +54,15 @@ from napari_convgen.run.setup.build import (
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
-from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config
+from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config, with_known_noise
 from napari_convgen.run.setup.result_type import ResultType
 
 Index = tuple[int | slice, ...]
+
+COLOR_NOTE = (
+    "The last axis, of {} values, is taken for the samples of a color image, since no axes are named. If it counts slices or channels, "
+    "name the axes: axes = 'YXZ' or 'YXC'."
+)
 
 
 class Prepared:
@@ -132,19 +140,21 @@ class Prepared:
         operator: Callable[[Sequence[int]], ForwardModel] | None = None,
     ) -> None:
         given = image if isinstance(image, Image) else Image(as_array(image))
-        self.config = resolve_config(config)
+        self.config = with_known_noise(resolve_config(config), given)
         self.image = as_array(given.data)
         if 0 in self.image.shape or not self.image.shape:
             raise InputError(f"The image has no pixels: its shape is {tuple(self.image.shape)}. Choose another one.")
         letters = check_letters(given.axes if axes is None else axes)
         self._divide(Layout.of(self.image.shape, letters, self.config.z_axis))
+        self._is_color_a_guess = letters is None and self.layout.is_color and np.dtype(self.image.dtype) != np.uint8
         if self._fits_channels_alone(single is not None):
             self._divide(replace(self.layout, is_joint=False))
         self.size = self.layout.spatial_shape(self.image.shape)
         self.spacing = self._spacing(given)
         self.n_outputs = math.prod(self.layout.frame_shape(self.image.shape)) // math.prod(self.size)
         self._operator = functools.partial(build_operator, self.config) if operator is None else operator
-        self.image_size = self._operator((self.n_outputs, *self.size)).in_shape[1:]
+        model = self._operator((self.n_outputs, *self.size))
+        self.image_size, self._has_identity = model.in_shape[1:], model.is_identity
         self.n_scales = resolve_scales(self.config, self.image_size, self.spacing)
         check_guidance(self.config)
         self.reference = check_reference(reference, data_range, self.image.shape)
@@ -240,6 +250,9 @@ class Prepared:
         checks = [check for check in self._checks.values() if not check.is_constant]
         yield from LeftOut.sum([check.left_out for check in checks]).sentences()
         yield from [PHASE_NOTE] * any(check.is_wrapped for check in checks)
+        if self._is_color_a_guess:
+            yield COLOR_NOTE.format(self.image.shape[-1])
+        yield from dict.fromkeys(enlarged_note(check.enlargement) for check in checks if check.enlargement > 1)
 
     def measured(self, number: int) -> Measured:
         """Return what of a frame was measured; the latest is remembered."""
@@ -263,12 +276,21 @@ class Prepared:
         return model or estimate_noise(measured.values, measured.is_observed, is_color=self.layout.is_color)
 
     def scaled(self, number: int) -> ImageTensor:
-        """Return a frame in the generator's units, its noise stabilized."""
-        return self.scaled_for(number, self.noise_model(number))
+        """Return a frame in the generator's units, its noise stabilized; under a forward operator, which maps intensities, it is not."""
+        precision = self._precision(number)
+        return self.scaled_for(number, self.noise_model(number) if precision is None else precision.noise)
 
     def scaled_for(self, number: int, noise: NoiseModel | None) -> ImageTensor:
         """Return a frame in the generator's units, stabilized for this model of its noise."""
         return ImageTensor.of(self.frame(number), self.layout, noise, self.measured(number), self.result_type.dtype)
+
+    def _precision(self, number: int) -> Precision | None:
+        """Return what stands for noise that is not the same everywhere, under a forward operator; ``None`` without one."""
+        noise = self.noise_model(number)
+        if self._has_identity or noise is None or not (noise.is_signal_dependent or noise.level_map):
+            return None
+        measured = self.measured(number)
+        return Precision.of(noise, measured.values, measured.is_observed)
 
     @functools.cached_property
     def result_type(self) -> ResultType:
@@ -279,13 +301,9 @@ class Prepared:
 
     def problem(self, image: ImageTensor) -> Problem:
         """Return the problem that a frame poses on the device."""
-        operator = self._operator(image.values.shape)
-        if not operator.is_identity and image.is_stabilized:
-            raise ConfigError(
-                f"A forward operator needs noise that is the same everywhere, and this image has {image.noise}. "
-                "Choose noise.kind = 'gaussian', or 'none'."
-            )
-        problem = Problem.of(image, self.device, operator=operator)
+        precision = self._precision(0) if self.n_frames == 1 else None
+        weights = None if precision is None else precision.weights
+        problem = Problem.of(image, self.device, operator=self._operator(image.values.shape), weights=weights)
         check_noise_level(self.config, problem)
         return problem
 
@@ -359,10 +377,11 @@ class Prepared:
                     advice="Reconstruct the image instead, or choose operator.kind = 'identity'.",
                 )
             )
-        if self.config.generator.draws_from_image:
+        is_guided = self.config.generator.is_plug_and_play and isinstance(operator, LinearMap)
+        if self.config.generator.draws_from_image and not is_guided:
             raise ConfigError(
                 f"A {self.config.generator.kind} needs a measurement that is the image itself, and there is a forward operator. "
-                "Choose generator.kind = 'deep-decoder'."
+                "Choose generator.kind = 'deep-decoder', or for a linear operator generator.guide = 'plug-and-play'."
             )
         generator = functools.partial(
             build_generator, self.config, self.image_size, self.n_outputs, self.n_scales, [0], 0, "torch"

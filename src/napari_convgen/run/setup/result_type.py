@@ -81,7 +81,7 @@ class ResultType:
         if own.kind not in "ui":
             return cls(own, setting=setting)
         values = np.where(measured.is_observed, measured.values, 0.0)
-        variance = float(noise().variance(values).mean(where=measured.is_observed))
+        variance = float(noise().variance_in(values).mean(where=measured.is_observed))
         has_fractions = np.spacing(np.float32(values.max())) < ROUNDING_VARIANCE
         if not (0 < SMALL_SHARE * variance / 10 ** (LARGEST_GAIN / 10) < ROUNDING_VARIANCE and has_fractions):
             return cls(own, setting="same")

@@ -18,7 +18,7 @@ one that the stabilizers of this package leave in theory, except at a few events
 
 def measure_stable(
     stabilizers: Sequence[Stabilizer],
-    values: Float[np.ndarray, "c *spatial"],
+    stable: Sequence[Float[np.ndarray, "*spatial"]],
     is_observed: Bool[np.ndarray, "c *spatial"],
     spacing: int,
 ) -> tuple[StableNoise, ...] | None:
@@ -28,19 +28,19 @@ def measure_stable(
     ----------
     stabilizers
         Transform of each channel.
-    values
-        Noisy values, channels first, in the image's units.
+    stable
+        Noisy values of each channel after it.
     is_observed
         False where a value is missing.
     spacing
         Distance in pixels from which on the noise of two pixels is independent.
     """
     channels = []
-    for each, x, seen in zip(stabilizers, values, is_observed, strict=True):
+    for each, x, seen in zip(stabilizers, stable, is_observed, strict=True):
         if isinstance(each, Unchanged):
             channels.append(StableNoise((0.0,), (each.noise_level**2,), each.noise_level))
             continue
-        blocks = Blocks.of(each.forward(x), seen, spacing)
+        blocks = Blocks.of(x, seen, spacing)
         if not len(blocks):
             return None
         curve = Curve.of(blocks)

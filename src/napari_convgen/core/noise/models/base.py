@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from napari_convgen.core.noise.estimation.channel import Channel
+from napari_convgen.core.noise.estimation.level import LevelMap, level_noise
 from napari_convgen.core.noise.stabilizer import Stabilizer, StableNoise
 
 Settings = Mapping[str, float | Literal["auto"]]
@@ -49,6 +50,11 @@ class NoiseModel(ABC):
     stripes
         Standard deviation of the offsets that the pixels of a row have in common, and of those of a column, in the image's units; they are
         taken from the values. 0 where there are none.
+    checkerboard
+        Offset of every other pixel, in rows and columns alike, one a channel; it is taken from the values. Empty where there is none.
+    level_map
+        Level of the noise at each place, relative to that where it is weakest, which the parameters are of; ``None`` if it is the same
+        everywhere.
     """
 
     strengths: ClassVar[tuple[str, ...]] = ("sigma",)
@@ -60,6 +66,9 @@ class NoiseModel(ABC):
 
     is_of_all_channels: ClassVar[bool] = False
     """True if no channel of an image has such noise where another channel has noise of another kind."""
+
+    can_differ_by_place: ClassVar[bool] = True
+    """True if such noise can be stronger in some places."""
 
     is_signal_dependent: ClassVar[bool] = True
     """True if the variance depends on the clean value, so that the noise is stabilized."""
@@ -74,6 +83,8 @@ class NoiseModel(ABC):
     clipped_high: float = 0.0
     impulses: float = 0.0
     stripes: tuple[float, float] = (0.0, 0.0)
+    checkerboard: tuple[float, ...] = ()
+    level_map: LevelMap | None = None
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in self.parameters()}
@@ -155,6 +166,26 @@ class NoiseModel(ABC):
     def stabilizers(self) -> tuple[Stabilizer, ...]:
         """Return a transform for each channel that makes the variance the same everywhere."""
 
+    def stabilizers_of(self, shape: Sequence[int]) -> tuple[Stabilizer, ...]:
+        """Return a transform for each channel that makes the variance the same at all pixels of an image of this spatial shape."""
+        return level_noise(self.stabilizers(), self.level_map, shape)
+
+    def variance_in(self, image: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Return the variance at each pixel of a clean image, channels first, in the image's units squared."""
+        level = 1.0 if self.level_map is None else self.level_map.at(image.shape[1:])
+        return self.variance(image) * level**2
+
+    def repeated(self, n: int) -> Self:
+        """Return the noise of ``n`` times as many channels."""
+        changes: dict[str, Any] = {name: n * getattr(self, name) for name in self.parameters()}
+        if self.level_map is not None:
+            changes["level_map"] = replace(self.level_map, centers=n * self.level_map.centers)
+        return replace(self, **changes)
+
+    def multiplied(self, factor: float) -> Self:
+        """Return noise that is stronger by a factor."""
+        return replace(self, sigma=tuple(factor * sigma for sigma in self.sigma))
+
     def check(self, values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]) -> None:
         """Refuse an image with values that such noise does not have; noise of most kinds has any.
 
@@ -224,9 +255,13 @@ class NoiseModel(ABC):
             notes.append(f"{_percent(clipped)} of the pixels saturated")
         if self.impulses:
             notes.append(f"{_percent(self.impulses)} of the pixels are impulses")
+        if self.level_map is not None:
+            notes.append(f"up to {self.level_map.ratio:.1f} times as strong in other places")
         for lines, strength in zip(("rows", "columns"), self.stripes, strict=True):
             if strength:
                 notes.append(f"{lines} with offsets of standard deviation {per_channel((strength,))}, taken away")
+        if self.checkerboard:
+            notes.append(f"every other pixel with an offset of {per_channel(self.checkerboard)}, taken away")
         return "; ".join(notes)
 
     def column(self, name: str, n_axes: int) -> Float[np.ndarray, "..."]:

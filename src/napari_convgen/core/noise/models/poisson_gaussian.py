@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import ClassVar
 
@@ -98,6 +98,10 @@ class PoissonGaussianNoise(NoiseModel):
         """Return the variance of shot noise and read noise where the clean values are ``x``."""
         sigma, gain, offset = (self.column(name, x.ndim) for name in ("sigma", "gain", "offset"))
         return np.asarray(sigma**2 + gain * np.maximum(x - offset, 0) + np.zeros_like(x))
+
+    def multiplied(self, factor: float) -> PoissonGaussianNoise:
+        """Return noise that is stronger by a factor."""
+        return replace(super().multiplied(factor), gain=tuple(factor**2 * gain for gain in self.gain))
 
     def stabilizers(self) -> tuple[Stabilizer, ...]:
         """Return the Anscombe transform of each channel; the identity where no events are counted."""

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_convgen.config import GENERATOR_ALONE, Config, Kind
+from napari_convgen.config import Config, Kind
 from napari_convgen.core.image import Image, ImageTensor, Layout
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.snapshot import Units
@@ -114,7 +114,7 @@ class InverseProblem(ABC):
         Name of the preset that it begins with if none is named.
     changes
         Settings by dotted name in which it differs from the preset. An operator maps the intensities of each channel, so that no noise
-        is stabilized, and none shared by channels.
+        is shared by channels.
     inputs
         What can be given beside the image: a noun phrase by the name of the keyword.
     settings
@@ -131,8 +131,8 @@ class InverseProblem(ABC):
 
     operator: ClassVar[type[Kind]]
     other_operators: ClassVar[tuple[type[Kind], ...]] = ()
-    preset: ClassVar[str] = GENERATOR_ALONE
-    changes: ClassVar[Mapping[str, Any]] = {"noise.kind": "gaussian", "noise.is_shared": "no"}
+    preset: ClassVar[str] = "quick"
+    changes: ClassVar[Mapping[str, Any]] = {"noise.is_shared": "no"}
     inputs: ClassVar[Mapping[str, str]] = {}
     settings: ClassVar[Mapping[str, str]] = {}
     replaced: ClassVar[Mapping[str, Collection[str]]] = {}

@@ -1,0 +1,135 @@
+r"""The image that agrees with a measurement and that a denoiser leaves as it is.
+
+Measurement and denoiser take turns: the image that agrees with the measurement and is near the last estimate,
+
+.. math:: z = \arg\min_z \| W^{1/2} (A z - y) \|^2 / \sigma^2 + \| z - x \|^2 / (s / \lambda)^2,
+
+is taken to be the clean one with white noise of the level s, and denoised to the next estimate x; s falls from turn to turn. A is the
+operator, y the measurement, W its weights, :math:`\sigma` the level of its noise, and :math:`\lambda` is `TRUST`. The denoiser is the
+non-local estimate. No weight of a prior is to be chosen: :math:`\sigma` says it all.
+
+References
+----------
+Venkatakrishnan, Bouman and Wohlberg, "Plug-and-play priors for model based reconstruction", GlobalSIP 2013. Zhang et al., "Plug-and-play
+image restoration with deep denoiser prior", IEEE TPAMI 2021, for the levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_convgen.core.consistency import conjugate_gradients
+from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.non_local.estimate import Stage
+from napari_convgen.core.non_local.piloted import PilotedEstimate
+from napari_convgen.core.problem import Problem
+
+FIRST_LEVEL = 0.1
+"""Noise level s of the first turn, in the generator's units: an image spans nine tenths. Chosen on the tuning images of
+benchmarks/inverse.py."""
+
+LAST_LEVEL = 0.25
+"""Noise level s of the last turn, relative to that of the measurement. Chosen like `FIRST_LEVEL`."""
+
+LEAST_LEVEL = 0.008
+"""Least noise level of a turn, in the generator's units. Chosen like `FIRST_LEVEL`."""
+
+LEAST_NOISE = 0.002
+"""Least noise level of a measurement, in the generator's units: half a gray level of 256. Our choice, no benchmark."""
+
+N_TURNS = 24
+"""Number of turns. Chosen like `FIRST_LEVEL`."""
+
+TRUST = 0.5
+"""The factor of the estimate's level by which the measurement is trusted less. Chosen like `FIRST_LEVEL`."""
+
+SLOPE = 0.12
+"""Standard deviation of the difference of two neighboring pixels that the first image is taken to have, in the generator's units. Chosen
+like `FIRST_LEVEL`."""
+
+TOLERANCE = 1e-4
+"""Length of the remaining gradient, relative to the first, at which the conjugate gradients of a turn end: the next one goes on."""
+
+
+def plug_and_play_stages(
+    problem: Problem, weights: Float[Tensor, "n *entries"] | None = None, is_color: bool = False
+) -> Iterator[Stage[Tensor]]:
+    """Yield better and better images, in the generator's units.
+
+    Parameters
+    ----------
+    problem
+        Measurement, linear operator and noise level.
+    weights
+        Weights of the entries of the measurement; ``None``, the default, for those of the problem.
+    is_color
+        True if the three channels are red, green and blue, whose similar patches are at the same places; default False.
+
+    Raises
+    ------
+    ValueError
+        The operator is not linear.
+    """
+    operator = problem.forward_model
+    if not isinstance(operator, LinearMap):
+        raise ValueError("Only a linear operator has an image near another one that conjugate gradients find.")
+    seen = problem.weights if weights is None else weights
+    levels = measured_levels(problem)
+    last = max(LAST_LEVEL * float(levels.square().mean().sqrt()), LEAST_LEVEL)
+    image = smooth_image(problem, operator, seen, levels)
+    yield Stage(image, 0.0)
+    denoise = PilotedEstimate([range(len(image))] if is_color else [[i] for i in range(len(image))])
+    estimate = denoise(image, FIRST_LEVEL)
+    for turn, level in enumerate(np.geomspace(FIRST_LEVEL, last, N_TURNS).tolist(), start=1):
+        rho = (TRUST * levels / level) ** 2
+        lacking = -operator.adjoint(seen * problem.residual(estimate))
+        image = estimate + _solve(operator, seen, rho, lacking)
+        yield Stage(image, turn / N_TURNS)
+        if turn < N_TURNS:
+            estimate = denoise(image, level)
+
+
+def measured_levels(problem: Problem) -> Float[Tensor, "c *ones"]:
+    """Return the noise level of each channel of the image, as a column: that of the measurement, or at least `LEAST_NOISE`."""
+    shape = problem.forward_model.in_shape
+    level = problem.noise_level
+    if level is None:
+        level = problem.weights.new_full((1,), LEAST_NOISE)
+    elif len(level) != shape[0]:
+        level = level.square().mean().sqrt().view(1)
+    return level.clamp_min(LEAST_NOISE).expand(shape[0]).view(-1, *(1,) * (len(shape) - 1))
+
+
+def smooth_image(
+    problem: Problem, operator: LinearMap, seen: Float[Tensor, "n *entries"], levels: Float[Tensor, "c *ones"]
+) -> Float[Tensor, "c *spatial"]:
+    """Return the smooth image that agrees with the measurement: neighboring pixels differ little."""
+    rho = (levels.clamp_min(LEAST_LEVEL) / SLOPE) ** 2
+    target = operator.adjoint(seen * problem.measurement)
+
+    def normal(x: Tensor) -> Tensor:
+        return operator.adjoint(seen * operator.apply(x)) + rho * _roughness(x)
+
+    return conjugate_gradients(normal, target, tolerance=TOLERANCE)
+
+
+def _solve(operator: LinearMap, seen: Tensor, rho: Tensor, target: Tensor) -> Tensor:
+    return conjugate_gradients(
+        lambda x: operator.adjoint(seen * operator.apply(x)) + rho * x, target, tolerance=TOLERANCE
+    )
+
+
+def _roughness(image: Float[Tensor, "c *spatial"]) -> Float[Tensor, "c *spatial"]:
+    """Return half the gradient of the sum of squared differences between neighbors."""
+    total = torch.zeros_like(image)
+    for axis in range(1, image.ndim):
+        if image.shape[axis] > 1:
+            step = image.diff(dim=axis)
+            zero = torch.zeros_like(image.narrow(axis, 0, 1))
+            total -= torch.cat((step, zero), axis) - torch.cat((zero, step), axis)
+    return total

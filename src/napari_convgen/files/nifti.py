@@ -1,0 +1,180 @@
+"""NIfTI files, compressed or not: the header is kept whole, and an image is read from its slowest axis to its fastest."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_convgen.core.image import Layout
+from napari_convgen.errors import FileError
+from napari_convgen.files.atomic import replacing
+from napari_convgen.files.image_file import Calibration, ImageFile, WritableFormat
+from napari_convgen.files.magnetic_resonance import NOTE, RICIAN, is_magnitude
+from napari_convgen.files.optional import load
+from napari_convgen.files.series import choose_series
+from napari_convgen.files.tiff.new import new_tags
+from napari_convgen.files.units import symbol_of
+
+if TYPE_CHECKING:
+    import nibabel
+
+LETTERS = "XYZTCQI"
+"""Axes of NIfTI, in its order, from the fastest: space, time, and what the standard calls the vector dimension and two more."""
+
+UNITS = {"meter": "m", "mm": "mm", "micron": "µm", "sec": "s", "msec": "ms", "usec": "µs"}
+"""Units of NIfTI that distances can have, and how the other formats write them."""
+
+UNASKED = (
+    "{} does not say what was measured. If it is a magnitude image of magnetic resonance, give noise.kind = 'rician' "
+    "(--set noise.kind=rician)."
+)
+COLORS = {3: "RGB", 4: "RGBA"}
+
+
+def _load() -> Any:
+    return load("nibabel", "nifti", "NIfTI files")
+
+
+def _read(path: Path, axes: str | None, series: int) -> ImageFile:
+    file = _load().load(path)
+    with file.file_map["image"].get_prepare_fileobj("rb") as content:
+        header = type(file.header).from_fileobj(content)  # as it is: of a loaded image, slope and offset are gone
+    choose_series(path, [" × ".join(map(str, header.get_data_shape()))], series)
+    stored = np.asanyarray(file.dataobj.get_unscaled())
+    slope, intercept = header.get_slope_inter()
+    if slope is not None and (slope, intercept) != (1, 0):
+        stored = (stored * np.float64(slope) + np.float64(intercept or 0)).astype(np.float32)
+    data = stored.T
+    letters = LETTERS[: data.ndim][::-1]
+    if data.dtype.fields:
+        data, letters = (
+            data.view(np.uint8).reshape(*data.shape, len(data.dtype.fields)),
+            letters.replace("C", "P") + "S",
+        )
+    if not data.dtype.isnative:
+        data = data.astype(data.dtype.newbyteorder("="))
+    calibration = _calibration(header, letters)
+    letters = letters if axes is None else Layout.of(data.shape, axes).axes
+    says_magnitude = (
+        _says_magnitude(path, data) if header["intent_code"] == 0 else False
+    )  # else statistics, labels, vectors
+    notes = [NOTE.format(path)] if says_magnitude else [] if says_magnitude is False else [UNASKED.format(path)]
+    return ImageFile(
+        data,
+        letters,
+        new_tags(data.shape, data.dtype, letters, calibration),
+        notes=tuple(notes),
+        calibration=calibration,
+        noise_kind=RICIAN if says_magnitude else None,
+        header=header,
+    )
+
+
+def _says_magnitude(path: Path, data: NDArray[Any]) -> bool | None:
+    """Return what the BIDS description beside a file says of it; ``None`` if there is none that names a modality."""
+    name = path.name[: -len(next(each for each in FORMAT.suffixes if path.name.lower().endswith(each)))]
+    with contextlib.suppress(OSError, ValueError):
+        said = json.loads(path.with_name(f"{name}.json").read_text(encoding="utf-8"))
+        if isinstance(said, dict) and "Modality" in said:
+            return is_magnitude(said["Modality"], said.get("ImageType") or (), data)
+    return None if data.dtype.kind in "uif" and data.min() >= 0 else False
+
+
+def _calibration(header: nibabel.Nifti1Header, letters: str) -> Calibration:
+    """Return distances and units, from the slowest axis to the fastest; along axes without a distance 1 pixel."""
+    of_space, of_time = (UNITS.get(unit, "pixel") for unit in header.get_xyzt_units())
+    zooms = dict(zip(LETTERS, map(float, header.get_zooms()), strict=False))
+    units = dict.fromkeys("XYZ", of_space) | {"T": of_time}
+    return tuple(zooms[x] if x in units else 1.0 for x in letters), tuple(units.get(x, "pixel") for x in letters)
+
+
+def _check(path: Path, like: ImageFile) -> None:
+    header, _ = _header_for(path, like)
+    try:
+        header.set_data_dtype(_stored_type(like.data.dtype, like.axes, like.data.shape))
+    except Exception as error:
+        raise FileError(f"{path} cannot hold {like.data.dtype} values. Write a .tif instead.") from error
+
+
+def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
+    header, order = _header_for(path, like)
+    dtype = _stored_type(data.dtype, like.axes, data.shape)
+    header.set_data_dtype(dtype)
+    if header.get_slope_inter() not in ((None, None), (1, 0)):
+        header.set_slope_inter(1, 0)
+    values = data.astype(dtype.base if dtype.fields is None else np.uint8)
+    if "S" in like.axes:
+        values = np.ascontiguousarray(np.moveaxis(values, like.axes.index("S"), -1)).view(dtype)[..., 0]
+    values = values.transpose(order).reshape(header.get_data_shape()[::-1])
+    with replacing(path) as file:
+        if path.name.lower().endswith(".gz"):
+            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
+                _store(compressed, header, values)  # type: ignore[arg-type]
+        else:
+            _store(file, header, values)
+
+
+def _store(file: BinaryIO, header: nibabel.Nifti1Header, values: NDArray[Any]) -> None:
+    """Write a header with its extensions, and values from the slowest axis to the fastest."""
+    header.write_to(file)
+    file.write(b"\0" * (int(header["vox_offset"]) - file.tell()))
+    for plane in values.reshape(-1, *values.shape[-2:]):
+        file.write(plane.astype(plane.dtype.newbyteorder(header.endianness)).tobytes())
+
+
+def _stored_type(dtype: np.dtype[Any], axes: str, shape: tuple[int, ...]) -> np.dtype[Any]:
+    """Return the type with which values are stored: truth values as bytes, half precision as single, colors as structures."""
+    if "S" in axes:
+        if dtype != np.uint8:
+            raise ValueError(f"colors of type {dtype}")
+        return np.dtype([(letter, np.uint8) for letter in COLORS[shape[axes.index("S")]]])
+    others: dict[str, np.dtype[Any]] = {"bool": np.dtype(np.uint8), "float16": np.dtype(np.float32)}
+    return others.get(dtype.name, dtype.newbyteorder("="))
+
+
+def _header_for(path: Path, like: ImageFile) -> tuple[nibabel.Nifti1Header, tuple[int, ...]]:
+    """Return the header for an image, and the order in which its axes, without color, become those of NIfTI from the slowest.
+
+    Raises
+    ------
+    FileError
+        NIfTI has no place for one of the axes.
+    """
+    nifti = _load()
+    letters = like.axes.replace("S", "")
+    lengths = [n for n, letter in zip(like.data.shape, like.axes, strict=True) if letter != "S"]
+    if isinstance(like.header, nifti.Nifti1Header) and tuple(like.header.get_data_shape()) == tuple(lengths[::-1]):
+        return like.header.copy(), tuple(range(len(letters)))
+    if unknown := set(letters) - set(LETTERS[:5]):
+        raise FileError(
+            f"{path} cannot hold the axes {like.axes}: NIfTI has no {' and '.join(sorted(unknown))}. Name the axes with --axes, from "
+            f"{', '.join(LETTERS[:5])}, or write a .tif."
+        )
+    n_axes = max(LETTERS.index(letter) for letter in letters) + 1
+    length_of = dict(zip(letters, lengths, strict=True))
+    header = nifti.Nifti1Header()
+    header.set_data_shape([length_of.get(letter, 1) for letter in LETTERS[:n_axes]])
+    _set_distances(header, like, LETTERS[:n_axes])
+    return header, tuple(letters.index(letter) for letter in LETTERS[:n_axes][::-1] if letter in letters)
+
+
+def _set_distances(header: nibabel.Nifti1Header, like: ImageFile, letters: str) -> None:
+    """Write distances in a unit that NIfTI has: that of X, if all of space has it."""
+    distances, units = ((), ()) if like.calibration is None else like.calibration
+    known = {letter: (d, symbol_of(unit)) for letter, d, unit in zip(like.axes, distances, units, strict=False)}
+    names = {own: name for name, own in UNITS.items()}
+    of_space = {known[letter][1] for letter in "XYZ" if letter in known}
+    unit = names.get(of_space.pop()) if len(of_space) == 1 else None
+    time = names.get(known["T"][1]) if "T" in known else None
+    header.set_xyzt_units(unit, time)
+    with_distance = "XYZ" * (unit is not None) + "T" * (time is not None)
+    header.set_zooms([known[x][0] if x in known and x in with_distance else 1.0 for x in letters])
+
+
+FORMAT = WritableFormat((".nii.gz", ".nii"), _read, check=_check, write=_write)

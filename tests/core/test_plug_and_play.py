@@ -1,0 +1,119 @@
+"""The image that agrees with a measurement and that the non-local estimate leaves as it is."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.non_local.piloted import PilotedEstimate
+from napari_convgen.core.operators.blurring import blurring
+from napari_convgen.core.operators.forward_model import ForwardModel
+from napari_convgen.core.optics.point_spread import gaussian_psf
+from napari_convgen.core.plug_and_play import measured_levels, plug_and_play_stages, smooth_image
+from napari_convgen.core.problem import Problem
+
+SIZE = 56
+
+
+def scene(n=SIZE):
+    """Return stripes and disks: edges and structure that repeats itself."""
+    y, x = np.indices((n, n))
+    disks = ((x % 14 - 7) ** 2 + (y % 18 - 9) ** 2 < 25) * 0.5
+    return torch.from_numpy((0.2 + disks + 0.2 * (np.sin(x / 3 + y / 9) > 0)).astype(np.float32))[None]
+
+
+def draws(shape, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+
+
+def psnr(image, truth):
+    return -10 * float((image - truth).square().mean().log10())
+
+
+def mask(keep):
+    return LinearMap(lambda x: keep * x, tuple(keep.shape), tuple(keep.shape), lambda y: keep * y)
+
+
+def images(problem, **options):
+    return [stage.image for stage in plug_and_play_stages(problem, **options)]
+
+
+def test_half_of_the_pixels_tell_the_others_better_than_interpolation_does():
+    truth = scene()
+    keep = (draws(truth.shape) > 0).float()
+    first, *_, last = images(Problem(keep * truth, keep, operator=mask(keep)))
+    y, x = np.nonzero(keep[0].numpy())
+    grid = np.indices((SIZE, SIZE))
+    from scipy.interpolate import griddata
+
+    linear = griddata((y, x), truth[0].numpy()[y, x], tuple(grid), "linear")
+    linear = np.where(np.isnan(linear), 0.4, linear)
+    assert psnr(last, truth) > max(psnr(first, truth), psnr(torch.from_numpy(linear)[None], truth)) + 3
+    assert float(((last - truth) * keep).abs().max()) < 0.05
+
+
+def test_a_blurred_image_is_deblurred_better_than_by_the_best_smooth_image():
+    spread = gaussian_psf([1.5, 1.5])
+    operator = blurring((1, SIZE, SIZE), spread)
+    truth = scene(operator.in_shape[1])
+    level = 0.04
+    y = operator.apply(truth)
+    problem = Problem(y + level * draws(y.shape, 1), torch.ones_like(y), torch.tensor([level]), operator=operator)
+    seen = (slice(None), *spread.field_of_view)
+    last = images(problem)[-1]
+    column = problem.weights.new_tensor([level]).view(1, 1, 1)
+    smooth = [smooth_image(problem, operator, problem.weights, column * 2.0**k) for k in range(-4, 5)]
+    assert psnr(last[seen], truth[seen]) > max(psnr(each[seen], truth[seen]) for each in smooth) + 0.3
+
+
+def test_entries_without_weight_have_no_say():
+    truth = scene(40)
+    keep = (draws(truth.shape) > -0.5).float()
+    operator = mask(torch.ones_like(truth))
+    spoiled = torch.where(keep > 0, truth, 7.0)
+    clean = Problem(truth, torch.ones_like(truth), torch.tensor([0.02]), operator=operator)
+    whole = Problem(spoiled, torch.ones_like(truth), torch.tensor([0.02]), operator=operator)
+    assert torch.equal(images(clean, weights=keep)[-1], images(whole, weights=keep)[-1])
+
+
+def test_channels_are_denoised_apart_and_colors_where_their_luminance_is_alike():
+    one = scene(40)
+    color = torch.cat((one, 0.8 * one, 1 - one)) + 0.1 * draws((3, 40, 40), 2)
+    apart, together = PilotedEstimate([[0], [1], [2]]), PilotedEstimate([[0, 1, 2]])
+    for _ in range(2):
+        separate, joint = apart(color, 0.1), together(color, 0.1)
+    alone = PilotedEstimate([[0]])
+    for _ in range(2):
+        single = alone(color[1:2], 0.1)
+    assert torch.allclose(separate[1:2], single, atol=1e-5)
+    assert not torch.allclose(joint[1:2], single, atol=1e-3)
+
+
+def test_the_noise_level_is_that_of_each_channel_or_the_least_one():
+    two = torch.ones(2, 8, 8)
+    assert measured_levels(Problem(two, two, torch.tensor([0.1, 0.3]))).flatten().tolist() == pytest.approx([0.1, 0.3])
+    assert measured_levels(Problem(two, two)).unique().tolist() == pytest.approx([0.002])
+    coils = Problem(torch.ones(4, 8, 8), torch.ones(4, 8, 8), torch.full((4,), 0.2), operator=_sum_map())
+    assert measured_levels(coils).flatten().tolist() == pytest.approx([0.2, 0.2])
+
+
+def _sum_map():
+    return LinearMap(lambda x: x.repeat(2, 1, 1), (2, 8, 8), (4, 8, 8), lambda y: y[:2] + y[2:])
+
+
+def test_an_operator_must_be_linear():
+    one = torch.ones(1, 8, 8)
+    square = ForwardModel(torch.square, (1, 8, 8), (1, 8, 8))
+    with pytest.raises(ValueError, match="linear"):
+        images(Problem(one, one, operator=square))
+
+
+def test_volumes_and_lines_have_estimates_too():
+    line = torch.from_numpy(ndimage.gaussian_filter1d(np.random.default_rng(0).normal(size=90), 4).astype(np.float32))
+    keep = (draws((1, 90), 3) > -0.7).float()
+    assert psnr(images(Problem(keep * line, keep, operator=mask(keep)))[-1], line[None]) > 35
+    volume = scene(24).expand(1, 6, 24, 24)[None, 0].contiguous().view(1, 6, 24, 24)
+    keep = (draws(volume.shape, 4) > 0).float()
+    first, *_, last = images(Problem(keep * volume, keep, operator=mask(keep)))
+    assert psnr(last, volume) > psnr(first, volume) + 3
