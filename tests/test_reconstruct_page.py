@@ -9,10 +9,8 @@ import tifffile
 from PIL import Image
 
 from napari_convgen import cli
-from napari_convgen.config import PRESETS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "reconstruct.md").read_text(encoding="utf-8")
-SMALL = {"generator.n_channels": 4, "generator.n_scales": 1, "n_steps": 3, "n_threads": 1}
 
 
 def blocks(language):
@@ -21,7 +19,6 @@ def blocks(language):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setitem(PRESETS, "deep-decoder", PRESETS["deep-decoder"].replace(SMALL))
     monkeypatch.chdir(tmp_path)
     y, x = np.mgrid[:32, :28]
     image = (100 + 60 * np.sin(x / 5) * np.cos(y / 4)).astype(np.float32)

@@ -39,4 +39,5 @@ def resampled(like: ImageFile, shape: Sequence[int], dtype: DTypeLike, ratios: M
         tiff=resampled_tags(like.tiff, ratios, n_pixels, n_pixels.get("S")),
         png=png,
         calibration=calibration,
+        header=None if ratios else like.header,
     )

@@ -15,7 +15,7 @@ from napari_convgen.run.reconstruct.run import ReconstructTask, reconstruct
 from napari_convgen.run.setup import forecast
 
 SMALL = {"generator.n_channels": "4", "generator.n_scales": "1", "n_restarts": "0", "n_threads": "1"}
-QUICK = ["--set", *(f"{name}={value}" for name, value in SMALL.items()), "--steps", "6"]
+QUICK = ["--preset", "deep-decoder", "--set", *(f"{name}={value}" for name, value in SMALL.items()), "--steps", "6"]
 MICROSCOPE = ["--na", "1.2", "--wavelength", "600", "--refractive-index", "1.33"]
 
 
@@ -165,8 +165,7 @@ BAD = {
     "stack.tif --axes ZYX --set z_axis=volume --problem deblur --na 1 --pixel-size 0.1": "Give operator.z_step in micro",
     "--problem enlarge --factor 1": "operator.factor cannot be '1'",
     "--problem enlarge --reference truth.tif": "The reference must have the shape of the image: expected (64, 56), got (32,",
-    "--problem enlarge --preset default": "Choose generator.kind = 'deep-decoder'",
-    "--problem enlarge --stopping sure": "holds for denoising only",
+    "--problem enlarge --preset deep-decoder --stopping sure": "holds for denoising only",
     "--problem enlarge --factor 16": "The fit needs about",
     "--problem enlarge -o out.png": "out.png cannot hold float32 values",
     "--problem enlarge -o image.tif": "--output and INPUT are the same file",

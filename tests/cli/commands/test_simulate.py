@@ -5,7 +5,16 @@ import tifffile
 from napari_convgen import cli, simulate
 from napari_convgen.files.images import read_image
 
-QUICK = ["--set", "generator.n_channels=4", "generator.n_scales=1", "--steps", "3", "--quiet"]
+QUICK = [
+    "--preset",
+    "deep-decoder",
+    "--set",
+    "generator.n_channels=4",
+    "generator.n_scales=1",
+    "--steps",
+    "3",
+    "--quiet",
+]
 
 
 @pytest.fixture

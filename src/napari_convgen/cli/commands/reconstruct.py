@@ -27,7 +27,6 @@ from napari_convgen.cli.options import (
     read_named_config,
     read_reference,
 )
-from napari_convgen.config import GENERATOR_ALONE
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import check_image, read_image, write_image
@@ -41,8 +40,9 @@ if TYPE_CHECKING:
 
 HELP = "fill in missing pixels of an image file, deblur or enlarge it"
 DESCRIPTION = (
-    "Reconstruct an image from what was measured of it: fit an untrained generator through a model of the measurement, and move its image "
-    "to where it agrees with the measurement. The image is written as float32 (float64 where pixels of such an image are filled in)."
+    "Reconstruct an image from what was measured of it, through a model of the measurement: the non-local estimate in turns with the "
+    "measurement, or an untrained generator that is fitted to it. The image is written as float32 "
+    "(float64 where pixels of such an image are filled in)."
 )
 EPILOG = (
     "Ctrl-C ends the fit and writes the best image so far, with all other files; the exit status is then 130. "
@@ -78,7 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--mask", type=Path, metavar="FILE", help=_MASK)
     add("--psf", type=Path, metavar="FILE", help=_PSF)
     add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS)
-    add_config(parser, default=GENERATOR_ALONE)
+    add_config(parser, default="quick")
     add_fit(parser)
     add_reference(parser)
     add_snapshots(parser)
