@@ -32,12 +32,14 @@ def find_inputs(names: Sequence[str | Path]) -> tuple[Path, ...]:
 
 def _files(name: str | Path) -> Iterator[Path]:
     path = Path(name)
-    if path.exists() and (path.is_file() or _is_image(path) or any(each.claims(path) for each in FORMATS)):
+    if path.is_file() or (path.is_dir() and _is_image(path)):
         find_format(path)
         yield path
         return
     if path.is_dir():
         images = sorted(each for each in path.iterdir() if _is_image(each))
+        is_series = not images and any(path.iterdir()) and any(each.claims(path) for each in FORMATS)
+        images = [path] if is_series else images  # such as the slices of a scanner, whose names have no ending
         what = f"The folder {path} holds no image file"
     elif glob.has_magic(str(name)):
         images = sorted(each for each in map(Path, glob.glob(str(name), recursive=True)) if _is_image(each))
