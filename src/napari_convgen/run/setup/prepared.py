@@ -184,6 +184,7 @@ class Prepared:
         self._latest: tuple[int, NDArray[Any]] | None = None
         self._measured: tuple[int, Measured] | None = None
         self._latest_noise: tuple[int, NoiseModel | None] | None = None
+        self._precision: Precision | None = None
         self._check_values()
 
     def _fits_channels_alone(self, is_single: bool) -> bool:
@@ -292,14 +293,14 @@ class Prepared:
 
     def scaled(self, number: int) -> ImageTensor:
         """Return a frame in the generator's units, its noise stabilized; under a forward operator, which maps intensities, it is not."""
-        precision = self._precision(number)
+        self._precision = precision = self._find_precision(number)
         return self.scaled_for(number, self.noise_model(number) if precision is None else precision.noise)
 
     def scaled_for(self, number: int, noise: NoiseModel | None) -> ImageTensor:
         """Return a frame in the generator's units, stabilized for this model of its noise."""
         return ImageTensor.of(self.frame(number), self.layout, noise, self.measured(number), self.result_type.dtype)
 
-    def _precision(self, number: int) -> Precision | None:
+    def _find_precision(self, number: int) -> Precision | None:
         """Return what stands for noise that is not the same everywhere, under a forward operator; ``None`` without one."""
         noise = self.noise_model(number)
         if self._has_identity or noise is None or not (noise.is_signal_dependent or noise.level_map):
@@ -316,8 +317,8 @@ class Prepared:
 
     def problem(self, image: ImageTensor) -> Problem:
         """Return the problem that a frame poses on the device."""
-        precision = self._precision(0) if self.n_frames == 1 else None
-        weights = None if precision is None else precision.weights
+        precision = self._precision
+        weights = precision.weights if precision is not None and image.noise is precision.noise else None
         problem = Problem.of(image, self.device, operator=self._operator(image.values.shape), weights=weights)
         check_noise_level(self.config, problem)
         return problem
