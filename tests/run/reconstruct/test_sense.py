@@ -97,7 +97,7 @@ def test_sensitivities_and_a_mask_can_be_given():
 def test_memory_and_time_are_predicted_with_the_guides():
     task = ReconstructTask(KSPACE, GUIDED, problem="sense")
     predicted_work = task.forecast()
-    assert 0 < predicted_work.seconds_before < predicted_work.seconds
+    assert 0 < predicted_work.before.wall < predicted_work.seconds
     many = ReconstructTask(np.concatenate([KSPACE] * 8), GUIDED, problem="sense")
     assert many.n_bytes > task.n_bytes
 

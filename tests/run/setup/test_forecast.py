@@ -41,7 +41,7 @@ def test_a_forecast_reads_as_two_sentences():
     words = str(DenoiseTask(noisy(20, 24), SMALL).forecast())
     assert re.fullmatch(
         r"About \S+ KiB of memory, \S+ [MGT]iB are free\. "
-        r"\d+ ms a step: at most \S+ s for 50 steps, on cpu \(numba, \d+ threads?\)\.",
+        r"\d+ ms a step: at most \S+ s \(\S+ s of CPU time\) for 50 steps, on cpu \(numba, \d+ threads?\)\.",
         words,
     )
 

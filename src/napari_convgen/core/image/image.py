@@ -31,7 +31,7 @@ class Image:
     name
         Name for titles and messages; default ``"image"``.
     noise_kind
-        Kind of noise that the image's source says it has, such as ``"rician"`` for magnitudes of magnetic resonance; it is taken where a
+        Kind of noise that the image's source says it has, such as ``rician`` for magnitudes of magnetic resonance; it is taken where a
         configuration leaves the kind to the image (``"auto"``). ``None``, the default, if the source does not say.
     """
 
