@@ -24,6 +24,7 @@ check: .venv/test.done
 
 docs: .venv/docs.done
 	$(BIN)/mkdocs build --strict
+	$(BIN)/python tools/check_site.py site
 
 pictures: .venv/test.done .venv/demo.done
 	$(BIN)/python examples/demo.py --picture docs/pictures/demo.png
