@@ -8,9 +8,12 @@ Run it through ``make pictures``, which provides a display, or a part of it::
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+os.environ["NAPARI_CONFIG"] = ""  # before napari is imported: no preferences are read, none are written
 
 import napari
 from qtpy.QtWidgets import QApplication, QScrollArea
