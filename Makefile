@@ -24,10 +24,12 @@ check: .venv/test.done
 
 docs: .venv/docs.done
 	$(BIN)/mkdocs build --strict
+	$(BIN)/python tools/check_site.py site
 
 pictures: .venv/test.done .venv/demo.done
 	$(BIN)/python examples/demo.py --picture docs/pictures/demo.png
 	tools/with-display $(BIN)/python docs/pictures/screenshots.py
+	tools/with-display $(BIN)/python docs/pictures/sheet.py
 
 reproduction: .venv/demo.done
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[bm3d]"

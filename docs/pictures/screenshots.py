@@ -1,15 +1,22 @@
 """Take the pictures of the real napari window: before a run, during it, after it, with another step, the expected error, and a comparison.
 
-Run it through ``make pictures``, which provides a display.
+Run it through ``make pictures``, which provides a display, or a part of it::
+
+    tools/with-display python docs/pictures/screenshots.py denoise compare
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+os.environ["NAPARI_CONFIG"] = ""  # before napari is imported: no preferences are read, none are written
+
 import napari
+from napari.settings import get_settings
 from qtpy.QtWidgets import QApplication, QScrollArea
 from superqt import QCollapsible
 
@@ -161,14 +168,24 @@ def why_it_works() -> None:
     viewer.close()
 
 
+PARTS = {
+    "denoise": denoise,
+    "reconstruct": reconstruct,
+    "compare": compare,
+    "kernels": kernels,
+    "image-against-noise": image_against_noise,
+    "why-it-works": why_it_works,
+}
+"""Function that takes the pictures of each part of the documentation."""
+
+
 def main() -> None:
-    """Take all pictures."""
-    denoise()
-    reconstruct()
-    compare()
-    kernels()
-    image_against_noise()
-    why_it_works()
+    """Take the pictures of the named parts, or all."""
+    get_settings().application.gui_notification_level = "error"  # notes stand in the widgets, and would cover the image
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all if none is named")
+    for part in parser.parse_args().parts or PARTS:
+        PARTS[part]()
 
 
 if __name__ == "__main__":

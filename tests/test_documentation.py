@@ -1,0 +1,148 @@
+"""What the documentation says is so: its commands and its code run, its names and sentences are the program's."""
+
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from PIL import Image
+
+from napari_convgen import cli, samples
+from napari_convgen.config import PRESETS
+from napari_convgen.core.mri.simulation import equispaced, head, scan
+
+ROOT = Path(__file__).parent.parent
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+}
+SOURCE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+MANIFEST = yaml.safe_load((ROOT / "src" / "napari_convgen" / "napari.yaml").read_text(encoding="utf-8"))[
+    "contributions"
+]
+
+SHORTER = {
+    r"--steps \d+": "--steps 3",
+    r"rank([ =])\d+": r"rank\g<1>6",
+    r"at_steps=\(0, \d+\)": "at_steps=(0, 2)",
+    r"(projection|remainder)\(\d+\)": r"\1(3)",
+    r"extend\(\d+": "extend(3",
+    r"(n_channels\W+)\d+": r"\g<1>8",
+    r" --scheduler \S+": "",
+}
+"""What is written in the place of numbers that take long, and of a cluster."""
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.DOTALL | re.MULTILINE)
+
+
+def commands(page):
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("napari-convgen ") and "$" not in line and "cuda" not in line]
+
+
+def shortened(text):
+    for long, short in SHORTER.items():
+        text = re.sub(long, short, text)
+    return text
+
+
+def arguments(command):
+    """The words of a command of the documentation, without workers and without what is not installed."""
+    name, *words = shortened(command).split()
+    assert name == "napari-convgen"
+    if importlib.util.find_spec("bm3d") is None and "bm3d" in words:
+        words.remove("bm3d")
+    return [*words, "--dry-run"] if words[0] == "batch" and "--status" not in words else words
+
+
+@pytest.fixture
+def image():
+    y, x = np.mgrid[:32, :28]
+    return (100 + 60 * np.sin(x / 5) * np.cos(y / 4) + np.random.default_rng(0).normal(0, 5, x.shape)).astype(
+        np.float32
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, image):
+    """A folder with all files that the documentation names, small ones, and presets that end soon."""
+    monkeypatch.chdir(tmp_path)
+    for name, config in PRESETS.items():
+        few = {"n_steps": min(config.n_steps, 6), "n_threads": 1, "precision": "float32"}
+        few |= {"generator.n_channels": 8, "generator.n_scales": 2}
+        monkeypatch.setitem(PRESETS, name, config.replace(few))
+    y, x = np.mgrid[:32, :28]
+    Path("data").mkdir()
+    for name in ("image", "truth", "noisy", "clean", "data/first"):
+        tifffile.imwrite(f"{name}.tif", image, imagej=True, resolution=(10, 10), metadata={"unit": "micron"})
+    Image.fromarray(image.clip(0, 255).astype(np.uint8)).save("picture.png")
+    Image.fromarray(np.uint8(255) * (x % 3 == y % 2)).save("mask.png")
+    tifffile.imwrite("psf.tif", np.exp(-((x[:9, :9] - 4.0) ** 2) - (y[:9, :9] - 4.0) ** 2).astype(np.float32))
+    nibabel.save(nibabel.Nifti1Image(np.stack([image[:, :24]] * 5, -1), np.eye(4)), "head.nii.gz")
+    size = (40, 32)
+    small = scan(head(size), equispaced(size, 2), noise=0.01)
+    monkeypatch.setattr(samples, "kspace", lambda: small)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
+def test_the_commands_run(page, folder, capsys):
+    for command in commands(page):
+        assert cli.main(arguments(command)) == 0, f"{command}\n{capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+def test_the_code_runs(page, folder, image):
+    """The blocks of a page run one after the other, on an image, a reference, a mask and a point spread function."""
+    names = {
+        "__name__": page,
+        "image": image,
+        "clean": image,
+        "mask": image > image.mean(),
+        "psf": np.outer(*2 * [[1, 2, 1.0]]),
+    }
+    for block in blocks(page, "python"):
+        exec(compile(shortened(block), page, "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_are_those_of_the_program(page):
+    text = PAGES[page]
+    widgets = {each["display_name"] for each in MANIFEST["widgets"]}
+    opened = {each["display_name"] for each in MANIFEST["sample_data"]}
+    assert set(re.findall(r"Plugins → Convolutional generators → ([^*]+)\*", text)) <= widgets
+    assert set(re.findall(r"Open Sample → Convolutional generators → ([^*]+)\*", text)) <= opened
+    assert set(re.findall(r"(?:--preset |preset = \")([a-z-]+)", text)) <= set(PRESETS)
+
+
+def test_messages_of_the_troubleshooting_page_are_those_of_the_program():
+    source = re.sub(r'"\s*f?"', "", SOURCE)
+    messages = re.findall(r"^\| `(.*?)` \|", PAGES["docs/troubleshooting.md"], re.MULTILINE)
+    assert len(messages) > 15
+    for message in messages:
+        for part in message.split("…"):
+            assert part.strip() in source, message
+
+
+def test_parts_that_the_program_writes():
+    spec = importlib.util.spec_from_file_location("from_program", ROOT / "docs" / "from_program.py")
+    parts = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(parts)
+    for page, text in PAGES.items():
+        assert "{{" not in parts.on_page_markdown(text), page
+    shown = parts.on_page_markdown("{{ presets }}\n\n{{ widgets }}\n\n{{ quality }}")
+    assert all(f"`{name}`" in shown for name in PRESETS)
+    assert "| *Reconstruct* | *Layers → Filter → Reconstruct (fill in, deblur, enlarge)* |" in shown
+    assert re.search(r"\| all \| \d+ \|( \d+\.\d\d \|){5}", shown)
+
+
+def test_the_citation_has_the_version_of_the_program():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
