@@ -16,10 +16,8 @@ from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import (
     PHASE_NOTE,
     SEPARATE,
-    ArrayLike,
     Division,
     FrameCheck,
-    Image,
     ImageTensor,
     Layout,
     LeftOut,
@@ -57,7 +55,14 @@ from napari_convgen.run.setup.build import (
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
 from napari_convgen.run.setup.forecast import Seconds
 from napari_convgen.run.setup.guides import GuideStages, make_guides, make_plug_and_play_guides, time_guides
-from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config, with_known_noise
+from napari_convgen.run.setup.inputs import (
+    ImageLike,
+    as_image,
+    check_letters,
+    check_reference,
+    resolve_config,
+    with_known_noise,
+)
 from napari_convgen.run.setup.result_type import ResultType
 
 COLOR_NOTE = (
@@ -76,7 +81,7 @@ class Prepared:
     ----------
     image
         Array with 1 to 3 spatial axes, channels or color, further axes as frames; integers, floats or truth values; NaN marks missing
-        pixels. Or an `Image`, which knows its axes and scale.
+        pixels. Or an `Image`, which knows its axes and scale, or the path of an image file.
     config
         Settings, name of a preset, or ``None`` for the preset ``"default"``.
     axes
@@ -131,11 +136,11 @@ class Prepared:
 
     def __init__(
         self,
-        image: ArrayLike | Image,
+        image: ImageLike,
         config: Config | str | None = None,
         *,
         axes: str | None = None,
-        reference: ArrayLike | None = None,
+        reference: ImageLike | None = None,
         data_range: float | None = None,
         n_spared_threads: int = 0,
         single: str | None = None,
@@ -143,9 +148,9 @@ class Prepared:
         operator: Callable[[Sequence[int]], ForwardModel] | None = None,
         has_tiles: bool = False,
     ) -> None:
-        given = image if isinstance(image, Image) else Image(as_array(image))
+        given = as_image(image, axes=axes)
         self.config = with_known_noise(resolve_config(config), given)
-        self.image = as_array(given.data)
+        self.image, self._file_notes = given.data, given.notes
         if 0 in self.image.shape or not self.image.shape:
             raise InputError(f"The image has no pixels: its shape is {tuple(self.image.shape)}. Choose another one.")
         if single is not None and isinstance(self.config.tiles.size, int):
@@ -261,8 +266,9 @@ class Prepared:
         return self.n_frames - sum(check.is_constant for check in self._checks.values())
 
     def input_notes(self) -> Iterator[str]:
-        """Say what is left out of the fits of the frames that were read and are not constant, and what these frames look like."""
+        """Say what a file's reading said, and what is left out of the fits of frames that are not constant, and what they look like."""
         checks = [check for check in self._checks.values() if not check.is_constant]
+        yield from self._file_notes
         yield from LeftOut.sum([check.left_out for check in checks]).sentences()
         yield from [PHASE_NOTE] * any(check.is_wrapped for check in checks)
         if self._is_color_a_guess:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari.layers import Layer
+from napari.layers import Image, Layer
 from napari.utils.notifications import show_info
 from psygnal import Signal
 from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton
@@ -22,6 +22,9 @@ from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
 from napari_convgen.viewer.layers.kept_place import keep_place, layer_at
 from napari_convgen.viewer.writing import write_layer
+
+if TYPE_CHECKING:
+    from napari_convgen.run.denoise.result import DenoiseResult
 
 TIFF = "TIFF with pixel size, units and recipe (*.tif *.tiff)"
 JSON = "JSON report (*.json)"
@@ -130,7 +133,8 @@ class SaveMenu(QPushButton):
         path, _ = QFileDialog.getOpenFileName(self, "Open a run", "", RUN)
         if path:
             result, extra = load_run(path)
-            self._session.reopen(result, extra["place"], tuple(extra["chosen_steps"]))
+            place = extra.get("place") or _plain_place(result, Path(path).stem)
+            self._session.reopen(result, place, tuple(extra.get("chosen_steps", ())))
             self.loaded.emit(result.config)
 
     def _ask_where(self, name: str, kind: str) -> Path | None:
@@ -140,6 +144,12 @@ class SaveMenu(QPushButton):
             return None
         path = Path(answer)
         return path if path.suffix else path.with_suffix(Path(name).suffix)
+
+
+def _plain_place(result: DenoiseResult, name: str) -> dict[str, Any]:
+    """Return the place of the input of a run that was saved outside of napari, where it has none."""
+    axes = result.layout.axes
+    return keep_place(read_layer(Image(result.input, name=name, rgb=axes.endswith("S")), axes))
 
 
 def config_of_layer(layer: Layer | None) -> Config:
