@@ -177,3 +177,14 @@ def test_every_verb_takes_a_path(tmp_path, monkeypatch):
     assert compare_fits("a.tif", small).steps
     assert spectrum("a.tif", small, rank=2).spectra
     assert reconstruct("a.tif", small, problem="enlarge").image.shape == (40, 48)
+
+
+def test_values_that_were_cut_to_8_bits_with_a_sign_are_told():
+    magnitudes = np.random.default_rng(0).normal(300, 60, (20, 24)).clip(0).astype(np.int16)
+    for image, is_told in (
+        (magnitudes.astype(np.int8), True),
+        (magnitudes, False),
+        ((magnitudes // 8).astype(np.int8), False),
+    ):
+        notes = list(Prepared(image, "deep-decoder").input_notes())
+        assert any("8 bits with a sign" in note for note in notes) == is_told

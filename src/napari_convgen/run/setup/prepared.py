@@ -70,6 +70,12 @@ COLOR_NOTE = (
     "name the axes: axes = 'YXZ' or 'YXC'."
 )
 
+SIGNED_NOTE = (
+    "The values are of 8 bits with a sign, which hardly any instrument writes: some plugins that read DICOM cut values of 16 bits to these, "
+    "and bright pixels become negative. If the image looks torn, open the file in another way, such as napari_convgen.read_image(path)."
+)
+"""Note on an image of int8 with negative values."""
+
 
 class Prepared:
     """An image and a configuration that fit each other, checked.
@@ -271,6 +277,8 @@ class Prepared:
         yield from self._file_notes
         yield from LeftOut.sum([check.left_out for check in checks]).sentences()
         yield from [PHASE_NOTE] * any(check.is_wrapped for check in checks)
+        if np.dtype(self.image.dtype) == np.int8 and any((self.frame(number) < 0).any() for number in self._checks):
+            yield SIGNED_NOTE
         if self._is_color_a_guess:
             yield COLOR_NOTE.format(self.image.shape[-1])
         yield from dict.fromkeys(enlarged_note(check.enlargement) for check in checks if check.enlargement > 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from napari_convgen.run.denoise.result import DenoiseResult
 
 TIFF = "TIFF with pixel size, units and recipe (*.tif *.tiff)"
+OTHERS = ("NIfTI with pixel size (*.nii.gz *.nii)", "OME-Zarr with pixel size (*.zarr)", "PNG (*.png)")
 JSON = "JSON report (*.json)"
 RUN = "Saved run (*.npz)"
 SETTINGS = "Settings (*.tif *.tiff *.json *.toml)"
@@ -90,7 +92,7 @@ class SaveMenu(QPushButton):
 
     def _save_result(self) -> None:
         run = self._session.current_run()
-        if path := self._ask_where(f"{run.request.source.name} denoised.tif", TIFF):
+        if path := self._ask_where(f"{run.request.source.name} denoised.tif", TIFF, *OTHERS):
             layer = layer_at(keep_place(run.request.source), run.result.image)
             write_layer(path, read_layer(layer, run.request.source.axes), run.report)
 
@@ -137,13 +139,13 @@ class SaveMenu(QPushButton):
             self._session.reopen(result, place, tuple(extra.get("chosen_steps", ())))
             self.loaded.emit(result.config)
 
-    def _ask_where(self, name: str, kind: str) -> Path | None:
-        """Ask for a file; its ending is that of the kind if none is typed."""
-        answer, _ = QFileDialog.getSaveFileName(self, "Save", name.replace("/", "_"), kind)
+    def _ask_where(self, name: str, *kinds: str) -> Path | None:
+        """Ask for a file of one of some kinds; its ending is the first of the chosen kind if none is typed."""
+        answer, kind = QFileDialog.getSaveFileName(self, "Save", name.replace("/", "_"), ";;".join(kinds))
         if not answer:
             return None
-        path = Path(answer)
-        return path if path.suffix else path.with_suffix(Path(name).suffix)
+        path, ending = Path(answer), re.search(r"\*(\.[\w.]+)", kind or kinds[0])
+        return path if path.suffix or ending is None else path.with_name(path.name + ending[1])
 
 
 def _plain_place(result: DenoiseResult, name: str) -> dict[str, Any]:
