@@ -71,7 +71,7 @@ COLOR_NOTE = (
 )
 
 SIGNED_NOTE = (
-    "The values are of 8 bits with a sign, which hardly any instrument writes: some plugins that read DICOM cut values of 16 bits to these, "
+    "The values are of 8 bits with a sign, which hardly any instrument writes: some readers of DICOM cut values of 16 bits to these, "
     "and bright pixels become negative. If the image looks torn, open the file in another way, such as napari_convgen.read_image(path)."
 )
 """Note on an image of int8 with negative values."""

@@ -22,7 +22,7 @@ from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows, leave_out
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.parts.preferences import keep_config, page, read_config
+from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
@@ -241,9 +241,7 @@ class DenoiseWidget(DockWidget):
     def _recall(self) -> None:
         """Show the choices of the last run, also of an earlier session."""
         self._chosen_preset, config = read_config(GROUP)
-        if (kept := page(GROUP)) is not None:
-            for name, box in self._boxes.items():
-                box.value = getattr(kept, name)
+        recall(GROUP, self._boxes)
         self.show_config(config)
 
     def _keep_choices(self, request: DenoiseRequest) -> None:
