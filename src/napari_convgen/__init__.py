@@ -1,7 +1,8 @@
 """Denoise images with untrained convolutional generators: in napari, from the command line, and from Python.
 
 >>> from napari_convgen import denoise
->>> result = denoise(image)  # doctest: +SKIP
+>>> result = denoise("noisy.tif")  # doctest: +SKIP
+>>> result  # five lines; in a notebook with pictures and curves  # doctest: +SKIP
 >>> result.image, result.step, result.reason  # doctest: +SKIP
 
 Importing this package loads neither torch nor Qt; a name is loaded when it is first used.
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from napari_convgen.run.denoise.progress import DenoiseProgress
     from napari_convgen.run.denoise.result import DenoiseResult
     from napari_convgen.run.denoise.run import DenoiseTask, denoise
+    from napari_convgen.run.denoise.saved import load
     from napari_convgen.run.image_vs_noise.config import TargetsConfig
     from napari_convgen.run.image_vs_noise.result import CompareFitsResult
     from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask, compare_fits
@@ -72,6 +74,7 @@ __all__ = [
     "compare_fits",
     "denoise",
     "denoise_files",
+    "load",
     "new_image",
     "read_image",
     "reconstruct",
@@ -109,8 +112,9 @@ _HOMES = {
     "compare": "run.compare.run",
     "compare_fits": "run.image_vs_noise.run",
     "denoise": "run.denoise.run",
-    "new_image": "files.images",
     "denoise_files": "batch.run",
+    "load": "run.denoise.saved",
+    "new_image": "files.images",
     "read_image": "files.images",
     "reconstruct": "run.reconstruct.run",
     "simulate": "run.simulate",

@@ -17,6 +17,7 @@ from napari_convgen.cli.commands import (
     batch,
     compare,
     compare_fits,
+    completion,
     denoise,
     new_config,
     reconstruct,
@@ -38,6 +39,7 @@ COMMANDS = {
     "spectrum": spectrum,
     "reproduce": reproduce,
     "new-config": new_config,
+    "completion": completion,
 }
 """Modules of the commands: each has ``HELP`` (one line), ``DESCRIPTION``, ``EPILOG`` and the functions ``add_options`` and ``run``."""
 
@@ -75,11 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="napari-convgen", description="Denoise and reconstruct images with untrained convolutional generators."
     )
-    parser.add_argument("--version", action="version", version=f"napari-convgen {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"napari-convgen {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION, epilog=module.EPILOG)
-        command.set_defaults(command=module.run)
+        command.set_defaults(command=module.run, root=parser)
         module.add_options(command)
     return parser
 

@@ -23,8 +23,11 @@ ResultT_contra = TypeVar("ResultT_contra", contravariant=True)
 class Files(Protocol[ResultT_contra]):
     """The files that a command writes."""
 
-    def check(self, read: dict[str, Path | None]) -> None:
-        """Refuse files that could not be written, or that are read; create their folder, if they have one of their own."""
+    def check(self, read: dict[str, Path | None], *, is_forced: bool) -> None:
+        """Refuse files that could not be written, that are read, or are there; create their folder, if they have one of their own.
+
+        ``is_forced`` is true if files that are there may be replaced.
+        """
         ...
 
     def write(self, result: ResultT_contra) -> None:
@@ -64,8 +67,8 @@ def run_and_write(
     Parameters
     ----------
     options
-        Options of the command: ``input``, ``output``, ``dry_run``, ``quiet``, ``config`` and, if the command has them, ``reference``,
-        ``mask`` and ``psf``.
+        Options of the command: ``input``, ``output``, ``dry_run``, ``force``, ``quiet``, ``config`` and, if the command has them,
+        ``reference``, ``mask`` and ``psf``.
     task
         Task to run.
     make_files
@@ -86,7 +89,7 @@ def run_and_write(
         deliver(str(task.forecast()))
         return 0
     files = make_files()
-    files.check(_files_read(options))
+    files.check(_files_read(options), is_forced=options.force)
     is_interrupted = advance(task, describe, is_quiet=options.quiet)
     if is_interrupted and not task.has_result:
         raise KeyboardInterrupt

@@ -54,6 +54,11 @@ def add_dry_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print a forecast of memory and time, and write nothing")
 
 
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Add the option to replace outputs that are there already."""
+    parser.add_argument("--force", action="store_true", help="replace outputs that exist already")
+
+
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """Add the option to print nothing."""
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -212,24 +217,32 @@ def make_folder(folder: Path) -> None:
         raise FileError(f"{folder} cannot be {what}: {error.strerror or error}. Choose another folder.") from error
 
 
-def check_distinct(read: Mapping[str, Path | None], written: Mapping[str, Path | None]) -> None:
-    """Refuse to write to a file that is also read, or written twice.
+def check_outputs(read: Mapping[str, Path | None], written: Mapping[str, Path | None], *, is_forced: bool) -> None:
+    """Refuse to write to a file that is also read, written twice, or there already.
 
     Parameters
     ----------
     read, written
         Files that are read and written, by the option that names them.
+    is_forced
+        True if files that are there may be replaced.
 
     Raises
     ------
     FileError
-        Two options name the same file.
+        Two options name the same file, or a file is there.
     """
     files = [(name, path) for name, path in {**read, **written}.items() if path]
     for i, (name, path) in enumerate(files):
         for other, other_path in files[:i]:
             if name in written and _is_same_file(path, other_path):
                 raise FileError(f"{name} and {other} are the same file, {path}. Write to another one.")
+    there = (
+        [] if is_forced else [path for path in written.values() if path and os.path.lexists(path) and not path.is_dir()]
+    )
+    if there:
+        others = f" and {len(there) - 1} more of the outputs exist" if len(there) > 1 else " exists"
+        raise FileError(f"{there[0]}{others} already. Write to another place, or replace what is there with --force.")
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
-from napari_convgen.core.image import ArrayLike, Image, Layout
+from napari_convgen.core.image import Image, Layout
 from napari_convgen.core.image.layout import channels_first
 from napari_convgen.errors import InputError
-from napari_convgen.run.reconstruct.inputs import as_image, choose_config
+from napari_convgen.run.reconstruct.inputs import choose_config
 from napari_convgen.run.reconstruct.problems import Given
+from napari_convgen.run.setup.inputs import ImageLike, as_image
 
 MOST_PHOTONS = 1e12
 """Largest number of photons of a pixel: their noise is a millionth of the signal, less than float32 holds."""
@@ -53,7 +54,7 @@ class Simulation:
 
 
 def simulate(
-    truth: ArrayLike | Image,
+    truth: ImageLike,
     config: Config | str | None = None,
     *,
     problem: str,
@@ -105,7 +106,7 @@ def simulate(
         raise InputError("A mask of the missing pixels is given, and their share too. Leave one of them out.")
     for name, value in (("photons", photons), ("noise", noise), ("missing", missing)):
         _check_number(name, value)
-    given = Given(as_image(truth), chosen, axes, 0)
+    given = Given(as_image(truth, "truth", axes), chosen, axes, 0)
     own = {"missing": missing} | {name: each for name, each in inputs.items() if name in kind.inputs}
     rng, own = np.random.default_rng(chosen.seed), {name: each for name, each in own.items() if each is not None}
     seen = kind.observe(given, _values(given), rng, **own)
@@ -121,7 +122,7 @@ def simulate(
         pixel_ratio=seen.pixel_ratio,
         layout=layout,
         config=chosen,
-        notes=seen.notes,
+        notes=(*given.image.notes, *seen.notes),
     )
 
 

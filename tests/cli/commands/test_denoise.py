@@ -43,7 +43,7 @@ def folder(tmp_path, monkeypatch, clean, noisy):
 
 
 def denoised(*arguments, input="noisy.tif", output="out.tif"):
-    assert cli.main(["denoise", input, "-o", output, *arguments]) == 0
+    assert cli.main(["denoise", input, "-o", output, "--force", *arguments]) == 0
     return tifffile.imread(output)
 
 
@@ -167,7 +167,7 @@ def test_a_reference_is_one_of_several_images_of_its_file(folder, capsys, noisy)
     out = capsys.readouterr().out
     assert "clean.tif holds 2 images (0: 9 × 9 uint8 YX, 1: 24 × 20 uint8 YX); number 1 is read." in out
     assert "PSNR from" in out
-    assert cli.main(["denoise", "noisy.tif", "-o", "out.tif", "--reference", "clean.tif"]) == 2
+    assert cli.main(["denoise", "noisy.tif", "-o", "new.tif", "--reference", "clean.tif"]) == 2
     assert "must have the shape of the image: expected (24, 20), got (9, 9)" in capsys.readouterr().err
 
 
@@ -213,7 +213,7 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
         ("denoise noisy.tif -o out.tif --snapshots steps.png", "steps.png must end in .tif or .tiff."),
         ("denoise noisy.tif -o out.tif --report report.txt", "report.txt must end in .json."),
         ("denoise noisy.tif -o out.tif --axes ZYX", "axes must name each axis of the image once"),
-        ("denoise noisy.tif -o out.tif --reference stack.tif", "The reference must have the shape of the image"),
+        ("denoise noisy.tif -o new.tif --reference stack.tif", "The reference must have the shape of the image"),
         ("denoise noisy.tif -o out.tif --preset good", "There is no preset 'good'"),
         ("denoise noisy.tif -o out.tif --preset paper --config run.toml", "--config is complete"),
         ("denoise noisy.tif -o out.tif --config missing.toml", "missing.toml cannot be read"),
@@ -223,10 +223,20 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
         ("denoise noisy.tif -o out.tif --steps 0", "n_steps cannot be '0'"),
         ("denoise noisy.tif -o out.tif --stopping late", "stopping.kind cannot be 'late'"),
         ("denoise noisy.tif -o out.tif --device abacus", "device cannot be 'abacus'"),
-        ("denoise noisy.tif -o out.tif --device cuda:99", "The device 'cuda:99' is not available"),
+        ("denoise noisy.tif -o new.tif --device cuda:99", "The device 'cuda:99' is not available"),
         ("new-config --preset good", "There is no preset 'good'"),
         ("new-config -o run.json", "run.json must end in .toml."),
-        ("new-config -o run.toml", "run.toml exists already"),
+        (
+            "new-config -o run.toml",
+            "run.toml exists already. Write to another place, or replace what is there with --force.",
+        ),
+        (
+            "denoise noisy.tif -o out.tif",
+            "out.tif exists already. Write to another place, or replace what is there with --force.",
+        ),
+        ("denoise noisy.tif -o out.tif --report run.json", "out.tif and 1 more of the outputs exist already."),
+        ("denoise noisy.tif -o new.tif --report run.json", "run.json exists already."),
+        ("denoise a -o new.tif", "To denoise all images of a folder: napari-convgen batch a --output FOLDER"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_status_2(folder, capsys, monkeypatch, arguments, sentence):
@@ -326,7 +336,7 @@ def test_help_loads_no_torch_and_the_version_is_told(folder):
     program = (
         "import sys, napari_convgen.cli as cli\ntry: cli.main([sys.argv[1]])\nfinally: print('torch' in sys.modules)"
     )
-    for option, start in [("--help", "usage: napari-convgen"), ("--version", napari_convgen.__version__)]:
+    for option, start in [("--help", "usage: napari-convgen"), ("-V", napari_convgen.__version__)]:
         words = [sys.executable, "-c", program, option]
         printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         assert start in printed
@@ -339,7 +349,7 @@ def test_a_dry_run_says_what_the_run_will_take_and_writes_nothing(folder, capsys
     printed, _ = capsys.readouterr()
     assert "of memory" in printed
     assert "for 6 steps, on cpu (numba, 1 thread)." in printed
-    assert cli.main(["denoise", "noisy.tif", "-o", "out.tif", "--dry-run", *QUICK]) == 0
+    assert cli.main(["denoise", "noisy.tif", "-o", "clean.tif", "--dry-run", *QUICK]) == 0
     assert set(folder.iterdir()) == before
 
 

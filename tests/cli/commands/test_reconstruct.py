@@ -61,7 +61,7 @@ def folder(tmp_path, monkeypatch, truth):
 
 
 def run(*arguments, input="image.tif", output="out.tif"):
-    assert cli.main(["reconstruct", input, "-o", output, *QUICK, *arguments]) == 0
+    assert cli.main(["reconstruct", input, "-o", output, "--force", *QUICK, *arguments]) == 0
     return tifffile.imread(output)
 
 

@@ -10,7 +10,7 @@ from napari_convgen.core.quality.metrics import psnr, ssim
 from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
 from napari_convgen.core.stopping import ErrorEstimate
 from napari_convgen.run.denoise import told_error
-from napari_convgen.run.denoise.result import FrameResult
+from napari_convgen.run.denoise.frame_result import FrameResult
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 
 QUICK = Config().replace({"generator.n_channels": 6, "n_steps": 12, "stopping.kind": "fixed", "device": "cpu"})

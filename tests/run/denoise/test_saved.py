@@ -6,7 +6,7 @@ import pytest
 from napari_convgen.config import Config
 from napari_convgen.errors import FileError
 from napari_convgen.run.denoise.run import denoise
-from napari_convgen.run.denoise.saved import load_run, save_run
+from napari_convgen.run.denoise.saved import load, load_run, save_run
 
 QUICK = Config().replace({"generator.n_channels": 8, "n_steps": 12, "n_seeds": 2, "device": "cpu", "n_threads": 1})
 
@@ -36,3 +36,18 @@ def test_what_is_no_run_is_refused_with_a_sentence(noisy, tmp_path):
             load_run(tmp_path / name)
     with pytest.raises(FileError, match=r"\.npz"):
         save_run(tmp_path / "run.tif", denoise(noisy(), QUICK))
+
+
+def test_a_run_in_tiles_is_the_same_after_it_was_read(noisy, same, tmp_path):
+    result = denoise(noisy((90, 23)), QUICK.replace({"tiles.size": 32, "tiles.overlap": 8}))
+    assert result.n_tiles > 1
+    result.save(tmp_path / "run.npz")
+    again = load(tmp_path / "run.npz")
+    assert same(again.keep(3).image, result.keep(3).image)
+    assert same(again.snapshots[-1].image, result.snapshots[-1].image)
+
+
+def test_the_step_that_was_chosen_in_napari_is_kept(noisy, same, tmp_path):
+    result = denoise(noisy(), QUICK)
+    save_run(tmp_path / "run.npz", result, {"chosen_steps": [5, 3]})
+    assert same(load(tmp_path / "run.npz").image, result.keep(3).image)

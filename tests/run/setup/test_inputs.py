@@ -1,6 +1,5 @@
 """What is given in place of an image is told by name, with what to give instead."""
 
-import pathlib
 from collections import UserDict
 
 import dask.array
@@ -13,9 +12,9 @@ import torch
 import zarr
 from PIL import Image as Pictures
 
-from napari_convgen import DenoiseTask, Image
+from napari_convgen import DenoiseTask, Image, compare, compare_fits, denoise, reconstruct, spectrum
 from napari_convgen.config import preset
-from napari_convgen.errors import InputError
+from napari_convgen.errors import FileError, InputError
 from napari_convgen.run.setup.inputs import as_array, check_reference
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -40,8 +39,6 @@ def sheet():
 
 CASES = {
     "nothing": (None, r"got None\. Give the values"),
-    "text": ("image.tif", r"got the text 'image\.tif'\. If it names a file, read it first: napari_convgen\.read_image"),
-    "path": (pathlib.PurePosixPath("a/b.tif"), r"got the path 'a/b\.tif'\. If it names a file, read it"),
     "bytes": (b"II*\0", r"got 4 bytes\. Decode"),
     "number": (3.5, r"got the single number 3\.5\. Give an array with an axis"),
     "NumPy number": (np.float32(3.5), r"got the single number 3\.5"),
@@ -152,3 +149,42 @@ def test_the_noise_that_the_source_of_an_image_says_is_taken_if_no_other_is_name
     config = preset("deep-decoder").replace({"noise.kind": kind, "n_steps": 7})
     chosen = Prepared(image, config).config
     assert (chosen.noise.kind, chosen.n_steps) == (expected, 7)
+
+
+def test_a_path_is_read_with_its_axes_its_distances_and_what_is_to_say(tmp_path):
+    stack = np.random.default_rng(0).normal(100, 9, (3, 20, 24)).astype(np.float32)
+    path = tmp_path / "stack.tif"
+    metadata = {"axes": "ZYX", "spacing": 2, "unit": "um"}
+    tifffile.imwrite(path, stack, imagej=True, resolution=(4, 4), metadata=metadata)
+    for given in (path, str(path)):
+        prepared = Prepared(given, "deep-decoder", reference=given)
+        assert prepared.layout.axes == "ZYX"
+        assert prepared.spacing == (0.25, 0.25)
+        np.testing.assert_array_equal(prepared.reference.image, stack)
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(stack[0], photometric="minisblack")
+        writer.write(stack[0, :9], photometric="minisblack")
+    assert any("holds 2 images" in note for note in denoise(path, "quick", n_steps=1).notes)
+    with pytest.raises(FileError, match=r"none\.tif does not exist"):
+        denoise(tmp_path / "none.tif")
+
+
+def test_every_verb_takes_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tifffile.imwrite("a.tif", np.random.default_rng(0).normal(100, 9, (20, 24)).astype(np.float32))
+    small = preset("deep-decoder").replace({"generator.n_channels": 4, "generator.n_scales": 1, "n_steps": 2})
+    assert compare("a.tif", small, methods=["nlm"], reference="a.tif").methods[0].error is None
+    assert compare_fits("a.tif", small).steps
+    assert spectrum("a.tif", small, rank=2).spectra
+    assert reconstruct("a.tif", small, problem="enlarge").image.shape == (40, 48)
+
+
+def test_values_that_were_cut_to_8_bits_with_a_sign_are_told():
+    magnitudes = np.random.default_rng(0).normal(300, 60, (20, 24)).clip(0).astype(np.int16)
+    for image, is_told in (
+        (magnitudes.astype(np.int8), True),
+        (magnitudes, False),
+        ((magnitudes // 8).astype(np.int8), False),
+    ):
+        notes = list(Prepared(image, "deep-decoder").input_notes())
+        assert any("8 bits with a sign" in note for note in notes) == is_told

@@ -6,6 +6,7 @@ import pytest
 import tifffile
 from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton
 
+from napari_convgen import denoise
 from napari_convgen.cli import main
 from napari_convgen.config import PRESETS, Config
 from napari_convgen.files.images import read_image
@@ -140,6 +141,41 @@ def test_a_saved_run_is_opened_in_another_session_scrubbed_promoted_and_undone(
     answer("other.npz").write_text("no run")
     choose("Open run …", again)
     assert "is not a run that was saved" in other.text
+
+
+@pytest.mark.parametrize("name", ["mine.nii.gz", "mine.zarr", "mine.png"])
+def test_a_result_is_saved_in_the_format_of_its_name(viewer, user, choose, answer, name):
+    user.run()
+    path = answer(name)
+    choose("Save result …")
+    read = read_image(path)
+    result = viewer.layers["cells denoised"].data
+    np.testing.assert_array_equal(np.squeeze(read.data), result)
+    if name != "mine.png":
+        assert read.calibration[0][-2:] == pytest.approx((0.5, 0.25))
+        assert read.calibration[1][-2:] == ("µm", "µm")
+
+
+def test_a_file_gets_the_ending_of_the_kind_that_is_chosen(user, choose, monkeypatch, tmp_path):
+    kinds = []
+
+    def ask(_, title, name, kind):
+        kinds.extend(kind.split(";;"))
+        return str(tmp_path / "mine"), kinds[1]
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
+    user.run()
+    choose("Save result …")
+    assert [kind.partition(" ")[0] for kind in kinds] == ["TIFF", "NIfTI", "OME-Zarr", "PNG"]
+    assert (tmp_path / "mine.nii.gz").exists()
+
+
+def test_a_run_that_python_saved_is_opened(widget, choose, answer, noisy, small):
+    denoise(noisy, small).save(answer("python.npz"))
+    widget.viewer.layers.clear()
+    choose("Open run …")
+    names = [layer.name for layer in widget.viewer.layers]
+    assert names[:3] == ["python", "python denoised", "python snapshots"]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])

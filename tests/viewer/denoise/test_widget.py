@@ -431,3 +431,19 @@ def test_the_preferences_page_offers_the_presets(preferences):
 
     offered = type(preferences().denoise).model_json_schema()["properties"]["preset"]["enum"]
     assert set(offered) == set(PRESETS) - {"tiny", "endless", "two"} == set(PRESET_USES)
+
+
+def test_a_z_axis_can_be_made_a_volume_in_plain_sight(viewer, widget, user, noisy):
+    def is_in_sight():
+        return user.editor("Z axis is").isVisibleTo(widget)
+
+    assert not is_in_sight()
+    viewer.add_image(np.stack([noisy] * 4), name="stack")
+    assert is_in_sight()
+    assert "4 frames" in user.text
+    user.fill("Z axis is", "volume")
+    assert "frames" not in user.text
+    user.fill("Axes", "TYX")
+    assert is_in_sight()
+    user.fill("Z axis is", "frames")
+    assert not is_in_sight()

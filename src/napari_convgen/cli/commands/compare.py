@@ -16,12 +16,13 @@ from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
     add_fit,
+    add_force,
     add_input,
     add_output_folder,
     add_quiet,
     add_reference,
     add_result_type,
-    check_distinct,
+    check_outputs,
     make_folder,
     notes_of,
     read_config,
@@ -59,6 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_result_type(parser)
     add_reference(parser)
     add("--fit-affine", action="store_true", help=_FIT_AFFINE)
+    add_force(parser)
     add_quiet(parser)
 
 
@@ -121,8 +123,8 @@ class _Files:
             folder / name for name in ("residuals.tif", "report.json", "report.md")
         )
 
-    def check(self, read: dict[str, Path | None]) -> None:
-        """Create the folder; refuse files that could not be written."""
+    def check(self, read: dict[str, Path | None], *, is_forced: bool) -> None:
+        """Create the folder; refuse files that could not be written, or are there already."""
         make_folder(self._folder)
         for path in self._images.values():
             check_image(path, self._like, self._dtype)
@@ -130,7 +132,7 @@ class _Files:
         check_writable(self._report, (".json",))
         check_writable(self._table, (".md",))
         others = {str(path): path for path in (self._residuals, self._report, self._table)}
-        check_distinct(read, {str(path): path for path in self._images.values()} | others)
+        check_outputs(read, {str(path): path for path in self._images.values()} | others, is_forced=is_forced)
 
     def write(self, result: CompareResult) -> None:
         """Write the image of each method that has one, all residuals as one stack, and the report in two forms."""

@@ -13,11 +13,12 @@ from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
     add_fit,
+    add_force,
     add_input,
     add_output_folder,
     add_quiet,
     add_reference_series,
-    check_distinct,
+    check_outputs,
     make_folder,
     notes_of,
     read_config,
@@ -66,6 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--added-noise", type=float, default=0.0, metavar="SIGMA", help=_ADDED)
     add_config(parser, default=GENERATOR_ALONE)
     add_fit(parser)
+    add_force(parser)
     add_quiet(parser)
 
 
@@ -122,15 +124,15 @@ class _Files:
         self._curves, self._report = folder / "curves.csv", folder / "report.json"
         self._figures = [folder / f"fits{suffix}" for suffix in (".png", ".svg")]
 
-    def check(self, read: dict[str, Path | None]) -> None:
-        """Create the folder; refuse files that could not be written."""
+    def check(self, read: dict[str, Path | None], *, is_forced: bool) -> None:
+        """Create the folder; refuse files that could not be written, or are there already."""
         make_folder(self._folder)
         stacks, others = (*self._snapshots.values(), self._targets), (self._curves, self._report, *self._figures)
         for path in stacks:
             check_stack(path)
         for path in others:
             check_writable(path, (path.suffix,))
-        check_distinct(read, {str(path): path for path in (*stacks, *others)})
+        check_outputs(read, {str(path): path for path in (*stacks, *others)}, is_forced=is_forced)
 
     def write(self, result: CompareFitsResult) -> None:
         """Write the snapshots of each target, the targets, curves, plots and the report."""

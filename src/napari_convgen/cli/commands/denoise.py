@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +18,14 @@ from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
     add_fit,
+    add_force,
     add_input,
     add_quiet,
     add_reference,
     add_report,
     add_result_type,
     add_snapshots,
-    check_distinct,
+    check_outputs,
     notes_of,
     read_config,
     read_input,
@@ -63,6 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_snapshots(parser)
     add("--expected-error", type=Path, metavar="FILE", help=_EXPECTED_ERROR)
     add_report(parser)
+    add_force(parser)
     add_quiet(parser)
 
 
@@ -84,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"--expected-error compares generators with different starts: n_seeds must be at least 2, got {config.n_seeds}."
         )
-    image, reference = read_input(options), read_reference(options)
+    image, reference = _read_input(options), read_reference(options)
     if options.output is not None:
         _check_outputs(options, image)
     from napari_convgen.run.denoise.run import DenoiseTask
@@ -118,6 +121,17 @@ def run(options: argparse.Namespace) -> int:
     return INTERRUPTED if is_interrupted else 0
 
 
+def _read_input(options: argparse.Namespace) -> ImageFile:
+    """Read the noisy image; of a folder that is no image, say how all images in it are denoised."""
+    try:
+        return read_input(options)
+    except FileError as error:
+        if not options.input.is_dir():
+            raise
+        batch = shlex.join(["napari-convgen", "batch", str(options.input), "--output", "FOLDER"])
+        raise FileError(f"{error} To denoise all images of a folder: {batch}") from error
+
+
 def _check_outputs(options: argparse.Namespace, image: ImageFile) -> None:
     """Refuse what could not be written, before the fit."""
     check_image(options.output, image)
@@ -128,7 +142,7 @@ def _check_outputs(options: argparse.Namespace, image: ImageFile) -> None:
         check_image(options.expected_error, _as_error(image))
     if options.report:
         check_writable(options.report, (".json",))
-    check_distinct(
+    check_outputs(
         {"INPUT": options.input, "--reference": options.reference, "--config": options.config},
         {
             "--output": options.output,
@@ -136,6 +150,7 @@ def _check_outputs(options: argparse.Namespace, image: ImageFile) -> None:
             "--expected-error": options.expected_error,
             "--report": options.report,
         },
+        is_forced=options.force or options.dry_run,
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from napari_convgen.cli.options import add_force, check_outputs
 from napari_convgen.cli.terminal import deliver
 from napari_convgen.config import PRESETS, preset
-from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable, write_text
 
 HELP = "write a file of settings to edit"
@@ -19,7 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=".toml file to write (default: print)")
     parser.add_argument("--preset", metavar="NAME", default="default", help=_PRESET)
-    parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+    add_force(parser)
 
 
 _PRESET = f"preset whose settings are written: {', '.join(PRESETS)} (default: default)"
@@ -32,7 +32,6 @@ def run(options: argparse.Namespace) -> int:
         deliver(text.removesuffix("\n"))
         return 0
     check_writable(options.output, (".toml",))
-    if options.output.exists() and not options.force:
-        raise FileError(f"{options.output} exists already. Choose another name, or overwrite it with --force.")
+    check_outputs({}, {"--output": options.output}, is_forced=options.force)
     write_text(options.output, text)
     return 0

@@ -14,13 +14,14 @@ from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
     add_fit,
+    add_force,
     add_input,
     add_quiet,
     add_reference,
     add_report,
     add_settings,
     add_snapshots,
-    check_distinct,
+    check_outputs,
     notes_of,
     read_changes,
     read_input,
@@ -83,6 +84,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_reference(parser)
     add_snapshots(parser)
     add_report(parser)
+    add_force(parser)
     add_quiet(parser)
 
 
@@ -145,15 +147,15 @@ class _Files:
         ratios = dict(zip(task.prepared.layout.spatial, task.posed.pixel_ratio, strict=True))
         self._like = resampled(image, task.posed.image_shape, task.posed.dtype, ratios)
 
-    def check(self, read: dict[str, Path | None]) -> None:
-        """Refuse files that could not be written, or that are read."""
+    def check(self, read: dict[str, Path | None], *, is_forced: bool) -> None:
+        """Refuse files that could not be written, that are read, or are there already."""
         check_image(self._output, self._like)
         if self._snapshots:
             check_stack(self._snapshots)
         if self._report:
             check_writable(self._report, (".json",))
         written = {"--output": self._output, "--snapshots": self._snapshots, "--report": self._report}
-        check_distinct(read, written)
+        check_outputs(read, written, is_forced=is_forced)
 
     def write(self, result: ReconstructResult) -> None:
         """Write the image, its snapshots and the report."""

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from napari_convgen.cli.commands.reconstruct import BLUR_SETTINGS, PROBLEMS, SIZE_SETTINGS, read_settings
 from napari_convgen.cli.options import (
     add_changes,
+    add_force,
     add_input,
     add_quiet,
     add_settings,
-    check_distinct,
+    check_outputs,
     notes_of,
     read_changes,
     read_input,
@@ -59,6 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_changes(parser)
     add("--write-mask", type=Path, metavar="FILE", help=_WRITE_MASK)
     add("--write-psf", type=Path, metavar="FILE", help=_WRITE_PSF)
+    add_force(parser)
     add_quiet(parser)
 
 
@@ -75,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     psf = None if options.psf is None else read_image(options.psf)
     read = {"TRUTH": options.input, "--psf": options.psf}
     written = {"--output": options.output, "--write-mask": options.write_mask, "--write-psf": options.write_psf}
-    check_distinct(read, written)
+    check_outputs(read, written, is_forced=options.force)
     from napari_convgen.run.simulate import simulate
 
     simulation = simulate(

@@ -17,10 +17,11 @@ from napari_convgen.cli.course import require_output, run_and_write
 from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
+    add_force,
     add_input,
     add_output_folder,
     add_quiet,
-    check_distinct,
+    check_outputs,
     make_folder,
     read_config,
     read_input,
@@ -74,6 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="groups of parameters to differentiate by: convolutions, norms, output (default: all)",
     )
     add_config(parser, default=GENERATOR_ALONE)
+    add_force(parser)
     add_quiet(parser)
     parser.set_defaults(steps=None, stopping=None)  # for read_config: this command has no such options
 
@@ -129,15 +131,15 @@ class _Files:
         self._others = {name: folder / name for name in ("values.csv", "curves.csv", "report.json")}
         self._figures = [folder / f"spectrum{suffix}" for suffix in (".png", ".svg")]
 
-    def check(self, read: dict[str, Path | None]) -> None:
-        """Create the folder; refuse files that could not be written."""
+    def check(self, read: dict[str, Path | None], *, is_forced: bool) -> None:
+        """Create the folder; refuse files that could not be written, or are there already."""
         make_folder(self._folder)
         for path in self._stacks.values():
             check_stack(path)
         others = [*self._others.values(), *self._figures]
         for path in others:
             check_writable(path, (path.suffix,))
-        check_distinct(read, {str(path): path for path in (*self._stacks.values(), *others)})
+        check_outputs(read, {str(path): path for path in (*self._stacks.values(), *others)}, is_forced=is_forced)
 
     def write(self, result: SpectrumResult) -> None:
         """Write images, tables, figures and the report of the steps that are done."""

@@ -33,6 +33,8 @@ class Image:
     noise_kind
         Kind of noise that the image's source says it has, such as ``rician`` for magnitudes of magnetic resonance; it is taken where a
         configuration leaves the kind to the image (``"auto"``). ``None``, the default, if the source does not say.
+    notes
+        Sentences about the reading for the user, which the notes of a result begin with; none by default.
     """
 
     data: ArrayLike
@@ -41,6 +43,7 @@ class Image:
     units: tuple[str, ...] | None = None
     name: str = "image"
     noise_kind: str | None = None
+    notes: tuple[str, ...] = ()
 
     def spacing(self, layout: Layout) -> tuple[float, ...] | None:
         """Return the distance of pixels along each spatial axis; ``None`` if it is not known, or in different units."""

@@ -30,6 +30,8 @@ OME_TYPES_OF_NUMBERS = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "
 def as_file(image: Image, recipe: Mapping[str, Any], is_in_stack: bool = False) -> ImageFile:
     """Return an image as it is written to a TIFF file: as an ImageJ hyperstack where that can hold it, or else as OME-TIFF.
 
+    Other formats take its axes, distances and units from it, and no recipe.
+
     Parameters
     ----------
     image
@@ -65,7 +67,8 @@ def as_file(image: Image, recipe: Mapping[str, Any], is_in_stack: bool = False) 
         tags |= {"metadata": None, "description": _ome_text(data, axes, {"Description": text, **places, **names})}
     else:
         tags |= {"metadata": {"axes": axes, "Info": text, **entries}}
-    return ImageFile(data, axes, tags)
+    calibration = None if image.scale is None or image.units is None else (image.scale, image.units)
+    return ImageFile(data, axes, tags, calibration=calibration)
 
 
 def _ome_text(data: NDArray[Any], axes: str, metadata: Mapping[str, Any]) -> bytes:

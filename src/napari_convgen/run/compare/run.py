@@ -16,7 +16,7 @@ from napari_convgen.config import Config, preset
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.baselines.bm3d import check_bm3d
 from napari_convgen.core.baselines.frame import NoisyFrame
-from napari_convgen.core.image import ArrayLike, Image, ImageTensor, Layout
+from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.quality.metrics import Scores, match_affine
 from napari_convgen.core.quality.residual import Residual, residual_of
@@ -28,7 +28,7 @@ from napari_convgen.run.denoise.result import DenoiseResult, score, without_alph
 from napari_convgen.run.denoise.run import DenoiseTask
 from napari_convgen.run.labels import OURS
 from napari_convgen.run.setup.forecast import free_bytes
-from napari_convgen.run.setup.inputs import resolve_config
+from napari_convgen.run.setup.inputs import ImageLike, as_image, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import Task
 
@@ -85,18 +85,18 @@ class CompareTask(Task[CompareProgress, CompareResult]):
 
     def __init__(
         self,
-        image: ArrayLike | Image,
+        image: ImageLike,
         config: Config | str | None = None,
         *,
         axes: str | None = None,
-        reference: ArrayLike | None = None,
+        reference: ImageLike | None = None,
         data_range: float | None = None,
         n_spared_threads: int = 0,
         methods: Sequence[str] = DEFAULT_METHODS,
         fit_affine: bool = False,
     ) -> None:
         self.methods = tuple(methods)
-        chosen = resolve_config(config)
+        chosen, image = resolve_config(config), as_image(image, axes=axes)
         configs = {method: _config_of(method, chosen) for method in _checked(self.methods)}
         super().__init__(
             Prepared(
@@ -289,11 +289,11 @@ class _Place:
 
 
 def compare(
-    image: ArrayLike | Image,
+    image: ImageLike,
     config: Config | str | None = None,
     *,
     axes: str | None = None,
-    reference: ArrayLike | None = None,
+    reference: ImageLike | None = None,
     data_range: float | None = None,
     seed: int | None = None,
     device: str | None = None,

@@ -6,10 +6,11 @@ import functools
 import math
 import platform
 import statistics
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,99 +18,13 @@ from numpy.typing import NDArray
 
 from napari_convgen import __version__
 from napari_convgen.config import Config
-from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import Layout
-from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.quality.metrics import Scores, psnr, reference_range, ssim
 from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
-from napari_convgen.core.stopping import ErrorEstimate, Judgment
-
-
-@dataclass(frozen=True, eq=False)
-class FrameResult:
-    """The fit of one frame, or of a tile of one.
-
-    Attributes
-    ----------
-    number
-        Number of the frame or tile, from 0, among all.
-    index
-        Index that takes the frame, or tile, out of the input.
-    step
-        Step that is kept.
-    reason
-        Reason why the fit ended.
-    seed
-        Seed of the start that led here: the configuration's, or a later one after a restart.
-    loss, criterion
-        Loss and criterion by step, from step 1; the criterion is NaN where the rule has none.
-    snapshots
-        Snapshots in the frame's shape; the one at ``step`` is among them.
-    noise
-        Model of the frame's noise; ``None`` if it was fitted as it is.
-    interval
-        First and last step that the rule could not tell from the best; ``None`` if the rule names none.
-    votes
-        Step that each rule would keep, by its name.
-    error
-        Estimated mean squared error of the image at the step that the rule chose, that of rounding to integers included, in the image's
-        units squared; ``None`` if it is not known.
-    """
-
-    number: int
-    index: tuple[int | slice, ...]
-    step: int
-    reason: StopReason
-    seed: int
-    loss: tuple[float, ...]
-    criterion: tuple[float, ...]
-    snapshots: tuple[Snapshot, ...]
-    noise: NoiseModel | None = None
-    interval: tuple[int, int] | None = None
-    votes: Mapping[str, int] = field(default_factory=dict)
-    error: ErrorEstimate | None = None
-
-    @classmethod
-    def of(
-        cls,
-        fit: Fit,
-        judgment: Judgment,
-        reason: StopReason,
-        number: int,
-        index: tuple[int | slice, ...],
-        seed: int,
-        noise: NoiseModel | None,
-        error: ErrorEstimate | None,
-    ) -> FrameResult:
-        """Return the result of a fit that has ended; parameters are attributes, or what the fit says of itself."""
-        return cls(
-            number=number,
-            index=index,
-            step=fit.kept_step,
-            reason=reason,
-            seed=seed,
-            loss=tuple(fit.curves.loss),
-            criterion=tuple(fit.curves.criterion),
-            snapshots=tuple(fit.snapshots),
-            noise=noise,
-            interval=judgment.interval,
-            votes=judgment.votes,
-            error=error,
-        )
-
-    @property
-    def image(self) -> NDArray[Any]:
-        """The frame, denoised."""
-        return self.at(self.step).image
-
-    @property
-    def expected_error(self) -> NDArray[np.float32] | None:
-        """Standard deviation of the error that is expected at each pixel, in the image's units; ``None`` for a single generator."""
-        return self.at(self.step).expected_error
-
-    def at(self, step: int) -> Snapshot:
-        """Return the latest snapshot not after ``step``, or the first."""
-        return max((s for s in self.snapshots if s.step <= step), key=lambda s: s.step, default=self.snapshots[0])
+from napari_convgen.figures.panel import Panel
+from napari_convgen.run.denoise.frame_result import FrameResult
+from napari_convgen.run.labels import format_place, format_seconds
+from napari_convgen.run.shown import ShownResult, fit_plots, shown_planes
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +43,9 @@ class Reference:
     data_range: float
 
 
-@dataclass(frozen=True, eq=False)
-class DenoiseResult:
-    """The outcome of a denoising.
+@dataclass(frozen=True, eq=False, repr=False)
+class DenoiseResult(ShownResult):
+    """The outcome of a denoising. In a terminal it is shown in five lines, in a notebook with pictures and curves.
 
     Attributes
     ----------
@@ -304,6 +219,45 @@ class DenoiseResult:
             return {}
         truth, data_range = without_alpha(self.reference.image, self.layout), self.reference.data_range
         return {s.step: psnr(without_alpha(s.image, self.layout), truth, data_range) for s in self.snapshots}
+
+    def save(self, path: str | Path) -> None:
+        """Write the whole run to a file, completely or not at all; `napari_convgen.load` and *Open run …* in napari read it.
+
+        Parameters
+        ----------
+        path
+            File to write, ending in ``.npz``. The image alone is written by `napari_convgen.write_image`.
+
+        Raises
+        ------
+        FileError
+            The ending is another one, or the operating system refuses.
+        """
+        from napari_convgen.run.denoise.saved import save_run
+
+        save_run(path, self)
+
+    def panels(self) -> list[Panel]:
+        """Return the content of `plot`: input and result (the middle of a stack or volume), and the curves of the last frame's fit."""
+        last = self.frames[-1]
+        planes = shown_planes({"Input": self.input, f"Step {self.step}": self.image}, self.layout)
+        return [
+            *planes,
+            *fit_plots(last.loss, last.criterion, self.config.stopping.criterion, last.step, last.interval),
+        ]
+
+    def lines(self) -> Iterator[str]:
+        """Say in five lines what the result is."""
+        shape = " × ".join(map(str, self.image.shape))
+        yield f"{type(self).__name__}: {shape} ({self.layout.axes}), {self.image.dtype}"
+        yield f"Kept step {self.step}. {self.reason}"
+        noises = {str(frame.noise): None for frame in self.frames if frame.noise is not None}
+        yield f"{next(iter(noises), 'No noise was modeled')}{f', and {len(noises) - 1} more' if len(noises) > 1 else ''}."
+        if (estimate := self.estimated_psnr) is None:
+            yield "The error of the image is not known."
+        else:
+            yield f"Estimated PSNR {estimate[0]:.1f} ± {estimate[1]:.1f} dB, data range {self.data_range:g}."
+        yield f"{format_seconds(self.seconds)} on {format_place(self.device, self.backend, self.n_threads)}, {self._count_notes()}."
 
     def report(self) -> dict[str, Any]:
         """Return the run as plain values for JSON: what was run, how it ended, the curves, and the scores if there is a reference."""

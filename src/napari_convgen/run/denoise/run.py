@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 
 from napari_convgen.config import Config
 from napari_convgen.core.fit.loop import Fit
-from napari_convgen.core.image import ArrayLike, Image, ImageTensor, Index
+from napari_convgen.core.image import ImageTensor, Index
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.snapshot import UnitsOfPart
 from napari_convgen.errors import ConfigError, FitError
+from napari_convgen.run.denoise.frame_result import FrameResult
 from napari_convgen.run.denoise.progress import DenoiseProgress
-from napari_convgen.run.denoise.result import DenoiseResult, FrameResult
+from napari_convgen.run.denoise.result import DenoiseResult
 from napari_convgen.run.denoise.told_error import told_error
 from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.setup.forecast import Forecast
 from napari_convgen.run.setup.groups import FrameGroup, frame_groups
-from napari_convgen.run.setup.inputs import resolve_config
+from napari_convgen.run.setup.inputs import ImageLike, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
 
 JOINT = (
@@ -62,11 +63,11 @@ class DenoiseTask(FitTask[DenoiseResult]):
 
     def __init__(
         self,
-        image: ArrayLike | Image,
+        image: ImageLike,
         config: Config | str | None = None,
         *,
         axes: str | None = None,
-        reference: ArrayLike | None = None,
+        reference: ImageLike | None = None,
         data_range: float | None = None,
         n_spared_threads: int = 0,
         keeps_snapshots: bool = True,
@@ -293,11 +294,11 @@ class DenoiseTask(FitTask[DenoiseResult]):
 
 
 def denoise(
-    image: ArrayLike | Image,
+    image: ImageLike,
     config: Config | str | None = None,
     *,
     axes: str | None = None,
-    reference: ArrayLike | None = None,
+    reference: ImageLike | None = None,
     data_range: float | None = None,
     seed: int | None = None,
     device: str | None = None,
@@ -311,18 +312,24 @@ def denoise(
     Parameters
     ----------
     image
-        Noisy array of any shape that `napari_convgen.run.setup.prepared.Prepared` takes.
+        Noisy array of 1 to 3 spatial axes, with channels or color, and with frames along further axes; NaN marks missing pixels. Or an
+        `Image`, which knows its axes and distances; or the path of an image file, text or `pathlib.Path`, which `read_image` reads.
     config
-        Configuration, or name of a preset such as ``"quick"``; ``None``, the default, for the preset ``"default"``.
+        Configuration, or name of a preset: ``"default"``, ``"quick"``, ``"guided-network"``, ``"deep-decoder"``, ``"paper"``,
+        ``"paper-narrow"`` or ``"deep-image-prior"``; ``None``, the default, for ``"default"``. See `PRESETS`.
     axes
-        One letter for each axis of ``image``; guessed if ``None``.
+        One letter for each axis of ``image``; those of the file, or guessed, if ``None``.
     reference
-        Ground truth of the same shape, to score against.
+        Ground truth of the same shape, to score against; an array, an `Image` or a path. ``None``, the default, for no scores.
     data_range
         Peak of the scores, in the image's units; that of the reference if ``None``.
-    seed, device, n_steps, stopping, dtype
-        Seed, device, steps at most, kind of the stopping rule, and type of the result (``"auto"``, ``"same"`` or ``"float32"``), in the
-        place of the configuration's; ``None`` leaves them.
+    seed, device, n_steps, dtype
+        Seed, device, steps at most, and type of the result (``"auto"``, ``"same"`` or ``"float32"``), in the place of the
+        configuration's; ``None`` leaves them.
+    stopping
+        Stopping rule, in the place of the configuration's: ``"auto"``, ``"fixed"``, ``"held-out"``, ``"sure"``, ``"coupled"``,
+        ``"discrepancy"``, ``"whiteness"``, ``"agreement"``, ``"linearized"``, ``"windowed-variance"`` or ``"running-variance"``;
+        ``None``, the default, leaves it.
     callback
         Function that is called with each `DenoiseProgress`, every 50 ms and at each snapshot.
 
@@ -333,7 +340,7 @@ def denoise(
 
     Raises
     ------
-    InputError, ConfigError, DeviceError
+    InputError, ConfigError, DeviceError, FileError
         What cannot be run, in a sentence, before anything starts.
     """
     changes = {"seed": seed, "n_steps": n_steps, "stopping.kind": stopping, "device": device, "dtype": dtype}

@@ -24,11 +24,12 @@ from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
 from napari_convgen.core.stopping import ErrorEstimate
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable, replacing
-from napari_convgen.run.denoise.result import DenoiseResult, FrameResult, Reference
+from napari_convgen.run.denoise.frame_result import FrameResult
+from napari_convgen.run.denoise.result import DenoiseResult, Reference
 
 SUFFIX = ".npz"
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file's content; another one is not read."""
 
 
@@ -87,11 +88,31 @@ def load_run(path: str | Path) -> tuple[DenoiseResult, dict[str, Any]]:
         return _read(record, arrays), record["extra"]
     except (OSError, KeyError, ValueError, AttributeError) as error:
         raise FileError(
-            f"{path} is not a run that was saved by this program. Choose a file from 'Save run …'."
+            f"{path} is not a run that was saved by this program. Choose a file from 'Save run …', or from result.save."
         ) from error
 
 
-PLAIN = ("notes", "device", "n_threads", "backend", "seconds", "guide_seconds")
+def load(path: str | Path) -> DenoiseResult:
+    """Read a run that `DenoiseResult.save` wrote, or *Save run …* in napari, with the step that was chosen there.
+
+    The networks are not kept: it cannot be given more steps.
+
+    Parameters
+    ----------
+    path
+        File that ends in ``.npz``.
+
+    Raises
+    ------
+    FileError
+        The file is missing, damaged, or no run.
+    """
+    result, extra = load_run(path)
+    steps = extra.get("chosen_steps")
+    return result.keep(steps[-1]) if steps else result
+
+
+PLAIN = ("notes", "device", "n_threads", "backend", "seconds", "guide_seconds", "n_tiles")
 """Attributes of a result that are plain values."""
 
 IMAGES = ("iterate", "average", "expected_error")
@@ -121,7 +142,7 @@ def _arrays(frame: FrameResult) -> dict[str, NDArray[Any]]:
 def _record(frame: FrameResult) -> dict[str, Any]:
     return {
         "number": frame.number,
-        "index": [i if isinstance(i, int) else None for i in frame.index],
+        "index": [i if isinstance(i, int) else [i.start, i.stop] for i in frame.index],
         "step": frame.step,
         "reason": [frame.reason.outcome.value, frame.reason.sentence],
         "seed": frame.seed,
@@ -139,7 +160,7 @@ def _frame(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], config
     outcome, sentence = record["reason"]
     return FrameResult(
         number=record["number"],
-        index=tuple(slice(None) if i is None else i for i in record["index"]),
+        index=tuple(i if isinstance(i, int) else slice(*i) for i in record["index"]),
         step=record["step"],
         reason=StopReason(Outcome(outcome), sentence),
         seed=record["seed"],

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from napari_convgen.config import GENERATOR_ALONE, Config
 from napari_convgen.core.fit.loop import Fit
-from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.problem import squared
 from napari_convgen.core.snapshot import GeneratorUnits, Outcome, Snapshot, SnapshotStore, StopReason, n_snapshots
 from napari_convgen.core.stopping import FixedStep, Iterate, Members
@@ -26,7 +25,7 @@ from napari_convgen.run.image_vs_noise.weights import WeightDistances
 from napari_convgen.run.labels import format_share
 from napari_convgen.run.setup.fits import new_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, time_step
-from napari_convgen.run.setup.inputs import check_reference, resolve_config
+from napari_convgen.run.setup.inputs import ImageLike, check_reference, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import Progress, Task
 
@@ -126,11 +125,11 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
 
     def __init__(
         self,
-        image: ArrayLike | Image,
+        image: ImageLike,
         config: Config | str | None = None,
         *,
         axes: str | None = None,
-        reference: ArrayLike | None = None,
+        reference: ImageLike | None = None,
         n_spared_threads: int = 0,
         targets: TargetsConfig | None = None,
     ) -> None:
@@ -342,11 +341,11 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
 
 
 def compare_fits(
-    image: ArrayLike | Image,
+    image: ImageLike,
     config: Config | str | None = None,
     *,
     axes: str | None = None,
-    reference: ArrayLike | None = None,
+    reference: ImageLike | None = None,
     seed: int | None = None,
     device: str | None = None,
     callback: Callable[[CompareFitsProgress], None] | None = None,
@@ -356,8 +355,11 @@ def compare_fits(
 
     Parameters
     ----------
-    image, config, axes, reference, seed, device
+    image, axes, reference, seed, device
         As for `napari_convgen.denoise`; the image is a single frame, and the reference is one more target.
+    config
+        Configuration, or name of a preset that fits a generator alone: ``"deep-decoder"``, ``"paper"``, ``"paper-narrow"`` or
+        ``"deep-image-prior"``; ``None``, the default, for ``"deep-decoder"``.
     callback
         Function that is called with each `CompareFitsProgress`, every 50 ms and whenever something was noted.
     targets

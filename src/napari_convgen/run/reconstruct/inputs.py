@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from napari_convgen.config import Config
-from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.reconstruct.problems import PROBLEMS, Given, InverseProblem
-from napari_convgen.run.setup.inputs import as_array, resolve_config
+from napari_convgen.run.setup.inputs import ImageLike, as_image, resolve_config
 
 
 def pose_problem(
     name: str,
-    image: ArrayLike | Image,
+    image: ImageLike,
     config: Config | str | None,
     changes: Mapping[str, Any],
     axes: str | None,
@@ -46,7 +44,7 @@ def pose_problem(
     """
     problem, chosen = choose_config(name, config, changes, inputs)
     own = {key: value for key, value in inputs.items() if key in problem.inputs and value is not None}
-    given = Given(as_image(image), chosen, axes, n_spared_threads)
+    given = Given(as_image(image, axes=axes), chosen, axes, n_spared_threads)
     pose: Callable[..., InverseProblem] = problem
     return pose(given, **own)
 
@@ -68,11 +66,6 @@ def choose_config(
         for setting in settings.keys() & problem.replaced.get(key, ()):
             raise ConfigError(f"The {problem.inputs[key]} ({key}) takes the place of {setting}. Leave one of them out.")
     return problem, _choose_operator(problem, resolve_config(config, default=problem.preset), settings)
-
-
-def as_image(image: ArrayLike | Image) -> Image:
-    """Return an image whose data are an array, or a lazy array."""
-    return replace(image, data=as_array(image.data)) if isinstance(image, Image) else Image(as_array(image))
 
 
 def _choose_operator(problem: type[InverseProblem], config: Config, settings: Mapping[str, Any]) -> Config:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,15 @@ from napari_convgen.config import Config
 from napari_convgen.core.image import Layout
 from napari_convgen.core.quality.metrics import Scores
 from napari_convgen.core.snapshot import Snapshot, StopReason
+from napari_convgen.figures.panel import Panel
 from napari_convgen.run.denoise.result import Reference, score, versions, without_nan
+from napari_convgen.run.labels import format_place, format_seconds
+from napari_convgen.run.shown import ShownResult, fit_plots, shown_planes
 
 
-@dataclass(frozen=True, eq=False)
-class ReconstructResult:
-    """The outcome of a reconstruction.
+@dataclass(frozen=True, eq=False, repr=False)
+class ReconstructResult(ShownResult):
+    """The outcome of a reconstruction. In a terminal it is shown in five lines, in a notebook with a picture and curves.
 
     Attributes
     ----------
@@ -101,6 +105,32 @@ class ReconstructResult:
     def psnr_by_step(self) -> dict[int, float]:
         """PSNR in dB of each snapshot, an image of the generator, against the reference; empty without one."""
         return {} if self.reference is None else {s.step: self.scores(s.image).psnr for s in self.snapshots}
+
+    @property
+    def _image_layout(self) -> Layout:
+        """Meaning of the axes of the image, which has no coils."""
+        spatial = self.layout.spatial
+        return self.layout if len(self.layout.axes) == self.image.ndim else Layout(spatial, spatial)
+
+    def panels(self) -> list[Panel]:
+        """Return the content of `plot`: the image (the middle of a volume), and the curves of the fit."""
+        planes = shown_planes({f"Step {self.step}": self.image}, self._image_layout)
+        return [*planes, *fit_plots(self.loss, self.criterion, self.config.stopping.criterion, self.step)]
+
+    def lines(self) -> Iterator[str]:
+        """Say in five lines what the result is."""
+        shape = " × ".join(map(str, self.image.shape))
+        yield f"{type(self).__name__} of the problem {self.problem!r}: {shape} ({self._image_layout.axes}), {self.image.dtype}"
+        yield f"Kept step {self.step}. {self.reason}"
+        near = (
+            "the generator's" if math.isinf(self.rho) else "near the generator's, and in agreement with the measurement"
+        )
+        yield f"The image is {near}."
+        if self.measurement_error is None:
+            yield "No entry of the measurement was held out."
+        else:
+            yield f"Held-out entries of the measurement are predicted to {self.measurement_error:.3g}, their noise included."
+        yield f"{format_seconds(self.seconds)} on {format_place(self.device, self.backend, self.n_threads)}, {self._count_notes()}."
 
     def report(self) -> dict[str, Any]:
         """Return the run as plain values for JSON: what was run, how it ended, the curves, and the scores if there is a reference."""

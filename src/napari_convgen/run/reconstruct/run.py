@@ -16,7 +16,6 @@ from torch import Tensor
 from napari_convgen.config import Config
 from napari_convgen.core.consistency import choose_rho, make_consistent
 from napari_convgen.core.fit.loop import Fit
-from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import FitError
@@ -26,7 +25,7 @@ from napari_convgen.run.reconstruct.inputs import pose_problem
 from napari_convgen.run.reconstruct.result import ReconstructResult
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.forecast import Forecast
-from napari_convgen.run.setup.inputs import check_reference
+from napari_convgen.run.setup.inputs import ImageLike, check_reference
 
 NORM_SOURCE = 1_000_000
 """Number of the source of chance for the operator's norm; the generators have those before."""
@@ -73,12 +72,12 @@ class ReconstructTask(FitTask[ReconstructResult]):
 
     def __init__(
         self,
-        image: ArrayLike | Image,
+        image: ImageLike,
         config: Config | str | None = None,
         *,
         problem: str,
         axes: str | None = None,
-        reference: ArrayLike | Image | None = None,
+        reference: ImageLike | None = None,
         data_range: float | None = None,
         changes: Mapping[str, Any] | None = None,
         n_spared_threads: int = 0,
@@ -245,12 +244,12 @@ class ReconstructTask(FitTask[ReconstructResult]):
 
 
 def reconstruct(
-    image: ArrayLike | Image,
+    image: ImageLike,
     config: Config | str | None = None,
     *,
     problem: str,
     axes: str | None = None,
-    reference: ArrayLike | Image | None = None,
+    reference: ImageLike | None = None,
     data_range: float | None = None,
     seed: int | None = None,
     device: str | None = None,
@@ -264,16 +263,18 @@ def reconstruct(
     ----------
     image
         Measured image, a single frame; NaN marks missing pixels. For ``"sense"``, k-space of a slice: complex, of the shape (coils, rows,
-        columns), its origin at index n // 2, and 0 where it was not sampled.
+        columns), its origin at index n // 2, and 0 where it was not sampled. An array, an `Image`, or the path of an image file.
     config
         Configuration, or name of a preset; ``None``, the default, for ``"quick"``, the non-local estimate in turns with the measurement,
-        and for ``"sense"`` ``"default"``, which mixes a network into it. ``"deep-decoder"`` fits a generator alone.
+        and for ``"sense"`` ``"default"``, which mixes a network into it. ``"deep-decoder"``, ``"paper"``, ``"paper-narrow"`` and
+        ``"deep-image-prior"`` fit a generator alone.
     problem
         Name of the problem: ``"inpaint"``, ``"deblur"``, ``"enlarge"`` or ``"sense"``.
     axes
         One letter for each axis of ``image``; guessed if ``None``.
     reference
-        Ground truth in the shape of the reconstruction, to score it; it does not change the result. ``None``, the default, for no scores.
+        Ground truth in the shape of the reconstruction, to score it, or the path of its file; it does not change the result. ``None``,
+        the default, for no scores.
     data_range
         Peak of the scores, in the image's units; that of the reference if ``None``.
     seed, device, n_steps

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,8 +16,37 @@ from napari_convgen.config import Config, preset
 from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.quality.metrics import reference_range
 from napari_convgen.errors import InputError, mismatch
+from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.result import Reference
 from napari_convgen.run.setup.not_arrays import NOT_ARRAYS, describe_type
+
+ImageLike: TypeAlias = ArrayLike | Image | str | PathLike[str]
+"""What a verb takes for an image: an array, one that knows its axes, or the path of an image file."""
+
+
+def as_image(image: ImageLike, name: str = "image", axes: str | None = None) -> Image:
+    """Return what is given for an image as one whose data are an array, or a lazy array.
+
+    Parameters
+    ----------
+    image
+        Array, `Image`, or path of an image file, which is read with its axes and distances.
+    name
+        Name for messages; default ``"image"``.
+    axes
+        One letter for each axis of a file, if it names none or wrong ones; ``None``, the default, for its own.
+
+    Raises
+    ------
+    InputError
+        It is no array of numbers; see `as_array`.
+    FileError
+        The file cannot be read.
+    """
+    if isinstance(image, str | PathLike):
+        file = read_image(Path(image), check_letters(axes))
+        return replace(file.image, notes=file.notes)
+    return replace(image, data=as_array(image.data, name)) if isinstance(image, Image) else Image(as_array(image, name))
 
 
 def as_array(image: Any, name: str = "image") -> ArrayLike:
@@ -23,7 +55,7 @@ def as_array(image: Any, name: str = "image") -> ArrayLike:
     Parameters
     ----------
     image
-        Array of any library, or nested sequences of numbers.
+        Array of any library, nested sequences of numbers, or path of an image file.
     name
         Name for messages; default ``"image"``.
 
@@ -31,7 +63,11 @@ def as_array(image: Any, name: str = "image") -> ArrayLike:
     ------
     InputError
         The image is no array of numbers; the sentence says what it is, and what to give instead.
+    FileError
+        The file cannot be read.
     """
+    if isinstance(image, str | PathLike):
+        return read_image(Path(image)).data
     for kind in NOT_ARRAYS:
         if kind.is_one(image):
             raise InputError(f"The {name} must be an array of numbers, got {kind.describe(image)}. {kind.advice}")
@@ -104,9 +140,7 @@ def check_letters(axes: Any) -> str | None:
     return axes
 
 
-def check_reference(
-    reference: ArrayLike | Image | None, data_range: float | None, shape: tuple[int, ...]
-) -> Reference | None:
+def check_reference(reference: ImageLike | None, data_range: float | None, shape: tuple[int, ...]) -> Reference | None:
     """Return the ground truth that an image is scored against, with its data range.
 
     Parameters
@@ -125,8 +159,7 @@ def check_reference(
     """
     if reference is None:
         return None
-    given = as_array(reference.data if isinstance(reference, Image) else reference, "reference")
-    truth = np.asarray(given)
+    truth = np.asarray(as_image(reference, "reference").data)
     if truth.shape != tuple(shape):
         raise InputError(
             mismatch(

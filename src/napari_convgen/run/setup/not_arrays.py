@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -104,11 +103,6 @@ NOT_ARRAYS: tuple[NotArray, ...] = (
         lambda value: value is None,
         lambda _: "None",
         "Give the values of the image; a function may have returned nothing.",
-    ),
-    NotArray(
-        lambda value: isinstance(value, str | PathLike),
-        lambda value: f"the path '{value}'" if isinstance(value, PathLike) else f"the text '{value}'",
-        "If it names a file, read it first: napari_convgen.read_image(path).image, or skimage.io.imread(path).",
     ),
     NotArray(
         lambda value: isinstance(value, bytes | bytearray | memoryview),

@@ -16,10 +16,8 @@ from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import (
     PHASE_NOTE,
     SEPARATE,
-    ArrayLike,
     Division,
     FrameCheck,
-    Image,
     ImageTensor,
     Layout,
     LeftOut,
@@ -57,13 +55,26 @@ from napari_convgen.run.setup.build import (
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
 from napari_convgen.run.setup.forecast import Seconds
 from napari_convgen.run.setup.guides import GuideStages, make_guides, make_plug_and_play_guides, time_guides
-from napari_convgen.run.setup.inputs import as_array, check_letters, check_reference, resolve_config, with_known_noise
+from napari_convgen.run.setup.inputs import (
+    ImageLike,
+    as_image,
+    check_letters,
+    check_reference,
+    resolve_config,
+    with_known_noise,
+)
 from napari_convgen.run.setup.result_type import ResultType
 
 COLOR_NOTE = (
     "The last axis, of {} values, is taken for the samples of a color image, since no axes are named. If it counts slices or channels, "
     "name the axes: axes = 'YXZ' or 'YXC'."
 )
+
+SIGNED_NOTE = (
+    "The values are of 8 bits with a sign, which hardly any instrument writes: some readers of DICOM cut values of 16 bits to these, "
+    "and bright pixels become negative. If the image looks torn, open the file in another way, such as napari_convgen.read_image(path)."
+)
+"""Note on an image of int8 with negative values."""
 
 
 class Prepared:
@@ -76,7 +87,7 @@ class Prepared:
     ----------
     image
         Array with 1 to 3 spatial axes, channels or color, further axes as frames; integers, floats or truth values; NaN marks missing
-        pixels. Or an `Image`, which knows its axes and scale.
+        pixels. Or an `Image`, which knows its axes and scale, or the path of an image file.
     config
         Settings, name of a preset, or ``None`` for the preset ``"default"``.
     axes
@@ -131,11 +142,11 @@ class Prepared:
 
     def __init__(
         self,
-        image: ArrayLike | Image,
+        image: ImageLike,
         config: Config | str | None = None,
         *,
         axes: str | None = None,
-        reference: ArrayLike | None = None,
+        reference: ImageLike | None = None,
         data_range: float | None = None,
         n_spared_threads: int = 0,
         single: str | None = None,
@@ -143,9 +154,9 @@ class Prepared:
         operator: Callable[[Sequence[int]], ForwardModel] | None = None,
         has_tiles: bool = False,
     ) -> None:
-        given = image if isinstance(image, Image) else Image(as_array(image))
+        given = as_image(image, axes=axes)
         self.config = with_known_noise(resolve_config(config), given)
-        self.image = as_array(given.data)
+        self.image, self._file_notes = given.data, given.notes
         if 0 in self.image.shape or not self.image.shape:
             raise InputError(f"The image has no pixels: its shape is {tuple(self.image.shape)}. Choose another one.")
         if single is not None and isinstance(self.config.tiles.size, int):
@@ -262,10 +273,13 @@ class Prepared:
         return self.n_frames - sum(check.is_constant for check in self._checks.values())
 
     def input_notes(self) -> Iterator[str]:
-        """Say what is left out of the fits of the frames that were read and are not constant, and what these frames look like."""
+        """Say what a file's reading said, and what is left out of the fits of frames that are not constant, and what they look like."""
         checks = [check for check in self._checks.values() if not check.is_constant]
+        yield from self._file_notes
         yield from LeftOut.sum([check.left_out for check in checks]).sentences()
         yield from [PHASE_NOTE] * any(check.is_wrapped for check in checks)
+        if np.dtype(self.image.dtype) == np.int8 and any((self.frame(number) < 0).any() for number in self._checks):
+            yield SIGNED_NOTE
         if self._is_color_a_guess:
             yield COLOR_NOTE.format(self.image.shape[-1])
         yield from dict.fromkeys(enlarged_note(check.enlargement) for check in checks if check.enlargement > 1)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from napari_convgen.config import GENERATOR_ALONE, Config
 from napari_convgen.core import generators
 from napari_convgen.core.fit.loop import Fit
-from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.spectra.descent import Descent, paced_descent
@@ -29,7 +28,7 @@ from napari_convgen.run.setup.devices import Backend
 from napari_convgen.run.setup.fits import denoising_fit
 from napari_convgen.run.setup.forecast import check_memory, free_bytes
 from napari_convgen.run.setup.host_state import with_isolation
-from napari_convgen.run.setup.inputs import resolve_config
+from napari_convgen.run.setup.inputs import ImageLike, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.spectrum.options import check_groups, check_rank, check_steps
 from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress
@@ -96,7 +95,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
 
     def __init__(
         self,
-        image: ArrayLike | Image,
+        image: ImageLike,
         config: Config | str | None = None,
         *,
         axes: str | None = None,
@@ -313,7 +312,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
 
 
 def spectrum(
-    image: ArrayLike | Image,
+    image: ImageLike,
     config: Config | str | None = None,
     *,
     axes: str | None = None,
@@ -329,8 +328,11 @@ def spectrum(
 
     Parameters
     ----------
-    image, config, axes, seed, device
+    image, axes, seed, device
         As for `napari_convgen.denoise`; the image is a single frame.
+    config
+        Configuration, or name of a preset that fits a generator alone: ``"deep-decoder"``, ``"paper"``, ``"paper-narrow"`` or
+        ``"deep-image-prior"``; ``None``, the default, for ``"deep-decoder"``.
     callback
         Function that is called with each `SpectrumProgress`, every 50 ms.
     rank, n_passes, at_steps, groups

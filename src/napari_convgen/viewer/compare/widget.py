@@ -19,6 +19,7 @@ from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 OWN_SETTINGS = ("noise.kind", "z_axis", "dtype", "seed", "device")
 """Settings of the comparison; all others are the preset's."""
+
+GROUP = "compare"
+"""Name of the widget's group of preferences."""
 
 TOOLTIPS = Tooltips(
     run="Denoise the active layer by every method that is checked, one after the other.",
@@ -55,7 +59,6 @@ class CompareWidget(DockWidget):
         self.viewer = napari_viewer
         self.session = CompareSession(napari_viewer)
         self._settings = ConfigForm(OWN_SETTINGS)
-        self._settings.show_config(Config())
         self._input = InputChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value)
         self._methods = {
             name: CheckBox(value=True, text=SHORT_BASELINES[name], tooltip=title) for name, title in BASELINES.items()
@@ -76,6 +79,9 @@ class CompareWidget(DockWidget):
         self._titles: Mapping[str, str] = {}  # of the run under way
         self._build()
         self._connect()
+        self._preset.value, config = read_config(GROUP)
+        self._settings.show_config(config)
+        recall(GROUP, {"residuals": self._residuals})
         self._input.follow_layers()
 
     def titles(self) -> dict[str, str]:
@@ -110,6 +116,7 @@ class CompareWidget(DockWidget):
         with self._controls.error.shown_errors():
             request = self._request()
             self.session.run(request)
+            keep_config(GROUP, self._preset.value, request.config, residuals=self._residuals.value)
             self._titles = request.titles
             self._table.clear_rows()
             self._text.setText(LOADING)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari.layers import Layer
+from napari.layers import Image, Layer
 from napari.utils.notifications import show_info
 from psygnal import Signal
 from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton
@@ -23,7 +24,11 @@ from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
 from napari_convgen.viewer.layers.kept_place import keep_place, layer_at
 from napari_convgen.viewer.writing import write_layer
 
+if TYPE_CHECKING:
+    from napari_convgen.run.denoise.result import DenoiseResult
+
 TIFF = "TIFF with pixel size, units and recipe (*.tif *.tiff)"
+OTHERS = ("NIfTI with pixel size (*.nii.gz *.nii)", "OME-Zarr with pixel size (*.zarr)", "PNG (*.png)")
 JSON = "JSON report (*.json)"
 RUN = "Saved run (*.npz)"
 SETTINGS = "Settings (*.tif *.tiff *.json *.toml)"
@@ -87,7 +92,7 @@ class SaveMenu(QPushButton):
 
     def _save_result(self) -> None:
         run = self._session.current_run()
-        if path := self._ask_where(f"{run.request.source.name} denoised.tif", TIFF):
+        if path := self._ask_where(f"{run.request.source.name} denoised.tif", TIFF, *OTHERS):
             layer = layer_at(keep_place(run.request.source), run.result.image)
             write_layer(path, read_layer(layer, run.request.source.axes), run.report)
 
@@ -130,16 +135,23 @@ class SaveMenu(QPushButton):
         path, _ = QFileDialog.getOpenFileName(self, "Open a run", "", RUN)
         if path:
             result, extra = load_run(path)
-            self._session.reopen(result, extra["place"], tuple(extra["chosen_steps"]))
+            place = extra.get("place") or _plain_place(result, Path(path).stem)
+            self._session.reopen(result, place, tuple(extra.get("chosen_steps", ())))
             self.loaded.emit(result.config)
 
-    def _ask_where(self, name: str, kind: str) -> Path | None:
-        """Ask for a file; its ending is that of the kind if none is typed."""
-        answer, _ = QFileDialog.getSaveFileName(self, "Save", name.replace("/", "_"), kind)
+    def _ask_where(self, name: str, *kinds: str) -> Path | None:
+        """Ask for a file of one of some kinds; its ending is the first of the chosen kind if none is typed."""
+        answer, kind = QFileDialog.getSaveFileName(self, "Save", name.replace("/", "_"), ";;".join(kinds))
         if not answer:
             return None
-        path = Path(answer)
-        return path if path.suffix else path.with_suffix(Path(name).suffix)
+        path, ending = Path(answer), re.search(r"\*(\.[\w.]+)", kind or kinds[0])
+        return path if path.suffix or ending is None else path.with_name(path.name + ending[1])
+
+
+def _plain_place(result: DenoiseResult, name: str) -> dict[str, Any]:
+    """Return the place of the input of a run that was saved outside of napari, where it has none."""
+    axes = result.layout.axes
+    return keep_place(read_layer(Image(result.input, name=name, rgb=axes.endswith("S")), axes))
 
 
 def config_of_layer(layer: Layer | None) -> Config:

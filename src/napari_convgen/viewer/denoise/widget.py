@@ -20,9 +20,9 @@ from napari_convgen.viewer.denoise.summary import summarize
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
+from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows, leave_out
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.parts.preferences import keep_config, page, read_config
+from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from napari_convgen.run.denoise.result import DenoiseResult
     from napari_convgen.run.setup.forecast import Forecast
 
-AT_HAND = ("noise.kind", "stopping.kind", "n_steps", "seed", "device")
-"""Settings that are always in sight; the others are folded away."""
+AT_HAND = ("z_axis", "noise.kind", "stopping.kind", "n_steps", "seed", "device")
+"""Settings that are in sight, the role of the Z axis where there is one; the others are folded away."""
 
 NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend")
 """Settings that a preset leaves as they are."""
@@ -160,7 +160,7 @@ class DenoiseWidget(DockWidget):
         self._at_hand = ConfigForm(AT_HAND)
         folded = (name for name in setting_fields() if name not in AT_HAND and not name.startswith("operator."))
         self._folded = ConfigForm(folded, self._at_hand)
-        self._input = InputChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
+        self._input = InputChooser(self.viewer, lambda: self._at_hand.editors["z_axis"].value)
         self._preset = PresetBox()
         self._snapshots = CheckBox(
             value=True, text="Snapshots", tooltip="Add the images of the fit as a layer with an iteration axis."
@@ -186,9 +186,11 @@ class DenoiseWidget(DockWidget):
         self._preset.changed.connect(self._choose_preset)
         for form in (self._at_hand, self._folded):
             form.edited.connect(self._show_preset_of_form)
-        self._folded.editors["z_axis"].changed.connect(self._input.describe)
+        self._at_hand.editors["z_axis"].changed.connect(self._input.describe)
         self._folded.editors["n_seeds"].changed.connect(self._allow_expected_error)
         self._input.changed.connect(self._show_noise)
+        self._input.changed.connect(self._show_z_axis)
+        self._input.axes.changed.connect(self._show_z_axis)
         self._plot.dragged.connect(self.session.show_step)
         self._plot.dropped.connect(self.session.keep)
         self.session.state_changed.connect(self._on_state)
@@ -214,8 +216,14 @@ class DenoiseWidget(DockWidget):
             form.show_config(config)
         self._show_preset_of_form()
 
+    def _show_z_axis(self) -> None:
+        """Offer the choice between frames and a volume where there is a Z axis, or the choice does not fit."""
+        editor = self._at_hand.editors["z_axis"]
+        leave_out(editor, "Z" not in self._input.axes.value.upper() and editor.value == "frames")
+
     def _show_preset_of_form(self) -> None:
         """Name the preset that the form shows, or the last with what is changed in it."""
+        self._show_z_axis()
         try:
             config = self.config()
         except ConvgenError:
@@ -233,9 +241,7 @@ class DenoiseWidget(DockWidget):
     def _recall(self) -> None:
         """Show the choices of the last run, also of an earlier session."""
         self._chosen_preset, config = read_config(GROUP)
-        if (kept := page(GROUP)) is not None:
-            for name, box in self._boxes.items():
-                box.value = getattr(kept, name)
+        recall(GROUP, self._boxes)
         self.show_config(config)
 
     def _keep_choices(self, request: DenoiseRequest) -> None:

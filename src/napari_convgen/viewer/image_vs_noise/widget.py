@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from magicgui.widgets import ComboBox, LineEdit
 from superqt import QCollapsible
 
-from napari_convgen.config import Config, fixed_input_presets, preset
+from napari_convgen.config import GENERATOR_ALONE, Config, fixed_input_presets, preset
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.image_vs_noise.config import MEAN_KINDS, NOISE_SHAPES, TargetsConfig
 from napari_convgen.viewer.image_vs_noise.course import Course
@@ -20,6 +20,7 @@ from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import REDRAW_SECONDS
@@ -39,6 +40,9 @@ NO_ADDED_NOISE = "none"
 
 PLOT_HEIGHT = 170
 """Least height of a plot, in pixels."""
+
+GROUP = "image_against_noise"
+"""Name of the widget's group of preferences."""
 
 TOOLTIPS = Tooltips(
     run="Fit the generator to the active layer and to noise, from the same start.",
@@ -84,9 +88,12 @@ class ImageAgainstNoiseWidget(DockWidget):
             label="Added noise",
             tooltip="Standard deviation, in the image's units, of Gaussian noise added to the image for one more fit; 'none': no such fit.",
         )
+        self._targets = {"noise": self._noise, "mean": self._mean, "added_noise": self._added}
         self._build()
         self._connect()
-        self._choose_preset()
+        self._preset.value, config = read_config(GROUP, fixed_input_presets(), GENERATOR_ALONE)
+        self._settings.show_config(config)
+        recall(GROUP, self._targets)
         self._input.follow_layers()
         self._on_state(State.IDLE)
 
@@ -109,7 +116,10 @@ class ImageAgainstNoiseWidget(DockWidget):
     def run(self) -> None:
         """Start fitting."""
         with self._controls.error.shown_errors():
-            self.session.run(self._request())
+            request = self._request()
+            self.session.run(request)
+            kept = {name: editor.value for name, editor in self._targets.items()}
+            keep_config(GROUP, self._preset.value, request.config, **kept)
             self._moments, self._course = [], None
             self._draw()
             self._show_sentences([LOADING])

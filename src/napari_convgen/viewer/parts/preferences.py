@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import shlex
+from collections.abc import Collection, Mapping
 from typing import Any
+
+from magicgui.widgets.bases import ValueWidget
 
 from napari_convgen.config import PRESETS, Config, preset
 from napari_convgen.errors import ConfigError
@@ -24,10 +27,20 @@ def page(group: str) -> Any:
         return None
 
 
-def read_config(group: str) -> tuple[str, Config]:
-    """Return the preset that was used last and the configuration with what was changed in it; the default where nothing is known."""
+def read_config(group: str, names: Collection[str] = PRESETS, default: str = "default") -> tuple[str, Config]:
+    """Return the preset that was used last and the configuration with what was changed in it.
+
+    Parameters
+    ----------
+    group
+        Name of the group of preferences.
+    names
+        Presets that there are to choose from; all by default.
+    default
+        Preset where nothing is known, or another one is kept.
+    """
     kept = page(group)
-    name = "default" if kept is None or kept.preset not in PRESETS else kept.preset
+    name = default if kept is None or kept.preset not in names else kept.preset
     if kept is None:
         return name, preset(name)
     try:
@@ -36,6 +49,13 @@ def read_config(group: str) -> tuple[str, Config]:
     except (ConfigError, ValueError) as error:
         _log.warning("The changes %r in the preferences cannot be read, and are not used: %s", kept.changes, error)
         return name, preset(name)
+
+
+def recall(group: str, boxes: Mapping[str, ValueWidget[Any]]) -> None:
+    """Show further choices that `keep_config` has kept, by the name of the preference."""
+    if (kept := page(group)) is not None:
+        for name, box in boxes.items():
+            box.value = getattr(kept, name)
 
 
 def keep_config(group: str, name: str, config: Config, **others: Any) -> None:

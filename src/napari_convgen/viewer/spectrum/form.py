@@ -10,10 +10,11 @@ from magicgui.widgets.bases import ValueWidget
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_convgen.config import PRESETS, Config, fixed_input_presets, preset
+from napari_convgen.config import GENERATOR_ALONE, PRESETS, Config, fixed_input_presets, preset
 from napari_convgen.errors import ConfigError
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
+from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox
 from napari_convgen.viewer.spectrum.request import SpectrumSettings
 
@@ -27,6 +28,9 @@ OWN_SETTINGS = (
     "device",
 )
 """Settings in the form; all others are the preset's."""
+
+GROUP = "why_it_works"
+"""Name of the widget's group of preferences."""
 
 NOT_IN_PRESETS = ("seed", "device")
 """Settings that a preset leaves as they are."""
@@ -78,7 +82,9 @@ class SpectrumForm(QWidget):
         self._groups = {name: CheckBox(value=True, text=text, tooltip=tip) for name, (text, tip) in GROUPS.items()}
         self._grid = CheckBox(value=True, text="Side by side", tooltip="Show the layers in napari's grid.")
         self._preset.changed.connect(self._choose_preset)
-        self._choose_preset(self._preset.value)
+        self._preset.value, config = read_config(GROUP, _preset_names(), GENERATOR_ALONE)
+        self._config.show_config(config)
+        recall(GROUP, {"vectors": self._rank})
 
     def lay_out(self, axes: ValueWidget[Any]) -> None:
         """Place the editors below each other, and among them that of the layer's axes."""
@@ -118,6 +124,10 @@ class SpectrumForm(QWidget):
             groups=tuple(name for name, box in self._groups.items() if box.value),
             has_grid=self._grid.value,
         )
+
+    def keep(self) -> None:
+        """Keep what is chosen for the next session."""
+        keep_config(GROUP, self._preset.value, self.config(), vectors=self._rank.value)
 
     def _choose_preset(self, name: str) -> None:
         own = {key: value for key, value in self._config.values().items() if key in NOT_IN_PRESETS and value}

@@ -67,6 +67,7 @@ class WhyItWorksWidget(DockWidget):
         """Start looking at the active layer's frame on screen."""
         with self._controls.error.shown_errors():
             self.session.run(self._request())
+            self._form.keep()
             self._prediction = ""
             self._text.setText(LOADING)
 

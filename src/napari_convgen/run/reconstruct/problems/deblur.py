@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from napari_convgen.config import BlurConfig, ConfocalConfig, Kind, MicroscopeConfig, WidefieldConfig
-from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.image.lengths import distances
 from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.optics.point_spread import PointSpread
 from napari_convgen.errors import ConfigError, InputError, mismatch
 from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem, Observation
-from napari_convgen.run.setup.inputs import as_array
+from napari_convgen.run.setup.inputs import ImageLike, as_image
 from napari_convgen.run.setup.point_spreads import point_spread
 
 KINDS = (BlurConfig, WidefieldConfig, ConfocalConfig)
@@ -48,7 +47,7 @@ class Deblur(InverseProblem):
     }
     replaced: ClassVar[Mapping[str, Collection[str]]] = {"psf": set(settings.values())}
 
-    def __init__(self, given: Given, *, psf: ArrayLike | Image | None = None) -> None:
+    def __init__(self, given: Given, *, psf: ImageLike | None = None) -> None:
         spread = _point_spread(given, psf)
         prepared = given.prepare(operator=lambda shape: blurring(shape, spread))
         super().__init__(prepared, spread.field_of_view, spread.notes)
@@ -62,7 +61,7 @@ class Deblur(InverseProblem):
         return Observation(blurred, psf=spread.values, notes=spread.notes)
 
 
-def _point_spread(given: Given, psf: ArrayLike | Image | None) -> PointSpread:
+def _point_spread(given: Given, psf: ImageLike | None) -> PointSpread:
     """Return the point spread function that is given, or else that of the settings."""
     layout, settings = given.layout, given.config.operator
     size, apart = layout.spatial_shape(given.image.data.shape), distances(given.image, layout.axes)
@@ -76,10 +75,10 @@ def _point_spread(given: Given, psf: ArrayLike | Image | None) -> PointSpread:
     return _measured_psf(psf, layout.spatial, apart)
 
 
-def _measured_psf(psf: ArrayLike | Image, spatial: str, apart: Mapping[str, float]) -> PointSpread:
+def _measured_psf(psf: ImageLike, spatial: str, apart: Mapping[str, float]) -> PointSpread:
     """Return a point spread function that is given; refuse one whose pixels are known to have another size than the image's."""
-    given = psf if isinstance(psf, Image) else Image(psf)
-    spread = PointSpread.of(np.asarray(as_array(given.data, "point spread function")))
+    given = as_image(psf, "point spread function")
+    spread = PointSpread.of(np.asarray(given.data))
     own = distances(given, spatial)
     for letter in spatial:
         if letter in own and letter in apart and not math.isclose(own[letter], apart[letter], rel_tol=SAME_SIZE):

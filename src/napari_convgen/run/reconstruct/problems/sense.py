@@ -140,7 +140,7 @@ class _PreparedKSpace(Prepared):
         self.kspace = kspace
         parts = kspace.first_image().numpy()
         super().__init__(
-            Image(parts),
+            Image(parts, notes=given.image.notes),
             given.config,
             axes="CYX",
             n_spared_threads=given.n_spared_threads,

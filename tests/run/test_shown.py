@@ -1,0 +1,73 @@
+"""What results show of themselves, and what the help of the verbs says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_convgen import compare_fits, denoise, reconstruct, spectrum
+from napari_convgen.config import PRESETS, Config, StoppingConfig, fixed_input_presets
+from napari_convgen.config.base import kinds_of
+from napari_convgen.core.image import Layout
+from napari_convgen.figures.panel import Picture, Plot
+
+QUICK = Config().replace({"generator.n_channels": 4, "generator.n_scales": 1, "n_steps": 8, "device": "cpu"})
+
+
+def noisy(shape=(20, 23)):
+    values = np.linspace(50, 150, np.prod(shape)).reshape(shape)
+    return (values + np.random.default_rng(0).normal(0, 8, shape)).astype(np.float32)
+
+
+def test_a_result_is_shown_in_five_lines_and_in_a_notebook_with_a_figure():
+    result = denoise(noisy(), QUICK)
+    first, second, *_ = lines = repr(result).splitlines()
+    assert len(lines) == 5
+    assert first == "DenoiseResult: 20 × 23 (YX), float32"
+    assert second == f"Kept step {result.step}. {result.reason}"
+    shown = result._repr_html_()
+    assert f"Kept step {result.step}" in shown
+    assert "data:image/png;base64," in shown
+    assert [axes.get_title() for axes in result.plot().axes[:2]] == ["Input", f"Step {result.step}"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "is_color", "plane"),
+    [
+        ((3, 12, 14), "ZYX", False, (12, 14)),
+        ((12, 14, 3), "YXS", True, (12, 14, 3)),
+        ((3, 14, 12), "CXY", False, (12, 14)),
+        ((40,), "X", False, (1, 40)),
+    ],
+)
+def test_the_middle_of_what_has_no_rows_and_columns_alone_is_shown(shape, axes, is_color, plane):
+    image = noisy(shape)
+    image.flat[5] = np.nan
+    result = denoise(image, QUICK, axes=axes)
+    assert len(repr(result).splitlines()) == 5
+    pictures = [panel for panel in result.panels() if isinstance(panel, Picture)]
+    assert [picture.values.shape for picture in pictures] == [plane, plane]
+    assert isinstance(result.panels()[-1], Plot)
+    assert is_color == (pictures[0].limits is None)
+    result._repr_html_()
+
+
+def test_a_reconstruction_is_shown_likewise():
+    result = reconstruct(noisy(), problem="enlarge")
+    assert repr(result).splitlines()[0] == "ReconstructResult of the problem 'enlarge': 40 × 46 (YX), float32"
+    assert len(repr(result).splitlines()) == 5
+    assert "data:image/png" in result._repr_html_()
+
+
+def test_the_help_of_the_verbs_names_all_presets_and_rules():
+    names = [*PRESETS, *kinds_of(StoppingConfig)]
+    assert [name for name in names if f'"{name}"' not in denoise.__doc__] == []
+    for verb in (compare_fits, spectrum, reconstruct):
+        assert [name for name in fixed_input_presets() if f'"{name}"' not in verb.__doc__] == []
+
+
+def test_the_image_of_a_scan_is_shown_by_its_magnitude():
+    result = replace(reconstruct(noisy(), problem="enlarge"), layout=Layout("CYX", "YX"))
+    result = replace(result, image=1j * result.image)
+    assert "(YX), complex64" in repr(result)
+    assert np.isrealobj(result.panels()[0].values)

@@ -1,0 +1,36 @@
+"""What is chosen in a widget is there again after napari was started anew."""
+
+import pytest
+
+from napari_convgen.config import PRESETS, fixed_input_presets
+from napari_convgen.viewer.compare.widget import CompareWidget
+from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
+from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
+
+CASES = {
+    "compare": (CompareWidget, "paper", {"Seed": 4, "Noise": "gaussian"}, PRESETS),
+    "image_against_noise": (
+        ImageAgainstNoiseWidget,
+        "paper",
+        {"Seed": 4, "Steps at most": 7, "Pure noise": "gaussian", "Added noise": "2.5"},
+        fixed_input_presets(),
+    ),
+    "why_it_works": (WhyItWorksWidget, "paper-narrow", {"Seed": 4, "Vectors": 7, "Channels": 4}, PRESETS),
+}
+
+
+@pytest.mark.parametrize("group", CASES)
+def test_choices_of_a_widget_survive_a_restart(make_widget, hands, preferences, group):
+    kind, preset, choices, offered = CASES[group]
+    schema = type(getattr(preferences(), group)).model_json_schema()["properties"]
+    assert set(schema["preset"]["enum"]) == set(offered) - {"tiny"}
+    user = hands(make_widget(kind))
+    user.fill("Preset", preset)
+    for label, value in choices.items():
+        user.fill(label, value)
+    user.press("Run")
+    user.press("Cancel")
+    assert getattr(preferences(), group).preset == preset
+    again = hands(make_widget(kind))
+    shown = {label: again.value(label) for label in ("Preset", *choices)}
+    assert shown == {label: user.value(label) for label in ("Preset", *choices)}
