@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_convgen.core.image import Image
     from napari_convgen.core.snapshot import Snapshot, StopReason
     from napari_convgen.files.images import new_image, read_image, write_image
+    from napari_convgen.files.kspace.reading import KSpaceFile, read_kspace
     from napari_convgen.run.compare.progress import CompareProgress
     from napari_convgen.run.compare.result import CompareResult, MethodResult
     from napari_convgen.run.compare.run import CompareTask, compare
@@ -57,6 +58,7 @@ __all__ = [
     "DenoiseResult",
     "DenoiseTask",
     "Image",
+    "KSpaceFile",
     "MethodResult",
     "ReconstructResult",
     "ReconstructTask",
@@ -74,6 +76,7 @@ __all__ = [
     "denoise_files",
     "new_image",
     "read_image",
+    "read_kspace",
     "reconstruct",
     "simulate",
     "spectrum",
@@ -96,6 +99,7 @@ _HOMES = {
     "DenoiseResult": "run.denoise.result",
     "DenoiseTask": "run.denoise.run",
     "Image": "core.image",
+    "KSpaceFile": "files.kspace.reading",
     "MethodResult": "run.compare.result",
     "ReconstructResult": "run.reconstruct.result",
     "ReconstructTask": "run.reconstruct.run",
@@ -112,6 +116,7 @@ _HOMES = {
     "new_image": "files.images",
     "denoise_files": "batch.run",
     "read_image": "files.images",
+    "read_kspace": "files.kspace.reading",
     "reconstruct": "run.reconstruct.run",
     "simulate": "run.simulate",
     "spectrum": "run.spectrum.run",
