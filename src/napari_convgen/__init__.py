@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_convgen.core.image import Image
     from napari_convgen.core.snapshot import Snapshot, StopReason
     from napari_convgen.files.images import new_image, read_image, write_image
+    from napari_convgen.files.kspace.reading import KSpaceFile, read_kspace
     from napari_convgen.run.compare.progress import CompareProgress
     from napari_convgen.run.compare.result import CompareResult, MethodResult
     from napari_convgen.run.compare.run import CompareTask, compare
@@ -59,6 +60,7 @@ __all__ = [
     "DenoiseResult",
     "DenoiseTask",
     "Image",
+    "KSpaceFile",
     "MethodResult",
     "ReconstructResult",
     "ReconstructTask",
@@ -77,6 +79,7 @@ __all__ = [
     "load",
     "new_image",
     "read_image",
+    "read_kspace",
     "reconstruct",
     "simulate",
     "spectrum",
@@ -99,6 +102,7 @@ _HOMES = {
     "DenoiseResult": "run.denoise.result",
     "DenoiseTask": "run.denoise.run",
     "Image": "core.image",
+    "KSpaceFile": "files.kspace.reading",
     "MethodResult": "run.compare.result",
     "ReconstructResult": "run.reconstruct.result",
     "ReconstructTask": "run.reconstruct.run",
@@ -116,6 +120,7 @@ _HOMES = {
     "load": "run.denoise.saved",
     "new_image": "files.images",
     "read_image": "files.images",
+    "read_kspace": "files.kspace.reading",
     "reconstruct": "run.reconstruct.run",
     "simulate": "run.simulate",
     "spectrum": "run.spectrum.run",

@@ -68,7 +68,7 @@ def run_and_write(
     ----------
     options
         Options of the command: ``input``, ``output``, ``dry_run``, ``force``, ``quiet``, ``config`` and, if the command has them,
-        ``reference``, ``mask`` and ``psf``.
+        ``reference``, ``mask``, ``psf``, ``coil_maps`` and ``sampling``.
     task
         Task to run.
     make_files
@@ -101,5 +101,6 @@ def run_and_write(
 
 
 def _files_read(options: argparse.Namespace) -> dict[str, Path | None]:
-    optional = {f"--{name}": getattr(options, name, None) for name in ("reference", "mask", "psf")}
+    names = ("reference", "mask", "psf", "coil-maps", "sampling")
+    optional = {f"--{name}": getattr(options, name.replace("-", "_"), None) for name in names}
     return {"INPUT": options.input, "--config": options.config} | optional

@@ -14,6 +14,7 @@ from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.atomic import check_folder
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import read_image
+from napari_convgen.files.kspace.reading import KSpaceFile
 
 
 def add_input(parser: argparse.ArgumentParser, what: str = "noisy image", metavar: str = "INPUT") -> None:
@@ -189,7 +190,7 @@ def read_reference(options: argparse.Namespace) -> ImageFile | None:
     return None if options.reference is None else read_image(options.reference, series=options.reference_series)
 
 
-def notes_of(*files: ImageFile | None) -> tuple[str, ...]:
+def notes_of(*files: ImageFile | KSpaceFile | None) -> tuple[str, ...]:
     """Return the notes on the reading of all files that were read."""
     return tuple(note for file in files if file is not None for note in file.notes)
 

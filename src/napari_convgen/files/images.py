@@ -7,6 +7,8 @@ TIFF keeps all metadata of an image: pixel size and units, the meaning of the ax
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +48,26 @@ def read_image(path: str | Path, axes: str | None = None, series: int = 0) -> Im
     format_of_file = find_format(path)
     if not path.is_file() and not format_of_file.claims(path):
         raise FileError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}. Name an image file.")
-    try:
+    with explained(path):
         stored = format_of_file.read(path, axes, series)
+    return _upright(stored)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn whatever the reading of a file raises into one sentence.
+
+    Raises
+    ------
+    FileError
+        Any exception that is not of this package, explained.
+    """
+    try:
+        yield
     except ConvgenError:
         raise
     except Exception as error:  # a damaged file makes the libraries raise almost anything
         raise FileError(_explain(path, error)) from error
-    return _upright(stored)
 
 
 def check_image(path: str | Path, like: ImageFile, dtype: DTypeLike | None = None) -> None:

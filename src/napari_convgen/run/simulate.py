@@ -21,6 +21,12 @@ from napari_convgen.run.setup.inputs import ImageLike, as_image
 MOST_PHOTONS = 1e12
 """Largest number of photons of a pixel: their noise is a millionth of the signal, less than float32 holds."""
 
+MOST_COUNTED = 128
+"""Largest number of coils, and distance of rows: more than scanners have."""
+
+OWNERS = {"missing": "inpaint", "n_coils": "sense", "acceleration": "sense"}
+"""Problem for which each input is that only a simulation has."""
+
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
@@ -29,11 +35,15 @@ class Simulation:
     Attributes
     ----------
     measurement
-        Measurement in the truth's units, float32, with the distance between its own pixels; NaN where pixels are missing.
+        Measurement in the truth's units, float32, with the distance between its own pixels; NaN where pixels are missing. K-space is
+        complex64, of the axes (coils, rows, columns), and 0 where it was not sampled.
     is_missing
         Truth values over the spatial axes: True where a pixel is missing; ``None`` if none is.
     psf
         Point spread function over the spatial axes, float32; ``None`` if there is none.
+    coil_maps, is_sampled
+        Sensitivities of the coils, and truth values over rows and columns: True where k-space was sampled; ``None`` if the measurement is
+        no k-space.
     pixel_ratio
         Number of the measurement's pixels in one of the truth along each spatial axis.
     layout
@@ -47,6 +57,8 @@ class Simulation:
     measurement: Image
     is_missing: Image | None
     psf: Image | None
+    coil_maps: Image | None
+    is_sampled: Image | None
     pixel_ratio: float
     layout: Layout
     config: Config
@@ -62,6 +74,8 @@ def simulate(
     photons: float | None = None,
     noise: float | None = None,
     missing: float | None = None,
+    n_coils: int | None = None,
+    acceleration: int | None = None,
     seed: int | None = None,
     changes: Mapping[str, Any] | None = None,
     **inputs: Any,
@@ -75,24 +89,30 @@ def simulate(
     config
         Configuration, or name of a preset, of which the forward operator counts; ``None``, the default, for that of the problem.
     problem
-        Name of the problem: ``"inpaint"`` (pixels are left out at random), ``"deblur"`` (the truth, mirrored at its borders, is blurred) or
-        ``"enlarge"`` (pixels become larger).
+        Name of the problem: ``"inpaint"`` (pixels are left out at random), ``"deblur"`` (the truth, mirrored at its borders, is blurred),
+        ``"enlarge"`` (pixels become larger) or ``"sense"`` (coils around a magnitude image measure some rows of its k-space).
     axes
         One letter for each axis of ``truth``; guessed if ``None``.
     photons
         Number of photons in the brightest pixel of the measurement, for Poisson noise; ``None``, the default, for none. A value of 0
         is no light.
     noise
-        Standard deviation of Gaussian noise, in the truth's units; ``None``, the default, for none.
+        Standard deviation of Gaussian noise, in the truth's units; of k-space that of the real and of the imaginary part of each coil.
+        ``None``, the default, for none.
     missing
         Share of the pixels to leave out, for ``"inpaint"``; ``None``, the default, for a half.
+    n_coils
+        Number of coils, for ``"sense"``; ``None``, the default, for 8.
+    acceleration
+        Distance of the sampled rows of k-space, for ``"sense"``; ``None``, the default, for 4. The ``n_calibration`` rows in the middle
+        (24 by default) are sampled too.
     seed
-        Seed of the noise and of the missing pixels; that of the configuration if ``None``.
+        Seed of the noise, of the missing pixels and of the phase; that of the configuration if ``None``.
     changes
         New settings by dotted name, in the place of the configuration's.
     **inputs
-        What the problem needs beside the image, as for `napari_convgen.reconstruct`: ``psf``, ``sigma``, ``factor``, or ``is_missing``
-        in the place of a share.
+        What the problem needs beside the image, as for `napari_convgen.reconstruct`: ``psf``, ``sigma``, ``factor``, ``n_calibration``, or
+        ``is_missing`` in the place of a share.
 
     Raises
     ------
@@ -100,27 +120,37 @@ def simulate(
         What cannot be simulated, in a sentence.
     """
     kind, chosen = choose_config(problem, config, {"seed": seed} | dict(changes or {}), inputs)
-    if missing is not None and problem != "inpaint":
-        raise InputError("A share of missing pixels is for the problem 'inpaint'. Leave it out.")
+    simulated = {"missing": missing, "n_coils": n_coils, "acceleration": acceleration}
+    for name, value in simulated.items():
+        if value is not None and problem != OWNERS[name]:
+            raise InputError(f"{name} is for the problem {OWNERS[name]!r}. Leave it out.")
     if missing is not None and inputs.get("is_missing") is not None:
         raise InputError("A mask of the missing pixels is given, and their share too. Leave one of them out.")
+    if photons is not None and problem == "sense":
+        raise InputError("K-space has no photons: its noise is Gaussian. Use noise.")
     for name, value in (("photons", photons), ("noise", noise), ("missing", missing)):
         _check_number(name, value)
+    for name in ("n_coils", "acceleration"):
+        _check_count(name, simulated[name])
     given = Given(as_image(truth, "truth", axes), chosen, axes, 0)
-    own = {"missing": missing} | {name: each for name, each in inputs.items() if name in kind.inputs}
+    own = simulated | {name: each for name, each in inputs.items() if name in kind.inputs}
     rng, own = np.random.default_rng(chosen.seed), {name: each for name, each in own.items() if each is not None}
     seen = kind.observe(given, _values(given), rng, **own)
     noisy = _with_noise(seen.values, photons, noise, rng)
     if seen.is_missing is not None:
-        noisy[:, seen.is_missing] = np.nan
+        noisy = np.where(seen.is_missing, np.nan, noisy)
     layout, image = given.layout, given.image
     psf = None if seen.psf is None else seen.psf.astype(np.float32)
     return Simulation(
-        measurement=_over(layout.axes, _arranged(noisy, layout), image, layout, seen.pixel_ratio),
+        measurement=_over(layout.axes, _arranged(noisy, layout), image, layout, seen.pixel_ratio)
+        if seen.is_sampled is None
+        else Image((noisy * seen.is_sampled).astype(np.complex64), "CYX", name=image.name),
         is_missing=None if seen.is_missing is None else _over(layout.spatial, seen.is_missing, image, layout),
         psf=None if psf is None else _over(layout.spatial, psf, image, layout),
         pixel_ratio=seen.pixel_ratio,
-        layout=layout,
+        coil_maps=None if seen.coil_maps is None else Image(seen.coil_maps.astype(np.complex64), "CYX"),
+        is_sampled=None if seen.is_sampled is None else _over(layout.spatial, seen.is_sampled, image, layout),
+        layout=layout if seen.is_sampled is None else Layout("CYX", "YX"),
         config=chosen,
         notes=(*given.image.notes, *seen.notes),
     )
@@ -129,6 +159,13 @@ def simulate(
 def _check_number(name: str, value: float | None) -> None:
     if value is not None and not (isinstance(value, numbers.Real) and 0 < value <= MOST_PHOTONS):
         raise InputError(f"{name} must be a number above 0 and up to {MOST_PHOTONS:g}, got {value!r}.")
+
+
+def _check_count(name: str, value: float | None) -> None:
+    if value is not None and not (
+        isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_COUNTED
+    ):
+        raise InputError(f"{name} must be a whole number from 1 to {MOST_COUNTED}, got {value!r}.")
 
 
 def _values(given: Given) -> NDArray[np.float64]:
@@ -146,24 +183,27 @@ def _values(given: Given) -> NDArray[np.float64]:
 
 
 def _with_noise(
-    values: NDArray[np.float64], photons: float | None, noise: float | None, rng: np.random.Generator
-) -> NDArray[np.float64]:
+    values: NDArray[np.inexact[Any]], photons: float | None, noise: float | None, rng: np.random.Generator
+) -> NDArray[np.inexact[Any]]:
     """Return a measurement with the noise of photons and of the read-out."""
-    noisy = values.copy()
+    noisy = values
     if photons is not None:
-        least, peak = float(values.min()), float(values.max())
+        light = values.real
+        least, peak = float(light.min()), float(light.max())
         if least < 0 or not peak:
             raise InputError(
                 f"Photons need a truth without negative values and not all of it dark, got values from {least:g} to {peak:g}. "
                 "Subtract its background, or use noise."
             )
-        noisy[...] = rng.poisson(values * (photons / peak)) * (peak / photons)
+        noisy = rng.poisson(light * (photons / peak)) * (peak / photons)
     if noise is not None:
-        noisy += rng.normal(0, noise, values.shape)
+        noisy = noisy + rng.normal(0, noise, values.shape)
+        if np.iscomplexobj(noisy):
+            noisy = noisy + 1j * rng.normal(0, noise, values.shape)
     return noisy
 
 
-def _arranged(values: NDArray[np.float64], layout: Layout) -> NDArray[np.float32]:
+def _arranged(values: NDArray[np.inexact[Any]], layout: Layout) -> NDArray[np.float32]:
     """Return values with all axes of the image, which has one frame."""
     channel = layout.frame_channel
     frame = values[0] if channel is None else np.moveaxis(values, 0, channel)

@@ -66,7 +66,10 @@ def test_points_are_found_and_a_mask_takes_their_place():
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"is_sampled": np.ones((3, 3))}, "must have the shape of k-space: expected (48, 40), or (48,)"),
+        (
+            {"is_sampled": np.ones((3, 3))},
+            "must have the shape of k-space: expected (48, 40), or (48, 1) for whole rows, (1, 40)",
+        ),
         ({"is_sampled": ~KSPACE.any(0)}, "0 wherever the mask says"),
         ({"n_calibration": 30}, "n_calibration must be 0 to 13"),
     ],

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_convgen.cli import kspace
 from napari_convgen.cli.commands.denoise import describe
 from napari_convgen.cli.course import require_output, run_and_write
 from napari_convgen.cli.options import (
@@ -28,9 +29,11 @@ from napari_convgen.cli.options import (
     read_named_config,
     read_reference,
 )
+from napari_convgen.core.image import magnitude
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import check_image, read_image, write_image
+from napari_convgen.files.kspace.reading import read_kspace
 from napari_convgen.files.resampled import resampled
 from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.run.labels import format_place, format_seconds
@@ -39,18 +42,21 @@ if TYPE_CHECKING:
     from napari_convgen.run.reconstruct.result import ReconstructResult
     from napari_convgen.run.reconstruct.run import ReconstructTask
 
-HELP = "fill in missing pixels of an image file, deblur or enlarge it"
+HELP = "fill in missing pixels of an image file, deblur or enlarge it, or make the image of an MRI scan"
 DESCRIPTION = (
     "Reconstruct an image from what was measured of it, through a model of the measurement: the non-local estimate in turns with the "
     "measurement, or an untrained generator that is fitted to it. The image is written as float32 "
-    "(float64 where pixels of such an image are filled in)."
+    "(float64 where pixels of such an image are filled in); of an MRI scan that is the magnitude."
 )
 EPILOG = (
     "Ctrl-C ends the fit and writes the best image so far, with all other files; the exit status is then 130. "
     "A second Ctrl-C aborts, and nothing more is written. A file is written completely or not at all."
 )
 
-PROBLEMS = "inpaint (fill in missing pixels), deblur (remove the blur of a point spread function) or enlarge (make smaller pixels)"
+PROBLEMS = (
+    "inpaint (fill in missing pixels), deblur (remove the blur of a point spread function), enlarge (make smaller pixels) or sense (make "
+    "the image of an MRI scan from undersampled k-space of several coils)"
+)
 """The problems that can be named, in words."""
 
 BLUR_SETTINGS = {
@@ -72,23 +78,28 @@ SIZE_SETTINGS = {"--factor": "factor", "--weighting": "weighting"}
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add = parser.add_argument
-    add_input(parser, "measured image")
+    add_input(parser, "measured image, or k-space as a BART, fastMRI or ISMRMRD file")
     add("-o", "--output", type=Path, metavar="FILE", help=_OUTPUT)
     add("--problem", required=True, metavar="NAME", help=f"problem to solve: {PROBLEMS}")
     add_dry_run(parser)
     add("--mask", type=Path, metavar="FILE", help=_MASK)
     add("--psf", type=Path, metavar="FILE", help=_PSF)
     add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS)
-    add_config(parser, default="quick")
+    kspace.add_inputs(parser)
+    add_config(parser, default="quick, and for sense default")
     add_fit(parser)
     add_reference(parser)
+    kspace.add_outputs(parser)
     add_snapshots(parser)
     add_report(parser)
     add_force(parser)
     add_quiet(parser)
 
 
-_OUTPUT = "reconstructed image to write as .tif, needed unless --dry-run; it has the pixel size of the input, divided by the enlargement"
+_OUTPUT = (
+    "reconstructed image to write as .tif, .nii.gz and others, needed unless --dry-run; it has the pixel size of the input, divided by the "
+    "enlargement"
+)
 _MASK = "image file of the missing pixels, for inpaint: those that are not 0 there are filled in (default: pixels that are NaN)"
 _PSF = "image file of the point spread function, for deblur: the image of a point (default: computed from the settings)"
 
@@ -97,12 +108,15 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     config = read_named_config(options)
     require_output(options, "file for the reconstructed image")
-    image, reference = read_input(options), read_reference(options)
+    kspace.check_problem(options, "slice", "coil_maps", "sampling", "phase", "write_coil_maps")
+    is_scan, reference = options.problem == "sense", read_reference(options)
+    scan = read_kspace(options.input, options.slice, options.axes) if is_scan else None
+    image = read_input(options) if scan is None else scan.like
     mask, psf = (None if path is None else read_image(path) for path in (options.mask, options.psf))
     from napari_convgen.run.reconstruct.run import ReconstructTask
 
     task = ReconstructTask(
-        image.image,
+        image.image if scan is None else scan.image,
         config,
         problem=options.problem,
         reference=None if reference is None else reference.data,
@@ -110,22 +124,23 @@ def run(options: argparse.Namespace) -> int:
         changes=read_changes(options),
         is_missing=None if mask is None else mask.data,
         psf=None if psf is None else psf.image,
+        **({} if scan is None else kspace.read_beside(options, scan)),
         **read_settings(options),
     )
-    written = (options.output, options.snapshots, options.report)
+    written = (options.output, options.phase, options.write_coil_maps, options.snapshots, options.report)
     return run_and_write(
         options,
         task,
         lambda: _Files(options, image, task),
         describe,
-        lambda result: _summary(result, notes_of(image, reference, mask, psf)),
+        lambda result: _summary(result, notes_of(image if scan is None else scan, reference, mask, psf)),
         ", ".join(str(path) for path in written if path),
     )
 
 
 def read_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of the operator that are given, by name."""
-    names = (*BLUR_SETTINGS.values(), *SIZE_SETTINGS.values())
+    names = (*BLUR_SETTINGS.values(), *SIZE_SETTINGS.values(), *kspace.SETTINGS.values())
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
@@ -144,32 +159,37 @@ class _Files:
 
     def __init__(self, options: argparse.Namespace, image: ImageFile, task: ReconstructTask) -> None:
         self._output, self._snapshots, self._report = options.output, options.snapshots, options.report
-        ratios = dict(zip(task.prepared.layout.spatial, task.posed.pixel_ratio, strict=True))
-        self._like = resampled(image, task.posed.image_shape, task.posed.dtype, ratios)
+        ratios = dict(zip(task.posed.layout.spatial, task.posed.pixel_ratio, strict=True))
+        self._like = resampled(image, task.posed.image_shape, task.posed.dtype.type(0).real.dtype, ratios)
+        self._of_scan = kspace.KSpaceOutputs(options, self._like)
 
     def check(self, read: dict[str, Path | None], *, is_forced: bool) -> None:
         """Refuse files that could not be written, that are read, or are there already."""
         check_image(self._output, self._like)
+        self._of_scan.check()
         if self._snapshots:
             check_stack(self._snapshots)
         if self._report:
             check_writable(self._report, (".json",))
         written = {"--output": self._output, "--snapshots": self._snapshots, "--report": self._report}
-        check_outputs(read, written, is_forced=is_forced)
+        check_outputs(read, written | self._of_scan.paths, is_forced=is_forced)
 
     def write(self, result: ReconstructResult) -> None:
         """Write the image, its snapshots and the report."""
-        write_image(self._output, result.image, self._like)
+        write_image(self._output, magnitude(result.image), self._like)
+        self._of_scan.write(result)
         if self._snapshots:
             steps = [snapshot.step for snapshot in result.snapshots]
-            write_stack(self._snapshots, [each.image for each in result.snapshots], "step", steps, self._like)
+            write_stack(
+                self._snapshots, [magnitude(each.image) for each in result.snapshots], "step", steps, self._like
+            )
         if self._report:
             write_text(self._report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
 
 
 def _summary(result: ReconstructResult, notes: Sequence[str]) -> Iterator[str]:
     yield f"Kept step {result.step}. {result.reason}"
-    yield f"The image is {result.image.dtype}, {' × '.join(map(str, result.image.shape))} values ({result.layout.axes})."
+    yield f"The image is {magnitude(result.image).dtype}, {' × '.join(map(str, result.image.shape))} values ({result.layout.axes})."
     yield from (f"Note: {note}" for note in (*notes, *result.notes))
     if result.reference is not None:
         scores = result.scores(result.image)

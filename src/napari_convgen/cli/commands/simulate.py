@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_convgen.cli import kspace
 from napari_convgen.cli.commands.reconstruct import BLUR_SETTINGS, PROBLEMS, SIZE_SETTINGS, read_settings
 from napari_convgen.cli.options import (
     add_changes,
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
 HELP = "simulate a measurement of a known image file, to try reconstruct on it"
 DESCRIPTION = (
-    "Simulate what an instrument measures of a known truth: some of its pixels, a blurred image, or larger pixels, with noise. It is "
-    "written as float32, with NaN where pixels are missing. What reconstruct makes of it can be scored against the truth."
+    "Simulate what an instrument measures of a known truth: some of its pixels, a blurred image, or larger pixels, with noise, or "
+    "k-space of several coils. It is written as float32, with NaN where pixels are missing, and k-space as a .cfl. "
+    "What reconstruct makes of it can be scored against the truth."
 )
 EPILOG = "A file is written completely or not at all."
 
@@ -43,7 +45,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add = parser.add_argument
     add_input(parser, "image without noise", "TRUTH")
-    add("-o", "--output", type=Path, metavar="FILE", required=True, help="measurement to write, as .tif")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        required=True,
+        help="measurement to write, as .tif; k-space as .cfl",
+    )
     add("--problem", required=True, metavar="NAME", help=f"problem that the measurement poses: {PROBLEMS}")
     add(
         "--missing",
@@ -51,6 +60,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the pixels that are missing, for inpaint (default: 0.5)",
     )
+    add("--coils", type=int, dest="n_coils", metavar="N", help="number of coils, for sense (default: 8)")
+    add("--acceleration", type=int, metavar="N", help=_ACCELERATION)
+    add_settings(parser, kspace.SETTINGS)
     add("--psf", type=Path, metavar="FILE", help=_PSF)
     add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS)
     noise = parser.add_mutually_exclusive_group()
@@ -60,13 +72,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_changes(parser)
     add("--write-mask", type=Path, metavar="FILE", help=_WRITE_MASK)
     add("--write-psf", type=Path, metavar="FILE", help=_WRITE_PSF)
+    kspace.add_coil_maps_output(parser)
     add_force(parser)
     add_quiet(parser)
 
 
+_ACCELERATION = "distance of the rows of k-space that are sampled beside the calibration lines, for sense (default: 4)"
 _PSF = "image file of the point spread function, for deblur: the image of a point (default: computed from the settings)"
 _PHOTONS = "number of photons in the brightest pixel, for Poisson noise; 0 in the image is no light (default: no noise)"
-_NOISE = "standard deviation of Gaussian noise, in image units (default: no noise)"
+_NOISE = "standard deviation of Gaussian noise, in image units; of k-space that of the real and of the imaginary part (default: no noise)"
 _WRITE_MASK = ".tif or .png to write, of the missing pixels, 255 where they are (default: none)"
 _WRITE_PSF = ".tif to write, of the point spread function (default: none)"
 
@@ -76,7 +90,12 @@ def run(options: argparse.Namespace) -> int:
     truth = read_input(options)
     psf = None if options.psf is None else read_image(options.psf)
     read = {"TRUTH": options.input, "--psf": options.psf}
-    written = {"--output": options.output, "--write-mask": options.write_mask, "--write-psf": options.write_psf}
+    written = {
+        "--output": options.output,
+        "--write-mask": options.write_mask,
+        "--write-psf": options.write_psf,
+        "--write-coil-maps": options.write_coil_maps,
+    }
     check_outputs(read, written, is_forced=options.force)
     from napari_convgen.run.simulate import simulate
 
@@ -86,12 +105,16 @@ def run(options: argparse.Namespace) -> int:
         photons=options.photons,
         noise=options.noise,
         missing=options.missing,
+        n_coils=options.n_coils,
+        acceleration=options.acceleration,
         changes=read_changes(options),
         psf=None if psf is None else psf.image,
         **read_settings(options),
     )
     outputs = _outputs(options, truth, simulation)
-    for path, _, like in outputs:
+    for path, values, like in outputs:
+        if np.iscomplexobj(values):
+            kspace.check_complex(path)
         check_image(path, like)
     for path, values, like in outputs:
         write_image(path, values, like)
@@ -107,10 +130,13 @@ def _outputs(
     """Return the files to write, with their values and an image file like each."""
     data, layout = np.asarray(simulation.measurement.data), simulation.layout
     ratios = dict.fromkeys(layout.spatial, simulation.pixel_ratio)
-    outputs = [(options.output, data, resampled(truth, data.shape, data.dtype, ratios))]
+    is_scan = simulation.coil_maps is not None
+    like = new_image(simulation.measurement) if is_scan else resampled(truth, data.shape, data.dtype, ratios)
+    outputs = [(options.output, data, like)]
     others = (
         ("--write-mask", options.write_mask, simulation.is_missing, "inpaint"),
         ("--write-psf", options.write_psf, simulation.psf, "deblur"),
+        ("--write-coil-maps", options.write_coil_maps, simulation.coil_maps, "sense"),
     )
     for option, path, image, problem in others:
         if path is None:
@@ -118,6 +144,6 @@ def _outputs(
         if image is None:
             raise ConfigError(f"{option} is for the problem '{problem}'. Leave it out.")
         values = np.asarray(image.data)
-        shown = values if values.dtype.kind == "f" else np.uint8(255) * values
+        shown = values if values.dtype.kind in "fc" else np.uint8(255) * values
         outputs.append((path, shown, new_image(replace(image, data=shown))))
     return outputs

@@ -12,7 +12,7 @@ from napari_convgen.core.image.check import (
     refuse_constant,
 )
 from napari_convgen.core.image.enlarged import enlarged_note
-from napari_convgen.core.image.image import Image, removed
+from napari_convgen.core.image.image import Image, magnitude, removed
 from napari_convgen.core.image.layout import Layout, channels_first, guess_axes
 from napari_convgen.core.image.measured import LeftOut, Measured
 from napari_convgen.core.image.phase import NOTE as PHASE_NOTE
@@ -42,6 +42,7 @@ __all__ = [
     "enlarged_note",
     "guess_axes",
     "is_doubtful",
+    "magnitude",
     "refuse_constant",
     "removed",
     "share_structure",

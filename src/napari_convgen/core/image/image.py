@@ -67,3 +67,8 @@ def removed(image: ArrayLike, result: NDArray[Any]) -> NDArray[np.float32]:
     """
     difference: NDArray[np.float32] = np.subtract(np.asarray(image), result, dtype=np.float64).astype(np.float32)
     return difference
+
+
+def magnitude(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the magnitude of a complex image; a real one as it is."""
+    return np.abs(image) if np.iscomplexobj(image) else image

@@ -127,7 +127,8 @@ def find_sampling(
     kspace
         Checked k-space.
     is_sampled
-        Mask of what was sampled, of the shape (rows, columns), or of rows alone; ``None``, the default, takes what is not 0.
+        Mask of what was sampled, of the shape (rows, columns), (rows, 1) for whole rows or (1, columns) for whole columns;
+        ``None``, the default, takes what is not 0.
     n_calibration
         Lines of the calibration region; ``None``, the default, takes the fully sampled ones, at most `MOST_CALIBRATION`.
 
@@ -157,17 +158,17 @@ def find_sampling(
 def _as_mask(given: NDArray[Any], size: tuple[int, ...]) -> Bool[np.ndarray, "y x"]:
     mask: Bool[np.ndarray, "*shape"] = np.asarray(given) != 0
     if mask.shape == size[:1]:
-        mask = np.repeat(mask[:, np.newaxis], size[1], 1)
-    if mask.shape != size:
+        mask = mask[:, np.newaxis]
+    if mask.shape not in (size, (size[0], 1), (1, size[1])):
         raise InputError(
             mismatch(
                 "The mask of the sampled points must have the shape of k-space",
-                expected=f"{size}, or {size[:1]} for whole rows",
+                expected=f"{size}, or {(size[0], 1)} for whole rows, {(1, size[1])} for whole columns",
                 got=mask.shape,
                 advice="Give the mask of this scan, or none.",
             )
         )
-    return mask
+    return np.broadcast_to(mask, size).copy()
 
 
 def check_calibration(sampling: Sampling) -> None:

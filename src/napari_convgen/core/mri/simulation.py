@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex
+from jaxtyping import Bool, Complex, Float
 from scipy import ndimage
 
 from napari_convgen.core.operators.fourier import centered_fft
@@ -81,8 +81,7 @@ def head(size: tuple[int, int], seed: int = 0) -> Complex[np.ndarray, "y x"]:
     mean_side = math.sqrt(size[0] * size[1])
 
     def smooth(width: float) -> np.ndarray:
-        field = ndimage.gaussian_filter(rng.standard_normal(size), width * mean_side)
-        return np.asarray(field / field.std())
+        return _smooth(size, width, rng)
 
     width, height = rng.uniform(0.68, 0.76), rng.uniform(0.84, 0.92)
     radius = np.hypot(x / width, y / height)
@@ -114,7 +113,26 @@ def head(size: tuple[int, int], seed: int = 0) -> Complex[np.ndarray, "y x"]:
         signal += 0.3 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) * (mean_side / 2) ** 2 / 2) * brain
     signal *= 1 + 0.04 * smooth(0.012) * brain
     signal = ndimage.gaussian_filter(signal, 0.5).clip(0) * (1 + 0.08 * smooth(0.3))
-    return np.asarray(signal * np.exp(1j * (0.7 * smooth(0.2) + rng.uniform(0, 2 * np.pi))), np.complex128)
+    return np.asarray(signal * slow_phase(size, rng), np.complex128)
+
+
+def slow_phase(size: tuple[int, int], rng: np.random.Generator) -> Complex[np.ndarray, "y x"]:
+    """Return phase factors as images of a scanner have them: they vary slowly, by about 2 radians.
+
+    Parameters
+    ----------
+    size
+        Number of pixels along both axes.
+    rng
+        Source of chance.
+    """
+    return np.asarray(np.exp(1j * (0.7 * _smooth(size, 0.2, rng) + rng.uniform(0, 2 * np.pi))), np.complex128)
+
+
+def _smooth(size: tuple[int, int], width: float, rng: np.random.Generator) -> Float[np.ndarray, "y x"]:
+    """Return noise of a width relative to the mean side of the image, and of unit standard deviation."""
+    field = ndimage.gaussian_filter(rng.standard_normal(size), width * math.sqrt(size[0] * size[1]))
+    return np.asarray(field / field.std())
 
 
 def ring_of_coils(size: tuple[int, ...], n_coils: int = 8) -> Complex[np.ndarray, "coils y x"]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
-from napari_convgen.core.image import Layout
+from napari_convgen.core.image import Layout, magnitude
 from napari_convgen.core.quality.metrics import Scores
 from napari_convgen.core.snapshot import Snapshot, StopReason
 from napari_convgen.figures.panel import Panel
@@ -61,7 +61,7 @@ class ReconstructResult(ShownResult):
     pixel_ratio
         Number of the image's pixels in one of the measurement along each spatial axis: 1 but for ``"enlarge"``.
     layout
-        Meaning of the measurement's axes.
+        Meaning of the image's axes, which are the measurement's but for ``"sense"``.
     input
         Measurement that was given; NaN where it was to be filled in.
     device, n_threads, backend
@@ -97,9 +97,9 @@ class ReconstructResult(ShownResult):
     reference: Reference | None = None
 
     def scores(self, image: NDArray[Any]) -> Scores:
-        """Score an image of the reconstruction's shape against the reference, which must have been given."""
+        """Score an image of the reconstruction's shape, or its magnitude, against the reference, which must have been given."""
         assert self.reference is not None
-        return score(image, self.reference, self.layout)
+        return score(magnitude(image), self.reference, self.layout)
 
     @functools.cached_property
     def psnr_by_step(self) -> dict[int, float]:

@@ -114,7 +114,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
         """
         if self._ended is None:
             raise FitError("Nothing has been reconstructed yet. Go through the run first; stop() ends it early.")
-        ended, prepared = self._ended, self.prepared
+        ended = self._ended
         image, generator_image = (self._restored(each) for each in (ended.image, ended.generator_image))
         snapshots = ended.report["snapshots"]
         return ReconstructResult(
@@ -127,13 +127,13 @@ class ReconstructTask(FitTask[ReconstructResult]):
             seed=ended.seed,
             notes=tuple(self._all_notes()),
             pixel_ratio=self.posed.pixel_ratio,
-            layout=prepared.layout,
+            layout=self.posed.layout,
             input=self.posed.measured,
             measurement_error=self._measurement_error(ended.report),
             extras=self.posed.extras,
             device=str(self.device),
             n_threads=self.n_threads,
-            backend=prepared.backend,
+            backend=self.prepared.backend,
             seconds=self._seconds,
             reference=self.reference,
             **ended.report | {"snapshots": tuple(map(self._with_all_axes, snapshots))},
@@ -273,8 +273,8 @@ def reconstruct(
     axes
         One letter for each axis of ``image``; guessed if ``None``.
     reference
-        Ground truth in the shape of the reconstruction, to score it, or the path of its file; it does not change the result. ``None``,
-        the default, for no scores.
+        Ground truth in the shape of the reconstruction, to score it (of a complex one the magnitude), or the path of its file; it does not
+        change the result. ``None``, the default, for no scores.
     data_range
         Peak of the scores, in the image's units; that of the reference if ``None``.
     seed, device, n_steps

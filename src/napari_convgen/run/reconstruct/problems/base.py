@@ -74,20 +74,26 @@ class Observation:
     Attributes
     ----------
     values
-        Measurement, channels first.
+        Measurement, channels first; k-space is complex, coils first.
     is_missing
         True where a pixel is missing, over the spatial axes; ``None``, the default, if none is.
     psf
         Point spread function over the spatial axes; ``None``, the default, if there is none.
+    coil_maps
+        Sensitivities of coils, in the shape of the values; ``None``, the default, if there are none.
+    is_sampled
+        True where k-space is sampled, over the spatial axes; ``None``, the default, if the values are no k-space.
     pixel_ratio
         Number of the measurement's pixels in one of the truth along each spatial axis; default 1.
     notes
         Sentences that the user should know.
     """
 
-    values: NDArray[np.float64]
+    values: NDArray[np.inexact[Any]]
     is_missing: NDArray[np.bool_] | None = None
     psf: NDArray[np.float64] | None = None
+    coil_maps: NDArray[np.complex128] | None = None
+    is_sampled: NDArray[np.bool_] | None = None
     pixel_ratio: float = 1.0
     notes: tuple[str, ...] = ()
 
@@ -218,6 +224,11 @@ class InverseProblem(ABC):
         ratios = dict(zip(layout.spatial, self.pixel_ratio, strict=True))
         lengths = zip(layout.axes, self.prepared.image.shape, strict=True)
         return tuple(3 if letter == "S" else n * ratios.get(letter, 1) for letter, n in lengths)
+
+    @property
+    def layout(self) -> Layout:
+        """Meaning of the axes of a reconstruction."""
+        return self.prepared.layout
 
     @property
     def dtype(self) -> np.dtype[Any]:

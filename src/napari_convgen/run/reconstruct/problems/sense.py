@@ -14,13 +14,16 @@ from torch import Tensor
 
 from napari_convgen.config import FourierConfig, GaussianNoiseConfig
 from napari_convgen.core.fit.loop import Fit
-from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Measured
-from napari_convgen.core.mri.kspace import KSpaceNoise, Sampling, check_kspace, find_sampling
+from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Layout, Measured
+from napari_convgen.core.mri.kspace import MOST_CALIBRATION, KSpaceNoise, Sampling, check_kspace, find_sampling
 from napari_convgen.core.mri.measured import MeasuredKSpace
+from napari_convgen.core.mri.simulation import equispaced, ring_of_coils, slow_phase
+from napari_convgen.core.operators.fourier import centered_fft
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Units
 from napari_convgen.core.stopping import Members
-from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem
+from napari_convgen.errors import InputError
+from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem, Observation
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.forecast import Seconds, check_memory
@@ -49,8 +52,8 @@ class Sense(InverseProblem):
     coil_maps
         Sensitivities in the shape of k-space; ``None``, the default, estimates them from the calibration region.
     is_sampled
-        Mask of the points that were sampled, of the shape (rows, columns) or of rows alone; ``None``, the default, takes those that are
-        not 0.
+        Mask of the points that were sampled, of the shape (rows, columns), (rows, 1) for whole rows or (1, columns) for whole columns;
+        ``None``, the default, takes those that are not 0.
     """
 
     operator = FourierConfig
@@ -78,6 +81,36 @@ class Sense(InverseProblem):
         notes = tuple(_notes(self.kspace))
         super().__init__(_PreparedKSpace(given, self.kspace), notes=notes, measured=measured)
         self._check_groups()
+
+    @classmethod
+    def observe(cls, given: Given, truth: NDArray[np.float64], rng: np.random.Generator, **inputs: Any) -> Observation:
+        """Return the k-space of an image with a slowly varying phase, as coils around it see it.
+
+        ``n_coils`` is 8 by default; one row in each ``acceleration``, by default 4, and ``operator.n_calibration`` of them in the middle,
+        by default 24, are sampled.
+        """
+        if len(truth) != 1 or truth.ndim != 3 or truth.min() < 0:
+            raise InputError(
+                f"The truth of a scan must be an image of one channel without negative values, got {len(truth)} channels with values "
+                f"from {truth.min():g}. Give a magnitude image of one slice."
+            )
+        if {"coil_maps", "is_sampled"} & inputs.keys():
+            raise InputError(
+                "A simulation makes its own coil sensitivities and sampling. Leave coil_maps and is_sampled out."
+            )
+        size = truth.shape[1], truth.shape[2]
+        settings, acceleration = given.config.operator, inputs.get("acceleration", 4)
+        assert isinstance(settings, FourierConfig)
+        n_lines = MOST_CALIBRATION if settings.n_calibration == "auto" else settings.n_calibration
+        if n_lines > size[0]:
+            raise InputError(
+                f"n_calibration must be at most {size[0]}, the number of rows, got {n_lines}. Choose fewer."
+            )
+        maps = ring_of_coils(size, inputs.get("n_coils", 8))
+        is_sampled = equispaced(size, acceleration, n_lines)
+        image = torch.from_numpy(maps * truth[0] * slow_phase(size, rng))
+        kspace = centered_fft(image, (1, 2)).numpy()
+        return Observation(kspace, coil_maps=maps, is_sampled=is_sampled)
 
     @property
     def units(self) -> Units:
@@ -109,6 +142,21 @@ class Sense(InverseProblem):
             "is_sampled": self.kspace.sampling.is_sampled,
             "start": self.kspace.image(np.asarray(self.prepared.image)),
         }
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Numbers of rows and columns."""
+        return self.prepared.size
+
+    @property
+    def layout(self) -> Layout:
+        """Rows and columns."""
+        return Layout("YX", "YX")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Complex numbers."""
+        return np.dtype(np.complex64)
 
     def left_out(self) -> Iterator[str]:
         """Nothing of what was sampled is."""
