@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 
-from napari_convgen.viewer.samples import open_blurred_beads, open_fluorescence, open_mri, open_sparse_confocal
+from napari_convgen.viewer.reconstruct.kspace import scan_of
+from napari_convgen.viewer.samples import (
+    open_blurred_beads,
+    open_fluorescence,
+    open_kspace,
+    open_mri,
+    open_sparse_confocal,
+)
 
 SAMPLES = [open_fluorescence, open_mri, open_sparse_confocal, open_blurred_beads]
 
@@ -34,3 +41,10 @@ def test_missing_pixels_are_labels_and_a_point_spread_function_an_image():
         assert not layer.visible
         assert layer.units == measured.units
         np.testing.assert_array_equal(layer.scale, (0.08, 0.08) if layer is mask else (0.15, 0.15))
+
+
+def test_the_sample_of_kspace_is_a_scan_that_can_be_reconstructed():
+    reference, kspace = (Layer.create(*data) for data in open_kspace())
+    scan = scan_of(kspace)
+    assert scan.file.kspace.shape == kspace.data.shape == (8, *reference.data.shape)
+    np.testing.assert_array_equal(open_kspace()[1][0], kspace.data)

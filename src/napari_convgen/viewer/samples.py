@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from napari_convgen import samples
+from napari_convgen.files.kspace.reading import KSpaceFile
+from napari_convgen.viewer.reconstruct.kspace import OpenScan, kspace_layer
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -29,6 +31,14 @@ def open_sparse_confocal() -> list[LayerData]:
 def open_blurred_beads() -> list[LayerData]:
     """Open the blurred beads and their point spread function, the sharp reference below them."""
     return _layers(samples.blurred_beads(), "magma", "blurred")
+
+
+def open_kspace() -> list[LayerData]:
+    """Open the k-space of a head, its clean reference below it."""
+    scan = samples.kspace()
+    reference = {"name": "head (clean reference)", "visible": False, "axis_labels": ("y", "x")}
+    file = KSpaceFile(scan.kspace, None, slice_number=0, n_slices=1, calibration=None)
+    return [(np.abs(scan.image), reference, "image"), kspace_layer(OpenScan(file), "head k-space")]
 
 
 def _layers(sample: samples.Sample, colormap: str, condition: str = "noisy") -> list[LayerData]:

@@ -287,12 +287,29 @@ def snapshots_layer(source: LayerInput, snapshots: Sequence[Snapshot], name: str
     unit
         Unit of the axis ``iteration``, from `unit_of_new_axis`; ``"pixel"`` by default.
     """
+    return stack_layer(source, StepStack(snapshots), name, ITERATION, unit)
+
+
+def stack_layer(source: LayerInput, data: Any, name: str, axis: str, unit: Any = "pixel") -> Image:
+    """Make the layer of several images that lie where the input lies, counted by one more axis before the input's.
+
+    Parameters
+    ----------
+    source
+        Image whose place and look they have.
+    data
+        The images, counted by the first axis.
+    name
+        Name of the layer.
+    axis, unit
+        Label of the new axis, and its unit, from `unit_of_new_axis`; ``"pixel"`` by default.
+    """
     return Image(
-        StepStack(snapshots),
+        data,
         name=name,
         multiscale=False,
         units=(unit, *source.units),
-        axis_labels=(ITERATION, *source.axis_labels),
+        axis_labels=(axis, *source.axis_labels),
         **_placement(source.transform.expand_dims([0]), source.affine.expand_dims([0])),
         **source.look,
     )

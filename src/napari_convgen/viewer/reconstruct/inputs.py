@@ -24,6 +24,7 @@ from napari_convgen.viewer.parts.form import ConfigForm, leave_out
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS, Problem
+from napari_convgen.viewer.reconstruct.scan_chooser import ScanChooser
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -60,6 +61,8 @@ class ProblemInputs:
     ----------
     name
         Editor of the problem.
+    scan
+        Choice of k-space.
     hint
         Label that says more of what is chosen.
     """
@@ -83,13 +86,15 @@ class ProblemInputs:
             label="Point spread",
             tooltip="Point spread function, the image of a point: computed, or a layer that shows one, in pixels of the image's size.",
         )
+        self.scan = ScanChooser(viewer)
         self._wanted: dict[ComboBox, Layer | str] = {}
         self._settings = ConfigForm(name for name in setting_fields() if name.startswith("operator."))
         self.hint = text_label()
         self.name.changed.connect(self._show_inputs)
         for editor in (self._mask, self._psf):
             editor.changed.connect(lambda chosen, editor=editor: self._want(editor, chosen))
-        self._settings.edited.connect(self._show_hint)
+        self._settings.edited.connect(self._on_settings)
+        self.scan.changed.connect(self._show_inputs)
         image.changed.connect(self.follow_layers)
 
     @property
@@ -100,7 +105,7 @@ class ProblemInputs:
     def rows(self) -> list[ValueWidget[Any] | str]:
         """Return the editors for `napari_convgen.viewer.parts.form.labeled_rows`."""
         settings = [editor for name, editor in self._settings.editors.items() if name != KIND]
-        return [self.name, self._mask, self._psf, *settings]
+        return [self.name, *self.scan.rows(), self._mask, self._psf, *settings]
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the operator, by dotted name."""
@@ -143,7 +148,7 @@ class ProblemInputs:
         )
         computed = [(PSFS[kind], kind) for kind in PROBLEMS["deblur"].operators]
         self._offer(self._psf, [*computed, *((layer.name, layer) for layer in images)], computed[0][1])
-        self._show_inputs()
+        self.scan.follow_layers()
 
     def _offer(self, editor: ComboBox, choices: Sequence[tuple[str, Layer | str]], usual: Layer | str) -> None:
         """Offer choices; what the user has chosen stays, if it is among them."""
@@ -162,13 +167,20 @@ class ProblemInputs:
         is_blurred = self.name.value == "deblur"
         leave_out(self._mask, self.name.value != "inpaint")
         leave_out(self._psf, not is_blurred)
+        self.scan.show(self.name.value == "sense")
         kind = self._psf.value if is_blurred else self.problem.operators[0]
         self._settings.editors[KIND].value = kind if isinstance(kind, str) else "identity"
         self._show_hint()
 
+    def _on_settings(self) -> None:
+        if self.name.value == "sense":
+            self.scan.describe(self._settings.values()["operator.n_calibration"])
+        else:
+            self._show_hint()
+
     def _show_hint(self) -> None:
-        """Say what a point spread function is computed for, in the units of the image."""
-        image, text = self._image.layer, ""
+        """Say where k-space was sampled, or what a point spread function is computed for, in the units of the image."""
+        image, text = self._image.layer, self.scan.text if self.name.value == "sense" else ""
         if image is not None and self.name.value == "deblur":
             with suppress(ConvgenError, ValueError):  # numbers and axes that are being typed
                 text = describe_psf(self._settings.values(), image, self._image.layout(image))

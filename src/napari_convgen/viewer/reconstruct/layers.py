@@ -15,6 +15,7 @@ from napari_convgen.viewer.layers.door import (
     image_layer,
     residual_layer,
     snapshots_layer,
+    stack_layer,
     unit_of_new_axis,
     visible,
 )
@@ -95,6 +96,12 @@ class ReconstructionLayers:
         name = self.source.name
         images = {"generator": details.generator_image, "plainly enlarged": details.baseline}
         layers = [self._layer(image, f"{name} {what}") for what, image in images.items() if image is not None]
+        if details.phase is not None:
+            look = {"colormap": "twilight", "contrast_limits": (-np.pi, np.pi)}
+            layers.append(image_layer(self.source, details.phase, f"{name} phase", **look))
+        if details.coil_maps is not None:
+            unit = unit_of_new_axis(self.viewer, len(self.source.units))
+            layers.append(stack_layer(self.source, details.coil_maps, f"{name} coil maps", "coil", unit))
         if details.residual is not None:
             layers.append(residual_layer(self.source, details.residual, f"{name} residual"))
         if details.snapshots:

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from napari_convgen.config import PRESETS
 
-USUAL_PRESET = "quick"
-"""Preset that a reconstruction begins with."""
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -22,11 +19,14 @@ class Problem:
         End of the name of the layer with its result.
     operators
         Kinds of operators that it can have.
+    preset
+        Preset that it begins with; default ``"quick"``.
     """
 
     title: str
     result: str
     operators: tuple[str, ...]
+    preset: str = "quick"
 
     def presets(self) -> tuple[str, ...]:
         """Return the presets that it can begin with: where the measurement is no image, no generator can draw from it alone."""
@@ -40,5 +40,6 @@ PROBLEMS = {
     "inpaint": Problem("Fill in missing pixels", "filled in", ("identity",)),
     "deblur": Problem("Deblur", "deblurred", ("blur", "widefield", "confocal")),
     "enlarge": Problem("Enlarge", "enlarged", ("downsampling",)),
+    "sense": Problem("MRI scan", "magnitude", ("fourier",), "default"),
 }
 """The problems by the names that `napari_convgen.run.reconstruct.run.ReconstructTask` gives them."""

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from napari_convgen.config import Config
 from napari_convgen.core import image as core
+from napari_convgen.core.image import magnitude
 from napari_convgen.core.snapshot import Snapshot
+from napari_convgen.files.kspace.reading import KSpaceFile
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.work import Request
@@ -55,6 +57,8 @@ class Details:
         Images of the generator during the fit.
     residual
         Predicted measurement minus the actual one.
+    phase, coil_maps
+        Phase of the image in radians, and magnitude of the sensitivity of each coil; ``None``, the default, but for scans.
     """
 
     image: NDArray[Any]
@@ -62,6 +66,8 @@ class Details:
     generator_image: NDArray[Any] | None
     baseline: NDArray[Any] | None
     residual: NDArray[Any] | None
+    phase: NDArray[Any] | None = None
+    coil_maps: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +86,8 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         Point spread function over the spatial axes; ``None``, the default, for that of the configuration.
     outputs
         Layers that are wanted beside the result.
+    scan
+        K-space, in the place of an image; ``None``, the default, for an image.
     """
 
     problem: str
@@ -87,6 +95,7 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
     is_missing: NDArray[np.bool_] | None = None
     psf: core.Image | None = None
     outputs: Outputs = Outputs()
+    scan: KSpaceFile | None = None
 
     @property
     def title(self) -> str:
@@ -103,11 +112,12 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         from napari_convgen.run.reconstruct.run import ReconstructTask
 
         return ReconstructTask(
-            self.source.image,
+            self.source.image if self.scan is None else self.scan.image,
             self.config,
             problem=self.problem,
             is_missing=self.is_missing,
             psf=self.psf,
+            is_sampled=None if self.scan is None else self.scan.is_sampled,
             n_spared_threads=N_SPARED_THREADS,
         )
 
@@ -125,10 +135,13 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
             generator_image=self._as_shown(result.generator_image) if wanted.has_generator_image else None,
             baseline=self._as_shown(task.baseline()) if wanted.has_baseline else None,
             residual=self._residual(result) if wanted.has_residual else None,
+            phase=np.angle(result.image) if np.iscomplexobj(result.image) else None,
+            coil_maps=np.abs(result.extras["coil_maps"]) if "coil_maps" in result.extras else None,
         )
 
     def _as_shown(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Return an image in values that napari can show."""
+        """Return an image in values that napari can show: the magnitude of a complex one."""
+        image = magnitude(image)
         if not (self.rounds_colors and image.dtype.kind == "f"):
             return image
         own = np.dtype(self.source.data.dtype)

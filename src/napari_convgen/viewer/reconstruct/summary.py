@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_convgen.core.image import magnitude
 from napari_convgen.run.labels import format_place, format_seconds
 from napari_convgen.viewer.reconstruct.request import ReconstructRequest
 
@@ -22,7 +23,7 @@ def summarize(result: ReconstructResult, request: ReconstructRequest) -> str:
 
 def _lines(result: ReconstructResult, request: ReconstructRequest) -> Iterator[str]:
     yield str(result.reason)
-    off = float(np.sqrt(np.nanmean(np.square(result.residual, dtype=np.float64))))
+    off = float(np.sqrt(np.nanmean(np.square(magnitude(result.residual), dtype=np.float64))))
     yield f"The image agrees with the measurement to {off:.3g} (root mean square)."
     if not math.isinf(result.rho):
         yield f"It is the generator's, moved to where it agrees better (ρ = {result.rho:.2g})."

@@ -16,7 +16,8 @@ from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Toolt
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
 from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
-from napari_convgen.viewer.reconstruct.problems import USUAL_PRESET
+from napari_convgen.viewer.reconstruct.kspace import image_source
+from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
 from napari_convgen.viewer.reconstruct.session import ReconstructSession
 from napari_convgen.viewer.reconstruct.summary import summarize
@@ -49,7 +50,7 @@ PLOT_TOOLTIP = (
 
 
 class ReconstructWidget(DockWidget):
-    """Fill in missing pixels, deblur or enlarge an image, and watch it.
+    """Fill in missing pixels, deblur or enlarge an image, or make that of an MRI scan, and watch it.
 
     Parameters
     ----------
@@ -92,13 +93,19 @@ class ReconstructWidget(DockWidget):
             self._text.setText(LOADING)
 
     def _request(self) -> ReconstructRequest:
-        source, config = self._input.read(), self.config()
+        config, name = self.config(), self._problem.name.value
+        if name == "sense":
+            scan, title = self._problem.scan.read()
+            source = image_source(scan, title.removesuffix(" k-space"))
+            return ReconstructRequest(source, name, config, outputs=self._outputs(), scan=scan.file)
+        source = self._input.read()
         mask, psf = self._problem.read_mask(), self._problem.read_psf()
-        return ReconstructRequest(source, self._problem.name.value, config, mask, psf, self._outputs())
+        return ReconstructRequest(source, name, config, mask, psf, self._outputs())
 
     def _outputs(self) -> Outputs:
         has_baseline = self._baseline.native.isVisibleTo(self) and self._baseline.value
-        return Outputs(self._snapshots.value, self._generator.value, self._residual.value, has_baseline)
+        has_residual = self._residual.native.isVisibleTo(self) and self._residual.value
+        return Outputs(self._snapshots.value, self._generator.value, has_residual, has_baseline)
 
     def _build(self) -> None:
         self._build_settings()
@@ -130,7 +137,9 @@ class ReconstructWidget(DockWidget):
         self._input = ImageChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
         self._problem = ProblemInputs(self.viewer, self._input)
         self._preset = ComboBox(
-            choices=(USUAL_PRESET,), label="Preset", tooltip="Settings to begin with; change them here and below."
+            choices=(self._problem.problem.preset,),
+            label="Preset",
+            tooltip="Settings to begin with; change them here and below.",
         )
         self._snapshots = CheckBox(
             value=True,
@@ -168,12 +177,16 @@ class ReconstructWidget(DockWidget):
         self.viewer.events.theme.connect(self._follow_theme)
 
     def _choose_problem(self) -> None:
-        """Offer the presets that suit the problem, and keep the one that is chosen if it is among them."""
-        names = self._problem.problem.presets()
+        """Offer the presets that suit the problem, and keep the one that is chosen if it is among them and not only the usual one."""
+        name, names = self._problem.name.value, self._problem.problem.presets()
+        usual = {problem.preset for problem in PROBLEMS.values()}
         with self._preset.changed.blocked():
-            name = self._preset.value if self._preset.value in names else USUAL_PRESET
-            self._preset.choices, self._preset.value = names, name
-        self._baseline.native.setVisible(self._problem.name.value == "enlarge")
+            kept = self._preset.value
+            self._preset.choices = names
+            self._preset.value = kept if kept in names and kept not in usual else self._problem.problem.preset
+        self._input.description.setVisible(name != "sense")
+        self._residual.native.setVisible(name != "sense")
+        self._baseline.native.setVisible(name == "enlarge")
         self._choose_preset()
 
     def _choose_preset(self) -> None:

@@ -170,13 +170,38 @@ def _noise(given: Given, kspace: NDArray[Any], sampling: Sampling) -> KSpaceNois
     return KSpaceNoise.of(kspace, sampling.is_sampled)
 
 
-def _notes(kspace: MeasuredKSpace) -> Iterator[str]:
-    sampling = kspace.sampling
+def describe_kspace(
+    kspace: NDArray[Any], is_sampled: NDArray[Any] | None = None, n_calibration: int | None = None
+) -> str:
+    """Return sentences on the size of k-space, and on where it was sampled.
+
+    Parameters
+    ----------
+    kspace
+        K-space of a slice, of the shape (coils, rows, columns).
+    is_sampled, n_calibration
+        As for `Sense`.
+
+    Raises
+    ------
+    InputError
+        What cannot be reconstructed.
+    """
+    coils = check_kspace(kspace)
+    sampling = find_sampling(coils, is_sampled, n_calibration)
+    return f"{len(coils)} coils, {coils.shape[1]} × {coils.shape[2]} points. {_describe(sampling)}"
+
+
+def _describe(sampling: Sampling) -> str:
     what = "single points" if sampling.readout_axis is None else ("columns", "rows")[sampling.readout_axis]
-    yield (
+    return (
         f"{sampling.is_sampled.sum()} of {sampling.is_sampled.size} points of k-space were sampled ({sampling.acceleration:.1f}-fold "
         f"acceleration), as {what}; {sampling.n_calibration} in the middle are for calibration."
     )
+
+
+def _notes(kspace: MeasuredKSpace) -> Iterator[str]:
+    yield _describe(kspace.sampling)
     if kspace.noise.is_bound:
         yield "The corners of k-space have signal, so that the noise is at most as strong as they are."
 

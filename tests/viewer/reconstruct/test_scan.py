@@ -1,0 +1,104 @@
+"""Scans with several coils: a file of k-space in, magnitude, phase and coil maps out."""
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QFileDialog
+from raw_data import header, write_fastmri
+
+from napari_convgen import read_kspace, reconstruct
+from napari_convgen.config import PRESETS
+from napari_convgen.core.mri.simulation import equispaced, head, scan
+from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
+
+SIZE = (36, 32)
+INPUTS = ("K-space", "K-space file", "Slice", "Calibration lines", "Missing pixels", "Point spread")
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file of two slices, of pixels of 2 × 1 mm, whose second has fewer calibration lines."""
+    slices = [scan(head(SIZE, i), equispaced(SIZE, 2, 12 - 6 * i), n_coils=3, noise=0.005).kspace for i in (1, 0)]
+    write_fastmri(tmp_path / "knee.h5", np.stack(slices), xml=header(SIZE, (72.0, 32.0), wanted=72.0))
+    return tmp_path / "knee.h5"
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def widget(viewer, small, workers_end, qtbot, monkeypatch):
+    monkeypatch.setitem(PRESETS, "tiny", small.replace({"n_steps": 6}))
+    widget = ReconstructWidget(viewer)
+    qtbot.addWidget(widget)
+    yield widget
+    widget.session.cancel()
+
+
+def sees(user):
+    return [label for label in INPUTS if user.editor(label).isVisibleTo(user.widget)]
+
+
+def open_file(user, path, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *arguments: (str(path), ""))
+    user.press("Open…")
+
+
+def test_a_file_becomes_a_layer_and_its_sampling_is_said(viewer, user, path, monkeypatch):
+    user.fill("Problem", "MRI scan")
+    assert sees(user) == ["K-space", "K-space file", "Calibration lines"]
+    open_file(user, path, monkeypatch)
+    user.wait_for(lambda: "as rows; 13 in the middle" in user.text)
+    assert "3 coils, 36 × 32 points. " in user.text
+    assert sees(user) == ["K-space", "K-space file", "Slice", "Calibration lines"]
+    assert user.value("Slice") == 1
+    kspace = viewer.layers["knee k-space"]
+    file = read_kspace(path, 1)
+    np.testing.assert_allclose(10 ** kspace.data[file.kspace != 0], np.abs(file.kspace[file.kspace != 0]), rtol=1e-4)
+    assert np.isnan(kspace.data[file.kspace == 0]).all()
+    user.fill("Calibration lines", "20")
+    user.wait_for(lambda: "n_calibration must be 0 to 13" in user.text)
+    user.fill("Calibration lines", "auto")
+    user.fill("Slice", 0)
+    user.wait_for(lambda: "; 6 in the middle" in user.text)
+    assert list(viewer.layers) == [kspace]
+    user.fill("Problem", "Deblur")
+    assert sees(user) == ["Point spread"]
+    assert "coils" not in user.text
+
+
+def test_magnitude_phase_and_coil_maps_are_shown_in_their_place(viewer, widget, user, path, monkeypatch):
+    user.fill("Problem", "MRI scan")
+    open_file(user, path, monkeypatch)
+    user.wait_for(lambda: "in the middle" in user.text)
+    user.fill("Preset", "tiny")
+    user.run()
+    expected = reconstruct(read_kspace(path).image, widget.config(), problem="sense")
+    names = ["knee k-space", "knee magnitude", "knee phase", "knee coil maps", "knee snapshots"]
+    assert [layer.name for layer in viewer.layers] == names
+    _, magnitude, phase, maps, snapshots = viewer.layers
+    np.testing.assert_array_equal(magnitude.data, np.abs(expected.image))
+    np.testing.assert_array_equal(phase.data, np.angle(expected.image))
+    np.testing.assert_array_equal(maps.data, np.abs(expected.extras["coil_maps"]))
+    assert (phase.colormap.name, phase.contrast_limits) == ("twilight", pytest.approx([-np.pi, np.pi]))
+    for layer in (magnitude, phase, maps, snapshots):
+        assert tuple(layer.scale[-2:]) == (2, 1)
+        assert [str(unit) for unit in layer.units[-2:]] == ["millimeter"] * 2
+    assert snapshots.data.shape[1:] == SIZE
+    assert magnitude.contrast_limits[1] > 0
+    assert maps.axis_labels == ("coil", "y", "x")
+    assert "points of k-space were sampled" in user.text
+    assert "agrees with the measurement" in user.text
+
+
+def test_without_kspace_or_with_a_bad_file_there_is_one_notification(viewer, user, tmp_path, notes, monkeypatch):
+    user.fill("Problem", "MRI scan")
+    user.run()
+    assert ["There is no k-space" in str(note.message) for note in notes] == [True]
+    (tmp_path / "bad.h5").write_text("no scan")
+    open_file(user, tmp_path / "bad.h5", monkeypatch)
+    user.wait_for(lambda: len(notes) == 2)
+    assert "bad.h5 cannot be read" in str(notes[1].message)
+    assert not viewer.layers
