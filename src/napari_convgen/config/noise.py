@@ -26,6 +26,11 @@ class NoiseSettings(Kind):
 
     is_modeled: ClassVar[bool] = True
 
+    @property
+    def is_estimated(self) -> bool:
+        """True if the strength of the noise is estimated from the image."""
+        return self.is_modeled and all(getattr(self, name, "auto") == "auto" for name in ("sigma", "gain"))
+
 
 class NoNoiseConfig(NoiseSettings):
     """No model: the image is fitted as it is."""

@@ -17,6 +17,7 @@ image restoration with deep denoiser prior", IEEE TPAMI 2021, for the levels.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -27,7 +28,8 @@ from napari_convgen.core.consistency import conjugate_gradients
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.non_local.estimate import Stage
 from napari_convgen.core.non_local.piloted import PilotedEstimate
-from napari_convgen.core.problem import Problem
+from napari_convgen.core.problem import Problem, squared
+from napari_convgen.core.stopping.entries import draw_entries
 
 FIRST_LEVEL = 0.1
 """Noise level s of the first turn, in the generator's units: an image spans nine tenths. Chosen on the tuning images of
@@ -52,12 +54,25 @@ SLOPE = 0.12
 """Standard deviation of the difference of two neighboring pixels that the first image is taken to have, in the generator's units. Chosen
 like `FIRST_LEVEL`."""
 
+N_TRIAL_TURNS = 8
+"""Number of turns by which two noise levels are compared: enough to tell them apart. Our choice, no benchmark."""
+
+HELD_OUT_SHARE = 0.1
+"""Share of the entries that are held out for that. Our choice, no benchmark."""
+
+CLEARLY = 2.5
+"""Number of standard errors by which a measurement without noise must predict them better. Chosen on the tuning images of
+benchmarks/inverse.py, enlarged: 3.0 and more without noise, 2.1 with noise of 0.03 where it was measured."""
+
 TOLERANCE = 1e-4
 """Length of the remaining gradient, relative to the first, at which the conjugate gradients of a turn end: the next one goes on."""
 
 
 def plug_and_play_stages(
-    problem: Problem, weights: Float[Tensor, "n *entries"] | None = None, is_color: bool = False
+    problem: Problem,
+    weights: Float[Tensor, "n *entries"] | None = None,
+    is_color: bool = False,
+    n_turns: int = N_TURNS,
 ) -> Iterator[Stage[Tensor]]:
     """Yield better and better images, in the generator's units.
 
@@ -69,6 +84,8 @@ def plug_and_play_stages(
         Weights of the entries of the measurement; ``None``, the default, for those of the problem.
     is_color
         True if the three channels are red, green and blue, whose similar patches are at the same places; default False.
+    n_turns
+        Number of turns; default `N_TURNS`.
 
     Raises
     ------
@@ -85,13 +102,40 @@ def plug_and_play_stages(
     yield Stage(image, 0.0)
     denoise = PilotedEstimate([range(len(image))] if is_color else [[i] for i in range(len(image))])
     estimate = denoise(image, FIRST_LEVEL)
-    for turn, level in enumerate(np.geomspace(FIRST_LEVEL, last, N_TURNS).tolist(), start=1):
+    for turn, level in enumerate(np.geomspace(FIRST_LEVEL, last, n_turns).tolist(), start=1):
         rho = (TRUST * levels / level) ** 2
         lacking = -operator.adjoint(seen * problem.residual(estimate))
         image = estimate + _solve(operator, seen, rho, lacking)
-        yield Stage(image, turn / N_TURNS)
-        if turn < N_TURNS:
+        yield Stage(image, turn / n_turns)
+        if turn < n_turns:
             estimate = denoise(image, level)
+
+
+def without_doubtful_noise(problem: Problem, rng: torch.Generator, is_color: bool = False) -> Problem:
+    """Return the problem as one without noise if entries that are held out are clearly predicted better so.
+
+    The noise level is estimated from the measurement alone. In the few pixels of an image that is to be enlarged, fine structure looks like
+    noise, and would be smoothed away.
+
+    Parameters
+    ----------
+    problem, is_color
+        As for `plug_and_play_stages`; what is held out are single entries.
+    rng
+        Source of chance on the CPU.
+    """
+    if problem.noise_level is None:
+        return problem
+    is_observed = (problem.weights > 0).any(0)
+    [drawn] = draw_entries(is_observed.flatten().cpu(), HELD_OUT_SHARE, 1, rng)
+    is_out = drawn.view(is_observed.shape).to(is_observed.device)
+    quiet = replace(problem, noise_level=None)
+    errors = []
+    for trial in (problem, quiet):
+        *_, last = plug_and_play_stages(trial, trial.weights * ~is_out, is_color, N_TRIAL_TURNS)
+        errors.append((problem.weights * squared(problem.residual(last.image)))[:, is_out].flatten())
+    gains = errors[0] - errors[1]
+    return quiet if float(gains.sum()) > CLEARLY * float(gains.std()) * len(gains) ** 0.5 else problem
 
 
 def measured_levels(problem: Problem) -> Float[Tensor, "c *ones"]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_convgen.config import BlurConfig, Config, ConfocalConfig, WidefieldConfig
+from napari_convgen.config import BlurConfig, Config, ConfocalConfig, WidefieldConfig, preset
 from napari_convgen.core.image import Image
 from napari_convgen.core.operators.resizing import lanczos_downsampling
 from napari_convgen.core.optics.microscope import widefield_psf
@@ -238,4 +238,17 @@ def test_without_a_configuration_the_estimate_alternates_with_the_measurement_an
     )
     assert rms(np.sqrt(counted.image.clip(0)) - np.sqrt(scale * truth)) < 0.9 * rms(
         np.sqrt(uniform.image.clip(0)) - np.sqrt(scale * truth)
+    )
+
+
+def test_fine_structure_of_a_small_image_is_not_taken_for_noise_and_smoothed_away():
+    y, x = np.indices((48, 48))
+    truth = 100 + 60 * (np.sin(x / 2.2 + y / 6) > 0) + 40 * np.sin(y / 2.5)
+    small = truth.reshape(24, 2, 24, 2).mean((1, 3))
+    known = preset("quick").replace({"noise.kind": "gaussian", "noise.sigma": 0.0})
+    noisy = small + np.random.default_rng(0).normal(0, 15, small.shape)
+    clean, exact = (reconstruct(small, config, problem="enlarge").image for config in ("quick", known))
+    assert rms(clean - truth) < 1.05 * rms(exact - truth)
+    assert rms(reconstruct(noisy, "quick", problem="enlarge").image - truth) < rms(
+        reconstruct(noisy, known, problem="enlarge").image - truth
     )

@@ -54,10 +54,13 @@ class Given:
         return Layout.of(self.image.data.shape, check_letters(axes), self.config.z_axis)
 
     def prepare(
-        self, image: Image | None = None, operator: Callable[[Sequence[int]], ForwardModel] | None = None
+        self,
+        image: Image | None = None,
+        operator: Callable[[Sequence[int]], ForwardModel] | None = None,
+        kind: type[Prepared] = Prepared,
     ) -> Prepared:
-        """Check the measurement, or an image in its place, with its operator; see `Prepared`."""
-        return Prepared(
+        """Check the measurement, or an image in its place, with its operator; see `Prepared`, or the ``kind`` of it that is made."""
+        return kind(
             self.image if image is None else image,
             self.config,
             axes=self.axes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,9 +11,20 @@ import torch
 from numpy.typing import NDArray
 
 from napari_convgen.config import DownsamplingConfig
+from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.plug_and_play import without_doubtful_noise
+from napari_convgen.core.problem import Problem
+from napari_convgen.core.stopping import Members
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem, Observation
-from napari_convgen.run.setup.build import build_operator
+from napari_convgen.run.setup.build import build_operator, random_source
+from napari_convgen.run.setup.forecast import Seconds
+from napari_convgen.run.setup.guides import GuideStages
+from napari_convgen.run.setup.prepared import Prepared
+
+TRIAL_SOURCE = 1_000_001
+"""Number of the source of chance for the entries by which noise levels are compared, behind that of the operator's norm."""
 
 
 class Enlarge(InverseProblem):
@@ -29,7 +40,7 @@ class Enlarge(InverseProblem):
     settings: ClassVar[Mapping[str, str]] = {"factor": "operator.factor", "weighting": "operator.weighting"}
 
     def __init__(self, given: Given) -> None:
-        super().__init__(given.prepare(operator=partial(build_operator, given.config)))
+        super().__init__(given.prepare(operator=partial(build_operator, given.config), kind=_PreparedSmall))
 
     @classmethod
     def observe(cls, given: Given, truth: NDArray[np.float64], rng: np.random.Generator, **inputs: Any) -> Observation:
@@ -54,3 +65,20 @@ class Enlarge(InverseProblem):
         """Enlargement along each spatial axis."""
         sizes = zip(self.prepared.image_size, self.prepared.size, strict=True)
         return tuple(large // n for large, n in sizes)
+
+
+class _PreparedSmall(Prepared):
+    """The checked image to enlarge, whose estimated noise level is believed only if it predicts the image well."""
+
+    def guides(
+        self, problem: Problem, image: ImageTensor, members: Members, is_stopping: Callable[[], bool]
+    ) -> GuideStages:
+        """Make the estimates that guide the fit, without noise where that predicts the image clearly better."""
+        if self.config.generator.is_plug_and_play and self.config.noise.is_estimated:
+            source = random_source(self.config.seed, TRIAL_SOURCE)
+            problem = without_doubtful_noise(problem, source, self.layout.is_color)
+        return (yield from super().guides(problem, image, members, is_stopping))
+
+    def time_guides(self, image: ImageTensor, fit: Fit) -> Seconds:
+        """Return about how long that takes: the comparison about as long as the estimate."""
+        return super().time_guides(image, fit) * 2
