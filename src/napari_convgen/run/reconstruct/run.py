@@ -204,10 +204,8 @@ class ReconstructTask(FitTask[ReconstructResult]):
         kept = list(iterate.kept)
         seen = members.weights[kept]
         operator = problem.forward_model
-        is_told = (
-            operator.entry_groups is not None
-        )  # else what is held out says little of a guide that agrees with the measurement
-        if self.config.generator.is_plug_and_play and not is_told:
+        # Of a guide that agrees with the measurement only groups of entries that are held out can tell more.
+        if self.config.generator.is_plug_and_play and operator.entry_groups is None:
             return image, image, math.inf
         if not isinstance(operator, LinearMap) or not (problem.weights * (seen == 0)).flatten(1).any(1).all():
             self._notes.append(ALL_HELD)

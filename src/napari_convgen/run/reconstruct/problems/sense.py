@@ -27,7 +27,7 @@ from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InversePr
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.forecast import Seconds, check_memory
-from napari_convgen.run.setup.guides import GuideStages
+from napari_convgen.run.setup.guides import GuideStages, make_plug_and_play_guides
 from napari_convgen.run.setup.inputs import as_array
 from napari_convgen.run.setup.operator_guides import make_operator_guides, time_operator_guides
 from napari_convgen.run.setup.prepared import Prepared
@@ -243,7 +243,9 @@ class _PreparedKSpace(Prepared):
     def guides(
         self, problem: Problem, image: ImageTensor, members: Members, is_stopping: Callable[[], bool]
     ) -> GuideStages:
-        """Make the estimates that guide the fit, from k-space."""
+        """Make the estimates that guide the fit, from k-space; where nothing is held out, with the noise level alone to go by."""
+        if not bool((problem.weights * (members.weights == 0)).any()):
+            return make_plug_and_play_guides(problem, self.layout, members, is_stopping)
         start, noise = torch.as_tensor(image.values).to(problem.weights), (self.kspace.level / _unit(image)) ** 2
         return make_operator_guides(problem, start, members, noise, is_stopping)
 
