@@ -1,6 +1,8 @@
 """Reconstruction against classical methods: how far each is from the truth, on simulated measurements.
 
     python benchmarks/inverse.py [--output FILE] mri [--size 128 112] [--phantoms 2] [--draws 3]
+    python benchmarks/inverse.py [--output FILE] inpaint|enlarge|deblur --data FOLDER [--draws 1] [--tune] [--presets quick default]
+    python benchmarks/inverse.py [--output FILE] constants --data FOLDER
 
 Every rival is given the same measurement, operator and held-out entries as the generator; what it leaves open, a weight or a number of
 steps, is chosen by those entries too. Each part writes its section of benchmarks/results/inverse.md and leaves the others as they are.
@@ -12,9 +14,17 @@ import argparse
 import re
 from pathlib import Path
 
+import inverse_constants
 import inverse_mri
+from inverse_images import Deblur, Enlarge, Inpaint
 
-PARTS = {"mri": inverse_mri}
+PARTS = {
+    "mri": inverse_mri,
+    "inpaint": Inpaint(),
+    "enlarge": Enlarge(),
+    "deblur": Deblur(),
+    "constants": inverse_constants,
+}
 """Modules of the parts; each has a title, ``add_options``, and ``measure``, which returns its section as text."""
 
 

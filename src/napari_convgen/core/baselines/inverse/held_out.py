@@ -67,19 +67,34 @@ def choose_strength(problem: Problem, solve: Solve, first: float, rng: torch.Gen
     rng
         Source of chance on the CPU.
     """
-    parts, errors = split(problem, rng), dict[int, float]()
+    parts = split(problem, rng)
 
-    def error(exponent: int) -> float:
+    def error(strength: float) -> float:
+        return sum(held_out_error(problem, solve(part, strength), out) for part, out in parts)
+
+    return least_strength(error, first)
+
+
+def least_strength(error: Callable[[float], float], first: float) -> float:
+    """Return the strength with an error that is less than at its neighbors, a ratio `RATIO` weaker and stronger.
+
+    Parameters
+    ----------
+    error
+        Function from a strength to an error.
+    first
+        Strength to begin with.
+    """
+    errors = dict[int, float]()
+
+    def error_at(exponent: int) -> float:
         if exponent not in errors:
-            images = [solve(part, first * RATIO**exponent) for part, _ in parts]
-            errors[exponent] = sum(
-                held_out_error(problem, image, out) for image, (_, out) in zip(images, parts, strict=True)
-            )
+            errors[exponent] = error(first * RATIO**exponent)
         return errors[exponent]
 
     best = 0
     while abs(best) < MOST_RATIOS:
-        nearest = min((best, best - 1, best + 1), key=error)
+        nearest = min((best, best - 1, best + 1), key=error_at)
         if nearest == best:
             break
         best = nearest

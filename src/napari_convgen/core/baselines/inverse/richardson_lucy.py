@@ -42,7 +42,7 @@ def richardson_lucy(problem: Problem, n_steps: int) -> Float[Tensor, "c *spatial
     Richardson, "Bayesian-based iterative method of image restoration", J. Opt. Soc. Am. 62, 1972. Lucy, "An iterative technique for the
     rectification of observed distributions", Astron. J. 79, 1974.
     """
-    *_, image = (image for image, _ in zip(_steps(problem), range(n_steps), strict=False))
+    *_, image = (image for image, _ in zip(richardson_lucy_steps(problem), range(n_steps), strict=False))
     return image
 
 
@@ -58,7 +58,7 @@ def choose_n_steps(problem: Problem, rng: torch.Generator) -> int:
     """
     parts = split(problem, rng)
     best, least = 1, float("inf")
-    for step, images in enumerate(zip(*(_steps(part) for part, _ in parts), strict=True), start=1):
+    for step, images in enumerate(zip(*(richardson_lucy_steps(part) for part, _ in parts), strict=True), start=1):
         error = sum(held_out_error(problem, image, out) for image, (_, out) in zip(images, parts, strict=True))
         if error < least:
             best, least = step, error
@@ -67,8 +67,8 @@ def choose_n_steps(problem: Problem, rng: torch.Generator) -> int:
     return best
 
 
-def _steps(problem: Problem) -> Iterator[Float[Tensor, "c *spatial"]]:
-    """Yield the image after each step, without an end."""
+def richardson_lucy_steps(problem: Problem) -> Iterator[Float[Tensor, "c *spatial"]]:
+    """Yield the image after each step, without an end; see `richardson_lucy`."""
     operator, weights, measurement = problem.forward_model, problem.weights, problem.measurement.clamp_min(0)
     assert isinstance(operator, LinearMap)
     least = LEAST * float(measurement.max())
