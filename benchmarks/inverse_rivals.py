@@ -14,11 +14,11 @@ from torch import Tensor
 from napari_convgen.core.baselines.inverse.held_out import choose_strength, held_out_error, least_strength, split
 from napari_convgen.core.baselines.inverse.interpolation import biharmonic, lanczos
 from napari_convgen.core.baselines.inverse.richardson_lucy import choose_n_steps, richardson_lucy_steps
-from napari_convgen.core.baselines.inverse.smoothest import smoothest
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.regularized.choice import FIRST_WEIGHT, MOST_WEIGHTS, N_WORSE, RATIO
 from napari_convgen.core.regularized.fista import fista
+from napari_convgen.core.regularized.smoothest import smoothest
 from napari_convgen.core.regularized.total_variation import TotalVariation
 
 FIRST_STRENGTH = 0.01

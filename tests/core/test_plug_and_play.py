@@ -10,8 +10,9 @@ from napari_convgen.core.non_local.piloted import PilotedEstimate
 from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.optics.point_spread import gaussian_psf
-from napari_convgen.core.plug_and_play import measured_levels, plug_and_play_stages, smooth_image
+from napari_convgen.core.plug_and_play import measured_levels, plug_and_play_stages
 from napari_convgen.core.problem import Problem
+from napari_convgen.core.regularized.smoothest import smoothest
 
 SIZE = 56
 
@@ -62,8 +63,7 @@ def test_a_blurred_image_is_deblurred_better_than_by_the_best_smooth_image():
     problem = Problem(y + level * draws(y.shape, 1), torch.ones_like(y), torch.tensor([level]), operator=operator)
     seen = (slice(None), *spread.field_of_view)
     last = images(problem)[-1]
-    column = problem.weights.new_tensor([level]).view(1, 1, 1)
-    smooth = [smooth_image(problem, operator, problem.weights, column * 2.0**k) for k in range(-4, 5)]
+    smooth = [smoothest(problem, (level * 2.0**k / 0.12) ** 2) for k in range(-4, 5)]
     assert psnr(last[seen], truth[seen]) > max(psnr(each[seen], truth[seen]) for each in smooth) + 0.3
 
 

@@ -29,6 +29,7 @@ from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.non_local.estimate import Stage
 from napari_convgen.core.non_local.piloted import PilotedEstimate
 from napari_convgen.core.problem import Problem, squared
+from napari_convgen.core.regularized.smoothest import smoothest
 from napari_convgen.core.stopping.entries import draw_entries
 
 FIRST_LEVEL = 0.1
@@ -98,7 +99,7 @@ def plug_and_play_stages(
     seen = problem.weights if weights is None else weights
     levels = measured_levels(problem)
     last = max(LAST_LEVEL * float(levels.square().mean().sqrt()), LEAST_LEVEL)
-    image = smooth_image(problem, operator, seen, levels)
+    image = smoothest(problem, (levels.clamp_min(LEAST_LEVEL) / SLOPE) ** 2, seen, TOLERANCE)
     yield Stage(image, 0.0)
     denoise = PilotedEstimate([range(len(image))] if is_color else [[i] for i in range(len(image))])
     estimate = denoise(image, FIRST_LEVEL)
@@ -149,31 +150,7 @@ def measured_levels(problem: Problem) -> Float[Tensor, "c *ones"]:
     return level.clamp_min(LEAST_NOISE).expand(shape[0]).view(-1, *(1,) * (len(shape) - 1))
 
 
-def smooth_image(
-    problem: Problem, operator: LinearMap, seen: Float[Tensor, "n *entries"], levels: Float[Tensor, "c *ones"]
-) -> Float[Tensor, "c *spatial"]:
-    """Return the smooth image that agrees with the measurement: neighboring pixels differ little."""
-    rho = (levels.clamp_min(LEAST_LEVEL) / SLOPE) ** 2
-    target = operator.adjoint(seen * problem.measurement)
-
-    def normal(x: Tensor) -> Tensor:
-        return operator.adjoint(seen * operator.apply(x)) + rho * _roughness(x)
-
-    return conjugate_gradients(normal, target, tolerance=TOLERANCE)
-
-
 def _solve(operator: LinearMap, seen: Tensor, rho: Tensor, target: Tensor) -> Tensor:
     return conjugate_gradients(
         lambda x: operator.adjoint(seen * operator.apply(x)) + rho * x, target, tolerance=TOLERANCE
     )
-
-
-def _roughness(image: Float[Tensor, "c *spatial"]) -> Float[Tensor, "c *spatial"]:
-    """Return half the gradient of the sum of squared differences between neighbors."""
-    total = torch.zeros_like(image)
-    for axis in range(1, image.ndim):
-        if image.shape[axis] > 1:
-            step = image.diff(dim=axis)
-            zero = torch.zeros_like(image.narrow(axis, 0, 1))
-            total -= torch.cat((step, zero), axis) - torch.cat((zero, step), axis)
-    return total

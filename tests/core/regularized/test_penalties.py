@@ -4,7 +4,8 @@ import pywt
 import torch
 from scipy.optimize import minimize
 
-from napari_convgen.core.regularized.total_variation import TotalVariation, _gradient, _gradient_adjoint
+from napari_convgen.core.regularized.gradient import gradient, gradient_adjoint
+from napari_convgen.core.regularized.total_variation import TotalVariation
 from napari_convgen.core.regularized.wavelets import WAVELET, Wavelets
 
 
@@ -15,7 +16,7 @@ def draw(*shape, seed=0):
 @pytest.mark.parametrize("shape", [(1, 9), (2, 7, 8), (1, 4, 5, 6)])
 def test_the_adjoint_of_the_gradient_is_one(shape):
     x, p = draw(*shape), draw(len(shape) - 1, *shape, seed=1)
-    torch.testing.assert_close((_gradient(x) * p).sum(), (x * _gradient_adjoint(p)).sum())
+    torch.testing.assert_close((gradient(x) * p).sum(), (x * gradient_adjoint(p)).sum())
 
 
 def test_total_variation_finds_the_least_sum():

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_convgen.core.regularized.gradient import gradient, gradient_adjoint
+
 N_INNER = 10
 """Steps on the dual problem for each proximal map, which begins where the one before ended."""
 
@@ -32,30 +34,11 @@ class TotalVariation:
         dual = torch.zeros((n_axes, *image.shape)).to(image) if self._dual is None else self._dual
         ahead, momentum = dual, 1.0
         for _ in range(N_INNER):
-            new = _within_unit_length(ahead + length * _gradient(image - weight * _gradient_adjoint(ahead)))
+            new = _within_unit_length(ahead + length * gradient(image - weight * gradient_adjoint(ahead)))
             before, momentum = momentum, (1 + math.sqrt(1 + 4 * momentum**2)) / 2
             ahead, dual = new + (before - 1) / momentum * (new - dual), new
         self._dual = dual
-        return image - weight * _gradient_adjoint(dual)
-
-
-def _gradient(image: Tensor) -> Float[Tensor, "axes c *spatial"]:
-    """Differences to the next pixel along each axis; 0 at the last."""
-    result = image.new_zeros((image.ndim - 1, *image.shape))
-    for axis in range(1, image.ndim):
-        n = image.shape[axis] - 1
-        torch.sub(image.narrow(axis, 1, n), image.narrow(axis, 0, n), out=result[axis - 1].narrow(axis, 0, n))
-    return result
-
-
-def _gradient_adjoint(dual: Tensor) -> Float[Tensor, "c *spatial"]:
-    result = torch.zeros_like(dual[0])
-    for axis in range(1, result.ndim):
-        n = result.shape[axis] - 1
-        part = dual[axis - 1].narrow(axis, 0, n)
-        result.narrow(axis, 1, n).add_(part)
-        result.narrow(axis, 0, n).sub_(part)
-    return result
+        return image - weight * gradient_adjoint(dual)
 
 
 def _within_unit_length(dual: Tensor) -> Tensor:

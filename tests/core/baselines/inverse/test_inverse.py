@@ -3,20 +3,17 @@
 import math
 
 import numpy as np
-import pytest
 import torch
-from skimage.restoration import denoise_tv_chambolle
 
 from napari_convgen.core.baselines.inverse.held_out import choose_strength, split
 from napari_convgen.core.baselines.inverse.interpolation import biharmonic, lanczos
 from napari_convgen.core.baselines.inverse.richardson_lucy import choose_n_steps, richardson_lucy
-from napari_convgen.core.baselines.inverse.smoothest import smoothest
-from napari_convgen.core.baselines.inverse.total_variation import gradient, gradient_adjoint, total_variation
 from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.operators.identity import identity
-from napari_convgen.core.operators.resizing import box_downsampling
 from napari_convgen.core.optics.point_spread import gaussian_psf
 from napari_convgen.core.problem import Problem
+from napari_convgen.core.regularized.gradient import gradient
+from napari_convgen.core.regularized.smoothest import smoothest
 
 DOUBLE = torch.zeros((), dtype=torch.float64)
 
@@ -35,56 +32,12 @@ def steps(*size):
     return torch.from_numpy(0.2 + 0.6 * (np.hypot(y - size[0] / 2, x - size[1] / 3) < size[0] / 4))[None]
 
 
-def objective(problem, x, strength):
-    squares = (problem.weights * problem.residual(x).square()).sum() / 2
-    return float(squares + strength * gradient(x, (1, 2)).square().sum(0).sqrt().sum())
-
-
-def test_the_gradient_has_its_adjoint():
-    x, slopes = draw(2, 5, 6, 4), draw(3, 2, 5, 6, 4, seed=1)
-    axes = (1, 2, 3)
-    left, right = (gradient(x, axes) * slopes).sum(), (x * gradient_adjoint(slopes, axes)).sum()
-    assert float((left - right).abs()) < 1e-12
-    assert not gradient(x, axes)[0, :, -1].any()
-
-
-def test_denoising_by_total_variation_is_that_of_chambolle():
-    y = steps(20, 24) + 0.1 * draw(1, 20, 24)
-    found = total_variation(Problem(y, torch.ones_like(y)), 0.15, 1.0, tolerance=3e-4)
-    expected = denoise_tv_chambolle(y[0].numpy(), 0.15, eps=0, max_num_iter=2000)
-    np.testing.assert_allclose(found[0].numpy(), expected, atol=3e-3)
-
-
-@pytest.mark.parametrize(
-    "operator", [blurring((1, 9, 8), gaussian_psf((0.7, 0.5))), box_downsampling((1, 6, 7), (2, 2))]
-)
-def test_no_image_near_the_one_of_least_total_variation_is_better(operator):
-    weights = (torch.rand(operator.out_shape, generator=source()) < 0.8).double()
-    y = operator.apply(steps(*operator.in_shape[1:])) + 0.05 * draw(*operator.out_shape)
-    problem = Problem(weights * y, weights, operator=operator)
-    found = total_variation(problem, 0.02, operator.norm(DOUBLE, source()), tolerance=3e-4)
-    least = objective(problem, found, 0.02)
-    for size in (0.03, 0.1):
-        for seed in range(3):
-            assert objective(problem, found + size * draw(*operator.in_shape, seed=seed), 0.02) > least
-    assert objective(problem, 0.97 * found, 0.02) > least
-    assert objective(problem, 1.03 * found, 0.02) > least
-
-
-def test_parts_of_a_complex_image_share_a_gradient():
-    y = torch.cat([steps(12, 14), 2 * steps(12, 14)])
-    joint = total_variation(Problem(y, torch.ones_like(y)), 0.1, 1.0, is_joint=True)
-    np.testing.assert_allclose(
-        (joint[1] - joint[1].mean()).numpy(), 2 * (joint[0] - joint[0].mean()).numpy(), atol=0.01
-    )
-
-
 def test_the_smoothest_image_is_that_of_a_dense_solver():
     operator = blurring((1, 5, 6), gaussian_psf((0.5, 0.4)))
     weights = (torch.rand(operator.out_shape, generator=source(1)) < 0.8).double()
     problem = Problem(weights * draw(*operator.out_shape), weights, operator=operator)
     a, n = operator.matrix(DOUBLE), math.prod(operator.in_shape)
-    columns = [gradient(unit.view(operator.in_shape), (1, 2)).flatten() for unit in torch.eye(n).double()]
+    columns = [gradient(unit.view(operator.in_shape)).flatten() for unit in torch.eye(n).double()]
     d, w = torch.stack(columns, 1), weights.flatten()
     expected = torch.linalg.solve(a.T @ (w[:, None] * a) + 0.3 * d.T @ d, a.T @ (w * problem.measurement.flatten()))
     np.testing.assert_allclose(smoothest(problem, 0.3).flatten().numpy(), expected.numpy(), atol=1e-4)

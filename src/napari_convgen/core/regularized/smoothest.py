@@ -1,0 +1,44 @@
+"""Reconstruction of the smoothest image that agrees with the measurement: the Wiener filter, for any operator and with open borders."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_convgen.core.consistency import TOLERANCE, conjugate_gradients
+from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.problem import Problem
+from napari_convgen.core.regularized.gradient import gradient, gradient_adjoint
+
+N_STEPS = 2000
+"""Number of steps of the conjugate gradients at most."""
+
+
+def smoothest(
+    problem: Problem,
+    strength: float | Float[Tensor, "c *ones"],
+    weights: Float[Tensor, "n *entries"] | None = None,
+    tolerance: float = TOLERANCE,
+) -> Float[Tensor, "c *spatial"]:
+    r"""Minimize :math:`\| W^{1/2} (A x - y) \|^2 + \lambda \| \nabla x \|^2` by conjugate gradients.
+
+    Of a periodic blur it is the Wiener filter for images whose spectrum falls with the square of the frequency.
+
+    Parameters
+    ----------
+    problem
+        Measurement, linear operator and weights.
+    strength
+        Strength :math:`\lambda` of the smoothing, above 0; that of each channel as a column.
+    weights
+        Weights of the entries of the measurement; ``None``, the default, for those of the problem.
+    tolerance
+        Length of the remaining gradient, relative to the first, at which to end.
+    """
+    operator, seen = problem.forward_model, problem.weights if weights is None else weights
+    assert isinstance(operator, LinearMap)
+
+    def normal(x: Tensor) -> Tensor:
+        return operator.adjoint(seen * operator.apply(x)) + strength * gradient_adjoint(gradient(x))
+
+    return conjugate_gradients(normal, operator.adjoint(seen * problem.measurement), None, N_STEPS, tolerance)
