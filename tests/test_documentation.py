@@ -11,9 +11,11 @@ import pytest
 import tifffile
 import yaml
 from PIL import Image
+from raw_data import write_fastmri
 
-from napari_convgen import cli, samples
+from napari_convgen import cli, new_image, samples, write_image
 from napari_convgen.config import PRESETS
+from napari_convgen.core.image import Image as CoreImage
 from napari_convgen.core.mri.simulation import equispaced, head, scan
 
 ROOT = Path(__file__).parent.parent
@@ -55,11 +57,13 @@ def shortened(text):
 
 def arguments(command):
     """The words of a command of the documentation, without workers and without what is not installed."""
-    name, *words = shortened(command).split()
+    name, *words = shortened(command).split(" > ")[0].split()
     assert name == "napari-convgen"
     if importlib.util.find_spec("bm3d") is None and "bm3d" in words:
         words.remove("bm3d")
-    return [*words, "--dry-run"] if words[0] == "batch" and "--status" not in words else words
+    if words[0] == "batch":
+        return words if "--status" in words else [*words, "--dry-run"]
+    return [*words, "--force"] if words[0] in ("denoise", "reconstruct", "simulate") else words
 
 
 @pytest.fixture
@@ -89,6 +93,10 @@ def folder(tmp_path, monkeypatch, image):
     size = (40, 32)
     small = scan(head(size), equispaced(size, 2), noise=0.01)
     monkeypatch.setattr(samples, "kspace", lambda: small)
+    write_fastmri("scan.h5", np.stack([small.kspace] * 13))
+    for name, values in (("scan", small.kspace), ("maps", small.coil_maps)):
+        write_image(f"{name}.cfl", values, new_image(CoreImage(values, "CYX")))
+    Image.fromarray(np.uint8(255) * small.is_sampled).save("sampling.png")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
@@ -138,7 +146,7 @@ def test_parts_that_the_program_writes():
         assert "{{" not in parts.on_page_markdown(text), page
     shown = parts.on_page_markdown("{{ presets }}\n\n{{ widgets }}\n\n{{ quality }}")
     assert all(f"`{name}`" in shown for name in PRESETS)
-    assert "| *Reconstruct* | *Layers → Filter → Reconstruct (fill in, deblur, enlarge)* |" in shown
+    assert "| *Reconstruct* | *Layers → Filter → Reconstruct (fill in, deblur, enlarge, MRI scan)* |" in shown
     assert re.search(r"\| all \| \d+ \|( \d+\.\d\d \|){5}", shown)
 
 

@@ -44,12 +44,16 @@ def test_a_reference_that_does_not_fit_is_refused_with_the_way_out(reference, da
         (np.full((8, 8), np.nan), "constant"),
         (np.where(blob() > 0.9, np.inf, blob()), "infinite"),
         (3.0, "single number"),
-        ("image.tif", "read it first"),
     ],
 )
 def test_an_image_that_cannot_be_denoised_is_refused_before_anything_starts(image, message):
     with pytest.raises(InputError, match=message):
         denoise(image, QUICK)
+
+
+def test_a_file_that_is_not_there_is_refused():
+    with pytest.raises(FileError, match="does not exist"):
+        denoise("image.tif", QUICK)
 
 
 def test_axes_that_do_not_fit_are_refused():

@@ -7,7 +7,7 @@ import pytest
 
 from napari_convgen.config import preset
 from napari_convgen.core.image import Image
-from napari_convgen.errors import ConfigError, InputError
+from napari_convgen.errors import ConfigError, FileError, InputError
 from napari_convgen.run.denoise.run import DenoiseTask
 from napari_convgen.run.reconstruct.run import ReconstructTask
 
@@ -39,7 +39,7 @@ POINT = np.pad(np.ones((1, 1)), 2)
         ),
         ("deblur", {"psf": -np.eye(3)}, InputError, "negative values"),
         ("deblur", {"psf": np.ones((3, 3, 3)) + np.eye(3)}, InputError, "expected 2 axes, got 3 axes"),
-        ("deblur", {"psf": "psf.tif"}, InputError, "point spread function"),
+        ("deblur", {"psf": "psf.tif"}, FileError, "does not exist"),
         ("deblur", {"psf": POINT, "changes": {"operator.sigma": 2}}, ConfigError, "Leave one of them out"),
         ("deblur", {"psf": POINT, "wavelength": 500}, ConfigError, "(psf) takes the place of operator.wavelength"),
         ("deblur", {"psf": POINT, "changes": {"operator.kind": "widefield"}}, ConfigError, "computes another"),

@@ -9,7 +9,7 @@ import torch
 from napari_convgen.config import Config, preset
 from napari_convgen.core.mri.simulation import equispaced, head, poisson_disc, scan
 from napari_convgen.core.operators.fourier import centered_fft
-from napari_convgen.errors import ConfigError, InputError, ShortMemoryError
+from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
 from napari_convgen.run.denoise.run import DenoiseTask
 from napari_convgen.run.reconstruct.run import ReconstructTask, reconstruct
 from napari_convgen.run.setup import forecast
@@ -106,7 +106,7 @@ def test_memory_and_time_are_predicted_with_the_guides():
     ("kspace", "given", "error", "sentence"),
     [
         (np.abs(KSPACE), {}, InputError, "this looks like an image"),
-        ("scan.cfl", {}, InputError, "must be an array of numbers"),
+        ("scan.cfl", {}, FileError, "does not exist"),
         (KSPACE, {"coil_maps": SCAN.coil_maps[:3]}, InputError, "expected 4 coils of 36 × 32, got (3, 36, 32)"),
         (KSPACE, {"coil_maps": 0 * SCAN.coil_maps}, InputError, "0 throughout"),
         (KSPACE, {"n_calibration": 4}, InputError, "at least 8 fully sampled lines"),

@@ -26,7 +26,7 @@ def lines(plot):
     """Return the line of the kept step, and the marks of the rules."""
     found = [item for item in plot.plotItem.items if isinstance(item, pg.InfiniteLine)]
     [kept] = [line for line in found if hasattr(line, "label")]
-    return kept, [line for line in found if line is not kept]
+    return kept, [line for line in found if line is not kept and line.isVisible()]
 
 
 def interval(plot):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import Any, ClassVar
 
@@ -81,4 +82,5 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
         """Stay in napari's window, which takes the widget along when it closes."""
         if self.parent() is None and window is not None:
             self.hide()
-            self.setParent(window)
+            with contextlib.suppress(RuntimeError):  # napari was closed in the meantime, and its window is gone
+                self.setParent(window)
