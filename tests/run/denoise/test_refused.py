@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_convgen.config import Config
-from napari_convgen.errors import ConfigError, DeviceError, InputError
+from napari_convgen.errors import ConfigError, DeviceError, FileError, InputError
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 
 QUICK = Config().replace({"generator.n_channels": 6, "n_steps": 8, "stopping.kind": "fixed", "device": "cpu"})
