@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from napari_convgen.core.image import Division, Layout
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(
     st.sampled_from(["YX", "TYX", "YXS", "CYX", "ZYX", "YTX", "X"]),
     st.lists(st.integers(3, 40), min_size=3, max_size=3),
