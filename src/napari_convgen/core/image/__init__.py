@@ -3,6 +3,7 @@
 from napari_convgen.core.image.channels import SEPARATE, share_structure
 from napari_convgen.core.image.check import (
     MIN_SIDE,
+    SIGNED_NOTE,
     ArrayLike,
     FrameCheck,
     check_array,
@@ -25,6 +26,7 @@ __all__ = [
     "MIN_SIDE",
     "PHASE_NOTE",
     "SEPARATE",
+    "SIGNED_NOTE",
     "ArrayLike",
     "Division",
     "FrameCheck",

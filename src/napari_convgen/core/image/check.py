@@ -36,6 +36,13 @@ class ArrayLike(Protocol):
     def __getitem__(self, index: Any, /) -> Any: ...
 
 
+SIGNED_NOTE = (
+    "The values are of 8 bits with a sign, which hardly any instrument writes: some readers of DICOM cut values of 16 bits to these, "
+    "and bright pixels become negative. If the image looks torn, open the file in another way, such as napari_convgen.read_image(path)."
+)
+"""Note on values that a reader may have cut."""
+
+
 @dataclass(frozen=True)
 class FrameCheck:
     """What a look at one frame found.
@@ -52,6 +59,8 @@ class FrameCheck:
         True if the values look like a wrapped phase.
     enlargement
         Factor by which the frame looks enlarged; 1 if it does not.
+    is_signed
+        True if its values are of 8 bits with a sign and some are negative, see `SIGNED_NOTE`.
     """
 
     left_out: LeftOut
@@ -59,6 +68,7 @@ class FrameCheck:
     is_missing: bool = False
     is_wrapped: bool = False
     enlargement: int = 1
+    is_signed: bool = False
 
 
 def check_array(array: ArrayLike, layout: Layout) -> list[FrameCheck]:
@@ -139,7 +149,8 @@ def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Lay
     is_wrapped = frame.dtype.kind == "f" and is_wrapped_phase(measured.values, measured.is_observed)
     is_constant = is_missing or bool((valid == valid[0]).all())
     enlargement = 1 if is_constant else find_enlargement(measured.values, measured.is_observed)
-    return FrameCheck(measured.left_out, is_constant, is_missing, is_wrapped, enlargement), measured
+    is_signed = frame.dtype == np.int8 and not is_missing and bool(valid.min() < 0)
+    return FrameCheck(measured.left_out, is_constant, is_missing, is_wrapped, enlargement, is_signed), measured
 
 
 def refuse_constant(checks: Sequence[FrameCheck]) -> None:

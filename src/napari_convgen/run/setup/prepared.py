@@ -8,25 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_convgen.config import Config
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import (
-    PHASE_NOTE,
     SEPARATE,
-    Division,
-    FrameCheck,
     ImageTensor,
     Layout,
-    LeftOut,
-    Measured,
-    check_frame,
-    check_kind,
-    enlarged_note,
-    is_doubtful,
-    refuse_constant,
     share_structure,
 )
 from napari_convgen.core.linear_map import LinearMap
@@ -54,6 +43,7 @@ from napari_convgen.run.setup.build import (
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
 from napari_convgen.run.setup.forecast import Seconds
+from napari_convgen.run.setup.frames import Frames
 from napari_convgen.run.setup.guides import GuideStages, make_guides, make_plug_and_play_guides, time_guides
 from napari_convgen.run.setup.inputs import (
     ImageLike,
@@ -70,15 +60,11 @@ COLOR_NOTE = (
     "name the axes: axes = 'YXZ' or 'YXC'."
 )
 
-SIGNED_NOTE = (
-    "The values are of 8 bits with a sign, which hardly any instrument writes: some readers of DICOM cut values of 16 bits to these, "
-    "and bright pixels become negative. If the image looks torn, open the file in another way, such as napari_convgen.read_image(path)."
-)
 """Note on an image of int8 with negative values."""
 
 
-class Prepared:
-    """An image and a configuration that fit each other, checked.
+class Prepared(Frames):
+    """The frames of an image, and a configuration that fits them, checked.
 
     Values of an array in memory are checked at once. Of a lazy array (dask, zarr) the frames are checked as they are read, each once, up
     to the first that there is something to fit in.
@@ -111,16 +97,8 @@ class Prepared:
 
     Attributes
     ----------
-    image
-        The array.
     config
         The settings.
-    layout
-        Meaning of the axes.
-    pieces, n_tiles
-        The frames or, if these are cut, their tiles, for which all holds that is said of a frame; and number of tiles of a frame.
-    size
-        Number of pixels along each spatial axis of a frame.
     image_size
         Number of pixels along each spatial axis of the images that the generator makes: ``size`` unless an operator changes it.
     spacing
@@ -156,17 +134,20 @@ class Prepared:
     ) -> None:
         given = as_image(image, axes=axes)
         self.config = with_known_noise(resolve_config(config), given)
-        self.image, self._file_notes = given.data, given.notes
-        if 0 in self.image.shape or not self.image.shape:
-            raise InputError(f"The image has no pixels: its shape is {tuple(self.image.shape)}. Choose another one.")
+        array, self._file_notes = given.data, given.notes
+        if 0 in array.shape or not array.shape:
+            raise InputError(f"The image has no pixels: its shape is {tuple(array.shape)}. Choose another one.")
         if single is not None and isinstance(self.config.tiles.size, int):
             raise ConfigError(f"Tiles are for denoising, got tiles.size = {self.config.tiles.size}. Choose 'whole'.")
-        self._has_tiles = has_tiles
+        tiles = self.config.tiles if has_tiles else None
         letters = check_letters(given.axes if axes is None else axes)
-        self._divide(Layout.of(self.image.shape, letters, self.config.z_axis))
+        self._latest_noise: tuple[int, NoiseModel | None] | None = None
+        self._precision: Precision | None = None
+        super().__init__(array, Layout.of(array.shape, letters, self.config.z_axis), tiles)
         self._is_color_a_guess = letters is None and self.layout.is_color and np.dtype(self.image.dtype) != np.uint8
         if self._fits_channels_alone(single is not None):
-            self._divide(replace(self.layout, is_joint=False))
+            self._latest_noise = None
+            super().__init__(array, replace(self.layout, is_joint=False), tiles)
         self.spacing = given.spacing(self.layout)
         self.n_outputs = self.layout.n_channels(self.image.shape)
         self._operator = functools.partial(build_operator, self.config) if operator is None else operator
@@ -185,30 +166,12 @@ class Prepared:
             whole = " Or set z_axis to 'volume'." if "Z" in self.layout.axes else ""
             raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.{whole}")
 
-    def _divide(self, layout: Layout) -> None:
-        """Divide the array into frames or tiles, and look at their values."""
-        self.layout = layout
-        side = self.config.tiles.size if self._has_tiles else "whole"
-        division = Division.of(layout, self.image.shape, side, self.config.tiles.overlap)
-        self.pieces, self.n_tiles, self.size = division.pieces, division.n_tiles, division.size
-        self._checks: dict[int, FrameCheck] = {}
-        self._latest: tuple[int, NDArray[Any]] | None = None
-        self._measured: tuple[int, Measured] | None = None
-        self._latest_noise: tuple[int, NoiseModel | None] | None = None
-        self._precision: Precision | None = None
-        self._check_values()
-
     def _fits_channels_alone(self, is_single: bool) -> bool:
         """Return True if each channel is fitted by its own generator; a task for a single image fits them together unless it is told to."""
         if "C" not in self.layout.axes or self.config.channels != "auto" or is_single:
             return "C" in self.layout.axes and self.config.channels == "separate"
         measured = self.measured(self.first_frame())
         return not share_structure(measured.values, measured.is_observed)
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames, or of all tiles of all frames."""
-        return len(self.pieces)
 
     @property
     def config_again(self) -> Config:
@@ -233,66 +196,12 @@ class Prepared:
         separate = SEPARATE if not self.layout.is_joint and self.config.channels == "auto" else ""
         return tuple(note for note in (separate, self.result_type.note) if note)
 
-    def frame(self, number: int) -> NDArray[Any]:
-        """Return the values of a frame, checked; the latest is remembered, so that a lazy array computes each once.
-
-        Raises
-        ------
-        InputError
-            Infinite values.
-        """
-        if self._latest is None or self._latest[0] != number:
-            frame = np.asarray(self.image[(window := self.pieces[number].window)])
-            if number not in self._checks:
-                self._checks[number], measured = check_frame(frame, window, self.layout)
-                self._measured = number, measured
-            if isinstance(self.image, np.ndarray):
-                return frame
-            self._latest = number, frame
-        return self._latest[1]
-
-    def unfitted(self, number: int) -> NDArray[Any]:
-        """Return what is kept of a frame as it is, or zero if a lazy array that failed cannot compute it."""
-        piece = self.pieces[number]
-        try:
-            return self.frame(number)[piece.inside]
-        except InputError:
-            return np.asarray(self.image[piece.index])
-        except Exception:
-            return np.zeros((), np.dtype(self.image.dtype))
-
-    def check(self, number: int) -> FrameCheck:
-        """Return what a look at a frame found; it is read if it has not been read yet."""
-        if number not in self._checks:
-            self.frame(number)
-        return self._checks[number]
-
-    @property
-    def n_frames_to_fit(self) -> int:
-        """Number of frames, without those that are known to be constant."""
-        return self.n_frames - sum(check.is_constant for check in self._checks.values())
-
     def input_notes(self) -> Iterator[str]:
-        """Say what a file's reading said, and what is left out of the fits of frames that are not constant, and what they look like."""
-        checks = [check for check in self._checks.values() if not check.is_constant]
+        """Say what a file's reading said, what is left out of the fits, and what the frames look like."""
         yield from self._file_notes
-        yield from LeftOut.sum([check.left_out for check in checks]).sentences()
-        yield from [PHASE_NOTE] * any(check.is_wrapped for check in checks)
-        if np.dtype(self.image.dtype) == np.int8 and any((self.frame(number) < 0).any() for number in self._checks):
-            yield SIGNED_NOTE
+        yield from self.look_notes()
         if self._is_color_a_guess:
             yield COLOR_NOTE.format(self.image.shape[-1])
-        yield from dict.fromkeys(enlarged_note(check.enlargement) for check in checks if check.enlargement > 1)
-
-    def measured(self, number: int) -> Measured:
-        """Return what of a frame was measured; the latest is remembered."""
-        if self._measured is None or self._measured[0] != number:
-            self._measured = number, Measured.of(self.frame(number), self.layout)
-        return self._measured[1]
-
-    def first_frame(self) -> int:
-        """Return the number of the first frame that is not constant."""
-        return next(number for number in range(self.n_frames) if not self.check(number).is_constant)
 
     def noise_model(self, number: int) -> NoiseModel | None:
         """Return the model of a frame's noise; ``None`` if the configuration fits it as it is. The latest is remembered."""
@@ -390,16 +299,6 @@ class Prepared:
         config = self.config.replace(changes) if changes else self.config
         plan = (self.image_size, n_outputs or self.n_outputs, self.n_scales, backend or self.backend, self.spacing)
         return generator_bytes(config, *plan)
-
-    def _check_values(self) -> None:
-        """Check the frames up to the first with something to fit, and of an array in memory those that could be refused."""
-        check_kind(self.image, self.layout)
-        if all(self.check(number).is_constant for number in range(self.n_frames)):
-            refuse_constant([self._checks[number] for number in range(self.n_frames)])
-        if type(self.image) is np.ndarray:
-            for number, piece in enumerate(self.pieces):
-                if number not in self._checks and is_doubtful(self.image[piece.window]):
-                    self.check(number)
 
     def _check_operator(self, is_allowed: bool, keeps_shape: bool) -> None:
         """Refuse what holds for denoising only, if there is a forward operator."""
