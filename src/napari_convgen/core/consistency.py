@@ -82,9 +82,10 @@ def conjugate_gradients(
 def make_consistent(
     problem: Problem,
     image: Float[Tensor, "c *spatial"],
-    rho: float,
+    rho: float | Float[Tensor, "c *ones"],
     weights: Float[Tensor, "n *entries"] | None = None,
     start: Float[Tensor, "c *spatial"] | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Float[Tensor, "c *spatial"]:
     """Return the image that balances the agreement with the measurement and the distance from a generator's image.
 
@@ -95,11 +96,15 @@ def make_consistent(
     image
         The generator's image G.
     rho
-        Weight of the distance from it: above 0, in units of the operator's squared norm times the weights; infinite for G itself.
+        Weight of the distance from it, or that of each channel as a column: above 0, in units of the operator's squared norm times the
+        weights; infinite for G itself.
     weights
         Weights of the entries of the measurement; ``None``, the default, for those of the problem.
     start
         Image to begin from, such as the solution for another rho; ``None``, the default, for G.
+
+    tolerance
+        Length of the remaining gradient, relative to the first, at which to end; default `TOLERANCE`.
 
     Raises
     ------
@@ -107,9 +112,9 @@ def make_consistent(
         The operator is not linear, or rho is not positive.
     """
     operator = _linear(problem)
-    if not rho > 0:
+    if not bool(torch.as_tensor(rho > 0).all()):
         raise ValueError(f"rho must be above 0, got {rho}.")
-    if math.isinf(rho):
+    if isinstance(rho, float) and math.isinf(rho):
         return image
     weighted = problem.weights if weights is None else weights
     target = -operator.adjoint(weighted * problem.residual(image))
@@ -117,7 +122,7 @@ def make_consistent(
     def normal(x: Tensor) -> Tensor:
         return operator.adjoint(weighted * operator.apply(x)) + rho * x
 
-    return image + conjugate_gradients(normal, target, None if start is None else start - image)
+    return image + conjugate_gradients(normal, target, None if start is None else start - image, tolerance=tolerance)
 
 
 def choose_rho(

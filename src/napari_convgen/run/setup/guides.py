@@ -18,8 +18,8 @@ from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.non_local import Stage
 from napari_convgen.core.non_local.chain import N_CHAIN_STEPS
-from napari_convgen.core.plug_and_play import N_TURNS, measured_levels, plug_and_play_stages
 from napari_convgen.core.problem import Problem
+from napari_convgen.core.regularized.plug_and_play import N_TURNS, measured_levels, plug_and_play_stages
 from napari_convgen.core.stopping import Members
 from napari_convgen.run.setup.forecast import Seconds
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_convgen.config import DownsamplingConfig
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor
-from napari_convgen.core.plug_and_play import without_doubtful_noise
 from napari_convgen.core.problem import Problem
+from napari_convgen.core.regularized.plug_and_play import without_doubtful_noise
 from napari_convgen.core.stopping import Members
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem, Observation

@@ -10,8 +10,8 @@ from napari_convgen.core.non_local.piloted import PilotedEstimate
 from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.optics.point_spread import gaussian_psf
-from napari_convgen.core.plug_and_play import measured_levels, plug_and_play_stages
 from napari_convgen.core.problem import Problem
+from napari_convgen.core.regularized.plug_and_play import measured_levels, plug_and_play_stages
 from napari_convgen.core.regularized.smoothest import smoothest
 
 SIZE = 56
