@@ -8,7 +8,7 @@ from magicgui.widgets import CheckBox
 from napari.layers import Image
 from superqt import QCollapsible
 
-from napari_convgen.config import PRESETS, Config, preset, setting_fields
+from napari_convgen.config import PRESETS, Config, setting_fields
 from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.denoise.before_after import BeforeAfter
 from napari_convgen.viewer.denoise.recipe import nearest_preset
@@ -23,7 +23,7 @@ from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows, leave_out
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
-from napari_convgen.viewer.parts.presets import PresetBox
+from napari_convgen.viewer.parts.presets import PresetBox, preset_beside
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.worker.session import State
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 AT_HAND = ("z_axis", "noise.kind", "stopping.kind", "n_steps", "seed", "device")
 """Settings that are in sight, the role of the Z axis where there is one; the others are folded away."""
-
-NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend")
-"""Settings that a preset leaves as they are."""
 
 GROUP = "denoise"
 """Name of the widget's group of preferences."""
@@ -206,9 +203,7 @@ class DenoiseWidget(DockWidget):
         if name not in PRESETS:
             return
         self._chosen_preset = name
-        values = self._at_hand.values() | self._folded.values()
-        own = {name: value for name, value in values.items() if name in NOT_IN_PRESETS and value not in ("", None)}
-        self.show_config(preset(name).replace(own))
+        self.show_config(preset_beside(name, self._at_hand.values() | self._folded.values()))
 
     def show_config(self, config: Config) -> None:
         """Show a configuration in the form."""
@@ -228,10 +223,9 @@ class DenoiseWidget(DockWidget):
             config = self.config()
         except ConvgenError:
             return  # what is typed is no value yet
-        own = {name: value for name, value in config.model_dump().items() if name in NOT_IN_PRESETS}
-        chosen = self._chosen_preset
-        self._chosen_preset = next((name for name, known in PRESETS.items() if known.replace(own) == config), chosen)
-        self._preset.show_preset(self._chosen_preset, config.changes_from(preset(self._chosen_preset).replace(own)))
+        beside = {name: preset_beside(name, config.model_dump()) for name in PRESETS}
+        self._chosen_preset = next((name for name, known in beside.items() if known == config), self._chosen_preset)
+        self._preset.show_preset(self._chosen_preset, config.changes_from(beside[self._chosen_preset]))
 
     def _load(self, config: Config) -> None:
         """Show the settings of another run, as changes of the preset that is nearest."""
@@ -287,9 +281,7 @@ class DenoiseWidget(DockWidget):
             self._plot.redraw()
 
     def _on_progress(self, progress: DenoiseProgress) -> None:
-        if progress.step - len(progress.losses) < self._plot.n_steps:  # a new frame or a fresh start
-            self._plot.clear_curves()
-        self._plot.extend(progress.losses, progress.criteria, progress.kept_step)
+        self._plot.follow(progress)
         self._set_noise(self.session.noise)
         self._text.setText(str(progress))
 

@@ -8,8 +8,17 @@ from typing import Any
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import Qt
 
-from napari_convgen.config import PRESET_USES, PRESETS, setting_fields
+from napari_convgen.config import PRESET_USES, PRESETS, Config, preset, setting_fields
 from napari_convgen.config.fields import title_of
+
+NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend", "z_axis")
+"""Settings of the machine and of the image, which a preset leaves as they are."""
+
+
+def preset_beside(name: str, values: Mapping[str, Any]) -> Config:
+    """Return a preset with those of a form's values, by dotted name, that no preset changes; what is empty is the preset's."""
+    own = {key: value for key, value in values.items() if key in NOT_IN_PRESETS and value not in ("", None)}
+    return preset(name).replace(own)
 
 
 class PresetBox(ComboBox):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyqtgraph as pg
@@ -14,6 +15,9 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QWidget
 
 from napari_convgen.config import AutoStopConfig
+
+if TYPE_CHECKING:
+    from napari_convgen.run.denoise.progress import DenoiseProgress
 
 MAX_HEIGHT = 360
 """Largest height of a plot, in pixels: on a tall screen a higher one is no easier to read. Our choice."""
@@ -139,6 +143,12 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self._kept_step = kept_step
         if time.perf_counter() - self._drawn > REDRAW_SECONDS:
             self.redraw()
+
+    def follow(self, progress: DenoiseProgress) -> None:
+        """Add the steps of a fit since the last progress; those of another frame or of a fresh start take the place of all."""
+        if progress.step - len(progress.losses) < self.n_steps:
+            self.clear_curves()
+        self.extend(progress.losses, progress.criteria, progress.kept_step)
 
     def mark_kept(self, step: int) -> None:
         """Mark the step that is kept."""

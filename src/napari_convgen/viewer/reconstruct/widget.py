@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from magicgui.widgets import CheckBox, ComboBox
 from superqt import QCollapsible
 
-from napari_convgen.config import Config, preset, setting_fields
+from napari_convgen.config import Config, setting_fields
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.presets import preset_beside
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 AT_HAND = ("n_steps", "seed", "device")
 """Settings that are always in sight; the others are folded away."""
-
-NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend", "z_axis")
-"""Settings that a preset leaves as they are."""
 
 TOOLTIPS = Tooltips(
     run="Reconstruct the frame that is shown.",
@@ -190,9 +188,7 @@ class ReconstructWidget(DockWidget):
         self._choose_preset()
 
     def _choose_preset(self) -> None:
-        values = self._at_hand.values() | self._folded.values()
-        own = {name: value for name, value in values.items() if name in NOT_IN_PRESETS and value not in ("", None)}
-        config = preset(self._preset.value).replace(own)
+        config = preset_beside(self._preset.value, self._at_hand.values() | self._folded.values())
         for form in (self._at_hand, self._folded):
             form.show_config(config)
 
@@ -204,9 +200,7 @@ class ReconstructWidget(DockWidget):
             self._plot.redraw()
 
     def _on_progress(self, progress: DenoiseProgress) -> None:
-        if progress.step - len(progress.losses) < self._plot.n_steps:  # a fresh start
-            self._plot.clear_curves()
-        self._plot.extend(progress.losses, progress.criteria, progress.kept_step)
+        self._plot.follow(progress)
         self._text.setText(str(progress))
 
     def _on_forecast(self, forecast: Forecast | None) -> None:

@@ -15,7 +15,7 @@ from napari_convgen.errors import ConfigError
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
-from napari_convgen.viewer.parts.presets import PresetBox
+from napari_convgen.viewer.parts.presets import PresetBox, preset_beside
 from napari_convgen.viewer.spectrum.request import SpectrumSettings
 
 OWN_SETTINGS = (
@@ -31,9 +31,6 @@ OWN_SETTINGS = (
 
 GROUP = "why_it_works"
 """Name of the widget's group of preferences."""
-
-NOT_IN_PRESETS = ("seed", "device")
-"""Settings that a preset leaves as they are."""
 
 GROUPS = {
     "convolutions": ("Convolutions", "The hidden convolutions."),
@@ -130,8 +127,7 @@ class SpectrumForm(QWidget):
         keep_config(GROUP, self._preset.value, self.config(), vectors=self._rank.value)
 
     def _choose_preset(self, name: str) -> None:
-        own = {key: value for key, value in self._config.values().items() if key in NOT_IN_PRESETS and value}
-        self._config.show_config(preset(name).replace(own))
+        self._config.show_config(preset_beside(name, self._config.values()))
 
 
 def _read_steps(text: str) -> Iterable[int]:
