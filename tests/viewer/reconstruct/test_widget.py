@@ -184,6 +184,13 @@ def test_the_usual_preset_reconstructs_through_an_operator(viewer, widget, user)
     user.fill("Preset", "quick")
     user.run()
     assert viewer.layers["cells enlarged"].data.shape == (64, 64)
+    assert "no network was fitted" in user.text
+    assert not user.curves.isVisible()
+    assert "cells snapshots" not in viewer.layers
+    user.fill("Preset", "tiny")
+    user.run()
+    assert user.curves.isVisible()
+    assert "cells snapshots" in viewer.layers
 
 
 def test_numbers_out_of_range_are_one_notification(widget, user, notes):

@@ -98,6 +98,11 @@ class Mixture:
             self._lacking = _real(problem.measurement.expand_as(predicted)[self._watched]) - self._predicted
             self._weights, self._variance = self._watched_weights(guides.whole)
 
+    @property
+    def is_guide_alone(self) -> bool:
+        """True if nothing of the generator is mixed in."""
+        return self._share == 0
+
     def share(self, images: Float[Tensor, "m c *spatial"]) -> float | Tensor:
         """Return the share of the generator that suits its images."""
         if self._watched is None:

@@ -203,13 +203,19 @@ class Fit:
         """Return why the fit ends at this snapshot, if it does; a collapse counts more than the rule and the budget."""
         reason = None if self.is_extended else judgment.reason
         if reason is None and self.step >= self.n_steps:
-            taken = f"All {self.n_steps} steps were taken" if self.n_steps > 1 else "The only step was taken"
-            reason = StopReason(Outcome.BUDGET, f"{taken}; step {self.kept_step} is kept.")
+            reason = StopReason(Outcome.BUDGET, self._budget_sentence())
         is_checked = self._health is not None and not self.is_extended
         if self._health is not None and is_checked and (reason is not None or self.step >= MIN_STEPS_TO_JUDGE):
             dead_fraction = self.generator.dead_fraction()
             reason = self._health.collapse(self.step, self.curves.worst, dead_fraction) or reason
         return reason
+
+    def _budget_sentence(self) -> str:
+        if self.n_steps > 1:
+            return f"All {self.n_steps} steps were taken; step {self.kept_step} is kept."
+        if self._mixture is not None and self._mixture.is_guide_alone:
+            return "The image is the estimate alone: no network was fitted."
+        return f"The only step was taken; step {self.kept_step} is kept."
 
     def _expected_error(self, iterate: Iterate, judgment: Judgment) -> NDArray[Any] | None:
         """Return the standard deviation of the image's error at each pixel: the members' variance, calibrated as far as the rule can."""

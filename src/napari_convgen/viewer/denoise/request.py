@@ -105,6 +105,7 @@ class DenoiseRequest(Request["DenoiseTask", "DenoiseResult"]):
 
 def details_of(result: DenoiseResult, outputs: Outputs) -> Details:
     """Return the snapshots and the residual of a result, as far as they are wanted."""
-    snapshots = result.snapshots if outputs.has_snapshots else ()
+    has_course = len(result.snapshots) > 1  # a single one is the result
+    snapshots = result.snapshots if outputs.has_snapshots and has_course else ()
     residual = removed(result.input, result.image) if outputs.has_residual else None
     return Details(snapshots, residual)

@@ -103,8 +103,7 @@ class DenoiseWidget(DockWidget):
             self.session.run(request)
             self._keep_choices(request)
             self._begin()
-            self._plot.name_criterion(request.config.stopping.criterion)
-            self._plot.clear_curves()
+            self._plot.begin(request.config)
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""

@@ -24,7 +24,13 @@ def unit_factors(units: Sequence[Any], others: Sequence[Any]) -> NDArray[np.floa
 
 def format_lengths(lengths: Iterable[float], units: Iterable[Any]) -> str:
     """Return lengths along axes as text, once if they are all the same: ``"0.11 µm"``, ``"0.3 × 0.11 × 0.11 µm"``."""
-    numbers, names = [f"{length:.3g}" for length in lengths], [f"{unit:~P}".replace("micron", "µm") for unit in units]
+    numbers, names = [f"{length:.3g}" for length in lengths], [_symbol(unit) for unit in units]
     if len(set(names)) > 1:
         return " × ".join(f"{number} {name}" for number, name in zip(numbers, names, strict=True))
     return f"{' × '.join(numbers if len(set(numbers)) > 1 else numbers[:1])} {names[0]}"
+
+
+def _symbol(unit: Any) -> str:
+    """Return the symbol of a unit; of a micron pint has an old one, µ."""
+    symbol = f"{unit:~P}"
+    return "µm" if symbol in ("µ", "micron") else symbol

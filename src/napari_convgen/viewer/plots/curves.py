@@ -14,7 +14,7 @@ from psygnal import Signal
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QWidget
 
-from napari_convgen.config import AutoStopConfig
+from napari_convgen.config import AutoStopConfig, Config
 
 if TYPE_CHECKING:
     from napari_convgen.run.denoise.progress import DenoiseProgress
@@ -131,8 +131,9 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.show_curves([], [])
 
     def show_curves(self, loss: Iterable[float], criterion: Iterable[float]) -> None:
-        """Show whole curves, from step 1."""
+        """Show whole curves, from step 1; those of a single step are hidden."""
         self._loss, self._criterion, self._kept_step = list(loss), list(criterion), 0
+        self.setVisible(len(self._loss) != 1)
         self.show_choice((), None, {})
         self.redraw()
 
@@ -144,10 +145,17 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         if time.perf_counter() - self._drawn > REDRAW_SECONDS:
             self.redraw()
 
+    def begin(self, config: Config) -> None:
+        """Wait for the curves of a fit with these settings; a fit of one step has none, and the plot is hidden."""
+        self.name_criterion(config.stopping.criterion)
+        self.clear_curves()
+        self.setVisible(config.n_steps > 1)
+
     def follow(self, progress: DenoiseProgress) -> None:
         """Add the steps of a fit since the last progress; those of another frame or of a fresh start take the place of all."""
         if progress.step - len(progress.losses) < self.n_steps:
             self.clear_curves()
+        self.setVisible(progress.n_steps > 1)
         self.extend(progress.losses, progress.criteria, progress.kept_step)
 
     def mark_kept(self, step: int) -> None:

@@ -129,9 +129,10 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
     def details(self, task: ReconstructTask, result: ReconstructResult) -> Details:
         """Return what is shown of a result."""
         wanted = self.outputs
+        has_course = wanted.has_snapshots and len(result.snapshots) > 1  # a single one is the generator's image
         return Details(
             image=self._as_shown(result.image),
-            snapshots=[self._snapshot_as_shown(each) for each in result.snapshots] if wanted.has_snapshots else (),
+            snapshots=[self._snapshot_as_shown(each) for each in result.snapshots] if has_course else (),
             generator_image=self._as_shown(result.generator_image) if wanted.has_generator_image else None,
             baseline=self._as_shown(task.baseline()) if wanted.has_baseline else None,
             residual=self._residual(result) if wanted.has_residual else None,

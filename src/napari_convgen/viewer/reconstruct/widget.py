@@ -81,8 +81,7 @@ class ReconstructWidget(DockWidget):
             request = self._request()
             self.session.run(request)
             self._text.setText(LOADING)
-            self._plot.name_criterion(request.config.stopping.criterion)
-            self._plot.clear_curves()
+            self._plot.begin(request.config)
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
