@@ -185,11 +185,11 @@ def test_the_usual_preset_reconstructs_through_an_operator(viewer, widget, user)
     user.run()
     assert viewer.layers["cells enlarged"].data.shape == (64, 64)
     assert "no network was fitted" in user.text
-    assert not user.curves.isVisible()
+    assert user.curves.isHidden()
     assert "cells snapshots" not in viewer.layers
     user.fill("Preset", "tiny")
     user.run()
-    assert user.curves.isVisible()
+    assert not user.curves.isHidden()
     assert "cells snapshots" in viewer.layers
 
 
