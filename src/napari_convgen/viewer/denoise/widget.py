@@ -280,7 +280,7 @@ class DenoiseWidget(DockWidget):
             self._plot.redraw()
 
     def _on_progress(self, progress: DenoiseProgress) -> None:
-        self._plot.follow(progress)
+        self._plot.show_progress(progress)
         self._set_noise(self.session.noise)
         self._text.setText(str(progress))
 

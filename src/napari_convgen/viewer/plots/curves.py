@@ -151,7 +151,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.clear_curves()
         self.setVisible(config.n_steps > 1)
 
-    def follow(self, progress: DenoiseProgress) -> None:
+    def show_progress(self, progress: DenoiseProgress) -> None:
         """Add the steps of a fit since the last progress; those of another frame or of a fresh start take the place of all."""
         if progress.step - len(progress.losses) < self.n_steps:
             self.clear_curves()

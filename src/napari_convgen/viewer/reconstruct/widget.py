@@ -199,7 +199,7 @@ class ReconstructWidget(DockWidget):
             self._plot.redraw()
 
     def _on_progress(self, progress: DenoiseProgress) -> None:
-        self._plot.follow(progress)
+        self._plot.show_progress(progress)
         self._text.setText(str(progress))
 
     def _on_forecast(self, forecast: Forecast | None) -> None:
