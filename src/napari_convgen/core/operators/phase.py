@@ -6,7 +6,8 @@ The object :math:`o = e^{i \varphi - a}` delays light by the phase :math:`\varph
 
 with the centered orthonormal Fourier transform F, the pupil P, 1 within the aperture, Zernike aberrations :math:`c_j Z_j` in radians, the
 defocus :math:`z_k`, the wavenumber along the axis relative to that of light along it,
-:math:`\kappa(f) = 2 \pi (\sqrt{(n / \lambda)^2 - f^2} - n / \lambda)`, the light L, and the plane wave :math:`u_k` that lights the object. A stack through focus changes z alone, an array of
+:math:`\kappa(f) = 2 \pi (\sqrt{(n / \lambda)^2 - f^2} - n / \lambda)`, the light L, and the
+plane wave :math:`u_k` that lights the object. A stack through focus changes z alone, an array of
 lights (Fourier ptychography) u alone.
 
 The coefficients c and L are parameters of the operator that belong to the instrument: `PhaseImaging.model` is the operator for given
