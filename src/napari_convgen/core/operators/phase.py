@@ -137,7 +137,7 @@ class PhaseImaging:
 
         Autograd, and `torch.func`, can differentiate it for both.
         """
-        field = _filtered(self._aberrated(parameters), self._lit(x))
+        field = filtered(self.pupils(parameters), self._lit(x))
         return self._shown(parameters[-1].exp() * (field.real**2 + field.imag**2))
 
     def model(self, parameters: Float[Tensor, "p"]) -> ForwardModel:
@@ -154,19 +154,19 @@ class PhaseImaging:
 
     def linearized(self, x: Float[Tensor, "c h w"], parameters: Float[Tensor, "p"]) -> LinearMap:
         """Return the derivative of `joint` by the object, at one."""
-        behind, lens = self._lit(x), self._aberrated(parameters)
+        behind, lens = self._lit(x), self.pupils(parameters)
         light = float(parameters[-1].exp())
-        lit, pupils, field = Constant(behind), Constant(lens), Constant(2 * light * _filtered(lens, behind))
+        lit, pupil, field = Constant(behind), Constant(lens), Constant(2 * light * filtered(lens, behind))
 
         def apply(change: Tensor) -> Tensor:
             turned = torch.fft.ifftshift(change, (-2, -1))
             moved = torch.complex(-turned[1] if self.has_absorption else torch.zeros_like(turned[0]), turned[0])
-            passed = _filtered(pupils.like(change), lit.like(change) * moved)
+            passed = filtered(pupil.like(change), lit.like(change) * moved)
             seen = field.like(change)
             return self._shown(seen.real * passed.real + seen.imag * passed.imag)
 
         def adjoint(images: Tensor) -> Tensor:
-            back = _filtered(pupils.like(images).conj(), field.like(images) * self._unshown(images))
+            back = filtered(pupil.like(images).conj(), field.like(images) * self._unshown(images))
             back = (back.conj() * lit.like(images)).sum(0)
             parts = torch.stack((-back.imag, -back.real) if self.has_absorption else (-back.imag,))
             change: Tensor = torch.fft.fftshift(parts, (-2, -1))
@@ -178,9 +178,9 @@ class PhaseImaging:
         self, x: Float[Tensor, "c h w"], parameters: Float[Tensor, "p"]
     ) -> Float[Tensor, "p 1 k rows columns"]:
         """Return the derivatives of `joint` by each parameter, at an object."""
-        lit, pupils, light = self._lit(x), self._aberrated(parameters), parameters[-1].exp()
-        field = _filtered(pupils, lit)
-        changes = (_filtered(1j * each * pupils, lit) for each in self._zernikes.like(x))
+        lit, pupils, light = self._lit(x), self.pupils(parameters), parameters[-1].exp()
+        field = filtered(pupils, lit)
+        changes = (filtered(1j * each * pupils, lit) for each in self._zernikes.like(x))
         slopes = [2 * (field.real * change.real + field.imag * change.imag) for change in changes]
         return torch.stack([self._shown(light * slope) for slope in (*slopes, field.abs().square())])
 
@@ -190,8 +190,8 @@ class PhaseImaging:
         size = torch.exp(-x[1]) if self.has_absorption else torch.ones_like(x[0])
         return self._waves.like(x) * torch.complex(size * torch.cos(x[0]), size * torch.sin(x[0]))
 
-    def _aberrated(self, parameters: Float[Tensor, "p"]) -> Complex[Tensor, "_ h w"]:
-        """Return the pupil of each image."""
+    def pupils(self, parameters: Float[Tensor, "p"]) -> Complex[Tensor, "_ h w"]:
+        """Return the pupil of each image, or one for all, in the order of the Fourier transform."""
         delay = torch.tensordot(parameters[:-1], self._zernikes.like(parameters), 1)
         return self._pupils.like(parameters) * torch.complex(torch.cos(delay), torch.sin(delay))
 
@@ -332,7 +332,7 @@ def _once(each: Float[np.ndarray, "k *more"]) -> Float[np.ndarray, "n *more"]:
     return each[:1] if (each == each[:1]).all() else each
 
 
-def _filtered(pupils: Complex[Tensor, "#k h w"], light: Complex[Tensor, "#k h w"]) -> Complex[Tensor, "_ h w"]:
+def filtered(pupils: Complex[Tensor, "#k h w"], light: Complex[Tensor, "#k h w"]) -> Complex[Tensor, "_ h w"]:
     """Return light behind pupils."""
     axes = (-2, -1)
     passed: Tensor = torch.fft.ifftn(pupils * torch.fft.fftn(light, dim=axes, norm="ortho"), dim=axes, norm="ortho")

@@ -50,9 +50,14 @@ class Start:
     likeness: float
 
     @property
+    def is_same(self) -> bool:
+        """True if it found the phase of the best start, whether or not it has settled as well."""
+        return self.likeness >= SAME
+
+    @property
     def is_rejected(self) -> bool:
-        """True if the entries held out are predicted clearly worse than by the best start."""
-        return self.excess > CLEARLY
+        """True if it found another phase, which predicts the entries held out clearly worse."""
+        return not self.is_same and self.excess > CLEARLY
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,25 +92,27 @@ class Verdict:
     def doubts(self) -> tuple[str, ...]:
         """Sentences on why the phase may be wrong; none for one that can be trusted."""
         best = self.starts[self.best]
-        accepted = [start for i, start in enumerate(self.starts) if i != self.best and not start.is_rejected]
+        others = [start for i, start in enumerate(self.starts) if i != self.best]
         doubts = []
         if best.error > WORST:
             doubts.append(
                 f"The images are not explained: those held out are predicted to {math.sqrt(best.error):.2g} times their noise. The "
                 "phase may be wrong. Check the aperture, the wavelength, the pixel size and the distances of the planes."
             )
-        if not self.twin.is_rejected and self.twin.likeness < SAME:
+        if not (self.twin.is_rejected or self.twin.is_same):
             doubts.append(
                 "The sign of the phase is not certain: the negative phase explains the images as well. Check the order of the planes, and "
                 "measure more of them, or with more light."
             )
-        if any(start.likeness < SAME for start in accepted):
+        if not all(start.is_same or start.is_rejected for start in others):
             doubts.append(
                 "The phase is not certain: starts that explain the images as well have another one. Measure more images, or with more "
                 "light, or free fewer aberrations."
             )
-        elif not accepted and len(self.starts) > 1:
-            doubts.append("The phase is not certain: a single start has found it. Try more of them.")
+        elif not any(start.is_same for start in others):
+            doubts.append(
+                "The phase is not certain: a single start has found it. Try more of them (operator.n_starts)."
+            )
         return tuple(doubts)
 
 

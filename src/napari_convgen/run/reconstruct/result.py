@@ -162,6 +162,7 @@ class ReconstructResult(ShownResult):
                 "criterion": list(self.criterion),
             },
         }
+        report |= {name: self.extras[name].tolist() for name in ("zernikes", "held_out_errors") if name in self.extras}
         if self.reference is not None:
             result, generator = self.scores(self.image), self.scores(self.generator_image)
             report |= {

@@ -240,6 +240,10 @@ class InverseProblem(ABC):
         """Say what of the measurement is left out of the fit."""
         yield from self.prepared.check(0).left_out.sentences(are_areas_drawn=self.units is not self.scaled)
 
+    def place(self, image: NDArray[Any]) -> Image:
+        """Return a reconstruction of which the distance between pixels is known as far as the measurement knows it."""
+        return Image(image, self.layout.axes)
+
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Shape of a reconstruction: that of the measurement with as many pixels as the image has, and without alpha."""

@@ -225,6 +225,10 @@ class Phase(InverseProblem):
         """Return a truth with a mean of 0: no image shows the mean of a phase."""
         return np.asarray(reference, np.float64) - float(np.mean(reference))
 
+    def place(self, image: NDArray[Any]) -> Image:
+        """Return a phase with the distance between its pixels in micrometers."""
+        return Image(image, "YX", self.imaging.spacing, ("micrometer", "micrometer"))
+
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Numbers of rows and columns of the phase."""
