@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config
 from napari_convgen.core.image import Image, Layout
 from napari_convgen.core.image.layout import channels_first
+from napari_convgen.core.image.lengths import distances
 from napari_convgen.errors import InputError
 from napari_convgen.run.reconstruct.inputs import choose_config
 from napari_convgen.run.reconstruct.problems import Given
+from napari_convgen.run.reconstruct.problems.base import Observation
 from napari_convgen.run.setup.inputs import ImageLike, as_image
 
 MOST_PHOTONS = 1e12
@@ -24,7 +26,13 @@ MOST_PHOTONS = 1e12
 MOST_COUNTED = 128
 """Largest number of coils, and distance of rows: more than scanners have."""
 
-OWNERS = {"missing": "inpaint", "n_coils": "sense", "acceleration": "sense"}
+OWNERS = {
+    "missing": "inpaint",
+    "n_coils": "sense",
+    "acceleration": "sense",
+    "n_planes": "phase",
+    "aberrations": "phase",
+}
 """Problem for which each input is that only a simulation has."""
 
 
@@ -36,7 +44,8 @@ class Simulation:
     ----------
     measurement
         Measurement in the truth's units, float32, with the distance between its own pixels; NaN where pixels are missing. K-space is
-        complex64, of the axes (coils, rows, columns), and 0 where it was not sampled.
+        complex64, of the axes (coils, rows, columns), and 0 where it was not sampled; images of a phase have the axes (images, rows,
+        columns).
     is_missing
         Truth values over the spatial axes: True where a pixel is missing; ``None`` if none is.
     psf
@@ -76,6 +85,8 @@ def simulate(
     missing: float | None = None,
     n_coils: int | None = None,
     acceleration: int | None = None,
+    n_planes: int | None = None,
+    aberrations: Sequence[float] | None = None,
     seed: int | None = None,
     changes: Mapping[str, Any] | None = None,
     **inputs: Any,
@@ -90,7 +101,8 @@ def simulate(
         Configuration, or name of a preset, of which the forward operator counts; ``None``, the default, for that of the problem.
     problem
         Name of the problem: ``"inpaint"`` (pixels are left out at random), ``"deblur"`` (the truth, mirrored at its borders, is blurred),
-        ``"enlarge"`` (pixels become larger) or ``"sense"`` (coils around a magnitude image measure some rows of its k-space).
+        ``"enlarge"`` (pixels become larger), ``"sense"`` (coils around a magnitude image measure some rows of its k-space) or ``"phase"``
+        (images of a phase in radians, mirrored at its borders, through focus or under several lights).
     axes
         One letter for each axis of ``truth``; guessed if ``None``.
     photons
@@ -106,13 +118,17 @@ def simulate(
     acceleration
         Distance of the sampled rows of k-space, for ``"sense"``; ``None``, the default, for 4. The ``n_calibration`` rows in the middle
         (24 by default) are sampled too.
+    n_planes
+        Number of planes through focus, for ``"phase"``; ``None``, the default, for 7.
+    aberrations
+        Zernike aberrations in radians from defocus on, in Noll's order, for ``"phase"``; ``None``, the default, for none.
     seed
         Seed of the noise, of the missing pixels and of the phase; that of the configuration if ``None``.
     changes
         New settings by dotted name, in the place of the configuration's.
     **inputs
-        What the problem needs beside the image, as for `napari_convgen.reconstruct`: ``psf``, ``sigma``, ``factor``, ``n_calibration``, or
-        ``is_missing`` in the place of a share.
+        What the problem needs beside the image, as for `napari_convgen.reconstruct`: ``psf``, ``sigma``, ``factor``, ``n_calibration``,
+        ``z_step``, ``lights``, or ``is_missing`` in the place of a share.
 
     Raises
     ------
@@ -120,7 +136,8 @@ def simulate(
         What cannot be simulated, in a sentence.
     """
     kind, chosen = choose_config(problem, config, {"seed": seed} | dict(changes or {}), inputs)
-    simulated = {"missing": missing, "n_coils": n_coils, "acceleration": acceleration}
+    simulated: dict[str, Any] = {"missing": missing, "n_coils": n_coils, "acceleration": acceleration}
+    simulated |= {"n_planes": n_planes, "aberrations": aberrations}
     for name, value in simulated.items():
         if value is not None and problem != OWNERS[name]:
             raise InputError(f"{name} is for the problem {OWNERS[name]!r}. Leave it out.")
@@ -130,7 +147,7 @@ def simulate(
         raise InputError("K-space has no photons: its noise is Gaussian. Use noise.")
     for name, value in (("photons", photons), ("noise", noise), ("missing", missing)):
         _check_number(name, value)
-    for name in ("n_coils", "acceleration"):
+    for name in ("n_coils", "acceleration", "n_planes"):
         _check_count(name, simulated[name])
     given = Given(as_image(truth, "truth", axes), chosen, axes, 0)
     own = simulated | {name: each for name, each in inputs.items() if name in kind.inputs}
@@ -141,19 +158,33 @@ def simulate(
         noisy = np.where(seen.is_missing, np.nan, noisy)
     layout, image = given.layout, given.image
     psf = None if seen.psf is None else seen.psf.astype(np.float32)
+    measurement = _measured(noisy, seen, image, layout)
     return Simulation(
-        measurement=_over(layout.axes, _arranged(noisy, layout), image, layout, seen.pixel_ratio)
-        if seen.is_sampled is None
-        else Image((noisy * seen.is_sampled).astype(np.complex64), "CYX", name=image.name),
+        measurement=measurement,
         is_missing=None if seen.is_missing is None else _over(layout.spatial, seen.is_missing, image, layout),
         psf=None if psf is None else _over(layout.spatial, psf, image, layout),
         pixel_ratio=seen.pixel_ratio,
         coil_maps=None if seen.coil_maps is None else Image(seen.coil_maps.astype(np.complex64), "CYX"),
         is_sampled=None if seen.is_sampled is None else _over(layout.spatial, seen.is_sampled, image, layout),
-        layout=layout if seen.is_sampled is None else Layout("CYX", "YX"),
+        layout=layout if measurement.axes == layout.axes else Layout.of(noisy.shape, measurement.axes),
         config=chosen,
         notes=(*given.image.notes, *seen.notes),
     )
+
+
+def _measured(noisy: NDArray[np.inexact[Any]], seen: Observation, image: Image, layout: Layout) -> Image:
+    """Return a measurement with the distance between its pixels, as far as the truth knows it."""
+    if seen.is_sampled is not None:
+        return Image((noisy * seen.is_sampled).astype(np.complex64), "CYX", name=image.name)
+    if seen.depths is None:
+        return _over(layout.axes, _arranged(noisy, layout), image, layout, seen.pixel_ratio)
+    plane = _over("YX", noisy.astype(np.float32), image, layout, seen.pixel_ratio)
+    steps = np.diff(seen.depths)
+    is_stack = len(steps) > 0 and np.allclose(steps, steps[0]) and steps[0] > 0
+    if not is_stack or plane.scale is None or plane.units is None:
+        return Image(noisy.astype(np.float32), "ZYX" if is_stack else "TYX", name=image.name)
+    lengths = [float(steps[0]), *(distances(image, layout.axes).get(letter, 1.0) for letter in "YX")]
+    return replace(plane, axes="ZYX", scale=tuple(lengths), units=("micrometer",) * 3)
 
 
 def _check_number(name: str, value: float | None) -> None:

@@ -333,6 +333,13 @@ def _refuse_fourier(settings: Any, shape: Sequence[int]) -> ForwardModel:
     )
 
 
+def _refuse_phase(settings: Any, shape: Sequence[int]) -> ForwardModel:
+    raise ConfigError(
+        f"The operator '{settings.kind}' maps a phase to several images, and this is an image. Choose operator.kind = 'identity', or "
+        "reconstruct the phase."
+    )
+
+
 _DOWNSAMPLINGS = {"box": box_downsampling, "lanczos": lanczos_downsampling}
 
 
@@ -348,6 +355,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Sequence[int]], ForwardModel]] = {
         shape, [settings.factor] * (len(shape) - 1)
     ),
     "fourier": _refuse_fourier,
+    **dict.fromkeys(("through-focus", "led-array"), _refuse_phase),
 }
 
 
