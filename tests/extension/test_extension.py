@@ -132,8 +132,8 @@ TOYS = [
             settings(
                 "config/operators.py",
                 "ToyOperatorConfig",
-                "\nOperatorConfig = ",
-                " | ",
+                "\nOperatorConfig = (\n    ",
+                "\n    | ",
                 """\
                 class ToyOperatorConfig(Kind):
                     '''Circular blur.'''

@@ -27,6 +27,7 @@ from napari_convgen.config.operators import (
     IdentityConfig,
     MicroscopeConfig,
     OperatorConfig,
+    SensingConfig,
     WidefieldConfig,
 )
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
@@ -66,6 +67,7 @@ __all__ = [
     "OptimizerConfig",
     "PoissonGaussianNoiseConfig",
     "RicianNoiseConfig",
+    "SensingConfig",
     "Settings",
     "SkipNetworkConfig",
     "StoppingConfig",

@@ -16,6 +16,7 @@ from napari_convgen.core.image.layout import channels_first
 from napari_convgen.errors import InputError
 from napari_convgen.run.reconstruct.inputs import choose_config
 from napari_convgen.run.reconstruct.problems import Given
+from napari_convgen.run.reconstruct.problems.base import Observation
 from napari_convgen.run.setup.inputs import ImageLike, as_image
 
 MOST_PHOTONS = 1e12
@@ -24,7 +25,7 @@ MOST_PHOTONS = 1e12
 MOST_COUNTED = 128
 """Largest number of coils, and distance of rows: more than scanners have."""
 
-OWNERS = {"missing": "inpaint", "n_coils": "sense", "acceleration": "sense"}
+OWNERS = {"missing": "inpaint", "n_coils": "sense", "acceleration": "sense", "measured": "sensing"}
 """Problem for which each input is that only a simulation has."""
 
 
@@ -36,7 +37,8 @@ class Simulation:
     ----------
     measurement
         Measurement in the truth's units, float32, with the distance between its own pixels; NaN where pixels are missing. K-space is
-        complex64, of the axes (coils, rows, columns), and 0 where it was not sampled.
+        complex64, of the axes (coils, rows, columns), and 0 where it was not sampled. Sums of pixels are a row of numbers, of the axis
+        X, or one for each channel (CX).
     is_missing
         Truth values over the spatial axes: True where a pixel is missing; ``None`` if none is.
     psf
@@ -76,6 +78,7 @@ def simulate(
     missing: float | None = None,
     n_coils: int | None = None,
     acceleration: int | None = None,
+    measured: float | None = None,
     seed: int | None = None,
     changes: Mapping[str, Any] | None = None,
     **inputs: Any,
@@ -90,7 +93,8 @@ def simulate(
         Configuration, or name of a preset, of which the forward operator counts; ``None``, the default, for that of the problem.
     problem
         Name of the problem: ``"inpaint"`` (pixels are left out at random), ``"deblur"`` (the truth, mirrored at its borders, is blurred),
-        ``"enlarge"`` (pixels become larger) or ``"sense"`` (coils around a magnitude image measure some rows of its k-space).
+        ``"enlarge"`` (pixels become larger), ``"sense"`` (coils around a magnitude image measure some rows of its k-space) or
+        ``"sensing"`` (weighted sums of all pixels are measured).
     axes
         One letter for each axis of ``truth``; guessed if ``None``.
     photons
@@ -106,13 +110,15 @@ def simulate(
     acceleration
         Distance of the sampled rows of k-space, for ``"sense"``; ``None``, the default, for 4. The ``n_calibration`` rows in the middle
         (24 by default) are sampled too.
+    measured
+        Number of sums relative to that of the pixels, for ``"sensing"`` without patterns, at most 1; ``None``, the default, for 0.25.
     seed
         Seed of the noise, of the missing pixels and of the phase; that of the configuration if ``None``.
     changes
         New settings by dotted name, in the place of the configuration's.
     **inputs
-        What the problem needs beside the image, as for `napari_convgen.reconstruct`: ``psf``, ``sigma``, ``factor``, ``n_calibration``, or
-        ``is_missing`` in the place of a share.
+        What the problem needs beside the image, as for `napari_convgen.reconstruct`: ``psf``, ``sigma``, ``factor``, ``n_calibration``,
+        ``matrix``, ``matrix_seed``, or ``is_missing`` or ``patterns`` in the place of a share.
 
     Raises
     ------
@@ -120,15 +126,17 @@ def simulate(
         What cannot be simulated, in a sentence.
     """
     kind, chosen = choose_config(problem, config, {"seed": seed} | dict(changes or {}), inputs)
-    simulated = {"missing": missing, "n_coils": n_coils, "acceleration": acceleration}
+    simulated = {"missing": missing, "n_coils": n_coils, "acceleration": acceleration, "measured": measured}
     for name, value in simulated.items():
         if value is not None and problem != OWNERS[name]:
             raise InputError(f"{name} is for the problem {OWNERS[name]!r}. Leave it out.")
     if missing is not None and inputs.get("is_missing") is not None:
         raise InputError("A mask of the missing pixels is given, and their share too. Leave one of them out.")
+    if measured is not None and inputs.get("patterns") is not None:
+        raise InputError("Patterns are given, one for each sum, and the share of sums too. Leave one of them out.")
     if photons is not None and problem == "sense":
         raise InputError("K-space has no photons: its noise is Gaussian. Use noise.")
-    for name, value in (("photons", photons), ("noise", noise), ("missing", missing)):
+    for name, value in (("photons", photons), ("noise", noise), ("missing", missing), ("measured", measured)):
         _check_number(name, value)
     for name in ("n_coils", "acceleration"):
         _check_count(name, simulated[name])
@@ -143,15 +151,15 @@ def simulate(
     psf = None if seen.psf is None else seen.psf.astype(np.float32)
     return Simulation(
         measurement=_over(layout.axes, _arranged(noisy, layout), image, layout, seen.pixel_ratio)
-        if seen.is_sampled is None
-        else Image((noisy * seen.is_sampled).astype(np.complex64), "CYX", name=image.name),
+        if seen.axes is None
+        else Image(_of_its_own(noisy, seen), seen.axes, name=image.name),
         is_missing=None if seen.is_missing is None else _over(layout.spatial, seen.is_missing, image, layout),
         psf=None if psf is None else _over(layout.spatial, psf, image, layout),
         pixel_ratio=seen.pixel_ratio,
         coil_maps=None if seen.coil_maps is None else Image(seen.coil_maps.astype(np.complex64), "CYX"),
         is_sampled=None if seen.is_sampled is None else _over(layout.spatial, seen.is_sampled, image, layout),
-        layout=layout if seen.is_sampled is None else Layout("CYX", "YX"),
-        config=chosen,
+        layout=layout if seen.axes is None else Layout(seen.axes, seen.axes.removeprefix("C")),
+        config=chosen.replace(seen.settings),
         notes=(*given.image.notes, *seen.notes),
     )
 
@@ -192,8 +200,8 @@ def _with_noise(
         least, peak = float(light.min()), float(light.max())
         if least < 0 or not peak:
             raise InputError(
-                f"Photons need a truth without negative values and not all of it dark, got values from {least:g} to {peak:g}. "
-                "Subtract its background, or use noise."
+                f"Photons need a measurement without negative values and not all of it dark, got values from {least:g} to {peak:g}. "
+                "Give a truth or patterns without them, or use noise."
             )
         noisy = rng.poisson(light * (photons / peak)) * (peak / photons)
     if noise is not None:
@@ -208,6 +216,13 @@ def _arranged(values: NDArray[np.inexact[Any]], layout: Layout) -> NDArray[np.fl
     channel = layout.frame_channel
     frame = values[0] if channel is None else np.moveaxis(values, 0, channel)
     return np.expand_dims(frame, layout.frame_axes()).astype(np.float32)
+
+
+def _of_its_own(values: NDArray[np.inexact[Any]], seen: Observation) -> NDArray[Any]:
+    """Return the values of a measurement that is no image, 0 where k-space was not sampled."""
+    if seen.is_sampled is not None:
+        return (values * seen.is_sampled).astype(np.complex64)
+    return values.astype(np.float32)
 
 
 def _over(axes: str, data: NDArray[Any], image: Image, layout: Layout, ratio: float = 1) -> Image:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_convgen.cli import kspace
 from napari_convgen.cli.commands.denoise import describe
 from napari_convgen.cli.course import require_output, run_and_write
@@ -29,10 +31,10 @@ from napari_convgen.cli.options import (
     read_named_config,
     read_reference,
 )
-from napari_convgen.core.image import magnitude
+from napari_convgen.core.image import Image, magnitude
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
-from napari_convgen.files.images import check_image, read_image, write_image
+from napari_convgen.files.images import check_image, new_image, read_image, write_image
 from napari_convgen.files.kspace.reading import read_kspace
 from napari_convgen.files.resampled import resampled
 from napari_convgen.files.stack import check_stack, write_stack
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from napari_convgen.run.reconstruct.result import ReconstructResult
     from napari_convgen.run.reconstruct.run import ReconstructTask
 
-HELP = "fill in missing pixels of an image file, deblur or enlarge it, or make the image of an MRI scan"
+HELP = "fill in missing pixels of an image file, deblur or enlarge it, or make the image of an MRI scan or of sums of pixels"
 DESCRIPTION = (
     "Reconstruct an image from what was measured of it, through a model of the measurement: the non-local estimate in turns with the "
     "measurement, or an untrained generator that is fitted to it. The image is written as float32 "
@@ -54,8 +56,8 @@ EPILOG = (
 )
 
 PROBLEMS = (
-    "inpaint (fill in missing pixels), deblur (remove the blur of a point spread function), enlarge (make smaller pixels) or sense (make "
-    "the image of an MRI scan from undersampled k-space of several coils)"
+    "inpaint (fill in missing pixels), deblur (remove the blur of a point spread function), enlarge (make smaller pixels), sense (make "
+    "the image of an MRI scan from undersampled k-space of several coils) or sensing (make the image of weighted sums of all its pixels)"
 )
 """The problems that can be named, in words."""
 
@@ -74,6 +76,14 @@ BLUR_SETTINGS = {
 SIZE_SETTINGS = {"--factor": "factor", "--weighting": "weighting"}
 """Settings of a smaller image, by the option for each."""
 
+SUM_SETTINGS = {
+    "--rows": "n_rows",
+    "--columns": "n_columns",
+    "--matrix": "matrix",
+    "--matrix-seed": "matrix_seed",
+}
+"""Settings of sums of pixels, by the option for each."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
@@ -84,7 +94,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_dry_run(parser)
     add("--mask", type=Path, metavar="FILE", help=_MASK)
     add("--psf", type=Path, metavar="FILE", help=_PSF)
-    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS)
+    add_patterns(parser)
+    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS | SUM_SETTINGS)
     kspace.add_inputs(parser)
     add_config(parser, default="quick, and for sense default")
     add_fit(parser)
@@ -94,6 +105,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_report(parser)
     add_force(parser)
     add_quiet(parser)
+
+
+def add_patterns(parser: argparse.ArgumentParser) -> None:
+    """Add the file of the patterns of weights."""
+    about = "stack of the patterns of weights, for sensing: an image for each sum (default: drawn as the settings say)"
+    parser.add_argument("--patterns", type=Path, metavar="FILE", help=about)
 
 
 _OUTPUT = (
@@ -112,7 +129,8 @@ def run(options: argparse.Namespace) -> int:
     is_scan, reference = options.problem == "sense", read_reference(options)
     scan = read_kspace(options.input, options.slice, options.axes) if is_scan else None
     image = read_input(options) if scan is None else scan.like
-    mask, psf = (None if path is None else read_image(path) for path in (options.mask, options.psf))
+    beside = (options.mask, options.psf, options.patterns)
+    mask, psf, patterns = (None if path is None else read_image(path) for path in beside)
     from napari_convgen.run.reconstruct.run import ReconstructTask
 
     task = ReconstructTask(
@@ -124,6 +142,7 @@ def run(options: argparse.Namespace) -> int:
         changes=read_changes(options),
         is_missing=None if mask is None else mask.data,
         psf=None if psf is None else psf.image,
+        patterns=None if patterns is None else patterns.data,
         **({} if scan is None else kspace.read_beside(options, scan)),
         **read_settings(options),
     )
@@ -133,14 +152,14 @@ def run(options: argparse.Namespace) -> int:
         task,
         lambda: _Files(options, image, task),
         describe,
-        lambda result: _summary(result, notes_of(image if scan is None else scan, reference, mask, psf)),
+        lambda result: _summary(result, notes_of(image if scan is None else scan, reference, mask, psf, patterns)),
         ", ".join(str(path) for path in written if path),
     )
 
 
 def read_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of the operator that are given, by name."""
-    names = (*BLUR_SETTINGS.values(), *SIZE_SETTINGS.values(), *kspace.SETTINGS.values())
+    names = (BLUR_SETTINGS | SIZE_SETTINGS | SUM_SETTINGS | kspace.SETTINGS).values()
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
@@ -159,8 +178,12 @@ class _Files:
 
     def __init__(self, options: argparse.Namespace, image: ImageFile, task: ReconstructTask) -> None:
         self._output, self._snapshots, self._report = options.output, options.snapshots, options.report
-        ratios = dict(zip(task.posed.layout.spatial, task.posed.pixel_ratio, strict=True))
-        self._like = resampled(image, task.posed.image_shape, task.posed.dtype.type(0).real.dtype, ratios)
+        posed, dtype = task.posed, task.posed.dtype.type(0).real.dtype
+        if options.problem == "sensing":
+            self._like = new_image(Image(np.zeros(posed.image_shape, dtype), posed.layout.axes))
+        else:
+            ratios = dict(zip(posed.layout.spatial, posed.pixel_ratio, strict=True))
+            self._like = resampled(image, posed.image_shape, dtype, ratios)
         self._of_scan = kspace.KSpaceOutputs(options, self._like)
 
     def check(self, read: dict[str, Path | None], *, is_forced: bool) -> None:

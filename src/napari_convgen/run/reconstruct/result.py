@@ -45,7 +45,8 @@ class ReconstructResult(ShownResult):
         Root mean square error with which entries of the measurement are predicted that were held out, noise included, in the units of
         the measurement: it is not the error of the image. ``None`` if nothing was held out, or channels have different units.
     extras
-        Other results by name. ``"sense"`` has ``coil_maps``, ``is_sampled`` and ``start``, the image that the reconstruction starts from.
+        Other results by name. ``"sense"`` has ``coil_maps`` and ``is_sampled``, and with ``"sensing"`` it has ``start``, the image that
+        the reconstruction starts from.
     step
         Step that is kept.
     reason
@@ -61,7 +62,7 @@ class ReconstructResult(ShownResult):
     pixel_ratio
         Number of the image's pixels in one of the measurement along each spatial axis: 1 but for ``"enlarge"``.
     layout
-        Meaning of the image's axes, which are the measurement's but for ``"sense"``.
+        Meaning of the image's axes, which are the measurement's but for ``"sense"`` and ``"sensing"``.
     input
         Measurement that was given; NaN where it was to be filled in.
     device, n_threads, backend

@@ -261,13 +261,14 @@ def reconstruct(
     ----------
     image
         Measured image, a single frame; NaN marks missing pixels. For ``"sense"``, k-space of a slice: complex, of the shape (coils, rows,
-        columns), its origin at index n // 2, and 0 where it was not sampled. An array, an `Image`, or the path of an image file.
+        columns), its origin at index n // 2, and 0 where it was not sampled. For ``"sensing"``, a row of sums of pixels, or one for each
+        channel with the axes ``"CX"``. An array, an `Image`, or the path of an image file.
     config
         Configuration, or name of a preset; ``None``, the default, for ``"quick"``, the non-local estimate in turns with the measurement,
         and for ``"sense"`` ``"default"``, which mixes a network into it. ``"deep-decoder"``, ``"paper"``, ``"paper-narrow"`` and
         ``"deep-image-prior"`` fit a generator alone.
     problem
-        Name of the problem: ``"inpaint"``, ``"deblur"``, ``"enlarge"`` or ``"sense"``.
+        Name of the problem: ``"inpaint"``, ``"deblur"``, ``"enlarge"``, ``"sense"`` or ``"sensing"``.
     axes
         One letter for each axis of ``image``; guessed if ``None``.
     reference
@@ -294,6 +295,9 @@ def reconstruct(
         - ``"sense"``: ``coil_maps``, sensitivities in the shape of k-space, else they are estimated; ``is_sampled``, a mask of the points
           that were sampled, else those that are not 0; ``n_calibration``, the lines in the middle to estimate sensitivities from, else
           those that were fully sampled.
+        - ``"sensing"``: ``patterns``, the weights of the pixels in each sum, of the shape (sums, rows, columns); or ``n_rows`` and
+          ``n_columns`` of the image, with ``matrix`` (``"cosines"`` or ``"gaussian"``) and ``matrix_seed``, which the weights are drawn
+          from.
 
     Returns
     -------

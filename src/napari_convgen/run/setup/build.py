@@ -327,9 +327,10 @@ GENERATORS: Mapping[str, GeneratorEntry] = {
 """The generators by their kind."""
 
 
-def _refuse_fourier(settings: Any, shape: Sequence[int]) -> ForwardModel:
+def _refuse(settings: Any, shape: Sequence[int]) -> ForwardModel:
     raise ConfigError(
-        "The operator 'fourier' maps an image to k-space, and this is an image. Choose operator.kind = 'identity', or reconstruct k-space."
+        f"The operator '{settings.kind}' maps an image to something else, and this is an image. Choose operator.kind = 'identity', or "
+        "reconstruct what it maps to."
     )
 
 
@@ -347,7 +348,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Sequence[int]], ForwardModel]] = {
     "downsampling": lambda settings, shape: _DOWNSAMPLINGS[settings.weighting](
         shape, [settings.factor] * (len(shape) - 1)
     ),
-    "fourier": _refuse_fourier,
+    **dict.fromkeys(("fourier", "sensing"), _refuse),
 }
 
 
