@@ -103,8 +103,8 @@ TOYS = [
             settings(
                 "config/generators.py",
                 "ToyGeneratorConfig",
-                "\nGeneratorConfig = ",
-                " | ",
+                "\nGeneratorConfig = (\n    ",
+                "\n    | ",
                 """\
                 class ToyGeneratorConfig(GeneratorSettings):
                     '''Mixture of waves.'''

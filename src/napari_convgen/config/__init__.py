@@ -4,6 +4,7 @@ from napari_convgen.config.base import Kind, Settings
 from napari_convgen.config.config import GROUPS, TABLES, Config, setting_fields
 from napari_convgen.config.frames import FramesConfig
 from napari_convgen.config.generators import (
+    ConvDecoderConfig,
     ConvolutionalConfig,
     DeepDecoderConfig,
     GeneratorConfig,
@@ -27,7 +28,7 @@ from napari_convgen.config.operators import (
     IdentityConfig,
     MicroscopeConfig,
     OperatorConfig,
-    SensingConfig,
+    WeightedSumsConfig,
     WidefieldConfig,
 )
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
@@ -47,6 +48,7 @@ __all__ = [
     "BlurConfig",
     "Config",
     "ConfocalConfig",
+    "ConvDecoderConfig",
     "ConvolutionalConfig",
     "DeepDecoderConfig",
     "DownsamplingConfig",
@@ -67,12 +69,12 @@ __all__ = [
     "OptimizerConfig",
     "PoissonGaussianNoiseConfig",
     "RicianNoiseConfig",
-    "SensingConfig",
     "Settings",
     "SkipNetworkConfig",
     "StoppingConfig",
     "TilesConfig",
     "TwoLayerConfig",
+    "WeightedSumsConfig",
     "WidefieldConfig",
     "fixed_input_presets",
     "preset",

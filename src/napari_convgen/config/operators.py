@@ -124,10 +124,10 @@ class FourierConfig(Kind):
     )
 
 
-class SensingConfig(Kind):
+class WeightedSumsConfig(Kind):
     """Weighted sums of all pixels, as in compressive sensing; the weights are given, or drawn from a seed."""
 
-    kind: Literal["sensing"] = "sensing"
+    kind: Literal["weighted-sums"] = "weighted-sums"
     n_rows: Auto | Annotated[int, Ge(2), Le(16384)] = Field(
         "auto",
         title="Rows",
@@ -150,5 +150,11 @@ class SensingConfig(Kind):
 
 
 OperatorConfig = (
-    IdentityConfig | BlurConfig | WidefieldConfig | ConfocalConfig | DownsamplingConfig | FourierConfig | SensingConfig
+    IdentityConfig
+    | BlurConfig
+    | WidefieldConfig
+    | ConfocalConfig
+    | DownsamplingConfig
+    | FourierConfig
+    | WeightedSumsConfig
 )

@@ -149,5 +149,5 @@ def test_what_cannot_be_simulated_is_refused(given, sentence, truth):
 
 
 def test_images_are_not_taken_for_sums(truth):
-    with pytest.raises(ConfigError, match="'sensing' maps an image to something else"):
-        DenoiseTask(truth, preset("deep-decoder").replace({"operator.kind": "sensing"}))
+    with pytest.raises(ConfigError, match="'weighted-sums' maps an image to something else"):
+        DenoiseTask(truth, preset("deep-decoder").replace({"operator.kind": "weighted-sums"}))

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_convgen.config import GaussianNoiseConfig, SensingConfig
+from napari_convgen.config import GaussianNoiseConfig, WeightedSumsConfig
 from napari_convgen.core.baselines.inverse.held_out import choose_strength
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import LOW, ArrayLike, Image, ImageTensor, Measured
@@ -65,10 +65,10 @@ class Sensing(InverseProblem):
         Weights of the pixels in each sum, of the shape (sums, rows, columns); ``None``, the default, draws them as the settings say.
     """
 
-    operator = SensingConfig
+    operator = WeightedSumsConfig
     inputs: ClassVar[Mapping[str, str]] = {"patterns": "patterns of weights"}
     settings: ClassVar[Mapping[str, str]] = {
-        name: f"operator.{name}" for name in SensingConfig.model_fields if name != "kind"
+        name: f"operator.{name}" for name in WeightedSumsConfig.model_fields if name != "kind"
     }
     replaced: ClassVar[Mapping[str, Collection[str]]] = {"patterns": set(settings.values())}
 
@@ -164,7 +164,7 @@ def _operator(given: Given, shape: tuple[int, ...], patterns: ArrayLike | None) 
         Patterns of weights that are given.
     """
     settings = given.config.operator
-    assert isinstance(settings, SensingConfig)
+    assert isinstance(settings, WeightedSumsConfig)
     n_channels, n_sums = shape
     if patterns is not None:
         weights = _patterns(patterns, n_sums)
