@@ -4,6 +4,7 @@ from napari_convgen.config.base import Kind, Settings
 from napari_convgen.config.config import GROUPS, TABLES, Config, setting_fields
 from napari_convgen.config.frames import FramesConfig
 from napari_convgen.config.generators import (
+    ConvDecoderConfig,
     ConvolutionalConfig,
     DeepDecoderConfig,
     GeneratorConfig,
@@ -30,6 +31,7 @@ from napari_convgen.config.operators import (
     OperatorConfig,
     PhaseConfig,
     ThroughFocusConfig,
+    WeightedSumsConfig,
     WidefieldConfig,
 )
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
@@ -49,6 +51,7 @@ __all__ = [
     "BlurConfig",
     "Config",
     "ConfocalConfig",
+    "ConvDecoderConfig",
     "ConvolutionalConfig",
     "DeepDecoderConfig",
     "DownsamplingConfig",
@@ -77,6 +80,7 @@ __all__ = [
     "ThroughFocusConfig",
     "TilesConfig",
     "TwoLayerConfig",
+    "WeightedSumsConfig",
     "WidefieldConfig",
     "fixed_input_presets",
     "preset",

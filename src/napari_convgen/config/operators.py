@@ -198,6 +198,31 @@ class LedArrayConfig(PhaseConfig):
     )
 
 
+class WeightedSumsConfig(Kind):
+    """Weighted sums of all pixels, as in compressive sensing; the weights are given, or drawn from a seed."""
+
+    kind: Literal["weighted-sums"] = "weighted-sums"
+    n_rows: Auto | Annotated[int, Ge(2), Le(16384)] = Field(
+        "auto",
+        title="Rows",
+        description="Number of rows of the image; auto takes that of the patterns of weights that are given.",
+    )
+    n_columns: Auto | Annotated[int, Ge(2), Le(16384)] = Field(
+        "auto",
+        title="Columns",
+        description="Number of columns of the image; auto takes that of the patterns of weights that are given.",
+    )
+    matrix: Literal["cosines", "gaussian"] = Field(
+        "cosines",
+        title="Weights are",
+        description="Weights of the pixels where none are given: random rows of the cosine transform with random signs of the pixels "
+        "(cosines), or independent normal numbers (gaussian), for small images.",
+    )
+    matrix_seed: int = Field(
+        0, ge=0, lt=2**63, title="Seed of the weights", description="Seed of the weights where none are given."
+    )
+
+
 OperatorConfig = (
     IdentityConfig
     | BlurConfig
@@ -207,4 +232,5 @@ OperatorConfig = (
     | FourierConfig
     | ThroughFocusConfig
     | LedArrayConfig
+    | WeightedSumsConfig
 )

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from napari_convgen.run.reconstruct.result import ReconstructResult
     from napari_convgen.run.reconstruct.run import ReconstructTask
 
-HELP = "fill in missing pixels of an image file, deblur or enlarge it, or make the image of an MRI scan or a phase"
+HELP = "fill in missing pixels of an image file, deblur or enlarge it, or make the image of an MRI scan, of sums of pixels, or a phase"
 DESCRIPTION = (
     "Reconstruct an image from what was measured of it, through a model of the measurement: the non-local estimate in turns with the "
     "measurement, or an untrained generator that is fitted to it. The image is written as float32 "
@@ -59,8 +59,8 @@ EPILOG = (
 
 PROBLEMS = (
     "inpaint (fill in missing pixels), deblur (remove the blur of a point spread function), enlarge (make smaller pixels), sense (make "
-    "the image of an MRI scan from undersampled k-space of several coils) or phase (find the phase of a thin object from images through "
-    "focus, or under several lights)"
+    "the image of an MRI scan from undersampled k-space of several coils), sensing (make the image of weighted sums of all its pixels) or "
+    "phase (find the phase of a thin object from images through focus, or under several lights)"
 )
 """The problems that can be named, in words."""
 
@@ -81,6 +81,13 @@ SIZE_SETTINGS = {"--factor": "factor", "--weighting": "weighting"}
 
 PHASE_SETTINGS = {"--focus": "focus", "--zernikes": "n_zernikes", "--starts": "n_starts"}
 """Settings of a phase, by the option for each, beside those of the objective, which a blur has too."""
+SUM_SETTINGS = {
+    "--rows": "n_rows",
+    "--columns": "n_columns",
+    "--matrix": "matrix",
+    "--matrix-seed": "matrix_seed",
+}
+"""Settings of sums of pixels, by the option for each."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +99,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_dry_run(parser)
     add("--mask", type=Path, metavar="FILE", help=_MASK)
     add("--psf", type=Path, metavar="FILE", help=_PSF)
-    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS | PHASE_SETTINGS)
+    add_patterns(parser)
+    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS | SUM_SETTINGS | PHASE_SETTINGS)
     add("--lights", type=Path, metavar="FILE", help=LIGHTS)
     kspace.add_inputs(parser)
     add_config(parser, default="quick, and for sense default")
@@ -103,6 +111,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_report(parser)
     add_force(parser)
     add_quiet(parser)
+
+
+def add_patterns(parser: argparse.ArgumentParser) -> None:
+    """Add the file of the patterns of weights."""
+    about = "stack of the patterns of weights, for sensing: an image for each sum (default: drawn as the settings say)"
+    parser.add_argument("--patterns", type=Path, metavar="FILE", help=about)
 
 
 _OUTPUT = (
@@ -127,7 +141,8 @@ def run(options: argparse.Namespace) -> int:
     is_scan, reference = options.problem == "sense", read_reference(options)
     scan = read_kspace(options.input, options.slice, options.axes) if is_scan else None
     image = read_input(options) if scan is None else scan.like
-    mask, psf = (None if path is None else read_image(path) for path in (options.mask, options.psf))
+    beside = (options.mask, options.psf, options.patterns)
+    mask, psf, patterns = (None if path is None else read_image(path) for path in beside)
     from napari_convgen.run.reconstruct.run import ReconstructTask
 
     task = ReconstructTask(
@@ -140,6 +155,7 @@ def run(options: argparse.Namespace) -> int:
         is_missing=None if mask is None else mask.data,
         psf=None if psf is None else psf.image,
         lights=read_lights(options.lights),
+        patterns=None if patterns is None else patterns.data,
         **({} if scan is None else kspace.read_beside(options, scan)),
         **read_settings(options),
     )
@@ -149,14 +165,14 @@ def run(options: argparse.Namespace) -> int:
         task,
         lambda: _Files(options, image, task),
         describe,
-        lambda result: _summary(result, notes_of(image if scan is None else scan, reference, mask, psf)),
+        lambda result: _summary(result, notes_of(image if scan is None else scan, reference, mask, psf, patterns)),
         ", ".join(str(path) for path in written if path),
     )
 
 
 def read_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of the operator that are given, by name."""
-    settings = BLUR_SETTINGS | SIZE_SETTINGS | PHASE_SETTINGS | kspace.SETTINGS
+    settings = BLUR_SETTINGS | SIZE_SETTINGS | SUM_SETTINGS | PHASE_SETTINGS | kspace.SETTINGS
     return {name: value for name in settings.values() if (value := getattr(options, name, None)) is not None}
 
 

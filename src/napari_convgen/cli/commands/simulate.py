@@ -16,6 +16,8 @@ from napari_convgen.cli.commands.reconstruct import (
     LIGHTS,
     PROBLEMS,
     SIZE_SETTINGS,
+    SUM_SETTINGS,
+    add_patterns,
     read_lights,
     read_settings,
 )
@@ -41,9 +43,9 @@ if TYPE_CHECKING:
 
 HELP = "simulate a measurement of a known image file, to try reconstruct on it"
 DESCRIPTION = (
-    "Simulate what an instrument measures of a known truth: some of its pixels, a blurred image, or larger pixels, with noise, k-space of "
-    "several coils, or images of a phase in radians through focus. It is written as float32, with NaN where pixels are missing, and k-space "
-    "as a .cfl. What reconstruct makes of it can be scored against the truth."
+    "Simulate what an instrument measures of a known truth, with noise: some of its pixels, a blurred image, larger pixels, k-space of "
+    "several coils, weighted sums of all pixels, or images of a phase in radians through focus. It is written as float32, with NaN where "
+    "pixels are missing, and k-space as a .cfl. What reconstruct makes of it can be scored against the truth."
 )
 EPILOG = "A file is written completely or not at all."
 
@@ -71,7 +73,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--acceleration", type=int, metavar="N", help=_ACCELERATION)
     add_settings(parser, kspace.SETTINGS)
     add("--psf", type=Path, metavar="FILE", help=_PSF)
-    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS)
+    add_patterns(parser)
+    add("--measured", type=float, metavar="SHARE", help=_MEASURED)
+    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS | SUM_SETTINGS)
     add(
         "--planes",
         type=int,
@@ -95,6 +99,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 _ACCELERATION = "distance of the rows of k-space that are sampled beside the calibration lines, for sense (default: 4)"
 _PSF = "image file of the point spread function, for deblur: the image of a point (default: computed from the settings)"
+_MEASURED = "number of sums relative to that of the pixels, for sensing without patterns (default: 0.25)"
 _PHOTONS = "number of photons in the brightest pixel, for Poisson noise; 0 in the image is no light (default: no noise)"
 _NOISE = "standard deviation of Gaussian noise, in image units; of k-space that of the real and of the imaginary part (default: no noise)"
 _WRITE_MASK = ".tif or .png to write, of the missing pixels, 255 where they are (default: none)"
@@ -112,8 +117,8 @@ def _numbers(text: str) -> list[float]:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     truth = read_input(options)
-    psf = None if options.psf is None else read_image(options.psf)
-    read = {"TRUTH": options.input, "--psf": options.psf}
+    psf, patterns = (None if path is None else read_image(path) for path in (options.psf, options.patterns))
+    read = {"TRUTH": options.input, "--psf": options.psf, "--patterns": options.patterns}
     written = {
         "--output": options.output,
         "--write-mask": options.write_mask,
@@ -134,8 +139,10 @@ def run(options: argparse.Namespace) -> int:
         n_planes=options.n_planes,
         aberrations=options.aberrations,
         lights=read_lights(options.lights),
+        measured=options.measured,
         changes=read_changes(options),
         psf=None if psf is None else psf.image,
+        patterns=None if patterns is None else patterns.data,
         **read_settings(options),
     )
     outputs = _outputs(options, truth, simulation)
@@ -146,7 +153,7 @@ def run(options: argparse.Namespace) -> int:
     for path, values, like in outputs:
         write_image(path, values, like)
     if not options.quiet:
-        notes = [f"Note: {note}" for note in (*notes_of(truth, psf), *simulation.notes)]
+        notes = [f"Note: {note}" for note in (*notes_of(truth, psf, patterns), *simulation.notes)]
         tell("\n".join([*notes, f"Wrote {', '.join(str(path) for path, _, _ in outputs)}."]))
     return 0
 

@@ -282,14 +282,15 @@ def reconstruct(
     ----------
     image
         Measured image, a single frame; NaN marks missing pixels. For ``"sense"``, k-space of a slice: complex, of the shape (coils, rows,
-        columns), its origin at index n // 2, and 0 where it was not sampled. For ``"phase"``, intensities of the shape (images, rows,
-        columns), the camera's dark offset subtracted. An array, an `Image`, or the path of an image file.
+        columns), its origin at index n // 2, and 0 where it was not sampled. For ``"sensing"``, a row of sums of pixels, or one for each
+        channel with the axes ``"CX"``. For ``"phase"``, intensities of the shape (images, rows, columns), the camera's dark offset
+        subtracted. An array, an `Image`, or the path of an image file.
     config
         Configuration, or name of a preset; ``None``, the default, for ``"quick"``, the non-local estimate in turns with the measurement,
         and for ``"sense"`` ``"default"``, which mixes a network into it. ``"deep-decoder"``, ``"paper"``, ``"paper-narrow"`` and
         ``"deep-image-prior"`` fit a generator alone.
     problem
-        Name of the problem: ``"inpaint"``, ``"deblur"``, ``"enlarge"``, ``"sense"`` or ``"phase"``.
+        Name of the problem: ``"inpaint"``, ``"deblur"``, ``"enlarge"``, ``"sense"``, ``"sensing"`` or ``"phase"``.
     axes
         One letter for each axis of ``image``; guessed if ``None``.
     reference
@@ -321,6 +322,9 @@ def reconstruct(
           distance of each plane from the focus in micrometers; or ``lights``, the direction of the light of each image along rows and
           columns, as sin θ, with ``factor``, the number of the phase's pixels in one of the camera. ``n_zernikes``, the number of
           aberrations that are found, and ``n_starts``.
+        - ``"sensing"``: ``patterns``, the weights of the pixels in each sum, of the shape (sums, rows, columns); or ``n_rows`` and
+          ``n_columns`` of the image, with ``matrix`` (``"cosines"`` or ``"gaussian"``) and ``matrix_seed``, which the weights are drawn
+          from.
 
     Returns
     -------

@@ -19,7 +19,12 @@ from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.non_local import Stage
 from napari_convgen.core.non_local.chain import N_CHAIN_STEPS
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.regularized.plug_and_play import N_TURNS, measured_levels, plug_and_play_stages
+from napari_convgen.core.regularized.plug_and_play import (
+    FIRST_LEVEL,
+    N_TURNS,
+    measured_levels,
+    plug_and_play_stages,
+)
 from napari_convgen.core.regularized.smooth_share import N_SHARE_TURNS, least_curved, smooth_share
 from napari_convgen.core.stopping import Members
 from napari_convgen.run.setup.forecast import Seconds
@@ -128,7 +133,12 @@ def _part(values: NDArray[Any], frame: NoisyFrame, position: int) -> NDArray[Any
 
 
 def make_plug_and_play_guides(
-    problem: Problem, layout: Layout, members: Members, is_stopping: Callable[[], bool] = lambda: False
+    problem: Problem,
+    layout: Layout,
+    members: Members,
+    is_stopping: Callable[[], bool] = lambda: False,
+    n_turns: int = N_TURNS,
+    first_level: float = FIRST_LEVEL,
 ) -> Generator[Stage[NDArray[Any]], None, Guides]:
     """Make the estimate from the whole measurement, which comes first, and that of each member from the entries in its loss.
 
@@ -140,6 +150,8 @@ def make_plug_and_play_guides(
         Measurement and linear operator.
     layout, members, is_stopping
         As for `make_guides`.
+    n_turns, first_level
+        Number of turns, and noise level of the first; see `napari_convgen.core.regularized.plug_and_play.plug_and_play_stages`.
     """
     has_seen_all = [torch.equal(weights, problem.weights) for weights in members.weights]
     seen = [problem.weights, *(each for each, is_all in zip(members.weights, has_seen_all, strict=True) if not is_all)]
@@ -147,7 +159,8 @@ def make_plug_and_play_guides(
     share = 0.0
     for number, weights in enumerate(seen):
         estimates.append(estimates[0] if number else problem.weights.new_zeros(problem.forward_model.in_shape))
-        for stage in plug_and_play_stages(problem, weights, layout.is_color) if not number or not is_stopping() else ():
+        turns = plug_and_play_stages(problem, weights, layout.is_color, n_turns, first_level)
+        for stage in turns if not number or not is_stopping() else ():
             estimates[number] = stage.image
             yield Stage(estimates[0].cpu().numpy(), (number + stage.share) / len(seen))
             if is_stopping():

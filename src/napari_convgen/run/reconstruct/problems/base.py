@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any, ClassVar
 
@@ -90,6 +90,10 @@ class Observation:
         Distance of each image from the focus in micrometers, of a stack along the first axis; ``None``, the default, if there is no stack.
     pixel_ratio
         Number of the measurement's pixels in one of the truth along each spatial axis; default 1.
+    axes
+        Axes of a measurement that is no image, such as ``"CX"``; ``None``, the default, for those of the truth.
+    settings
+        Settings of the operator, by dotted name, that follow from the truth; none by default.
     notes
         Sentences that the user should know.
     """
@@ -101,6 +105,8 @@ class Observation:
     is_sampled: NDArray[np.bool_] | None = None
     depths: NDArray[np.float64] | None = None
     pixel_ratio: float = 1.0
+    axes: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
