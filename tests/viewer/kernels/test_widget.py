@@ -89,7 +89,7 @@ def test_form_says_what_is_explored(widget, user, qtbot):
     user.fill("Signal length", 100)
     user.fill("Noise", "12")
     user.fill("Functions", "1, 4")
-    user.fill("Signal lies in", 10)
+    user.fill("Functions of the signal", 10)
     settle(widget, qtbot)
     assert widget.session.answer.request.settings == KernelSettings(
         kind="Gaussian", width=2.5, length=100, sigma=12.0, functions=(1, 4), signal_share=0.1

@@ -41,7 +41,7 @@ class StepChoice(QWidget):
         self._more_steps = QSpinBox()
         self._more_steps.setRange(1, 10_000_000)
         self._more_steps.setValue(500)
-        self._more_steps.setSuffix(" steps")
+        self._more_steps.setPrefix("+")
         self._more_steps.setAccessibleName("Steps to add")
         self._more_steps.setToolTip("Number of steps that 'Continue' adds.")
         column = QVBoxLayout(self)

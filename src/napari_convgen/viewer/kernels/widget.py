@@ -186,7 +186,7 @@ class KernelWidget(DockWidget):
         self._share.setRange(0.1, 99)
         self._share.setValue(100 * KernelSettings.signal_share)
         self._share.setDecimals(1)
-        self._share.setSuffix(" % of functions")
+        self._share.setSuffix(" %")
         self._share.setKeyboardTracking(False)
         self._bound = text_label()
         self._bound.setToolTip(
@@ -199,7 +199,7 @@ class KernelWidget(DockWidget):
                 "Numbers of the functions, from 1 on, by rising frequency; a cosine comes before its sine.",
             ),
             "Bound": (
-                "Signal lies in",
+                "Functions of the signal",
                 self._share,
                 "p/n of theorem 1: share of the functions, those of largest weight, that hold the signal.",
             ),

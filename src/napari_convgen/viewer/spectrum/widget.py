@@ -14,7 +14,7 @@ from napari_convgen.viewer.layers.frame import frame_number
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
+from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips, show_notes
 from napari_convgen.viewer.spectrum.form import SpectrumForm
 from napari_convgen.viewer.spectrum.plots import SpectrumPlots
 from napari_convgen.viewer.spectrum.request import SpectrumRequest
@@ -190,7 +190,8 @@ class WhyItWorksWidget(DockWidget):
         self._show_result()
 
     def _on_fit(self, result: DenoiseResult | None) -> None:
-        """Choose the layer of a fit that has ended."""
+        """Choose the layer of a fit that has ended, and say what there is to note: the text is about the Jacobian."""
+        show_notes(result)
         layers = self.fitting.layers
         if result is not None and layers is not None and layers.result is not None:
             self._plots.show_fit(layers.result.name)
