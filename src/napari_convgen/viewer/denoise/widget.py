@@ -132,7 +132,7 @@ class DenoiseWidget(DockWidget):
         self._noise = text_label(tooltip="The model of the noise; set more of it in 'Noise' and 'More settings'.")
         self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
         self._choice = StepChoice(self.session)
-        self._before_after = BeforeAfter(self.session)
+        self._before_after = BeforeAfter(self.session, self._controls.error.shown_errors)
         self._save = SaveMenu(self.session, self._controls.error.shown_errors)
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
