@@ -8,12 +8,19 @@ from napari.settings import get_plugin_settings, get_settings
 from napari_convgen.config import PRESETS, fixed_input_presets
 from napari_convgen.viewer.compare.widget import CompareWidget
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
+from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
 from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
 
 ROOT = Path(__file__).parents[2]
 
 CASES = {
     "compare": (CompareWidget, "paper", {"Seed": 4, "Noise": "gaussian"}, PRESETS),
+    "reconstruct": (
+        ReconstructWidget,
+        "deep-decoder",
+        {"Problem": "Deblur", "Point spread": "Widefield", "Numerical aperture": "1.2", "Seed": 4, "Steps at most": 7},
+        PRESETS,
+    ),
     "image_against_noise": (
         ImageAgainstNoiseWidget,
         "paper",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from napari_convgen.errors import ConvgenError, FileError
 from napari_convgen.files.atomic import check_writable
 from napari_convgen.files.formats import find_format, find_writable_format
 from napari_convgen.files.image_file import Calibration, ImageFile
+from napari_convgen.files.magnetic_resonance import Part
 from napari_convgen.files.orientation import UPRIGHT, is_sideways, turn_back, turn_upright
 from napari_convgen.files.tiff.new import new_tags
 
@@ -51,6 +52,27 @@ def read_image(path: str | Path, axes: str | None = None, series: int = 0) -> Im
     with explained(path):
         stored = format_of_file.read(path, axes, series)
     return _upright(stored)
+
+
+def part_of_file(path: str | Path) -> Part | None:
+    """Return which part of complex values a file says that its image of magnetic resonance has.
+
+    Only its description is read, not its pixels.
+
+    Parameters
+    ----------
+    path
+        File, or folder of a DICOM series.
+
+    Returns
+    -------
+    str or None
+        ``None`` if it is no image of magnetic resonance, does not say, or cannot be read.
+    """
+    path = Path(path)
+    with suppress(Exception):  # what is no readable file says nothing
+        return find_format(path).part(path)
+    return None
 
 
 @contextmanager

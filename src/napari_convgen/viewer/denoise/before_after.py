@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 from napari.layers import Shapes
@@ -16,6 +14,7 @@ from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.denoise.swipe import Swipe
 from napari_convgen.viewer.layers.door import add_layer
 from napari_convgen.viewer.parts.buttons import button, rows_of
+from napari_convgen.viewer.parts.loading import Guard
 from napari_convgen.viewer.plots.panels import PanelView
 
 KEY = "H"
@@ -33,7 +32,7 @@ class BeforeAfter(QWidget):
         Context in which errors are shown to the user.
     """
 
-    def __init__(self, session: DenoiseSession, guard: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, session: DenoiseSession, guard: Guard) -> None:
         super().__init__()
         self._session = session
         self._guard = guard
