@@ -7,6 +7,7 @@ TIFF keeps all metadata of an image: pixel size and units, the meaning of the ax
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from napari_convgen.files.atomic import check_writable
 from napari_convgen.files.explained import LaterValues, explained
 from napari_convgen.files.formats import find_format, find_writable_format
 from napari_convgen.files.image_file import Calibration, ImageFile
+from napari_convgen.files.magnetic_resonance import Part
 from napari_convgen.files.orientation import UPRIGHT, is_sideways, turn_back, turn_upright
 from napari_convgen.files.tiff.new import new_tags
 
@@ -52,6 +54,27 @@ def read_image(path: str | Path, axes: str | None = None, series: int = 0) -> Im
     if not isinstance(stored.data, np.ndarray):
         stored = dataclasses.replace(stored, data=LaterValues(path, stored.data))
     return _upright(stored)
+
+
+def part_of_file(path: str | Path) -> Part | None:
+    """Return which part of complex values a file says that its image of magnetic resonance has.
+
+    Only its description is read, not its pixels.
+
+    Parameters
+    ----------
+    path
+        File, or folder of a DICOM series.
+
+    Returns
+    -------
+    str or None
+        ``None`` if it is no image of magnetic resonance, does not say, or cannot be read.
+    """
+    path = Path(path)
+    with suppress(Exception):  # what is no readable file says nothing
+        return find_format(path).part(path)
+    return None
 
 
 def check_image(path: str | Path, like: ImageFile, dtype: DTypeLike | None = None) -> None:
