@@ -62,7 +62,7 @@ def test_damaged_files_of_bart_are_refused(tmp_path):
     header, content = (tmp_path / "image.hdr").read_text(), (tmp_path / "image.cfl").read_bytes()
     for text, values, sentence in [
         (None, content, r"cannot be read without its shape: .*image\.hdr is missing"),
-        ("# Dimensions\n7 x\n", content, r"image\.hdr says no shape"),
+        ("# Dimensions\n7 x\n", content, r"image\.hdr does not say the shape"),
         (header, content[:-8], r"has 328 bytes, and .*image\.hdr says 336"),
     ]:
         (tmp_path / "image.hdr").unlink(missing_ok=True)

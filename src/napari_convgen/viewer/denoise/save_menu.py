@@ -114,7 +114,7 @@ class SaveMenu(QPushButton):
         _copy(command_line(run.request.source, run.result.config))
         if run.chosen_steps:
             show_info(
-                f"The command keeps the step of its own rule, not step {run.result.step}, which you have chosen. Python keeps that."
+                f"The command keeps the step that its rule chooses, not your step {run.result.step}. 'Copy Python' keeps yours."
             )
 
     def _copy_python(self) -> None:
@@ -169,7 +169,9 @@ def config_of_layer(layer: Layer | None) -> Config:
         return Config.from_dict(report["config"])
     if layer.source.path is not None:
         return config_of_file(Path(layer.source.path))
-    raise InputError(f"'{layer.name}' is not of a run, so that it has no settings. Select the result of a run.")
+    raise InputError(
+        f"The layer '{layer.name}' has no settings, as it is no result of a run. Select the result of a run."
+    )
 
 
 def config_of_file(path: Path) -> Config:
