@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 HELP = "fill in missing pixels of an image file, deblur or enlarge it, or make the image of an MRI scan"
 DESCRIPTION = (
-    "Reconstruct an image from what was measured of it, through a model of the measurement: the non-local estimate in turns with the "
-    "measurement, or an untrained generator that is fitted to it. The image is written as float32 "
+    "Reconstruct an image from what was measured of it, through a model of the measurement: by the non-local estimate, alternating with "
+    "agreement with the measurement, or by an untrained generator that is fitted to it. The image is written as float32 "
     "(float64 where pixels of such an image are filled in); of an MRI scan that is the magnitude."
 )
 EPILOG = (
