@@ -195,4 +195,4 @@ def _summary(result: ReconstructResult, notes: Sequence[str]) -> Iterator[str]:
         scores = result.scores(result.image)
         yield f"PSNR {scores.psnr:.2f} dB, SSIM {scores.ssim:.3f}, data range {result.reference.data_range:g}."
     place = format_place(result.device, result.backend, result.n_threads)
-    yield f"Fitted {len(result.loss)} steps in {format_seconds(result.seconds)} on {place}."
+    yield f"Fitted {len(result.loss)} step{'s' * (len(result.loss) != 1)} in {format_seconds(result.seconds)} on {place}."
