@@ -226,7 +226,7 @@ def _values(given: Given) -> NDArray[np.float64]:
     if len(frames) != 1:
         raise InputError(f"A simulation is that of a single image, got {len(frames)} frames. Choose one of them.")
     if data.dtype.kind not in "buif":
-        raise InputError(f"The truth must have real numbers as values, got {data.dtype}.")
+        raise InputError(f"The truth must have real numbers as values, got {data.dtype}. Convert it.")
     values, _ = channels_first(data[frames[0]], layout)
     if not np.isfinite(values).all():
         raise InputError("The truth has values that are infinite or not a number. Replace them, or crop the image.")

@@ -205,6 +205,6 @@ def _summary(options: argparse.Namespace, result: DenoiseResult, notes: Sequence
             f"data range {result.reference.data_range:g}."
         )
     place = format_place(result.device, result.backend, result.n_threads)
-    yield f"Fitted {result.n_steps_taken} steps in {format_seconds(result.seconds)} on {place}."
+    yield f"Fitted {result.n_steps_taken} step{'s' * (result.n_steps_taken != 1)} in {format_seconds(result.seconds)} on {place}."
     written = (options.output, options.snapshots, options.expected_error, options.report)
     yield f"Wrote {', '.join(str(path) for path in written if path)}."

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 HELP = "fill in missing pixels of an image file, deblur or enlarge it, or make the image of an MRI scan, of sums of pixels, or a phase"
 DESCRIPTION = (
-    "Reconstruct an image from what was measured of it, through a model of the measurement: the non-local estimate in turns with the "
-    "measurement, or an untrained generator that is fitted to it. The image is written as float32 "
+    "Reconstruct an image from what was measured of it, through a model of the measurement: by the non-local estimate, alternating with "
+    "agreement with the measurement, or by an untrained generator that is fitted to it. The image is written as float32 "
     "(float64 where pixels of such an image are filled in); of an MRI scan that is the magnitude."
 )
 EPILOG = (
@@ -250,4 +250,4 @@ def _summary(result: ReconstructResult, notes: Sequence[str]) -> Iterator[str]:
         scores = result.scores(result.image)
         yield f"PSNR {scores.psnr:.2f} dB, SSIM {scores.ssim:.3f}, data range {result.reference.data_range:g}."
     place = format_place(result.device, result.backend, result.n_threads)
-    yield f"Fitted {len(result.loss)} steps in {format_seconds(result.seconds)} on {place}."
+    yield f"Fitted {len(result.loss)} step{'s' * (len(result.loss) != 1)} in {format_seconds(result.seconds)} on {place}."

@@ -250,7 +250,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
             if n_left := self._n_left_as_they_are:
                 yield f"{n_left} of {n_all} tiles were left as they are: they are constant, or no noise was found in them."
         if self._keeps_snapshots and (n_dropped := sum(self._n_dropped.values())):
-            yield f"{n_dropped} snapshots were let go to stay within snapshot_memory."
+            yield f"{n_dropped} snapshots were dropped to stay within snapshot_memory."
         if n_left := n_all - self._position:
             what = "tiles" if n_tiles > 1 else "frames"
             yield (

@@ -48,7 +48,9 @@ EXPECTED_ERROR = (
     "Add the error to expect at each pixel, in the image's units, as a layer, hidden at first: "
     "a structure fainter than this may be invented."
 )
-NO_EXPECTED_ERROR = "The expected error is how much fits with different starts differ: it needs two 'Seeds' or more."
+NO_EXPECTED_ERROR = (
+    "The expected error is computed from the differences between fits with different starts: set 'Seeds' to 2 or more."
+)
 
 TOOLTIPS = Tooltips(
     run="Denoise the active layer.",
@@ -140,7 +142,7 @@ class DenoiseWidget(DockWidget):
         more = QCollapsible("More settings")
         more.addWidget(labeled_rows([self._input.axes, *grouped_rows(self._folded)]))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
-        self._noise = text_label(tooltip="The model of the noise; set more of it in 'Noise' and 'More settings'.")
+        self._noise = text_label(tooltip="Noise that was found. If it is wrong, set it in 'Noise' and 'More settings'.")
         self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
         self._try = TryMenu(self.session, self._input, self._controls.error.shown_errors)
         self._choice = StepChoice(self.session)

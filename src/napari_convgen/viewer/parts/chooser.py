@@ -15,6 +15,7 @@ from napari_convgen.core.image import ArrayLike, Layout
 from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.layers.door import LayerInput, finest_level, guess_axes, read_layer
 from napari_convgen.viewer.layers.frame import find_frame, frame_index, take_frame
+from napari_convgen.viewer.layers.names import name_events
 from napari_convgen.viewer.parts.labels import name_of_layer, text_label
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class InputChooser:
         self.reference.changed.connect(self._want_reference)
         layers = viewer.layers
         layers.selection.events.active.connect(self.follow_layers)
-        for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
+        for event in name_events(layers):
             event.connect(self.follow_layers)
         if is_single:
             viewer.dims.events.point.connect(self.describe)

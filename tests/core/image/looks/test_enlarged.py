@@ -51,6 +51,7 @@ AS_MEASURED = {
     "rows that alternate": lambda: noisy(128) + 20 * (np.arange(128) % 2)[:, None],
     "small": lambda: np.kron(noisy(8), np.ones((2, 2))),
     "missing": lambda: np.where(np.random.default_rng(1).random((128, 128)) < 0.3, np.nan, noisy(128)),
+    "mostly empty": lambda: np.pad(noisy(64), 64),
     "a line": lambda: noisy(128)[0],
 }
 
