@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from inverse_images import TUNING, Deblur, Enlarge, ImagePart, Inpaint, load
-from napari_convgen.core.regularized import plug_and_play
 from napari_convgen.core.quality.metrics import psnr, reference_range
+from napari_convgen.core.regularized import plug_and_play
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.reconstruct.run import ReconstructTask
 

@@ -35,7 +35,9 @@ def test_a_phase_goes_from_file_to_file(tmp_path, monkeypatch, capsys):
 
 def test_lights_that_are_no_numbers_are_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    tifffile.imwrite("stack.tif", np.eye(20, dtype=np.float32) + np.zeros((3, 1, 1), np.float32), photometric="minisblack")
+    tifffile.imwrite(
+        "stack.tif", np.eye(20, dtype=np.float32) + np.zeros((3, 1, 1), np.float32), photometric="minisblack"
+    )
     (tmp_path / "lights.csv").write_text("0, 0\n0.2, left\n")
     words = ["--problem", "phase", "--lights", "lights.csv", "--dry-run"]
     assert cli.main(["reconstruct", "stack.tif", *words]) == 2

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 HELP = "simulate a measurement of a known image file, to try reconstruct on it"
 DESCRIPTION = (
     "Simulate what an instrument measures of a known truth: some of its pixels, a blurred image, or larger pixels, with noise, k-space of "
-    "several coils, or images of a phase in radians through focus. It is written as float32, with NaN where pixels are missing, and k-space "
-    "as a .cfl. What reconstruct makes of it can be scored against the truth."
+    "several coils, or images of a phase in radians through focus. It is written as float32, with NaN where pixels are missing, and "
+    "k-space as a .cfl. What reconstruct makes of it can be scored against the truth."
 )
 EPILOG = "A file is written completely or not at all."
 
