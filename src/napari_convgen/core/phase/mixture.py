@@ -21,8 +21,8 @@ def mixed_stages(
     """Yield better and better phases; the last is the mixture of both.
 
     With few photons total variation draws coarse structures better, which images out of focus show weakly; with many the denoiser draws
-    fine ones better. Both are made with and without the entries that are held out. The residuals are linear in the phase, so that the share of
-    each with which held-out entries are predicted best follows at once.
+    fine ones better. Both are made with and without the entries that are held out. The residuals are linear in the phase, so that the share
+    of each with which held-out entries are predicted best follows at once.
 
     Parameters
     ----------
