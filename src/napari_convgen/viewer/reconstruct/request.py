@@ -88,6 +88,8 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         Layers that are wanted beside the result.
     scan
         K-space, in the place of an image; ``None``, the default, for an image.
+    stack
+        Stack through focus, in the place of an image; ``None``, the default, for an image.
     """
 
     problem: str
@@ -96,6 +98,7 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
     psf: core.Image | None = None
     outputs: Outputs = Outputs()
     scan: KSpaceFile | None = None
+    stack: core.Image | None = None
 
     @property
     def title(self) -> str:
@@ -111,8 +114,9 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.reconstruct.run import ReconstructTask
 
+        others = [each for each in (self.stack, None if self.scan is None else self.scan.image) if each is not None]
         return ReconstructTask(
-            self.source.image if self.scan is None else self.scan.image,
+            others[0] if others else self.source.image,
             self.config,
             problem=self.problem,
             is_missing=self.is_missing,
