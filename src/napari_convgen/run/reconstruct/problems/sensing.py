@@ -66,6 +66,7 @@ class Sensing(InverseProblem):
     """
 
     operator = WeightedSumsConfig
+    measures_image = False
     inputs: ClassVar[Mapping[str, str]] = {"patterns": "patterns of weights"}
     settings: ClassVar[Mapping[str, str]] = {
         name: f"operator.{name}" for name in WeightedSumsConfig.model_fields if name != "kind"
