@@ -134,9 +134,9 @@ class GuidedNetworkConfig(_HourglassConfig):
     guide: Literal["average", "non-local", "plug-and-play"] = Field(
         "average",
         title="Guide",
-        description="Image that the network draws from: average (the noisy image at first, then the running average of its own images) or "
-        "non-local (the non-local estimate) or plug-and-play (the same in turns with the measurement, which need not be of the image "
-        "itself), with which its images are mixed.",
+        description="Image that is the network's input: average (the noisy image at first, then the running average of the network's "
+        "images), non-local (the non-local estimate, which the network's images are mixed with) or plug-and-play (for reconstruction: "
+        "the same, alternating with agreement with the measurement).",
     )
     network_share: Auto | Annotated[float, Ge(0), Le(1)] = Field(
         "auto",

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from napari_convgen.cli import kspace
 from napari_convgen.cli.commands.reconstruct import (
     BLUR_SETTINGS,
+    LIGHTS,
     PROBLEMS,
     SIZE_SETTINGS,
     SUM_SETTINGS,
     add_patterns,
+    read_lights,
     read_settings,
 )
 from napari_convgen.cli.options import (
@@ -41,10 +43,9 @@ if TYPE_CHECKING:
 
 HELP = "simulate a measurement of a known image file, to try reconstruct on it"
 DESCRIPTION = (
-    "Simulate what an instrument measures of a known truth, with noise: some of its pixels, a blurred image, larger pixels, "
-    "k-space of several coils, or weighted sums of all pixels. It is written as float32, with NaN where pixels are missing, and k-space "
-    "as a .cfl. "
-    "What reconstruct makes of it can be scored against the truth."
+    "Simulate what an instrument measures of a known truth, with noise: some of its pixels, a blurred image, larger pixels, k-space of "
+    "several coils, weighted sums of all pixels, or images of a phase in radians through focus. It is written as float32, with NaN where "
+    "pixels are missing, and k-space as a .cfl. What reconstruct makes of it can be scored against the truth."
 )
 EPILOG = "A file is written completely or not at all."
 
@@ -75,6 +76,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_patterns(parser)
     add("--measured", type=float, metavar="SHARE", help=_MEASURED)
     add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS | SUM_SETTINGS)
+    add(
+        "--planes",
+        type=int,
+        dest="n_planes",
+        metavar="N",
+        help="number of planes through focus, for phase (default: 7)",
+    )
+    add("--lights", type=Path, metavar="FILE", help=LIGHTS)
+    add("--aberrations", type=_numbers, metavar="LIST", help=_ABERRATIONS)
     noise = parser.add_mutually_exclusive_group()
     noise.add_argument("--photons", type=float, metavar="NUMBER", help=_PHOTONS)
     noise.add_argument("--noise", type=float, metavar="NUMBER", help=_NOISE)
@@ -94,6 +104,14 @@ _PHOTONS = "number of photons in the brightest pixel, for Poisson noise; 0 in th
 _NOISE = "standard deviation of Gaussian noise, in image units; of k-space that of the real and of the imaginary part (default: no noise)"
 _WRITE_MASK = ".tif or .png to write, of the missing pixels, 255 where they are (default: none)"
 _WRITE_PSF = ".tif to write, of the point spread function (default: none)"
+
+
+_ABERRATIONS = "aberrations in radians from defocus on in Noll's order, separated by commas, for phase (default: none)"
+
+
+def _numbers(text: str) -> list[float]:
+    """Return the numbers of a list."""
+    return [float(word) for word in text.split(",")]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -118,6 +136,9 @@ def run(options: argparse.Namespace) -> int:
         missing=options.missing,
         n_coils=options.n_coils,
         acceleration=options.acceleration,
+        n_planes=options.n_planes,
+        aberrations=options.aberrations,
+        lights=read_lights(options.lights),
         measured=options.measured,
         changes=read_changes(options),
         psf=None if psf is None else psf.image,
@@ -143,8 +164,8 @@ def _outputs(
     """Return the files to write, with their values and an image file like each."""
     data, layout = np.asarray(simulation.measurement.data), simulation.layout
     ratios = dict.fromkeys(layout.spatial, simulation.pixel_ratio)
-    is_image = simulation.measurement.axes == truth.axes
-    like = resampled(truth, data.shape, data.dtype, ratios) if is_image else new_image(simulation.measurement)
+    has_own_axes = layout.axes != truth.axes
+    like = new_image(simulation.measurement) if has_own_axes else resampled(truth, data.shape, data.dtype, ratios)
     outputs = [(options.output, data, like)]
     others = (
         ("--write-mask", options.write_mask, simulation.is_missing, "inpaint"),

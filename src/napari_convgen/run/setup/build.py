@@ -355,7 +355,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Sequence[int]], ForwardModel]] = {
     "downsampling": lambda settings, shape: _DOWNSAMPLINGS[settings.weighting](
         shape, [settings.factor] * (len(shape) - 1)
     ),
-    **dict.fromkeys(("fourier", "weighted-sums"), _refuse),
+    **dict.fromkeys(("fourier", "weighted-sums", "through-focus", "led-array"), _refuse),
 }
 
 
