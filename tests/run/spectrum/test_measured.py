@@ -84,6 +84,7 @@ def test_later_steps_are_those_of_a_fit_to_the_measurement(image):
     [
         ({"problem": "sense"}, ConfigError, "is no image to look at. Choose 'inpaint' or 'deblur' or 'enlarge'"),
         ({"problem": "sensing"}, ConfigError, "is no image to look at"),
+        ({"problem": "phase"}, ConfigError, "is no image to look at"),
         ({"problem": "sharpen"}, ConfigError, "There is no problem 'sharpen'"),
         ({"problem": "inpaint"}, InputError, "nothing to fill in"),
         ({"factor": 2}, ConfigError, "factor belongs to a problem. Name the problem"),
