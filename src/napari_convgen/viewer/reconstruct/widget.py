@@ -105,8 +105,8 @@ class ReconstructWidget(DockWidget):
         config, name = self.config(), self._problem.name.value
         if name == "sense":
             scan, title = self._problem.scan.read()
-            source = image_source(scan, title.removesuffix(" k-space"))
-            return ReconstructRequest(source, name, config, outputs=self._outputs(), scan=scan.file)
+            source, maps = image_source(scan, title.removesuffix(" k-space")), self._problem.scan.read_maps()
+            return ReconstructRequest(source, name, config, outputs=self._outputs(), scan=scan.file, coil_maps=maps)
         if name == "phase":
             stack, place = read_stack(self._input.layer)
             return ReconstructRequest(place, name, config, outputs=self._outputs(), stack=stack)
@@ -170,7 +170,8 @@ class ReconstructWidget(DockWidget):
         self._residual = CheckBox(
             value=False,
             text="Residual",
-            tooltip="Add the measurement that the result predicts, minus the actual one, as a layer, hidden at first.",
+            tooltip="Add the measurement that the result predicts, minus the actual one, as a layer, hidden at first: in the pixels of the "
+            "image, or the logarithm of its magnitude over k-space.",
         )
         self._baseline = CheckBox(
             value=False,
@@ -208,7 +209,7 @@ class ReconstructWidget(DockWidget):
             self._preset.choices = names
             self._preset.value = kept if kept in names and kept not in usual else self._problem.problem.preset
         self._input.description.setVisible(name not in ("sense", "phase"))
-        self._residual.native.setVisible(name not in ("sense", "phase"))
+        self._residual.native.setVisible(name != "phase")
         self._baseline.native.setVisible(name == "enlarge")
         self._choose_preset()
 

@@ -69,6 +69,7 @@ class Phase(InverseProblem):
 
     operator = ThroughFocusConfig
     other_operators: ClassVar[tuple[type[Kind], ...]] = (LedArrayConfig,)
+    measures_image = False
     inputs: ClassVar[Mapping[str, str]] = {
         "depths": "distances of the planes from the focus",
         "lights": "directions of the lights",
