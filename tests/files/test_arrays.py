@@ -62,7 +62,7 @@ def test_damaged_files_of_bart_are_refused(tmp_path):
     header, content = (tmp_path / "image.hdr").read_text(), (tmp_path / "image.cfl").read_bytes()
     for text, values, sentence in [
         (None, content, r"cannot be read without its shape: .*image\.hdr is missing"),
-        ("# Dimensions\n7 x\n", content, r"image\.hdr says no shape"),
+        ("# Dimensions\n7 x\n", content, r"image\.hdr does not say the shape"),
         (header, content[:-8], r"has 328 bytes, and .*image\.hdr says 336"),
     ]:
         (tmp_path / "image.hdr").unlink(missing_ok=True)
@@ -83,7 +83,7 @@ def test_mrc_is_read_as_it_is_needed(tmp_path, dtype, kind):
             file.set_image_stack()
     image = read_image(tmp_path / "image.mrc")
     assert image.axes == {"image": "YX", "volume": "ZYX", "stack": "QYX"}[kind]
-    assert isinstance(image.data, np.memmap)
+    assert image.data.filename is not None  # of a map of the file, not of a copy
     np.testing.assert_array_equal(image.data, data)
     assert (image.calibration[0][-2:], image.calibration[1][-2:]) == ((2.5, 1.5), ("Å", "Å"))
     if kind == "volume":
@@ -91,6 +91,14 @@ def test_mrc_is_read_as_it_is_needed(tmp_path, dtype, kind):
     if kind != "stack":
         write_image(tmp_path / "copy.ome.tif", np.asarray(image.data), image)
         assert read_image(tmp_path / "copy.ome.tif").image.units[-1] == "Å"
+
+
+def test_mrc_of_the_other_byte_order(tmp_path):
+    data = numbers((6, 7), ">i2")
+    mrcfile.new(tmp_path / "image.mrc", data).close()
+    image = read_image(tmp_path / "image.mrc")
+    assert image.data.dtype == np.dtype("=i2")
+    np.testing.assert_array_equal(image.data, data)
 
 
 def test_a_damaged_mrc_is_refused(tmp_path):

@@ -87,4 +87,4 @@ def time_pieces(jobs: Sequence[Job]) -> Seconds:
         except InputError:  # it is constant, or lacks noise
             continue
         return forecast.piece * (sum(each.plan.cut.n_values for each in jobs) / largest.cut.n_values)
-    raise FitError(f"Nothing is to fit in {largest.path}: its pieces are constant. Leave it out.")
+    raise FitError(f"There is nothing to fit in {largest.path}: all its pieces are constant. Leave it out.")

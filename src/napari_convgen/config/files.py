@@ -26,7 +26,9 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source} is not valid TOML: {error}.") from error
+        raise ConfigError(
+            f"{source} is not valid TOML: {error}. Correct it, or begin with: napari-convgen new-config."
+        ) from error
 
 
 def read_values(path: Path) -> dict[str, Any]:
@@ -40,17 +42,19 @@ def read_values(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration {path} cannot be read: {error}.") from error
+        raise ConfigError(f"The configuration {path} cannot be read: {error}. Name another file.") from error
     if path.suffix.lower() != ".json":
         return read_toml(text, str(path))
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+        raise ConfigError(f"{path} is not valid JSON: {error}. Name the report of a run.") from error
     if isinstance(values, dict):
         values = values.get("config", values)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold a JSON object: a report of a run, or its config.")
+        raise ConfigError(
+            f"{path} is no report of a run: it must hold a JSON object. Name the report of a run, or its config."
+        )
     return values
 
 

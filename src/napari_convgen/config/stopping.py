@@ -136,7 +136,7 @@ class CoupledConfig(_PatientRule):
         gt=0,
         lt=1,
         title="Fitted share",
-        description="Share of the photons that are fitted, where the noise is that of counting them; the others judge the fit.",
+        description="Share of the photons that are fitted, where the noise is that of counting them; the others evaluate the fit.",
     )
 
 

@@ -46,14 +46,18 @@ def _read_shape(path: Path) -> tuple[int, ...]:
     try:
         lines = path.with_suffix(".hdr").read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise FileError(f"{path} cannot be read without its shape: {path.with_suffix('.hdr')} is missing.") from error
+        raise FileError(
+            f"{path} cannot be read without its shape: {path.with_suffix('.hdr')} is missing. Put it beside it."
+        ) from error
     numbers = [lines[i + 1].split() for i, line in enumerate(lines[:-1]) if line.strip() == "# Dimensions"]
     if (
         not numbers
         or not all(number.isdigit() and int(number) for number in numbers[0])
         or len(numbers[0]) > len(LETTERS)
     ):
-        raise FileError(f"{path.with_suffix('.hdr')} says no shape: a line of numbers after '# Dimensions' is missing.")
+        raise FileError(
+            f"{path.with_suffix('.hdr')} does not say the shape: a line of numbers after '# Dimensions' is missing."
+        )
     return tuple(map(int, numbers[0]))
 
 

@@ -56,7 +56,9 @@ class Cells:
                 return result
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FileError(f"{path} cannot be used: {error.strerror or error}.") from error
+            raise FileError(
+                f"{path} cannot be used: {error.strerror or error}. Remove it, or choose another folder."
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise FileError(f"{path} does not hold a finished part. Remove it.") from error
         start = time.monotonic()

@@ -24,6 +24,7 @@ UNLIKE = frame(blobs(0), blobs(1), blobs(2))
     [
         (LIKE, True),
         (UNLIKE, False),
+        (frame(*(blobs(seed) + 3 * np.linspace(-1, 1, 64)[:, None] for seed in range(3))), False),  # illuminated alike
         (frame(blobs(0), blobs(0), blobs(2)), False),
         (frame(blobs(0), blobs(0), blobs(1), blobs(1)), True),
         (LIKE[:1], True),

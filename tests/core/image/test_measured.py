@@ -202,6 +202,8 @@ def test_a_wrapped_phase_is_told_from_other_images_of_its_range():
     ]
     smooth = np.interp(textured(), (textured().min(), textured().max()), (-np.pi, np.pi))
     frames[False] += [smooth, np.round(phase(2, 0.3)).astype(np.int16), 2 * phase(2, 0.3), 0.5 * phase(0.1, 0.1)]
+    frames[False] += [10 * (phase(2, 0.3) + np.pi)]  # from 0 on, but beyond 2π
     for is_wrapped, images in frames.items():
         for image in images:
-            assert check_array(image, Layout.of(SIZE))[0].is_wrapped is is_wrapped
+            notes = check_array(image, Layout.of(SIZE))[0].notes
+            assert any("wrapped phase" in note for note in notes) is is_wrapped

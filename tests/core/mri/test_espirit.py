@@ -69,3 +69,12 @@ def test_one_coil_sees_everything_alike():
 
 def test_the_squares_of_simulated_sensitivities_sum_to_one():
     np.testing.assert_allclose((np.abs(ring_of_coils(SIZE, 5)) ** 2).sum(0), 1)
+
+
+def test_there_are_none_where_nothing_is_seen():
+    """A point in the middle has the same k-space everywhere, times its sensitivities."""
+    sensitivities = torch.tensor([0.6, 0.8j])
+    maps = coil_maps(sensitivities[:, None, None].expand(2, 16, 16).contiguous(), SIZE).numpy()
+    np.testing.assert_allclose(np.abs(maps[:, 24, 20]), (0.6, 0.8), rtol=1e-3)
+    assert not maps[:, :12].any()
+    assert not maps[:, :, :10].any()

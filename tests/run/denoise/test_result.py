@@ -209,7 +209,7 @@ def test_snapshots_stay_within_the_memory_they_are_given():
         assert len(snapshots) >= 4
         assert sum(s.iterate.nbytes + s.average.nbytes for s in snapshots) <= bound
     assert result.step in [s.step for s in result.snapshots]
-    assert any("snapshots were let go to stay within snapshot_memory" in note for note in result.notes)
+    assert any("snapshots were dropped to stay within snapshot_memory" in note for note in result.notes)
 
 
 def frame_result(number, step, outcome):

@@ -81,7 +81,7 @@ def test_a_result_is_saved_with_pixel_size_units_and_recipe_and_its_settings_are
     assert widget.config() == ran
     viewer.layers.selection.active = viewer.layers["truth"]
     choose("Load settings from this layer")
-    assert "is not of a run" in user.text
+    assert "has no settings" in user.text
 
 
 def test_a_report_says_its_input_and_a_run_is_copied_as_a_command_and_as_python(

@@ -341,7 +341,7 @@ def test_expected_error_needs_two_seeds(viewer, user):
     user.check("Expected error")
     user.fill("Seeds", 1)
     assert not user.box("Expected error").isEnabled()
-    assert "two 'Seeds'" in user.box("Expected error").toolTip()
+    assert "set 'Seeds' to 2" in user.box("Expected error").toolTip()
     user.run()
     assert "cells expected error" not in viewer.layers
     user.fill("Seeds", 2)

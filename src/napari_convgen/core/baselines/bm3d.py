@@ -40,7 +40,7 @@ def bm3d(frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:
     check_bm3d()
     values, noise_level = frame.values, frame.noise_level
     if values.ndim == 2:
-        raise InputError("BM3D needs rows and columns, got a single line of pixels. Leave the method bm3d away.")
+        raise InputError("BM3D needs rows and columns, got a single line of pixels. Leave out the method bm3d.")
     if values.ndim == 4:
         return np.stack([bm3d(replace(frame, values=slice_)) for slice_ in values.swapaxes(0, 1)], axis=1)
     if not frame.is_color:

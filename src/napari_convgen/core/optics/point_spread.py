@@ -123,7 +123,9 @@ def gaussian_psf(sigmas: Sequence[float], size: Sequence[int] | None = None) -> 
         Negative or infinite standard deviations, or a PSF larger than the image.
     """
     if not all(0 <= sigma < math.inf for sigma in sigmas):
-        raise InputError(f"Standard deviations of a PSF must be at least 0 and finite, got {tuple(sigmas)}.")
+        raise InputError(
+            f"Standard deviations of a PSF must be at least 0 and finite, got {tuple(sigmas)}. Give them in pixels."
+        )
     shape = [2 * math.ceil(N_SIGMAS * sigma) + 1 for sigma in sigmas]
     if size is not None:
         check_psf_size(shape, size)

@@ -54,7 +54,7 @@ class SeedAgreement:
         """
         if n_seeds < 2:
             raise ConfigError(
-                f"The stopping rule 'agreement' compares fits: n_seeds must be at least 2, got {n_seeds}."
+                f"The stopping rule 'agreement' compares fits: n_seeds must be at least 2, got {n_seeds}. Raise it, or choose 'auto'."
             )
         return plain_members(problem, n_seeds)
 

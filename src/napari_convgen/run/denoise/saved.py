@@ -85,7 +85,9 @@ def load_run(path: str | Path) -> tuple[DenoiseResult, dict[str, Any]]:
             arrays = {name: archive[name] for name in archive.files}
         record = json.loads(str(arrays.pop("convgen")))
         if record["format"] != FORMAT:
-            raise FileError(f"{path} was saved by another version of this program, which alone can read it.")
+            raise FileError(
+                f"{path} was saved by another version of this program, which alone can read it. Repeat the run with this one."
+            )
         return _read(record, arrays), record["extra"]
     except (OSError, KeyError, ValueError, AttributeError) as error:
         raise FileError(

@@ -48,7 +48,9 @@ class TargetsConfig:
         if self.mean not in MEAN_KINDS:
             raise ConfigError(f"mean must be one of {', '.join(MEAN_KINDS)}, got '{self.mean}'.")
         if not (math.isfinite(self.added_noise) and self.added_noise >= 0):
-            raise ConfigError(f"added_noise must be a number from 0, got {self.added_noise}.")
+            raise ConfigError(
+                f"added_noise must be a number from 0, got {self.added_noise}. Leave it out for no added noise."
+            )
 
     @staticmethod
     def check_generator(config: Config) -> None:

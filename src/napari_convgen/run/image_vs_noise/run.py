@@ -285,7 +285,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
                     )
         yield from self.prepared.input_notes()
         if self._store.n_dropped:
-            yield f"{self._store.n_dropped} snapshots were let go to stay within snapshot_memory."
+            yield f"{self._store.n_dropped} snapshots were dropped to stay within snapshot_memory."
 
     def _new_fit(self) -> Fit:
         n = len(self._targets)

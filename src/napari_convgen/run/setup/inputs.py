@@ -170,7 +170,7 @@ def check_reference(reference: ImageLike | None, data_range: float | None, shape
             )
         )
     if truth.dtype.kind not in "buif":
-        raise InputError(f"The reference must have real numbers as values, got {truth.dtype}.")
+        raise InputError(f"The reference must have real numbers as values, got {truth.dtype}. Convert it.")
     if not isinstance(data_range, numbers.Real | None):
         raise InputError(
             f"data_range must be a positive number, got {data_range!r}. Leave it out for that of the reference."

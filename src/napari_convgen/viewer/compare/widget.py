@@ -40,7 +40,7 @@ TOOLTIPS = Tooltips(
     run="Denoise the active layer by every method that is checked, one after the other.",
     forecast="Try a few steps of the generator and say what memory and time it would take.",
     pause="Pause after the generator's next step, or the current frame of another method; press again to resume.",
-    stop="End soon and keep the methods that are done, and the generator as far as it came.",
+    stop="End soon. Keep the methods that are done, and the best image of the generator so far.",
     cancel="End the comparison and leave the viewer as it was.",
     progress="Methods done of those to compare.",
 )
@@ -96,7 +96,7 @@ class CompareWidget(DockWidget):
         names = SHORT_BASELINES | {OURS: f"{OURS} {self._preset.value}"}
         titles = {method: names[method] for method, box in self._methods.items() if box.value}
         if not titles:
-            raise ConfigError("There is nothing to compare. Check a method or more.")
+            raise ConfigError("No method is checked. Check at least one.")
         return titles
 
     def config(self) -> Config:

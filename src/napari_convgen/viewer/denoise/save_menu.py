@@ -96,7 +96,7 @@ class SaveMenu(QPushButton):
         _copy(command_line(run.request.source, run.result.config))
         if run.chosen_steps:
             show_info(
-                f"The command keeps the step of its own rule, not step {run.result.step}, which you have chosen. Python keeps that."
+                f"The command keeps the step that its rule chooses, not your step {run.result.step}. 'Copy Python' keeps yours."
             )
 
     def _copy_python(self) -> None:

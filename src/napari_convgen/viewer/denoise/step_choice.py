@@ -32,11 +32,11 @@ class StepChoice(QWidget):
         super().__init__()
         self._session = session
         self._promote = button(PROMOTE, "Make the snapshot on screen the result.")
-        self._undo = button("Undo", "Make the step the result that was kept before the last choice.")
+        self._undo = button("Undo", "Go back to the step that was kept before your last choice.")
         self._continue = button(
             "Continue",
-            "Give the finished fit of a single image more steps: from its end, or from the step you went back to, or the nearest one whose "
-            "networks are kept; the button names it. Of a run that was reopened, or is not the last one, the networks are not kept: its "
+            "Add steps to the finished fit of a single image. It goes on from its end or, if you moved the stop back, from the last stored "
+            "step before it, which the button names. Of a run that was reopened, or is not the last one, the networks are not kept: its "
             "own steps are taken again first, which takes as long as the run took.",
         )
         self._more_steps = QSpinBox()

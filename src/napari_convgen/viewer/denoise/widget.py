@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox
@@ -17,6 +17,7 @@ from napari_convgen.viewer.denoise.save_menu import SaveMenu
 from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.denoise.step_choice import StepChoice
 from napari_convgen.viewer.denoise.summary import summarize
+from napari_convgen.viewer.denoise.try_menu import TryMenu
 from napari_convgen.viewer.denoise.values import ValuesChoice
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser
@@ -47,7 +48,9 @@ EXPECTED_ERROR = (
     "Add the error to expect at each pixel, in the image's units, as a layer, hidden at first: "
     "a structure fainter than this may be invented."
 )
-NO_EXPECTED_ERROR = "The expected error is how much fits with different starts differ: it needs two 'Seeds' or more."
+NO_EXPECTED_ERROR = (
+    "The expected error is computed from the differences between fits with different starts: set 'Seeds' to 2 or more."
+)
 
 TOOLTIPS = Tooltips(
     run="Denoise the active layer.",
@@ -97,10 +100,16 @@ class DenoiseWidget(DockWidget):
         """
         return Config().replace(self._at_hand.values() | self._folded.values())
 
-    def run(self) -> None:
-        """Start denoising the active layer."""
+    def run(self, part: Sequence[slice] | None = None) -> None:
+        """Start denoising the active layer.
+
+        Parameters
+        ----------
+        part
+            Part of the layer that is taken, a slice for each axis; ``None``, the default, for all of it.
+        """
         with self._controls.error.shown_errors():
-            request = self._request()
+            request = self._request(part)
             self.session.run(request)
             self._keep_choices(request)
             self._begin()
@@ -112,10 +121,11 @@ class DenoiseWidget(DockWidget):
             self.session.forecast(self._request())
             self._begin()
 
-    def _request(self) -> DenoiseRequest:
+    def _request(self, part: Sequence[slice] | None = None) -> DenoiseRequest:
         source = self._input.read()
         self._values.check(source)
-        return DenoiseRequest(source, self.config(), self._outputs(), self._input.reference_data())
+        request = DenoiseRequest(source, self.config(), self._outputs(), self._input.reference_data())
+        return request if part is None else request.of_part(part)
 
     def _begin(self) -> None:
         self._noise_before, self._noise_of = self._noise_of, (self._input.layer, None)
@@ -132,8 +142,9 @@ class DenoiseWidget(DockWidget):
         more = QCollapsible("More settings")
         more.addWidget(labeled_rows([self._input.axes, *grouped_rows(self._folded)]))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
-        self._noise = text_label(tooltip="The model of the noise; set more of it in 'Noise' and 'More settings'.")
+        self._noise = text_label(tooltip="Noise that was found. If it is wrong, set it in 'Noise' and 'More settings'.")
         self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
+        self._try = TryMenu(self.session, self._input, self._controls.error.shown_errors)
         self._choice = StepChoice(self.session)
         self._before_after = BeforeAfter(self.session, self._controls.error.shown_errors)
         self._save = SaveMenu(self.session, self._controls.error.shown_errors)
@@ -148,6 +159,7 @@ class DenoiseWidget(DockWidget):
         self.column.addWidget(labeled_rows(rows))
         self.column.addLayout(in_two_columns(box.native for box in self._boxes.values()))
         self.column.addWidget(self._controls)
+        self.column.addWidget(self._try)
         self.column.addWidget(self._choice)
         self.column.addWidget(self._before_after)
         self.column.addWidget(self._plot, stretch=1)
@@ -181,6 +193,7 @@ class DenoiseWidget(DockWidget):
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
         self._controls.forecast_clicked.connect(self.forecast)
+        self._try.chosen.connect(self.run)
         self._choice.promote_clicked.connect(self._promote_snapshot)
         self._choice.continue_clicked.connect(self._continue_run)
         self._save.loaded.connect(self._load)

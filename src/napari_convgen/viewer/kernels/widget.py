@@ -29,6 +29,7 @@ from napari_convgen.run.kernels.panels import SHOWN
 from napari_convgen.run.kernels.run import KINDS, MAX_LENGTH, MIN_LENGTH, STEPS
 from napari_convgen.viewer.kernels.session import Answer, ExplorerSession, KernelSettings
 from napari_convgen.viewer.layers.door import finest_level
+from napari_convgen.viewer.layers.names import name_events
 from napari_convgen.viewer.parts.buttons import button
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.errors import shown_errors
@@ -268,10 +269,8 @@ class KernelWidget(DockWidget):
         """Follow the viewer."""
         if self._signals:
             return
-        events = self.viewer.layers.events
-        layer_events = (events.inserted, events.removed, events.renamed)
         self._signals = (
-            *((event, self._offer_taps) for event in layer_events),
+            *((event, self._offer_taps) for event in name_events(self.viewer.layers)),
             (self.viewer.events.theme, self._follow_theme),
         )
         for event, slot in self._signals:

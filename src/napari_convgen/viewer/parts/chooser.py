@@ -15,6 +15,7 @@ from napari_convgen.core.image import ArrayLike, Layout
 from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.layers.door import LayerInput, finest_level, guess_axes, read_layer
 from napari_convgen.viewer.layers.frame import find_frame, frame_index, take_frame
+from napari_convgen.viewer.layers.names import name_events
 from napari_convgen.viewer.parts.labels import name_of_layer, text_label
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class InputChooser:
         self.reference.changed.connect(self._want_reference)
         layers = viewer.layers
         layers.selection.events.active.connect(self.follow_layers)
-        for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
+        for event in name_events(layers):
             event.connect(self.follow_layers)
         if is_single:
             viewer.dims.events.point.connect(self.describe)
@@ -105,9 +106,16 @@ class InputChooser:
         InputError
             Axes that do not fit.
         """
-        layer = self.layer
-        if layer is None or not self._is_single:
-            return {}
+        return {} if self.layer is None or not self._is_single else self.place_on_screen(self.layer)
+
+    def place_on_screen(self, layer: Image) -> dict[int, int]:
+        """Return the place of the frame of a layer that is on screen, by the axes that count frames; none for a single one.
+
+        Raises
+        ------
+        InputError
+            Axes that do not fit.
+        """
         point = layer.world_to_data(list(self.viewer.dims.point)[-layer.ndim :])
         return find_frame(finest_level(layer).shape, self.axes.value or None, self._z_axis(), point)
 

@@ -58,7 +58,7 @@ class PresetBox(ComboBox):
         box = self.native
         for i in range(box.count()):
             box.setItemData(i, PRESET_USES.get(box.itemText(i), ""), Qt.ItemDataRole.ToolTipRole)
-        self.tooltip = PRESET_USES.get(self.value, "Ready settings.")
+        self.tooltip = PRESET_USES.get(self.value, "Named settings to begin with.")
 
 
 def _describe(changes: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLayout, QVBoxLayout, QWidget
 
+from napari_convgen.viewer.layers.names import name_events
 from napari_convgen.viewer.parts.buttons import button
 from napari_convgen.viewer.parts.form import LEAST_WIDTH
 from napari_convgen.viewer.parts.labels import text_label
@@ -76,8 +77,7 @@ class SpectrumPlots(QWidget):
         save.clicked.connect(self._tabs.save)
         self._fit.clicked.connect(lambda: self.fit_clicked.emit())
         self._fit_of.activated.connect(self._draw)
-        events = viewer.layers.events
-        for event in (events.inserted, events.removed, events.renamed):
+        for event in name_events(viewer.layers):
             event.connect(self._offer_fits)
         self.hide()
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TOOLTIPS = Tooltips(
     run="Find the singular vectors for the active layer, and all that is computed from them.",
     forecast="Take two products with the Jacobian and say what memory and time a run would take.",
-    stop="End soon and keep the steps that are done; before the first is, as Cancel.",
+    stop="End soon and keep the steps that are done; if none is, it is the same as Cancel.",
     progress="Products with the Jacobian, and steps of the fit, of those to take at most.",
 )
 

@@ -40,7 +40,8 @@ class BeforeAfter(QWidget):
         self._line: Shapes | None = None
         self._blinked: RunLayers | None = None  # whose input is shown
         self._blink = button(
-            "Show input", f"Show the input in place of the result, and the result again; also with the key {KEY}."
+            "Show input",
+            f"Show the input in place of the result; press again to see the result. The key {KEY} does the same.",
         )
         self._split = button(
             "Swipe",
