@@ -9,7 +9,10 @@ On a machine without a screen: tools/with-display python benchmarks/event_loop.p
 from __future__ import annotations
 
 import argparse
+import os
 import time
+
+os.environ["NAPARI_CONFIG"] = ""  # before napari is imported: no preferences are read, none are written
 
 import napari
 import numpy as np

@@ -1,7 +1,8 @@
 """Reconstruction against classical methods: how far each is from the truth, on simulated measurements.
 
     python benchmarks/inverse.py [--output FILE] mri [--size 128 112] [--phantoms 2] [--draws 3]
-    python benchmarks/inverse.py [--output FILE] inpaint|enlarge|deblur --data FOLDER [--draws 1] [--tune] [--presets quick default]
+    python benchmarks/inverse.py [--output FILE] inpaint|enlarge|deblur|sensing --data FOLDER [--draws 1] [--tune] [--presets quick default]
+    python benchmarks/inverse.py [--output FILE] phase [--size 64] [--draws 2] [--starts 10]
     python benchmarks/inverse.py [--output FILE] constants --data FOLDER
 
 Every rival is given the same measurement, operator and held-out entries as the generator; what it leaves open, a weight or a number of
@@ -16,13 +17,16 @@ from pathlib import Path
 
 import inverse_constants
 import inverse_mri
-from inverse_images import Deblur, Enlarge, Inpaint
+import inverse_phase
+from inverse_images import Deblur, Enlarge, Inpaint, Sensing
 
 PARTS = {
     "mri": inverse_mri,
     "inpaint": Inpaint(),
     "enlarge": Enlarge(),
     "deblur": Deblur(),
+    "phase": inverse_phase,
+    "sensing": Sensing(),
     "constants": inverse_constants,
 }
 """Modules of the parts; each has a title, ``add_options``, and ``measure``, which returns its section as text."""

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from inverse_images import TUNING, Deblur, Enlarge, ImagePart, Inpaint, load
-from napari_convgen.core import plug_and_play
 from napari_convgen.core.quality.metrics import psnr, reference_range
+from napari_convgen.core.regularized import plug_and_play
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.reconstruct.run import ReconstructTask
 
@@ -67,5 +67,7 @@ def _scores(part: ImagePart, setting: float, arguments: argparse.Namespace) -> I
         measured, truth, inputs = part.observe(scene, setting, np.random.default_rng(0))
         posed = ReconstructTask(measured, "quick", problem=part.problem, changes={"n_threads": 1}, **inputs).posed
         problem = posed.prepared.problem(posed.scaled)
-        *_, last = plug_and_play.plug_and_play_stages(problem, n_turns=plug_and_play.N_TURNS)
+        *_, last = plug_and_play.plug_and_play_stages(
+            problem, n_turns=plug_and_play.N_TURNS, first_level=plug_and_play.FIRST_LEVEL
+        )
         yield psnr(posed.units.restore(last.image.numpy()), truth, reference_range(truth))

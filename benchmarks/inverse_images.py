@@ -1,4 +1,4 @@
-"""The parts ``inpaint``, ``enlarge`` and ``deblur`` of benchmarks/inverse.py: clean images, measured by simulated instruments."""
+"""Four parts of benchmarks/inverse.py: clean images, measured by simulated instruments."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from napari_convgen.core.quality.metrics import psnr, reference_range
 from napari_convgen.files.images import read_image
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.reconstruct.run import ReconstructTask
+from napari_convgen.run.simulate import simulate
 
 TUNING: Mapping[str, int] = {
     "fluo/clean/ssi_nuclei924x624.png": 1,
@@ -200,6 +201,24 @@ class Deblur(ImagePart):
         photons = rng.poisson(setting * blurred.clip(0)).astype(np.float32)
         axes = {"axes": "ZYX"} if is_volume else {}
         return photons, setting * scene[spread.field_of_view], {"sigma": sigma, **axes}
+
+
+class Sensing(ImagePart):
+    """A quarter as many sums of all pixels as there are pixels."""
+
+    TITLE = "Compressive sensing"
+    problem = "sensing"
+    settings: ClassVar[Mapping[float, str]] = {0.0: "Without noise", 0.05: "Noise of 5 % of the range"}
+    rivals = ("smoothest", "TV", "wavelets")
+
+    def observe(
+        self, scene: np.ndarray, setting: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        """Sum pixels with random signs under cosines."""
+        seed = int(rng.integers(2**31))
+        made = simulate(scene, problem="sensing", measured=0.25, matrix_seed=seed, noise=setting or None, seed=seed)
+        n_rows, n_columns = scene.shape
+        return made.measurement.data, scene, {"n_rows": n_rows, "n_columns": n_columns, "matrix_seed": seed}
 
 
 def load(path: Path, side: int, size: int) -> np.ndarray:

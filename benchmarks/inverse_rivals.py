@@ -17,16 +17,17 @@ from napari_convgen.core.baselines.inverse.richardson_lucy import choose_n_steps
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.regularized.choice import FIRST_WEIGHT, MOST_WEIGHTS, N_WORSE, RATIO
-from napari_convgen.core.regularized.fista import fista
+from napari_convgen.core.regularized.fista import Prox, fista
 from napari_convgen.core.regularized.smoothest import smoothest
 from napari_convgen.core.regularized.total_variation import TotalVariation
+from napari_convgen.core.regularized.wavelets import Wavelets
 
 FIRST_STRENGTH = 0.01
 """Strength from which the search begins, in the generator's units; a better one is found from any."""
 
 N_STEPS = 60
-"""Steps of total variation for each weight, from the image of the weight before. Twice as many change the PSNR of a tuning image, blurred
-or with pixels missing, by at most 0.01 dB."""
+"""Steps of total variation, or of wavelets, for each weight, from the image of the weight before. Twice as many change the PSNR of a tuning
+image, blurred or with pixels missing, by at most 0.01 dB."""
 
 MOST_STEPS = 400
 """Number of steps of Richardson and Lucy among which the truth chooses."""
@@ -72,14 +73,15 @@ def _tuned(trial: Trial, solve: Callable[[Problem, float], Tensor]) -> Scores:
     return score(chosen), score(least_strength(lambda strength: -score(strength), chosen))
 
 
-def _total_variation(trial: Trial) -> Scores:
+def _penalized(trial: Trial, make_prox: Callable[[], Prox]) -> Scores:
+    """Return the scores of a penalty whose weight falls from image to image."""
     problem = trial.problem
     operator = problem.forward_model
     assert isinstance(operator, LinearMap)
     norm = operator.norm(problem.weights, _source()) * float(problem.weights.max()) ** 0.5
     part, out = split(problem, _source())[0]
     whole = rest = torch.full(operator.in_shape, 0.5)
-    of_whole, of_rest = TotalVariation(), TotalVariation()
+    of_whole, of_rest = make_prox(), make_prox()
     scores: list[float] = []
     errors: list[float] = []
     for number in range(MOST_WEIGHTS):
@@ -129,10 +131,12 @@ RIVALS: Mapping[str, Callable[[Trial], Scores]] = {
     "biharmonic": _biharmonic,
     "Lanczos": _lanczos,
     "smoothest": _smoothest,
-    "TV": _total_variation,
+    "TV": lambda trial: _penalized(trial, TotalVariation),
+    "wavelets": lambda trial: _penalized(trial, Wavelets),
     "RL": _richardson_lucy,
 }
-"""Methods by their name in the tables: the smoothest image (Tikhonov, Wiener), total variation, Richardson and Lucy, and interpolations."""
+"""Methods by their name in the tables: the smoothest image (Tikhonov, Wiener), total variation, wavelets, Richardson and Lucy, and
+interpolations."""
 
 WITHOUT_STRENGTH = ("biharmonic", "Lanczos")
 """Those that have nothing to choose."""

@@ -1,17 +1,22 @@
 """Large images: quality and seams of tiles, and how time and memory grow with pixels and frames.
 
-    python benchmarks/large.py [seams] [growth] [frames]
+    python benchmarks/large.py [seams] [growth] [frames] [sparse]
 
-Each part writes its section of results/large.md; without a name, all do. Times are of the CPU, over one thread, so that other programs
-do not change them much. The image is scikit-image's ``camera`` (512 × 512) with noise added, with mirrored copies where more is needed.
+Each part writes its section of results/large.md as soon as it is done; without a name, all do. Times of the CPU are over one thread, so
+that other programs do not change them much; those of the clock are only right on a quiet machine. The image is scikit-image's ``camera``
+(512 × 512) with noise added, with mirrored copies where more is needed.
 
 - **seams**: the whole against tiles, with the noise that each tile estimates and with that of the whole image.
 - **growth**: a fresh process for each size; the memory is the peak of what is resident, with all libraries.
-- **frames**: a batch over a stack, in one process; what is resident in memory after each frame. A fit takes few steps.
+- **frames**: a batch over a stack, in one fresh process; what is resident in memory after each frame. A fit takes few steps, and the
+  file is read frame by frame although it is small.
+- **sparse**: the command over an OME-Zarr image of 8 GiB, nearly all of which is not stored, with two workers, ended after some pieces.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import multiprocessing
 import sys
@@ -31,6 +36,7 @@ from napari_convgen.batch.run import BatchTask
 from napari_convgen.config import Config, preset
 from napari_convgen.core.image import Division, Layout
 from napari_convgen.core.quality.metrics import psnr
+from napari_convgen.files.tiff import pages
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.denoise.run import DenoiseTask
 
@@ -44,7 +50,7 @@ SIDES: dict[str, Sequence[Any]] = {"quick": ("whole", 128, 256), "default": ("wh
 OVERLAPS = (0, 16, 32)
 """Overlaps that are compared, with ``quick`` and tiles of 256 pixels."""
 
-GROWTH = {"quick": (512, 1024, 2048), "default": (512, 1024)}
+GROWTH = {"quick": (512, 1024, 2048), "default": (512, 1024, 2048)}
 """Sides of the images whose time and memory are measured, by preset."""
 
 N_FRAMES, FRAME_SIDE = 200, 256
@@ -55,6 +61,12 @@ SHOWN_FRAMES = (1, 5, 20, 50, 100, N_FRAMES)
 
 FEW = {"generator.n_channels": 16, "n_seeds": 1, "stopping.kind": "fixed", "n_steps": 5}
 """Settings of a fit that takes little time, for the part that measures memory alone, in the place of those of ``deep-decoder``."""
+
+SPARSE = (16, 16384, 16384)
+"""Shape of the sparse image, of 16 bits."""
+
+N_STORED, N_SPARSE_PIECES = 3, 40
+"""Tiles of it that are stored, and pieces after which the command is ended."""
 
 HEADING = "### "
 """What a section of the result begins with."""
@@ -94,6 +106,7 @@ def seams() -> str:
     image, clean = noisy(512)
     rows: list[list[str]] = []
     wholes: dict[str, np.ndarray] = {}
+    psnrs: dict[str, float] = {}
 
     def add(name: str, side: Any, overlap: int, noise: str = "of the tile", **changes: Any) -> None:
         started = time.process_time()
@@ -103,7 +116,9 @@ def seams() -> str:
         wholes.setdefault(name, error)
         # A border lies where the image is hard or easy, so the whole's error there is the measure.
         ratio = seam(error, side, overlap) / seam(wholes[name], side, overlap) if side != "whole" else math.nan
-        values = [f"{psnr(result.image, clean, 255):.2f}", f"{ratio:.2f}", f"{time.process_time() - started:.0f}"]
+        level = psnr(result.image, clean, 255)
+        psnrs.setdefault(name, level)
+        values = [f"{level:.2f}", f"{level - psnrs[name]:+.2f}", f"{ratio:.2f}", f"{time.process_time() - started:.0f}"]
         rows.append([name, str(side), str(overlap), noise, *values])
         print(rows[-1], flush=True)
 
@@ -114,7 +129,16 @@ def seams() -> str:
         add("quick", 256, overlap)
     for name in PRESETS:
         add(name, 256, 32, "of the image", **{"noise.kind": "gaussian", "noise.sigma": SIGMA})
-    head = ["preset", "side", "overlap", "noise", "PSNR (dB)", "squared error at borders", "CPU (s)"]
+    head = [
+        "preset",
+        "side",
+        "overlap",
+        "noise",
+        "PSNR (dB)",
+        "against the whole",
+        "squared error at borders",
+        "CPU (s)",
+    ]
     return (
         "### Tiles against the whole\n\n`camera`, 512 × 512, Gaussian noise of 25 of 255. At borders: mean squared error in the two "
         "pixels on each side of a border over that elsewhere, relative to the same ratio of the whole.\n\n"
@@ -128,16 +152,25 @@ def growth() -> str:
     for name in PRESETS:
         for side in GROWTH[name]:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-                seconds, n_bytes, predicted, n_tiles = pool.submit(_measure, name, side).result()
+                wall, seconds, n_bytes, predicted, n_tiles = pool.submit(_measure, name, side).result()
             memory = [f"{n / 2**20:.0f}" for n in (n_bytes, predicted)]
             rows.append(
-                [name, f"{side} × {side}", str(n_tiles), f"{seconds:.0f}", f"{1e6 * seconds / side**2:.1f}", *memory]
+                [
+                    name,
+                    f"{side} × {side}",
+                    str(n_tiles),
+                    f"{wall:.0f}",
+                    f"{seconds:.0f}",
+                    f"{1e6 * seconds / side**2:.1f}",
+                    *memory,
+                ]
             )
             print(rows[-1], flush=True)
     head = [
         "preset",
         "image",
         "tiles",
+        "clock (s)",
         "CPU (s)",
         "CPU (µs a pixel)",
         "peak memory (MiB)",
@@ -146,19 +179,33 @@ def growth() -> str:
     return "### Growth with pixels\n\n" + markdown_table(head, rows)
 
 
-def _measure(name: str, side: int) -> tuple[float, int, int, int]:
+def _measure(name: str, side: int) -> tuple[float, float, int, int, int]:
     image, _ = noisy(side)
     DenoiseTask(image[:64, :64], config_of(name), keeps_snapshots=False).finish()  # loads what is needed
-    started = time.process_time()
+    started, clock = time.process_time(), time.monotonic()
     task = DenoiseTask(image, config_of(name), keeps_snapshots=False)
     task.finish()
+    wall = time.monotonic() - clock
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     peak = 1024 * int(status["VmHWM"].split()[0])
-    return time.process_time() - started, peak, task.n_bytes, task.prepared.n_tiles
+    return wall, time.process_time() - started, peak, task.n_bytes, task.prepared.n_tiles
 
 
 def frames() -> str:
     """Measure what stays in memory from frame to frame."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        resident = pool.submit(_resident).result()
+    shown = [f"{resident[number - 1] / 2**20:.0f}" for number in SHOWN_FRAMES]
+    growth = f"{(max(resident[5:]) - resident[4]) / 2**20:.0f}"
+    return (
+        f"### Growth with frames\n\nA batch over {N_FRAMES} frames of {FRAME_SIDE} × {FRAME_SIDE}, in one process: resident memory.\n\n"
+        + markdown_table(["after frame", *map(str, SHOWN_FRAMES), "growth after frame 5"], [["MiB", *shown, growth]])
+    )
+
+
+def _resident() -> list[int]:
+    """Return the bytes that are resident after each frame of a batch, and at its end."""
+    pages.LARGEST_READ = 0
     clean = camera()[:FRAME_SIDE, :FRAME_SIDE].astype(np.float32)
     rng = np.random.default_rng(0)
     resident = []
@@ -172,16 +219,71 @@ def frames() -> str:
             if len(resident) in SHOWN_FRAMES:
                 print(len(resident), resident[-1] // 2**20, "MiB", flush=True)
         resident.append(psutil.Process().memory_info().rss)
-    rows = [
-        ["MiB", *(f"{resident[number - 1] / 2**20:.0f}" for number in SHOWN_FRAMES), f"{max(resident[5:]) / 2**20:.0f}"]
+    return resident
+
+
+def sparse() -> str:
+    """Measure the memory of two workers on a sparse image of 8 GiB, and the time until the first fit begins."""
+    import zarr
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        group = zarr.open_group(folder / "in.zarr", mode="w", zarr_format=3)
+        array = group.create_array(
+            "0", shape=SPARSE, chunks=(1, 512, 512), dtype=np.uint16, dimension_names=("z", "y", "x")
+        )
+        for part in range(N_STORED):
+            tile, _ = noisy(512)
+            array[part, 512:1024, 512 * part : 512 * (part + 1)] = (10 * tile + 500).clip(0, 65535)
+        axes = [{"name": letter, "type": "space", "unit": "micrometer"} for letter in "zyx"]
+        scale = [{"type": "scale", "scale": [1.0, 0.2, 0.2]}]
+        levels = [{"path": "0", "coordinateTransformations": scale}]
+        group.attrs["ome"] = {"version": "0.5", "multiscales": [{"name": "sparse", "axes": axes, "datasets": levels}]}
+        first, peak, n_done = _watch(folder)
+    rows = [[f"{np.prod(SPARSE) * 2 / 2**30:.0f} GiB", "2", f"{first:.1f}", f"{peak / 2**20:.0f}", str(n_done)]]
+    head = [
+        "image",
+        "workers",
+        "first fit begins after (s)",
+        "peak of all processes (MiB)",
+        "pieces until it was ended",
     ]
-    return (
-        f"### Growth with frames\n\nA batch over {N_FRAMES} frames of {FRAME_SIDE} × {FRAME_SIDE}, in one process: resident memory.\n\n"
-        + markdown_table(["after frame", *map(str, SHOWN_FRAMES), "most after frame 5"], rows)
-    )
+    text = "The command with `quick`; memory is what is resident, shared parts counted once."
+    return f"### A sparse image\n\n{text}\n\n" + markdown_table(head, rows)
 
 
-PARTS: dict[str, Callable[[], str]] = {"seams": seams, "growth": growth, "frames": frames}
+def _watch(folder: Path) -> tuple[float, int, int]:
+    """Run the command until some pieces are done; return when the first fit began, the peak of memory, and the number of pieces."""
+    options = ["--preset", "quick", "--device", "cpu", "--workers", "2", "--quiet"]
+    started = time.time()
+    command = [
+        sys.executable,
+        "-m",
+        "napari_convgen.cli",
+        "batch",
+        str(folder / "in.zarr"),
+        "-o",
+        str(folder / "out"),
+        *options,
+    ]
+    process, first, peak, done = psutil.Popen(command), math.inf, 0, 0
+    while process.poll() is None and (done < N_SPARSE_PIECES or first == math.inf):
+        time.sleep(0.2)
+        with contextlib.suppress(psutil.Error):
+            everyone = [process, *process.children(recursive=True)]
+            peak = max(peak, sum(each.memory_full_info().pss for each in everyone))
+        paths = list(folder.glob("out/.pieces/*/[0-9]*.json"))
+        done = len(paths)
+        for path in paths if first == math.inf else ():
+            record = json.loads(path.read_text())
+            if "step" in record:
+                first = min(first, path.stat().st_mtime - record["seconds"] - started)
+    process.terminate()
+    process.wait()
+    return first, peak, done
+
+
+PARTS: dict[str, Callable[[], str]] = {"seams": seams, "growth": growth, "frames": frames, "sparse": sparse}
 
 
 def main() -> None:

@@ -18,10 +18,14 @@ from skimage.restoration import estimate_sigma
 
 from cases import all_cases
 from napari_convgen.core.image import ImageTensor, Layout, channels_first
-from napari_convgen.core.image.enlarged import find_enlargement
+from napari_convgen.core.image.bad_lines import find_bad_lines
+from napari_convgen.core.image.looks.enlarged import find_enlargement
+from napari_convgen.core.image.looks.periodic import periodic_note
+from napari_convgen.core.image.looks.quadrants import quadrants_note
 from napari_convgen.core.noise import NoiseModel, estimate_noise
 from napari_convgen.core.noise.estimation.blocks import Blocks
 from napari_convgen.core.noise.estimation.checkerboard import measure_checkerboard
+from napari_convgen.core.noise.estimation.interference import Wave, find_waves
 from napari_convgen.core.noise.estimation.stripes import measure_stripes, without_stripes
 from napari_convgen.errors import ConvgenError
 from napari_convgen.files.images import read_image
@@ -39,7 +43,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "noise.md")
     arguments = parser.parse_args()
-    parts = [part(arguments.data) for part in (gaussian, poisson, rician, pairs, own, stripes)]
+    parts = [part(arguments.data) for part in (gaussian, poisson, rician, pairs, own, stripes, defects)]
     arguments.output.write_text("\n".join(parts))
 
 
@@ -151,7 +155,16 @@ def stripes(data: Path) -> str:
                 left.append((without_stripes(striped, seen, found)[0] - noisy).std() / lines.std())
             rows.append([name, f"{strength} of 255", f"{n_found} of {len(images)}", f"{np.median(left):.2f}"])
             print(rows[-1], flush=True)
-    n_images, found_names = 0, {"striped": [], "a checkerboard": [], "enlarged": [], "unevenly noisy": []}
+    kinds = (
+        "striped",
+        "a checkerboard",
+        "enlarged",
+        "unevenly noisy",
+        "one with bad lines",
+        "one with waves",
+        "one with a step",
+    )
+    n_images, found_names = 0, {kind: [] for kind in kinds}
     for name, image in _any_images(data):
         n_images += 1
         values, seen = image[None], np.isfinite(image)[None]
@@ -160,6 +173,9 @@ def stripes(data: Path) -> str:
             "a checkerboard": bool(measure_checkerboard(values, seen)),
             "enlarged": find_enlargement(values, seen) > 1,
             "unevenly noisy": estimate(image).level_map is not None,
+            "one with bad lines": find_bad_lines(image, seen[0]).any(),
+            "one with waves": bool(periodic_note(values, seen, image.dtype)),
+            "one with a step": bool(quadrants_note(values, seen, image.dtype)),
         }
         for kind, names in found_names.items():
             names += [name] * is_found[kind]
@@ -175,6 +191,49 @@ def _lines(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.nd
     alternating = 2.0 * (np.arange(shape[0])[:, None] % 2) - 1
     parts = {"rows": rows, "columns": columns, "alternating rows": alternating, "both": rows + columns}
     return np.broadcast_to(parts[name], shape)
+
+
+def defects(data: Path) -> str:
+    """Count the images in which a defect of the camera is found exactly where it was added."""
+    rows = []
+    images = list(clean_images([data / "natural" / "set12", data / "fluo" / "clean"]))
+    for name, strengths in {
+        "offset": (10, 20, 40),
+        "noise": (35, 60, 100),
+        "wave": (5, 10, 20),
+        "step": (8, 16, 32),
+    }.items():
+        for strength in strengths:
+            n_found = 0
+            for _, clean in images:
+                rng = np.random.default_rng(0)
+                noisy = clean + 20 * rng.standard_normal(clean.shape)
+                n_found += _is_defect_found(name, noisy, strength, rng)
+            rows.append([DEFECTS[name], f"{strength} of 255", f"{n_found} of {len(images)}"])
+            print(rows[-1], flush=True)
+    head = ["defect", "strength", "found where it is, and nowhere else"]
+    return f"Defects of a camera on {len(images)} images with noise of 20 of 255:\n\n{markdown_table(head, rows)}\n"
+
+
+DEFECTS = {
+    "offset": "one column with an offset",
+    "noise": "one column with more noise, its standard deviation added",
+    "wave": "a wave, its height",
+    "step": "an offset of one half",
+}
+
+
+def _is_defect_found(name: str, image: np.ndarray, strength: float, rng: np.random.Generator) -> bool:
+    if name == "wave":
+        wave = Wave((0.131, 0.2222), strength, 1.0)
+        found = find_waves(image + wave.at(image.shape))
+        return len(found) == 1 and np.allclose(found[0].frequency, wave.frequency, atol=1e-3)
+    if name == "step":
+        stepped = image + strength * (np.arange(len(image)) < len(image) // 2)[:, None]
+        return bool(quadrants_note(stepped[None], np.isfinite(stepped)[None], stepped.dtype))
+    image[:, 100] += strength * (rng.standard_normal(len(image)) if name == "noise" else 1)
+    found = find_bad_lines(image, np.isfinite(image))
+    return bool(found[:, 100].all() and found.sum() == len(image))
 
 
 def _any_images(data: Path) -> Iterator[tuple[str, np.ndarray]]:

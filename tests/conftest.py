@@ -14,6 +14,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where a test has more threads all the same, those that wait must not spin: another process of the tests wants the core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# No preferences of napari are read, and none are written, by a test or a process that it starts.
+os.environ["NAPARI_CONFIG"] = ""
+
 # Shapes and types of the numerics are checked while tests run. An int passes for a float; a signature that beartype
 # cannot check at run time (a typing.Protocol, or Self) is left unchecked.
 CONFIGURATION = "is_pep484_tower=True, warning_cls_on_decorator_exception=ImportWarning"

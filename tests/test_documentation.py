@@ -36,6 +36,7 @@ SHORTER = {
     r"extend\(\d+": "extend(3",
     r"(n_channels\W+)\d+": r"\g<1>8",
     r" --scheduler \S+": "",
+    r"--rows \d+ --columns \d+": "--rows 32 --columns 28",
 }
 """What is written in the place of numbers that take long, and of a cluster."""
 
@@ -88,6 +89,9 @@ def folder(tmp_path, monkeypatch, image):
         tifffile.imwrite(f"{name}.tif", image, imagej=True, resolution=(10, 10), metadata={"unit": "micron"})
     Image.fromarray(image.clip(0, 255).astype(np.uint8)).save("picture.png")
     Image.fromarray(np.uint8(255) * (x % 3 == y % 2)).save("mask.png")
+    patterns = np.random.default_rng(1).integers(0, 2, (224, 32, 28))
+    tifffile.imwrite("patterns.tif", patterns.astype(np.uint8))
+    tifffile.imwrite("sums.tif", (patterns * image).sum((1, 2)).astype(np.float32)[np.newaxis])
     tifffile.imwrite("psf.tif", np.exp(-((x[:9, :9] - 4.0) ** 2) - (y[:9, :9] - 4.0) ** 2).astype(np.float32))
     nibabel.save(nibabel.Nifti1Image(np.stack([image[:, :24]] * 5, -1), np.eye(4)), "head.nii.gz")
     size = (40, 32)

@@ -8,7 +8,10 @@ For each image FOLDER gets a picture of *Image against noise*, of the *Kernel ex
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+
+os.environ["NAPARI_CONFIG"] = ""  # before napari is imported: no preferences are read, none are written
 
 import napari
 import numpy as np

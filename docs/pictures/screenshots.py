@@ -16,7 +16,6 @@ from pathlib import Path
 os.environ["NAPARI_CONFIG"] = ""  # before napari is imported: no preferences are read, none are written
 
 import napari
-from napari.settings import get_settings
 from qtpy.QtWidgets import QApplication, QScrollArea
 from superqt import QCollapsible
 
@@ -181,7 +180,6 @@ PARTS = {
 
 def main() -> None:
     """Take the pictures of the named parts, or all."""
-    get_settings().application.gui_notification_level = "error"  # notes stand in the widgets, and would cover the image
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all if none is named")
     for part in parser.parse_args().parts or PARTS:

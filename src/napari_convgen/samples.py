@@ -19,6 +19,9 @@ from napari_convgen.core.optics.objective import Objective
 if TYPE_CHECKING:
     from napari_convgen.core.mri.simulation import Scan
 
+PHASE_SIZE = 128
+"""Number of pixels along each side of a phase: its images are several times as many values."""
+
 SIZE = 256
 """Number of pixels along each side of a sample: small enough to denoise in seconds."""
 
@@ -32,7 +35,8 @@ class Sample:
     name
         Name of the kind of image that it imitates.
     noisy, clean
-        Images of shape (256, 256) with the same dtype and units; where nothing was measured, ``noisy`` is NaN.
+        Images of shape (256, 256) with the same dtype and units; where nothing was measured, ``noisy`` is NaN. Of a phase, ``noisy`` is a
+        stack of intensities, ``(planes, 128, 128)``, and ``clean`` the phase in radians.
     pixel_size
         Side of a pixel, in ``unit``.
     unit
@@ -41,6 +45,8 @@ class Sample:
         True where nothing was measured; ``None``, the default, if all was.
     psf
         Point spread function by which the measurement is blurred; ``None``, the default, if it is not.
+    z_step
+        Distance between neighboring planes of a stack, in ``unit``; ``None``, the default, for a single image.
     """
 
     name: str
@@ -50,6 +56,7 @@ class Sample:
     unit: str
     is_missing: NDArray[np.bool_] | None = None
     psf: NDArray[np.floating[Any]] | None = None
+    z_step: float | None = None
 
 
 def fluorescence() -> Sample:
@@ -138,11 +145,55 @@ def kspace() -> Scan:
     return scan(head(size), equispaced(size, 4), noise=0.01)
 
 
+def cells_through_focus() -> Sample:
+    """Return unstained cells in transmitted light, 7 planes 2 µm apart, through a dry objective of aperture 0.5 with aberrations.
+
+    Values are photons, float32, about 200 a pixel; ``clean`` is the phase in radians. The light has 520 nm; the aberrations are 0.5 radians
+    of astigmatism, -0.4 of horizontal coma and 0.4 of spherical aberration.
+    """
+    import torch  # not before it is needed
+
+    from napari_convgen.core.operators.phase import through_focus
+
+    rng = np.random.default_rng(1953)
+    planes = [2.0 * number for number in range(-3, 4)]
+    imaging = through_focus(Objective(0.5, 0.52, 1.0), (0.2, 0.2), planes, (PHASE_SIZE, PHASE_SIZE), 8)
+    phase = phase_of_cells(rng, max(imaging.size))[: imaging.size[0], : imaging.size[1]]
+    parameters = torch.tensor([0, 0, 0.5, 0, -0.4, 0, 0, 0.4, 0], dtype=torch.float64)
+    light = imaging.joint(torch.from_numpy(phase)[None], parameters)[0].numpy()
+    noisy = rng.poisson(200 * light).astype(np.float32)
+    return Sample("cells", noisy, phase[imaging.view].astype(np.float32), 0.2, "micron", z_step=2.0)
+
+
 SAMPLES = {"fluorescence": fluorescence, "mri": mri}
 """Function that computes each sample to denoise, by name."""
 
-MEASUREMENTS = {"inpaint": sparse_confocal, "deblur": blurred_beads}
+MEASUREMENTS = {"inpaint": sparse_confocal, "deblur": blurred_beads, "phase": cells_through_focus}
 """Function that computes each sample to reconstruct, by the problem that it poses."""
+
+
+def phase_of_cells(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Return the phase of thin cells in radians: bodies of up to 1, nuclei and texture; 0 between them.
+
+    Parameters
+    ----------
+    rng
+        Source of chance.
+    n
+        Number of rows and columns.
+    """
+    y, x = np.mgrid[:n, :n].astype(float)
+    phase = np.zeros((n, n))
+    for _ in range(round(5 * (n / 96) ** 2) + 2):
+        row, column = rng.uniform(0, n, 2)
+        a, b, angle = rng.uniform(9, 18), rng.uniform(8, 14), rng.uniform(0, np.pi)
+        u = (x - column) * np.cos(angle) + (y - row) * np.sin(angle)
+        v = -(x - column) * np.sin(angle) + (y - row) * np.cos(angle)
+        texture = ndimage.gaussian_filter(rng.standard_normal((n, n)), 2.0)
+        inside = 1 / (1 + np.exp(9 * (np.hypot(u / a, v / b) - 1)))
+        phase += rng.uniform(0.4, 0.8) * inside * (1 + 0.25 * texture / texture.std()).clip(0.2, 2)
+        phase += rng.uniform(0.2, 0.4) * np.exp(-((np.hypot(u - 2, v + 1) / (0.35 * b)) ** 4))
+    return phase
 
 
 def _cells(rng: np.random.Generator) -> NDArray[np.float64]:

@@ -103,8 +103,8 @@ TOYS = [
             settings(
                 "config/generators.py",
                 "ToyGeneratorConfig",
-                "\nGeneratorConfig = ",
-                " | ",
+                "\nGeneratorConfig = (\n    ",
+                "\n    | ",
                 """\
                 class ToyGeneratorConfig(GeneratorSettings):
                     '''Mixture of waves.'''
@@ -132,8 +132,8 @@ TOYS = [
             settings(
                 "config/operators.py",
                 "ToyOperatorConfig",
-                "\nOperatorConfig = ",
-                " | ",
+                "\nOperatorConfig = (\n    ",
+                "\n    | ",
                 """\
                 class ToyOperatorConfig(Kind):
                     '''Circular blur.'''

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_convgen.errors import FileError
-from napari_convgen.files.images import read_image
+from napari_convgen.files.images import part_of_file, read_image
 
 pydicom = pytest.importorskip("pydicom")
 
@@ -146,3 +146,16 @@ def test_colors_and_what_is_no_image(tmp_path):
         FileError, match=r"empty is a folder without DICOM images\. Name an image file, or the folder of a DICOM series"
     ):
         read_image(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [(["PRIMARY", "M"], "magnitude"), (["PRIMARY", "R"], "real"), (["PRIMARY", "COMPLEX"], "complex")],
+)
+def test_a_file_or_the_folder_of_a_series_says_which_part_of_complex_values_it_has(tmp_path, words, part):
+    slices(tmp_path / "scan", ImageType=words)
+    assert part_of_file(tmp_path / "scan") == part_of_file(tmp_path / "scan" / "0.dcm") == part
+    (tmp_path / "no.dcm").write_text("no image")
+    assert part_of_file(tmp_path / "no.dcm") is None
+    save(tmp_path / "ct.dcm", np.ones((4, 4), "uint16"), Modality="CT")
+    assert part_of_file(tmp_path / "ct.dcm") is None

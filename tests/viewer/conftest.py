@@ -261,6 +261,13 @@ class Hands:
         """Least width of the content of a dock, in pixels."""
         return self.widget.widget().minimumSizeHint().width()
 
+    @property
+    def cut(self):
+        """The texts of buttons and numbers that do not fit into their place."""
+        numbers = [(box.lineEdit(), box.text()) for box in self.children(QAbstractSpinBox)]
+        places = [*numbers, *((button, button.text()) for button in self.children(QPushButton))]
+        return [text for place, text in places if place.fontMetrics().horizontalAdvance(text) > place.width() - 4]
+
     # What is done
 
     def press(self, text):

@@ -1,9 +1,12 @@
 """What the user can do to a run is the same in all widgets that run something."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.utils.notifications import ErrorNotification, Notification
+from qtpy.QtWidgets import QMainWindow
 
 from napari_convgen.config import PRESETS
 from napari_convgen.errors import InputError
@@ -150,6 +153,22 @@ def test_stop_keeps_what_there_is(widget, user, is_paused):
     user.wait_until_idle()
     assert widget.session.result is not None
     assert len(widget.viewer.layers) > 1
+
+
+def test_notes_stand_in_the_widget_and_are_notifications_only_where_nobody_sees_it(widget, user, notes, qtbot):
+    user.press("Run")
+    user.wait_for(lambda: has_something(widget))
+    user.press("Stop and keep")
+    user.wait_until_idle()
+    assert notes == []
+    assert all(note in user.text for note in widget.session.result.notes)
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    widget.setParent(window)
+    widget.hide()
+    widget.session.finished.emit(SimpleNamespace(notes=("A note.",)))
+    assert [note.message for note in notes] == ["A note."]
+    widget.setParent(None)
 
 
 def test_stop_before_there_is_anything_to_keep_is_cancel(viewer, widget, user):

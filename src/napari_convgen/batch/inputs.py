@@ -17,7 +17,8 @@ def find_inputs(names: Sequence[str | Path]) -> tuple[Path, ...]:
     Parameters
     ----------
     names
-        Files, folders (whose image files are meant, without those of folders within), and patterns such as ``"data/**/*.tif"``.
+        Files, folders (whose image files are meant, without those of folders within; slices of a scanner in DICOM files are one
+        image), and patterns such as ``"data/**/*.tif"``.
 
     Raises
     ------
@@ -38,8 +39,9 @@ def _files(name: str | Path) -> Iterator[Path]:
         return
     if path.is_dir():
         images = sorted(each for each in path.iterdir() if _is_image(each))
-        is_series = not images and any(path.iterdir()) and any(each.claims(path) for each in FORMATS)
-        images = [path] if is_series else images  # such as the slices of a scanner, whose names have no ending
+        claiming = next((each for each in FORMATS if each.claims(path)), None) if any(path.iterdir()) else None
+        is_one = claiming is not None and all(find_format(each) is claiming for each in images)
+        images = [path] if is_one else images  # such as the slices of a scanner, whose names may have no ending
         what = f"The folder {path} holds no image file"
     elif glob.has_magic(str(name)):
         images = sorted(each for each in map(Path, glob.glob(str(name), recursive=True)) if _is_image(each))

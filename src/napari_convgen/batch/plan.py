@@ -18,10 +18,11 @@ from napari_convgen import __version__
 from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record, write_record
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
-from napari_convgen.errors import FileError
+from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.formats import FORMATS, find_format, suffix_like
 from napari_convgen.files.images import read_image
 from napari_convgen.run.fit_task import peak_bytes
+from napari_convgen.run.setup.groups import frame_groups
 from napari_convgen.run.setup.prepared import Prepared
 
 WORK = ".pieces"
@@ -29,6 +30,13 @@ WORK = ".pieces"
 
 N_DIGITS = 12
 """Number of digits of a plan's hash in the name of its folder: two plans for one file will not share them."""
+
+
+ALONE = (
+    "Each frame is denoised alone. Where frames are alike, 'napari-convgen denoise' gives better images: it looks for similar patches in "
+    "the frames before and after too."
+)
+"""Note on a stack whose frames would help each other outside of a batch."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ class Cut:
         """
         image = read_image(path, request.axes, request.series)
         prepared = Prepared(image.image, request.config, has_tiles=True)
+        _check_frames(prepared)
         result_type = prepared.result_type
         n_values = math.prod(prepared.size) * prepared.n_outputs
         return cls(
@@ -113,7 +122,7 @@ class Cut:
             n_pieces=len(prepared.pieces),
             n_values=n_values,
             n_bytes=peak_bytes(prepared, n_values, result_type.dtype.itemsize, keeps_snapshots=False),
-            notes=(*image.notes, *prepared.notes),
+            notes=(*image.notes, *prepared.notes, *[ALONE] * (frame_groups(prepared) is not None)),
         )
 
     @classmethod
@@ -198,7 +207,7 @@ class Plan:
     @property
     def config(self) -> Config:
         """Settings of a piece: what was decided for the whole file is no longer automatic."""
-        decided = {"tiles.size": "whole", "dtype": self.cut.dtype_setting}
+        decided = {"tiles.size": "whole", "dtype": self.cut.dtype_setting, "frames.fit": "separate"}
         return self.request.config.replace(decided | {"channels": "joint" if self.cut.is_joint else "separate"})
 
     def window_of(self, image: Image, piece: Piece) -> Image:
@@ -255,6 +264,23 @@ class Plan:
         pattern = f"{glob.escape(self.path.name)}-{'?' * N_DIGITS}"
         others = [each for each in self.work.parent.glob(pattern) if each != self.work]
         return others + [self.output] * (self.output.exists() and not is_own)
+
+
+def _check_frames(prepared: Prepared) -> None:
+    """Refuse what would need other frames than that of a piece.
+
+    Raises
+    ------
+    ConfigError
+        The configuration demands it.
+    """
+    frames = prepared.config.frames
+    for name, value, other in (("fit", frames.fit, "joint"), ("start", frames.start, "previous")):
+        if value == other:
+            raise ConfigError(
+                f"The pieces of a batch know nothing of each other, so that frames.{name} cannot be '{other}'. "
+                f"Choose frames.{name} = '{type(frames)().model_dump()[name]}', or denoise each file by itself."
+            )
 
 
 def count(statuses: Mapping[int, str]) -> tuple[int, int]:

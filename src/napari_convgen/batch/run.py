@@ -162,6 +162,11 @@ class BatchTask:
                 f"{self.folder}. Make room, or choose another folder."
             )
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user on what was found when the files were looked at, each once."""
+        return tuple(dict.fromkeys(note for plan in self.plans for note in plan.cut.notes))
+
     def forecast(self) -> BatchForecast:
         """Predict time, memory and disk: a few steps of a piece are taken, timed and forgotten."""
         return BatchForecast(

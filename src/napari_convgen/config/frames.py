@@ -19,3 +19,10 @@ class FramesConfig(Settings):
         "similar patches in the frames before and after too, along T or Z), or auto (joint where there is a non-local estimate, and the "
         "frames are planes of less than 1.4 million values).",
     )
+    start: Literal["fresh", "previous"] = Field(
+        "fresh",
+        title="Frames start",
+        description="Start of the network of each frame of a stack: fresh, or previous (the network of the frame before at the step that "
+        "was kept, with the state of the optimizer). Previous takes fewer steps where frames are alike; after a cut a frame starts "
+        "afresh. It is for generators without a guide, and needs a patience of at least 100 steps.",
+    )

@@ -193,6 +193,24 @@ class ConvolutionalConfig(GeneratorSettings):
     norm_init: NormInit = Field("ones", title="Norm starts at", description=NORM_INIT)
 
 
+class ConvDecoderConfig(GeneratorSettings):
+    """Upsampling by the nearest neighbor and learned 3×3 convolutions: the ConvDecoder."""
+
+    kind: Literal["conv-decoder"] = "conv-decoder"
+    n_layers: int = Field(
+        6, ge=2, le=64, title="Layers", description="Number of hidden layers; the last two have the image's grid."
+    )
+    latent_size: int = Field(
+        16,
+        ge=1,
+        le=4096,
+        title="Latent size",
+        description="Number of pixels of the latent along each axis; from it to the image the grids grow by the same factor each.",
+    )
+    output_map: OutputMap = Field("sigmoid", title="Output map", description=OUTPUT_MAP)
+    norm_init: NormInit = Field("ones", title="Norm starts at", description=NORM_INIT)
+
+
 class TwoLayerConfig(GeneratorSettings):
     """Fixed circular convolution and one learned layer, as in the paper's theory; for images of one channel."""
 
@@ -232,4 +250,11 @@ class TwoLayerConfig(GeneratorSettings):
         return False
 
 
-GeneratorConfig = DeepDecoderConfig | SkipNetworkConfig | GuidedNetworkConfig | ConvolutionalConfig | TwoLayerConfig
+GeneratorConfig = (
+    DeepDecoderConfig
+    | SkipNetworkConfig
+    | GuidedNetworkConfig
+    | ConvolutionalConfig
+    | ConvDecoderConfig
+    | TwoLayerConfig
+)

@@ -61,6 +61,12 @@ class _ModeledNoise(NoiseSettings):
         description="Decision whether offsets that all pixels of a row or a column, or every other pixel of both, have in common are taken "
         "away first: yes, no, or auto (where they are plain to see).",
     )
+    has_interference: Literal["no", "yes"] = Field(
+        "no",
+        title="Interference",
+        description="Decision whether waves that cover the whole image evenly are taken away first: no, or yes. They can be interference "
+        "of electronics or room light, or a lattice of the specimen, which the image cannot tell.",
+    )
     is_uniform: Literal["auto", "yes"] = Field(
         "auto",
         title="Same everywhere",

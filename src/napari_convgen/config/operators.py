@@ -124,4 +124,113 @@ class FourierConfig(Kind):
     )
 
 
-OperatorConfig = IdentityConfig | BlurConfig | WidefieldConfig | ConfocalConfig | DownsamplingConfig | FourierConfig
+class PhaseConfig(Kind):
+    """Images of a thin object that delays light, through an objective with aberrations."""
+
+    numerical_aperture: float = Field(
+        0.5,
+        gt=0,
+        lt=4,
+        title="Numerical aperture",
+        description="Numerical aperture of the objective, below the refractive index of its immersion.",
+    )
+    wavelength: float = Field(
+        520,
+        ge=200,
+        le=2000,
+        title="Wavelength (nm)",
+        description="Wavelength of the light in vacuum, in nanometers.",
+    )
+    refractive_index: float = Field(
+        1.0,
+        ge=1,
+        lt=4,
+        title="Refractive index",
+        description="Refractive index of the objective's immersion: 1 for air, 1.33 for water, 1.515 for oil.",
+    )
+    pixel_size: Micrometers = Field(
+        "auto",
+        title="Pixel size (µm)",
+        description="Distance between neighboring pixels of an image in the specimen, in micrometers; auto takes that of the image.",
+    )
+    n_zernikes: int = Field(
+        9,
+        ge=0,
+        le=33,
+        title="Aberrations",
+        description="Number of Zernike aberrations that are found with the phase, from defocus on in Noll's order.",
+    )
+    n_starts: int = Field(
+        3,
+        ge=1,
+        le=50,
+        title="Starts",
+        description="Number of starts, of which the one is kept that predicts entries best which were held out; one cannot be checked.",
+    )
+
+
+class ThroughFocusConfig(PhaseConfig):
+    """Images of a phase object at several distances from the focus."""
+
+    kind: Literal["through-focus"] = "through-focus"
+    z_step: Micrometers = Field(
+        "auto",
+        title="Z step (µm)",
+        description="Distance between neighboring planes, in micrometers; auto takes that of the image.",
+    )
+    focus: Auto | Annotated[float, Ge(-1000), Le(1000)] = Field(
+        "auto",
+        title="Plane in focus",
+        description="Number of the plane in focus, from 0, fractions included; auto takes the middle.",
+    )
+
+
+class LedArrayConfig(PhaseConfig):
+    """Images of a phase object in focus, lit from one direction after the other (Fourier ptychography)."""
+
+    kind: Literal["led-array"] = "led-array"
+    factor: int = Field(
+        1,
+        ge=1,
+        le=8,
+        title="Enlargement",
+        description="Number of the phase's pixels in one of the camera, along each axis.",
+    )
+
+
+class WeightedSumsConfig(Kind):
+    """Weighted sums of all pixels, as in compressive sensing; the weights are given, or drawn from a seed."""
+
+    kind: Literal["weighted-sums"] = "weighted-sums"
+    n_rows: Auto | Annotated[int, Ge(2), Le(16384)] = Field(
+        "auto",
+        title="Rows",
+        description="Number of rows of the image; auto takes that of the patterns of weights that are given.",
+    )
+    n_columns: Auto | Annotated[int, Ge(2), Le(16384)] = Field(
+        "auto",
+        title="Columns",
+        description="Number of columns of the image; auto takes that of the patterns of weights that are given.",
+    )
+    matrix: Literal["cosines", "gaussian"] = Field(
+        "cosines",
+        title="Weights are",
+        description="Weights of the pixels where none are given: random rows of the cosine transform with random signs of the pixels "
+        "(cosines), or independent normal numbers (gaussian), for small images.",
+    )
+    matrix_seed: int = Field(
+        0, ge=0, lt=2**63, title="Seed of the weights", description="Seed of the weights where none are given."
+    )
+
+
+OperatorConfig = (
+    IdentityConfig
+    | BlurConfig
+    | WidefieldConfig
+    | ConfocalConfig
+    | DownsamplingConfig
+    | FourierConfig
+    | ThroughFocusConfig
+    | LedArrayConfig
+    | WeightedSumsConfig
+)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import FileError
 from napari_convgen.files.image_file import Calibration, Format, ImageFile
-from napari_convgen.files.magnetic_resonance import NO_MAGNITUDES, NOTE, RICIAN, is_magnitude
+from napari_convgen.files.magnetic_resonance import NO_MAGNITUDES, NOTE, RICIAN, Part, is_magnitude, part_of
 from napari_convgen.files.optional import load
 from napari_convgen.files.series import choose_series
 from napari_convgen.files.tiff.new import new_tags
@@ -69,6 +69,14 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
         calibration=calibration,
         noise_kind=RICIAN if magnitude else None,
     )
+
+
+def _part(path: Path) -> Part | None:
+    """Return which part of complex values a file has, or the first of a folder."""
+    pydicom = load("pydicom", "dicom", "DICOM files")
+    file = path if path.is_file() else min(each for each in path.iterdir() if each.is_file())
+    header = pydicom.dcmread(file, stop_before_pixels=True)
+    return part_of(header.get("Modality"), sorted(_words(header)))
 
 
 def _find_series(path: Path) -> Mapping[Any, list[tuple[Path, Dataset]]]:
@@ -227,4 +235,4 @@ def _calibration(header: Dataset, letters: str, depth: float | None) -> Calibrat
     return tuple(sizes.get(x, 1.0) for x in letters), tuple("mm" if x in sizes else "pixel" for x in letters)
 
 
-FORMAT = Format((".dcm", ".dicom", ".ima"), _read, claims=Path.is_dir)
+FORMAT = Format((".dcm", ".dicom", ".ima"), _read, claims=Path.is_dir, part=_part)

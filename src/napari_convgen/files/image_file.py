@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.core.image import ArrayLike, Image
+from napari_convgen.files.magnetic_resonance import Part
 from napari_convgen.files.orientation import UPRIGHT
 
 Calibration = tuple[tuple[float, ...], tuple[str, ...]]
@@ -74,6 +75,11 @@ def never(path: Path) -> bool:
     return False
 
 
+def unsaid(path: Path) -> Part | None:
+    """Return ``None``: files of a format do not say what they measured."""
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Format:
     """A file format that can be read. Its functions may raise any exception; `napari_convgen.files.images` turns it into one sentence.
@@ -88,11 +94,15 @@ class Format:
     claims
         Function that recognizes paths which are no files with such an ending and can be read all the same: folders, and places within
         a file. By default there are none.
+    part
+        Function that reads of an image of magnetic resonance which part of complex values it has, without its pixels. By default files
+        do not say.
     """
 
     suffixes: tuple[str, ...]
     read: Callable[[Path, str | None, int], ImageFile]
     claims: Callable[[Path], bool] = never
+    part: Callable[[Path], Part | None] = unsaid
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

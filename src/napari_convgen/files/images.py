@@ -7,8 +7,7 @@ TIFF keeps all metadata of an image: pixel size and units, the meaning of the ax
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.core.image import Image, guess_axes
-from napari_convgen.errors import ConvgenError, FileError
+from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable
+from napari_convgen.files.explained import LaterValues, explained
 from napari_convgen.files.formats import find_format, find_writable_format
 from napari_convgen.files.image_file import Calibration, ImageFile
+from napari_convgen.files.magnetic_resonance import Part
 from napari_convgen.files.orientation import UPRIGHT, is_sideways, turn_back, turn_upright
 from napari_convgen.files.tiff.new import new_tags
 
@@ -50,24 +51,30 @@ def read_image(path: str | Path, axes: str | None = None, series: int = 0) -> Im
         raise FileError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}. Name an image file.")
     with explained(path):
         stored = format_of_file.read(path, axes, series)
+    if not isinstance(stored.data, np.ndarray):
+        stored = dataclasses.replace(stored, data=LaterValues(path, stored.data))
     return _upright(stored)
 
 
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn whatever the reading of a file raises into one sentence.
+def part_of_file(path: str | Path) -> Part | None:
+    """Return which part of complex values a file says that its image of magnetic resonance has.
 
-    Raises
-    ------
-    FileError
-        Any exception that is not of this package, explained.
+    Only its description is read, not its pixels.
+
+    Parameters
+    ----------
+    path
+        File, or folder of a DICOM series.
+
+    Returns
+    -------
+    str or None
+        ``None`` if it is no image of magnetic resonance, does not say, or cannot be read.
     """
-    try:
-        yield
-    except ConvgenError:
-        raise
-    except Exception as error:  # a damaged file makes the libraries raise almost anything
-        raise FileError(_explain(path, error)) from error
+    path = Path(path)
+    with suppress(Exception):  # what is no readable file says nothing
+        return find_format(path).part(path)
+    return None
 
 
 def check_image(path: str | Path, like: ImageFile, dtype: DTypeLike | None = None) -> None:
@@ -145,17 +152,3 @@ def _swapped(calibration: Calibration, i: int, j: int) -> Calibration:
     order[i], order[j] = j, i
     sizes, units = calibration
     return tuple(sizes[k] for k in order), tuple(units[k] for k in order)
-
-
-def _explain(path: Path, error: Exception) -> str:
-    """Return a sentence on why a file cannot be read, from the exception of a library."""
-    reason = " ".join(str(getattr(error, "strerror", None) or (error.args or [""])[0]).split()).rstrip(".")
-    if "imagecodecs" in reason:
-        return f"{path} cannot be read: {reason}. Install it with: pip install imagecodecs."
-    if isinstance(error, MemoryError):
-        reason = "there is not enough memory for it"
-    elif not isinstance(error, (OSError, ValueError, NotImplementedError)) or not reason:
-        reason = (
-            f"it is damaged, or of a kind that is not supported ({type(error).__name__}{': ' * bool(reason)}{reason})"
-        )
-    return f"{path} cannot be read: {reason}. Save it anew, or as another format."

@@ -1,17 +1,36 @@
-"""What files say of images of magnetic resonance: whether they are magnitudes, whose noise is Rician."""
+"""What files say of images of magnetic resonance: whether they are magnitudes, whose noise is Rician, or parts of complex values."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+Part = Literal["magnitude", "real", "complex"]
+"""What the values of an image of magnetic resonance are: magnitudes; real parts, imaginary parts or phases; or complex values."""
 
 RICIAN = "rician"
 NOTE = "{} is a magnitude image of magnetic resonance, so its noise is taken to be Rician, unless noise.kind names another."
 NO_MAGNITUDES = {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY", "COMPLEX", "MIXED"}
 """Words of DICOM's Image Type, and of BIDS, for images of magnetic resonance that are no magnitudes."""
+
+
+def part_of(modality: Any, image_type: Sequence[Any]) -> Part | None:
+    """Return what the values of an image are; ``None`` for another modality, and for files that mix several parts.
+
+    Parameters
+    ----------
+    modality, image_type
+        Modality and words as for `is_magnitude`.
+    """
+    words = {str(word).strip().upper() for word in image_type}
+    if modality != "MR" or "MIXED" in words:
+        return None
+    if "COMPLEX" in words:
+        return "complex"
+    return "real" if words & NO_MAGNITUDES else "magnitude"
 
 
 def is_magnitude(modality: Any, image_type: Sequence[Any], data: NDArray[Any]) -> bool:
@@ -26,5 +45,4 @@ def is_magnitude(modality: Any, image_type: Sequence[Any], data: NDArray[Any]) -
     data
         Values of the image; magnitudes are not negative.
     """
-    words = {str(word).strip().upper() for word in image_type}
-    return modality == "MR" and not words & NO_MAGNITUDES and data.dtype.kind in "uif" and bool(np.nanmin(data) >= 0)
+    return part_of(modality, image_type) == "magnitude" and data.dtype.kind in "uif" and bool(np.nanmin(data) >= 0)

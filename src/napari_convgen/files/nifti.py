@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,7 +16,7 @@ from napari_convgen.core.image import Layout
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import replacing
 from napari_convgen.files.image_file import Calibration, ImageFile, WritableFormat
-from napari_convgen.files.magnetic_resonance import NOTE, RICIAN, is_magnitude
+from napari_convgen.files.magnetic_resonance import NOTE, RICIAN, Part, is_magnitude, part_of
 from napari_convgen.files.optional import load
 from napari_convgen.files.series import choose_series
 from napari_convgen.files.tiff.new import new_tags
@@ -78,12 +79,26 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
 
 def _says_magnitude(path: Path, data: NDArray[Any]) -> bool | None:
     """Return what the BIDS description beside a file says of it; ``None`` if there is none that names a modality."""
+    said = _description(path)
+    if "Modality" in said:
+        return is_magnitude(said["Modality"], said.get("ImageType") or (), data)
+    return None if data.dtype.kind in "uif" and data.min() >= 0 else False
+
+
+def _part(path: Path) -> Part | None:
+    """Return which part of complex values the BIDS description beside a file says that it has."""
+    said = _description(path)
+    return part_of(said.get("Modality"), said.get("ImageType") or ())
+
+
+def _description(path: Path) -> Mapping[str, Any]:
+    """Return the BIDS description beside a file; empty if there is none."""
     name = path.name[: -len(next(each for each in FORMAT.suffixes if path.name.lower().endswith(each)))]
     with contextlib.suppress(OSError, ValueError):
         said = json.loads(path.with_name(f"{name}.json").read_text(encoding="utf-8"))
-        if isinstance(said, dict) and "Modality" in said:
-            return is_magnitude(said["Modality"], said.get("ImageType") or (), data)
-    return None if data.dtype.kind in "uif" and data.min() >= 0 else False
+        if isinstance(said, dict):
+            return said
+    return {}
 
 
 def _calibration(header: nibabel.Nifti1Header, letters: str) -> Calibration:
@@ -177,4 +192,4 @@ def _set_distances(header: nibabel.Nifti1Header, like: ImageFile, letters: str) 
     header.set_zooms([known[x][0] if x in known and x in with_distance else 1.0 for x in letters])
 
 
-FORMAT = WritableFormat((".nii.gz", ".nii"), _read, check=_check, write=_write)
+FORMAT = WritableFormat((".nii.gz", ".nii"), _read, check=_check, write=_write, part=_part)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config
 from napari_convgen.core.image import Image, Layout
 from napari_convgen.core.image.layout import channels_first
+from napari_convgen.core.image.lengths import distances
 from napari_convgen.errors import InputError
 from napari_convgen.run.reconstruct.inputs import choose_config
 from napari_convgen.run.reconstruct.problems import Given
+from napari_convgen.run.reconstruct.problems.base import Observation
 from napari_convgen.run.setup.inputs import ImageLike, as_image
 
 MOST_PHOTONS = 1e12
@@ -24,7 +26,14 @@ MOST_PHOTONS = 1e12
 MOST_COUNTED = 128
 """Largest number of coils, and distance of rows: more than scanners have."""
 
-OWNERS = {"missing": "inpaint", "n_coils": "sense", "acceleration": "sense"}
+OWNERS = {
+    "missing": "inpaint",
+    "n_coils": "sense",
+    "acceleration": "sense",
+    "measured": "sensing",
+    "n_planes": "phase",
+    "aberrations": "phase",
+}
 """Problem for which each input is that only a simulation has."""
 
 
@@ -36,7 +45,8 @@ class Simulation:
     ----------
     measurement
         Measurement in the truth's units, float32, with the distance between its own pixels; NaN where pixels are missing. K-space is
-        complex64, of the axes (coils, rows, columns), and 0 where it was not sampled.
+        complex64, of the axes (coils, rows, columns), and 0 where it was not sampled. Sums of pixels are a row of numbers, of the axis
+        X, or one for each channel (CX). Images of a phase have the axes (images, rows, columns).
     is_missing
         Truth values over the spatial axes: True where a pixel is missing; ``None`` if none is.
     psf
@@ -76,6 +86,9 @@ def simulate(
     missing: float | None = None,
     n_coils: int | None = None,
     acceleration: int | None = None,
+    n_planes: int | None = None,
+    aberrations: Sequence[float] | None = None,
+    measured: float | None = None,
     seed: int | None = None,
     changes: Mapping[str, Any] | None = None,
     **inputs: Any,
@@ -90,7 +103,9 @@ def simulate(
         Configuration, or name of a preset, of which the forward operator counts; ``None``, the default, for that of the problem.
     problem
         Name of the problem: ``"inpaint"`` (pixels are left out at random), ``"deblur"`` (the truth, mirrored at its borders, is blurred),
-        ``"enlarge"`` (pixels become larger) or ``"sense"`` (coils around a magnitude image measure some rows of its k-space).
+        ``"enlarge"`` (pixels become larger), ``"sense"`` (coils around a magnitude image measure some rows of its k-space),
+        ``"sensing"`` (weighted sums of all pixels are measured) or ``"phase"`` (images of a phase in radians, mirrored at its borders,
+        through focus or under several lights).
     axes
         One letter for each axis of ``truth``; guessed if ``None``.
     photons
@@ -106,13 +121,19 @@ def simulate(
     acceleration
         Distance of the sampled rows of k-space, for ``"sense"``; ``None``, the default, for 4. The ``n_calibration`` rows in the middle
         (24 by default) are sampled too.
+    n_planes
+        Number of planes through focus, for ``"phase"``; ``None``, the default, for 7.
+    aberrations
+        Zernike aberrations in radians from defocus on, in Noll's order, for ``"phase"``; ``None``, the default, for none.
+    measured
+        Number of sums relative to that of the pixels, for ``"sensing"`` without patterns, at most 1; ``None``, the default, for 0.25.
     seed
         Seed of the noise, of the missing pixels and of the phase; that of the configuration if ``None``.
     changes
         New settings by dotted name, in the place of the configuration's.
     **inputs
-        What the problem needs beside the image, as for `napari_convgen.reconstruct`: ``psf``, ``sigma``, ``factor``, ``n_calibration``, or
-        ``is_missing`` in the place of a share.
+        What the problem needs beside the image, as for `napari_convgen.reconstruct`: ``psf``, ``sigma``, ``factor``, ``n_calibration``,
+        ``matrix``, ``matrix_seed``, ``z_step``, ``lights``, or ``is_missing`` or ``patterns`` in the place of a share.
 
     Raises
     ------
@@ -120,17 +141,25 @@ def simulate(
         What cannot be simulated, in a sentence.
     """
     kind, chosen = choose_config(problem, config, {"seed": seed} | dict(changes or {}), inputs)
-    simulated = {"missing": missing, "n_coils": n_coils, "acceleration": acceleration}
+    simulated: dict[str, Any] = {
+        "missing": missing,
+        "n_coils": n_coils,
+        "acceleration": acceleration,
+        "measured": measured,
+    }
+    simulated |= {"n_planes": n_planes, "aberrations": aberrations}
     for name, value in simulated.items():
         if value is not None and problem != OWNERS[name]:
             raise InputError(f"{name} is for the problem {OWNERS[name]!r}. Leave it out.")
     if missing is not None and inputs.get("is_missing") is not None:
         raise InputError("A mask of the missing pixels is given, and their share too. Leave one of them out.")
+    if measured is not None and inputs.get("patterns") is not None:
+        raise InputError("Patterns are given, one for each sum, and the share of sums too. Leave one of them out.")
     if photons is not None and problem == "sense":
         raise InputError("K-space has no photons: its noise is Gaussian. Use noise.")
-    for name, value in (("photons", photons), ("noise", noise), ("missing", missing)):
+    for name, value in (("photons", photons), ("noise", noise), ("missing", missing), ("measured", measured)):
         _check_number(name, value)
-    for name in ("n_coils", "acceleration"):
+    for name in ("n_coils", "acceleration", "n_planes"):
         _check_count(name, simulated[name])
     given = Given(as_image(truth, "truth", axes), chosen, axes, 0)
     own = simulated | {name: each for name, each in inputs.items() if name in kind.inputs}
@@ -141,19 +170,41 @@ def simulate(
         noisy = np.where(seen.is_missing, np.nan, noisy)
     layout, image = given.layout, given.image
     psf = None if seen.psf is None else seen.psf.astype(np.float32)
+    measurement = _measured(noisy, seen, image, layout)
     return Simulation(
-        measurement=_over(layout.axes, _arranged(noisy, layout), image, layout, seen.pixel_ratio)
-        if seen.is_sampled is None
-        else Image((noisy * seen.is_sampled).astype(np.complex64), "CYX", name=image.name),
+        measurement=measurement,
         is_missing=None if seen.is_missing is None else _over(layout.spatial, seen.is_missing, image, layout),
         psf=None if psf is None else _over(layout.spatial, psf, image, layout),
         pixel_ratio=seen.pixel_ratio,
         coil_maps=None if seen.coil_maps is None else Image(seen.coil_maps.astype(np.complex64), "CYX"),
         is_sampled=None if seen.is_sampled is None else _over(layout.spatial, seen.is_sampled, image, layout),
-        layout=layout if seen.is_sampled is None else Layout("CYX", "YX"),
-        config=chosen,
+        layout=layout if measurement.axes == layout.axes else _own_layout(measurement),
+        config=chosen.replace(seen.settings),
         notes=(*given.image.notes, *seen.notes),
     )
+
+
+def _measured(noisy: NDArray[np.inexact[Any]], seen: Observation, image: Image, layout: Layout) -> Image:
+    """Return a measurement with the distance between its pixels, as far as the truth knows it."""
+    if seen.axes is not None:
+        return Image(_of_its_own(noisy, seen), seen.axes, name=image.name)
+    if seen.depths is None:
+        return _over(layout.axes, _arranged(noisy, layout), image, layout, seen.pixel_ratio)
+    plane = _over("YX", noisy.astype(np.float32), image, layout, seen.pixel_ratio)
+    steps = np.diff(seen.depths)
+    is_stack = len(steps) > 0 and np.allclose(steps, steps[0]) and steps[0] > 0
+    if not is_stack or plane.scale is None or plane.units is None:
+        return Image(noisy.astype(np.float32), "ZYX" if is_stack else "TYX", name=image.name)
+    lengths = [float(steps[0]), *(distances(image, layout.axes).get(letter, 1.0) for letter in "YX")]
+    return replace(plane, axes="ZYX", scale=tuple(lengths), units=("micrometer",) * 3)
+
+
+def _own_layout(measurement: Image) -> Layout:
+    """Return the meaning of the axes of a measurement that has other ones than the truth."""
+    assert measurement.axes is not None
+    if "C" in measurement.axes:
+        return Layout(measurement.axes, measurement.axes.removeprefix("C"))
+    return Layout.of(measurement.data.shape, measurement.axes)
 
 
 def _check_number(name: str, value: float | None) -> None:
@@ -192,8 +243,8 @@ def _with_noise(
         least, peak = float(light.min()), float(light.max())
         if least < 0 or not peak:
             raise InputError(
-                f"Photons need a truth without negative values and not all of it dark, got values from {least:g} to {peak:g}. "
-                "Subtract its background, or use noise."
+                f"Photons need a measurement without negative values and not all of it dark, got values from {least:g} to {peak:g}. "
+                "Give a truth or patterns without them, or use noise."
             )
         noisy = rng.poisson(light * (photons / peak)) * (peak / photons)
     if noise is not None:
@@ -208,6 +259,13 @@ def _arranged(values: NDArray[np.inexact[Any]], layout: Layout) -> NDArray[np.fl
     channel = layout.frame_channel
     frame = values[0] if channel is None else np.moveaxis(values, 0, channel)
     return np.expand_dims(frame, layout.frame_axes()).astype(np.float32)
+
+
+def _of_its_own(values: NDArray[np.inexact[Any]], seen: Observation) -> NDArray[Any]:
+    """Return the values of a measurement that is no image, 0 where k-space was not sampled."""
+    if seen.is_sampled is not None:
+        return (values * seen.is_sampled).astype(np.complex64)
+    return values.astype(np.float32)
 
 
 def _over(axes: str, data: NDArray[Any], image: Image, layout: Layout, ratio: float = 1) -> Image:

@@ -50,6 +50,20 @@ def test_a_truth_is_measured_reconstructed_and_scored(folder, capsys, problem, o
     assert read_image("out.tif").calibration[0] == pytest.approx((0.2, 0.1))
 
 
+@pytest.mark.parametrize("given", ["--measured 0.3 --seed 2", "--patterns patterns.tif"])
+def test_sums_of_pixels_are_written_and_made_an_image_again(folder, given):
+    patterns = np.random.default_rng(0).integers(0, 2, (300, 32, 28)).astype(np.uint8)
+    tifffile.imwrite("patterns.tif", patterns)
+    inputs = {"measured": 0.3, "seed": 2} if "--seed" in given else {"patterns": patterns}
+    assert cli.main(["simulate", "truth.tif", "-o", "sums.tif", "--problem", "sensing", *given.split()]) == 0
+    made = simulate(read_image("truth.tif").image, problem="sensing", **inputs)
+    np.testing.assert_array_equal(read_image("sums.tif").data.ravel(), made.measurement.data.ravel())
+    size = given.split() if "patterns" in inputs else ["--rows", "32", "--columns", "28"]
+    words = ["reconstruct", "sums.tif", "-o", "out.tif", "--problem", "sensing", "--reference", "truth.tif", *QUICK]
+    assert cli.main([*words, *size, "--snapshots", "steps.tif"]) == 0
+    assert (read_image("out.tif").axes, tifffile.imread("steps.tif").shape) == ("YX", (3, 32, 28))
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

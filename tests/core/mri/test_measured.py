@@ -30,7 +30,7 @@ def test_images_and_kspace_come_back_in_the_units_of_the_scanner(gain):
 
 def test_the_map_of_one_coil_needs_no_axis_for_coils():
     kspace = SCAN.kspace[:1]
-    alike = [measured(kspace, maps) for maps in (np.ones(SIZE), np.ones((1, *SIZE)))]
-    np.testing.assert_array_equal(*(each.measurement for each in alike))
+    both = [measured(kspace, maps) for maps in (np.ones(SIZE), np.ones((1, *SIZE)))]
+    np.testing.assert_array_equal(*(each.measurement for each in both))
     with pytest.raises(InputError, match=r"expected 3 coils of 32 × 24, got \(32, 24\)"):
         measured(SCAN.kspace, np.ones(SIZE))

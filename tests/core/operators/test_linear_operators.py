@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy.fft import dctn
@@ -11,8 +12,10 @@ from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.operators.fourier import fourier
 from napari_convgen.core.operators.identity import identity
 from napari_convgen.core.operators.masking import masking
+from napari_convgen.core.operators.phase import led_array
 from napari_convgen.core.operators.resizing import box_downsampling, lanczos_downsampling
 from napari_convgen.core.operators.sensing import cosine_sensing, gaussian_sensing
+from napari_convgen.core.optics.objective import Objective
 from napari_convgen.core.optics.point_spread import PointSpread
 
 DOUBLE = torch.zeros((), dtype=torch.float64)
@@ -34,6 +37,14 @@ def random_mask(*shape):
     return torch.rand(shape, generator=source(3)) < 0.6
 
 
+def weak_change(has_absorption):
+    microscope = Objective(0.4, 0.5, 1.0)
+    imaging = led_array(microscope, (0.3, 0.3), np.array([[0, 0], [0.2, -0.1]]), (3, 4), 2, 2, has_absorption)
+    at = torch.rand(imaging.in_shape, generator=source(4), dtype=torch.float64)
+    parameters = torch.rand(imaging.n_parameters, generator=source(5), dtype=torch.float64)
+    return imaging.linearized(at, parameters)
+
+
 OPERATORS = {
     "identity": lambda: identity((2, 3, 4)),
     "masking": lambda: masking(random_mask(2, 5, 6)),
@@ -52,6 +63,8 @@ OPERATORS = {
     "cosines of a volume": lambda: cosine_sensing((1, 3, 4, 5), 17, source()),
     "Gaussian": lambda: gaussian_sensing((2, 4, 5), 7, source()),
     "masked blur": lambda: masking(random_mask(1, 6, 5)) @ blurring((1, 6, 5), random_psf(3, 3)),
+    "weak change of a phase": lambda: weak_change(has_absorption=False),
+    "weak change of phase and absorption": lambda: weak_change(has_absorption=True),
     "box and Lanczos": lambda: LinearMap.stack(
         [box_downsampling((1, 4, 2), (1, 2)), lanczos_downsampling((1, 4, 2), (1, 2))]
     ),

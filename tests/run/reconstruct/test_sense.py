@@ -61,6 +61,13 @@ def test_an_image_and_its_coils_predict_the_measurement(by_decoder):
     np.testing.assert_array_equal(result.input, KSPACE)
 
 
+def test_a_conv_decoder_takes_the_place_of_the_decoder():
+    config = TINY.replace({"generator.kind": "conv-decoder", "generator.n_layers": 3, "n_steps": 60})
+    result = reconstruct(KSPACE, config, problem="sense")
+    maps = result.extras["coil_maps"]
+    assert error_of(result.image, maps) < error_of(result.extras["start"], maps)
+
+
 def test_snapshots_are_complex_and_their_errors_real(by_decoder):
     last = by_decoder.snapshots[-1]
     assert last.image.dtype == np.complex64

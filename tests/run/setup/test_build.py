@@ -189,7 +189,7 @@ def test_every_noise_is_modeled_by_its_name(kind):
         assert model.kind == ("gaussian" if kind == "auto" else kind)
 
 
-@pytest.mark.parametrize("kind", sorted(set(GROUPS["operator"]) - {"fourier"}))
+@pytest.mark.parametrize("kind", sorted(set(GROUPS["operator"]) - {"fourier", "weighted-sums"}))
 def test_every_operator_maps_an_image_to_a_measurement(kind):
     config = TINY.replace({"operator.kind": kind})
     config = config.replace({"operator.pixel_size": 0.1} if config.has("operator.pixel_size") else {})
@@ -224,6 +224,14 @@ def test_memory_of_a_convolutional_generator_is_a_little_more_than_what_autograd
     )
     kept, n_weights = kept_bytes(config, size)
     estimate = generator_bytes(config, size, 1, resolve_scales(config, size), "torch")
+    assert kept + 3 * 4 * n_weights < estimate < 2 * kept + 4 * 4 * n_weights + 2 * 16 * 4 * math.prod(size)
+
+
+@pytest.mark.parametrize("size", [(40, 47), (12, 10, 9)])
+def test_memory_of_a_conv_decoder_is_a_little_more_than_what_autograd_keeps(size):
+    config = Config().replace({"generator.kind": "conv-decoder", "generator.n_channels": 24, "n_seeds": 2})
+    kept, n_weights = kept_bytes(config, size)
+    estimate = generator_bytes(config, size, 1, 0, "torch")
     assert kept + 3 * 4 * n_weights < estimate < 2 * kept + 4 * 4 * n_weights + 2 * 16 * 4 * math.prod(size)
 
 
@@ -266,7 +274,7 @@ def test_layers_that_halve_the_grid_too_often_are_refused():
         denoise(noisy(), config.replace({"generator.n_layers": 9}))
 
 
-@pytest.mark.parametrize("kind", ["convolutional", "two-layer"])
+@pytest.mark.parametrize("kind", ["convolutional", "conv-decoder", "two-layer"])
 def test_a_generator_without_other_means_is_computed_by_pytorch_in_float32(kind):
     config = TINY.replace({"generator.kind": kind})
     assert resolve_generator_backend(config, torch.device("cpu"), 2) == "torch"

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from napari.utils.key_bindings import coerce_keybinding
@@ -80,3 +82,77 @@ def test_the_plot_marks_the_step_on_screen_where_it_is_not_the_one_kept(viewer, 
     assert mark.value() == 1.0
     user.press("Promote step 10")
     assert not mark.isVisible()
+
+
+class Mouse:
+    """Drags over the image, as napari tells its viewers."""
+
+    def __init__(self, viewer):
+        self.viewer = viewer
+
+    def drag(self, start, end):
+        camera = self.viewer.scene.camera
+        event = SimpleNamespace(type="mouse_press", position=start, modifiers=())
+        held = [callback(self.viewer, event) for callback in self.viewer.mouse_drag_callbacks]
+        is_held = [next(each, "let go") != "let go" for each in held]
+        assert camera.mouse_pan != any(is_held)
+        event.type, event.position = "mouse_move", end
+        for each in held:
+            next(each, None)
+        event.type = "mouse_release"
+        for each in held:
+            next(each, None)
+        assert camera.mouse_pan
+
+
+def test_swipe_shows_the_input_up_to_a_line_that_is_dragged_and_vanishes_cleanly(viewer, widget, user, noisy):
+    assert not user.button("Swipe").isEnabled()
+    user.run()
+    before = list(viewer.layers), visible(viewer), list(viewer.mouse_drag_callbacks)
+    data = {layer.name: np.array(layer.data) for layer in viewer.layers}
+    selected = viewer.layers.selection.active
+    user.press("Swipe")
+    left = viewer.layers[-1]
+    assert left not in before[0]
+    assert viewer.layers.selection.active == selected
+    np.testing.assert_array_equal(left.data, noisy[:, :16])
+    world = viewer.dims.ndim - 2
+    at = lambda y, x: (*viewer.dims.point[:world], 0.5 * y, 2.0 * x)  # noqa: E731
+    mouse = Mouse(viewer)
+    viewer.scene.camera.zoom = 5
+    mouse.drag(at(4, 15.5), at(9, 7.5))
+    np.testing.assert_array_equal(left.data, noisy[:, :8])
+    np.testing.assert_allclose(left.extent.world[:, -1], viewer.layers["cells"].extent.world[:, -1] - [0, 48])
+    mouse.drag(at(4, 20), at(9, 25))
+    np.testing.assert_array_equal(left.data, noisy[:, :8])
+    mouse.drag(at(4, 7.5), at(9, 99))
+    np.testing.assert_array_equal(left.data, noisy)
+    mouse.drag(at(4, 31.5), at(9, -99))
+    np.testing.assert_array_equal(left.data, noisy[:, :1])
+    user.press("Swipe")
+    assert (list(viewer.layers), visible(viewer), list(viewer.mouse_drag_callbacks)) == before
+    for layer in viewer.layers:
+        np.testing.assert_array_equal(layer.data, data[layer.name])
+
+
+def test_swipe_ends_with_its_layer_the_plane_and_the_next_run(viewer, widget, user, noisy):
+    user.run()
+    n = len(viewer.layers)
+    user.press("Swipe")
+    viewer.layers.remove(viewer.layers[-1])
+    assert not user.button("Swipe").isChecked()
+    user.press("Swipe")
+    viewer.dims.order = (*viewer.dims.order[:-2], viewer.dims.order[-1], viewer.dims.order[-2])
+    np.testing.assert_array_equal(viewer.layers[-1].data, noisy[:16])
+    viewer.dims.ndisplay = 3
+    assert not user.button("Swipe").isChecked()
+    assert len(viewer.layers) == n
+    user.press("Swipe")
+    assert not user.button("Swipe").isChecked()
+    assert "in 2-D first" in user.text
+    viewer.dims.ndisplay = 2
+    user.press("Swipe")
+    user.press("Run")
+    assert not user.button("Swipe").isChecked()
+    assert len(viewer.layers) == n
+    user.wait_until_idle()

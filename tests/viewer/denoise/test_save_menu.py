@@ -131,7 +131,7 @@ def test_a_saved_run_is_opened_in_another_session_scrubbed_promoted_and_undone(
     np.testing.assert_array_equal(layers["cells denoised"].data, widget.session.result.image)
     assert other.value("Preset") == user.value("Preset")
     assert other.curves.n_steps == 30
-    assert not other.button("Continue").isEnabled()
+    assert other.button("Continue").text() == "Continue near step 9"
     again.viewer.dims.set_point(0, 4)
     other.press("Promote step 4")
     np.testing.assert_array_equal(layers["cells denoised"].data, widget.session.current_run().ended.keep(4).image)
@@ -141,6 +141,57 @@ def test_a_saved_run_is_opened_in_another_session_scrubbed_promoted_and_undone(
     answer("other.npz").write_text("no run")
     choose("Open run …", again)
     assert "is not a run that was saved" in other.text
+
+
+@pytest.mark.parametrize("step", [30, 3])
+def test_a_run_that_is_opened_again_is_continued_with_the_bits_of_one_that_never_ended(
+    user, choose, answer, widget, make_widget, hands, step
+):
+    user.fill("Preset", "two")
+    user.run()
+    answer("run.npz")
+    if step != 30:
+        widget.viewer.dims.set_point(0, step)
+        user.press(f"Promote step {step}")
+    choose("Save run …")
+    user.fill("Steps to add", 9)
+    start = widget.session.step_to_continue
+    user.press("Continue from")
+    user.wait_until_idle()
+
+    again = make_widget(DenoiseWidget)
+    again.viewer.layers.clear()
+    other = hands(again)
+    choose("Open run …", again)
+    other.fill("Steps to add", 9)
+    other.press("Continue")
+    other.wait_until_idle()
+    mine, theirs = widget.session.result, again.session.result
+    assert len(theirs.frames[0].loss) == start + 9
+    np.testing.assert_array_equal(theirs.image, mine.image)
+    assert [each.step for each in theirs.snapshots] == [each.step for each in mine.snapshots]
+    assert theirs.frames[0].loss == mine.frames[0].loss
+    assert other.button("Continue").text() == f"Continue from step {start + 9}"
+
+
+def test_a_run_that_cannot_be_repeated_is_left_as_it_is(user, choose, answer, widget, make_widget, hands):
+    user.run()
+    path = answer("run.npz")
+    choose("Save run …")
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays["image"] = arrays["image"] + 1
+    np.savez(path, **arrays)
+    again = make_widget(DenoiseWidget)
+    again.viewer.layers.clear()
+    other = hands(again)
+    choose("Open run …", again)
+    shown = again.viewer.layers["cells denoised"].data.copy()
+    other.press("Continue")
+    other.wait_until_idle()
+    assert "gave another image" in other.text
+    np.testing.assert_array_equal(again.viewer.layers["cells denoised"].data, shown)
+    assert len(again.session.result.frames[0].loss) == 30
 
 
 @pytest.mark.parametrize("name", ["mine.nii.gz", "mine.zarr", "mine.png"])

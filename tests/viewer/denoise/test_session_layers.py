@@ -1,5 +1,6 @@
 """The layers of a run, and what the user does to them meanwhile."""
 
+import dask.array as da
 import numpy as np
 import pytest
 from denoise_session import names, run_to_end, snapshot_at, start, started
@@ -130,3 +131,16 @@ def test_fractions_of_colors_are_refused_as_they_could_not_be_shown(session, sma
     DenoiseRequest(source, small).build()
     with pytest.raises(InputError, match="from 0 to 1 only"):
         DenoiseRequest(source, small.replace({"dtype": "float32"})).build()
+
+
+def test_frames_of_a_lazy_stack_that_are_not_reached_show_the_input(session, qtbot, endless, noisy):
+    frames = np.stack([noisy, noisy[::-1], noisy.T])
+    layer = session.viewer.add_image(da.from_array(frames, chunks=(1, -1, -1)), name="stack")
+    session.run(DenoiseRequest(read_layer(layer), endless))
+    qtbot.waitUntil(lambda: session.layers.result is not None, timeout=60_000)
+    shown = session.layers.result.data
+    np.testing.assert_array_equal(shown[1:], frames[1:])
+    assert (shown[0] != frames[0]).any()
+    session.viewer.dims.set_current_step(0, 2)  # napari draws it
+    session.cancel()
+    assert [layer.name for layer in session.viewer.layers] == ["cells", "stack"]

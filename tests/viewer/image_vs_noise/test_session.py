@@ -138,7 +138,7 @@ def test_a_layer_whose_pixels_were_replaced_is_left_alone(session, qtbot, small)
     assert session.layers.step_on_screen() is None
 
 
-def test_pause_holds_and_stop_keeps_what_there_is(session, qtbot, endless, notes):
+def test_pause_holds_and_stop_keeps_what_there_is(session, qtbot, endless):
     steps = []
     session.progressed.connect(lambda where: steps.append(where.step))
     begin(session, qtbot, endless)
@@ -154,7 +154,7 @@ def test_pause_holds_and_stop_keeps_what_there_is(session, qtbot, endless, notes
     session.stop()
     qtbot.waitUntil(lambda: not session.is_busy, timeout=60_000)
     assert session.result.steps[-1] < 1_000_000
-    assert any("Stopped at step" in note.message for note in notes)
+    assert any("Stopped at step" in note for note in session.result.notes)
 
 
 def test_a_second_run_while_one_is_under_way_is_refused(session, endless):

@@ -89,7 +89,7 @@ def test_form_says_what_is_explored(widget, user, qtbot):
     user.fill("Signal length", 100)
     user.fill("Noise", "12")
     user.fill("Functions", "1, 4")
-    user.fill("Signal lies in", 10)
+    user.fill("Functions of the signal", 10)
     settle(widget, qtbot)
     assert widget.session.answer.request.settings == KernelSettings(
         kind="Gaussian", width=2.5, length=100, sigma=12.0, functions=(1, 4), signal_share=0.1
@@ -251,3 +251,27 @@ def test_the_window_can_be_closed_while_something_is_explored(docked, hands, qtb
 
 def test_widget_fits_a_narrow_dock(docked, hands):
     assert hands(docked).width <= 300 - SCROLL_BAR
+
+
+def test_what_is_chosen_survives_a_restart(viewer, preferences, hands, qtbot, workers_end):
+    def opened():
+        widget = KernelWidget(viewer)
+        qtbot.addWidget(widget)
+        settle(widget, qtbot)
+        return widget, hands(widget)
+
+    choices = {"Kernel": "Gaussian", "Width": 7.5, "Signal length": 64, "Noise": "12.5", "Functions": "1, 3"}
+    widget, user = opened()
+    for label, value in choices.items():
+        user.fill(label, value)
+    user.check("Preview", False)
+    user.fill("Kernel", "Custom")
+    settle(widget, qtbot)
+    widget.session.close()
+    assert preferences().kernels.kernel == "Gaussian"
+    widget, user = opened()
+    assert {label: user.value(label) for label in choices} == choices
+    assert not user.box("Preview").isChecked()
+    assert widget.session.settings.width == 7.5
+    assert "cells filtered" not in viewer.layers
+    widget.session.close()

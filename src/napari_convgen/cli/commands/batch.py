@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -61,6 +61,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_quiet(parser)
 
 
+N_NOTES = 8
+"""Largest number of notes that are shown: many files can have one each."""
+
 _WORKERS = (
     "number of pieces at a time, each in a process with one thread (default: one for each GPU, or for each processor)"
 )
@@ -93,6 +96,9 @@ def run(options: argparse.Namespace) -> int:
         is_forced=options.force,
         retries_failed=options.retry_failed,
     )
+    if not options.quiet:
+        for note in _first(task.notes):
+            warn(f"Note: {note}")
     if options.dry_run:
         deliver(str(task.forecast()))
         return 0
@@ -102,6 +108,13 @@ def run(options: argparse.Namespace) -> int:
     if options.verify:
         return _verify(task)
     return _run(options, task)
+
+
+def _first(notes: Sequence[str]) -> Iterator[str]:
+    """Yield the first of some notes, and the number of the others."""
+    yield from notes[:N_NOTES]
+    if len(notes) > N_NOTES:
+        yield f"There are {len(notes) - N_NOTES} more notes; the records beside the outputs have all."
 
 
 def _run(options: argparse.Namespace, task: BatchTask) -> int:

@@ -33,7 +33,7 @@ from napari_convgen.cli.options import (
 )
 from napari_convgen.cli.progress import advance
 from napari_convgen.cli.terminal import deliver, tell
-from napari_convgen.errors import ConfigError, FileError, FitError
+from napari_convgen.errors import ConfigError, FileError, FitError, InputError
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import check_image, write_image
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         is_interrupted = advance(denoising, describe, is_quiet=options.quiet)
         result = denoising.result()
-    except (MemoryError, OSError, RuntimeError) as error:
+    except (MemoryError, OSError, RuntimeError, InputError) as error:  # some are found as a frame is read
         if not denoising.has_result:
             raise
         failure, is_interrupted, result = error, False, denoising.result()

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_convgen.cli import kspace
 from napari_convgen.cli.commands.denoise import describe
 from napari_convgen.cli.course import require_output, run_and_write
@@ -30,9 +33,10 @@ from napari_convgen.cli.options import (
     read_reference,
 )
 from napari_convgen.core.image import magnitude
+from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
-from napari_convgen.files.images import check_image, read_image, write_image
+from napari_convgen.files.images import check_image, new_image, read_image, write_image
 from napari_convgen.files.kspace.reading import read_kspace
 from napari_convgen.files.resampled import resampled
 from napari_convgen.files.stack import check_stack, write_stack
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
     from napari_convgen.run.reconstruct.result import ReconstructResult
     from napari_convgen.run.reconstruct.run import ReconstructTask
 
-HELP = "fill in missing pixels of an image file, deblur or enlarge it, or make the image of an MRI scan"
+HELP = "fill in missing pixels of an image file, deblur or enlarge it, or make the image of an MRI scan, of sums of pixels, or a phase"
 DESCRIPTION = (
     "Reconstruct an image from what was measured of it, through a model of the measurement: by the non-local estimate, alternating with "
     "agreement with the measurement, or by an untrained generator that is fitted to it. The image is written as float32 "
@@ -54,8 +58,9 @@ EPILOG = (
 )
 
 PROBLEMS = (
-    "inpaint (fill in missing pixels), deblur (remove the blur of a point spread function), enlarge (make smaller pixels) or sense (make "
-    "the image of an MRI scan from undersampled k-space of several coils)"
+    "inpaint (fill in missing pixels), deblur (remove the blur of a point spread function), enlarge (make smaller pixels), sense (make "
+    "the image of an MRI scan from undersampled k-space of several coils), sensing (make the image of weighted sums of all its pixels) or "
+    "phase (find the phase of a thin object from images through focus, or under several lights)"
 )
 """The problems that can be named, in words."""
 
@@ -74,6 +79,16 @@ BLUR_SETTINGS = {
 SIZE_SETTINGS = {"--factor": "factor", "--weighting": "weighting"}
 """Settings of a smaller image, by the option for each."""
 
+PHASE_SETTINGS = {"--focus": "focus", "--zernikes": "n_zernikes", "--starts": "n_starts"}
+"""Settings of a phase, by the option for each, beside those of the objective, which a blur has too."""
+SUM_SETTINGS = {
+    "--rows": "n_rows",
+    "--columns": "n_columns",
+    "--matrix": "matrix",
+    "--matrix-seed": "matrix_seed",
+}
+"""Settings of sums of pixels, by the option for each."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
@@ -84,7 +99,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_dry_run(parser)
     add("--mask", type=Path, metavar="FILE", help=_MASK)
     add("--psf", type=Path, metavar="FILE", help=_PSF)
-    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS)
+    add_patterns(parser)
+    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS | SUM_SETTINGS | PHASE_SETTINGS)
+    add("--lights", type=Path, metavar="FILE", help=LIGHTS)
     kspace.add_inputs(parser)
     add_config(parser, default="quick, and for sense default")
     add_fit(parser)
@@ -96,12 +113,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_quiet(parser)
 
 
+def add_patterns(parser: argparse.ArgumentParser) -> None:
+    """Add the file of the patterns of weights."""
+    about = "stack of the patterns of weights, for sensing: an image for each sum (default: drawn as the settings say)"
+    parser.add_argument("--patterns", type=Path, metavar="FILE", help=about)
+
+
 _OUTPUT = (
     "reconstructed image to write as .tif, .nii.gz and others, needed unless --dry-run; it has the pixel size of the input, divided by the "
     "enlargement"
 )
 _MASK = "image file of the missing pixels, for inpaint: those that are not 0 there are filled in (default: pixels that are NaN)"
 _PSF = "image file of the point spread function, for deblur: the image of a point (default: computed from the settings)"
+
+
+LIGHTS = (
+    "text file of the direction of the light of each image, for phase: a row each with sin θ along rows and along columns of the image, "
+    "separated by a comma or blanks (default: a stack through focus)"
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -112,7 +141,8 @@ def run(options: argparse.Namespace) -> int:
     is_scan, reference = options.problem == "sense", read_reference(options)
     scan = read_kspace(options.input, options.slice, options.axes) if is_scan else None
     image = read_input(options) if scan is None else scan.like
-    mask, psf = (None if path is None else read_image(path) for path in (options.mask, options.psf))
+    beside = (options.mask, options.psf, options.patterns)
+    mask, psf, patterns = (None if path is None else read_image(path) for path in beside)
     from napari_convgen.run.reconstruct.run import ReconstructTask
 
     task = ReconstructTask(
@@ -124,6 +154,8 @@ def run(options: argparse.Namespace) -> int:
         changes=read_changes(options),
         is_missing=None if mask is None else mask.data,
         psf=None if psf is None else psf.image,
+        lights=read_lights(options.lights),
+        patterns=None if patterns is None else patterns.data,
         **({} if scan is None else kspace.read_beside(options, scan)),
         **read_settings(options),
     )
@@ -133,15 +165,34 @@ def run(options: argparse.Namespace) -> int:
         task,
         lambda: _Files(options, image, task),
         describe,
-        lambda result: _summary(result, notes_of(image if scan is None else scan, reference, mask, psf)),
+        lambda result: _summary(result, notes_of(image if scan is None else scan, reference, mask, psf, patterns)),
         ", ".join(str(path) for path in written if path),
     )
 
 
 def read_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of the operator that are given, by name."""
-    names = (*BLUR_SETTINGS.values(), *SIZE_SETTINGS.values(), *kspace.SETTINGS.values())
-    return {name: value for name in names if (value := getattr(options, name)) is not None}
+    settings = BLUR_SETTINGS | SIZE_SETTINGS | SUM_SETTINGS | PHASE_SETTINGS | kspace.SETTINGS
+    return {name: value for name in settings.values() if (value := getattr(options, name, None)) is not None}
+
+
+def read_lights(path: Path | None) -> NDArray[np.float64] | None:
+    """Return the directions of the lights in a text file; ``None`` if there is none.
+
+    Raises
+    ------
+    FileError
+        It cannot be read as rows of two numbers.
+    """
+    if path is None:
+        return None
+    try:
+        rows = path.read_text(encoding="utf-8").replace(",", " ").splitlines()
+        return np.array([[float(word) for word in row.split()] for row in rows if row.strip()], np.float64)
+    except (OSError, ValueError) as error:
+        raise FileError(
+            f"{path} cannot be read as directions of lights: {error}. Write two numbers in each row."
+        ) from error
 
 
 class _Files:
@@ -159,8 +210,12 @@ class _Files:
 
     def __init__(self, options: argparse.Namespace, image: ImageFile, task: ReconstructTask) -> None:
         self._output, self._snapshots, self._report = options.output, options.snapshots, options.report
-        ratios = dict(zip(task.posed.layout.spatial, task.posed.pixel_ratio, strict=True))
-        self._like = resampled(image, task.posed.image_shape, task.posed.dtype.type(0).real.dtype, ratios)
+        posed, dtype = task.posed, task.posed.dtype.type(0).real.dtype
+        if posed.layout.axes == image.axes:
+            ratios = dict(zip(posed.layout.spatial, posed.pixel_ratio, strict=True))
+            self._like = resampled(image, posed.image_shape, dtype, ratios)
+        else:
+            self._like = new_image(posed.place(np.broadcast_to(np.zeros((), dtype), posed.image_shape)))
         self._of_scan = kspace.KSpaceOutputs(options, self._like)
 
     def check(self, read: dict[str, Path | None], *, is_forced: bool) -> None:

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.cli import kspace
-from napari_convgen.cli.commands.reconstruct import BLUR_SETTINGS, PROBLEMS, SIZE_SETTINGS, read_settings
+from napari_convgen.cli.commands.reconstruct import (
+    BLUR_SETTINGS,
+    LIGHTS,
+    PROBLEMS,
+    SIZE_SETTINGS,
+    SUM_SETTINGS,
+    add_patterns,
+    read_lights,
+    read_settings,
+)
 from napari_convgen.cli.options import (
     add_changes,
     add_force,
@@ -34,9 +43,9 @@ if TYPE_CHECKING:
 
 HELP = "simulate a measurement of a known image file, to try reconstruct on it"
 DESCRIPTION = (
-    "Simulate what an instrument measures of a known truth: some of its pixels, a blurred image, or larger pixels, with noise, or "
-    "k-space of several coils. It is written as float32, with NaN where pixels are missing, and k-space as a .cfl. "
-    "What reconstruct makes of it can be scored against the truth."
+    "Simulate what an instrument measures of a known truth, with noise: some of its pixels, a blurred image, larger pixels, k-space of "
+    "several coils, weighted sums of all pixels, or images of a phase in radians through focus. It is written as float32, with NaN where "
+    "pixels are missing, and k-space as a .cfl. What reconstruct makes of it can be scored against the truth."
 )
 EPILOG = "A file is written completely or not at all."
 
@@ -64,7 +73,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--acceleration", type=int, metavar="N", help=_ACCELERATION)
     add_settings(parser, kspace.SETTINGS)
     add("--psf", type=Path, metavar="FILE", help=_PSF)
-    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS)
+    add_patterns(parser)
+    add("--measured", type=float, metavar="SHARE", help=_MEASURED)
+    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS | SUM_SETTINGS)
+    add(
+        "--planes",
+        type=int,
+        dest="n_planes",
+        metavar="N",
+        help="number of planes through focus, for phase (default: 7)",
+    )
+    add("--lights", type=Path, metavar="FILE", help=LIGHTS)
+    add("--aberrations", type=_numbers, metavar="LIST", help=_ABERRATIONS)
     noise = parser.add_mutually_exclusive_group()
     noise.add_argument("--photons", type=float, metavar="NUMBER", help=_PHOTONS)
     noise.add_argument("--noise", type=float, metavar="NUMBER", help=_NOISE)
@@ -79,17 +99,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 _ACCELERATION = "distance of the rows of k-space that are sampled beside the calibration lines, for sense (default: 4)"
 _PSF = "image file of the point spread function, for deblur: the image of a point (default: computed from the settings)"
+_MEASURED = "number of sums relative to that of the pixels, for sensing without patterns (default: 0.25)"
 _PHOTONS = "number of photons in the brightest pixel, for Poisson noise; 0 in the image is no light (default: no noise)"
 _NOISE = "standard deviation of Gaussian noise, in image units; of k-space that of the real and of the imaginary part (default: no noise)"
 _WRITE_MASK = ".tif or .png to write, of the missing pixels, 255 where they are (default: none)"
 _WRITE_PSF = ".tif to write, of the point spread function (default: none)"
 
 
+_ABERRATIONS = "aberrations in radians from defocus on in Noll's order, separated by commas, for phase (default: none)"
+
+
+def _numbers(text: str) -> list[float]:
+    """Return the numbers of a list."""
+    return [float(word) for word in text.split(",")]
+
+
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     truth = read_input(options)
-    psf = None if options.psf is None else read_image(options.psf)
-    read = {"TRUTH": options.input, "--psf": options.psf}
+    psf, patterns = (None if path is None else read_image(path) for path in (options.psf, options.patterns))
+    read = {"TRUTH": options.input, "--psf": options.psf, "--patterns": options.patterns}
     written = {
         "--output": options.output,
         "--write-mask": options.write_mask,
@@ -107,8 +136,13 @@ def run(options: argparse.Namespace) -> int:
         missing=options.missing,
         n_coils=options.n_coils,
         acceleration=options.acceleration,
+        n_planes=options.n_planes,
+        aberrations=options.aberrations,
+        lights=read_lights(options.lights),
+        measured=options.measured,
         changes=read_changes(options),
         psf=None if psf is None else psf.image,
+        patterns=None if patterns is None else patterns.data,
         **read_settings(options),
     )
     outputs = _outputs(options, truth, simulation)
@@ -119,7 +153,7 @@ def run(options: argparse.Namespace) -> int:
     for path, values, like in outputs:
         write_image(path, values, like)
     if not options.quiet:
-        notes = [f"Note: {note}" for note in (*notes_of(truth, psf), *simulation.notes)]
+        notes = [f"Note: {note}" for note in (*notes_of(truth, psf, patterns), *simulation.notes)]
         tell("\n".join([*notes, f"Wrote {', '.join(str(path) for path, _, _ in outputs)}."]))
     return 0
 
@@ -130,8 +164,8 @@ def _outputs(
     """Return the files to write, with their values and an image file like each."""
     data, layout = np.asarray(simulation.measurement.data), simulation.layout
     ratios = dict.fromkeys(layout.spatial, simulation.pixel_ratio)
-    is_scan = simulation.coil_maps is not None
-    like = new_image(simulation.measurement) if is_scan else resampled(truth, data.shape, data.dtype, ratios)
+    has_own_axes = layout.axes != truth.axes
+    like = new_image(simulation.measurement) if has_own_axes else resampled(truth, data.shape, data.dtype, ratios)
     outputs = [(options.output, data, like)]
     others = (
         ("--write-mask", options.write_mask, simulation.is_missing, "inpaint"),

@@ -20,7 +20,7 @@ from napari_convgen.core.fit.cuda_graph import CapturedStep
 from napari_convgen.core.fit.curves import Curves
 from napari_convgen.core.fit.guides import Mixture
 from napari_convgen.core.fit.health import MIN_STEPS_TO_JUDGE, HealthCheck
-from napari_convgen.core.fit.states import StateRing
+from napari_convgen.core.fit.states import FitState, StateRing
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.problem import Problem, squared
 from napari_convgen.core.snapshot import Outcome, SnapshotStore, StopReason, next_snapshot_step
@@ -155,6 +155,41 @@ class Fit:
         self.judgment = self.rule.judge(self.snapshots.steps)
         self.reason = StopReason(Outcome.USER, f"The fit was taken back to step {state}.")
         return state
+
+    def end_at_kept(self) -> FitState:
+        """Return the state at the step that is kept, or the latest before it that there is. The fit cannot go on afterwards."""
+        self._states.restore(self.kept_step)
+        return FitState(dict(self.generator.named_parameters()), self.optimizer.state_dict(), self._averages)
+
+    def begin_at(self, state: FitState) -> bool:
+        """Begin where another fit has ended, if its image helps; return False, and begin as it was built, if not.
+
+        It helps if it is of the same shape, and nearer to the measurement than the measurement's mean is: after a cut in a movie it is not.
+
+        Raises
+        ------
+        RuntimeError
+            Steps have been taken.
+        """
+        if self.step:
+            raise RuntimeError("A fit that has begun cannot begin elsewhere.")
+        own = dict(self.generator.named_parameters())
+        if {name: p.shape for name, p in own.items()} != {name: p.shape for name, p in state.weights.items()}:
+            return False
+        if not self._is_near(state.averages):
+            return False
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(state.weights[name])
+        self.optimizer.load_state_dict(state.optimizer)
+        return True
+
+    def _is_near(self, images: Tensor) -> bool:
+        """Return True if images are nearer to the members' measurements than the means of these, over all members."""
+        y, weights = self.members.measurements, self.members.weights
+        over = tuple(range(2, y.ndim))
+        means = (weights * y).sum(over, keepdim=True) / weights.sum(over, keepdim=True).clamp_min(1e-12)
+        return bool((weights * squared(self.problem.residual(images, y))).sum() < (weights * (y - means) ** 2).sum())
 
     def _advance(self) -> Iterate:
         self.step += 1

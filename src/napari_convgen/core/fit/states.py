@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 MAX_STATES, MAX_BYTES = 16, 2**26
@@ -22,6 +23,25 @@ class _State:
     generator: dict[str, Any]
     optimizer: list[Tensor]
     averages: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class FitState:
+    """Weights of a generator and state of its optimizer, from which another fit can start.
+
+    Attributes
+    ----------
+    weights
+        Weights by their names.
+    optimizer
+        State of the optimizer, such as the moments of Adam.
+    averages
+        Running averages of the members' images.
+    """
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    averages: Float[Tensor, "m c *size"]
 
 
 class StateRing:

@@ -10,18 +10,25 @@ Adversarial Networks", ICLR 2016 (the transposed convolutions).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from napari_convgen.core.generators.deep_decoder import LATENT_SCALE
-from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
+from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES
 from napari_convgen.core.generators.grids import Size, grid_sizes, strides
-from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, NormInit, Start, mirrored, reflect
+from napari_convgen.core.generators.layers import (
+    CONVOLUTIONS,
+    Norm,
+    NormInit,
+    SeparateNetworks,
+    Start,
+    mirrored,
+    reflect,
+)
 
 Convolution = Literal["fixed", "learned", "transposed"]
 
@@ -34,7 +41,7 @@ FIXED_TAPS = (0.25, 0.75, 0.75, 0.25)
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-class ConvolutionalGenerator(Generator):
+class ConvolutionalGenerator(SeparateNetworks):
     r"""Layers of one kind of convolution :math:`T_i`, each with ReLU and channel normalization; then a 1×1 convolution and a sigmoid.
 
     .. math:: B_{i+1} = \mathrm{cn}(\mathrm{ReLU}(T_i B_i)), \quad x = \mathrm{sigmoid}(B_n c),
@@ -50,8 +57,6 @@ class ConvolutionalGenerator(Generator):
     ``learned``    5        9    42, 85, 170        1.22, 4.98, 19.9
     ``transposed`` 3        16   42, 85, 170        1.30, 5.30, 21.2
     ============== ======== ==== ================== ====================
-
-    Members are independent networks, evaluated one after the other.
 
     Parameters
     ----------
@@ -92,27 +97,10 @@ class ConvolutionalGenerator(Generator):
         spacing: Sequence[float] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        super().__init__()
         sizes = layer_grids(size, convolution, n_layers, spacing)
-        self.members = nn.ModuleList(
+        super().__init__(
             _Member(sizes, n_outputs, convolution, n_channels, norm_init, Start(rng, dtype)) for rng in rngs
         )
-
-    def forward(self) -> Float[Tensor, "m c *spatial"]:
-        """Return the members' images: output channels first, values in [0, 1]."""
-        return torch.cat([member() for member in self.members])
-
-    @torch.no_grad()
-    def dead_fraction(self) -> float:
-        """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""
-        pixels = [features[0].flatten(1) for member in self.members for features in cast(_Member, member).features()]
-        return max(float((x.amax(1) == x.amin(1)).float().mean()) for x in pixels)
-
-    def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
-        """Return the convolution weights of each layer, one tensor a member."""
-        members = [cast(_Member, member) for member in self.members]
-        hidden = zip(*(member.convolutions for member in members), strict=True)
-        return named_layers(list(hidden), [member.output_convolution for member in members])
 
 
 def layer_grids(

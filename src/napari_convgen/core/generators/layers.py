@@ -1,13 +1,17 @@
-"""What the generators with convolutions of their own share: draws of initial values, channel norm, and edges reflected."""
+"""What the generators with convolutions of their own share: members, draws of initial values, channel norm, and edges reflected."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from napari_convgen.core.generators.generator import Generator, named_layers
 
 NormInit = Literal["ones", "uniform"]
 
@@ -34,6 +38,36 @@ class Start:
     def scales(self, n: int, init: NormInit) -> Tensor:
         """Draw a norm's scales, in [0, 1), or take ones."""
         return torch.ones(n, dtype=self.dtype) if init == "ones" else self.uniform(0, 1, n)
+
+
+class SeparateNetworks(Generator):
+    """Independent networks as members, evaluated one after the other.
+
+    Parameters
+    ----------
+    members
+        Networks without an input, each with ``features`` and ``convolutions`` of its hidden layers, and an ``output_convolution``.
+    """
+
+    def __init__(self, members: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self) -> Float[Tensor, "m c *spatial"]:
+        """Return the members' images: output channels first."""
+        return torch.cat([member() for member in self.members])
+
+    @torch.no_grad()
+    def dead_fraction(self) -> float:
+        """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""
+        pixels = [features[0].flatten(1) for member in self.members for features in cast(Any, member).features()]
+        return max(float((x.amax(1) == x.amin(1)).float().mean()) for x in pixels)
+
+    def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
+        """Return the convolution weights of each layer, one tensor a member."""
+        members = [cast(Any, member) for member in self.members]
+        hidden = zip(*(member.convolutions for member in members), strict=True)
+        return named_layers(list(hidden), [member.output_convolution for member in members])
 
 
 def channel_norm(x: Tensor, scale: Tensor, offset: Tensor, leak: float) -> Tensor:

@@ -3,7 +3,6 @@
 from napari_convgen.core.image.channels import SEPARATE, share_structure
 from napari_convgen.core.image.check import (
     MIN_SIDE,
-    SIGNED_NOTE,
     ArrayLike,
     FrameCheck,
     check_array,
@@ -12,11 +11,9 @@ from napari_convgen.core.image.check import (
     is_doubtful,
     refuse_constant,
 )
-from napari_convgen.core.image.enlarged import enlarged_note
 from napari_convgen.core.image.image import Image, magnitude, removed
 from napari_convgen.core.image.layout import Layout, channels_first, guess_axes
 from napari_convgen.core.image.measured import LeftOut, Measured
-from napari_convgen.core.image.phase import NOTE as PHASE_NOTE
 from napari_convgen.core.image.scaling import HIGH, LOW, ImageTensor
 from napari_convgen.core.image.tiles import Division, Index, Piece
 
@@ -24,9 +21,7 @@ __all__ = [
     "HIGH",
     "LOW",
     "MIN_SIDE",
-    "PHASE_NOTE",
     "SEPARATE",
-    "SIGNED_NOTE",
     "ArrayLike",
     "Division",
     "FrameCheck",
@@ -41,7 +36,6 @@ __all__ = [
     "check_array",
     "check_frame",
     "check_kind",
-    "enlarged_note",
     "guess_axes",
     "is_doubtful",
     "magnitude",

@@ -9,11 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_convgen.core.image.enlarged import find_enlargement
 from napari_convgen.core.image.fill import LARGEST
 from napari_convgen.core.image.layout import Layout, frame_channels_first
+from napari_convgen.core.image.looks import notes_on_looks
 from napari_convgen.core.image.measured import LeftOut, Measured
-from napari_convgen.core.image.phase import is_wrapped_phase
 from napari_convgen.errors import InputError
 
 MIN_SIDE = 4
@@ -36,13 +35,6 @@ class ArrayLike(Protocol):
     def __getitem__(self, index: Any, /) -> Any: ...
 
 
-SIGNED_NOTE = (
-    "The values are of 8 bits with a sign, which hardly any instrument writes: some readers of DICOM cut values of 16 bits to these, "
-    "and bright pixels become negative. If the image looks torn, open the file in another way, such as napari_convgen.read_image(path)."
-)
-"""Note on values that a reader may have cut."""
-
-
 @dataclass(frozen=True)
 class FrameCheck:
     """What a look at one frame found.
@@ -55,20 +47,14 @@ class FrameCheck:
         True if there is nothing to fit: all values are the same, or all are missing.
     is_missing
         True if all values are missing.
-    is_wrapped
-        True if the values look like a wrapped phase.
-    enlargement
-        Factor by which the frame looks enlarged; 1 if it does not.
-    is_signed
-        True if its values are of 8 bits with a sign and some are negative, see `SIGNED_NOTE`.
+    notes
+        Advice for what the frame looks like, see `notes_on_looks`.
     """
 
     left_out: LeftOut
     is_constant: bool
     is_missing: bool = False
-    is_wrapped: bool = False
-    enlargement: int = 1
-    is_signed: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def check_array(array: ArrayLike, layout: Layout) -> list[FrameCheck]:
@@ -146,11 +132,9 @@ def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Lay
             f"The image has values of up to {largest:.1e}{_where(index, layout)}, and their squares cannot be computed. Divide it by a "
             f"number, so that its values lie within ±{LARGEST:g}, or replace these values by NaN, which marks missing pixels."
         )
-    is_wrapped = frame.dtype.kind == "f" and is_wrapped_phase(measured.values, measured.is_observed)
     is_constant = is_missing or bool((valid == valid[0]).all())
-    enlargement = 1 if is_constant else find_enlargement(measured.values, measured.is_observed)
-    is_signed = frame.dtype == np.int8 and not is_missing and bool(valid.min() < 0)
-    return FrameCheck(measured.left_out, is_constant, is_missing, is_wrapped, enlargement, is_signed), measured
+    notes = () if is_constant else notes_on_looks(measured.values, measured.is_observed, frame.dtype)
+    return FrameCheck(measured.left_out, is_constant, is_missing, notes), measured
 
 
 def refuse_constant(checks: Sequence[FrameCheck]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
+from napari_convgen.core.image.bad_lines import find_bad_lines
 from napari_convgen.core.image.fill import find_fill
 from napari_convgen.core.image.layout import Layout, channels_first, frame_channels_first
 from napari_convgen.core.image.outliers import find_outliers
@@ -33,6 +34,8 @@ class LeftOut:
         Number of missing (NaN) values.
     n_outliers
         Number of values far outside the range of all others, see `find_outliers`.
+    n_in_bad_lines
+        Number of values in bad rows and columns, see `find_bad_lines`.
     n_filled
         Number of pixels in areas of one exact value, see `find_fill`, by this value.
     constant
@@ -41,6 +44,7 @@ class LeftOut:
 
     n_missing: int = 0
     n_outliers: int = 0
+    n_in_bad_lines: int = 0
     n_filled: Counter[float] = field(default_factory=Counter)
     constant: Counter[int] = field(default_factory=Counter)
 
@@ -50,6 +54,7 @@ class LeftOut:
         return cls(
             sum(part.n_missing for part in parts),
             sum(part.n_outliers for part in parts),
+            sum(part.n_in_bad_lines for part in parts),
             sum((part.n_filled for part in parts), Counter()),
             sum((part.constant for part in parts), Counter()),
         )
@@ -67,6 +72,11 @@ class LeftOut:
         if self.n_outliers:
             pixels = "1 pixel" if self.n_outliers == 1 else f"{self.n_outliers} pixels"
             yield f"Left out of the fit and filled in: {pixels} far outside the range of all others, without relation to the neighbors."
+        if self.n_in_bad_lines:
+            yield (
+                f"Left out of the fit and filled in: {self.n_in_bad_lines} pixels of single rows or columns with an offset, no signal, "
+                "or much more noise than those beside them."
+            )
         if self.n_filled:
             values = [f"{value:g}" for value, _ in self.n_filled.most_common(MOST_NAMED)]
             more, fate = ", …" * (len(self.n_filled) > MOST_NAMED), "filled in" if are_areas_drawn else "unchanged"
@@ -88,7 +98,7 @@ class Measured:
     values
         Values of the channels that are fitted, channels first; NaN where not observed.
     is_observed
-        False at missing values, outliers and in areas of one exact value.
+        False at missing values, outliers, in bad lines and in areas of one exact value.
     is_kept
         True in areas of one exact value, which a result takes over from the frame.
     channels
@@ -130,7 +140,9 @@ class Measured:
         is_kept[(is_seen & ~is_kept).mean(over) < LEAST_MEASURED] = False
         left = is_seen & ~is_kept
         outliers = np.stack([find_outliers(x, seen) for x, seen in zip(values, left, strict=True)])
-        is_observed = left & ~outliers
+        left = left & ~outliers
+        bad_lines = np.stack([find_bad_lines(x, seen) for x, seen in zip(values, left, strict=True)])
+        is_observed = left & ~bad_lines
         varies = [
             x[seen].min() < x[seen].max() if seen.any() else False for x, seen in zip(values, is_observed, strict=True)
         ]
@@ -140,6 +152,7 @@ class Measured:
         left_out = LeftOut(
             whole.left_out.n_missing,
             int(outliers[chosen].sum()),
+            int(bad_lines[chosen].sum()),
             Counter(dict(zip(kept.tolist(), counts.tolist(), strict=True))),
             Counter(set(whole.channels) - set(channels)),
         )

@@ -19,6 +19,7 @@ from napari_convgen.core.image.measured import Measured
 from napari_convgen.core.noise.estimation.checkerboard import without_checkerboard
 from napari_convgen.core.noise.estimation.correlation import correlation_length
 from napari_convgen.core.noise.estimation.impulses import find_impulses
+from napari_convgen.core.noise.estimation.interference import without_waves
 from napari_convgen.core.noise.estimation.spectrum import noise_spectrum
 from napari_convgen.core.noise.estimation.stripes import without_stripes
 from napari_convgen.core.noise.models import NoiseModel
@@ -110,6 +111,7 @@ class ImageTensor:
         values, is_observed = measured.values, measured.is_observed
         differences = None
         if noise is not None:
+            values = without_waves(values, is_observed, noise.n_waves)
             values = without_stripes(without_checkerboard(values, noise.checkerboard), is_observed, noise.stripes)
             if noise.impulses:
                 is_observed = is_observed & ~find_impulses(values, is_observed, noise.stabilizers_of(values.shape[1:]))

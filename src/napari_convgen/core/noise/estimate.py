@@ -14,6 +14,7 @@ from napari_convgen.core.noise.estimation.channel import Channel
 from napari_convgen.core.noise.estimation.checkerboard import measure_checkerboard, without_checkerboard
 from napari_convgen.core.noise.estimation.correlation import correlation_length as measure_correlation
 from napari_convgen.core.noise.estimation.impulses import find_impulses
+from napari_convgen.core.noise.estimation.interference import count_waves, without_waves
 from napari_convgen.core.noise.estimation.level import find_level_map
 from napari_convgen.core.noise.estimation.stable import measure_stable
 from napari_convgen.core.noise.estimation.stripes import measure_stripes, without_stripes
@@ -52,6 +53,7 @@ def estimate_noise(
     is_shared: YesNo = "auto",
     has_impulses: YesNo = "auto",
     has_stripes: YesNo = "auto",
+    has_interference: Literal["no", "yes"] = "no",
     is_uniform: AutoOrYes = "auto",
     is_color: bool = False,
     **settings: float | Auto,
@@ -78,6 +80,8 @@ def estimate_noise(
     has_stripes
         ``"yes"`` if all pixels of a row, or of a column, may have an offset in common; ``"auto"`` looks whether they do, or every other
         pixel has.
+    has_interference
+        ``"yes"`` to take away waves that cover the image evenly; default ``"no"``: they can be a lattice of the specimen.
     is_uniform
         ``"yes"`` if the noise is equally strong everywhere; ``"auto"`` looks whether it is.
     is_color
@@ -98,12 +102,15 @@ def estimate_noise(
     kinds = _kinds(kind, is_shared)
     if unknown := set(settings).difference(*(each.parameters() for each in NOISE_MODELS.values())):
         raise TypeError(f"No kind of noise has the settings {', '.join(sorted(unknown))}.")
+    n_waves = count_waves(values, is_observed) if has_interference == "yes" else 0
+    values = without_waves(values, is_observed, n_waves)
     checkerboard = measure_checkerboard(values, is_observed) if has_stripes != "no" else ()
     values = without_checkerboard(values, checkerboard)
     stripes = measure_stripes(values, is_observed, has_stripes)
     values = without_stripes(values, is_observed, stripes)
     wanted = _Wanted(kinds, settings, correlation_length, is_shared, is_uniform, is_color)
-    model = replace(wanted.estimate(values, is_observed), stripes=stripes, checkerboard=checkerboard)
+    model = wanted.estimate(values, is_observed)
+    model = replace(model, stripes=stripes, checkerboard=checkerboard, n_waves=n_waves)
     if has_impulses != "no":
         model, is_observed = _leave_out_impulses(wanted, model, values, is_observed, has_impulses == "yes")
     if not model.is_signal_dependent or any(given(settings, name) is not None for name in model.strengths):
@@ -125,7 +132,8 @@ def _leave_out_impulses(
     if not share or (not is_sure and share < MIN_IMPULSES):
         return model, is_observed
     is_left = is_observed & ~found
-    model = replace(wanted.estimate(values, is_left), stripes=model.stripes, checkerboard=model.checkerboard)
+    removed = {name: getattr(model, name) for name in ("stripes", "checkerboard", "n_waves")}
+    model = replace(wanted.estimate(values, is_left), **removed)
     found = find_impulses(values, is_observed, model.stabilizers_of(values.shape[1:]))
     share = found.sum() / is_observed.sum()
     return replace(model, impulses=float(share)), is_left

@@ -79,19 +79,35 @@ def gaussian_sensing(shape: Sequence[int], n_measurements: int, rng: torch.Gener
     ----------
     Heckel and Soltanolkotabi, "Compressive sensing with un-trained neural networks", ICML 2020, section 2.
     """
-    size = tuple(shape[1:])
+    return pattern_sensing(shape[0], gaussian_patterns(shape[1:], n_measurements, rng))
+
+
+def gaussian_patterns(size: Sequence[int], n_measurements: int, rng: torch.Generator) -> Float[Tensor, "n *spatial"]:
+    """Return the rows of that matrix as patterns over the image; parameters and errors are those of `gaussian_sensing`."""
     n_pixels = _check_count(n_measurements, size)
     if n_pixels > MAX_PIXELS:
         raise ConfigError(
             f"A Gaussian matrix is for images of at most {MAX_PIXELS} pixels, got {n_pixels}. Choose random signs and cosines, or a "
             "smaller image."
         )
-    draws = torch.randn((n_measurements, n_pixels), generator=rng) / math.sqrt(n_measurements)
-    matrix = Constant(draws)
+    return torch.randn((n_measurements, *size), generator=rng) / math.sqrt(n_measurements)
+
+
+def pattern_sensing(n_channels: int, patterns: Float[Tensor, "n *spatial"]) -> LinearMap:
+    """Return the map to the sums of all pixels under some patterns of weights, such as those of a camera of one pixel.
+
+    Parameters
+    ----------
+    n_channels
+        Number of channels of the image.
+    patterns
+        Weights of the pixels in each entry of the measurement.
+    """
+    matrix, size = Constant(patterns.flatten(1)), tuple(patterns.shape[1:])
     return LinearMap(
         lambda x: x.flatten(1) @ matrix.like(x).T,
-        tuple(shape),
-        (shape[0], n_measurements),
+        (n_channels, *size),
+        (n_channels, len(patterns)),
         lambda y: (y @ matrix.like(y)).view(len(y), *size),
     )
 

@@ -19,12 +19,13 @@ image restoration with deep denoiser prior", IEEE TPAMI 2021, for the levels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_convgen.core.consistency import make_consistent
@@ -64,6 +65,9 @@ N_TRIAL_TURNS = 8
 HELD_OUT_SHARE = 0.1
 """Share of the entries that are held out for that. Our choice, no benchmark."""
 
+N_WORSE = 2
+"""Number of noise levels in a row without a smaller error after which no smaller one is tried."""
+
 CLEARLY = 2.5
 """Number of standard errors by which a measurement without noise must predict them better. Chosen on the tuning images of
 benchmarks/inverse.py, enlarged: 3.0 and more without noise, 2.1 with noise of 0.03 where it was measured."""
@@ -81,6 +85,7 @@ def plug_and_play_stages(
     weights: Float[Tensor, "n *entries"] | None = None,
     is_color: bool = False,
     n_turns: int = N_TURNS,
+    first_level: float = FIRST_LEVEL,
 ) -> Iterator[Stage[Tensor]]:
     """Yield better and better images, in the generator's units.
 
@@ -94,6 +99,8 @@ def plug_and_play_stages(
         True if the three channels are red, green and blue, whose similar patches are at the same places; default False.
     n_turns
         Number of turns; default `N_TURNS`.
+    first_level
+        Noise level of the first turn, in the generator's units; default `FIRST_LEVEL`.
 
     Raises
     ------
@@ -109,8 +116,8 @@ def plug_and_play_stages(
     image = smoothest(problem, (levels.clamp_min(LEAST_LEVEL) / SLOPE) ** 2, seen, TOLERANCE)
     yield Stage(image, 0.0)
     denoise = PilotedEstimate([range(len(image))] if is_color else [[i] for i in range(len(image))])
-    estimate = denoise(image, FIRST_LEVEL)
-    for turn, level in enumerate(np.geomspace(FIRST_LEVEL, last, n_turns).tolist(), start=1):
+    estimate = denoise(image, first_level)
+    for turn, level in enumerate(np.geomspace(first_level, last, n_turns).tolist(), start=1):
         rho = (TRUST * levels / level) ** 2
         image = make_consistent(problem, estimate, rho, seen, tolerance=TOLERANCE)
         yield Stage(image, turn / n_turns)
@@ -133,16 +140,63 @@ def without_doubtful_noise(problem: Problem, rng: torch.Generator, is_color: boo
     """
     if problem.noise_level is None:
         return problem
-    is_observed = (problem.weights > 0).any(0)
-    [drawn] = draw_entries(is_observed.flatten().cpu(), HELD_OUT_SHARE, 1, rng)
-    is_out = drawn.view(is_observed.shape).to(is_observed.device)
-    quiet = replace(problem, noise_level=None)
-    errors = []
-    for trial in (problem, quiet):
-        *_, last = plug_and_play_stages(trial, trial.weights * ~is_out, is_color, N_TRIAL_TURNS)
-        errors.append((problem.weights * squared(problem.residual(last.image)))[:, is_out].flatten())
+    quiet, is_out = replace(problem, noise_level=None), _draw_out(problem, rng)
+    errors = [_errors_out(trial, is_out, is_color, N_TRIAL_TURNS, FIRST_LEVEL) for trial in (problem, quiet)]
     gains = errors[0] - errors[1]
     return quiet if float(gains.sum()) > CLEARLY * float(gains.std()) * len(gains) ** 0.5 else problem
+
+
+def with_likeliest_noise(
+    problem: Problem, rng: torch.Generator, n_turns: int = N_TURNS, first_level: float = FIRST_LEVEL
+) -> Problem:
+    """Return the problem with the noise level with which entries that are held out are predicted best, or without noise.
+
+    It is for a measurement that does not tell its noise, such as weighted sums of all pixels. The level is halved from the contrast of the
+    measurement on, as long as that helps.
+
+    Parameters
+    ----------
+    problem, n_turns, first_level
+        As for `plug_and_play_stages`; the noise is that of all channels.
+    rng
+        Source of chance on the CPU.
+    """
+    is_out, level = _draw_out(problem, rng), _contrast(problem)
+    best, least, n_worse = problem, float("inf"), 0
+    while n_worse < N_WORSE:
+        known = problem.weights.new_full((len(problem.measurement),), level) if level > LEAST_NOISE else None
+        trial = replace(problem, noise_level=known)
+        error = float(_errors_out(trial, is_out, False, n_turns, first_level).mean())
+        best, least, n_worse = (trial, error, 0) if error < least else (best, least, n_worse + 1)
+        if known is None:
+            break
+        level /= 2
+    return best
+
+
+def _contrast(problem: Problem) -> float:
+    """Return the root mean square difference of the measurement from that of the flat image nearest to it, a bound on its noise."""
+    flat = problem.predict(problem.weights.new_ones(problem.forward_model.in_shape))
+    over = tuple(range(1, flat.ndim))
+    share = (problem.weights * flat * problem.measurement).sum(over, keepdim=True)
+    share = share / (problem.weights * flat.square()).sum(over, keepdim=True)
+    squares = problem.weights * (problem.measurement - share * flat).square()
+    return math.sqrt(float(squares.sum() / problem.weights.sum()))
+
+
+def _draw_out(problem: Problem, rng: torch.Generator) -> Bool[Tensor, "*entries"]:
+    """Draw the entries that are held out of trials."""
+    is_observed = (problem.weights > 0).any(0)
+    [drawn] = draw_entries(is_observed.flatten().cpu(), HELD_OUT_SHARE, 1, rng)
+    return drawn.view(is_observed.shape).to(is_observed.device)
+
+
+def _errors_out(
+    trial: Problem, is_out: Bool[Tensor, "*entries"], is_color: bool, n_turns: int, first_level: float
+) -> Float[Tensor, "n"]:
+    """Return the squared errors of held-out entries that an image without them predicts."""
+    *_, last = plug_and_play_stages(trial, trial.weights * ~is_out, is_color, n_turns, first_level)
+    return (trial.weights * squared(trial.residual(last.image)))[:, is_out].flatten()
 
 
 def measured_levels(problem: Problem) -> Float[Tensor, "c *ones"]:

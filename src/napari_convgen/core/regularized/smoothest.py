@@ -19,10 +19,12 @@ def smoothest(
     strength: float | Float[Tensor, "c *ones"],
     weights: Float[Tensor, "n *entries"] | None = None,
     tolerance: float = TOLERANCE,
+    order: int = 1,
 ) -> Float[Tensor, "c *spatial"]:
-    r"""Minimize :math:`\| W^{1/2} (A x - y) \|^2 + \lambda \| \nabla x \|^2` by conjugate gradients.
+    r"""Minimize :math:`\| W^{1/2} (A x - y) \|^2 + \lambda \| \nabla x \|^2` by conjugate gradients, or with second derivatives.
 
-    Of a periodic blur it is the Wiener filter for images whose spectrum falls with the square of the frequency.
+    Of a periodic blur it is the Wiener filter for images whose spectrum falls with the square of the frequency. With the Laplacian in the
+    place of the gradient, of an image without noise that has missing pixels, it is the biharmonic interpolation.
 
     Parameters
     ----------
@@ -34,11 +36,16 @@ def smoothest(
         Weights of the entries of the measurement; ``None``, the default, for those of the problem.
     tolerance
         Length of the remaining gradient, relative to the first, at which to end.
+    order
+        1, the default, for the gradient of the image, 2 for its Laplacian.
     """
     operator, seen = problem.forward_model, problem.weights if weights is None else weights
     assert isinstance(operator, LinearMap)
 
     def normal(x: Tensor) -> Tensor:
-        return operator.adjoint(seen * operator.apply(x)) + strength * gradient_adjoint(gradient(x))
+        penalty = x
+        for _ in range(order):
+            penalty = gradient_adjoint(gradient(penalty))
+        return operator.adjoint(seen * operator.apply(x)) + strength * penalty
 
     return conjugate_gradients(normal, operator.adjoint(seen * problem.measurement), None, N_STEPS, tolerance)

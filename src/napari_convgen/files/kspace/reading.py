@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from napari_convgen.core.image import Image
 from napari_convgen.errors import FileError
 from napari_convgen.files import bart, hdf5
+from napari_convgen.files.explained import explained
 from napari_convgen.files.image_file import Calibration, ImageFile
-from napari_convgen.files.images import explained, read_image
+from napari_convgen.files.images import read_image
 from napari_convgen.files.kspace import fastmri, ismrmrd
 from napari_convgen.files.kspace.scan import Scan
 from napari_convgen.files.optional import load

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,11 @@ def write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
         pyramid = _new_pyramid(data.shape, [letters[i] for i in order], _distances(like, order))
     with making_folder(path) as folder:
         group = zarr.open_group(folder, mode="w", zarr_format=pyramid.zarr_format)
+        above: Any = data
         for level in pyramid.levels:
-            data = shrunk(data, level.shape)
-            array = group.create_array(level.path, shape=data.shape, dtype=data.dtype, **level.storage)
-            _store(array, data)
+            array = group.create_array(level.path, shape=level.shape, dtype=data.dtype, **level.storage)
+            _store(array, above)
+            above = array
         group.attrs.update(_told(pyramid))
 
 
@@ -67,12 +68,16 @@ def _is_kept(like: ImageFile) -> bool:
     return isinstance(like.header, Pyramid) and like.header.levels[0].shape == tuple(like.data.shape)
 
 
-def _store(array: Any, data: NDArray[Any]) -> None:
-    """Fill an array piece by piece, each a chunk or a shard."""
+def _store(array: Any, above: Any) -> None:
+    """Fill a level from the one above piece by piece, each a whole chunk or shard, so that memory does not grow with the image."""
     sides = array.shards or array.chunks
-    for place in np.ndindex(*(math.ceil(n / side) for n, side in zip(data.shape, sides, strict=True))):
-        piece = tuple(slice(i * side, (i + 1) * side) for i, side in zip(place, sides, strict=True))
-        array[piece] = data[piece]
+    factors = _factors(above.shape, array.shape)
+    for place in np.ndindex(*(math.ceil(n / side) for n, side in zip(array.shape, sides, strict=True))):
+        starts = [i * side for i, side in zip(place, sides, strict=True)]
+        stops = [min(n, start + side) for n, start, side in zip(array.shape, starts, sides, strict=True)]
+        read = tuple(slice(a * k, b * k) for a, b, k in zip(starts, stops, factors, strict=True))
+        shape = tuple(b - a for a, b in zip(starts, stops, strict=True))
+        array[tuple(map(slice, starts, stops))] = _means(np.asarray(above[read]), shape, factors)
 
 
 def shrunk(data: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -85,11 +90,18 @@ def shrunk(data: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     shape
         Shape of the level. Blocks at the end are cut off, or filled up with the last value.
     """
+    return _means(data, shape, _factors(data.shape, shape))
+
+
+def _factors(above: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(max(1, round(n / m)) for n, m in zip(above, shape, strict=True))
+
+
+def _means(data: NDArray[Any], shape: Sequence[int], factors: Sequence[int]) -> NDArray[Any]:
     dtype = data.dtype
-    for axis, (n, m) in enumerate(zip(data.shape, shape, strict=True)):
-        if n == m:
+    for axis, (n, m, factor) in enumerate(zip(data.shape, shape, factors, strict=True)):
+        if n == m and factor == 1:
             continue
-        factor = max(1, round(n / m))
         moved = np.moveaxis(data, axis, 0)[: factor * m]
         moved = np.concatenate([moved, np.repeat(moved[-1:], factor * m - len(moved), axis=0)])
         means = moved.reshape(m, factor, *moved.shape[1:]).mean(

@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_convgen.core.image import Layout
+from napari_convgen.core.image import ArrayLike, Layout
 from napari_convgen.errors import FileError
 from napari_convgen.files.image_file import Calibration, ImageFile, Tags
 from napari_convgen.files.orientation import TAG, exif_of, read_orientation, tiff_tags_of
@@ -26,6 +26,7 @@ from napari_convgen.files.tiff.colors import (
     look_up,
     refuse_unread,
 )
+from napari_convgen.files.tiff.pages import PagedValues, can_read
 from napari_convgen.files.tiff.tags import format_tags, is_ome, layout_letters, page_tags
 
 ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
@@ -55,7 +56,8 @@ def read(path: Path, axes: str | None, series: int) -> ImageFile:
         chosen = file.series[series]
         page = chosen.keyframe
         refuse_unread(path, page)
-        data, own_axes, tags, note = _right_colors(path, _values(path, chosen), file, chosen)
+        _prepare_pages(path, chosen)
+        data, own_axes, tags, note = _right_colors(path, chosen)
         is_color = tags["photometric"] == "rgb"
         if axes is None:
             letters = layout_letters(own_axes, data.shape, is_color)
@@ -75,42 +77,56 @@ def _describe(series: tifffile.TiffPageSeries) -> str:
     return f"{name}{' × '.join(map(str, series.shape))} {series.dtype} {series.axes}"
 
 
-def _values(path: Path, series: tifffile.TiffPageSeries) -> NDArray[Any]:
-    """Return the values of an image as the file stores them."""
+def _prepare_pages(path: Path, series: tifffile.TiffPageSeries) -> None:
+    """Check that all pages of an image are there, and let them be decoded.
+
+    Raises
+    ------
+    FileError
+        Pages are missing, or the image has no pixels.
+    """
     n_missing = sum(page is None for page in series.pages)
     if n_missing:
         raise FileError(
             f"{path} lacks {n_missing} of the {len(series.pages)} planes of its image: they are in other files, which are not there. "
             "Put the files of the image into one folder."
         )
+    if 0 in series.shape:
+        raise FileError(f"{path} holds an image without pixels. Name another file.")
     for page in series.pages:
         if isinstance(page, tifffile.TiffPage):
             help_to_decode(page)
+
+
+def _values(path: Path, series: tifffile.TiffPageSeries) -> NDArray[Any]:
+    """Return the values of an image as the file stores them."""
     is_old_jpeg = series.keyframe.compression == tifffile.COMPRESSION.OJPEG
     values: NDArray[Any] = read_old_jpeg(path, series) if is_old_jpeg else series.asarray()
-    if not values.size:
-        raise FileError(f"{path} holds an image without pixels. Name another file.")
     return values
 
 
 def _right_colors(
-    path: Path, data: NDArray[Any], file: tifffile.TiffFile, series: tifffile.TiffPageSeries
-) -> tuple[NDArray[Any], str, dict[str, Any], tuple[str, ...]]:
-    """Return an image in gray or in red, green and blue, with its axes, its tags and sentences for the user."""
+    path: Path, series: tifffile.TiffPageSeries
+) -> tuple[ArrayLike, str, dict[str, Any], tuple[str, ...]]:
+    """Return an image in gray or in red, green and blue, with its axes, its tags and sentences for the user.
+
+    Only an image whose values are taken as they are stored is read as it is needed, if it is large.
+    """
     page, axes = series.keyframe, series.axes
     is_jpeg = page.compression in tifffile.TIFF.IMAGE_COMPRESSIONS  # their decoders convert to red, green and blue
     if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
-        return _indexed(path, data, series)
+        return _indexed(path, _values(path, series), series)
     if page.photometric == PHOTOMETRIC.SEPARATED:
         note = f"{path} has colors of inks (CMYK); they are read as red, green and blue, and written so."
         tags = page_tags(page, axes, is_color=True) | {"extrasamples": None, "iccprofile": None}
-        return from_inks(data, axes.index("S")), axes, tags, (note,)
+        return from_inks(_values(path, series), axes.index("S")), axes, tags, (note,)
     if page.photometric == PHOTOMETRIC.YCBCR and not is_jpeg:
         tags = page_tags(page, axes, is_color=True)
-        return from_luminance(data, axes.index("S"), *_luminance_tags(page)), axes, tags, ()
+        return from_luminance(_values(path, series), axes.index("S"), *_luminance_tags(page)), axes, tags, ()
     if page.samplesperpixel == 2 and page.extrasamples and page.extrasamples[0] in ALPHA and "S" in axes:
-        return _without_alpha(path, data, series)
+        return _without_alpha(path, _values(path, series), series)
     is_color = page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
+    data = PagedValues(path, series) if can_read(series) else _values(path, series)
     return data, axes, page_tags(page, axes, is_color=is_color), ()
 
 

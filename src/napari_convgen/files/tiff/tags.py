@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
+from napari_convgen.core.image import ArrayLike
 from napari_convgen.files.image_file import Tags
 
 IMAGEJ_AXES = "TZCYXS"
@@ -88,7 +88,7 @@ def page_tags(page: tifffile.TiffPage, letters: str, is_color: bool) -> dict[str
 
 
 def format_tags(
-    file: tifffile.TiffFile, number: int, data: NDArray[Any], own_axes: str, axes: str | None
+    file: tifffile.TiffFile, number: int, data: ArrayLike, own_axes: str, axes: str | None
 ) -> dict[str, Any]:
     """Return the tags of the file's format.
 
@@ -106,7 +106,7 @@ def format_tags(
     series = file.series[number]
     if series.kind == "imagej" and is_hyperstack(own_axes) and not ("S" in own_axes and data.dtype != np.uint8):
         return _imagej_tags(file.imagej_metadata or {}, own_axes, axes)
-    is_as_stored = own_axes == series.axes and data.shape == tuple(series.shape)
+    is_as_stored = own_axes == series.axes and tuple(data.shape) == tuple(series.shape)
     if series.kind == "ome" and is_as_stored and (description := _ome_of_image(file, number)):
         return {"bigtiff": file.is_bigtiff, "metadata": None, "description": description}
     page = series.keyframe

@@ -127,7 +127,7 @@ class DenoiseResult(ShownResult):
     @functools.cached_property
     def snapshots(self) -> tuple[Snapshot, ...]:
         """Snapshots of the whole input. Frames that ended sooner rest at their last one, frames not fitted at the input."""
-        if self._is_single:
+        if self.is_single:
             return self.frames[0].snapshots
         steps = sorted({s.step for frame in self.frames for s in frame.snapshots})
         room = self.config.snapshot_memory * 2**20 // (2 * self.image.nbytes)
@@ -136,7 +136,7 @@ class DenoiseResult(ShownResult):
         return tuple(self._assemble(step) for step in steps)
 
     @property
-    def _is_single(self) -> bool:
+    def is_single(self) -> bool:
         """True if the image is one frame, fitted whole."""
         return self.n_tiles == 1 and not self.layout.frame_axes()
 
@@ -164,7 +164,7 @@ class DenoiseResult(ShownResult):
 
         A structure fainter than this may not exist: the generator can invent it. NaN in frames that were not fitted.
         """
-        if self._is_single:
+        if self.is_single:
             return self.frames[0].expected_error
         if any(frame.expected_error is None for frame in self.frames):
             return None

@@ -25,6 +25,7 @@ from napari_convgen.run.setup.forecast import Forecast
 from napari_convgen.run.setup.groups import FrameGroup, frame_groups
 from napari_convgen.run.setup.inputs import ImageLike, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
+from napari_convgen.run.setup.starts import PREVIOUS_NOTE, previous_starts
 
 JOINT = (
     "Frames before and after helped each frame: similar patches were looked for in them too. "
@@ -85,7 +86,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
         self._groups = frame_groups(prepared)
         n_bytes = peak_bytes(prepared, n_values, itemsize, keeps_snapshots=keeps_snapshots)
         super().__init__(prepared, n_bytes + (self._groups.n_bytes if self._groups else 0))
-        self._notes += [JOINT] * (self._groups is not None)
+        self._starts = previous_starts(prepared)
+        self._notes += [JOINT] * (self._groups is not None) + [PREVIOUS_NOTE] * (self._starts is not None)
         self._keeps_snapshots = keeps_snapshots
         self._n_left_as_they_are = 0
         self._frames: list[FrameResult] = []
@@ -272,6 +274,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
         inside = self.prepared.pieces[number].inside
         units = UnitsOfPart(image, inside) if self.prepared.n_tiles > 1 else None
         fit = yield from self._start(number, image, seed, units, group=group)
+        if self._starts is not None:
+            self._starts.begin(fit, number, seed)
         return _FrameFit(number, image, fit, seed, group)
 
     def _finish_frame(self, now: _FrameFit) -> Generator[DenoiseProgress, None, _FrameFit | None]:
@@ -290,6 +294,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
         self._frames.append(FrameResult.of(fit, judgment, reason, now.number, index, seed, now.image.noise, error))
         self._add_notes((*judgment.warnings, *notes))
         self._position += 1
+        if self._starts is not None:
+            self._starts.end(fit, now.number, seed)
         return None if self.n_pieces > 1 else now
 
 

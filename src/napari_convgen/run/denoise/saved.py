@@ -1,7 +1,8 @@
 """A run as a file: all that there is to choose a step from, so that it can be gone on with in another session, or on another machine.
 
 The file is NumPy's ``.npz``: arrays of the input, the reference and the snapshots, and one text in JSON with everything else. The networks
-are not kept: a run that was read cannot be given more steps.
+are not kept: with what optimizer and stopping rule remember they would take many times as much as the images, and could be read by the same
+version only. A run that was read is continued by taking its steps again, which gives the same bits.
 """
 
 from __future__ import annotations
@@ -97,7 +98,12 @@ def load_run(path: str | Path) -> tuple[DenoiseResult, dict[str, Any]]:
 def load(path: str | Path) -> DenoiseResult:
     """Read a run that `DenoiseResult.save` wrote, or *Save run …* in napari, with the step that was chosen there.
 
-    The networks are not kept: it cannot be given more steps.
+    The networks are not kept. To give it more steps, take its own again and then more::
+
+        task = DenoiseTask(result.input, result.config, axes=result.layout.axes)
+        for _ in task: ...
+        task.extend(500)
+        for _ in task: ...
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Reconstruct an image from what an instrument measured of it: fill in missing pixels, deblur, enlarge, magnetic resonance."""
+"""Reconstruct an image from what an instrument measured of it: pixels, blurred or larger ones, k-space, or sums of pixels."""

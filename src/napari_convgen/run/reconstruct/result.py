@@ -45,7 +45,10 @@ class ReconstructResult(ShownResult):
         Root mean square error with which entries of the measurement are predicted that were held out, noise included, in the units of
         the measurement: it is not the error of the image. ``None`` if nothing was held out, or channels have different units.
     extras
-        Other results by name. ``"sense"`` has ``coil_maps``, ``is_sampled`` and ``start``, the image that the reconstruction starts from.
+        Other results by name. ``"sense"`` has ``coil_maps`` and ``is_sampled``, and with ``"sensing"`` it has ``start``, the image that
+        the reconstruction starts from. ``"phase"`` has ``zernikes``, the aberrations in radians from Noll's number 4 on, ``pupil``, their
+        sum over the frequencies of the phase (NaN beyond the aperture), and ``held_out_errors``, the error of each start, and of the best
+        one's conjugate twin, at held-out entries relative to their noise.
     step
         Step that is kept.
     reason
@@ -61,7 +64,7 @@ class ReconstructResult(ShownResult):
     pixel_ratio
         Number of the image's pixels in one of the measurement along each spatial axis: 1 but for ``"enlarge"``.
     layout
-        Meaning of the image's axes, which are the measurement's but for ``"sense"``.
+        Meaning of the image's axes, which are the measurement's but for ``"sense"`` and ``"sensing"``.
     input
         Measurement that was given; NaN where it was to be filled in.
     device, n_threads, backend
@@ -159,6 +162,7 @@ class ReconstructResult(ShownResult):
                 "criterion": list(self.criterion),
             },
         }
+        report |= {name: self.extras[name].tolist() for name in ("zernikes", "held_out_errors") if name in self.extras}
         if self.reference is not None:
             result, generator = self.scores(self.image), self.scores(self.generator_image)
             report |= {

@@ -84,7 +84,8 @@ class ReconstructTask(FitTask[ReconstructResult]):
         **inputs: Any,
     ) -> None:
         self.posed = posed = pose_problem(problem, image, config, changes or {}, axes, n_spared_threads, inputs)
-        self.reference = check_reference(reference, data_range, posed.image_shape)
+        known = check_reference(reference, data_range, posed.image_shape)
+        self.reference = None if known is None else replace(known, image=posed.aligned(known.image))
         self._name = problem
         itemsize = np.dtype(np.float32).itemsize
         super().__init__(
@@ -93,6 +94,8 @@ class ReconstructTask(FitTask[ReconstructResult]):
         self._notes += posed.notes
         self._seed = self.config.seed
         self._fit: Fit | None = None
+        self._found: NDArray[Any] | None = None
+        self._is_found_out = False
         self._ended: _Ended | None = None
 
     @property
@@ -144,7 +147,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
         if self._guide is not None:
             return self._spread_out(self.posed.units.restore(self._guide[1]))
         if self._fit is None or self._fit.iterate is None:
-            return None
+            return self._found
         return self._restored(self._fit.iterate.image(self.config.output))
 
     def baseline(self) -> NDArray[Any]:
@@ -164,9 +167,25 @@ class ReconstructTask(FitTask[ReconstructResult]):
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._ended is None and not (self._is_stopping and self._fit is None):
             if self._fit is None:
+                yield from self._find_out()
                 self._fit = yield from self._start(0, self.posed.scaled, self._seed, self.posed.units)
             yield from self._take_steps(self._fit, 0, self._seed)
             self._finish(self._fit)
+
+    def _find_out(self) -> Iterator[DenoiseProgress]:
+        """Find out, once, what the measurement tells of the instrument."""
+        if self._is_found_out:
+            return
+        started = time.perf_counter()
+        for image, share in self.posed.find_out(lambda: self._is_stopping):
+            self._found = image
+            seconds, started = time.perf_counter() - started, time.perf_counter()
+            self._seconds, self._guide_seconds = self._seconds + seconds, self._guide_seconds + seconds
+            yield self._progress(0, self._seed, guide_share=share)
+            started = time.perf_counter()
+        self._seconds += time.perf_counter() - started
+        self._is_found_out = True
+        self._add_notes(self.posed.notes)
 
     def _let_go(self) -> None:
         self._fit = None
@@ -233,7 +252,9 @@ class ReconstructTask(FitTask[ReconstructResult]):
     def _measurement_error(self, report: dict[str, Any]) -> float | None:
         """Return the error of predicted entries that were held out, in the units of the measurement."""
         unit, held_out = self.posed.measurement_unit, report["criterion"][report["step"] - 1]
-        return unit * math.sqrt(held_out) if unit is not None and self.config.stopping.watches_held_out else None
+        if unit is None or not self.config.stopping.watches_held_out:
+            return self.posed.held_out_error
+        return unit * math.sqrt(held_out)
 
     def _all_notes(self) -> Iterator[str]:
         yield from self.prepared.backend_notes
@@ -255,19 +276,21 @@ def reconstruct(
     callback: Callable[[DenoiseProgress], None] | None = None,
     **inputs: Any,
 ) -> ReconstructResult:
-    """Reconstruct an image from what was measured of it: fill in missing pixels, deblur, enlarge, or solve for the image of a scan.
+    """Reconstruct an image from what was measured of it: fill in missing pixels, deblur, enlarge, make the image of a scan or a phase.
 
     Parameters
     ----------
     image
         Measured image, a single frame; NaN marks missing pixels. For ``"sense"``, k-space of a slice: complex, of the shape (coils, rows,
-        columns), its origin at index n // 2, and 0 where it was not sampled. An array, an `Image`, or the path of an image file.
+        columns), its origin at index n // 2, and 0 where it was not sampled. For ``"sensing"``, a row of sums of pixels, or one for each
+        channel with the axes ``"CX"``. For ``"phase"``, intensities of the shape (images, rows, columns), the camera's dark offset
+        subtracted. An array, an `Image`, or the path of an image file.
     config
         Configuration, or name of a preset; ``None``, the default, for ``"quick"``, the non-local estimate in turns with the measurement,
         and for ``"sense"`` ``"default"``, which mixes a network into it. ``"deep-decoder"``, ``"paper"``, ``"paper-narrow"`` and
         ``"deep-image-prior"`` fit a generator alone.
     problem
-        Name of the problem: ``"inpaint"``, ``"deblur"``, ``"enlarge"`` or ``"sense"``.
+        Name of the problem: ``"inpaint"``, ``"deblur"``, ``"enlarge"``, ``"sense"``, ``"sensing"`` or ``"phase"``.
     axes
         One letter for each axis of ``image``; guessed if ``None``.
     reference
@@ -294,6 +317,14 @@ def reconstruct(
         - ``"sense"``: ``coil_maps``, sensitivities in the shape of k-space, else they are estimated; ``is_sampled``, a mask of the points
           that were sampled, else those that are not 0; ``n_calibration``, the lines in the middle to estimate sensitivities from, else
           those that were fully sampled.
+        - ``"phase"``: ``numerical_aperture``, ``wavelength`` (nm), ``refractive_index``, ``pixel_size`` and ``z_step`` (micrometers;
+          those of the image if they are left out); ``focus``, the number of the plane in focus, the middle without it, or ``depths``, the
+          distance of each plane from the focus in micrometers; or ``lights``, the direction of the light of each image along rows and
+          columns, as sin θ, with ``factor``, the number of the phase's pixels in one of the camera. ``n_zernikes``, the number of
+          aberrations that are found, and ``n_starts``.
+        - ``"sensing"``: ``patterns``, the weights of the pixels in each sum, of the shape (sums, rows, columns); or ``n_rows`` and
+          ``n_columns`` of the image, with ``matrix`` (``"cosines"`` or ``"gaussian"``) and ``matrix_seed``, which the weights are drawn
+          from.
 
     Returns
     -------

@@ -13,12 +13,14 @@ from jaxtyping import Float
 
 from napari_convgen.config import Config, Kind, NoiseConfig, TwoLayerConfig
 from napari_convgen.core.generators import (
+    ConvDecoder,
     ConvolutionalGenerator,
     DeepDecoder,
     Generator,
     GuidedNetwork,
     SkipNetwork,
     TwoLayer,
+    conv_decoder,
     convolutional,
     deep_decoder,
     skip,
@@ -285,6 +287,10 @@ def _build_convolutional(settings: Any, plan: Plan) -> Generator:
     return ConvolutionalGenerator(plan.size, plan.n_outputs, rngs=plan.rngs, **options)
 
 
+def _build_conv_decoder(settings: Any, plan: Plan) -> Generator:
+    return ConvDecoder(plan.size, plan.n_outputs, rngs=plan.rngs, **_options(settings))
+
+
 def _build_two_layer(settings: TwoLayerConfig, plan: Plan) -> Generator:
     if plan.n_outputs != 1:
         raise ConfigError(
@@ -322,14 +328,16 @@ GENERATORS: Mapping[str, GeneratorEntry] = {
     "convolutional": GeneratorEntry(
         ConvolutionalGenerator, _build_convolutional, convolutional.memory_bytes, scales.convolutional_scales
     ),
+    "conv-decoder": GeneratorEntry(ConvDecoder, _build_conv_decoder, conv_decoder.memory_bytes),
     "two-layer": GeneratorEntry(TwoLayer, _build_two_layer, two_layer.memory_bytes, scales.two_layer_scales),
 }
 """The generators by their kind."""
 
 
-def _refuse_fourier(settings: Any, shape: Sequence[int]) -> ForwardModel:
+def _refuse(settings: Any, shape: Sequence[int]) -> ForwardModel:
     raise ConfigError(
-        "The operator 'fourier' maps an image to k-space, and this is an image. Choose operator.kind = 'identity', or reconstruct k-space."
+        f"The operator '{settings.kind}' maps an image to something else, and this is an image. Choose operator.kind = 'identity', or "
+        "reconstruct what it maps to."
     )
 
 
@@ -347,7 +355,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Sequence[int]], ForwardModel]] = {
     "downsampling": lambda settings, shape: _DOWNSAMPLINGS[settings.weighting](
         shape, [settings.factor] * (len(shape) - 1)
     ),
-    "fourier": _refuse_fourier,
+    **dict.fromkeys(("fourier", "weighted-sums", "through-focus", "led-array"), _refuse),
 }
 
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from napari_convgen.config import TilesConfig
 from napari_convgen.core.image import (
-    PHASE_NOTE,
-    SIGNED_NOTE,
     ArrayLike,
     Division,
     FrameCheck,
@@ -20,7 +18,6 @@ from napari_convgen.core.image import (
     Measured,
     check_frame,
     check_kind,
-    enlarged_note,
     is_doubtful,
     refuse_constant,
 )
@@ -122,9 +119,7 @@ class Frames:
         """Say what is left out of the frames that were read and are not constant, and what they look like."""
         checks = [check for check in self._checks.values() if not check.is_constant]
         yield from LeftOut.sum([check.left_out for check in checks]).sentences()
-        yield from [PHASE_NOTE] * any(check.is_wrapped for check in checks)
-        yield from [SIGNED_NOTE] * any(check.is_signed for check in checks)
-        yield from dict.fromkeys(enlarged_note(check.enlargement) for check in checks if check.enlargement > 1)
+        yield from dict.fromkeys(note for check in checks for note in check.notes)
 
     def _check_values(self) -> None:
         """Check the frames up to the first with something to fit, and of an array in memory those that could be refused."""

@@ -65,7 +65,7 @@ class FrameGroup:
 class FrameGroups:
     """The groups of a stack's frames, each made when the first of its frames has its turn.
 
-    Neighbors are the frames before and after along one axis: of those that count frames the last that has no channels. Frames in which
+    Neighbors are the frames before and after along one axis, see `neighbor_axis`. Frames in which
     there is nothing to fit, or other channels vary than in the one that has its turn, are left out of its group.
 
     Parameters
@@ -77,9 +77,7 @@ class FrameGroups:
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
         self._shape = prepared.image.shape
-        counted = prepared.layout.frame_axes()
-        self._axis = max(axis for axis in counted if prepared.layout.axes[axis] != "C")
-        self._step = math.prod(self._shape[axis] for axis in counted if axis > self._axis)
+        self._axis, self._step = neighbor_axis(prepared)
         self._groups: dict[int, FrameGroup] = {}
 
     @property
@@ -149,6 +147,28 @@ def _middle_model(looks: Sequence[_Look]) -> NoiseModel | None:
     return models[np.argsort(variances)[len(models) // 2]] if models else None
 
 
+def neighbor_axis(prepared: Prepared) -> tuple[int, int]:
+    """Return the axis along which frames are neighbors, and how far apart the numbers of neighbors are.
+
+    Of the axes that count frames it is the last that has no channels.
+
+    Raises
+    ------
+    ValueError
+        There is no such axis.
+    """
+    layout, shape = prepared.layout, prepared.image.shape
+    counted = layout.frame_axes()
+    axis = max(each for each in counted if layout.axes[each] != "C")
+    return axis, math.prod(shape[each] for each in counted if each > axis)
+
+
+def has_neighbors(prepared: Prepared) -> bool:
+    """Return True if frames have any."""
+    layout, shape = prepared.layout, prepared.image.shape
+    return any(shape[axis] > 1 for axis in layout.frame_axes() if layout.axes[axis] != "C")
+
+
 def frame_groups(prepared: Prepared) -> FrameGroups | None:
     """Return the groups of a stack whose frames are denoised together; ``None`` if each is on its own.
 
@@ -157,9 +177,8 @@ def frame_groups(prepared: Prepared) -> FrameGroups | None:
     ConfigError
         Frames that cannot be denoised together, as the configuration demands.
     """
-    fit, layout, shape = prepared.config.frames.fit, prepared.layout, prepared.image.shape
-    has_neighbors = any(shape[axis] > 1 for axis in layout.frame_axes() if layout.axes[axis] != "C")
-    if fit == "separate" or not prepared.config.generator.has_guide or not has_neighbors:
+    fit, layout = prepared.config.frames.fit, prepared.layout
+    if fit == "separate" or not prepared.config.generator.has_guide or not has_neighbors(prepared):
         return None
     if prepared.n_tiles > 1:
         if fit == "joint":

@@ -19,7 +19,13 @@ from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.non_local import Stage
 from napari_convgen.core.non_local.chain import N_CHAIN_STEPS
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.regularized.plug_and_play import N_TURNS, measured_levels, plug_and_play_stages
+from napari_convgen.core.regularized.plug_and_play import (
+    FIRST_LEVEL,
+    N_TURNS,
+    measured_levels,
+    plug_and_play_stages,
+)
+from napari_convgen.core.regularized.smooth_share import N_SHARE_TURNS, least_curved, smooth_share
 from napari_convgen.core.stopping import Members
 from napari_convgen.run.setup.forecast import Seconds
 
@@ -127,9 +133,16 @@ def _part(values: NDArray[Any], frame: NoisyFrame, position: int) -> NDArray[Any
 
 
 def make_plug_and_play_guides(
-    problem: Problem, layout: Layout, members: Members, is_stopping: Callable[[], bool] = lambda: False
+    problem: Problem,
+    layout: Layout,
+    members: Members,
+    is_stopping: Callable[[], bool] = lambda: False,
+    n_turns: int = N_TURNS,
+    first_level: float = FIRST_LEVEL,
 ) -> Generator[Stage[NDArray[Any]], None, Guides]:
     """Make the estimate from the whole measurement, which comes first, and that of each member from the entries in its loss.
+
+    The image of the least curvature is mixed into all in the same share, see `smooth_share`.
 
     Parameters
     ----------
@@ -137,17 +150,26 @@ def make_plug_and_play_guides(
         Measurement and linear operator.
     layout, members, is_stopping
         As for `make_guides`.
+    n_turns, first_level
+        Number of turns, and noise level of the first; see `napari_convgen.core.regularized.plug_and_play.plug_and_play_stages`.
     """
     has_seen_all = [torch.equal(weights, problem.weights) for weights in members.weights]
     seen = [problem.weights, *(each for each, is_all in zip(members.weights, has_seen_all, strict=True) if not is_all)]
     estimates: list[torch.Tensor] = []
+    share = 0.0
     for number, weights in enumerate(seen):
         estimates.append(estimates[0] if number else problem.weights.new_zeros(problem.forward_model.in_shape))
-        for stage in plug_and_play_stages(problem, weights, layout.is_color) if not number or not is_stopping() else ():
+        turns = plug_and_play_stages(problem, weights, layout.is_color, n_turns, first_level)
+        for stage in turns if not number or not is_stopping() else ():
             estimates[number] = stage.image
             yield Stage(estimates[0].cpu().numpy(), (number + stage.share) / len(seen))
             if is_stopping():
                 break
+        if not is_stopping():
+            share = share if number else smooth_share(problem, layout.is_color)
+            if share:
+                estimates[number] = torch.lerp(estimates[number], least_curved(problem, weights), share)
+            yield Stage(estimates[0].cpu().numpy(), (number + 1) / len(seen))
     whole, own = estimates[0], iter(estimates[1:])
     each = torch.stack([whole if is_all else next(own) for is_all in has_seen_all])
     return Guides(whole, each, noise_level=measured_levels(problem).flatten())
@@ -190,7 +212,10 @@ def time_guides(
     if not fit.is_mixed:
         return Seconds()
     n_runs: float = 1 + sum(bool((weights < fit.problem.weights).any()) for weights in fit.members.weights)
-    n_runs = n_runs * (1 + N_TURNS / N_CHAIN_STEPS) if is_plug_and_play else n_runs + has_probe(image, fit.members)
+    if is_plug_and_play:
+        n_runs = (n_runs * N_TURNS + N_SHARE_TURNS) / N_CHAIN_STEPS + n_runs
+    else:
+        n_runs += has_probe(image, fit.members)
     frame = NoisyFrame.of(image, layout)
     part = (slice(None), *(slice(PROBE_SIDE) for _ in image.values.shape[1:]))
     crop = replace(frame, values=frame.values[part], is_observed=None)

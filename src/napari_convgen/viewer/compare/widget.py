@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox
 
@@ -19,8 +19,9 @@ from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.loading import LoadButton, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
-from napari_convgen.viewer.parts.presets import PresetBox
+from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class CompareWidget(DockWidget):
 
     def _build(self) -> None:
         self._controls = RunControls(self.session, TOOLTIPS)
+        self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._table = ScoresTable()
         self._text = text_label()
         self.column.addWidget(self._input.description)
@@ -144,15 +146,28 @@ class CompareWidget(DockWidget):
         self.column.addWidget(self._controls)
         self.column.addWidget(self._table)
         self.column.addWidget(self._text, stretch=1)
+        self.column.addWidget(self._load)
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
         self._controls.forecast_clicked.connect(self.forecast)
+        self._load.loaded.connect(self._show_report)
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
         self.session.progressed.connect(self._on_progress)
         self.session.forecasted.connect(self._on_forecast)
         self.session.finished.connect(self._show_current)
         self.session.turned.connect(self._show_current)
+
+    def _show_report(self, report: Mapping[str, Any]) -> None:
+        """Show the settings of another run, and check its methods if it was a comparison."""
+        config = Config.from_dict(report["config"])
+        self._preset.value = nearest_preset(config)
+        self._settings.show_config(config)
+        compared = {each["method"] for each in report.get("methods", ())}
+        for name, box in self._methods.items():
+            if compared and box.enabled:
+                box.value = name in compared
+        self._text.setText(describe_missing(config, self.config()))
 
     def _on_progress(self, progress: CompareProgress) -> None:
         if progress.done is not None:

@@ -1,4 +1,4 @@
-"""Before and after: the input in place of the result at a key, and values along a line."""
+"""Before and after: the input in place of the result at a key, or beside it up to a line, and values along a line."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.denoise.layers import RunLayers
 from napari_convgen.viewer.denoise.profile import line_layer, profile
 from napari_convgen.viewer.denoise.session import DenoiseSession
+from napari_convgen.viewer.denoise.swipe import Swipe
 from napari_convgen.viewer.layers.door import add_layer
 from napari_convgen.viewer.parts.buttons import button, rows_of
+from napari_convgen.viewer.parts.loading import Guard
 from napari_convgen.viewer.plots.panels import PanelView
 
 KEY = "H"
@@ -20,39 +22,51 @@ KEY = "H"
 
 
 class BeforeAfter(QWidget):
-    """Shows the input of a run in place of its result, and the values of both along a line.
+    """Shows the input of a run in place of its result or of a part of it, and the values of both along a line.
 
     Parameters
     ----------
     session
         The session whose current run is shown.
+    guard
+        Context in which errors are shown to the user.
     """
 
-    def __init__(self, session: DenoiseSession) -> None:
+    def __init__(self, session: DenoiseSession, guard: Guard) -> None:
         super().__init__()
         self._session = session
+        self._guard = guard
+        self._swipe = Swipe(session.viewer)
         self._line: Shapes | None = None
         self._blinked: RunLayers | None = None  # whose input is shown
         self._blink = button(
             "Show input",
             f"Show the input in place of the result; press again to see the result. The key {KEY} does the same.",
         )
+        self._split = button(
+            "Swipe",
+            "Show the input on the left of a vertical line and the result on its right. Drag the line, the right side of the yellow frame, "
+            "with the mouse.",
+        )
         self._profile = button(
             "Profile",
             "Plot input, result and reference along a line, with the expected error as a band. "
             "Select its layer to move the line.",
         )
-        for each in (self._blink, self._profile):
+        self._buttons = (self._blink, self._split, self._profile)
+        for each in self._buttons:
             each.setCheckable(True)
         self._view = PanelView(session.viewer.theme)
         self._view.setMinimumHeight(150)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(rows_of((self._blink, self._profile)))
+        column.addLayout(rows_of(self._buttons))
         column.addWidget(self._view)
         self._view.show_panel(None)
         self._blink.toggled.connect(self._show_input)
+        self._split.toggled.connect(self._show_swipe)
         self._profile.toggled.connect(self._show_line)
+        self._swipe.removed.connect(lambda: self._split.setChecked(False))
         session.viewer.bind_key(KEY, self._press, overwrite=True)
         session.state_changed.connect(self.refresh)
         session.turned.connect(self.refresh)
@@ -67,9 +81,10 @@ class BeforeAfter(QWidget):
 
     def refresh(self) -> None:
         """Enable what there is a run for, and show the current one."""
-        self._blink.setChecked(False)
+        for each in (self._blink, self._split):
+            each.setChecked(False)
         has_result = self._session.result is not None and not self._session.is_busy
-        for each in (self._blink, self._profile):
+        for each in self._buttons:
             each.setEnabled(has_result)
         self._draw()
 
@@ -81,6 +96,16 @@ class BeforeAfter(QWidget):
         if layers is not None:
             layers.show_input(is_input)
         self._blinked = layers if is_input else None
+
+    def _show_swipe(self, is_wanted: bool) -> None:
+        layers = self._session.layers
+        self._swipe.hide()
+        if is_wanted and layers is not None:
+            try:
+                with self._guard():
+                    self._swipe.show(layers.source)
+            finally:
+                self._split.setChecked(self._swipe.layer is not None)
 
     def _show_line(self, is_wanted: bool) -> None:
         viewer, layers = self._session.viewer, self._session.layers

@@ -24,6 +24,7 @@ from napari_convgen.viewer.layers.door import (
     visible,
 )
 from napari_convgen.viewer.layers.own_layers import OwnLayers
+from napari_convgen.viewer.layers.under_way import UnderWay
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -77,11 +78,14 @@ class RunLayers:
     def show_preview(self, index: tuple[int | slice, ...], preview: NDArray[Any]) -> None:
         """Show a frame or tile under way, in the layer that will hold the result; what is not reached yet is shown as it is."""
         if self.result is None:
-            source, data = self.source.data, np.zeros(self.source.data.shape, preview.dtype)
-            if isinstance(source, np.ndarray):  # a lazy array would be computed whole
-                np.copyto(data, source, casting="unsafe")
+            source = self.source.data
+            data: Any = (
+                source.astype(preview.dtype) if isinstance(source, np.ndarray) else UnderWay(source, preview.dtype)
+            )
             data[index] = preview
-            self.show_image(data)
+            known = preview if isinstance(data, UnderWay) else data  # of a lazy input the rest is not computed
+            layer = image_layer(visible(self.source, known), data, f"{self.source.name} denoised")
+            self.result = self._own.add(layer)
         elif self._own.has(self.result):
             self.result.data[index] = preview
             self.result.refresh(extent=False, highlight=False, thumbnail=False)

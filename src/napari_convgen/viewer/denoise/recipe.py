@@ -7,11 +7,7 @@ from pathlib import Path
 
 from napari_convgen.config import PRESETS, Config
 from napari_convgen.viewer.layers.door import LayerInput
-
-
-def nearest_preset(config: Config) -> str:
-    """Return the name of the preset in which the least is to be changed to get a configuration."""
-    return min(PRESETS, key=lambda name: len(config.changes_from(PRESETS[name])))
+from napari_convgen.viewer.parts.presets import nearest_preset
 
 
 def command_line(source: LayerInput, config: Config) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config
 from napari_convgen.core.image import ArrayLike, removed
 from napari_convgen.core.snapshot import Snapshot
+from napari_convgen.viewer.layers.frame import part_name, take_part
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.work import Request
 
@@ -71,6 +72,19 @@ class DenoiseRequest(Request["DenoiseTask", "DenoiseResult"]):
     config: Config
     outputs: Outputs = Outputs()
     reference: ArrayLike | None = None
+
+    def of_part(self, index: Sequence[slice]) -> DenoiseRequest:
+        """Return what is asked of a part of the image alone, whose layers are named by it.
+
+        Parameters
+        ----------
+        index
+            What is taken along each axis.
+        """
+        source, part = self.source, take_part(self.source, index)
+        named = replace(part, name=part_name(source.name, source.axes, source.data.shape, index))
+        reference = None if self.reference is None else self.reference[tuple(index)]
+        return replace(self, source=named, reference=reference)
 
     @property
     def title(self) -> str:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Layer
+from napari.layers import Image
 from napari.utils.notifications import show_info
 from psygnal import Signal
 from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton
 
-from napari_convgen.config import Config
-from napari_convgen.errors import InputError
 from napari_convgen.files.atomic import write_text
-from napari_convgen.files.tiff.recipe import read_recipe
 from napari_convgen.viewer.denoise.recipe import command_line, python
 from napari_convgen.viewer.denoise.session import DenoiseSession
-from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
+from napari_convgen.viewer.layers.door import read_layer
 from napari_convgen.viewer.layers.kept_place import keep_place, layer_at
+from napari_convgen.viewer.parts.loading import Guard, add_load_actions, guarded_action
 from napari_convgen.viewer.writing import write_layer
 
 if TYPE_CHECKING:
@@ -31,7 +27,6 @@ TIFF = "TIFF with pixel size, units and recipe (*.tif *.tiff)"
 OTHERS = ("NIfTI with pixel size (*.nii.gz *.nii)", "OME-Zarr with pixel size (*.zarr)", "PNG (*.png)")
 JSON = "JSON report (*.json)"
 RUN = "Saved run (*.npz)"
-SETTINGS = "Settings (*.tif *.tiff *.json *.toml)"
 
 
 class SaveMenu(QPushButton):
@@ -45,18 +40,17 @@ class SaveMenu(QPushButton):
         Context in which errors are shown to the user.
     """
 
-    loaded = Signal(object)  # Config
+    loaded = Signal(object)  # the report of a run, or at least its ``config``, as plain values
 
-    def __init__(self, session: DenoiseSession, guard: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, session: DenoiseSession, guard: Guard) -> None:
         super().__init__("Save and load")
         self.setToolTip(
             "Save the result, its report or the whole run; copy it as a command or as Python; load settings or a run."
         )
         self._session = session
-        self._guard = guard
         menu = QMenu(self)
         self._of_run = [
-            self._add(menu, text, do)
+            guarded_action(menu, text, do, guard)
             for text, do in (
                 ("Save result …", self._save_result),
                 ("Save report …", self._save_report),
@@ -66,9 +60,8 @@ class SaveMenu(QPushButton):
             )
         ]
         menu.addSeparator()
-        self._add(menu, "Load settings from this layer", self._load_from_layer)
-        self._add(menu, "Load settings from a file …", self._load_from_file)
-        self._open = self._add(menu, "Open run …", self._open_run)
+        add_load_actions(menu, self, session.viewer, guard, self.loaded)
+        self._open = guarded_action(menu, "Open run …", self._open_run, guard)
         self.setMenu(menu)
         session.state_changed.connect(self.refresh)
         self.refresh()
@@ -78,17 +71,6 @@ class SaveMenu(QPushButton):
         for action in self._of_run:
             action.setEnabled(not self._session.is_busy and self._session.result is not None)
         self._open.setEnabled(not self._session.is_busy)
-
-    def _add(self, menu: QMenu, text: str, do: Callable[[], None]) -> Any:
-        """Add an action whose errors are shown to the user, and return it."""
-
-        def act() -> None:
-            with self._guard():
-                do()
-
-        action: Any = menu.addAction(text)
-        action.triggered.connect(act)
-        return action
 
     def _save_result(self) -> None:
         run = self._session.current_run()
@@ -121,14 +103,6 @@ class SaveMenu(QPushButton):
         run = self._session.current_run()
         _copy(python(run.request.source, run.result.config, run.result.step if run.chosen_steps else None))
 
-    def _load_from_layer(self) -> None:
-        self.loaded.emit(config_of_layer(self._session.viewer.layers.selection.active))
-
-    def _load_from_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load settings", "", SETTINGS)
-        if path:
-            self.loaded.emit(config_of_file(Path(path)))
-
     def _open_run(self) -> None:
         from napari_convgen.run.denoise.saved import load_run
 
@@ -137,7 +111,7 @@ class SaveMenu(QPushButton):
             result, extra = load_run(path)
             place = extra.get("place") or _plain_place(result, Path(path).stem)
             self._session.reopen(result, place, tuple(extra.get("chosen_steps", ())))
-            self.loaded.emit(result.config)
+            self.loaded.emit({"config": result.config.model_dump()})
 
     def _ask_where(self, name: str, *kinds: str) -> Path | None:
         """Ask for a file of one of some kinds; its ending is the first of the chosen kind if none is typed."""
@@ -152,39 +126,6 @@ def _plain_place(result: DenoiseResult, name: str) -> dict[str, Any]:
     """Return the place of the input of a run that was saved outside of napari, where it has none."""
     axes = result.layout.axes
     return keep_place(read_layer(Image(result.input, name=name, rgb=axes.endswith("S")), axes))
-
-
-def config_of_layer(layer: Layer | None) -> Config:
-    """Return the settings of the run that made a layer, or the file that the layer was opened from.
-
-    Raises
-    ------
-    ConvgenError
-        The layer is of no run.
-    """
-    if layer is None:
-        raise InputError("There is no layer to load settings from. Select the result of a run.")
-    report = layer.metadata.get(METADATA_KEY)
-    if report is not None and "config" in report:
-        return Config.from_dict(report["config"])
-    if layer.source.path is not None:
-        return config_of_file(Path(layer.source.path))
-    raise InputError(
-        f"The layer '{layer.name}' has no settings, as it is no result of a run. Select the result of a run."
-    )
-
-
-def config_of_file(path: Path) -> Config:
-    """Return the settings of a TIFF file, a report or a TOML file.
-
-    Raises
-    ------
-    ConvgenError
-        The file has no settings.
-    """
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return Config.from_file(path)
-    return Config.from_dict(read_recipe(path)["config"])
 
 
 def _copy(text: str) -> None:

@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_convgen.errors import InputError
 from napari_convgen.viewer.denoise.layers import RunLayers
+from napari_convgen.viewer.denoise.repeat import repeat
 from napari_convgen.viewer.denoise.request import DenoiseRequest, Details, Outputs, details_of
 from napari_convgen.viewer.layers.door import add_layer
 from napari_convgen.viewer.layers.kept_place import layer_at, source_at
@@ -47,11 +48,22 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
 
     @property
     def step_to_continue(self) -> int | None:
-        """Step that `continue_from_here` starts from: the last, or one near that which the user went back to; ``None`` if it cannot."""
+        """Step that `continue_from_here` starts from: the last, or one near that which the user went back to; ``None`` if it cannot.
+
+        Of a run whose task is gone it is the step itself, see `has_task`.
+        """
         finished, task = self._finished, self._task_at_hand
-        if self.is_busy or finished is None or task is None or not task.can_extend:
+        if self.is_busy or finished is None or not finished.ended.is_single:
             return None
-        return task.step_before_extension(_chosen_step(finished))
+        step = _chosen_step(finished)
+        if task is None:
+            return step or len(finished.ended.frames[0].loss)
+        return task.step_before_extension(step) if task.can_extend else None
+
+    @property
+    def has_task(self) -> bool:
+        """True if the networks of the current run are at hand; else its steps are taken again before it is continued."""
+        return self._task_at_hand is not None
 
     @property
     def can_undo(self) -> bool:
@@ -78,11 +90,16 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         """
         self._refuse_if_busy()
         finished, task = self._finished, self._task_at_hand
-        if finished is None or task is None:
-            raise InputError("There is no finished run to continue: only the last one can be. Press Run first.")
-        task.extend(n_steps, _chosen_step(finished))
+        if finished is None or self.step_to_continue is None:
+            raise InputError("There is no finished run of a single image to continue. Press Run first.")
+        request, step = finished.request, _chosen_step(finished)
+        if task is None:
+            finished.layers.begin()
+            again = replace(request, config=finished.ended.config)
+            self._start(request.title, repeat, again, finished.ended, n_steps, step, layers=finished.layers)
+            return
+        task.extend(n_steps, step)
         finished.layers.begin()
-        request = finished.request
         self._start(request.title, work.advance, request, task, layers=finished.layers, task=task)
 
     def show_step(self, step: int) -> None:
@@ -152,7 +169,8 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         source = source_at(place, result.input)
         if not any(layer.name == source.name and layer.data.shape == source.data.shape for layer in self.viewer.layers):
             add_layer(self.viewer, layer_at(place, result.input))
-        request = DenoiseRequest(source, result.config, Outputs(has_expected_error=True))
+        reference = None if result.reference is None else result.reference.image
+        request = DenoiseRequest(source, result.config, Outputs(has_expected_error=True), reference)
         self._choose(Finished(request, self._new_layers(request), result, {}, result), chosen_steps)
         self.state_changed.emit(self.state)
         self.finished.emit(self.result)

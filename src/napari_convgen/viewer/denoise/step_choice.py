@@ -36,12 +36,13 @@ class StepChoice(QWidget):
         self._continue = button(
             "Continue",
             "Add steps to the finished fit of a single image. It goes on from its end or, if you moved the stop back, from the last stored "
-            "step before it, which the button names.",
+            "step before it, which the button names. Of a run that was reopened, or is not the last one, the networks are not kept: its "
+            "own steps are taken again first, which takes as long as the run took.",
         )
         self._more_steps = QSpinBox()
         self._more_steps.setRange(1, 10_000_000)
         self._more_steps.setValue(500)
-        self._more_steps.setSuffix(" steps")
+        self._more_steps.setPrefix("+")
         self._more_steps.setAccessibleName("Steps to add")
         self._more_steps.setToolTip("Number of steps that 'Continue' adds.")
         column = QVBoxLayout(self)
@@ -61,7 +62,8 @@ class StepChoice(QWidget):
         session = self._session
         step, layers = session.step_to_continue, session.layers
         self._continue.setEnabled(step is not None)
-        self._continue.setText("Continue" if step is None else f"Continue from step {step}")
+        where = "from" if session.has_task or not session.can_undo else "near"
+        self._continue.setText("Continue" if step is None else f"Continue {where} step {step}")
         self._more_steps.setEnabled(step is not None)
         has_snapshots = layers is not None and layers.snapshots is not None
         self._promote.setEnabled(session.state is State.IDLE and has_snapshots)

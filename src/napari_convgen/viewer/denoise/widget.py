@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox
 from napari.layers import Image
@@ -11,19 +12,20 @@ from superqt import QCollapsible
 from napari_convgen.config import PRESETS, Config, setting_fields
 from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.denoise.before_after import BeforeAfter
-from napari_convgen.viewer.denoise.recipe import nearest_preset
 from napari_convgen.viewer.denoise.request import DenoiseRequest, Outputs
 from napari_convgen.viewer.denoise.save_menu import SaveMenu
 from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.denoise.step_choice import StepChoice
 from napari_convgen.viewer.denoise.summary import summarize
+from napari_convgen.viewer.denoise.try_menu import TryMenu
+from napari_convgen.viewer.denoise.values import ValuesChoice
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows, leave_out
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
-from napari_convgen.viewer.parts.presets import PresetBox, preset_beside
+from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset, preset_beside
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.worker.session import State
@@ -98,10 +100,16 @@ class DenoiseWidget(DockWidget):
         """
         return Config().replace(self._at_hand.values() | self._folded.values())
 
-    def run(self) -> None:
-        """Start denoising the active layer."""
+    def run(self, part: Sequence[slice] | None = None) -> None:
+        """Start denoising the active layer.
+
+        Parameters
+        ----------
+        part
+            Part of the layer that is taken, a slice for each axis; ``None``, the default, for all of it.
+        """
         with self._controls.error.shown_errors():
-            request = self._request()
+            request = self._request(part)
             self.session.run(request)
             self._keep_choices(request)
             self._begin()
@@ -113,8 +121,11 @@ class DenoiseWidget(DockWidget):
             self.session.forecast(self._request())
             self._begin()
 
-    def _request(self) -> DenoiseRequest:
-        return DenoiseRequest(self._input.read(), self.config(), self._outputs(), self._input.reference_data())
+    def _request(self, part: Sequence[slice] | None = None) -> DenoiseRequest:
+        source = self._input.read()
+        self._values.check(source)
+        request = DenoiseRequest(source, self.config(), self._outputs(), self._input.reference_data())
+        return request if part is None else request.of_part(part)
 
     def _begin(self) -> None:
         self._noise_before, self._noise_of = self._noise_of, (self._input.layer, None)
@@ -133,8 +144,9 @@ class DenoiseWidget(DockWidget):
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
         self._noise = text_label(tooltip="Noise that was found. If it is wrong, set it in 'Noise' and 'More settings'.")
         self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
+        self._try = TryMenu(self.session, self._input, self._controls.error.shown_errors)
         self._choice = StepChoice(self.session)
-        self._before_after = BeforeAfter(self.session)
+        self._before_after = BeforeAfter(self.session, self._controls.error.shown_errors)
         self._save = SaveMenu(self.session, self._controls.error.shown_errors)
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
@@ -143,9 +155,11 @@ class DenoiseWidget(DockWidget):
 
         self.column.addWidget(self._input.description)
         self.column.addWidget(self._noise)
-        self.column.addWidget(labeled_rows([self._preset, *self._at_hand.editors.values(), self._input.reference]))
+        rows = [self._values.box, self._preset, *self._at_hand.editors.values(), self._input.reference]
+        self.column.addWidget(labeled_rows(rows))
         self.column.addLayout(in_two_columns(box.native for box in self._boxes.values()))
         self.column.addWidget(self._controls)
+        self.column.addWidget(self._try)
         self.column.addWidget(self._choice)
         self.column.addWidget(self._before_after)
         self.column.addWidget(self._plot, stretch=1)
@@ -159,6 +173,7 @@ class DenoiseWidget(DockWidget):
         folded = (name for name in setting_fields() if name not in AT_HAND and not name.startswith("operator."))
         self._folded = ConfigForm(folded, self._at_hand)
         self._input = InputChooser(self.viewer, lambda: self._at_hand.editors["z_axis"].value)
+        self._values = ValuesChoice(self._input, self._at_hand.editors["noise.kind"], self._folded.editors["channels"])
         self._preset = PresetBox()
         self._snapshots = CheckBox(
             value=True, text="Snapshots", tooltip="Add the images of the fit as a layer with an iteration axis."
@@ -178,6 +193,7 @@ class DenoiseWidget(DockWidget):
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
         self._controls.forecast_clicked.connect(self.forecast)
+        self._try.chosen.connect(self.run)
         self._choice.promote_clicked.connect(self._promote_snapshot)
         self._choice.continue_clicked.connect(self._continue_run)
         self._save.loaded.connect(self._load)
@@ -204,7 +220,8 @@ class DenoiseWidget(DockWidget):
         if name not in PRESETS:
             return
         self._chosen_preset = name
-        self.show_config(preset_beside(name, self._at_hand.values() | self._folded.values()))
+        config = preset_beside(name, self._at_hand.values() | self._folded.values())
+        self.show_config(config.replace(self._values.settings()) if config.noise.is_modeled else config)
 
     def show_config(self, config: Config) -> None:
         """Show a configuration in the form."""
@@ -228,8 +245,9 @@ class DenoiseWidget(DockWidget):
         self._chosen_preset = next((name for name, known in beside.items() if known == config), self._chosen_preset)
         self._preset.show_preset(self._chosen_preset, config.changes_from(beside[self._chosen_preset]))
 
-    def _load(self, config: Config) -> None:
+    def _load(self, report: Mapping[str, Any]) -> None:
         """Show the settings of another run, as changes of the preset that is nearest."""
+        config = Config.from_dict(report["config"])
         self._chosen_preset = nearest_preset(config)
         self.show_config(config)
 
@@ -241,7 +259,8 @@ class DenoiseWidget(DockWidget):
 
     def _keep_choices(self, request: DenoiseRequest) -> None:
         boxes = {name: box.value for name, box in self._boxes.items()}
-        keep_config(GROUP, self._chosen_preset, request.config, **boxes)
+        of_image = self._values.settings() if self._values.is_recognized else {}  # not for the next image
+        keep_config(GROUP, self._chosen_preset, request.config.replace(dict.fromkeys(of_image, "auto")), **boxes)
 
     def _allow_expected_error(self) -> None:
         """Disable the expected error of a single fit, which has no other fit to differ from."""
@@ -288,6 +307,7 @@ class DenoiseWidget(DockWidget):
 
     def _set_noise(self, noise: NoiseModel | None) -> None:
         if noise != self._noise_of[1]:
+            self._values.recognize(noise)
             self._noise_of = self._noise_of[0], noise
             self._show_noise()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, LineEdit
 from superqt import QCollapsible
@@ -15,13 +15,14 @@ from napari_convgen.run.image_vs_noise.config import MEAN_KINDS, NOISE_SHAPES, T
 from napari_convgen.viewer.image_vs_noise.course import Course
 from napari_convgen.viewer.image_vs_noise.request import FitsRequest
 from napari_convgen.viewer.image_vs_noise.session import FitsSession
-from napari_convgen.viewer.parts.buttons import button
+from napari_convgen.viewer.parts.buttons import button, rows_of
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.loading import LoadButton, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
-from napari_convgen.viewer.parts.presets import PresetBox
+from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import REDRAW_SECONDS
 from napari_convgen.viewer.plots.panels import PanelView, ask_and_save
@@ -141,6 +142,7 @@ class ImageAgainstNoiseWidget(DockWidget):
     def _build(self) -> None:
         self._controls = RunControls(self.session, TOOLTIPS)
         self._save = button("Save …", "Save the plots as PNG or SVG, or the points of all curves as CSV.")
+        self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._errors, self._distances = PanelView(self.viewer.theme), PanelView(self.viewer.theme)
         for view in (self._errors, self._distances):
             view.setMinimumHeight(PLOT_HEIGHT)
@@ -164,7 +166,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self.column.addWidget(self._errors, stretch=1)
         self.column.addWidget(self._distances, stretch=1)
         self.column.addWidget(self._details)
-        self.column.addWidget(self._save)
+        self.column.addLayout(rows_of((self._save, self._load)))
         self.column.addWidget(more)
         self.column.addStretch()
 
@@ -172,6 +174,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._controls.run_clicked.connect(self.run)
         self._controls.forecast_clicked.connect(self.forecast)
         self._save.clicked.connect(self.save)
+        self._load.loaded.connect(self._show_report)
         self._preset.changed.connect(self._choose_preset)
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
         self.session.state_changed.connect(self._on_state)
@@ -185,6 +188,16 @@ class ImageAgainstNoiseWidget(DockWidget):
     def _choose_preset(self) -> None:
         own = {name: value for name, value in self._settings.values().items() if name != "n_steps"}
         self._settings.show_config(preset(self._preset.value).replace(own))
+
+    def _show_report(self, report: Mapping[str, Any]) -> None:
+        """Show the settings of another run, and its targets if it was one of this widget."""
+        config = Config.from_dict(report["config"])
+        self._preset.value = nearest_preset(config, fixed_input_presets())
+        self._settings.show_config(config)
+        if "mean" in report:
+            self._noise.value, self._mean.value = report["noise"], report["mean"]
+            self._added.value = str(report["added_noise"] or NO_ADDED_NOISE)
+        self._show_sentences([describe_missing(config, self.config()[0])])
 
     def _follow_theme(self) -> None:
         for view in (self._errors, self._distances):

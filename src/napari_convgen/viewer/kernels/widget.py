@@ -35,6 +35,7 @@ from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.errors import shown_errors
 from napari_convgen.viewer.parts.form import LEAST_WIDTH
 from napari_convgen.viewer.parts.labels import name_of_layer, text_label
+from napari_convgen.viewer.parts.preferences import keep, page
 from napari_convgen.viewer.plots.tabs import PlotTabs
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ MEANING = {
 
 NO_TAPS = "none"
 
+GROUP = "kernels"
+"""Name of the widget's group of preferences."""
+
 
 class KernelWidget(DockWidget):
     """Choose a kernel, see what it does to each frequency, and apply it as a filter to the active layer.
@@ -69,6 +73,7 @@ class KernelWidget(DockWidget):
         self.session = ExplorerSession(napari_viewer)
         self._wanted_taps: Image | None = None
         self._build()
+        self._recall()
         self._connect()
         self._fit_width()
         self._signals: tuple[tuple[Any, Any], ...] = ()
@@ -187,7 +192,7 @@ class KernelWidget(DockWidget):
         self._share.setRange(0.1, 99)
         self._share.setValue(100 * KernelSettings.signal_share)
         self._share.setDecimals(1)
-        self._share.setSuffix(" % of functions")
+        self._share.setSuffix(" %")
         self._share.setKeyboardTracking(False)
         self._bound = text_label()
         self._bound.setToolTip(
@@ -200,7 +205,7 @@ class KernelWidget(DockWidget):
                 "Numbers of the functions, from 1 on, by rising frequency; a cosine comes before its sine.",
             ),
             "Bound": (
-                "Signal lies in",
+                "Functions of the signal",
                 self._share,
                 "p/n of theorem 1: share of the functions, those of largest weight, that hold the signal.",
             ),
@@ -215,6 +220,33 @@ class KernelWidget(DockWidget):
             self.tabs.add_page(name, n_views, MEANING[name], above, [self._bound] if name == "Bound" else [])
         return self.tabs
 
+    def _recall(self) -> None:
+        """Show what was chosen last, also in an earlier session."""
+        if (kept := page(GROUP)) is None:
+            return
+        self._kind.setCurrentIndex(KINDS.index(kept.kernel))
+        self._sigma.setText(kept.noise)
+        self._functions.setText(kept.functions)
+        for number, value in ((self._width, kept.width), (self._length, kept.length), (self._share, kept.share)):
+            number.setValue(value)
+        self._preview.setChecked(kept.preview)
+        self.session.has_preview = kept.preview
+        with shown_errors():
+            self.session.settings = self.settings()
+
+    def _remember(self) -> None:
+        """Keep what is chosen for the next session; a custom kernel goes with its layer."""
+        keep(
+            GROUP,
+            **({} if (kind := KINDS[self._kind.currentIndex()]) == "custom" else {"kernel": kind}),
+            width=self._width.value(),
+            length=self._length.value(),
+            noise=self._sigma.text(),
+            functions=self._functions.text(),
+            share=self._share.value(),
+            preview=self._preview.isChecked(),
+        )
+
     def _connect(self) -> None:
         self._kind.currentIndexChanged.connect(self._fit_width)
         self._kind.currentIndexChanged.connect(self._change)
@@ -226,6 +258,7 @@ class KernelWidget(DockWidget):
         self._slider.valueChanged.connect(self._move)
         self._best.clicked.connect(lambda: self.session.show_step(None))
         self._preview.toggled.connect(self.session.want_preview)
+        self._preview.toggled.connect(self._remember)
         self._keep.clicked.connect(self._keep_preview)
         self._save.clicked.connect(self.tabs.save)
         self.session.bound.connect(self._describe)
@@ -257,6 +290,7 @@ class KernelWidget(DockWidget):
     def _change(self) -> None:
         with shown_errors():
             self.session.change(self.settings())
+            self._remember()
 
     def _move(self, position: int) -> None:
         self.session.show_step(float(STEPS[position]))

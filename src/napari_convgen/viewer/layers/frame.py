@@ -1,4 +1,4 @@
-"""The one frame of a stack that is looked at."""
+"""Parts of an image: the one frame of a stack that is looked at, and regions."""
 
 from __future__ import annotations
 
@@ -42,12 +42,42 @@ def take_frame(source: LayerInput, place: Mapping[int, int]) -> LayerInput:
     place
         Place of the frame, from `find_frame`.
     """
-    if not place:
-        return source
-    data = source.data[frame_index(place, len(source.data.shape))]
-    # A copy, lest the frame keep the whole stack alive; what is lazy stays so.
-    first = [place.get(i, 0) for i in range(len(source.units))]
+    return take_part(source, frame_index(place, len(source.data.shape))) if place else source
+
+
+def take_part(source: LayerInput, index: Sequence[slice]) -> LayerInput:
+    """Take a part out of an image, where the part lies.
+
+    Parameters
+    ----------
+    source
+        Layer, from `napari_convgen.viewer.layers.door.read_layer`.
+    index
+        What is taken along each axis, color samples included.
+    """
+    data = source.data[tuple(index)]
+    # A copy, lest the part keep the whole alive; what is lazy stays so.
+    first = [each.start or 0 for each in index[: len(source.units)]]
     return source.on_grid(data.copy() if isinstance(data, np.ndarray) else data, first, (1,) * len(first))
+
+
+def part_name(name: str, axes: str, shape: Sequence[int], index: Sequence[slice]) -> str:
+    """Return a name for a part of an image: ``"cells (T 3, Y 10:42)"``, counted from 0 as by napari's sliders.
+
+    Parameters
+    ----------
+    name, axes, shape
+        Name, letters of the axes, and shape of the image.
+    index
+        What is taken along each axis.
+    """
+    spans = [(letter, *each.indices(n)[:2], n) for letter, each, n in zip(axes, index, shape, strict=True)]
+    words = [
+        f"{letter} {start}" if stop - start == 1 else f"{letter} {start}:{stop}"
+        for letter, start, stop, n in spans
+        if (start, stop) != (0, n)
+    ]
+    return f"{name} ({', '.join(words)})" if words else name
 
 
 def frame_index(place: Mapping[int, int], n_axes: int) -> tuple[slice, ...]:

@@ -94,18 +94,12 @@ def _covered(
             f"The shapes of '{layer.name}' have no area. Draw rectangles, ellipses or polygons around what is to be filled in."
         )
     mask = np.zeros(shape, bool)
-    n, factors = min(layer.ndim, image.ndim), unit_factors(layer.units, image.units)
+    n = min(layer.ndim, image.ndim)
     counted = [axis for axis in range(image.ndim - n, image.ndim) if axis not in axes]
-    world = np.asarray(image.data_to_world(first))
     for kind, corners in zip(layer.shape_type, layer.data, strict=True):
         if kind not in FILLED:
             continue
-        outline = []
-        for corner in _ellipse(corners) if kind == "ellipse" else corners:
-            place = world.copy()
-            place[-n:] = np.asarray(layer.data_to_world(corner))[-n:] * factors
-            outline.append(image.world_to_data(place))
-        places = np.array(outline)
+        places = places_on(image, layer, _ellipse(corners) if kind == "ellipse" else corners, first)
         if np.abs(places[:, counted].mean(0) - first[counted]).max(initial=0) > 0.5:
             continue  # it is drawn on another frame
         planes = tuple(
@@ -113,6 +107,29 @@ def _covered(
         )
         mask[planes if layer.ndim >= image.ndim else ...] |= polygon2mask(shape[-2:], places[:, axes[-2:]])
     return mask
+
+
+def places_on(
+    image: Image, layer: Shapes, corners: NDArray[np.float64], first: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return where the corners of a shape lie on an image, in its pixels.
+
+    Parameters
+    ----------
+    image, layer
+        Layers of the image and of the shape.
+    corners
+        Corners of the shape, in the units of its layer's data; a row each.
+    first
+        First pixel of the frame on screen, whose place is taken along the axes that the shape lacks.
+    """
+    n, factors = min(layer.ndim, image.ndim), unit_factors(layer.units, image.units)
+    places = []
+    for corner in corners:
+        place = np.asarray(image.data_to_world(first)).copy()
+        place[-n:] = np.asarray(layer.data_to_world(corner))[-n:] * factors
+        places.append(image.world_to_data(place))
+    return np.array(places)
 
 
 def _ellipse(corners: NDArray[np.float64]) -> NDArray[np.float64]:

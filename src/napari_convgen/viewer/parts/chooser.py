@@ -106,9 +106,16 @@ class InputChooser:
         InputError
             Axes that do not fit.
         """
-        layer = self.layer
-        if layer is None or not self._is_single:
-            return {}
+        return {} if self.layer is None or not self._is_single else self.place_on_screen(self.layer)
+
+    def place_on_screen(self, layer: Image) -> dict[int, int]:
+        """Return the place of the frame of a layer that is on screen, by the axes that count frames; none for a single one.
+
+        Raises
+        ------
+        InputError
+            Axes that do not fit.
+        """
         point = layer.world_to_data(list(self.viewer.dims.point)[-layer.ndim :])
         return find_frame(finest_level(layer).shape, self.axes.value or None, self._z_axis(), point)
 

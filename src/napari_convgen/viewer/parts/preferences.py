@@ -60,10 +60,13 @@ def recall(group: str, boxes: Mapping[str, ValueWidget[Any]]) -> None:
 
 def keep_config(group: str, name: str, config: Config, **others: Any) -> None:
     """Keep the preset, what is changed in it, and other preferences of a group."""
-    kept = page(group)
-    if kept is None:
-        return
     changes = shlex.join(f"{key}={value}" for key, value in config.changes_from(preset(name)).items())
-    for key, value in {"preset": name, "changes": changes, **others}.items():
-        if getattr(kept, key) != value:
+    keep(group, preset=name, changes=changes, **others)
+
+
+def keep(group: str, **values: Any) -> None:
+    """Keep preferences of a group."""
+    kept = page(group)
+    for key, value in values.items():
+        if kept is not None and getattr(kept, key) != value:
             setattr(kept, key, value)

@@ -21,6 +21,11 @@ def preset_beside(name: str, values: Mapping[str, Any]) -> Config:
     return preset(name).replace(own)
 
 
+def nearest_preset(config: Config, names: Iterable[str] = PRESETS) -> str:
+    """Return the name of the preset, of some, in which the least is to be changed to get a configuration."""
+    return min(names, key=lambda name: len(config.changes_from(PRESETS[name])))
+
+
 class PresetBox(ComboBox):
     """A choice among presets that says when to use each; one that was changed keeps its name.
 

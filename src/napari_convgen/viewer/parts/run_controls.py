@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from napari.utils.notifications import show_info
 from psygnal import Signal
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
@@ -36,6 +37,12 @@ class Tooltips:
     stop: str = "End the run now and keep what there is."
     cancel: str = "End the run and leave the viewer as it was."
     progress: str = "Part of the work that is done."
+
+
+def show_notes(result: Any) -> None:
+    """Show the notes of a result, if there is one, as notifications: where no widget that is in sight has them."""
+    for note in getattr(result, "notes", ()):
+        show_info(note)
 
 
 class RunControls(QWidget):
@@ -85,6 +92,7 @@ class RunControls(QWidget):
         session.state_changed.connect(self._on_state)
         session.progressed.connect(self.show_progress)
         session.failed.connect(self.error.show_error)
+        session.finished.connect(self._on_finish)
         self._on_state(session.state)
 
     def block(self, is_blocked: bool) -> None:
@@ -103,6 +111,11 @@ class RunControls(QWidget):
             self._session.resume()
         else:
             self._session.pause()
+
+    def _on_finish(self, result: Any) -> None:
+        """Show the notes of a result that the widget does not show, because its dock was closed or lies behind another."""
+        if not self.isVisibleTo(self.window()):
+            show_notes(result)
 
     def _on_state(self, state: State) -> None:
         is_running = state in (State.RUNNING, State.PAUSED)

@@ -13,7 +13,7 @@ from magicgui.widgets.bases import ValueWidget
 from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
 
-from napari_convgen.config import setting_fields
+from napari_convgen.config import Config, setting_fields
 from napari_convgen.core import image as core
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import ConvgenError
@@ -110,6 +110,13 @@ class ProblemInputs:
     def settings(self) -> dict[str, Any]:
         """Return the settings of the operator, by dotted name."""
         return self._settings.values()
+
+    def show_config(self, config: Config) -> None:
+        """Show the settings of an operator, and the point spread function that is computed by it; the problem is chosen already."""
+        self._settings.show_config(config)
+        if self.name.value == "deblur" and config.operator.kind in PSFS:
+            self._psf.value = config.operator.kind
+        self._show_inputs()
 
     def read_mask(self) -> NDArray[np.bool_] | None:
         """Return the mask of the missing pixels; ``None`` if the problem has none, or the image marks them itself.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_convgen.config import PRESETS
+from napari_convgen.config import PRESETS, Config
 
 
 @dataclass(frozen=True)
@@ -43,3 +43,8 @@ PROBLEMS = {
     "sense": Problem("MRI scan", "magnitude", ("fourier",), "default"),
 }
 """The problems by the names that `napari_convgen.run.reconstruct.run.ReconstructTask` gives them."""
+
+
+def problem_of(config: Config) -> str:
+    """Return the name of the first problem that can have the operator of a configuration."""
+    return next(name for name, problem in PROBLEMS.items() if config.operator.kind in problem.operators)

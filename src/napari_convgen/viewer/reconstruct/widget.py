@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox
 from superqt import QCollapsible
@@ -12,13 +13,15 @@ from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.parts.presets import preset_beside
+from napari_convgen.viewer.parts.loading import LoadButton
+from napari_convgen.viewer.parts.preferences import keep_config, page, read_config, recall
+from napari_convgen.viewer.parts.presets import nearest_preset, preset_beside
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
 from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
 from napari_convgen.viewer.reconstruct.kspace import image_source
-from napari_convgen.viewer.reconstruct.problems import PROBLEMS
+from napari_convgen.viewer.reconstruct.problems import PROBLEMS, problem_of
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
 from napari_convgen.viewer.reconstruct.session import ReconstructSession
 from napari_convgen.viewer.reconstruct.summary import summarize
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
     from napari_convgen.run.denoise.progress import DenoiseProgress
     from napari_convgen.run.setup.forecast import Forecast
+
+GROUP = "reconstruct"
+"""Name of the widget's group of preferences."""
 
 AT_HAND = ("n_steps", "seed", "device")
 """Settings that are always in sight; the others are folded away."""
@@ -64,6 +70,7 @@ class ReconstructWidget(DockWidget):
         self._connect()
         self._choose_problem()
         self._input.follow_layers()
+        self._recall()
 
     def config(self) -> Config:
         """Return the configuration that the form shows.
@@ -80,6 +87,8 @@ class ReconstructWidget(DockWidget):
         with self._controls.error.shown_errors():
             request = self._request()
             self.session.run(request)
+            boxes = {name: box.value for name, box in self._boxes.items()}
+            keep_config(GROUP, self._preset.value, request.config, problem=request.problem, **boxes)
             self._text.setText(LOADING)
             self._plot.begin(request.config)
 
@@ -110,6 +119,7 @@ class ReconstructWidget(DockWidget):
         more.addWidget(labeled_rows([self._input.axes, *grouped_rows(self._folded)]))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
         self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
+        self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
         self._plot.setToolTip(PLOT_TOOLTIP)
@@ -118,11 +128,11 @@ class ReconstructWidget(DockWidget):
         self.column.addWidget(self._input.description)
         self.column.addWidget(labeled_rows([*self._problem.rows(), self._preset, *self._at_hand.editors.values()]))
         self.column.addWidget(self._problem.hint)
-        boxes = (self._snapshots, self._generator, self._residual, self._baseline)
-        self.column.addLayout(in_two_columns(box.native for box in boxes))
+        self.column.addLayout(in_two_columns(box.native for box in self._boxes.values()))
         self.column.addWidget(self._controls)
         self.column.addWidget(self._plot, stretch=1)
         self.column.addWidget(self._text)
+        self.column.addWidget(self._load)
         self.column.addWidget(more)
         self.column.addStretch()
 
@@ -159,12 +169,19 @@ class ReconstructWidget(DockWidget):
             tooltip="Add the image enlarged without a generator, to compare with: its pixels repeated (box), or interpolated (lanczos); as "
             "a layer, hidden at first.",
         )
+        self._boxes = {
+            "snapshots": self._snapshots,
+            "generator_image": self._generator,
+            "residual": self._residual,
+            "baseline": self._baseline,
+        }
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
         self._controls.forecast_clicked.connect(self.forecast)
         self._problem.name.changed.connect(self._choose_problem)
         self._preset.changed.connect(self._choose_preset)
+        self._load.loaded.connect(self._show_report)
         self._folded.editors["z_axis"].changed.connect(self._input.describe)
         self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
@@ -189,6 +206,28 @@ class ReconstructWidget(DockWidget):
     def _choose_preset(self) -> None:
         config = preset_beside(self._preset.value, self._at_hand.values() | self._folded.values())
         for form in (self._at_hand, self._folded):
+            form.show_config(config)
+
+    def _recall(self) -> None:
+        """Show the choices of the last run, also of an earlier session."""
+        if (kept := page(GROUP)) is None:
+            return
+        self._problem.name.value = kept.problem
+        problem = self._problem.problem
+        self._show(*read_config(GROUP, problem.presets(), problem.preset))
+        recall(GROUP, self._boxes)
+
+    def _show_report(self, report: Mapping[str, Any]) -> None:
+        """Show the settings of another run, and its problem if it was one of this widget."""
+        config = Config.from_dict(report["config"])
+        self._problem.name.value = report.get("problem") or problem_of(config)
+        self._show(nearest_preset(config, self._problem.problem.presets()), config)
+
+    def _show(self, name: str, config: Config) -> None:
+        """Show a configuration, with the preset that it is made from."""
+        with self._preset.changed.blocked():
+            self._preset.value = name
+        for form in (self._at_hand, self._folded, self._problem):
             form.show_config(config)
 
     def _follow_theme(self) -> None:

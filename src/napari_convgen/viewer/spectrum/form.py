@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from magicgui.widgets import CheckBox, LineEdit, SpinBox
@@ -14,8 +14,9 @@ from napari_convgen.config import GENERATOR_ALONE, PRESETS, Config, fixed_input_
 from napari_convgen.errors import ConfigError
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
+from napari_convgen.viewer.parts.loading import describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
-from napari_convgen.viewer.parts.presets import PresetBox, preset_beside
+from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset, preset_beside
 from napari_convgen.viewer.spectrum.request import SpectrumSettings
 
 OWN_SETTINGS = (
@@ -121,6 +122,18 @@ class SpectrumForm(QWidget):
             groups=tuple(name for name, box in self._groups.items() if box.value),
             has_grid=self._grid.value,
         )
+
+    def show_report(self, report: Mapping[str, Any]) -> str:
+        """Show the settings of another run, and what was looked at if it was one of this widget; say what the form does not have."""
+        config = Config.from_dict(report["config"])
+        self._preset.value = nearest_preset(config, _preset_names())
+        self._config.show_config(config)
+        if spectra := report.get("spectra"):
+            self._rank.value = max(spectrum["rank"] for spectrum in spectra)
+            self._steps.value = ", ".join(str(spectrum["step"]) for spectrum in spectra)
+            for name, box in self._groups.items():
+                box.value = name in report["groups"]
+        return describe_missing(config, self.config())
 
     def keep(self) -> None:
         """Keep what is chosen for the next session."""

@@ -14,7 +14,8 @@ from napari_convgen.viewer.layers.frame import frame_number
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
+from napari_convgen.viewer.parts.loading import LoadButton
+from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips, show_notes
 from napari_convgen.viewer.spectrum.form import SpectrumForm
 from napari_convgen.viewer.spectrum.plots import SpectrumPlots
 from napari_convgen.viewer.spectrum.request import SpectrumRequest
@@ -97,6 +98,7 @@ class WhyItWorksWidget(DockWidget):
     def _build(self) -> None:
         self._form.lay_out(self._input.axes)
         self._controls = RunControls(self.session, TOOLTIPS)
+        self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._text = text_label()
         self._at_slider = text_label(tooltip="The vectors that napari's slider 'component' points to.")
         self._plots = SpectrumPlots(self.viewer)
@@ -107,6 +109,7 @@ class WhyItWorksWidget(DockWidget):
         self.column.addLayout(self._build_shown_step())
         self.column.addWidget(self._at_slider)
         self.column.addWidget(self._plots, stretch=1)
+        self.column.addWidget(self._load)
         self.column.addStretch()
 
     def _build_shown_step(self) -> QHBoxLayout:
@@ -123,6 +126,7 @@ class WhyItWorksWidget(DockWidget):
         self._controls.run_clicked.connect(self.run)
         self._controls.forecast_clicked.connect(self.forecast)
         self._plots.fit_clicked.connect(self.fit)
+        self._load.loaded.connect(lambda report: self._text.setText(html.escape(self._form.show_report(report))))
         self._form.z_axis.changed.connect(self._input.describe)
         self._shown_step.activated.connect(self._show_step)
         self.session.state_changed.connect(self._on_state)
@@ -190,7 +194,8 @@ class WhyItWorksWidget(DockWidget):
         self._show_result()
 
     def _on_fit(self, result: DenoiseResult | None) -> None:
-        """Choose the layer of a fit that has ended."""
+        """Choose the layer of a fit that has ended, and say what there is to note: the text is about the Jacobian."""
+        show_notes(result)
         layers = self.fitting.layers
         if result is not None and layers is not None and layers.result is not None:
             self._plots.show_fit(layers.result.name)

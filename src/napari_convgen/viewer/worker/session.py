@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from napari.utils.notifications import show_info
 from psygnal import Signal
 
 from napari_convgen.errors import InputError
@@ -346,8 +345,6 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
         if layers is None:
             self.forecasted.emit(answer.forecast)
         else:
-            for note in getattr(result, "notes", ()):
-                show_info(note)
             self.finished.emit(result)
         if answer.error is not None:
             self.failed.emit(answer.error)

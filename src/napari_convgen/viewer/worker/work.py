@@ -153,7 +153,14 @@ def start(link: Link, request: Request[TaskT, ResultT]) -> Work[TaskT, ResultT]:
 
 def advance(link: Link, request: Request[TaskT, ResultT], task: TaskT) -> Work[TaskT, ResultT]:
     """Go through a task to its end."""
-    error = None
+    error = yield from go_through(link, request, task)
+    return _answer(link, request, task, error)
+
+
+def go_through(
+    link: Link, request: Request[TaskT, ResultT], task: TaskT
+) -> Generator[Update[TaskT] | None, None, Exception | None]:
+    """Go through a task to its end, and return the error that ended it, if there was one."""
     try:
         for progress in task:
             preview = request.preview(task, progress, time.perf_counter() >= link.next_preview)
@@ -162,9 +169,9 @@ def advance(link: Link, request: Request[TaskT, ResultT], task: TaskT) -> Work[T
             yield Update(progress=progress, preview=preview)
             while not link.is_allowed.wait(PAUSE_SECONDS):
                 yield None
-    except Exception as caught:
-        error = caught
-    return _answer(link, request, task, error)
+    except Exception as error:
+        return error
+    return None
 
 
 def _answer(link: Link, request: Request[TaskT, ResultT], task: TaskT, error: Exception | None) -> Answer[ResultT]:

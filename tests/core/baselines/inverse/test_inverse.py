@@ -39,8 +39,11 @@ def test_the_smoothest_image_is_that_of_a_dense_solver():
     a, n = operator.matrix(DOUBLE), math.prod(operator.in_shape)
     columns = [gradient(unit.view(operator.in_shape)).flatten() for unit in torch.eye(n).double()]
     d, w = torch.stack(columns, 1), weights.flatten()
-    expected = torch.linalg.solve(a.T @ (w[:, None] * a) + 0.3 * d.T @ d, a.T @ (w * problem.measurement.flatten()))
-    np.testing.assert_allclose(smoothest(problem, 0.3).flatten().numpy(), expected.numpy(), atol=1e-4)
+    target = a.T @ (w * problem.measurement.flatten())
+    for order, penalty in ((1, d.T @ d), (2, d.T @ d @ d.T @ d)):
+        expected = torch.linalg.solve(a.T @ (w[:, None] * a) + 0.3 * penalty, target)
+        found = smoothest(problem, 0.3, order=order)
+        np.testing.assert_allclose(found.flatten().numpy(), expected.numpy(), atol=1e-4)
 
 
 def test_richardson_and_lucy_take_the_steps_of_their_formula_with_open_borders():

@@ -52,6 +52,8 @@ class NoiseModel(ABC):
         taken from the values. 0 where there are none.
     checkerboard
         Offset of every other pixel, in rows and columns alike, one a channel; it is taken from the values. Empty where there is none.
+    n_waves
+        Number of waves of interference in all planes together, see `find_waves`; they are taken from the values.
     level_map
         Level of the noise at each place, relative to that where it is weakest, which the parameters are of; ``None`` if it is the same
         everywhere.
@@ -84,6 +86,7 @@ class NoiseModel(ABC):
     impulses: float = 0.0
     stripes: tuple[float, float] = (0.0, 0.0)
     checkerboard: tuple[float, ...] = ()
+    n_waves: int = 0
     level_map: LevelMap | None = None
 
     def __post_init__(self) -> None:
@@ -262,6 +265,8 @@ class NoiseModel(ABC):
                 notes.append(f"{lines} with offsets of standard deviation {per_channel((strength,))}, taken away")
         if self.checkerboard:
             notes.append(f"every other pixel with an offset of {per_channel(self.checkerboard)}, taken away")
+        if self.n_waves:
+            notes.append(f"{self.n_waves} {'wave' if self.n_waves == 1 else 'waves'} of interference, taken away")
         return "; ".join(notes)
 
     def column(self, name: str, n_axes: int) -> Float[np.ndarray, "..."]:

@@ -8,7 +8,9 @@ from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem
 from napari_convgen.run.reconstruct.problems.deblur import Deblur
 from napari_convgen.run.reconstruct.problems.enlarge import Enlarge
 from napari_convgen.run.reconstruct.problems.inpaint import Inpaint
+from napari_convgen.run.reconstruct.problems.phase import Phase
 from napari_convgen.run.reconstruct.problems.sense import Sense
+from napari_convgen.run.reconstruct.problems.sensing import Sensing
 
 __all__ = ["PROBLEMS", "Given", "InverseProblem"]
 
@@ -17,5 +19,7 @@ PROBLEMS: Mapping[str, type[InverseProblem]] = {
     "deblur": Deblur,
     "enlarge": Enlarge,
     "sense": Sense,
+    "sensing": Sensing,
+    "phase": Phase,
 }
 """Problems by the name under which `napari_convgen.run.reconstruct.run.reconstruct` takes them, in the order of messages and windows."""

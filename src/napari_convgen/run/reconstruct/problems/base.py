@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any, ClassVar
 
@@ -86,8 +86,14 @@ class Observation:
         Sensitivities of coils, in the shape of the values; ``None``, the default, if there are none.
     is_sampled
         True where k-space is sampled, over the spatial axes; ``None``, the default, if the values are no k-space.
+    depths
+        Distance of each image from the focus in micrometers, of a stack along the first axis; ``None``, the default, if there is no stack.
     pixel_ratio
         Number of the measurement's pixels in one of the truth along each spatial axis; default 1.
+    axes
+        Axes of a measurement that is no image, such as ``"CX"``; ``None``, the default, for those of the truth.
+    settings
+        Settings of the operator, by dotted name, that follow from the truth; none by default.
     notes
         Sentences that the user should know.
     """
@@ -97,7 +103,10 @@ class Observation:
     psf: NDArray[np.float64] | None = None
     coil_maps: NDArray[np.complex128] | None = None
     is_sampled: NDArray[np.bool_] | None = None
+    depths: NDArray[np.float64] | None = None
     pixel_ratio: float = 1.0
+    axes: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -183,6 +192,18 @@ class InverseProblem(ABC):
         """
         raise ConfigError("Measurements of this problem cannot be simulated yet. Choose another problem.")
 
+    def find_out(self, is_stopping: Callable[[], bool]) -> Iterator[tuple[NDArray[Any], float]]:
+        """Find out, before the fit, what the measurement tells of the instrument; by default nothing has to be.
+
+        What is yielded is the image so far, in the user's units, and the share that is done. ``is_stopping`` is a function that tells
+        whether to end with what there is.
+        """
+        yield from ()
+
+    def aligned(self, reference: NDArray[Any]) -> NDArray[Any]:
+        """Return a truth without what the measurement cannot tell of it; by default it can tell all."""
+        return reference
+
     @property
     def units(self) -> Units:
         """Conversion from the generator's units to the user's."""
@@ -212,6 +233,11 @@ class InverseProblem(ABC):
         return units.pop() if len(units) == 1 else None
 
     @property
+    def held_out_error(self) -> float | None:
+        """Root mean square error of held-out entries before the fit, in units of the measurement; by default it is not known."""
+        return None
+
+    @property
     def extras(self) -> Mapping[str, NDArray[Any]]:
         """Other results of the problem by name; none by default."""
         return {}
@@ -219,6 +245,10 @@ class InverseProblem(ABC):
     def left_out(self) -> Iterator[str]:
         """Say what of the measurement is left out of the fit."""
         yield from self.prepared.check(0).left_out.sentences(are_areas_drawn=self.units is not self.scaled)
+
+    def place(self, image: NDArray[Any]) -> Image:
+        """Return a reconstruction of which the distance between pixels is known as far as the measurement knows it."""
+        return Image(image, self.layout.axes)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

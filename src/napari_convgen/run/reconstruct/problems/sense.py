@@ -110,7 +110,7 @@ class Sense(InverseProblem):
         is_sampled = equispaced(size, acceleration, n_lines)
         image = torch.from_numpy(maps * truth[0] * slow_phase(size, rng))
         kspace = centered_fft(image, (1, 2)).numpy()
-        return Observation(kspace, coil_maps=maps, is_sampled=is_sampled)
+        return Observation(kspace, coil_maps=maps, is_sampled=is_sampled, axes="CYX")
 
     @property
     def units(self) -> Units:

@@ -27,16 +27,17 @@ NOTE = (
 """Advice for such an image."""
 
 
-def is_wrapped_phase(values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]) -> bool:
-    """Return True if a frame has the range of a phase, and neighbors that differ by nearly all of it.
+def phase_note(
+    values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"], dtype: np.dtype
+) -> str:
+    """Return advice for a frame with the range of a phase, and neighbors that differ by nearly all of it; empty for others.
 
-    Parameters
-    ----------
-    values
-        Values, channels first.
-    is_observed
-        False where a value is missing.
+    Arguments are those of `notes_on_looks`; integers are no phase.
     """
+    return NOTE if dtype.kind == "f" and _is_wrapped(values, is_observed) else ""
+
+
+def _is_wrapped(values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]) -> bool:
     seen = values[is_observed]
     if not seen.size:
         return False

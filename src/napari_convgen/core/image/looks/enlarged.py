@@ -26,6 +26,19 @@ N_WINDOWS = 2
 """Least number of windows along an axis."""
 
 
+def enlarged_note(
+    values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"], dtype: np.dtype
+) -> str:
+    """Return advice for a frame that was enlarged; empty for others. Arguments are those of `notes_on_looks`."""
+    factor = find_enlargement(values, is_observed)
+    if factor == 1:
+        return ""
+    return (
+        f"The image looks enlarged {factor} times: its pixels were computed from fewer ones, which makes their noise correlated and says "
+        f"nothing new. Denoise the original, or first reduce the image to 1/{factor} of its size."
+    )
+
+
 def find_enlargement(values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]) -> int:
     """Return the factor by which the first channel of a frame was enlarged along both of the last two axes; 1 if it was not.
 
@@ -76,11 +89,3 @@ def _power_beyond(plane: Float[np.ndarray, "h w"]) -> float:
     if not (len(below) and len(beyond) and below.any()):
         return 1.0
     return float(np.median(beyond) / max(float(np.median(below)), np.finfo(float).tiny))
-
-
-def enlarged_note(factor: int) -> str:
-    """Return advice for an image that was enlarged."""
-    return (
-        f"The image looks enlarged {factor} times: its pixels were computed from fewer ones, which makes their noise correlated and says "
-        f"nothing new. Denoise the original, or first reduce the image to 1/{factor} of its size."
-    )

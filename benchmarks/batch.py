@@ -1,0 +1,221 @@
+"""Batches that are disturbed: processes are killed at random times, and the same command goes on; and several workers against one.
+
+    python benchmarks/batch.py [kills] [workers]
+
+Each part writes its section of results/batch.md; without a name, both do. Images are small, and made by formula. All takes some minutes.
+
+- **kills**: with 1, 2 and 3 workers, a process is ended ten times by SIGKILL, at random times: in turn the whole command, which is then
+  given again, and one of its workers. Outputs are compared with those of a run that nothing has disturbed, by their hashes; the pieces that
+  were begun are counted; records that were there before a kill must be there, unchanged, at the end.
+- **workers**: CPU seconds of all pieces, and seconds by the clock, with one and with two workers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import tifffile
+
+from napari_convgen.batch import piece as piece_module
+from napari_convgen.batch.run import BatchTask, denoise_files
+from napari_convgen.config import Config, preset
+from napari_convgen.run.compare.result import markdown_table
+
+RESULT = Path(__file__).parent / "results" / "batch.md"
+
+N_KILLS = 10
+"""Processes that are killed, for each number of workers."""
+
+WORKERS = (1, 2, 3)
+"""Numbers of workers."""
+
+LOG = "CONVGEN_BENCHMARK_LOG"
+"""Variable of the environment with the file in which each piece that is begun leaves a line."""
+
+FEW = {
+    "generator.n_channels": 32,
+    "n_seeds": 1,
+    "stopping.kind": "fixed",
+    "n_steps": 120,
+    "tiles.size": 64,
+    "tiles.overlap": 8,
+    "device": "cpu",
+    "n_threads": 1,
+}
+"""Settings of ``deep-decoder`` with which a piece takes some tenths of a second."""
+
+SECONDS_BETWEEN = (0.3, 2.5)
+"""Least and longest time from the first piece of a command, or the last kill, to the next kill."""
+
+
+def config() -> Config:
+    """Return the settings of all pieces."""
+    return preset("deep-decoder").replace(FEW)
+
+
+def make_inputs(folder: Path) -> int:
+    """Write a plane in tiles, a stack and a small plane; return their number of pieces."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:256, :256]
+    clean = 120 + 60 * np.sin(x / 9) * np.cos(y / 7)
+
+    def noisy(*shape: int) -> np.ndarray:
+        return (clean[: shape[-2], : shape[-1]] + 15 * rng.standard_normal(shape)).clip(0, 255).astype(np.uint8)
+
+    folder.mkdir()
+    tifffile.imwrite(folder / "plane.tif", noisy(256, 256), imagej=True)
+    tifffile.imwrite(folder / "stack.tif", noisy(12, 64, 64), imagej=True, metadata={"axes": "TYX"})
+    tifffile.imwrite(folder / "small.tif", noisy(64, 64), imagej=True)
+    return sum(plan.cut.n_pieces for plan in BatchTask([folder], folder.parent / "unused", config()).plans)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the hashes of the outputs in a folder."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.tif"))}
+
+
+def records(folder: Path) -> dict[tuple[str, int], Any]:
+    """Return the records of all pieces that are done, by file and number."""
+    found = {}
+    for path in folder.glob(".pieces/*/[0-9]*.json"):
+        try:
+            found[path.parent.name.rpartition("-")[0], int(path.stem)] = json.loads(path.read_text())
+        except FileNotFoundError:  # its file has just been put together
+            continue
+    for path in folder.glob("*.tif.json"):
+        pieces = json.loads(path.read_text())["pieces"]
+        found |= {(path.name.removesuffix(".json"), number): each for number, each in enumerate(pieces)}
+    return found
+
+
+def start(folder: Path, out: Path, n_workers: int) -> psutil.Popen:
+    """Start the batch as a process of its own."""
+    environment = {**os.environ, LOG: str(folder / "begun.txt")}
+    command = [sys.executable, __file__, "client", str(folder / "in"), str(out), str(n_workers)]
+    return psutil.Popen(command, env=environment)
+
+
+def client(inputs: str, out: str, n_workers: str) -> None:
+    """Be the command that is killed."""
+    denoise_files(inputs, out, config(), n_workers=int(n_workers))
+
+
+def disturbed(folder: Path, n_workers: int, rng: random.Random) -> list[str]:
+    """Run a batch to its end under kills; return a row of the table."""
+    out = folder / f"out-{n_workers}"
+    log = folder / "begun.txt"
+    log.write_text("")
+    before: dict[tuple[str, int], Any] = {}
+    n_killed, n_lost_at_most, process = {"command": 0, "worker": 0}, 0, start(folder, out, n_workers)
+    while sum(n_killed.values()) < N_KILLS and process.poll() is None:
+        n_begun = len(log.read_text())
+        while process.poll() is None and len(log.read_text()) == n_begun:
+            time.sleep(0.01)  # until it is at work
+        time.sleep(rng.uniform(*SECONDS_BETWEEN))
+        workers = [each for each in process.children() if "spawn_main" in " ".join(each.cmdline())]
+        before |= records(out)
+        if process.poll() is not None:
+            break
+        what = "worker" if workers and n_killed["worker"] < n_killed["command"] else "command"
+        (rng.choice(workers) if what == "worker" else process).kill()
+        n_killed[what] += 1
+        n_lost_at_most += 1 if what == "worker" else n_workers
+        if what == "command":
+            process.wait()
+            psutil.wait_procs(workers, timeout=60)
+            process = start(folder, out, n_workers)
+    process.wait()
+    after = records(out)
+    n_again = len(log.read_text().splitlines()) - len(after)
+    is_equal = hashes(out) == hashes(folder / "whole")
+    n_changed = sum(after[key] != record for key, record in before.items())
+    print(n_workers, n_killed, is_equal, n_again, n_lost_at_most, n_changed, flush=True)
+    killed = f"{n_killed['command']} + {n_killed['worker']}"
+    equal = "yes" if is_equal else "NO"
+    return [str(n_workers), killed, equal, str(n_again), str(n_lost_at_most), str(n_changed)]
+
+
+def kills() -> str:
+    """Kill processes at random times."""
+    rng = random.Random(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        n_pieces = make_inputs(folder / "in")
+        denoise_files(folder / "in", folder / "whole", config(), n_workers=1)
+        rows = [disturbed(folder, n_workers, rng) for n_workers in WORKERS]
+    head = [
+        "workers",
+        "kills (command + worker)",
+        "hashes equal",
+        "pieces done again",
+        "one a worker and kill",
+        "records changed",
+    ]
+    return (
+        f"### Kills\n\n{n_pieces} pieces of 3 files; SIGKILL at random times, and the same command again.\n\n"
+        + markdown_table(head, rows)
+    )
+
+
+def workers() -> str:
+    """Compare two workers with one."""
+    rows, cpu = [], {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_inputs(folder / "in")
+        for n_workers in (1, 2):
+            out, started = folder / f"out-{n_workers}", time.monotonic()
+            start(folder, out, n_workers).wait()
+            seconds = time.monotonic() - started
+            cpu[n_workers] = sum(each["cpu_seconds"] for each in records(out).values())
+            rows.append([str(n_workers), f"{seconds:.1f}", f"{cpu[n_workers]:.1f}", f"{cpu[n_workers] / cpu[1]:.2f}"])
+            print(rows[-1], flush=True)
+    head = ["workers", "clock (s)", "CPU of all pieces (s)", "CPU relative to one worker"]
+    busy = f"{os.getloadavg()[0]:.0f} programs waited for {os.cpu_count()} processors at the end, which is what the clock shows"
+    return f"### Two workers against one\n\nThe same inputs. {busy}.\n\n" + markdown_table(head, rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {"kills": kills, "workers": workers}
+
+
+def main() -> None:
+    """Run the parts that are named, and put their sections into the result."""
+    text = RESULT.read_text() if RESULT.exists() else ""
+    sections = {part.split("\n", 1)[0]: part for part in text.split("### ") if part.strip()}
+    for name in sys.argv[1:] or list(PARTS):
+        section = PARTS[name]().removeprefix("### ")
+        sections[section.split("\n", 1)[0]] = section
+        RESULT.write_text("\n".join(f"### {section.strip()}\n" for section in sections.values()))
+
+
+def _count_begun() -> None:
+    """Let each piece that is begun leave a line, in this process and in its workers, which import this file."""
+    fit = piece_module._fit
+
+    def counted(job: Any) -> Any:
+        with open(os.environ[LOG], "a") as log:
+            log.write(".\n")
+        return fit(job)
+
+    piece_module._fit = counted
+
+
+if LOG in os.environ:
+    _count_begun()
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["client"]:
+        client(*sys.argv[2:])
+    else:
+        main()

@@ -1,0 +1,368 @@
+r"""The operator of phase microscopy: intensities behind a pupil, of light that has passed a thin object.
+
+The object :math:`o = e^{i \varphi - a}` delays light by the phase :math:`\varphi` and may absorb some, a. Image k is
+
+.. math:: I_k = L \, \left| F^{-1} \, P \, e^{i \sum_j c_j Z_j + i z_k \kappa} \, F \, u_k o \right|^2,
+
+with the centered orthonormal Fourier transform F, the pupil P, 1 within the aperture, Zernike aberrations :math:`c_j Z_j` in radians, the
+defocus :math:`z_k`, the wavenumber along the axis relative to that of light along it,
+:math:`\kappa(f) = 2 \pi (\sqrt{(n / \lambda)^2 - f^2} - n / \lambda)`, the light L, and the
+plane wave :math:`u_k` that lights the object. A stack through focus changes z alone, an array of
+lights (Fourier ptychography) u alone.
+
+The coefficients c and L are parameters of the operator that belong to the instrument: `PhaseImaging.model` is the operator for given
+ones, and `PhaseImaging.joint` maps object and parameters together, for fits that find both.
+
+References
+----------
+Goodman, "Introduction to Fourier Optics", section 3.10. Zheng, Horstmeyer and Yang, "Wide-field, high-resolution Fourier ptychographic
+microscopy", Nat. Photonics 7, 2013. Bostan, Heckel, Chen, Kellman and Waller, "Deep phase decoder", Optica 7, 2020.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float, Int
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.operators.constant import Constant
+from napari_convgen.core.operators.forward_model import ForwardModel
+from napari_convgen.core.optics.objective import Objective
+from napari_convgen.core.optics.zernike import FIRST, orders, zernike
+from napari_convgen.errors import InputError, mismatch
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseImaging:
+    """Images of a thin object in one microscope, for any aberrations.
+
+    Attributes
+    ----------
+    objective
+        Objective and light.
+    spacing
+        Distance between neighboring pixels of the object along rows and columns, in micrometers.
+    size
+        Number of pixels of the object along rows and columns, with the margins.
+    margins
+        Number of pixels of the object beyond each border of the images, along rows and columns: light from there reaches the images.
+    depths
+        Defocus of each image in micrometers.
+    waves
+        Transverse direction of the light of each image along rows and columns: sin θ times the refractive index.
+    n_zernikes
+        Number of aberrations, from Noll's number 4.
+    factor
+        Number of the object's pixels along each side of a camera's pixel; default 1.
+    has_absorption
+        True if the object has a second channel, its absorption; default False.
+    """
+
+    objective: Objective
+    spacing: tuple[float, float]
+    size: tuple[int, int]
+    margins: tuple[int, int]
+    depths: Float[np.ndarray, "k"]
+    waves: Float[np.ndarray, "k 2"]
+    n_zernikes: int = 0
+    factor: int = 1
+    has_absorption: bool = False
+    _pupils: Constant = field(init=False)
+    _waves: Constant = field(init=False)
+    _zernikes: Constant = field(init=False)
+
+    def __post_init__(self) -> None:
+        sine = np.hypot(*self._sines)
+        is_open = sine <= self.objective.numerical_aperture
+        axial = _axial(np.where(is_open, sine, 0), self.objective)
+        pupils = is_open * np.exp(1j * np.multiply.outer(_once(self.depths), axial))
+        places = [(np.arange(n) - n // 2) * d for n, d in zip(self.size, self.spacing, strict=True)]
+        turn = 2 * np.pi / self.objective.wavelength
+        rows, columns = (each[:, None, None] for each in _once(self.waves).T)
+        waves = np.exp(1j * turn * (rows * places[0][:, None] + columns * places[1]))
+        zernikes = np.array([is_open * each for each in self.zernikes()]).reshape(-1, *self.size)
+        for name, values in (("_pupils", pupils), ("_waves", waves), ("_zernikes", zernikes)):
+            object.__setattr__(self, name, Constant(torch.from_numpy(np.fft.ifftshift(values, (-2, -1)))))
+
+    @property
+    def n_images(self) -> int:
+        """Number of images."""
+        return len(self.depths)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters: the aberrations, and the logarithm of the light."""
+        return self.n_zernikes + 1
+
+    @property
+    def in_shape(self) -> tuple[int, int, int]:
+        """Shape of an object: its phase, and its absorption if it has one."""
+        return (1 + self.has_absorption, *self.size)
+
+    @property
+    def out_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the images: one channel, images, rows, columns."""
+        rows, columns = ((n - 2 * m) // self.factor for n, m in zip(self.size, self.margins, strict=True))
+        return (1, self.n_images, rows, columns)
+
+    @property
+    def view(self) -> tuple[slice, slice]:
+        """Part of the object that the images show."""
+        rows, columns = (slice(m, n - m) for n, m in zip(self.size, self.margins, strict=True))
+        return rows, columns
+
+    def zernikes(self) -> list[Float[np.ndarray, "h w"]]:
+        """Return the aberrations over the frequencies of the object, the frequency 0 at index n // 2."""
+        rows, columns = self._sines
+        radius = np.hypot(rows, columns) / self.objective.numerical_aperture
+        angle = np.arctan2(rows, columns)
+        within = np.where(radius <= 1, radius, 0)
+        return [np.where(radius <= 1, zernike(FIRST + i, within, angle), 0.0) for i in range(self.n_zernikes)]
+
+    def aberration(self, coefficients: Sequence[float]) -> Float[np.ndarray, "h w"]:
+        """Return the phase of the pupil in radians, the frequency 0 at index n // 2; NaN beyond the aperture."""
+        is_open = np.hypot(*self._sines) <= self.objective.numerical_aperture
+        total = sum((c * z for c, z in zip(coefficients, self.zernikes(), strict=True)), np.zeros(self.size))
+        return np.where(is_open, total, np.nan)
+
+    def joint(self, x: Float[Tensor, "c h w"], parameters: Float[Tensor, "p"]) -> Float[Tensor, "1 k rows columns"]:
+        """Return the images of an object for given parameters: the aberrations in radians, and the logarithm of the light.
+
+        Autograd, and `torch.func`, can differentiate it for both.
+        """
+        field = filtered(self.pupils(parameters), self._lit(x))
+        return self._shown(parameters[-1].exp() * (field.real**2 + field.imag**2))
+
+    def model(self, parameters: Float[Tensor, "p"]) -> ForwardModel:
+        """Return the operator for given parameters, see `joint`. Where lights differ, an image is held out as a whole."""
+        constant = Constant(parameters.detach().double().cpu())
+        return ForwardModel(
+            lambda x: self.joint(x, constant.like(x)), self.in_shape, self.out_shape, entry_groups=self._groups
+        )
+
+    def twin(self, parameters: Float[Tensor, "p"]) -> Float[Tensor, "p"]:
+        """Return the parameters with which the negative phase has the images of the other side of the focus: even aberrations turn."""
+        signs = [-1.0 if orders(FIRST + i)[0] % 2 == 0 else 1.0 for i in range(self.n_zernikes)]
+        return parameters * torch.tensor([*signs, 1.0]).to(parameters)
+
+    def linearized(self, x: Float[Tensor, "c h w"], parameters: Float[Tensor, "p"]) -> LinearMap:
+        """Return the derivative of `joint` by the object, at one."""
+        behind, lens = self._lit(x), self.pupils(parameters)
+        light = float(parameters[-1].exp())
+        lit, pupil, field = Constant(behind), Constant(lens), Constant(2 * light * filtered(lens, behind))
+
+        def apply(change: Tensor) -> Tensor:
+            turned = torch.fft.ifftshift(change, (-2, -1))
+            moved = torch.complex(-turned[1] if self.has_absorption else torch.zeros_like(turned[0]), turned[0])
+            passed = filtered(pupil.like(change), lit.like(change) * moved)
+            seen = field.like(change)
+            return self._shown(seen.real * passed.real + seen.imag * passed.imag)
+
+        def adjoint(images: Tensor) -> Tensor:
+            back = filtered(pupil.like(images).conj(), field.like(images) * self._unshown(images))
+            back = (back.conj() * lit.like(images)).sum(0)
+            parts = torch.stack((-back.imag, -back.real) if self.has_absorption else (-back.imag,))
+            change: Tensor = torch.fft.fftshift(parts, (-2, -1))
+            return change
+
+        return LinearMap(apply, self.in_shape, self.out_shape, adjoint, entry_groups=self._groups)
+
+    def parameter_slopes(
+        self, x: Float[Tensor, "c h w"], parameters: Float[Tensor, "p"]
+    ) -> Float[Tensor, "p 1 k rows columns"]:
+        """Return the derivatives of `joint` by each parameter, at an object."""
+        lit, pupils, light = self._lit(x), self.pupils(parameters), parameters[-1].exp()
+        field = filtered(pupils, lit)
+        changes = (filtered(1j * each * pupils, lit) for each in self._zernikes.like(x))
+        slopes = [2 * (field.real * change.real + field.imag * change.imag) for change in changes]
+        return torch.stack([self._shown(light * slope) for slope in (*slopes, field.abs().square())])
+
+    def _lit(self, x: Float[Tensor, "c h w"]) -> Complex[Tensor, "_ h w"]:
+        """Return the light behind the object; space and frequencies are in the order of the Fourier transform."""
+        x = torch.fft.ifftshift(x, (-2, -1))
+        size = torch.exp(-x[1]) if self.has_absorption else torch.ones_like(x[0])
+        return self._waves.like(x) * torch.complex(size * torch.cos(x[0]), size * torch.sin(x[0]))
+
+    def pupils(self, parameters: Float[Tensor, "p"]) -> Complex[Tensor, "_ h w"]:
+        """Return the pupil of each image, or one for all, in the order of the Fourier transform."""
+        delay = torch.tensordot(parameters[:-1], self._zernikes.like(parameters), 1)
+        return self._pupils.like(parameters) * torch.complex(torch.cos(delay), torch.sin(delay))
+
+    def _shown(self, light: Float[Tensor, "_ h w"]) -> Float[Tensor, "1 _ rows columns"]:
+        """Return what the camera shows."""
+        shown = torch.fft.fftshift(light, (-2, -1))[(..., *self.view)]
+        return torch.nn.functional.avg_pool2d(shown[None], self.factor) if self.factor > 1 else shown[None]
+
+    def _unshown(self, images: Float[Tensor, "1 k rows columns"]) -> Float[Tensor, "k h w"]:
+        """Return the adjoint of `_shown`."""
+        parts = images[0]
+        for axis in (-2, -1) if self.factor > 1 else ():
+            parts = parts.repeat_interleave(self.factor, axis) / self.factor
+        rows, columns = self.margins
+        whole: Tensor = torch.fft.ifftshift(torch.nn.functional.pad(parts, (columns, columns, rows, rows)), (-2, -1))
+        return whole
+
+    @property
+    def _groups(self) -> Int[Tensor, "k rows columns"] | None:
+        """Number of the image, which is held out as a whole, where lights differ; of a stack pixels are held out."""
+        shape = self.out_shape[1:]
+        return torch.arange(shape[0]).view(-1, 1, 1).expand(shape).clone() if len(_once(self.waves)) > 1 else None
+
+    @property
+    def _sines(self) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
+        """Return the frequencies along rows and columns times the wavelength, the frequency 0 at index n // 2."""
+        lines = [np.fft.fftshift(np.fft.fftfreq(n, d)) for n, d in zip(self.size, self.spacing, strict=True)]
+        rows, columns = np.meshgrid(*lines, indexing="ij")
+        return rows * self.objective.wavelength, columns * self.objective.wavelength
+
+
+def through_focus(
+    objective: Objective,
+    spacing: Sequence[float],
+    depths: Sequence[float],
+    size: Sequence[int],
+    n_zernikes: int = 0,
+    has_absorption: bool = False,
+    is_periodic: bool = False,
+) -> PhaseImaging:
+    """Return the imaging of an object through focus, lit by light along the axis.
+
+    Parameters
+    ----------
+    objective
+        Objective and light.
+    spacing
+        Distance between neighboring pixels along rows and columns, in micrometers.
+    depths
+        Distance of each plane from the focus in micrometers.
+    size
+        Number of rows and columns of the images.
+    n_zernikes
+        Number of aberrations; default 0.
+    has_absorption
+        True if the object absorbs light; default False.
+    is_periodic
+        True for an object that goes on at the other end; False, the default, for one that is larger than its images by the light's reach.
+
+    Raises
+    ------
+    InputError
+        Pixels too coarse for the aperture, or phase that no plane shows.
+    """
+    _check_sampling(objective, spacing, size)
+    reach = max(map(abs, depths), default=0.0) * math.tan(objective.angle) + objective.airy_radius
+    margins = [0 if is_periodic else _margin(reach / d, n) for n, d in zip(size, spacing, strict=True)]
+    return PhaseImaging(
+        objective,
+        (spacing[0], spacing[1]),
+        (size[0] + 2 * margins[0], size[1] + 2 * margins[1]),
+        (margins[0], margins[1]),
+        np.asarray(depths, np.float64),
+        np.zeros((len(depths), 2)),
+        n_zernikes,
+        has_absorption=has_absorption,
+    )
+
+
+def led_array(
+    objective: Objective,
+    spacing: Sequence[float],
+    waves: Float[np.ndarray, "*lights"],
+    size: Sequence[int],
+    n_zernikes: int = 0,
+    factor: int = 1,
+    has_absorption: bool = False,
+    is_periodic: bool = False,
+) -> PhaseImaging:
+    """Return the imaging of an object in focus, lit from several directions one after the other.
+
+    Parameters
+    ----------
+    objective, n_zernikes, has_absorption, is_periodic
+        As for `through_focus`.
+    spacing
+        Distance between neighboring pixels of the object, ``factor`` times finer than the camera's.
+    waves
+        Direction of each light, ``(rows, columns)`` as sin θ times the refractive index.
+    size
+        Number of rows and columns of the images.
+    factor
+        Number of the object's pixels along each side of a camera's pixel; default 1.
+
+    Raises
+    ------
+    InputError
+        Pixels too coarse for the aperture, or lights without a direction each.
+    """
+    lights = np.asarray(waves, np.float64)
+    if lights.ndim != 2 or lights.shape[1] != 2 or not np.isfinite(lights).all():
+        raise InputError(
+            mismatch(
+                "The lights must have a direction each, along rows and columns",
+                expected="(images, 2) finite numbers",
+                got=lights.shape,
+                advice="Give sin θ times the refractive index along both.",
+            )
+        )
+    _check_sampling(objective, [d * factor for d in spacing], size)
+    reaches = [objective.lateral_reach / d for d in spacing]
+    margins = [0 if is_periodic else _margin(r, factor * n, factor) for n, r in zip(size, reaches, strict=True)]
+    return PhaseImaging(
+        objective,
+        (spacing[0], spacing[1]),
+        (factor * size[0] + 2 * margins[0], factor * size[1] + 2 * margins[1]),
+        (margins[0], margins[1]),
+        np.zeros(len(lights)),
+        lights,
+        n_zernikes,
+        factor,
+        has_absorption,
+    )
+
+
+def _once(each: Float[np.ndarray, "k *more"]) -> Float[np.ndarray, "n *more"]:
+    """Return what belongs to each image once, if it is the same for all."""
+    return each[:1] if (each == each[:1]).all() else each
+
+
+def filtered(pupils: Complex[Tensor, "#k h w"], light: Complex[Tensor, "#k h w"]) -> Complex[Tensor, "_ h w"]:
+    """Return light behind pupils."""
+    axes = (-2, -1)
+    passed: Tensor = torch.fft.ifftn(pupils * torch.fft.fftn(light, dim=axes, norm="ortho"), dim=axes, norm="ortho")
+    return passed
+
+
+def _margin(reach: float, n: int, factor: int = 1) -> int:
+    """Return at least ``reach`` pixels beyond both ends, and a few more with which Fourier transforms of the whole are fast."""
+    margin = factor * math.ceil(reach / factor)
+    while next_fast_len(n + 2 * margin) > n + 2 * margin:
+        margin += factor
+    return margin
+
+
+def _axial(sine: Float[np.ndarray, "h w"], objective: Objective) -> Float[np.ndarray, "h w"]:
+    """Return the wavenumber along the axis, relative to that of light along it, in radians per micrometer."""
+    index = objective.refractive_index
+    return 2 * np.pi / objective.wavelength * (np.sqrt(index**2 - sine**2) - index)
+
+
+def _check_sampling(objective: Objective, spacing: Sequence[float], size: Sequence[int]) -> None:
+    """Refuse pixels that miss what the objective lets through."""
+    most = objective.wavelength / (2 * objective.numerical_aperture)
+    if len(spacing) != 2 or not all(0 < d < math.inf for d in spacing):
+        raise InputError(
+            f"Phase needs the distance between pixels along rows and columns in micrometers, got {tuple(spacing)}."
+        )
+    if max(spacing) > most:
+        raise InputError(
+            f"Pixels are too coarse for the aperture: they are {max(spacing):.3g} micrometers apart, and at numerical aperture "
+            f"{objective.numerical_aperture:g} and {1000 * objective.wavelength:.0f} nm they may be {most:.3g} at most. Check the pixel "
+            "size and its unit, the wavelength and the aperture."
+        )

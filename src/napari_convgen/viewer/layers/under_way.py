@@ -1,0 +1,75 @@
+"""An image under way over a lazy input: what is done is shown, and elsewhere the input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from napari_convgen.core.image import ArrayLike
+
+
+class UnderWay:
+    """An array of which parts are replaced; the rest is read from a source when it is looked at, and takes no memory.
+
+    Parameters
+    ----------
+    source
+        The input, such as an array of dask or zarr.
+    dtype
+        Type of the values.
+
+    Attributes
+    ----------
+    shape, dtype
+        Shape and type of the image.
+    """
+
+    def __init__(self, source: ArrayLike, dtype: DTypeLike) -> None:
+        self._source = source
+        self._parts: dict[tuple[tuple[int, int], ...], NDArray[Any]] = {}
+        self.shape = tuple(source.shape)
+        self.dtype = np.dtype(dtype)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __setitem__(self, index: tuple[int | slice, ...], values: NDArray[Any]) -> None:
+        """Replace a part, with a number or a slice without gaps for each axis; the same part again takes its place."""
+        spans = tuple(
+            each.indices(n)[:2] if isinstance(each, slice) else (each, each + 1)
+            for each, n in zip(index, self.shape, strict=True)
+        )
+        self._parts[spans] = np.reshape(values, [stop - start for start, stop in spans])
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        wanted = [np.arange(n)[each] for n, each in zip(self.shape, self._full(index), strict=True)]
+        image = np.asarray(self._source[index]).astype(self.dtype)
+        kept = image.reshape([each.size for each in wanted])
+        for spans, part in self._parts.items():
+            within = [(each.ravel() >= a) & (each.ravel() < b) for each, (a, b) in zip(wanted, spans, strict=True)]
+            if all(each.any() for each in within):
+                taken = [each.ravel()[is_in] - a for each, is_in, (a, _) in zip(wanted, within, spans, strict=True)]
+                kept[np.ix_(*within)] = part[np.ix_(*taken)]
+        return kept.reshape(image.shape)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[(slice(None),) * self.ndim], dtype)
+
+    def _full(self, index: Any) -> list[Any]:
+        """Return an index for each axis."""
+        full = list(index) if isinstance(index, tuple) else [index]
+        place = next((i for i, each in enumerate(full) if each is Ellipsis), len(full))
+        full[place : place + 1] = [slice(None)] * (self.ndim - len([each for each in full if each is not Ellipsis]))
+        return full

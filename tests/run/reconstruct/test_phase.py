@@ -1,0 +1,130 @@
+"""The phase of a thin object from images through focus or under an array of lights, with the aberrations of the microscope."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from napari_convgen.core.image import Image
+from napari_convgen.core.operators.phase import led_array, through_focus
+from napari_convgen.core.optics.objective import Objective
+from napari_convgen.errors import ConfigError, InputError
+from napari_convgen.run.reconstruct.run import ReconstructTask
+from napari_convgen.run.simulate import simulate
+
+MICRON = "micrometer"
+DRY = Objective(0.5, 0.52, 1.0)
+ABERRATIONS = np.array([0.4, -0.3, 0.3])
+
+
+def bumps(size):
+    """Return smooth bumps of up to a radian, symmetric in nothing."""
+    rows, columns = np.meshgrid(*(np.arange(n) / n for n in size), indexing="ij")
+    phase = np.zeros(size)
+    for row, column, height, width in ((0.4, 0.45, 0.9, 0.12), (0.62, 0.6, 0.5, 0.05), (0.5, 0.7, -0.3, 0.08)):
+        phase += height * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * width**2))
+    return phase
+
+
+def images_of(imaging, phase, aberrations=(), photons=None):
+    parameters = torch.tensor([*aberrations, 0.0], dtype=torch.float64)
+    images = imaging.joint(torch.from_numpy(phase)[None], parameters)[0].numpy()
+    return images if photons is None else np.random.default_rng(0).poisson(photons * images).astype(np.float32)
+
+
+STACK = through_focus(DRY, (0.2, 0.2), [-3.0, -1.5, 0.0, 1.5, 3.0], (32, 30), 3)
+PHASE = bumps(STACK.size)
+SEEN = Image(images_of(STACK, PHASE, ABERRATIONS, 400), "ZYX", (1.5, 0.2, 0.2), (MICRON,) * 3)
+QUICK = {"n_zernikes": 3, "n_starts": 2, "changes": {"n_threads": 1}}
+
+
+def test_a_phase_and_aberrations_are_found():
+    result = ReconstructTask(SEEN, problem="phase", reference=PHASE[STACK.view] + 5.0, **QUICK).finish()
+    truth = PHASE[STACK.view]
+    assert result.image.shape == truth.shape
+    assert result.image.dtype == np.float32
+    assert abs(result.image.mean()) < 1e-5
+    assert np.sqrt(np.mean((result.image - (truth - truth.mean())) ** 2)) < 0.1
+    assert result.scores(result.image).psnr > 20  # a truth with another mean is as good
+    assert np.linalg.norm(result.extras["zernikes"] - ABERRATIONS) < 0.2
+    assert result.residual.shape == (1, 5, 32, 30)
+    assert np.std(result.residual) == pytest.approx(np.sqrt(400), rel=0.15)
+    assert result.measurement_error == pytest.approx(np.sqrt(400), rel=0.2)
+    pupil = result.extras["pupil"]
+    assert np.isnan(pupil[0, 0])
+    assert np.sqrt(np.nanmean(pupil**2)) == pytest.approx(np.linalg.norm(result.extras["zernikes"]), rel=0.2)
+    assert not any("not certain" in note or "not explained" in note for note in result.notes)
+    assert any("5 planes up to 3 micrometers from the focus" in note for note in result.notes)
+
+
+def test_the_wrong_order_of_the_planes_is_noticed():
+    """Then the images are those of the conjugate twin: without aberrations nothing could tell, with them the images are not explained."""
+    flipped = Image(np.asarray(SEEN.data)[[0, 3, 2, 1, 4]], "ZYX", SEEN.scale, SEEN.units)
+    posed = ReconstructTask(flipped, problem="phase", **QUICK).posed
+    *_, _ = posed.find_out(lambda: False)
+    assert any("not explained" in note for note in posed.notes)
+
+
+def test_a_stop_keeps_what_there_is():
+    task = ReconstructTask(SEEN, problem="phase", **QUICK)
+    progress = iter(task)
+    next(progress)
+    assert task.preview().shape == (32, 30)
+    task.stop()
+    for _ in progress:
+        pass
+    assert any("Stopped before the aberrations were found" in note for note in task.result().notes)
+
+
+def test_lights_from_several_directions_show_a_phase_in_smaller_pixels():
+    waves = 0.4 * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1], [1.4, -1], [-1.4, 1]])
+    imaging = led_array(DRY, (0.2, 0.2), waves, (16, 16), 0, 2)
+    phase = bumps(imaging.size)
+    seen = Image(images_of(imaging, phase, (), 2000), "TYX", (1, 0.4, 0.4), ("", MICRON, MICRON))
+    posed = ReconstructTask(seen, problem="phase", lights=waves, factor=2, n_zernikes=0, n_starts=2).posed
+    *_, (found, _) = posed.find_out(lambda: False)
+    truth = phase[imaging.view]
+    assert posed.image_shape == found.shape == (32, 32)
+    assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.9
+
+
+def test_a_simulation_is_that_of_the_operator():
+    truth = Image(bumps((40, 36)), "YX", (0.2, 0.2), (MICRON, MICRON))
+    made = simulate(truth, problem="phase", aberrations=[0.5], n_planes=3, z_step=2.0)
+    assert np.asarray(made.measurement.data).shape == (3, 40, 36)
+    assert made.measurement.axes == "ZYX"
+    assert made.measurement.scale == (2.0, 0.2, 0.2)
+    imaging = through_focus(DRY, (0.2, 0.2), [-2.0, 0.0, 2.0], (40, 36), 1)
+    around = np.pad(truth.data, [(m, m) for m in imaging.margins], mode="reflect")
+    np.testing.assert_allclose(made.measurement.data, images_of(imaging, around, [0.5]), rtol=1e-6)
+
+
+FOCUS = Image(np.asarray(SEEN.data)[2:3], "ZYX", SEEN.scale, SEEN.units)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "sentence"),
+    [
+        ({"image": np.asarray(SEEN.data)}, InputError, "along Y, and the image does not know it"),
+        ({"image": np.asarray(SEEN.data), "pixel_size": 0.2}, InputError, "Give operator.z_step in micrometers"),
+        ({"numerical_aperture": 1.2}, InputError, "below the refractive index 1, got 1.2"),
+        ({"wavelength": 0.52}, ConfigError, "operator.wavelength cannot be 0.52"),
+        ({"n_zernikes": 34}, ConfigError, "operator.n_zernikes cannot be 34"),
+        ({"image": FOCUS}, InputError, "The phase is not visible: the farthest plane is 0 micrometers"),
+        ({"image": FOCUS, "depths": [3.0]}, ConfigError, "image does not determine 3 aberrations, but 0 at most"),
+        ({"pixel_size": 0.6}, InputError, "Pixels are too coarse for the aperture"),
+        ({"depths": [1.0, 2.0]}, InputError, "expected 5 finite numbers in micrometers"),
+        ({"lights": np.zeros((4, 2))}, InputError, "expected (5, 2), got (4, 2)"),
+        ({"lights": np.full((5, 2), 20.0)}, InputError, "Give sines, not angles"),
+        ({"lights": np.zeros((5, 2))}, InputError, "The phase is not visible"),
+        ({"changes": {"operator.kind": "led-array"}}, InputError, "Give lights"),
+        ({"image": np.ones((3, 8, 8))}, InputError, "16 rows and columns at least"),
+        ({"image": np.ones((2, 3, 20, 20))}, InputError, "expected (images, rows, columns)"),
+        ({"image": Image(-np.asarray(SEEN.data), "ZYX", SEEN.scale, SEEN.units)}, InputError, "mean is above 0"),
+        ({"image": Image(0 * SEEN.data + 1, "ZYX", SEEN.scale, SEEN.units)}, InputError, "images are constant"),
+    ],
+)
+def test_what_shows_no_phase_is_refused_before_anything_starts(given, error, sentence):
+    with pytest.raises(error, match=re.escape(sentence)):
+        ReconstructTask(**{"image": SEEN, "problem": "phase", "n_zernikes": 3} | given)

@@ -1,0 +1,42 @@
+"""What is done of a lazy image is shown, and elsewhere the input, which is read no sooner."""
+
+import numpy as np
+import pytest
+
+from napari_convgen.viewer.layers.under_way import UnderWay
+
+DATA = np.random.default_rng(0).integers(0, 99, (3, 2, 6, 7), "uint16")
+
+
+class Lazy:
+    """An array that notes what is read of it."""
+
+    shape, dtype = DATA.shape, DATA.dtype
+
+    def __init__(self):
+        self.read = []
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        return DATA[index]
+
+
+@pytest.mark.parametrize(
+    "index", [1, (1, 0), (..., 3), (slice(None), 0, slice(1, 5)), (2, ..., slice(None, None, 2)), ...]
+)
+def test_parts_are_in_their_place_and_the_rest_is_the_input(index):
+    image, expected = UnderWay(Lazy(), np.float32), DATA.astype(np.float32)
+    tiles = [(1, 0, slice(0, 6), slice(2, 5)), (2, 1, slice(3, 6), slice(0, 7))]
+    for number, tile in enumerate((*tiles, tiles[0])):
+        image[tile] = expected[tile] = np.full(expected[tile].shape, 100 + number)
+    np.testing.assert_array_equal(image[index], expected[index])
+    assert image[index].dtype == np.float32
+
+
+def test_only_what_is_looked_at_is_read():
+    source = Lazy()
+    image = UnderWay(source, np.uint16)
+    image[0, 0, slice(0, 6), slice(0, 7)] = np.zeros((6, 7))
+    assert source.read == []
+    image[1, 1]
+    assert source.read == [(1, 1)]

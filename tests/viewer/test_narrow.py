@@ -1,0 +1,47 @@
+"""All widgets can be used in a dock of 300 pixels."""
+
+import pytest
+
+from napari_convgen.config import PRESETS
+from napari_convgen.viewer.plots.tabs import PlotTabs
+
+LEAST_SIZE = 300, 700
+"""Width and height of a narrow dock, in pixels."""
+
+NAMES = (
+    "Denoise (convolutional generator)",
+    "Reconstruct",
+    "Compare methods",
+    "Image against noise",
+    "Why it works",
+    "Kernel explorer",
+)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer, workers_end, noisy, small, monkeypatch):
+    monkeypatch.setitem(PRESETS, "tiny", small)
+    viewer = make_napari_viewer()
+    viewer.add_image(noisy, name="cells")
+    return viewer
+
+
+def test_no_text_of_a_button_or_a_number_is_cut(viewer, hands, qtbot):
+    for name in NAMES:
+        dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", name)
+        dock.setFloating(True)
+        dock.resize(*LEAST_SIZE)
+        user = hands(widget)
+        if name == NAMES[0]:
+            user.fill("Preset", "tiny")
+            user.run()
+            user.fill("Steps to add", 99_999)
+            assert user.button("Continue from step 30").isEnabled()
+        for tabs in widget.findChildren(PlotTabs):
+            for page in tabs.views:
+                tabs.show_page(page)
+                qtbot.wait(20)
+                assert (name, page, user.cut) == (name, page, [])
+        qtbot.wait(50)
+        assert (name, user.cut) == (name, [])
+        viewer.window.remove_dock_widget(dock)
