@@ -34,7 +34,9 @@ def main() -> None:
     assert np.array_equal(result.image, from_command), "the command line and Python disagree"
     assert np.std(result.image) < np.std(noisy), "nothing was denoised"
 
-    Path("versions.json").write_text(json.dumps([version(name).partition("+")[0] for name in ("napari", "torch", "numpy")]))
+    Path("versions.json").write_text(
+        json.dumps([version(name).partition("+")[0] for name in ("napari", "torch", "numpy")])
+    )
 
 
 if __name__ == "__main__":
