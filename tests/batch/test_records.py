@@ -1,6 +1,14 @@
 import pytest
 
-from napari_convgen.batch.records import hash_file, hash_values
+from napari_convgen.batch.records import hash_file, hash_values, read_record
+from napari_convgen.errors import FileError
+
+
+@pytest.mark.parametrize(("text", "sentence"), [("[1]", "is no record of a batch"), ("{", "cannot be read")])
+def test_a_file_that_is_no_record_is_refused(tmp_path, text, sentence):
+    (tmp_path / "image.json").write_text(text)
+    with pytest.raises(FileError, match=rf"image\.json {sentence}"):
+        read_record(tmp_path / "image.json")
 
 
 def test_settings_have_one_hash_in_any_order():
