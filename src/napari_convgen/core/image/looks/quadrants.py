@@ -19,7 +19,7 @@ SIGNIFICANCE, MOST_ELSEWHERE = 5.0, 1.3
 """Least step across the middle, in standard deviations of the steps at all other lines, and relative to the largest of these. Chosen with
 benchmarks/noise.py, so that no image is wrongly taken for one with an offset."""
 
-N_PARTS, MOST_SPREAD = 8, 0.5
+N_PARTS, MOST_SPREAD = 16, 0.7
 """Number of parts of the border, and the largest standard deviation of the steps across them, relative to their mean, within a half."""
 
 
@@ -56,9 +56,10 @@ def _has_step(lines: Float[np.ndarray, "h w"]) -> bool:
     steps = slopes[REACH:-REACH] - (slopes[: -2 * REACH] + slopes[2 * REACH :]) / 2
     middle = len(lines) // 2 - 2 * REACH
     for half in np.split(steps, 2, axis=1):
-        usual = half.mean(1)
+        usual = np.median(half, 1)
         noise = MAD_TO_SIGMA * float(np.median(np.abs(usual)))
-        step, spread = abs(float(usual[middle])), float(half[middle].std())
+        step = abs(float(usual[middle]))
+        spread = MAD_TO_SIGMA * float(np.median(np.abs(half[middle] - usual[middle])))
         elsewhere = np.delete(np.abs(usual), np.arange(middle - 2 * REACH, middle + 2 * REACH + 1))
         if step > max(SIGNIFICANCE * noise, MOST_ELSEWHERE * elsewhere.max()) and spread < MOST_SPREAD * step:
             return step >= float(np.abs(usual[middle - REACH // 2 : middle + REACH // 2 + 1]).max())
