@@ -4,7 +4,7 @@ import torch
 
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.regularized.choice import held_out_error, regularize, stop_early
+from napari_convgen.core.regularized.choice import RATIO, held_out_error, regularize, stop_early
 from napari_convgen.core.regularized.fista import fista
 from napari_convgen.core.regularized.plug_and_play import plug_in
 from napari_convgen.core.regularized.total_variation import TotalVariation
@@ -55,6 +55,11 @@ def test_held_out_entries_choose_a_weight_that_suits_the_noise():
         assert last.error == pytest.approx(held_out_error(problem, seen, last.members))
         assert rms(last.whole - truth) < rms(stop_early(problem, seen, start).whole - truth)
         weights.append(last.weight)
+        at, beyond = (
+            fista(problem, TotalVariation(), weight, 1.0, problem.weights, last.whole, 100) - last.whole
+            for weight in (last.weight, RATIO * last.weight)
+        )
+        assert rms(at) < rms(beyond)  # the whole measurement is fitted with the weight that was chosen
     assert weights[0] < weights[1]
 
 

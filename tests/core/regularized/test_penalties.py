@@ -43,9 +43,10 @@ def _gradient_of(x):
 
 
 def test_wavelets_are_shrunk_over_all_shifts():
-    image, weight = draw(2, 16, 16), 0.4
-    total = np.zeros((2, 16, 16))
-    n_levels = pywt.dwtn_max_level((16, 16), WAVELET)
+    image, weight = draw(2, 32, 32), 0.4
+    total = np.zeros((2, 32, 32))
+    n_levels = pywt.dwtn_max_level((32, 32), WAVELET)
+    assert n_levels == 2
     period = 2**n_levels
     for row in range(period):
         for column in range(period):
