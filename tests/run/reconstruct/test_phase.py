@@ -1,6 +1,7 @@
 """The phase of a thin object from images through focus or under an array of lights, with the aberrations of the microscope."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import torch
 from napari_convgen.core.image import Image
 from napari_convgen.core.operators.phase import led_array, through_focus
 from napari_convgen.core.optics.objective import Objective
+from napari_convgen.core.phase import mixture
+from napari_convgen.core.regularized.plug_and_play import plug_and_play_stages
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.simulate import simulate
@@ -39,7 +42,8 @@ SEEN = Image(images_of(STACK, PHASE, ABERRATIONS, 400), "ZYX", (1.5, 0.2, 0.2), 
 QUICK = {"n_zernikes": 3, "n_starts": 2, "changes": {"n_threads": 1}}
 
 
-def test_a_phase_and_aberrations_are_found():
+def test_a_phase_and_aberrations_are_found(monkeypatch):
+    monkeypatch.setattr(mixture, "plug_and_play_stages", partial(plug_and_play_stages, n_turns=4))
     result = ReconstructTask(SEEN, problem="phase", reference=PHASE[STACK.view] + 5.0, **QUICK).finish()
     truth = PHASE[STACK.view]
     assert result.image.shape == truth.shape

@@ -86,6 +86,7 @@ def test_a_phase_is_found_from_a_stack_and_its_aberrations_are_plotted(viewer, w
     layer = viewer.layers["stack phase (rad)"]
     assert layer.data.shape == (24, 22)
     np.testing.assert_allclose(layer.scale, (0.2, 0.2))
+    np.testing.assert_allclose(layer.contrast_limits, (layer.data.min(), layer.data.max()), rtol=1e-5)
     assert "The aberrations that were found are" in user.text
     shown = [view.panel.title for view in widget.findChildren(PanelView) if view.isVisibleTo(widget)]
     assert shown == ["Aberrations", "Phase of the pupil (radians)"]

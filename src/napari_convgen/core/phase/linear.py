@@ -62,9 +62,10 @@ class LinearizedPhase:
         low, unit
             Phase of the image's 0, and of one of its units, in radians.
         weights
-            Weights of the entries.
+            Weights of the entries, on the device of the problem.
         """
-        linear, deviation = self.imaging.linearized(self.estimate.image, self.estimate.parameters), self.deviation
+        linear = self.imaging.linearized(self.estimate.image, self.estimate.parameters)
+        deviation = self.deviation.to(weights)
         own = LinearMap(
             lambda x: linear.apply(unit * x) / deviation,
             linear.in_shape,
@@ -82,5 +83,5 @@ class LinearizedPhase:
         )
         flat = torch.full(own.in_shape, low / unit).to(deviation)
         level = torch.full((1,), 1 / norm).to(deviation)
-        measurement = (self.measurement - own.apply(flat)) / norm
+        measurement = (self.measurement.to(weights) - own.apply(flat)) / norm
         return Problem(measurement, weights, level, operator=scaled)

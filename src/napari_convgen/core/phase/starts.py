@@ -18,7 +18,7 @@ SHARE = 0.1
 """Share of the entries that are held out: few enough to leave the problem what it is. Our choice, no benchmark."""
 
 CLEARLY = 3.0
-"""Standard errors by which held-out entries must be predicted worse for a start to be rejected: by chance one in a thousand is."""
+"""Standard errors by which entries must be predicted worse for a start to be rejected: by chance one in a thousand is."""
 
 SAME = 0.9
 """Correlation above which two phases are the same: a conjugate twin has one below 0."""
@@ -39,7 +39,8 @@ class Start:
     error
         Mean squared residual at held-out entries, relative to the variance of their noise.
     excess
-        Excess of that over the best start's, in standard errors.
+        Excess of the squared residuals over the best start's in standard errors: at held-out entries, or at the others if it is larger
+        there, since all starts have the same freedom to fit them.
     likeness
         Correlation of its phase with that of the best start.
     """
@@ -56,7 +57,7 @@ class Start:
 
     @property
     def is_rejected(self) -> bool:
-        """True if it found another phase, which predicts the entries held out clearly worse."""
+        """True if it found another phase, which explains the images clearly worse."""
         return not self.is_same and self.excess > CLEARLY
 
 
@@ -167,21 +168,25 @@ def try_starts(
             estimate = better
             yield estimate
         ends.append(estimate)
-        errors.append(calibration.errors(estimate)[out > 0])
-    best = int(torch.stack(errors).mean(1).argmin())
+        errors.append(calibration.errors(estimate))
+    best = int(torch.stack([each[out > 0].mean() for each in errors]).argmin())
     twin = ends[best].twin(calibration.imaging)
     for better in calibration.improve(twin, seen, stronger=1.0):
         twin = better
         yield ends[best]
-    of_twin = calibration.errors(twin)[out > 0]
     view = calibration.imaging.view
 
     def start(estimate: Estimate, own: Tensor) -> Start:
         excess = own - errors[best]
-        deviation = float(excess.std()) * len(excess) ** 0.5
         pair = torch.stack([each.image[0][view].flatten() for each in (estimate, ends[best])])
         likeness = 1.0 if estimate is ends[best] else float(torch.corrcoef(pair)[0, 1])
-        return Start(estimate, float(own.mean()), float(excess.sum()) / max(deviation, 1e-12), likeness)
+        worst = max(_standard_errors(excess[is_in]) for is_in in (out > 0, seen > 0))
+        return Start(estimate, float(own[out > 0].mean()), worst, likeness)
 
     starts = tuple(start(*each) for each in zip(ends, errors, strict=True))
-    yield Verdict(starts, start(twin, of_twin), best)
+    yield Verdict(starts, start(twin, calibration.errors(twin)), best)
+
+
+def _standard_errors(excess: Float[Tensor, "n"]) -> float:
+    """Return the sum of differences in units of its standard error."""
+    return float(excess.sum() / (excess.std() * len(excess) ** 0.5).clamp_min(1e-12))

@@ -90,6 +90,8 @@ class ReconstructionLayers:
             self.result = self._own.add(self._layer(image, self._name))
         else:
             self._own.put(self.result, image)
+            if "contrast_limits" not in self.source.look:  # then they are those of the first preview
+                self.result.reset_contrast_limits()
         return self.result
 
     def _layers_beside(self, details: Details) -> list[Image]:

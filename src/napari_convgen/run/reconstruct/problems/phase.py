@@ -148,6 +148,7 @@ class Phase(InverseProblem):
             if is_stopping():
                 self.notes = (*self.notes, "Stopped before the aberrations were found: the phase may be wrong.")
                 prepared.estimate = found
+                self._restart()
                 return
         assert self.verdict is not None
         estimate = self.verdict.estimate
@@ -173,7 +174,7 @@ class Phase(InverseProblem):
         yield from self.verdict.doubts
         if self.verdict.n_rejected:
             n, n_starts = self.verdict.n_rejected, len(self.verdict.starts)
-            yield f"{n} of {n_starts} starts were rejected: they predict held-out entries clearly worse."
+            yield f"{n} of {n_starts} starts were rejected: they explain the images clearly worse."
         if self.imaging.n_zernikes:
             found = estimate.parameters[:-1].tolist()
             largest = max(range(len(found)), key=lambda i: abs(found[i]))
@@ -204,7 +205,7 @@ class Phase(InverseProblem):
         problem = self.prepared.problem(self.scaled)
         assert problem.noise_level is not None
         deviation = self._prepared.linearized.deviation
-        return self._light * float(deviation.square().mean().sqrt() / problem.noise_level[0])
+        return self._light * float(deviation.square().mean().sqrt()) / float(problem.noise_level[0])
 
     @property
     def held_out_error(self) -> float | None:
@@ -298,7 +299,7 @@ class _PreparedPhase(Prepared):
     def problem(self, image: ImageTensor) -> Problem:
         """Return the linear problem in the generator's units."""
         low, unit = _range(image)
-        weights = self.is_observed.to(self.linearized.measurement)
+        weights = self.is_observed.to(self.device, torch.float32)
         return self.linearized.problem(low, unit, weights)
 
     def guides(
