@@ -68,6 +68,16 @@ def test_a_conv_decoder_takes_the_place_of_the_decoder():
     assert error_of(result.image, maps) < error_of(result.extras["start"], maps)
 
 
+def test_a_noise_level_counts_whether_its_kind_is_named_or_not():
+    levels = [
+        ReconstructTask(
+            KSPACE, TINY.replace({"noise.kind": kind, "noise.sigma": 3e-6}), problem="sense"
+        ).posed.kspace.noise.level
+        for kind in ("auto", "gaussian")
+    ]
+    assert levels == pytest.approx([3e-6 * np.sqrt(2)] * 2)
+
+
 def test_snapshots_are_complex_and_their_errors_real(by_decoder):
     last = by_decoder.snapshots[-1]
     assert last.image.dtype == np.complex64

@@ -75,6 +75,19 @@ def test_noise_in_the_sums_is_not_fitted_whether_it_is_known_or_not(truth):
     assert max(errors[1:]) < 0.8 * errors[0]
 
 
+def test_a_noise_level_counts_whether_its_kind_is_named_or_not(truth):
+    sums = simulate(truth, problem="sensing").measurement
+    levels = []
+    for kind in ("auto", "gaussian"):
+        posed = ReconstructTask(
+            sums, DECODER.replace({"noise.kind": kind, "noise.sigma": 4.0}), problem="sensing", **DRAWN
+        ).posed
+        levels.append(float(posed.prepared.problem(posed.scaled).noise_level) * posed.measurement_unit)
+    assert levels == pytest.approx([4.0, 4.0])
+    with pytest.raises(ConfigError, match=r"The noise of sums of pixels is Gaussian, got noise\.kind = 'rician'"):
+        ReconstructTask(sums, DECODER.replace({"noise.kind": "rician"}), problem="sensing", **DRAWN)
+
+
 def test_patterns_that_are_given_take_the_place_of_drawn_ones(truth):
     patterns = np.random.default_rng(1).integers(0, 2, (200, *SIZE)).astype(np.uint8)
     made = simulate(truth, problem="sensing", patterns=patterns)

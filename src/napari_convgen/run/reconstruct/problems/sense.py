@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_convgen.config import FourierConfig, GaussianNoiseConfig
+from napari_convgen.config import AutoNoiseConfig, FourierConfig, GaussianNoiseConfig
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Layout, Measured
 from napari_convgen.core.mri.kspace import MOST_CALIBRATION, KSpaceNoise, Sampling, check_kspace, find_sampling
@@ -166,7 +166,7 @@ class Sense(InverseProblem):
 
 def _noise(given: Given, kspace: NDArray[Any], sampling: Sampling) -> KSpaceNoise:
     noise = given.config.noise
-    if isinstance(noise, GaussianNoiseConfig) and not isinstance(noise.sigma, str):
+    if isinstance(noise, AutoNoiseConfig | GaussianNoiseConfig) and not isinstance(noise.sigma, str):
         return KSpaceNoise.known(math.sqrt(2) * noise.sigma, len(kspace))
     return KSpaceNoise.of(kspace, sampling.is_sampled)
 

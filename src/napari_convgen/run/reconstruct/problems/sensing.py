@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_convgen.config import GaussianNoiseConfig, WeightedSumsConfig
+from napari_convgen.config import AutoNoiseConfig, GaussianNoiseConfig, WeightedSumsConfig
 from napari_convgen.core.baselines.inverse.held_out import choose_strength
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import LOW, ArrayLike, Image, ImageTensor, Measured
@@ -23,7 +23,7 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.regularized.plug_and_play import N_TURNS, with_likeliest_noise
 from napari_convgen.core.regularized.smoothest import smoothest
 from napari_convgen.core.stopping import Members
-from napari_convgen.errors import InputError, mismatch
+from napari_convgen.errors import ConfigError, InputError, mismatch
 from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem, Observation
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
@@ -34,6 +34,9 @@ from napari_convgen.run.setup.prepared import Prepared
 
 FORM = "Give a row of numbers, or one for each channel with axes = 'CX'."
 """Sentence on what is expected."""
+
+SUM_NOISE = AutoNoiseConfig, GaussianNoiseConfig
+"""Settings of noise that sums of pixels can have."""
 
 TURNS, FIRST_LEVEL = 48, 0.05
 """Number of turns with the measurement, and noise level of the first: a sum of all pixels tells little of each, so that it takes more of
@@ -75,6 +78,11 @@ class Sensing(InverseProblem):
 
     def __init__(self, given: Given, *, patterns: ArrayLike | None = None) -> None:
         sums = _sums(given)
+        noise = given.config.noise
+        if noise.is_modeled and not isinstance(noise, SUM_NOISE):
+            raise ConfigError(
+                f"The noise of sums of pixels is Gaussian, got noise.kind = {noise.kind!r}. Choose 'auto', 'gaussian' or 'none'."
+            )
         operator, norm = _operator(given, sums.shape, patterns)
         prepared = _PreparedSums(given, sums / norm, norm, operator)
         super().__init__(prepared, measured=np.asarray(given.image.data))
@@ -269,7 +277,7 @@ class _PreparedSums(Prepared):
 
     def _noise_level(self, unit: Tensor) -> Tensor | None:
         noise = self.config.noise
-        if not isinstance(noise, GaussianNoiseConfig) or isinstance(noise.sigma, str) or not noise.sigma:
+        if not isinstance(noise, SUM_NOISE) or isinstance(noise.sigma, str) or not noise.sigma:
             return None
         return (noise.sigma / self.norm / unit).to(self.device)
 
