@@ -29,6 +29,7 @@ docs: .venv/docs.done
 pictures: .venv/test.done .venv/demo.done
 	$(BIN)/python examples/demo.py --picture docs/pictures/demo.png
 	tools/with-display $(BIN)/python docs/pictures/screenshots.py
+	tools/with-display $(BIN)/python docs/pictures/film.py
 	tools/with-display $(BIN)/python docs/pictures/sheet.py
 
 reproduction: .venv/demo.done

@@ -1,66 +1,161 @@
-"""Take one picture of all widgets, narrow and wide, in the dark and the light theme: ``make pictures``."""
+"""Take one picture of all widgets: ``make pictures``.
+
+It shows them before, during and after a run, in a narrow dock, on a laptop and on a 4K screen, in the dark and the light theme.
+Single pictures, to look at closely, are written with ``--keep FOLDER``.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 os.environ["NAPARI_CONFIG"] = ""  # before napari is imported: no preferences are read, none are written
 
 import napari
 from PIL import Image
 from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QDockWidget, QPushButton
 from screenshots import FOLDER, wait
 
-WIDGETS = (
-    "Denoise (convolutional generator)",
-    "Reconstruct",
-    "Compare methods",
-    "Image against noise",
-    "Why it works",
-    "Kernel explorer",
-)
-WIDTHS = (300, 460)
-"""Widths of a widget in pixels: the least that napari's docks have beside an image on a laptop, and a comfortable one."""
+SIDE = 128
+"""Side of the image, in pixels: a part of the sample, so that runs are short."""
 
-HEIGHT = 760
-"""Height of a widget in pixels, which fits a window of 1280 × 800."""
+NARROW = 300, 700
+"""Least size of a dock, in pixels: that of napari's docks beside an image on a laptop."""
+
+WINDOWS = {"1280 × 800": (1280, 800), "4K": (3840, 2160)}
+"""Sizes of the window, in pixels."""
+
+SIZES = ("narrow", *WINDOWS)
+STATES = ("before", "during", "after")
+"""Order of the rows of the sheet."""
+
+CELL = 300
+"""Width of a picture on the sheet, in pixels: narrow docks are as large as they are."""
+
+N_COLORS = 128
+"""Colors of the sheet."""
 
 
-def picture(viewer: napari.Viewer, name: str, width: int) -> Image.Image:
-    """Return the picture of a widget of some width."""
-    dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", name)
-    dock.setFloating(True)
-    dock.resize(width, HEIGHT)
-    wait(lambda: False, 2)
+def enlarge(widget: object) -> None:
+    """Choose the problem that needs nothing but the image."""
+    widget._problem.name.value = "enlarge"
+
+
+def few_methods(widget: object) -> None:
+    """Leave out the methods that take long."""
+    for name, box in widget._methods.items():
+        box.value = name in ("tv", "wavelet", "lichi", "convgen")
+
+
+def few_steps(widget: object) -> None:
+    """Take few steps."""
+    widget._settings.editors["n_steps"].value = 200
+
+
+def few_vectors(widget: object) -> None:
+    """Find few vectors."""
+    widget._form._rank.value = 20
+
+
+WIDGETS: dict[str, Callable[[object], None] | None] = {
+    "Denoise (convolutional generator)": lambda widget: None,
+    "Reconstruct": enlarge,
+    "Compare methods": few_methods,
+    "Image against noise": few_steps,
+    "Why it works": few_vectors,
+    "Kernel explorer": None,
+}
+"""Widgets, and what is chosen in each so that its run is short; ``None`` for one without a run."""
+
+
+def grabbed(widget: object) -> Image.Image:
+    """Return the picture of a Qt widget."""
     shot = widget.grab().toImage().convertToFormat(QImage.Format_RGB888)
     rows = shot.constBits()
     if hasattr(rows, "setsize"):  # PyQt
         rows.setsize(shot.sizeInBytes())
-    taken = Image.frombytes("RGB", (shot.width(), shot.height()), bytes(rows), "raw", "RGB", shot.bytesPerLine())
-    viewer.window.remove_dock_widget(dock)
-    wait(lambda: False, 0.5)
+    return Image.frombytes("RGB", (shot.width(), shot.height()), bytes(rows), "raw", "RGB", shot.bytesPerLine())
+
+
+def sizes(viewer: napari.Viewer, dock: QDockWidget, widget: object) -> dict[str, Image.Image]:
+    """Return pictures of a widget in a narrow dock, and of the window in all sizes."""
+    dock.setFloating(True)
+    dock.resize(*NARROW)
+    wait(lambda: False, 1)
+    taken = {"narrow": grabbed(widget)}
+    dock.setFloating(False)
+    for name, size in WINDOWS.items():
+        viewer.window.resize(*size)
+        wait(lambda: False, 2)
+        viewer.reset_view()
+        wait(lambda: False, 0.5)
+        taken[name] = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
     return taken
 
 
-def main() -> None:
-    """Take the pictures, and put them into one: a row for each theme and width."""
-    rows = []
-    for theme in ("dark", "light"):
-        viewer = napari.Viewer()
-        viewer.window.resize(1280, 800)
-        viewer.theme = theme
-        viewer.open_sample("napari-convgen", "fluorescence")
-        rows += [[picture(viewer, name, width) for name in WIDGETS] for width in WIDTHS]
-        viewer.close()
-    sheet = Image.new("RGB", (max(sum(each.width for each in row) for row in rows), sum(row[0].height for row in rows)))
+def states(theme: str, name: str) -> Iterator[tuple[str, dict[str, Image.Image]]]:
+    """Go through a run of a widget, and take its pictures before, during and after it."""
+    viewer = napari.Viewer()
+    viewer.theme = theme
+    viewer.open_sample("napari-convgen", "fluorescence")
+    for layer in viewer.layers:
+        layer.data = layer.data[:SIDE, :SIDE]
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", name)
+    wait(lambda: False, 2)
+    if (prepare := WIDGETS[name]) is None:
+        wait(lambda: widget.session.preview is not None)
+        yield "after", sizes(viewer, dock, widget)
+    else:
+        yield "before", sizes(viewer, dock, widget)
+        prepare(widget)
+        buttons = {each.text(): each for each in widget.findChildren(QPushButton)}
+        buttons["Run"].click()
+        wait(lambda: (widget.session.task is not None and len(viewer.layers) > 2) or not widget.session.is_busy)
+        if buttons["Pause"].isEnabled():
+            buttons["Pause"].click()
+            yield "during", sizes(viewer, dock, widget)
+            buttons["Pause"].click()
+        wait(lambda: not widget.session.is_busy)
+        yield "after", sizes(viewer, dock, widget)
+    viewer.close()
+
+
+def sheet(pictures: dict[tuple[str, str, str, str], Image.Image]) -> Image.Image:
+    """Put the pictures into one: a column for each widget, and a row for each size, state and theme."""
+    rows: dict[tuple[str, str, str], list[tuple[int, Image.Image]]] = {}
+    for (theme, name, state, size), picture in pictures.items():
+        small = picture.resize((CELL, round(CELL * picture.height / picture.width)), Image.Resampling.LANCZOS)
+        rows.setdefault((size, state, theme), []).append((list(WIDGETS).index(name), small))
+    heights = {row: max(small.height for _, small in cells) for row, cells in rows.items()}
+    whole = Image.new("RGB", (CELL * len(WIDGETS), sum(heights.values())), "gray")
     y = 0
-    for row in rows:
-        x = 0
-        for each in row:
-            sheet.paste(each, (x, y))
-            x += each.width
-        y += row[0].height
-    sheet.save(FOLDER / "widgets.png", optimize=True)
+    for row in sorted(rows, key=lambda row: (SIZES.index(row[0]), row[2], STATES.index(row[1]))):
+        for column, small in rows[row]:
+            whole.paste(small, (CELL * column, y))
+        y += heights[row]
+    return whole.quantize(N_COLORS, dither=Image.Dither.NONE)
+
+
+def main() -> None:
+    """Take the pictures, and put them into one."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--keep", type=Path, help="Folder for single pictures.")
+    parser.add_argument("--widgets", nargs="+", default=list(WIDGETS), choices=list(WIDGETS), metavar="NAME")
+    parser.add_argument("--themes", nargs="+", default=["dark", "light"])
+    arguments = parser.parse_args()
+    pictures = {}
+    for theme in arguments.themes:
+        for name in arguments.widgets:
+            for state, taken in states(theme, name):
+                pictures |= {(theme, name, state, size): picture for size, picture in taken.items()}
+    if arguments.keep is not None:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+        for parts, picture in pictures.items():
+            picture.save(arguments.keep / f"{' '.join(parts)}.png")
+    sheet(pictures).save(FOLDER / "widgets.png", optimize=True)
 
 
 if __name__ == "__main__":
