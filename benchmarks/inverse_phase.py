@@ -15,6 +15,7 @@ from napari_convgen.core.image import Image
 from napari_convgen.core.phase.starts import SAME, Verdict, hold_out, try_starts
 from napari_convgen.core.quality.metrics import psnr
 from napari_convgen.core.regularized.choice import regularize
+from napari_convgen.core.regularized.plug_and_play import plug_and_play_stages
 from napari_convgen.core.regularized.total_variation import TotalVariation
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.reconstruct.problems.phase import Phase
@@ -105,6 +106,9 @@ def _scores(
     started = time.process_time()
     *_, found = regularize(problem, (observed * (1 - out))[None], TotalVariation, torch.full(imaging.in_shape, 0.5))
     scores["TV"] = score(posed.units.restore(found.whole.numpy()), started, off)
+    started = time.process_time()
+    *_, stage = plug_and_play_stages(problem)
+    scores["plug and play"] = score(posed.units.restore(stage.image.numpy()), started, off)
     values = posed.calibration.measurement
     for name, solve in (
         ("transport of intensity", lambda: tuned_transport(imaging, values)),

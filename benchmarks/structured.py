@@ -83,7 +83,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "structured.md")
     arguments = parser.parse_args()
     scenes = [load(arguments.data / name, side, arguments.size) for name, side in IMAGES.items()]
-    text = f"{len(scenes)} images of {arguments.size} × {arguments.size} pixels, white noise of {100 * SIGMA:g} % of the range; PSNR in dB.\n"
+    size = f"{arguments.size} × {arguments.size} pixels"
+    text = f"{len(scenes)} images of {size}, white noise of {100 * SIGMA:g} % of the range; PSNR in dB.\n"
     for preset in arguments.presets:
         text += f"\n## {preset}\n\n{_table(preset, scenes)}\n"
         arguments.output.write_text(text, encoding="utf-8")
@@ -114,7 +115,9 @@ def _run(
     result = denoise(noisy, PRESETS[preset].replace({"n_threads": 1, **changes}), reference=scene)
     after = psnr(result.image, scene, peak)
     words = f"{result.frames[0].noise} {' '.join(result.notes)}"
-    is_named = any(word in words for word in ("taken away", "as strong in other", "single rows or columns", "in the middle"))
+    is_named = any(
+        word in words for word in ("taken away", "as strong in other", "single rows or columns", "in the middle")
+    )
     return psnr(noisy, scene, peak), after, max(result.psnr_by_step.values()) - after, is_named
 
 

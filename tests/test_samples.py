@@ -3,7 +3,15 @@ import pytest
 from scipy import ndimage
 from scipy.signal import fftconvolve
 
-from napari_convgen.samples import MEASUREMENTS, SAMPLES, blurred_beads, fluorescence, mri, sparse_confocal
+from napari_convgen.samples import (
+    MEASUREMENTS,
+    SAMPLES,
+    blurred_beads,
+    cells_through_focus,
+    fluorescence,
+    mri,
+    sparse_confocal,
+)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -81,3 +89,13 @@ def test_the_beads_are_blurred_by_their_point_spread_function():
     margin = len(sample.psf) // 2
     errors = sample.noisy[margin:-margin, margin:-margin] - blurred
     assert (errors**2 / blurred).mean() == pytest.approx(1, rel=0.05)
+
+
+def test_the_cells_through_focus_are_seen_out_of_focus_only():
+    sample = cells_through_focus()
+    assert sample.noisy.shape == (7, 128, 128)
+    assert sample.clean.shape == (128, 128)
+    assert 0.5 < sample.clean.max() < 2
+    assert sample.noisy.mean() == pytest.approx(200, rel=0.05)
+    contrast = [np.std(plane) / 200 for plane in sample.noisy]
+    assert min(contrast[0], contrast[-1]) > 1.2 * contrast[3]

@@ -105,6 +105,27 @@ def reconstruct() -> None:
     viewer.close()
 
 
+def phase() -> None:
+    """Take the picture of a phase that was found through focus, with the aberrations."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 800)
+    viewer.open_sample("napari-convgen", "cells_through_focus")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
+    truth, stack = viewer.layers
+    stack.data = stack.data[:, :96, :96]
+    viewer.layers.remove(truth)
+    viewer.layers.selection.active = stack
+    widget._problem.name.value = "phase"
+    wait(lambda: False, 1)
+    viewer.reset_view()
+    widget.run()
+    wait(lambda: not widget.session.is_busy)
+    stack.visible = False
+    wait(lambda: False, 1)
+    shoot(viewer, "reconstruct-phase")
+    viewer.close()
+
+
 def compare() -> None:
     """Take the pictures of a comparison."""
     viewer, widget = open_sample("Compare methods")
@@ -170,6 +191,7 @@ def why_it_works() -> None:
 PARTS = {
     "denoise": denoise,
     "reconstruct": reconstruct,
+    "phase": phase,
     "compare": compare,
     "kernels": kernels,
     "image-against-noise": image_against_noise,

@@ -168,7 +168,7 @@ def cells_through_focus() -> Sample:
 SAMPLES = {"fluorescence": fluorescence, "mri": mri}
 """Function that computes each sample to denoise, by name."""
 
-MEASUREMENTS = {"inpaint": sparse_confocal, "deblur": blurred_beads, "phase": cells_through_focus}
+MEASUREMENTS = {"inpaint": sparse_confocal, "deblur": blurred_beads}
 """Function that computes each sample to reconstruct, by the problem that it poses."""
 
 

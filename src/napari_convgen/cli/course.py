@@ -101,6 +101,6 @@ def run_and_write(
 
 
 def _files_read(options: argparse.Namespace) -> dict[str, Path | None]:
-    names = ("reference", "mask", "psf", "coil-maps", "sampling")
+    names = ("reference", "mask", "psf", "patterns", "coil-maps", "sampling")
     optional = {f"--{name}": getattr(options, name.replace("-", "_"), None) for name in names}
     return {"INPUT": options.input, "--config": options.config} | optional

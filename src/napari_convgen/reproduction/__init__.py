@@ -32,6 +32,7 @@ STUDIES: Mapping[str, tuple[str, str]] = {
     "theorem4": ("theorem4:Theorem4", "Residual and distance of gradient descent on a linear model"),
     "theorem5": ("theorem5:Theorem5", "Residual and distance of gradient descent on a nonlinear one"),
     "proposition1": ("proposition1:Proposition1", "The path of least squares in closed form"),
+    "sensing": ("sensing:CompressiveSensing", "An image from a third as many sums as pixels"),
 }
 """Studies by name: the module and class of each, and a line on what it is about."""
 

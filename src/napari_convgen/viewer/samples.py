@@ -33,6 +33,17 @@ def open_blurred_beads() -> list[LayerData]:
     return _layers(samples.blurred_beads(), "magma", "blurred")
 
 
+def open_cells_through_focus() -> list[LayerData]:
+    """Open cells through focus, the phase that is to be found below them."""
+    sample = samples.cells_through_focus()
+    place: dict[str, Any] = {"scale": (sample.pixel_size,) * 2, "units": (sample.unit,) * 2, "axis_labels": ("y", "x")}
+    stack = {"scale": (sample.z_step, *place["scale"]), "units": (sample.unit,) * 3, "axis_labels": ("z", "y", "x")}
+    return [
+        (sample.clean, {"name": f"{sample.name} (true phase)", "visible": False, **place}, "image"),
+        (sample.noisy, {"name": f"{sample.name} (through focus)", **stack}, "image"),
+    ]
+
+
 def open_kspace() -> list[LayerData]:
     """Open the k-space of a head, its clean reference below it."""
     scan = samples.kspace()

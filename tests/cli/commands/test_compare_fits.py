@@ -39,6 +39,16 @@ def run(*arguments, image="noisy.tif"):
     return cli.main(["compare-fits", image, "-o", "out", "--set", *SMALL, "--steps", "6", *arguments])
 
 
+def test_fits_through_a_problem_are_written_with_their_own_pixels(folder, noisy):
+    assert run("--problem", "enlarge", "--factor", "2") == 0
+    base = Config().replace(dict(each.split("=") for each in SMALL) | {"n_steps": 6})
+    result = compare_fits(noisy, base, axes="YX", problem="enlarge", factor=2)
+    with tifffile.TiffFile("out/image.tif") as file:
+        np.testing.assert_array_equal(file.asarray(), [snapshot.image for snapshot in result["image"].snapshots])
+        assert file.pages[0].resolution == (8, 10)
+    assert tifffile.imread("out/targets.tif").shape == (2, *noisy.shape)
+
+
 def test_it_writes_what_the_verb_finds(folder, noisy, clean, capsys):
     words = ["--noise", "gaussian", "--mean", "kept", "--added-noise", "12", "--reference", "clean.tif", "--seed", "3"]
     assert run(*words) == 0

@@ -37,6 +37,19 @@ def folder(tmp_path, monkeypatch, noisy):
     return tmp_path
 
 
+def test_a_problem_and_its_inputs_are_those_of_the_verb(folder, noisy):
+    is_missing = np.random.default_rng(1).random(noisy.shape) < 0.3
+    tifffile.imwrite("mask.tif", is_missing.astype(np.uint8))
+    config = Config().replace(dict(each.split("=") for each in SMALL))
+    for words, inputs in (
+        (["--problem", "inpaint", "--mask", "mask.tif"], {"problem": "inpaint", "is_missing": is_missing}),
+        (["--problem", "deblur", "--sigma", "0.8"], {"problem": "deblur", "sigma": 0.8}),
+    ):
+        assert run(*words, "--force") == 0
+        [found] = spectrum(noisy, config, axes="YX", rank=6, **inputs).spectra
+        np.testing.assert_array_equal(tifffile.imread("out/vectors-step0.tif"), found.left_vectors[:, 0])
+
+
 def run(*arguments, image="noisy.tif"):
     return cli.main(["spectrum", image, "-o", "out", "--rank", "6", "--set", *SMALL, *arguments])
 

@@ -5,7 +5,7 @@ import pytest
 from napari.utils.key_bindings import coerce_keybinding
 
 from napari_convgen.config import PRESETS
-from napari_convgen.viewer.denoise.before_after import KEY
+from napari_convgen.viewer.denoise.before_after.controls import KEY
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 
 

@@ -6,13 +6,17 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 from raw_data import header, write_fastmri
 
-from napari_convgen import read_kspace, reconstruct
+from napari_convgen import new_image, read_kspace, reconstruct, write_image
 from napari_convgen.config import PRESETS
+from napari_convgen.core.image import Image
 from napari_convgen.core.mri.simulation import equispaced, head, scan
 from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
 
 SIZE = (36, 32)
-INPUTS = ("K-space", "K-space file", "Slice", "Calibration lines", "Missing pixels", "Point spread")
+INPUTS = (
+    *("K-space", "K-space file", "Slice", "Coil maps", "Sampled points", "Calibration lines"),
+    *("Missing pixels", "Point spread"),
+)
 
 
 @pytest.fixture
@@ -48,11 +52,11 @@ def open_file(user, path, monkeypatch):
 
 def test_a_file_becomes_a_layer_and_its_sampling_is_said(viewer, user, path, monkeypatch):
     user.fill("Problem", "MRI scan")
-    assert sees(user) == ["K-space", "K-space file", "Calibration lines"]
+    assert sees(user) == ["K-space", "K-space file", "Coil maps", "Sampled points", "Calibration lines"]
     open_file(user, path, monkeypatch)
     user.wait_for(lambda: "as rows; 13 in the middle" in user.text)
     assert "3 coils, 36 × 32 points. " in user.text
-    assert sees(user) == ["K-space", "K-space file", "Slice", "Calibration lines"]
+    assert sees(user) == ["K-space", "K-space file", "Slice", "Coil maps", "Sampled points", "Calibration lines"]
     assert user.value("Slice") == 1
     kspace = viewer.layers["knee k-space"]
     file = read_kspace(path, 1)
@@ -91,6 +95,34 @@ def test_magnitude_phase_and_coil_maps_are_shown_in_their_place(viewer, widget, 
     assert maps.axis_labels == ("coil", "y", "x")
     assert "points of k-space were sampled" in user.text
     assert "agrees with the measurement" in user.text
+
+
+def test_coil_maps_and_sampling_are_taken_from_layers_and_the_residual_is_over_kspace(
+    viewer, widget, user, path, tmp_path, monkeypatch
+):
+    maps = scan(head(SIZE, 0), equispaced(SIZE, 2, 12), n_coils=3).coil_maps.astype(np.complex64)
+    write_image(tmp_path / "maps.cfl", maps, new_image(Image(maps, "CYX")))
+    user.fill("Problem", "MRI scan")
+    for each in (tmp_path / "maps.cfl", path):
+        n_before = len(viewer.layers)
+        open_file(user, each, monkeypatch)
+        user.wait_for(lambda n=n_before: len(viewer.layers) > n)
+    mask = equispaced(SIZE, 4, 12).astype(np.uint8)
+    viewer.add_labels(mask, name="lines")
+    user.fill("K-space", "knee k-space")
+    user.fill("Coil maps", "maps k-space")
+    user.fill("Sampled points", "lines")
+    user.wait_for(lambda: "(" in user.text and f"{mask.sum()} of {mask.size} points" in user.text)
+    user.fill("Preset", "tiny")
+    user.box("Residual").setChecked(True)
+    user.run()
+    file = read_kspace(path)
+    expected = reconstruct(file.image, widget.config(), problem="sense", is_sampled=mask, coil_maps=maps)
+    np.testing.assert_array_equal(viewer.layers["knee magnitude"].data, np.abs(expected.image))
+    residual = viewer.layers["knee residual"].data
+    np.testing.assert_array_equal(np.isnan(residual).all(0), mask == 0)
+    seen = np.isfinite(residual)
+    np.testing.assert_allclose(10 ** residual[seen], np.abs(expected.residual)[seen], rtol=1e-3)
 
 
 def test_without_kspace_or_with_a_bad_file_there_is_one_notification(viewer, user, tmp_path, notes, monkeypatch):

@@ -3,8 +3,11 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_convgen.config import PRESETS
+from napari_convgen.core.image import Image
 from napari_convgen.run.reconstruct.problems import PROBLEMS as SOLVED
 from napari_convgen.run.reconstruct.run import ReconstructTask
+from napari_convgen.run.simulate import simulate
+from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
 
@@ -61,6 +64,37 @@ def test_only_the_inputs_of_the_problem_are_shown(user):
     assert sees(user, *INPUTS) == ["Enlargement", "Measured pixels are"]
     assert user.box("Plain enlargement").isVisibleTo(user.widget)
     assert user.value("Preset") == "tiny"
+
+
+def test_a_phase_is_found_from_a_stack_and_its_aberrations_are_plotted(viewer, widget, user):
+    y, x = np.mgrid[:24, :22]
+    truth = Image(0.8 * np.exp(-((y - 11) ** 2 + (x - 9) ** 2) / 18), "YX", (0.2, 0.2), ("um", "um"))
+    made = simulate(truth, problem="phase", n_planes=3, z_step=2.0, photons=500)
+    viewer.add_image(np.asarray(made.measurement.data), name="stack", scale=(2, 0.2, 0.2), units=("um",) * 3)
+    user.fill("Problem", "Phase through focus")
+    user.fill("Preset", "tiny")
+    assert sees(user, *INPUTS, "Numerical aperture", "Z step (µm)", "Plane in focus", "Aberrations") == [
+        "Numerical aperture",
+        "Z step (µm)",
+        "Plane in focus",
+        "Aberrations",
+    ]
+    user.fill("Aberrations", 2)
+    user.fill("Starts", 1)
+    user.run()
+    assert "stack phase (rad)" in viewer.layers, user.text
+    layer = viewer.layers["stack phase (rad)"]
+    assert layer.data.shape == (24, 22)
+    np.testing.assert_allclose(layer.scale, (0.2, 0.2))
+    assert "The aberrations that were found are" in user.text
+    shown = [view.panel.title for view in widget.findChildren(PanelView) if view.isVisibleTo(widget)]
+    assert shown == ["Aberrations", "Phase of the pupil (radians)"]
+
+
+def test_an_image_alone_shows_no_phase(user):
+    user.fill("Problem", "Phase through focus")
+    user.press("Run")
+    assert "needs a layer with a stack through focus" in user.text
 
 
 @pytest.mark.parametrize("name", ["inpaint", "deblur", "enlarge"])

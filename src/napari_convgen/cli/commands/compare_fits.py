@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_convgen.cli import measured
 from napari_convgen.cli.course import require_output, run_and_write
 from napari_convgen.cli.options import (
     add_config,
@@ -35,7 +36,7 @@ from napari_convgen.run.labels import format_place, format_seconds
 
 if TYPE_CHECKING:
     from napari_convgen.run.image_vs_noise.result import CompareFitsResult
-    from napari_convgen.run.image_vs_noise.run import CompareFitsProgress
+    from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask
 
 HELP = "compare how fast a generator fits an image and noise"
 DESCRIPTION = (
@@ -65,6 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--mean", default=MEAN_KINDS[0], metavar="WORD", help=_MEAN)
     add("--added-noise", type=float, default=0.0, metavar="SIGMA", help=_ADDED)
+    measured.add_problem(parser)
     add_config(parser, default=GENERATOR_ALONE)
     add_fit(parser)
     add_force(parser)
@@ -94,11 +96,12 @@ def run(options: argparse.Namespace) -> int:
         config,
         reference=None if reference is None else reference.data,
         targets=targets,
+        **measured.read_problem(options),
     )
     return run_and_write(
         options,
         fits,
-        lambda: _Files(options.output, image, fits.names),
+        lambda: _Files(options.output, image, fits),
         _Describer(fits.names),
         lambda result: _summary(result, notes_of(image, reference)),
     )
@@ -113,13 +116,14 @@ class _Files:
         Folder of the files; created if missing.
     like
         Noisy image, whose axes and pixel size the files get.
-    names
-        Names of the targets.
+    fits
+        Comparison that is to be run.
     """
 
-    def __init__(self, folder: Path, like: ImageFile, names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, like: ImageFile, fits: CompareFitsTask) -> None:
         self._folder, self._like = folder, like
-        self._snapshots = {name: folder / f"{name.replace(' ', '-')}.tif" for name in names}
+        self._like_fits = measured.like_generated(like, fits.look)
+        self._snapshots = {name: folder / f"{name.replace(' ', '-')}.tif" for name in fits.names}
         self._targets = folder / "targets.tif"
         self._curves, self._report = folder / "curves.csv", folder / "report.json"
         self._figures = [folder / f"fits{suffix}" for suffix in (".png", ".svg")]
@@ -138,7 +142,7 @@ class _Files:
         """Write the snapshots of each target, the targets, curves, plots and the report."""
         for target in result.targets:
             images, steps = [s.image for s in target.snapshots], [s.step for s in target.snapshots]
-            write_stack(self._snapshots[target.name], images, "step", steps, self._like)
+            write_stack(self._snapshots[target.name], images, "step", steps, self._like_fits)
         names = [target.name for target in result.targets]
         write_stack(self._targets, [target.values for target in result.targets], "target", names, self._like)
         panels = result.panels()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_convgen.cli import measured
 from napari_convgen.cli.course import require_output, run_and_write
 from napari_convgen.cli.options import (
     add_config,
@@ -74,6 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="GROUP",
         help="groups of parameters to differentiate by: convolutions, norms, output (default: all)",
     )
+    measured.add_problem(parser)
     add_config(parser, default=GENERATOR_ALONE)
     add_force(parser)
     add_quiet(parser)
@@ -98,6 +100,7 @@ def run(options: argparse.Namespace) -> int:
         n_passes=options.passes,
         at_steps=options.at_step,
         groups=options.groups,
+        **measured.read_problem(options),
     )
     return run_and_write(
         options,

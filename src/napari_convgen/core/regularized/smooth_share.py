@@ -17,6 +17,7 @@ from torch import Tensor
 
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.regularized.plug_and_play import (
+    FIRST_LEVEL,
     HELD_OUT_SHARE,
     LEAST_LEVEL,
     measured_levels,
@@ -51,7 +52,9 @@ def least_curved(problem: Problem, weights: Float[Tensor, "n *entries"] | None =
     return smoothest(problem, strength, weights, order=2)
 
 
-def smooth_share(problem: Problem, is_color: bool = False) -> float:
+def smooth_share(
+    problem: Problem, is_color: bool = False, n_turns: int = N_SHARE_TURNS, first_level: float = FIRST_LEVEL
+) -> float:
     """Return the share of the image of the least curvature with which held-out entries are predicted best, from 0 to 1.
 
     Parameters
@@ -60,6 +63,8 @@ def smooth_share(problem: Problem, is_color: bool = False) -> float:
         Measurement, linear operator and noise level. Where its entries are measured in groups, such as lines of k-space, the share is 0.
     is_color
         True if the three channels are red, green and blue; default False.
+    n_turns, first_level
+        Number of turns of plug and play by which the share is found, default `N_SHARE_TURNS`, and noise level of the first.
     """
     if problem.forward_model.entry_groups is not None:
         return 0.0
@@ -68,7 +73,7 @@ def smooth_share(problem: Problem, is_color: bool = False) -> float:
     [drawn] = draw_entries(is_observed.flatten().cpu(), HELD_OUT_SHARE, 1, rng)
     is_out = drawn.view(is_observed.shape).to(is_observed.device)
     seen, unseen = problem.weights * ~is_out, problem.weights * is_out
-    *_, last = plug_and_play_stages(problem, seen, is_color, N_SHARE_TURNS)
+    *_, last = plug_and_play_stages(problem, seen, is_color, n_turns, first_level)
     residual = problem.residual(last.image)
     step = problem.residual(least_curved(problem, seen)) - residual
     size = float((unseen * step.square()).sum())

@@ -16,7 +16,7 @@ from torch.func import functional_call, vjp
 from napari_convgen.core.generators.generator import GROUPS, Generator, Group
 from napari_convgen.core.linear_map import LinearMap
 
-__all__ = ["GROUPS", "Group", "gram", "jacobian", "module_jacobian", "observed", "remove_mean"]
+__all__ = ["GROUPS", "Group", "gram", "jacobian", "measured", "module_jacobian", "observed", "remove_mean"]
 
 Parameters = Mapping[str, Tensor]
 
@@ -69,6 +69,24 @@ def module_jacobian(generator: Generator, groups: Collection[Group] = GROUPS) ->
     still = copy.deepcopy(generator).eval().requires_grad_(False)
     moved = {name: parameter for name, parameter in still.named_parameters() if still.parameter_group(name) in groups}
     return jacobian(lambda parameters: functional_call(still, dict(parameters), ()), moved)
+
+
+def measured(linear_map: LinearMap, operator: LinearMap) -> LinearMap:
+    """Return what an operator measures of the images of a map.
+
+    Parameters
+    ----------
+    linear_map
+        Map to images of one ensemble member, ``(1, c, *spatial)``, such as a Jacobian.
+    operator
+        Map from such an image to its measurement.
+    """
+    return LinearMap(
+        lambda vector: operator.apply(linear_map.apply(vector)[0])[None],
+        linear_map.in_shape,
+        (1, *operator.out_shape),
+        lambda y: linear_map.adjoint(operator.adjoint(y[0])[None]),
+    )
 
 
 def observed(linear_map: LinearMap, weights: Float[Tensor, "c *spatial"]) -> LinearMap:

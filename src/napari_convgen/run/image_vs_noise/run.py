@@ -23,10 +23,10 @@ from napari_convgen.run.image_vs_noise.result import CompareFitsResult, TargetFi
 from napari_convgen.run.image_vs_noise.targets import Target, build_targets, variance
 from napari_convgen.run.image_vs_noise.weights import WeightDistances
 from napari_convgen.run.labels import format_share
+from napari_convgen.run.reconstruct.look import pose_look
 from napari_convgen.run.setup.fits import new_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, time_step
 from napari_convgen.run.setup.inputs import ImageLike, check_reference, resolve_config
-from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import Progress, Task
 
 LEAST_NOTED = 1e-3
@@ -109,11 +109,19 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         Number of threads that ``n_threads = "auto"`` leaves to others, such as a window; default 0.
     targets
         What is fitted beside the image; uniform noise around the image's mean if ``None``.
+    problem
+        Name of the problem that the image is the measurement of, such as ``"deblur"``: then the measurement of the generator's image is
+        fitted to it and to noise, and the reference, in the shape of a reconstruction, is no target of its own. ``None``, the default, fits
+        the generator's image itself.
+    **inputs
+        What the problem needs beside the image, as for `napari_convgen.reconstruct`.
 
     Attributes
     ----------
     targets
         Settings of the targets.
+    look
+        The checked image or measurement.
     names, layers
         Names of the targets, and of the generator's layers.
 
@@ -132,23 +140,22 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         reference: ImageLike | None = None,
         n_spared_threads: int = 0,
         targets: TargetsConfig | None = None,
+        problem: str | None = None,
+        **inputs: Any,
     ) -> None:
         self.targets = targets or TargetsConfig()
         self.targets.check_generator(chosen := resolve_config(config, default=GENERATOR_ALONE))
-        super().__init__(
-            Prepared(
-                image,
-                chosen.replace({name: value for name, value in ONE_FIT.items() if chosen.has(name)}),
-                axes=axes,
-                n_spared_threads=n_spared_threads,
-                single="Fits are compared on a single image",
-                has_operator=False,
-            )
-        )
-        truth = check_reference(reference, None, self.image.shape)
-        self._image = self.prepared.scaled(0)
+        one = chosen.replace({name: value for name, value in ONE_FIT.items() if chosen.has(name)})
+        single = "Fits are compared on a single image"
+        self.look = pose_look(problem, image, one, axes, n_spared_threads, single, inputs)
+        super().__init__(self.look.prepared)
+        truth = check_reference(reference, None, self.look.image_shape)
+        self._image, layout = self.look.scaled, self.prepared.layout
         clean = None if truth is None else truth.image[self.prepared.pieces[0].index]
-        self._targets = tuple(build_targets(self._image, self.prepared.layout, clean, self.targets, self.config.seed))
+        self._has_operator = problem is not None
+        self._targets = tuple(
+            build_targets(self._image, layout, clean, self.targets, self.config.seed, self._has_operator)
+        )
         self.names = tuple(target.name for target in self._targets)
         self._variances = np.array([target.variance for target in self._targets])
         if self._variances.min() < CONSTANT:
@@ -314,7 +321,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         residual = self._fit.problem.residual(iterate.outputs, members.measurements)
         squares = (members.weights * squared(residual)).double().sum(over)
         losses = (squares / members.weights.double().sum(over)).cpu().numpy() / self._variances
-        images = [self._image.restore(output, is_denoised=False) for output in iterate.outputs.cpu().numpy()]
+        images = [self.look.restore(output) for output in iterate.outputs.cpu().numpy()]
         moment = Moment(
             step=iterate.step,
             losses=tuple(losses.tolist()),
@@ -322,7 +329,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
             distances=tuple(map(tuple, self._distances.measure())),
         )
         self._moments.append(moment)
-        stack = np.stack([image.reshape(self.image.shape) for image in images])
+        stack = np.stack([image.reshape(self.look.image_shape) for image in images])
         self._store.add(iterate.step, moment.losses[0], math.nan, stack, stack)
         self._store.thin(keep=[])
         return moment
@@ -332,7 +339,9 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         if target.clean is None:
             return math.nan
         values = self._image.measured.take(image, self.prepared.layout)
-        is_known = self._image.is_observed & ~np.isnan(target.clean)
+        is_known = ~np.isnan(target.clean)
+        if not self._has_operator:
+            is_known &= self._image.is_observed
         square = float(np.mean((values - target.clean) ** 2, where=is_known))
         return square / variance(target.clean, is_known)
 
@@ -350,6 +359,8 @@ def compare_fits(
     device: str | None = None,
     callback: Callable[[CompareFitsProgress], None] | None = None,
     targets: TargetsConfig | None = None,
+    problem: str | None = None,
+    **inputs: Any,
 ) -> CompareFitsResult:
     """Fit one generator, from one start, to an image, to noise of its norm, and to more.
 
@@ -364,6 +375,8 @@ def compare_fits(
         Function that is called with each `CompareFitsProgress`, every 50 ms and whenever something was noted.
     targets
         What is fitted beside the image; uniform noise around the image's mean if ``None``.
+    problem, **inputs
+        As for `CompareFitsTask`.
 
     Returns
     -------
@@ -378,4 +391,5 @@ def compare_fits(
         The first step diverged.
     """
     chosen = resolve_config(config, {"seed": seed, "device": device}, default=GENERATOR_ALONE)
-    return CompareFitsTask(image, chosen, axes=axes, reference=reference, targets=targets).finish(callback)
+    task = CompareFitsTask(image, chosen, axes=axes, reference=reference, targets=targets, problem=problem, **inputs)
+    return task.finish(callback)

@@ -50,7 +50,12 @@ class Target:
 
 
 def build_targets(
-    image: ImageTensor, layout: Layout, reference: NDArray[np.generic] | None, config: TargetsConfig, seed: int
+    image: ImageTensor,
+    layout: Layout,
+    reference: NDArray[np.generic] | None,
+    config: TargetsConfig,
+    seed: int,
+    has_operator: bool = False,
 ) -> Iterator[Target]:
     """Go through the targets: the image, noise of its norm, the reference and the image with noise added, where there are any.
 
@@ -66,20 +71,24 @@ def build_targets(
         Settings of the targets.
     seed
         Seed of the noise.
+    has_operator
+        True if the frame is a measurement of the generator's image, so that the reference is no target and a measurement with noise added
+        is not compared with that without; default False.
     """
     frame = image.measured.take(image.frame, layout)
     truth = None if reference is None else image.measured.take(reference, layout)
-    is_known = image.is_observed if truth is None else ~np.isnan(truth)
     yield Target("image", image.values, image.is_observed, truth)
     rng = _source(seed, NOISE_SOURCE)
     noise = noise_like(image.values, image.is_observed, config.noise, config.mean, rng)
     yield Target("noise", noise, image.is_observed)
-    if truth is not None:
+    if truth is not None and not has_operator:
+        is_known = ~np.isnan(truth)
         yield Target("reference", np.where(is_known, image.scale(truth), 0.5), is_known)
     if config.added_noise:
         added = _source(seed, ADDED_NOISE_SOURCE).normal(0, config.added_noise, frame.shape)
         values = np.where(image.is_observed, image.scale(frame + added), 0.5)
-        yield Target("added noise", values, image.is_observed, frame if truth is None else truth)
+        clean = None if has_operator else frame
+        yield Target("added noise", values, image.is_observed, clean if truth is None else truth)
 
 
 def noise_like(

@@ -13,12 +13,25 @@ from numpy.typing import NDArray
 
 from napari_convgen.config import Config
 from napari_convgen.core.image import Layout, magnitude
+from napari_convgen.core.optics.zernike import FIRST
 from napari_convgen.core.quality.metrics import Scores
 from napari_convgen.core.snapshot import Snapshot, StopReason
-from napari_convgen.figures.panel import Panel
+from napari_convgen.figures.panel import Curve, Panel, Picture, Plot
 from napari_convgen.run.denoise.result import Reference, score, versions, without_nan
 from napari_convgen.run.labels import format_place, format_seconds
 from napari_convgen.run.shown import ShownResult, fit_plots, shown_planes
+
+BAR = 0.3
+"""Half the width of a bar of an aberration."""
+
+
+def _bars(values: NDArray[Any]) -> Curve:
+    """Return a curve that outlines a bar for each aberration, from defocus on."""
+    x, y = [], []
+    for noll, value in enumerate(values, FIRST):
+        x += [noll - BAR, noll - BAR, noll + BAR, noll + BAR]
+        y += [0.0, float(value), float(value), 0.0]
+    return Curve("", x, y)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,7 +131,20 @@ class ReconstructResult(ShownResult):
     def panels(self) -> list[Panel]:
         """Return the content of `plot`: the image (the middle of a volume), and the curves of the fit."""
         planes = shown_planes({f"Step {self.step}": self.image}, self._image_layout)
-        return [*planes, *fit_plots(self.loss, self.criterion, self.config.stopping.criterion, self.step)]
+        fit = fit_plots(self.loss, self.criterion, self.config.stopping.criterion, self.step)
+        return [*planes, *self.instrument_panels(), *fit]
+
+    def instrument_panels(self) -> list[Panel]:
+        """Return what was found of the instrument: the aberrations of a microscope, and the phase of its pupil; else nothing."""
+        if "pupil" not in self.extras or not len(self.extras["zernikes"]):
+            return []
+        found, pupil = self.extras["zernikes"], self.extras["pupil"]
+        seen = np.isfinite(pupil)
+        pupil = np.nan_to_num(pupil[seen.any(1)][:, seen.any(0)])
+        return [
+            Plot("Aberrations", "Noll's number", "radians", [_bars(found)]),
+            Picture("Phase of the pupil (radians)", pupil, is_signed=True),
+        ]
 
     def lines(self) -> Iterator[str]:
         """Say in five lines what the result is."""

@@ -139,6 +139,7 @@ def make_plug_and_play_guides(
     is_stopping: Callable[[], bool] = lambda: False,
     n_turns: int = N_TURNS,
     first_level: float = FIRST_LEVEL,
+    n_share_turns: int = N_SHARE_TURNS,
 ) -> Generator[Stage[NDArray[Any]], None, Guides]:
     """Make the estimate from the whole measurement, which comes first, and that of each member from the entries in its loss.
 
@@ -152,6 +153,8 @@ def make_plug_and_play_guides(
         As for `make_guides`.
     n_turns, first_level
         Number of turns, and noise level of the first; see `napari_convgen.core.regularized.plug_and_play.plug_and_play_stages`.
+    n_share_turns
+        Number of turns by which that share is found.
     """
     has_seen_all = [torch.equal(weights, problem.weights) for weights in members.weights]
     seen = [problem.weights, *(each for each, is_all in zip(members.weights, has_seen_all, strict=True) if not is_all)]
@@ -166,7 +169,8 @@ def make_plug_and_play_guides(
             if is_stopping():
                 break
         if not is_stopping():
-            share = share if number else smooth_share(problem, layout.is_color)
+            if not number:
+                share = smooth_share(problem, layout.is_color, n_share_turns, first_level)
             if share:
                 estimates[number] = torch.lerp(estimates[number], least_curved(problem, weights), share)
             yield Stage(estimates[0].cpu().numpy(), (number + 1) / len(seen))

@@ -18,18 +18,26 @@ from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.spectra.descent import Descent, paced_descent
 from napari_convgen.core.spectra.eigenpairs import Eigenpairs, n_eigenpair_products, paced_eigenpairs
-from napari_convgen.core.spectra.jacobian import GROUPS, Group, gram, module_jacobian, observed, remove_mean
+from napari_convgen.core.spectra.jacobian import (
+    GROUPS,
+    Group,
+    gram,
+    measured,
+    module_jacobian,
+    observed,
+    remove_mean,
+)
 from napari_convgen.core.spectra.pace import Paced
 from napari_convgen.core.spectra.sensitivity import paced_sensitivity, paced_tail
 from napari_convgen.core.spectra.subspaces import energy_shares, paced_alignment, principal_angles
 from napari_convgen.errors import ConfigError, FitError
+from napari_convgen.run.reconstruct.look import pose_look
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.devices import Backend
 from napari_convgen.run.setup.fits import denoising_fit
 from napari_convgen.run.setup.forecast import check_memory, free_bytes
 from napari_convgen.run.setup.host_state import with_isolation
 from napari_convgen.run.setup.inputs import ImageLike, resolve_config
-from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.spectrum.options import check_groups, check_rank, check_steps
 from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress
 from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
@@ -79,6 +87,11 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         Steps of the fit at which the Jacobian is computed, from 0, which is the start; default only 0.
     groups
         Groups of parameters that the Jacobian is taken for: ``"convolutions"``, ``"norms"``, ``"output"``; default all.
+    problem
+        Name of the problem that the image is the measurement of, such as ``"deblur"``: then the Jacobian is that of the measurement of the
+        generator's image. ``None``, the default, for the generator's image itself.
+    **inputs
+        What the problem needs beside the image, as for `napari_convgen.reconstruct`.
 
     Attributes
     ----------
@@ -104,23 +117,22 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         n_passes: int = 2,
         at_steps: Sequence[int] = (0,),
         groups: Collection[Group] = GROUPS,
+        problem: str | None = None,
+        **inputs: Any,
     ) -> None:
         self.at_steps = check_steps(at_steps)
         self.groups = check_groups(groups)
         changes = {"n_seeds": 1, "stopping.kind": "fixed", "precision": "float32", "n_steps": max(1, self.at_steps[-1])}
-        super().__init__(
-            Prepared(
-                image,
-                resolve_config(config, default=GENERATOR_ALONE).replace(changes),
-                axes=axes,
-                n_spared_threads=n_spared_threads,
-                single="The spectrum is that of a single image",
-                has_operator=False,
-            )
+        single, whole = (
+            "The spectrum is that of a single image",
+            resolve_config(config, default=GENERATOR_ALONE).replace(changes),
         )
-        self.scaled = self.prepared.scaled(0)
+        posed = pose_look(problem, image, whole, axes, n_spared_threads, single, inputs)
+        super().__init__(posed.prepared)
+        self.scaled, self._units = posed.scaled, posed.units
         self._problem = self.prepared.problem(self.scaled)
-        self._n_values = int(self.scaled.is_observed.sum()) - len(self.scaled.values)
+        self._is_observed = (self._problem.weights > 0).to(self._problem.weights)
+        self._n_values = int(self._is_observed.sum()) - len(self.scaled.values)
         self.rank, self.n_passes = check_rank(rank, self._n_values), n_passes
         if n_passes < 1:
             raise ConfigError(f"n_passes must be at least 1, got {n_passes}.")
@@ -240,16 +252,16 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
 
     def _look(self, generator: generators.Generator, step: int) -> Generator[tuple[int, str], None, Spectrum]:
         """Take the Jacobian apart."""
-        problem = self._problem
-        image = remove_mean(problem.measurement, problem.weights)
+        problem, is_observed = self._problem, self._is_observed
+        image = remove_mean(problem.measurement, is_observed)
         whole = self._jacobian(generator)
-        part = observed(whole, problem.weights)
+        part = observed(whole, is_observed)
         rng = random_source(self.config.seed, RANDOM_SOURCES + step)
         pairs = yield from _named(
             step, "singular vectors", paced_eigenpairs(gram(part), image.flatten(), self.rank, self.n_passes, rng)
         )
         alignment, draws = yield from _named(
-            step, "alignment", paced_alignment(part, image, problem.weights, N_NOISE_DRAWS, rng)
+            step, "alignment", paced_alignment(part, image, is_observed, N_NOISE_DRAWS, rng)
         )
         sensitivity = yield from _named(step, "sensitivity", paced_sensitivity(part, pairs, N_SENSITIVITY_PROBES, rng))
         tail = yield from _named(step, "other singular values", paced_tail(gram(part), pairs, N_TAIL_PRODUCTS, 1, rng))
@@ -288,18 +300,20 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
     def _predict(self, whole: LinearMap, start: Tensor, level: Tensor, rng: torch.Generator) -> Paced[Descent]:
         """Predict the descent to the observed values, their means among them."""
         problem = self._problem
-        places = (problem.weights.flatten() > 0).nonzero().squeeze(1)
+        places = self._is_observed.flatten().nonzero().squeeze(1)
+        difference = problem.residual(start)
 
         def gram_at_places(values: Tensor) -> Tensor:
-            image = start.new_zeros(start.numel()).index_copy(0, places, values)
+            image = difference.new_zeros(difference.numel()).index_copy(0, places, values)
             return gram(whole)(image)[places]
 
-        residual = problem.residual(start).flatten()[places]
-        levels = level.view(-1, *(1,) * (start.ndim - 1)).expand_as(start).flatten()[places]
+        residual = difference.flatten()[places]
+        levels = level.view(-1, *(1,) * (difference.ndim - 1)).expand_as(difference).flatten()[places]
         return paced_descent(gram_at_places, residual, levels, rng, N_DESCENT_PRODUCTS)
 
     def _jacobian(self, generator: generators.Generator) -> LinearMap:
-        return module_jacobian(generator, self.groups)
+        operator, whole = self._problem.forward_model, module_jacobian(generator, self.groups)
+        return measured(whole, operator) if isinstance(operator, LinearMap) and not operator.is_identity else whole
 
     def _generator(self, backend: Backend) -> generators.Generator:
         problem = self._problem
@@ -308,7 +322,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         return built
 
     def _new_fit(self) -> Fit:
-        return denoising_fit(self.prepared, self.scaled, self.config.seed, 1, max_bytes=0)
+        return denoising_fit(self.prepared, self.scaled, self.config.seed, 1, max_bytes=0, units=self._units)
 
 
 def spectrum(
@@ -323,6 +337,8 @@ def spectrum(
     n_passes: int = 2,
     at_steps: Sequence[int] = (0,),
     groups: Collection[Group] = GROUPS,
+    problem: str | None = None,
+    **inputs: Any,
 ) -> SpectrumResult:
     """Compute what a generator's Jacobian says of an image: singular values and vectors, energies, sensitivity, alignment, descent.
 
@@ -335,7 +351,7 @@ def spectrum(
         ``"deep-image-prior"``; ``None``, the default, for ``"deep-decoder"``.
     callback
         Function that is called with each `SpectrumProgress`, every 50 ms.
-    rank, n_passes, at_steps, groups
+    rank, n_passes, at_steps, groups, problem, **inputs
         As for `SpectrumTask`.
 
     Returns
@@ -351,7 +367,17 @@ def spectrum(
         The fit failed on its way to a later step.
     """
     chosen = resolve_config(config, {"seed": seed, "device": device}, default=GENERATOR_ALONE)
-    task = SpectrumTask(image, chosen, axes=axes, rank=rank, n_passes=n_passes, at_steps=at_steps, groups=groups)
+    task = SpectrumTask(
+        image,
+        chosen,
+        axes=axes,
+        rank=rank,
+        n_passes=n_passes,
+        at_steps=at_steps,
+        groups=groups,
+        problem=problem,
+        **inputs,
+    )
     return task.finish(callback)
 
 

@@ -11,7 +11,7 @@ from superqt import QCollapsible
 
 from napari_convgen.config import PRESETS, Config, setting_fields
 from napari_convgen.errors import ConvgenError
-from napari_convgen.viewer.denoise.before_after import BeforeAfter
+from napari_convgen.viewer.denoise.before_after.controls import BeforeAfter
 from napari_convgen.viewer.denoise.request import DenoiseRequest, Outputs
 from napari_convgen.viewer.denoise.save_menu import SaveMenu
 from napari_convgen.viewer.denoise.session import DenoiseSession

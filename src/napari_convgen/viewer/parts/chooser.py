@@ -123,6 +123,8 @@ class InputChooser:
         """Show what would be denoised, and offer the references that fit it."""
         active = self._choose()
         is_new = active != self._active
+        if is_new:
+            self._follow_data(active)
         self._active = active
         self.layer = active if isinstance(active, Image) else None
         references: list[Image] = []
@@ -170,6 +172,13 @@ class InputChooser:
         except ConvgenError as error:
             text += f"<br><i>{error}</i>"
         self.description.setText(text)
+
+    def _follow_data(self, active: Layer | None) -> None:
+        """Notice when the active layer is given other data, and not when that of the layer before is."""
+        if self._active is not None:
+            self._active.events.data.disconnect(self.follow_layers)
+        if active is not None:
+            active.events.data.connect(self.follow_layers)
 
     def _choose(self) -> Layer | None:
         """Return the layer that would be taken, if it is an image."""

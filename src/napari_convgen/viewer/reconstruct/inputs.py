@@ -177,7 +177,17 @@ class ProblemInputs:
         self.scan.show(self.name.value == "sense")
         kind = self._psf.value if is_blurred else self.problem.operators[0]
         self._settings.editors[KIND].value = kind if isinstance(kind, str) else "identity"
+        self._show_defaults(self._settings.editors[KIND].value)
         self._show_hint()
+
+    def _show_defaults(self, kind: str) -> None:
+        """Show the defaults of a kind in editors that show those of another."""
+        fields = setting_fields()
+        for name, editor in self._settings.editors.items():
+            if kind in fields[name]:
+                own, others = fields[name][kind].default, {str(field.default) for field in fields[name].values()}
+                if str(editor.value) in others and str(editor.value) != str(own):
+                    editor.value = str(own) if isinstance(editor.value, str) else own
 
     def _on_settings(self) -> None:
         if self.name.value == "sense":

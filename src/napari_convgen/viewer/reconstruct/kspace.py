@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Layer
+from numpy.typing import NDArray
 
 from napari_convgen.files.kspace.reading import KSpaceFile
 from napari_convgen.viewer.layers.door import LayerInput, read_layer
@@ -40,11 +41,16 @@ def scan_of(layer: Layer | None) -> OpenScan | None:
 
 def kspace_layer(scan: OpenScan, name: str) -> tuple[Any, dict[str, Any], str]:
     """Return the layer of a scan: the decimal logarithm of the magnitude of each coil's k-space, without what was not sampled."""
-    magnitude = np.abs(scan.file.kspace)
+    shown, look, kind = logarithm_layer(scan.file.kspace, name)
+    return shown, {**look, "metadata": {KEY: scan}}, kind
+
+
+def logarithm_layer(values: NDArray[Any], name: str) -> tuple[Any, dict[str, Any], str]:
+    """Return a layer of the decimal logarithm of the magnitude of values over k-space, coils first; NaN where they are 0 or missing."""
+    magnitude = np.abs(values)
     shown = np.log10(magnitude, out=np.full(magnitude.shape, np.nan, magnitude.dtype), where=magnitude > 0)
     limits = tuple(float(each) for each in np.nanpercentile(shown, (1, 100)))
-    look = {"name": name, "axis_labels": ("coil", "ky", "kx"), "contrast_limits": limits, "metadata": {KEY: scan}}
-    return shown, look, "image"
+    return shown, {"name": name, "axis_labels": ("coil", "ky", "kx"), "contrast_limits": limits}, "image"
 
 
 def image_source(scan: OpenScan, name: str) -> LayerInput:

@@ -20,6 +20,7 @@ from napari_convgen.viewer.layers.door import (
     visible,
 )
 from napari_convgen.viewer.layers.own_layers import OwnLayers
+from napari_convgen.viewer.reconstruct.kspace import logarithm_layer
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.reconstruct.request import Details, ReconstructRequest
 
@@ -102,7 +103,10 @@ class ReconstructionLayers:
         if details.coil_maps is not None:
             unit = unit_of_new_axis(self.viewer, len(self.source.units))
             layers.append(stack_layer(self.source, details.coil_maps, f"{name} coil maps", "coil", unit))
-        if details.residual is not None:
+        if details.residual is not None and np.iscomplexobj(details.residual):
+            shown, look, _ = logarithm_layer(details.residual, f"{name} residual")
+            layers.append(Image(shown, **look))
+        elif details.residual is not None:
             layers.append(residual_layer(self.source, details.residual, f"{name} residual"))
         if details.snapshots:
             last = details.snapshots[-1].image

@@ -34,7 +34,8 @@ class Outputs:
     has_generator_image
         True for a layer of the generator's image at the step that is kept; by default False.
     has_residual
-        True for a layer of the measurement that the result predicts, minus the actual one; by default False.
+        True for a layer of the measurement that the result predicts, minus the actual one, of scans of its logarithm over k-space; by
+        default False.
     has_baseline
         True for a layer of the image that follows from the measurement without a generator; by default False.
     """
@@ -56,7 +57,7 @@ class Details:
     snapshots
         Images of the generator during the fit.
     residual
-        Predicted measurement minus the actual one.
+        Predicted measurement minus the actual one; of scans complex, over the coils and k-space.
     phase, coil_maps
         Phase of the image in radians, and magnitude of the sensitivity of each coil; ``None``, the default, but for scans.
     """
@@ -88,6 +89,10 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         Layers that are wanted beside the result.
     scan
         K-space, in the place of an image; ``None``, the default, for an image.
+    stack
+        Stack through focus, in the place of an image; ``None``, the default, for an image.
+    coil_maps
+        Sensitivities of the coils of a scan; ``None``, the default, to estimate them.
     """
 
     problem: str
@@ -96,6 +101,8 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
     psf: core.Image | None = None
     outputs: Outputs = Outputs()
     scan: KSpaceFile | None = None
+    stack: core.Image | None = None
+    coil_maps: NDArray[Any] | None = None
 
     @property
     def title(self) -> str:
@@ -111,13 +118,15 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.reconstruct.run import ReconstructTask
 
+        others = [each for each in (self.stack, None if self.scan is None else self.scan.image) if each is not None]
         return ReconstructTask(
-            self.source.image if self.scan is None else self.scan.image,
+            others[0] if others else self.source.image,
             self.config,
             problem=self.problem,
             is_missing=self.is_missing,
             psf=self.psf,
             is_sampled=None if self.scan is None else self.scan.is_sampled,
+            coil_maps=self.coil_maps,
             n_spared_threads=N_SPARED_THREADS,
         )
 
@@ -153,9 +162,11 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         iterate, average = (self._as_shown(each) for each in (snapshot.iterate, snapshot.average))
         return replace(snapshot, iterate=iterate, average=average)
 
-    def _residual(self, result: ReconstructResult) -> NDArray[np.float32]:
-        """Return the residual with the axes of the layer."""
+    def _residual(self, result: ReconstructResult) -> NDArray[Any]:
+        """Return the residual with the axes of the layer; of scans as it is."""
         layout, residual = result.layout, result.residual
+        if self.scan is not None:
+            return residual
         if self.problem != "inpaint":  # its channels come first
             channel = layout.frame_channel
             residual = residual[0] if channel is None else np.moveaxis(residual, 0, channel)

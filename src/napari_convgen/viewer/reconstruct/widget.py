@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,14 @@ from napari_convgen.viewer.parts.preferences import keep_config, page, read_conf
 from napari_convgen.viewer.parts.presets import nearest_preset, preset_beside
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
+from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
 from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
 from napari_convgen.viewer.reconstruct.kspace import image_source
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS, problem_of
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
 from napari_convgen.viewer.reconstruct.session import ReconstructSession
+from napari_convgen.viewer.reconstruct.stack import read_stack
 from napari_convgen.viewer.reconstruct.summary import summarize
 from napari_convgen.viewer.worker.session import State
 
@@ -54,7 +57,7 @@ PLOT_TOOLTIP = (
 
 
 class ReconstructWidget(DockWidget):
-    """Fill in missing pixels, deblur or enlarge an image, or make that of an MRI scan, and watch it.
+    """Fill in missing pixels, deblur or enlarge an image, make that of an MRI scan, or find a phase, and watch it.
 
     Parameters
     ----------
@@ -102,8 +105,11 @@ class ReconstructWidget(DockWidget):
         config, name = self.config(), self._problem.name.value
         if name == "sense":
             scan, title = self._problem.scan.read()
-            source = image_source(scan, title.removesuffix(" k-space"))
-            return ReconstructRequest(source, name, config, outputs=self._outputs(), scan=scan.file)
+            source, maps = image_source(scan, title.removesuffix(" k-space")), self._problem.scan.read_maps()
+            return ReconstructRequest(source, name, config, outputs=self._outputs(), scan=scan.file, coil_maps=maps)
+        if name == "phase":
+            stack, place = read_stack(self._input.layer)
+            return ReconstructRequest(place, name, config, outputs=self._outputs(), stack=stack)
         source = self._input.read()
         mask, psf = self._problem.read_mask(), self._problem.read_psf()
         return ReconstructRequest(source, name, config, mask, psf, self._outputs())
@@ -124,6 +130,7 @@ class ReconstructWidget(DockWidget):
         self._plot.setMinimumHeight(140)
         self._plot.setToolTip(PLOT_TOOLTIP)
         self._text = text_label()
+        self._instrument = [PanelView(self.viewer.theme) for _ in range(2)]
 
         self.column.addWidget(self._input.description)
         self.column.addWidget(labeled_rows([*self._problem.rows(), self._preset, *self._at_hand.editors.values()]))
@@ -133,6 +140,8 @@ class ReconstructWidget(DockWidget):
         self.column.addWidget(self._plot, stretch=1)
         self.column.addWidget(self._text)
         self.column.addWidget(self._load)
+        for panel in self._instrument:
+            self.column.addWidget(panel)
         self.column.addWidget(more)
         self.column.addStretch()
 
@@ -161,7 +170,8 @@ class ReconstructWidget(DockWidget):
         self._residual = CheckBox(
             value=False,
             text="Residual",
-            tooltip="Add the measurement that the result predicts, minus the actual one, as a layer, hidden at first.",
+            tooltip="Add the measurement that the result predicts, minus the actual one, as a layer, hidden at first: in the pixels of the "
+            "image, or the logarithm of its magnitude over k-space.",
         )
         self._baseline = CheckBox(
             value=False,
@@ -198,8 +208,8 @@ class ReconstructWidget(DockWidget):
             kept = self._preset.value
             self._preset.choices = names
             self._preset.value = kept if kept in names and kept not in usual else self._problem.problem.preset
-        self._input.description.setVisible(name != "sense")
-        self._residual.native.setVisible(name != "sense")
+        self._input.description.setVisible(name not in ("sense", "phase"))
+        self._residual.native.setVisible(name != "phase")
         self._baseline.native.setVisible(name == "enlarge")
         self._choose_preset()
 
@@ -232,6 +242,8 @@ class ReconstructWidget(DockWidget):
 
     def _follow_theme(self) -> None:
         self._plot.follow_theme(self.viewer.theme)
+        for panel in self._instrument:
+            panel.follow_theme(self.viewer.theme)
 
     def _on_state(self, state: State) -> None:
         if state is State.PAUSED:
@@ -247,6 +259,9 @@ class ReconstructWidget(DockWidget):
     def _show_present(self) -> None:
         """Show the present run: after a cancel the one before it, if there was one."""
         result, request = self.session.result, self.session.request
+        found = [] if result is None else result.instrument_panels()
+        for view, panel in itertools.zip_longest(self._instrument, found):
+            view.show_panel(panel)
         if result is None or request is None:
             self._plot.clear_curves()
             self._text.setText("")

@@ -132,6 +132,8 @@ class InverseProblem(ABC):
         Settings of its usual forward operator, and of others that it can have; by default there are none.
     preset
         Name of the preset that it begins with if none is named.
+    measures_image
+        True, the default, if the measurement is an image, with pixels and channels.
     changes
         Settings by dotted name in which it differs from the preset. An operator maps the intensities of each channel, so that no noise
         is shared by channels.
@@ -152,6 +154,7 @@ class InverseProblem(ABC):
     operator: ClassVar[type[Kind]]
     other_operators: ClassVar[tuple[type[Kind], ...]] = ()
     preset: ClassVar[str] = "quick"
+    measures_image: ClassVar[bool] = True
     changes: ClassVar[Mapping[str, Any]] = {"noise.is_shared": "no"}
     inputs: ClassVar[Mapping[str, str]] = {}
     settings: ClassVar[Mapping[str, str]] = {}

@@ -13,21 +13,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.config import Kind, LedArrayConfig, PhaseConfig, ThroughFocusConfig
+from napari_convgen.core.fit.guides import Guides
 from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Layout, Measured
 from napari_convgen.core.noise.estimate import estimate_noise
+from napari_convgen.core.non_local import Stage
 from napari_convgen.core.optics.zernike import FIRST, name_of
 from napari_convgen.core.phase.calibration import Calibration, Estimate
 from napari_convgen.core.phase.linear import LinearizedPhase
 from napari_convgen.core.phase.measured import LEAST_SIDE, MeasuredImages
+from napari_convgen.core.phase.mixture import mixed_stages
 from napari_convgen.core.phase.starts import Verdict, hold_out, try_starts
 from napari_convgen.core.phase.visibility import check_determined, check_visible
 from napari_convgen.core.problem import Problem
+from napari_convgen.core.regularized.plug_and_play import measured_levels
 from napari_convgen.core.snapshot import Units
+from napari_convgen.core.stopping import Members
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.reconstruct.microscope import build_imaging, describe_imaging
 from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem, Observation
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
+from napari_convgen.run.setup.guides import GuideStages
 from napari_convgen.run.setup.inputs import as_array
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -63,6 +69,7 @@ class Phase(InverseProblem):
 
     operator = ThroughFocusConfig
     other_operators: ClassVar[tuple[type[Kind], ...]] = (LedArrayConfig,)
+    measures_image = False
     inputs: ClassVar[Mapping[str, str]] = {
         "depths": "distances of the planes from the focus",
         "lights": "directions of the lights",
@@ -293,6 +300,20 @@ class _PreparedPhase(Prepared):
         low, unit = _range(image)
         weights = self.is_observed.to(self.linearized.measurement)
         return self.linearized.problem(low, unit, weights)
+
+    def guides(
+        self, problem: Problem, image: ImageTensor, members: Members, is_stopping: Callable[[], bool]
+    ) -> GuideStages:
+        """Make the phase that guides the fit, from all images: a network that is mixed in has seen no less."""
+        config, weights = self.config, problem.weights
+        out = hold_out(problem.forward_model, self.is_observed, random_source(config.seed, HELD_OUT)).to(weights)
+        whole = torch.full(problem.forward_model.in_shape, 0.5).to(weights)
+        for stage in mixed_stages(problem, weights, out):
+            whole = stage.image
+            yield Stage(whole.cpu().numpy(), stage.share)
+            if is_stopping():
+                break
+        return Guides(whole, torch.stack([whole] * len(members)), noise_level=measured_levels(problem).flatten())
 
     def generator_bytes(self, *args: Any, **changes: Any) -> int:
         """Return about how many bytes the fit takes, fields of the light included."""

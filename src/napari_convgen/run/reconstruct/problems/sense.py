@@ -58,6 +58,7 @@ class Sense(InverseProblem):
 
     operator = FourierConfig
     preset = "default"
+    measures_image = False
     inputs: ClassVar[Mapping[str, str]] = {
         "coil_maps": "coil sensitivities",
         "is_sampled": "mask of the sampled points",

@@ -66,6 +66,7 @@ class Sensing(InverseProblem):
     """
 
     operator = WeightedSumsConfig
+    measures_image = False
     inputs: ClassVar[Mapping[str, str]] = {"patterns": "patterns of weights"}
     settings: ClassVar[Mapping[str, str]] = {
         name: f"operator.{name}" for name in WeightedSumsConfig.model_fields if name != "kind"
@@ -279,11 +280,15 @@ class _PreparedSums(Prepared):
         if self.config.noise.is_estimated and not is_stopping():
             source = random_source(self.config.seed, TRIAL_SOURCE)
             problem = with_likeliest_noise(problem, source, TURNS, FIRST_LEVEL)
-        return (yield from make_plug_and_play_guides(problem, self.layout, members, is_stopping, TURNS, FIRST_LEVEL))
+        return (
+            yield from make_plug_and_play_guides(
+                problem, self.layout, members, is_stopping, TURNS, FIRST_LEVEL, n_share_turns=TURNS
+            )
+        )
 
     def time_guides(self, image: ImageTensor, fit: Fit) -> Seconds:
         """Return about how long these estimates take, the trials of noise levels included."""
-        n_trials = N_TRIALS * self.config.noise.is_estimated
+        n_trials = 1 + N_TRIALS * self.config.noise.is_estimated
         return super().time_guides(image, fit) * (TURNS / N_TURNS * (1 + n_trials / len(fit.members)))
 
 

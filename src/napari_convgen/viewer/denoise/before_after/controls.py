@@ -8,10 +8,10 @@ from napari.layers import Shapes
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_convgen.errors import ConvgenError
+from napari_convgen.viewer.denoise.before_after.profile import line_layer, profile
+from napari_convgen.viewer.denoise.before_after.swipe import Swipe
 from napari_convgen.viewer.denoise.layers import RunLayers
-from napari_convgen.viewer.denoise.profile import line_layer, profile
 from napari_convgen.viewer.denoise.session import DenoiseSession
-from napari_convgen.viewer.denoise.swipe import Swipe
 from napari_convgen.viewer.layers.door import add_layer
 from napari_convgen.viewer.parts.buttons import button, rows_of
 from napari_convgen.viewer.parts.loading import Guard

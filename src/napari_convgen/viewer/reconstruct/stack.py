@@ -1,0 +1,51 @@
+"""A stack through focus as a layer, and the place of the phase that is found from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from napari.layers import Image, Layer
+
+from napari_convgen.core import image as core
+from napari_convgen.errors import InputError, mismatch
+from napari_convgen.viewer.layers.door import LayerInput, finest_level, read_layer
+
+
+def read_stack(layer: Layer | None) -> tuple[core.Image, LayerInput]:
+    """Return a stack through focus, and the place of an image of its rows and columns.
+
+    Parameters
+    ----------
+    layer
+        Layer of the stack: planes, rows, columns.
+
+    Raises
+    ------
+    InputError
+        No layer, or one with other axes.
+    """
+    source = read_layer(layer)
+    assert isinstance(layer, Image)
+    shape = finest_level(layer).shape
+    if layer.rgb or len(shape) != 3:
+        raise InputError(
+            mismatch(
+                "The phase needs a layer with a stack through focus",
+                expected="3 axes: planes, rows, columns",
+                got=f"{len(shape)} axes of {tuple(shape)} pixels",
+                advice="Choose another layer, or stack the images (Layer → Merge to Stack).",
+            )
+        )
+    stack = read_layer(layer, "ZYX").image
+    plane = Image(
+        np.zeros(shape[1:], np.float32),
+        name=source.name,
+        scale=layer.scale[1:],
+        translate=layer.translate[1:],
+        units=layer.units[1:],
+        axis_labels=("y", "x"),
+    )
+    place = read_layer(plane, "YX")
+    look = {name: value for name, value in place.look.items() if name != "contrast_limits"}
+    return stack, replace(place, look=look)
