@@ -132,7 +132,7 @@ def compare(one: Measured, many: Measured) -> str:
         ["bytes of records", f"{one.n_record_bytes * factor:.0f}", f"{many.n_record_bytes}"],
         ["bytes sent for a piece", f"{one.n_task_bytes}", f"{many.n_task_bytes}"],
     ]
-    head = ["", f"predicted from {one.n_pieces} pieces", f"measured on {many.n_pieces} pieces"]
+    head = ["", f"predicted from {one.n_pieces} piece", f"measured on {many.n_pieces} pieces"]
     return markdown_table(head, rows)
 
 
@@ -183,6 +183,7 @@ def _bytes(n: float) -> str:
 
 def main() -> None:
     """Measure, compare, multiply, and write the result."""
+    measure(1)  # compiles and loads what is needed
     one = measure(1)
     many = measure(3)
     text = (

@@ -75,8 +75,9 @@ def time_pieces(jobs: Sequence[Job]) -> Seconds:
     """
     if not jobs:
         return Seconds()
-    largest = max(jobs, key=lambda job: job.plan.cut.n_values).plan
-    image = read_image(largest.path, largest.request.axes, largest.request.series).image
+    first = max(jobs, key=lambda job: job.plan.cut.n_values)
+    largest = first.plan
+    image = first.image or read_image(largest.path, largest.request.axes, largest.request.series).image
     for job in jobs:
         if job.plan is not largest:
             continue

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.records import DONE, hash_file, read_record, write_record
+from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import read_image, write_image
 from napari_convgen.run.denoise.result import versions
 
 
-def put_together(plan: Plan) -> bool:
+def put_together(plan: Plan, like: ImageFile | None = None) -> bool:
     """Write the output of a file whose pieces are all done, with its record, and remove the pieces; return False if some are not.
+
+    It is written like the file, or like another image.
 
     Another process may do the same at the same time: both write the same, and the later one finds the pieces removed.
 
@@ -33,7 +36,8 @@ def put_together(plan: Plan) -> bool:
         if any(record is None or record["status"] != DONE for record in records):
             return plan.is_done
         with _gathered(plan) as values:
-            write_image(plan.output, values, read_image(plan.path, plan.request.axes, plan.request.series))
+            file = like or read_image(plan.path, plan.request.axes, plan.request.series)
+            write_image(plan.output, values, file)
     except FileNotFoundError:
         if plan.is_done:
             return True

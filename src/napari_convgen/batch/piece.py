@@ -6,6 +6,7 @@ import errno
 import functools
 import os
 import socket
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from napari_convgen.core.image import Image, Piece, check_frame
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import replacing
 from napari_convgen.files.images import read_image
+from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import DenoiseResult
 from napari_convgen.run.denoise.run import DenoiseTask
 from napari_convgen.run.setup.forecast import Seconds
@@ -39,15 +41,29 @@ class Job:
         Number of the piece among those of the file, from 0.
     piece
         What is read and what is kept.
+    image
+        The image, of a plan whose image is in no file; ``None``, the default, to read the file.
     """
 
     plan: Plan
     number: int
     piece: Piece
+    image: Image | None = None
 
 
 def do_piece(job: Job) -> dict[str, Any]:
-    """Do a piece, and leave its values and its record; return the record.
+    """Do a piece, and leave its values and its record; return the record. See `advance_piece`."""
+    steps = advance_piece(job)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            record: dict[str, Any] = end.value
+            return record
+
+
+def advance_piece(job: Job) -> Generator[DenoiseProgress, None, dict[str, Any]]:
+    """Do a piece step by step, and leave its values and its record; return the record. Of one that is left nothing is kept.
 
     An error is no end of a batch: it becomes the record of a piece that failed.
 
@@ -58,7 +74,7 @@ def do_piece(job: Job) -> dict[str, Any]:
     """
     plan, started = job.plan, Seconds.now()
     try:
-        values, course = _fit(job)
+        values, course = yield from _fit(job)
         with replacing(plan.values_of(job.number)) as file:
             np.save(file, values)
         record = {"status": DONE, "sha256": hash_file(plan.values_of(job.number)), **course}
@@ -97,17 +113,19 @@ def _open(path: Path, axes: str | None, series: int, digest: str) -> Image:
     return read_image(path, axes, series).image
 
 
-def _fit(job: Job) -> tuple[NDArray[Any], dict[str, Any]]:
+def _fit(job: Job) -> Generator[DenoiseProgress, None, tuple[NDArray[Any], dict[str, Any]]]:
     """Return what is kept of a piece, denoised, and what its record says of the fit."""
     plan, piece = job.plan, job.piece
-    window = plan.window_of(_open(plan.path, plan.request.axes, plan.request.series, plan.digest), piece)
+    image = job.image or _open(plan.path, plan.request.axes, plan.request.series, plan.digest)
+    window = plan.window_of(image, piece)
     frame = np.asarray(window.data)
     if check_frame(frame, piece.window, plan.layout)[0].is_constant:
         return _as_it_is(frame[piece.inside], plan), {"note": "It is constant or missing throughout: left as it is."}
     task = DenoiseTask(window, plan.config, keeps_snapshots=False)
     if plan.cut.n_pieces > 1 and task.lacks_noise(task.prepared.scaled(0)):
         return _as_it_is(frame[piece.inside], plan), {"note": "No noise was found: left as it is."}
-    result = task.finish()
+    yield from task
+    result = task.result()
     return result.image[piece.inside], _course(result)
 
 

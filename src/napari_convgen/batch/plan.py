@@ -107,13 +107,19 @@ class Cut:
         FileError, InputError, ConfigError, DeviceError
             The file cannot be read or denoised.
         """
-        image = read_image(path, request.axes, request.series)
-        prepared = Prepared(image.image, request.config, has_tiles=True)
+        file = read_image(path, request.axes, request.series)
+        cut = cls.of_prepared(Prepared(file.image, request.config, has_tiles=True))
+        output = _stem(path) + suffix_like(path, file.of_type(cut.dtype))
+        return replace(cut, output=output, notes=(*file.notes, *cut.notes))
+
+    @classmethod
+    def of_prepared(cls, prepared: Prepared, output: str = "") -> Self:
+        """Find out about an image that was checked, with its tiles; its result will be in the file ``output``."""
         _check_frames(prepared)
         result_type = prepared.result_type
         n_values = math.prod(prepared.size) * prepared.n_outputs
         return cls(
-            output=_stem(path) + suffix_like(path, image.of_type(result_type.dtype)),
+            output=output,
             shape=tuple(prepared.image.shape),
             axes=prepared.layout.axes,
             is_joint=prepared.layout.is_joint,
@@ -122,7 +128,7 @@ class Cut:
             n_pieces=len(prepared.pieces),
             n_values=n_values,
             n_bytes=peak_bytes(prepared, n_values, result_type.dtype.itemsize, keeps_snapshots=False),
-            notes=(*image.notes, *prepared.notes, *[ALONE] * (frame_groups(prepared) is not None)),
+            notes=(*prepared.notes, *[ALONE] * (frame_groups(prepared) is not None)),
         )
 
     @classmethod

@@ -170,12 +170,13 @@ def _serve(connection: Connection, gpu: int | None) -> None:
     if gpu is not None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
-    connection.send(READY)
-    while (job := connection.recv()) is not None:
-        try:
-            connection.send(do_piece(job))
-        except ConvgenError as error:
-            connection.send(error)
+    with contextlib.suppress(EOFError, ConnectionError):  # the process that started this one is gone
+        connection.send(READY)
+        while (job := connection.recv()) is not None:
+            try:
+                connection.send(do_piece(job))
+            except ConvgenError as error:
+                connection.send(error)
 
 
 def _end_with_parent() -> None:

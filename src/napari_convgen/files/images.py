@@ -130,7 +130,9 @@ def new_image(image: Image) -> ImageFile:
     image
         Image with an array of real numbers; of its distances those along X, Y and Z are written.
     """
-    data = np.asarray(image.data)
+    data = (
+        image.data if hasattr(image.data, "dtype") else np.asarray(image.data)
+    )  # only shape and type of a lazy one are looked at
     axes = guess_axes(data.shape) if image.axes is None else image.axes
     calibration = None if image.scale is None or image.units is None else (image.scale, image.units)
     return ImageFile(data, axes, new_tags(data.shape, data.dtype, axes, calibration), calibration=calibration)

@@ -19,6 +19,7 @@ from napari_convgen.viewer.denoise.step_choice import StepChoice
 from napari_convgen.viewer.denoise.summary import summarize
 from napari_convgen.viewer.denoise.try_menu import TryMenu
 from napari_convgen.viewer.denoise.values import ValuesChoice
+from napari_convgen.viewer.large.into_file import IntoFile
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
@@ -145,6 +146,7 @@ class DenoiseWidget(DockWidget):
         self._noise = text_label(tooltip="Noise that was found. If it is wrong, set it in 'Noise' and 'More settings'.")
         self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
         self._try = TryMenu(self.session, self._input, self._controls.error.shown_errors)
+        self._into_file = IntoFile(self.viewer, self._input, self.config, self.session)
         self._choice = StepChoice(self.session)
         self._before_after = BeforeAfter(self.session, self._controls.error.shown_errors)
         self._save = SaveMenu(self.session, self._controls.error.shown_errors)
@@ -165,6 +167,7 @@ class DenoiseWidget(DockWidget):
         self.column.addWidget(self._plot, stretch=1)
         self.column.addWidget(self._text)
         self.column.addWidget(self._save)
+        self.column.addWidget(self._into_file)
         self.column.addWidget(more)
         self.column.addStretch()
 
@@ -207,6 +210,7 @@ class DenoiseWidget(DockWidget):
         self._input.axes.changed.connect(self._show_z_axis)
         self._plot.dragged.connect(self.session.show_step)
         self._plot.dropped.connect(self.session.keep)
+        self._into_file.session.state_changed.connect(lambda state: self._controls.block(state is not State.IDLE))
         self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
         self.session.finished.connect(self._on_finish)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class UnderWay:
 
     def __init__(self, source: ArrayLike, dtype: DTypeLike) -> None:
         self._source = source
-        self._parts: dict[tuple[tuple[int, int], ...], NDArray[Any]] = {}
+        self._parts: dict[tuple[tuple[int, int], ...], NDArray[Any] | Path] = {}
         self.shape = tuple(source.shape)
         self.dtype = np.dtype(dtype)
 
@@ -45,13 +46,16 @@ class UnderWay:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __setitem__(self, index: tuple[int | slice, ...], values: NDArray[Any]) -> None:
-        """Replace a part, with a number or a slice without gaps for each axis; the same part again takes its place."""
+    def __setitem__(self, index: tuple[int | slice, ...], values: NDArray[Any] | Path) -> None:
+        """Replace a part, with a number or a slice without gaps for each axis; the same part again takes its place.
+
+        The values can be in a file of numpy, which is read when they are looked at, as long as it is there.
+        """
         spans = tuple(
             each.indices(n)[:2] if isinstance(each, slice) else (each, each + 1)
             for each, n in zip(index, self.shape, strict=True)
         )
-        self._parts[spans] = np.reshape(values, [stop - start for start, stop in spans])
+        self._parts[spans] = values
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         wanted = [np.arange(n)[each] for n, each in zip(self.shape, self._full(index), strict=True)]
@@ -61,7 +65,13 @@ class UnderWay:
             within = [(each.ravel() >= a) & (each.ravel() < b) for each, (a, b) in zip(wanted, spans, strict=True)]
             if all(each.any() for each in within):
                 taken = [each.ravel()[is_in] - a for each, is_in, (a, _) in zip(wanted, within, spans, strict=True)]
-                kept[np.ix_(*within)] = part[np.ix_(*taken)]
+                try:
+                    values = np.load(part, mmap_mode="r") if isinstance(part, Path) else part
+                except (
+                    FileNotFoundError
+                ):  # all parts were just put together; the whole takes the place of this array next
+                    continue
+                kept[np.ix_(*within)] = values.reshape([b - a for a, b in spans])[np.ix_(*taken)]
         return kept.reshape(image.shape)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:

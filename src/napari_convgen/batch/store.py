@@ -1,0 +1,251 @@
+"""An image that is in no file, denoised piece by piece into an OME-Zarr image on the disk: what is done stays done."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_convgen import __version__
+from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pieces
+from napari_convgen.batch.output import put_together
+from napari_convgen.batch.piece import Job, advance_piece
+from napari_convgen.batch.plan import Cut, Plan, Request, count
+from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record
+from napari_convgen.batch.run import N_COPIES
+from napari_convgen.config import Config
+from napari_convgen.core.image import Image, Piece
+from napari_convgen.errors import ConfigError
+from napari_convgen.files.images import check_image, new_image
+from napari_convgen.run.denoise.progress import DenoiseProgress
+from napari_convgen.run.denoise.result import versions
+from napari_convgen.run.setup.devices import resolve_threads
+from napari_convgen.run.setup.inputs import resolve_config
+from napari_convgen.run.setup.prepared import Prepared
+from napari_convgen.run.task import Progress, Task
+
+ORDER = "TCZYX"
+"""Axes of an OME-Zarr image, in their order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreProgress(Progress):
+    """The state of a task while it runs.
+
+    Attributes
+    ----------
+    number, n_pieces, n_tiles
+        Number of the piece under way, from 0, of all pieces, and of the tiles of a frame.
+    n_ended
+        Number of pieces that have ended, also before this run.
+    n_before
+        Number of those that had ended before.
+    fit
+        Progress of the piece's fit; ``None`` once the piece has ended.
+    """
+
+    number: int
+    n_pieces: int
+    n_tiles: int
+    n_ended: int
+    n_before: int
+    fit: DenoiseProgress | None
+
+    @property
+    def share(self) -> float:
+        """Share of the pieces that is done."""
+        return (self.n_ended + (0.0 if self.fit is None else self.fit.share)) / self.n_pieces
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds that the rest takes at the pace of this run."""
+        n_done = self.share * self.n_pieces - self.n_before
+        return self.seconds * (self.n_pieces * (1 - self.share)) / max(n_done, 1e-9)
+
+    def __str__(self) -> str:
+        frame, tile = divmod(self.number, self.n_tiles)
+        places = {"frame": (frame, self.n_pieces // self.n_tiles), "tile": (tile, self.n_tiles)}
+        text = ", ".join(f"{name} {i + 1} of {n}" for name, (i, n) in places.items() if n > 1) or "the image"
+        return f"{text[0].upper()}{text[1:]}; {self.n_ended} of {self.n_pieces} are done."
+
+
+@dataclass(frozen=True, eq=False)
+class StoreResult:
+    """How far the image is.
+
+    Attributes
+    ----------
+    plan
+        The plan, which knows where what is done lies.
+    n_done, n_failed
+        Number of pieces that are done, and that failed.
+    error
+        Reason of the first of those that failed; empty if none did.
+    """
+
+    plan: Plan
+    n_done: int
+    n_failed: int
+    error: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user."""
+        return self.plan.cut.notes
+
+    def report(self) -> Mapping[str, Any]:
+        """Return what is known of the run as plain values."""
+        config = self.plan.request.config.model_dump()
+        counts = {"n_pieces": self.plan.cut.n_pieces, "n_done": self.n_done, "n_failed": self.n_failed}
+        return {
+            "output": str(self.plan.output),
+            "config": config,
+            "cut": asdict(self.plan.cut),
+            "versions": versions(),
+        } | counts
+
+    def __str__(self) -> str:
+        if self.plan.is_done:
+            return f"All {self.plan.cut.n_pieces} pieces are done, and written to {self.plan.output}."
+        failed = f" {self.n_failed} failed: {self.error}" if self.n_failed else ""
+        return f"{self.n_done} of {self.plan.cut.n_pieces} pieces are done and kept.{failed} Run again to go on, with the same settings."
+
+
+class StoreTask(Task[StoreProgress, StoreResult]):
+    """Denoise an image into an OME-Zarr image, beginning with a frame. The same task again goes on where one was left, in whatever way.
+
+    Parameters
+    ----------
+    image
+        The image, usually lazy.
+    config
+        Settings, name of a preset, or ``None`` for the preset ``"default"``.
+    path
+        OME-Zarr image to write, which must not be there, unless it is of the same image and settings.
+    identity
+        What tells the image from others; together with the settings it decides what of an earlier task is taken over.
+    first
+        Index of the frame to begin with, by the axes that count frames; none by default.
+    n_spared_threads
+        Number of threads that ``n_threads = "auto"`` leaves to others; default 0.
+
+    Raises
+    ------
+    FileError, InputError, ConfigError, DeviceError
+        What cannot be run, in a sentence.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        config: Config | str | None,
+        path: Path,
+        identity: Mapping[str, Any],
+        first: Mapping[int, int] | None = None,
+        n_spared_threads: int = 0,
+    ) -> None:
+        if path.suffix != ".zarr":
+            raise ConfigError(
+                f"The image is written as OME-Zarr, whose names end in .zarr, got {path.name}. Choose another name."
+            )
+        _check_order(image)
+        chosen = resolve_config(config)
+        chosen = chosen.replace({"n_threads": resolve_threads(chosen.n_threads, n_spared_threads)})
+        super().__init__(Prepared(image, chosen, has_tiles=True))
+        self._image, self._like = image, new_image(image)
+        digest = hash_values({"identity": identity, "config": chosen.model_dump(), "version": __version__})
+        cut = Cut.of_prepared(self.prepared, path.name)
+        self.plan = Plan(path, Request(path.parent, chosen, image.axes), digest, cut)
+        if not self.plan.is_done:
+            check_image(path, self._like, cut.dtype)
+        self.n_bytes = PROCESS_BYTES + cut.n_bytes
+        self._first = dict(first or {})
+
+    @property
+    def has_result(self) -> bool:
+        """True once something is done."""
+        return self.plan.is_done or bool(self.plan.statuses())
+
+    def forecast(self) -> BatchForecast:
+        """Predict time, memory and disk: a few steps of a piece are taken, timed and forgotten."""
+        jobs, free = list(self._jobs()), shutil.disk_usage(self.plan.request.folder).free
+        return BatchForecast(
+            n_files=1,
+            n_pieces=self.plan.cut.n_pieces,
+            n_pieces_left=len(jobs),
+            n_workers=1,
+            total=time_pieces(jobs),
+            n_bytes=self.n_bytes,
+            n_disk_bytes=N_COPIES * self.plan.cut.n_result_bytes,
+            n_disk_bytes_free=free,
+        )
+
+    def _advance(self) -> Iterator[StoreProgress]:
+        """Do the pieces that are left. Of the one under way nothing is kept when the iterator is closed."""
+        if self.plan.is_done:
+            return
+        self.plan.begin(retries_failed=True)
+        n_before = n_ended = count(self.plan.statuses())[0]
+        for job in self._jobs():
+            steps = advance_piece(job)
+            for fit in self._paced(steps, lambda fit: True):
+                yield self._progress(job, n_ended, n_before, fit)
+                if self._is_stopping:
+                    steps.close()
+                    return
+            n_ended += 1
+            yield self._progress(job, n_ended, n_before, None)
+            if self._is_stopping:
+                break
+        put_together(self.plan, self._like)
+
+    def result(self) -> StoreResult:
+        """Return how far the image is."""
+        if self.plan.is_done:
+            return StoreResult(self.plan, self.plan.cut.n_pieces, 0)
+        statuses = self.plan.statuses()
+        failed = [number for number, status in sorted(statuses.items()) if status == FAILED]
+        record = read_record(self.plan.record_of(failed[0])) if failed else None
+        return StoreResult(self.plan, *count(statuses), "" if record is None else record["error"])
+
+    def _jobs(self) -> Iterator[Job]:
+        """Yield the pieces that are left, those of the first frame first."""
+        done = {number for number, status in self.plan.statuses().items() if status == DONE}
+        left = [(number, piece) for number, piece in enumerate(self.plan.pieces) if number not in done]
+        for number, piece in sorted(left, key=lambda each: not self._is_first(each[1])):
+            yield Job(self.plan, number, piece, self._image)
+
+    def _is_first(self, piece: Piece) -> bool:
+        return all(piece.index[axis] == place for axis, place in self._first.items())
+
+    def _let_go(self) -> None:
+        """Hold nothing: each piece lets go of what it took."""
+
+    def _progress(self, job: Job, n_ended: int, n_before: int, fit: DenoiseProgress | None) -> StoreProgress:
+        n_pieces, n_frames = self.plan.cut.n_pieces, len(list(self.plan.layout.frames(self.plan.cut.shape)))
+        return StoreProgress(
+            seconds=self._seconds,
+            number=job.number,
+            n_pieces=n_pieces,
+            n_tiles=n_pieces // n_frames,
+            n_ended=n_ended,
+            n_before=n_before,
+            fit=fit,
+        )
+
+
+def _check_order(image: Image) -> None:
+    """Refuse axes that the written image would have in another order.
+
+    Raises
+    ------
+    ConfigError
+        It would.
+    """
+    letters = (image.axes or ORDER[-len(image.data.shape) :]).upper()
+    if letters != "".join(letter for letter in ORDER if letter in letters):
+        raise ConfigError(
+            f"An OME-Zarr image has the axes {ORDER}, in this order, got {letters}. Transpose the layer, or split its colors."
+        )

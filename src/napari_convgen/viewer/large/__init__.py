@@ -1,0 +1,1 @@
+"""Runs whose result is written into an OME-Zarr image on the disk, piece by piece."""

@@ -1,0 +1,157 @@
+"""A run into a file: what is asked, the layer that fills, and the session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+
+from napari_convgen.config import Config
+from napari_convgen.viewer.layers.door import METADATA_KEY, LayerInput, image_layer
+from napari_convgen.viewer.layers.own_layers import OwnLayers
+from napari_convgen.viewer.layers.under_way import UnderWay
+from napari_convgen.viewer.worker.job import N_SPARED_THREADS
+from napari_convgen.viewer.worker.session import Finished, Session
+from napari_convgen.viewer.worker.work import Request
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_convgen.batch.store import StoreProgress, StoreResult, StoreTask
+
+
+@dataclass(frozen=True, eq=False)
+class StoreRequest(Request["StoreTask", "StoreResult"]):
+    """What is asked of a run into a file.
+
+    Attributes
+    ----------
+    config
+        Settings of the run.
+    path
+        OME-Zarr image to write.
+    first
+        Place of the frame on screen, which is done first, by the axes that count frames; none by default.
+    """
+
+    config: Config
+    path: Path
+    first: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Title of the progress bar."""
+        return f"Denoising {self.source.name} into {self.path.name}"
+
+    def build(self) -> StoreTask:
+        """Return the task, its input checked."""
+        from napari_convgen.batch.store import StoreTask
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        source = self.source
+        return StoreTask(source.image, self.config, self.path, source.identity, self.first, N_SPARED_THREADS)
+
+    def preview(self, task: StoreTask, progress: StoreProgress, is_due: bool) -> Any:
+        """Return the numbers of the pieces that are done, whenever one has ended and when the run begins."""
+        is_new = progress.fit is None or (progress.n_ended == progress.n_before and is_due)
+        return sorted(task.plan.statuses()) if is_new else None
+
+    def details(self, task: StoreTask, result: StoreResult) -> Any:
+        """Return the values of the image that was written; ``None`` if it is not finished."""
+        from napari_convgen.files.images import read_image
+
+        return read_image(result.plan.output).data if result.plan.is_done else None
+
+
+class StoreLayers:
+    """The layer of a run into a file: what is done, over the input, and at the end the image on the disk itself.
+
+    Parameters
+    ----------
+    viewer
+        Viewer that the layer is added to.
+    source
+        Image that is denoised.
+
+    Attributes
+    ----------
+    result
+        The layer; ``None`` before a piece is done.
+    """
+
+    def __init__(self, viewer: ViewerModel, source: LayerInput) -> None:
+        self.viewer = viewer
+        self.source = source
+        self.result: Image | None = None
+        self._own = OwnLayers(viewer)
+        self._had_result = False
+
+    def owns(self, layer: Any) -> bool:
+        """Return True for the layer of the run, with the data that the run gave it."""
+        return self._own.owns(layer)
+
+    def begin(self) -> None:
+        """Note what is shown before a run goes on; `undo` returns to it."""
+        self._had_result = self._own.has(self.result)
+
+    def fill(self, task: StoreTask, numbers: list[int]) -> None:
+        """Show the pieces that are done."""
+        plan = task.plan
+        if self.result is None or not self._own.has(self.result):
+            self._show(UnderWay(self.source.data, np.dtype(plan.cut.dtype)))
+        if self.result is not None and isinstance(self.result.data, UnderWay):
+            for number in numbers:
+                if plan.values_of(number).is_file():
+                    self.result.data[plan.pieces[number].index] = plan.values_of(number)
+            self.result.refresh(extent=False, highlight=False, thumbnail=False)
+
+    def finish(self, values: Any, report: Mapping[str, Any]) -> None:
+        """Show the image on the disk, if it is finished."""
+        if values is not None:
+            self._show(values)
+        if self.result is not None:
+            self.result.metadata = {**self.result.metadata, METADATA_KEY: dict(report)}
+
+    def undo(self) -> None:
+        """Remove the layer, unless it was there before the run."""
+        if not self._had_result:
+            self._own.remove(self.result)
+            self.result = None
+
+    def _show(self, data: Any) -> None:
+        if self.result is None or not self._own.has(self.result):
+            self.result = self._own.add(image_layer(self.source, data, f"{self.source.name} denoised"))
+        else:
+            self._own.put(self.result, data)
+
+
+class StoreSession(Session[StoreRequest, "StoreTask", "StoreResult", StoreLayers]):
+    """Runs into files for one viewer."""
+
+    def _new_layers(self, request: StoreRequest) -> StoreLayers:
+        """Return the layer of the last run if that went into the same file, or a new one."""
+        last = self._finished
+        is_same = (
+            last is not None and last.request.path == request.path and last.request.source.name == request.source.name
+        )
+        layers = last.layers if last is not None and is_same else StoreLayers(self.viewer, request.source)
+        layers.begin()
+        return layers
+
+    def _show_preview(self, layers: StoreLayers, task: StoreTask, progress: Any, preview: Any) -> None:
+        layers.fill(task, preview)
+
+    def _show_result(
+        self, finished: Finished[StoreRequest, StoreResult, StoreLayers], task: StoreTask, details: Any
+    ) -> None:
+        if details is None:
+            layers = finished.layers
+            layers.fill(task, sorted(task.plan.statuses()))
+        finished.layers.finish(details, finished.report)
+
+    def _undo(self, layers: StoreLayers) -> None:
+        layers.undo()

@@ -1,0 +1,61 @@
+"""A lazy layer is denoised into a file, from the widget."""
+
+import threading
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from napari_convgen.batch import piece as piece_module
+from napari_convgen.config import PRESETS
+from napari_convgen.viewer.denoise.widget import DenoiseWidget
+from napari_convgen.viewer.large.into_file import IntoFile
+
+pytest.importorskip("zarr")
+
+
+@pytest.fixture
+def part(make_widget, hands, small, noisy, monkeypatch, tmp_path):
+    """The part of a widget that runs into a file, beside a lazy stack, and its user."""
+    monkeypatch.setitem(PRESETS, "tiny", small.replace({"n_steps": 40}))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    widget = make_widget(DenoiseWidget)
+    hands(widget).fill("Preset", "tiny")
+    stack = da.from_array(np.stack([noisy, noisy[::-1], noisy.T, noisy[:, ::-1]]), chunks=(1, -1, -1))
+    widget.viewer.add_image(stack, name="stack", scale=(2, 1, 1))
+    widget.viewer.dims.set_current_step(0, 2)
+    part = widget.findChild(IntoFile)
+    assert part.isExpanded()
+    yield widget, hands(part)
+    part.session.cancel()
+
+
+def test_a_stopped_run_shows_what_is_done_and_the_input_and_goes_on(part, noisy, tmp_path, monkeypatch):
+    widget, user = part
+    layers, fit, gate = widget.viewer.layers, piece_module._fit, threading.Event()
+
+    def waiting(job):
+        """Fit the frame on screen, and others once the gate is open."""
+        if job.number != 2:
+            gate.wait()
+        return (yield from fit(job))
+
+    monkeypatch.setattr(piece_module, "_fit", waiting)
+    user.press("Run")
+    user.wait_for(lambda: "1 of 4 are done" in user.text)
+    user.press("Stop and keep")
+    gate.set()
+    user.wait_until_idle()
+    shown = layers["stack denoised"]
+    np.testing.assert_array_equal(shown.data[3], noisy[:, ::-1])
+    assert shown.data[2].std() < noisy.std()
+    assert (shown.scale == (2, 1, 1)).all()
+    assert "are done and kept" in user.text
+
+    user.press("Run")
+    user.wait_until_idle()
+    assert "All 4 pieces are done" in user.text
+    assert [layer.name for layer in layers] == ["truth", "cells", "stack", "stack denoised"]
+    assert shown.data[3].std() < noisy.std()
+    assert (tmp_path / "napari-convgen" / "stack_denoised.zarr" / "zarr.json").is_file()
+    assert shown.metadata["napari-convgen"]["n_done"] == 4
