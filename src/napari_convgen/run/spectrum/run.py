@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_convgen.config import GENERATOR_ALONE, Config
 from napari_convgen.core import generators
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.linear_map import LinearMap
-from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.spectra.descent import Descent, paced_descent
 from napari_convgen.core.spectra.eigenpairs import Eigenpairs, n_eigenpair_products, paced_eigenpairs
 from napari_convgen.core.spectra.jacobian import (
@@ -38,6 +37,7 @@ from napari_convgen.run.setup.fits import denoising_fit
 from napari_convgen.run.setup.forecast import check_memory, free_bytes
 from napari_convgen.run.setup.host_state import with_isolation
 from napari_convgen.run.setup.inputs import ImageLike, resolve_config
+from napari_convgen.run.spectrum.fitted import copy_state, fit_until
 from napari_convgen.run.spectrum.options import check_groups, check_rank, check_steps
 from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress
 from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
@@ -244,9 +244,9 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         for at_step in self.at_steps:
             if at_step > 0:
                 fit = self._new_fit() if fit is None else fit
-                for step in _fit_until(fit, at_step):
+                for step in fit_until(fit, at_step):
                     yield step, "fit"
-                _copy_state(fit.generator, generator)
+                copy_state(fit.generator, generator)
             spectrum = yield from self._look(generator, at_step)
             self._spectra.append(spectrum)
 
@@ -367,38 +367,9 @@ def spectrum(
         The fit failed on its way to a later step.
     """
     chosen = resolve_config(config, {"seed": seed, "device": device}, default=GENERATOR_ALONE)
-    task = SpectrumTask(
-        image,
-        chosen,
-        axes=axes,
-        rank=rank,
-        n_passes=n_passes,
-        at_steps=at_steps,
-        groups=groups,
-        problem=problem,
-        **inputs,
-    )
+    options = {"rank": rank, "n_passes": n_passes, "at_steps": at_steps, "groups": groups}
+    task = SpectrumTask(image, chosen, axes=axes, problem=problem, **(inputs | options))
     return task.finish(callback)
-
-
-def _fit_until(fit: Fit, step: int) -> Iterator[int]:
-    """Take steps until the fit has reached a number of them."""
-    steps = iter(fit)
-    while fit.step < step:
-        iterate = next(steps, None)
-        if iterate is None or (fit.reason is not None and fit.reason.outcome in (Outcome.DIVERGED, Outcome.COLLAPSED)):
-            raise FitError(f"{fit.reason} Choose another seed, or lower optimizer.learning_rate.")
-        yield fit.step
-
-
-def _copy_state(source: nn.Module, target: nn.Module) -> None:
-    """Copy parameters and buffers to a generator that is the same but for what computes it."""
-    for pairs in (
-        zip(source.parameters(), target.parameters(), strict=True),
-        zip(source.buffers(), target.buffers(), strict=True),
-    ):
-        for value, own in pairs:
-            own.detach().copy_(value.detach())
 
 
 def _named(step: int, doing: str, computation: Paced[Any]) -> Generator[tuple[int, str], None, Any]:
