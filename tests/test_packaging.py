@@ -29,7 +29,7 @@ def test_links_and_pictures_have_whole_addresses(metadata):
         if address.startswith(source := metadata["urls"]["Source"]):
             kind, path = address.removeprefix(source).split("/HEAD/")
             assert (ROOT / path.partition("#")[0]).exists()
-            assert kind == ("/raw" if path.endswith(".png") else "/blob")
+            assert kind == ("/raw" if path.endswith((".png", ".gif")) else "/blob")
 
 
 def test_the_version_is_one(metadata):

@@ -155,7 +155,7 @@ class StoreTask(Task[StoreProgress, StoreResult]):
         chosen = chosen.replace({"n_threads": resolve_threads(chosen.n_threads, n_spared_threads)})
         super().__init__(Prepared(image, chosen, has_tiles=True))
         self._image, self._like = image, new_image(image)
-        digest = hash_values({"identity": identity, "config": chosen.model_dump(), "version": __version__})
+        digest = hash_values({"input": identity, "config": chosen.model_dump(), "version": __version__})
         cut = Cut.of_prepared(self.prepared, path.name)
         self.plan = Plan(path, Request(path.parent, chosen, image.axes), digest, cut)
         if not self.plan.is_done:

@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from napari_convgen import Config, Image, denoise
 from napari_convgen.core.baselines import BASELINES
@@ -247,7 +246,7 @@ def test_the_report_and_the_table_tell_it_all():
     assert set(report) == {
         "versions", "config", "axes", "noise", "notes", "methods", "data_range", "fit_affine", "input",
     }  # fmt: skip
-    used = {"device": "cpu", "backend": "numba", "n_threads": torch.get_num_threads()}
+    used = {"device": "cpu", "backend": "numba", "n_threads": result.config.n_threads}
     assert report["config"] == config.replace(used).model_dump()
     assert report["noise"][0]["sigma"] == [10]
     nlm, ours = report["methods"]

@@ -176,7 +176,7 @@ def test_notes_are_not_repeated_when_a_run_is_extended(noisy):
     run.extend(20)
     list(run)
     notes = run.result().notes
-    assert len([note for note in notes if "snapshots were let go" in note]) == 1
+    assert len([note for note in notes if "snapshots were dropped" in note]) == 1
     assert len([note for note in notes if "missing" in note]) == 1
 
 

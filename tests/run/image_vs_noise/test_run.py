@@ -218,7 +218,7 @@ def test_beyond_the_memory_all_targets_lose_the_same_snapshots():
     assert 4 < len(steps[0]) <= 10
     assert steps[0][-1] == 40
     assert len(result.steps) > 10
-    assert any("snapshots were let go" in note for note in result.notes)
+    assert any("snapshots were dropped" in note for note in result.notes)
 
 
 def test_a_forecast_leaves_no_trace():

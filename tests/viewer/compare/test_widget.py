@@ -96,7 +96,7 @@ def test_a_method_that_is_not_installed_cannot_be_checked_and_says_why(viewer, m
 def test_nothing_checked_is_one_notification(user, notes):
     check(user)
     user.press("Run")
-    assert ["Check a method" in note.message for note in notes] == [True]
+    assert ["Check at least one" in note.message for note in notes] == [True]
     assert user.button("Run").isEnabled()
 
 

@@ -101,7 +101,8 @@ NOISE = [name for name in setting_fields() if name.startswith("noise.")]
 def test_rows_are_those_of_the_kind_that_is_chosen():
     form = ConfigForm(["noise.kind", *NOISE[1:]])
     widget = labeled_rows(["Seed", *ConfigForm(["seed"]).editors.values(), "Noise", *form.editors.values()])
-    auto = ["Standard deviation", "Correlation length", "Impulses", "Stripes", "Same everywhere", "Same in channels"]
+    auto = ["Standard deviation", "Correlation length", "Impulses", "Stripes", "Interference"]
+    auto += ["Same everywhere", "Same in channels"]
     assert rows_shown(widget) == ["<b>Seed</b>", "Seed", "<b>Noise</b>", "Noise", *auto]
     form.editors["noise.kind"].value = "poisson-gaussian"
     photons = [
@@ -109,6 +110,7 @@ def test_rows_are_those_of_the_kind_that_is_chosen():
         "Correlation length",
         "Impulses",
         "Stripes",
+        "Interference",
         "Same everywhere",
         "Gain (per photon)",
         "Offset",

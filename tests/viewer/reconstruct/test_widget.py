@@ -111,7 +111,9 @@ def test_the_form_says_what_the_verb_does(name, widget, user, noisy):
 
 def test_problems_begin_with_the_preset_of_the_verb():
     assert {name: each.preset for name, each in PROBLEMS.items()} == {
-        name: each.preset for name, each in SOLVED.items()
+        name: each.preset
+        for name, each in SOLVED.items()
+        if name != "sensing"  # a row of numbers is no layer
     }
 
 
