@@ -114,7 +114,7 @@ def _has_offset(plane: Float[np.ndarray, "h w"], start: int, width: int, usual: 
     noise = MEDIAN_ERROR * np.nanmean(np.abs(last - first)) / np.sqrt(max(1, np.isfinite(last - first).sum()))
     beside = np.abs(np.nanmedian([first - plane[start - 2], last - plane[start + width + 1]], -1)).max()
     least = float(np.abs(offsets).min())
-    if not (least > SIGNIFICANCE * max(usual, noise) and beside < BESIDE * least):
+    if not (least > SIGNIFICANCE * max(usual, noise) and beside < BESIDE * least + 2 * noise):
         return False
     steps, across = _by_part(sides, np.nanmedian), np.abs(_by_part(last - first, np.nanmedian))
     is_bad = (np.sign(steps) == np.sign(offsets[0, 0])).all((1, 2)) & (np.abs(steps).min((1, 2)) > across)
