@@ -44,18 +44,29 @@ def press(widget: QPushButton, text: str) -> None:
     next(each for each in widget.findChildren(QPushButton) if each.text() == text).click()
 
 
+def fit_view(viewer: napari.Viewer) -> None:
+    """Show the image as large as the canvas, after napari has fitted the view to what the layers were before."""
+    wait(lambda: False, 1)
+    viewer.reset_view()
+    wait(lambda: False, 1)
+    side = SIDE * float(viewer.layers[0].scale[-1])
+    viewer.scene.camera.center = (0, side / 2, side / 2)
+    viewer.scene.camera.zoom *= 2
+    wait(lambda: False, 1)
+
+
 def pictures() -> Iterator[tuple[Image.Image, int]]:
     """Go through the scene, and return its pictures with the time that each is shown."""
     viewer, widget = open_sample("Denoise (convolutional generator)")
     for layer in viewer.layers:
         layer.data = layer.data[:SIDE, :SIDE]
-    wait(lambda: False, 1)
-    viewer.reset_view()
+    fit_view(viewer)
     yield shot(viewer), STILL
     press(widget, "Run")
     while widget.session.is_busy:
         wait(lambda: False, 0.8)
         yield shot(viewer), BLINK
+    fit_view(viewer)
     yield shot(viewer), STILL
     axis = 0
     steps = [snapshot.step for snapshot in widget.session.result.snapshots]
