@@ -11,6 +11,40 @@ from napari_convgen.config.base import Auto, Kind
 
 Micrometers = Auto | Annotated[float, Ge(0.001), Le(1000)]
 
+Aperture = Annotated[
+    float,
+    Field(
+        gt=0,
+        lt=4,
+        title="Numerical aperture",
+        description="Numerical aperture of the objective, below the refractive index of its immersion.",
+    ),
+]
+Wavelength = Annotated[float, Ge(200), Le(2000)]
+Immersion = Annotated[
+    float,
+    Field(
+        ge=1,
+        lt=4,
+        title="Refractive index",
+        description="Refractive index of the objective's immersion: 1 for air, 1.33 for water, 1.515 for oil.",
+    ),
+]
+PixelSize = Annotated[
+    Micrometers,
+    Field(
+        title="Pixel size (µm)",
+        description="Distance between neighboring pixels of a plane in the specimen, in micrometers; auto takes that of the image.",
+    ),
+]
+ZStep = Annotated[
+    Micrometers,
+    Field(
+        title="Z step (µm)",
+        description="Distance between neighboring planes, in micrometers; auto takes that of the image.",
+    ),
+]
+
 
 class IdentityConfig(Kind):
     """Measurement of the image itself: denoising, and filling in missing pixels."""
@@ -34,37 +68,13 @@ class BlurConfig(Kind):
 class MicroscopeConfig(Kind):
     """Blur by the point spread function of a microscope, computed from its objective."""
 
-    numerical_aperture: float = Field(
-        1.4,
-        gt=0,
-        lt=4,
-        title="Numerical aperture",
-        description="Numerical aperture of the objective, below the refractive index of its immersion.",
+    numerical_aperture: Aperture = 1.4
+    wavelength: Wavelength = Field(
+        520, title="Emission (nm)", description="Wavelength of the emitted light in vacuum, in nanometers."
     )
-    wavelength: float = Field(
-        520,
-        ge=200,
-        le=2000,
-        title="Emission (nm)",
-        description="Wavelength of the emitted light in vacuum, in nanometers.",
-    )
-    refractive_index: float = Field(
-        1.515,
-        ge=1,
-        lt=4,
-        title="Refractive index",
-        description="Refractive index of the objective's immersion: 1 for air, 1.33 for water, 1.515 for oil.",
-    )
-    pixel_size: Micrometers = Field(
-        "auto",
-        title="Pixel size (µm)",
-        description="Distance between neighboring pixels of a plane in the specimen, in micrometers; auto takes that of the image.",
-    )
-    z_step: Micrometers = Field(
-        "auto",
-        title="Z step (µm)",
-        description="Distance between neighboring planes of a volume, in micrometers; auto takes that of the image.",
-    )
+    refractive_index: Immersion = 1.515
+    pixel_size: PixelSize = "auto"
+    z_step: ZStep = "auto"
 
 
 class WidefieldConfig(MicroscopeConfig):
@@ -77,12 +87,8 @@ class ConfocalConfig(MicroscopeConfig):
     """Blur of a confocal microscope, computed from its objective and pinhole."""
 
     kind: Literal["confocal"] = "confocal"
-    excitation_wavelength: float = Field(
-        488,
-        ge=200,
-        le=2000,
-        title="Excitation (nm)",
-        description="Wavelength of the laser in vacuum, in nanometers.",
+    excitation_wavelength: Wavelength = Field(
+        488, title="Excitation (nm)", description="Wavelength of the laser in vacuum, in nanometers."
     )
     pinhole: float = Field(
         1.0,
@@ -127,32 +133,12 @@ class FourierConfig(Kind):
 class PhaseConfig(Kind):
     """Images of a thin object that delays light, through an objective with aberrations."""
 
-    numerical_aperture: float = Field(
-        0.5,
-        gt=0,
-        lt=4,
-        title="Numerical aperture",
-        description="Numerical aperture of the objective, below the refractive index of its immersion.",
+    numerical_aperture: Aperture = 0.5
+    wavelength: Wavelength = Field(
+        520, title="Wavelength (nm)", description="Wavelength of the light in vacuum, in nanometers."
     )
-    wavelength: float = Field(
-        520,
-        ge=200,
-        le=2000,
-        title="Wavelength (nm)",
-        description="Wavelength of the light in vacuum, in nanometers.",
-    )
-    refractive_index: float = Field(
-        1.0,
-        ge=1,
-        lt=4,
-        title="Refractive index",
-        description="Refractive index of the objective's immersion: 1 for air, 1.33 for water, 1.515 for oil.",
-    )
-    pixel_size: Micrometers = Field(
-        "auto",
-        title="Pixel size (µm)",
-        description="Distance between neighboring pixels of an image in the specimen, in micrometers; auto takes that of the image.",
-    )
+    refractive_index: Immersion = 1.0
+    pixel_size: PixelSize = "auto"
     n_zernikes: int = Field(
         9,
         ge=0,
@@ -173,11 +159,7 @@ class ThroughFocusConfig(PhaseConfig):
     """Images of a phase object at several distances from the focus."""
 
     kind: Literal["through-focus"] = "through-focus"
-    z_step: Micrometers = Field(
-        "auto",
-        title="Z step (µm)",
-        description="Distance between neighboring planes, in micrometers; auto takes that of the image.",
-    )
+    z_step: ZStep = "auto"
     focus: Auto | Annotated[float, Ge(-1000), Le(1000)] = Field(
         "auto",
         title="Plane in focus",

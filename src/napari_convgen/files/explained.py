@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from napari_convgen.core.image import ArrayLike
+from napari_convgen.core.image.lazy import LazyArray
 from napari_convgen.errors import ConvgenError, FileError
 
 
@@ -31,7 +32,7 @@ def explained(path: Path) -> Iterator[None]:
         raise FileError(_explain(path, error)) from error
 
 
-class LaterValues:
+class LaterValues(LazyArray):
     """Values of an image that are read as they are needed; they are indexed by numbers and slices.
 
     Parameters
@@ -53,19 +54,6 @@ class LaterValues:
         self.shape = tuple(values.shape)
         self.dtype = np.dtype(values.dtype)
 
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read a part of the values.
 
@@ -76,9 +64,6 @@ class LaterValues:
         """
         with explained(self._path):
             return np.asarray(self._values[index])
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[...], dtype)
 
 
 def _explain(path: Path, error: Exception) -> str:

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from napari_convgen.core.generators.deep_decoder import LATENT_SCALE
-from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES
+from napari_convgen.core.generators.generator import OutputMap
 from napari_convgen.core.generators.grids import Size
-from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, NormInit, SeparateNetworks, Start
+from napari_convgen.core.generators.layers import (
+    CONVOLUTIONS,
+    LayeredNetwork,
+    NormInit,
+    SeparateNetworks,
+    Start,
+    layered_memory_bytes,
+)
 
 WIDTH = 3
 """Number of learned weights of a convolution along each axis."""
@@ -66,13 +71,13 @@ class ConvDecoder(SeparateNetworks):
         n_layers: int,
         latent_size: int,
         rngs: Sequence[torch.Generator],
-        output_map: Literal["sigmoid", "linear"] = "sigmoid",
+        output_map: OutputMap = "sigmoid",
         norm_init: NormInit = "ones",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         sizes = ladder(size, n_layers, latent_size)
         super().__init__(
-            _Network(sizes, n_outputs, n_channels, output_map, norm_init, Start(rng, dtype)) for rng in rngs
+            _Member(sizes, n_outputs, n_channels, WIDTH, norm_init, output_map, Start(rng, dtype)) for rng in rngs
         )
 
 
@@ -98,49 +103,12 @@ def memory_bytes(
     **_: Any,
 ) -> int:
     """Return about how many bytes a step of a fit takes at its peak."""
-    pixels = [math.prod(grid) for grid in ladder(size, n_layers, latent_size)]
-    # Autograd keeps the input of each convolution and of each norm; the backward pass has a few more of the largest.
-    hidden = n_channels * (2 * sum(pixels[1:]) + pixels[0] + 3 * pixels[-1])
-    n_taps: int = WIDTH ** len(size)
-    weights = N_WEIGHT_COPIES * n_channels * (n_layers * (n_taps * n_channels + 2) + n_outputs)
-    images = N_IMAGES * n_outputs * pixels[-1]
-    return FLOAT_BYTES * n_members * (hidden + weights + images)
+    sizes = ladder(size, n_layers, latent_size)
+    return layered_memory_bytes(sizes, n_outputs, n_members=n_members, n_channels=n_channels, width=WIDTH)
 
 
-class _Network(nn.Module):
-    """One net; its tensors are batches of one, channels second."""
-
-    latent: Tensor
-
-    def __init__(
-        self,
-        sizes: Sequence[Size],
-        n_outputs: int,
-        k: int,
-        output_map: str,
-        norm_init: NormInit,
-        start: Start,
-    ) -> None:
-        super().__init__()
-        self.sizes, self.output_map = sizes, output_map
-        n_axes, n_layers = len(sizes[0]), len(sizes) - 1
-        self.register_buffer("latent", start.uniform(0, LATENT_SCALE, 1, k, *sizes[0]))
-        self.convolutions = nn.ParameterList(start.weights(k, k, *(WIDTH,) * n_axes) for _ in range(n_layers))
-        self.norms = nn.ModuleList(Norm(start.scales(k, norm_init)) for _ in range(n_layers))
-        self.output_convolution = nn.Parameter(start.weights(n_outputs, k, *(1,) * n_axes))
-
-    def forward(self) -> Float[Tensor, "1 c *spatial"]:
-        last = self.features()[-1]
-        image = CONVOLUTIONS[last.ndim - 2](last, self.output_convolution)
-        return torch.sigmoid(image) if self.output_map == "sigmoid" else image
-
-    def features(self) -> list[Tensor]:
-        """The hidden tensors B_1 … B_n."""
-        features = [self.latent]
-        for weights, norm, size in zip(self.convolutions, self.norms, self.sizes[1:], strict=True):
-            x = features[-1]
-            if x.shape[2:] != size:
-                x = F.interpolate(x, size=size, mode="nearest")
-            x = CONVOLUTIONS[len(size)](x, weights, padding=WIDTH // 2)
-            features.append(norm(F.relu(x)))
-        return features[1:]
+class _Member(LayeredNetwork):
+    def convolved(self, x: Tensor, weights: Tensor, size: Size) -> Tensor:
+        """Enlarge by the nearest neighbor where the grid grows, and convolve."""
+        enlarged = x if x.shape[2:] == size else F.interpolate(x, size=size, mode="nearest")
+        return CONVOLUTIONS[len(size)](enlarged, weights, padding=WIDTH // 2)

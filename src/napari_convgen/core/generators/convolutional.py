@@ -9,7 +9,6 @@ Adversarial Networks", ICLR 2016 (the transposed convolutions).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -17,15 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.deep_decoder import LATENT_SCALE
-from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES
 from napari_convgen.core.generators.grids import Size, grid_sizes, strides
 from napari_convgen.core.generators.layers import (
     CONVOLUTIONS,
-    Norm,
+    LayeredNetwork,
     NormInit,
     SeparateNetworks,
     Start,
+    layered_memory_bytes,
     mirrored,
     reflect,
 )
@@ -122,52 +120,27 @@ def memory_bytes(
     **_: Any,
 ) -> int:
     """Return about how many bytes a step of a fit takes at its peak."""
-    pixels = [math.prod(grid) for grid in layer_grids(size, convolution, n_layers, spacing)]
-    # Autograd keeps the input of each convolution and of each norm; the backward pass has a few more of the largest.
-    hidden = n_channels * (2 * sum(pixels[1:]) + pixels[0] + 3 * max(pixels))
-    n_taps: int = WIDTHS[convolution] ** len(size)
-    weights = N_WEIGHT_COPIES * n_channels * n_layers * (n_taps * n_channels + 2)
-    images = N_IMAGES * n_outputs * pixels[-1]
-    return FLOAT_BYTES * n_members * (hidden + weights + images)
+    sizes = layer_grids(size, convolution, n_layers, spacing)
+    return layered_memory_bytes(sizes, n_outputs, n_members=n_members, n_channels=n_channels, width=WIDTHS[convolution])
 
 
-class _Member(nn.Module):
-    """One net; its tensors are batches of one, channels second."""
-
-    latent: Tensor
-
+class _Member(LayeredNetwork):
     def __init__(
         self,
         sizes: Sequence[Size],
         n_outputs: int,
         convolution: Convolution,
-        k: int,
+        n_channels: int,
         norm_init: NormInit,
         start: Start,
     ) -> None:
-        super().__init__()
-        self.sizes, self.convolution = sizes, convolution
-        n_axes, n_layers = len(sizes[0]), len(sizes) - 1
-        width = (WIDTHS[convolution],) * n_axes
-        self.register_buffer("latent", start.uniform(0, LATENT_SCALE, 1, k, *sizes[0]))
+        super().__init__(sizes, n_outputs, n_channels, WIDTHS[convolution], norm_init, "sigmoid", start)
+        self.convolution = convolution
         axes = enumerate(sizes[0], 2) if convolution == "fixed" else ()
         self.smoothings = nn.Sequential(*(Smoothing(axis, n, start.dtype) for axis, n in axes))
-        self.convolutions = nn.ParameterList(start.weights(k, k, *width) for _ in range(n_layers))
-        self.norms = nn.ModuleList(Norm(start.scales(k, norm_init)) for _ in range(n_layers))
-        self.output_convolution = nn.Parameter(start.weights(n_outputs, k, *(1,) * n_axes))
 
-    def forward(self) -> Tensor:
-        last = self.features()[-1]
-        return torch.sigmoid(CONVOLUTIONS[last.ndim - 2](last, self.output_convolution))
-
-    def features(self) -> list[Tensor]:
-        """The hidden tensors B_1 … B_n."""
-        features = [self.latent]
-        for weights, norm, size in zip(self.convolutions, self.norms, self.sizes[1:], strict=True):
-            features.append(norm(F.relu(self._convolved(features[-1], weights, size))))
-        return features[1:]
-
-    def _convolved(self, x: Tensor, weights: Tensor, size: Size) -> Tensor:
+    def convolved(self, x: Tensor, weights: Tensor, size: Size) -> Tensor:
+        """Convolve by the chosen kind."""
         n_axes = len(size)
         if self.convolution == "transposed":
             x = _TRANSPOSED[n_axes](x, weights, stride=strides(x.shape[2:], size), padding=1)

@@ -18,17 +18,21 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
+from napari_convgen.core.generators.generator import (
+    FLOAT_BYTES,
+    LATENT_SCALE,
+    N_IMAGES,
+    N_WEIGHT_COPIES,
+    Generator,
+    OutputMap,
+    named_layers,
+)
 from napari_convgen.core.generators.grids import Size, grid_sizes
 from napari_convgen.core.generators.layers import NormInit, Start
 from napari_convgen.core.generators.upsampling import upsample
 
 Order = Literal["relu-norm", "norm-relu"]
-OutputMap = Literal["sigmoid", "linear"]
 ExtraLayer = Literal["none", "first", "last"]
-
-LATENT_SCALE = 0.1
-"""The latent is uniform in [0, 0.1], as in the authors' code."""
 
 THIN = 32
 """Largest number of pixels along an axis of a volume beyond whose ends a margin is drawn too. Our choice: there the ends are a large

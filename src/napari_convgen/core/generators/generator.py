@@ -20,6 +20,12 @@ N_IMAGES = 16
 N_WEIGHT_COPIES = 4
 """Tensors of the size of the weights: the weights, their gradient, and the two moments of Adam."""
 
+LATENT_SCALE = 0.1
+"""Largest value of a latent, which is uniform in [0, 0.1] as in the authors' code."""
+
+OutputMap = Literal["sigmoid", "linear"]
+"""Map from the last layer to the image."""
+
 FLOAT_BYTES = 4
 """Bytes of a weight, and of a value of an image."""
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.deep_decoder import OutputMap
+from napari_convgen.core.generators.generator import OutputMap
 from napari_convgen.core.generators.input_noise import GaussianNoise
 from napari_convgen.core.generators.layers import Start
 from napari_convgen.core.generators.skip import Hourglass, HourglassGenerator, Padding

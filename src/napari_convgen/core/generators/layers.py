@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -11,7 +12,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.generator import Generator, named_layers
+from napari_convgen.core.generators.generator import (
+    FLOAT_BYTES,
+    LATENT_SCALE,
+    N_IMAGES,
+    N_WEIGHT_COPIES,
+    Generator,
+    OutputMap,
+    named_layers,
+)
+from napari_convgen.core.generators.grids import Size
 
 NormInit = Literal["ones", "uniform"]
 
@@ -68,6 +78,76 @@ class SeparateNetworks(Generator):
         members = [cast(Any, member) for member in self.members]
         hidden = zip(*(member.convolutions for member in members), strict=True)
         return named_layers(list(hidden), [member.output_convolution for member in members])
+
+
+class LayeredNetwork(nn.Module, ABC):
+    """One net of hidden layers that are alike: a convolution, ReLU and a channel norm; then a 1×1 convolution.
+
+    Tensors are batches of one, channels second.
+
+    Parameters
+    ----------
+    sizes
+        Spatial shapes of the latent and of each hidden layer's output.
+    n_outputs, n_channels
+        Number of channels of the image, and of the latent and every hidden layer.
+    width
+        Number of learned weights of a convolution along each axis.
+    norm_init
+        Initial scale of the channel norm.
+    output_map
+        Map from the last layer to the image.
+    start
+        Source of the latent and the initial weights.
+    """
+
+    latent: Tensor
+
+    def __init__(
+        self,
+        sizes: Sequence[Size],
+        n_outputs: int,
+        n_channels: int,
+        width: int,
+        norm_init: NormInit,
+        output_map: OutputMap,
+        start: Start,
+    ) -> None:
+        super().__init__()
+        self.sizes, self.output_map = sizes, output_map
+        k, n_axes, n_layers = n_channels, len(sizes[0]), len(sizes) - 1
+        self.register_buffer("latent", start.uniform(0, LATENT_SCALE, 1, k, *sizes[0]))
+        self.convolutions = nn.ParameterList(start.weights(k, k, *(width,) * n_axes) for _ in range(n_layers))
+        self.norms = nn.ModuleList(Norm(start.scales(k, norm_init)) for _ in range(n_layers))
+        self.output_convolution = nn.Parameter(start.weights(n_outputs, k, *(1,) * n_axes))
+
+    @abstractmethod
+    def convolved(self, x: Tensor, weights: Tensor, size: Size) -> Tensor:
+        """Return the convolution of a hidden layer's input, on the grid of its output."""
+
+    def forward(self) -> Float[Tensor, "1 c *spatial"]:
+        """Return the image."""
+        last = self.features()[-1]
+        image = CONVOLUTIONS[last.ndim - 2](last, self.output_convolution)
+        return torch.sigmoid(image) if self.output_map == "sigmoid" else image
+
+    def features(self) -> list[Tensor]:
+        """Return the hidden tensors B_1 … B_n."""
+        features = [self.latent]
+        for weights, norm, size in zip(self.convolutions, self.norms, self.sizes[1:], strict=True):
+            features.append(norm(F.relu(self.convolved(features[-1], weights, size))))
+        return features[1:]
+
+
+def layered_memory_bytes(sizes: Sequence[Size], n_outputs: int, *, n_members: int, n_channels: int, width: int) -> int:
+    """Return about how many bytes a step of a fit of such networks takes at its peak; arguments are those of `LayeredNetwork`."""
+    pixels = [math.prod(size) for size in sizes]
+    # Autograd keeps the input of each convolution and of each norm; the backward pass has a few more of the largest.
+    hidden = n_channels * (2 * sum(pixels[1:]) + pixels[0] + 3 * max(pixels))
+    n_taps: int = width ** len(sizes[0])
+    weights = N_WEIGHT_COPIES * n_channels * ((len(sizes) - 1) * (n_taps * n_channels + 2) + n_outputs)
+    images = N_IMAGES * n_outputs * pixels[-1]
+    return FLOAT_BYTES * n_members * (hidden + weights + images)
 
 
 def channel_norm(x: Tensor, scale: Tensor, offset: Tensor, leak: float) -> Tensor:

@@ -16,8 +16,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.deep_decoder import LATENT_SCALE, OutputMap
-from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
+from napari_convgen.core.generators.generator import (
+    FLOAT_BYTES,
+    LATENT_SCALE,
+    N_IMAGES,
+    N_WEIGHT_COPIES,
+    Generator,
+    OutputMap,
+    named_layers,
+)
 from napari_convgen.core.generators.grids import Size, grid_sizes, strides
 from napari_convgen.core.generators.input_noise import Dropout, InputNoise
 from napari_convgen.core.generators.layers import CONVOLUTIONS, Norm, Start, reflect

@@ -12,11 +12,13 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_convgen.core.image.lazy import LazyArray, whole_index
+
 LARGEST_READ = 2**26
 """Bytes of an image up to which it is read at once, and all its frames are checked before a run. Our choice, no benchmark."""
 
 
-class PagedValues:
+class PagedValues(LazyArray):
     """Values of an image, indexed like an array by numbers and slices; a page is read and decoded when it is needed.
 
     Uncompressed values are read without their surroundings. Of others the latest page is remembered, so that tiles of it decode it once.
@@ -44,11 +46,6 @@ class PagedValues:
         self.shape = tuple(series.shape)
         self.dtype = self._stored.newbyteorder("=")
 
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
     def __getitem__(self, index: Any) -> NDArray[Any]:
         if self._offset is not None:
             # Mapped for this moment alone, lest all that was ever read count as memory of the process.
@@ -62,10 +59,7 @@ class PagedValues:
 
     def _split(self, index: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Return the parts of an index that count pages, and that are within a page."""
-        full = list(index) if isinstance(index, tuple) else [index]
-        missing = [slice(None)] * (self.ndim - len(full) + (Ellipsis in full))
-        place = full.index(Ellipsis) if Ellipsis in full else len(full)
-        full[place : place + 1] = missing
+        full = whole_index(index, self.ndim)
         n = self.ndim - self._series.keyframe.ndim
         return tuple(full[:n]), tuple(full[n:])
 

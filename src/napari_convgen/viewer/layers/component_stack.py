@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_convgen.core.image.lazy import LazyArray
+
 N_KEPT = 4
 """Number of images that are kept after they were looked at: napari asks for the same one several times."""
 
 
-class ComponentStack:
+class ComponentStack(LazyArray):
     """An array whose first index is a number of vectors, from 0; an image is computed when it is looked at.
 
     Parameters
@@ -33,19 +35,6 @@ class ComponentStack:
         self.shape = (n_components + 1, *shape)
         self.dtype = np.dtype(dtype)
 
-    @property
-    def ndim(self) -> int:
-        """Number of axes, the axis of the components included."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of values that `__array__` returns."""
-        return int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
     def __getitem__(self, index: Any) -> NDArray[Any]:
         first, *rest = index if isinstance(index, tuple) else (index,)
         if first is Ellipsis:
@@ -55,6 +44,3 @@ class ComponentStack:
             return np.asarray(self._draw(int(numbers))[tuple(rest)])
         images = [self._draw(int(n))[tuple(rest)] for n in numbers]
         return np.stack(images) if images else np.empty(self.shape, self.dtype)[(slice(0), *rest)]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[:], dtype)

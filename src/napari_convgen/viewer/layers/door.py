@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_convgen.core import image as core
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.core.image import guess_axes as core_guess
+from napari_convgen.core.image.lazy import LazyArray
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import InputError
 
@@ -199,7 +200,7 @@ def guess_axes(layer: Layer | None) -> str:
     return core_guess(shape, is_color=bool(layer.rgb))
 
 
-class StepStack:
+class StepStack(LazyArray):
     """Snapshots as an array whose first index is the step: the latest snapshot not after it.
 
     napari's slider counts indices, so this is what makes it count steps. The snapshots are not copied.
@@ -217,22 +218,9 @@ class StepStack:
         self.dtype = self.snapshots[0].image.dtype
         self.shape = (len(self._number), *self.snapshots[0].image.shape)
 
-    @property
-    def ndim(self) -> int:
-        """Number of axes, the axis of the steps included."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of values that `__array__` returns."""
-        return int(np.prod(self.shape))
-
     def at(self, step: int) -> Snapshot:
         """Return the snapshot that is shown at a step."""
         return self.snapshots[int(self._number[min(max(step, 0), len(self) - 1)])]
-
-    def __len__(self) -> int:
-        return len(self._number)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         first, *rest = index if isinstance(index, tuple) else (index,)
@@ -243,9 +231,6 @@ class StepStack:
             return np.asarray(self.snapshots[number].image[tuple(rest)])
         images = {n: self.snapshots[n].image[tuple(rest)] for n in np.unique(number)}
         return np.stack([images[n] for n in number])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[:], dtype)
 
 
 def image_layer(source: LayerInput, data: Any, name: str, **look: Any) -> Image:

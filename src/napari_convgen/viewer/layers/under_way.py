@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.core.image import ArrayLike
+from napari_convgen.core.image.lazy import LazyArray, whole_index
 
 
-class UnderWay:
+class UnderWay(LazyArray):
     """An array of which parts are replaced; the rest is read from a source when it is looked at, and takes no memory.
 
     Parameters
@@ -33,19 +34,6 @@ class UnderWay:
         self.shape = tuple(source.shape)
         self.dtype = np.dtype(dtype)
 
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
     def __setitem__(self, index: tuple[int | slice, ...], values: NDArray[Any] | Path) -> None:
         """Replace a part, with a number or a slice without gaps for each axis; the same part again takes its place.
 
@@ -58,7 +46,7 @@ class UnderWay:
         self._parts[spans] = values
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
-        wanted = [np.arange(n)[each] for n, each in zip(self.shape, self._full(index), strict=True)]
+        wanted = [np.arange(n)[each] for n, each in zip(self.shape, whole_index(index, self.ndim), strict=True)]
         image = np.asarray(self._source[index]).astype(self.dtype)
         kept = image.reshape([each.size for each in wanted])
         for spans, part in self._parts.items():
@@ -67,19 +55,7 @@ class UnderWay:
                 taken = [each.ravel()[is_in] - a for each, is_in, (a, _) in zip(wanted, within, spans, strict=True)]
                 try:
                     values = np.load(part, mmap_mode="r") if isinstance(part, Path) else part
-                except (
-                    FileNotFoundError
-                ):  # all parts were just put together; the whole takes the place of this array next
-                    continue
+                except FileNotFoundError:
+                    continue  # all parts were just put together; the whole takes the place of this array next
                 kept[np.ix_(*within)] = values.reshape([b - a for a, b in spans])[np.ix_(*taken)]
         return kept.reshape(image.shape)
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[(slice(None),) * self.ndim], dtype)
-
-    def _full(self, index: Any) -> list[Any]:
-        """Return an index for each axis."""
-        full = list(index) if isinstance(index, tuple) else [index]
-        place = next((i for i, each in enumerate(full) if each is Ellipsis), len(full))
-        full[place : place + 1] = [slice(None)] * (self.ndim - len([each for each in full if each is not Ellipsis]))
-        return full

@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.signal import get_window
 
+from napari_convgen.core.image.looks.planes import middle_plane
+
 FACTORS = {2: 0.77, 3: 0.72}
 """Factors that are looked for, and the largest ratio of the least to the greatest roughness over the places between the original pixels.
 Chosen with benchmarks/noise.py, as is the next: images that were not enlarged have 0.79 and more."""
@@ -52,10 +54,9 @@ def find_enlargement(values: Float[np.ndarray, "c *spatial"], is_observed: Bool[
     is_observed
         False where a value is missing.
     """
-    if values.ndim < 3:
+    plane = middle_plane(values, is_observed)
+    if not plane.size:
         return 1
-    planes = np.where(is_observed[0], values[0], np.nan).reshape(-1, *values.shape[-2:])
-    plane = planes[len(planes) // 2]
     for factor, most in FACTORS.items():
         if max(_smoothest(plane, factor), _smoothest(plane.T, factor)) < most:
             return factor

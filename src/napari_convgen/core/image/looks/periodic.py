@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
+from napari_convgen.core.image.looks.planes import middle_plane
 from napari_convgen.core.noise.estimation.interference import find_waves
 
 
@@ -12,10 +13,7 @@ def periodic_note(
     values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"], dtype: np.dtype
 ) -> str:
     """Return advice for a frame that waves cover evenly; empty for others. Arguments are those of `notes_on_looks`."""
-    if values.ndim < 3:
-        return ""
-    planes = np.where(is_observed[0], values[0], np.nan).reshape(-1, *values.shape[-2:])
-    waves = find_waves(planes[len(planes) // 2])
+    waves = find_waves(middle_plane(values, is_observed))
     if not waves:
         return ""
     return (

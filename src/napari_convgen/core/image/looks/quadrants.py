@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 from jaxtyping import Bool, Float
 
+from napari_convgen.core.image.looks.planes import middle_plane
 from napari_convgen.core.noise.estimation.impulses import MAD_TO_SIGMA
 
 LEAST_SIDE = 64
@@ -30,10 +31,9 @@ def quadrants_note(
 
     Arguments are those of `notes_on_looks`.
     """
-    if values.ndim < 3 or min(values.shape[-2:]) < LEAST_SIDE:
+    plane = middle_plane(values, is_observed)
+    if min(plane.shape) < LEAST_SIDE:
         return ""
-    planes = np.where(is_observed[0], values[0], np.nan).reshape(-1, *values.shape[-2:])
-    plane = planes[len(planes) // 2]
     borders = [name for name, lines in (("upper and lower", plane), ("left and right", plane.T)) if _has_step(lines)]
     if not borders:
         return ""

@@ -1,0 +1,51 @@
+"""Arrays whose values are read or computed as they are needed."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class LazyArray(ABC):
+    """What napari and numpy ask of an array, from its shape, its type, and the values at an index.
+
+    Attributes
+    ----------
+    shape, dtype
+        Shape and type of the whole array.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @abstractmethod
+    def __getitem__(self, index: Any) -> NDArray[Any]: ...
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[...], dtype)
+
+
+def whole_index(index: Any, n_axes: int) -> list[Any]:
+    """Return an index of numbers and slices, which may have an ellipsis, with one for each axis."""
+    full = list(index) if isinstance(index, tuple) else [index]
+    place = next((i for i, each in enumerate(full) if each is Ellipsis), len(full))
+    n_given = sum(each is not Ellipsis for each in full)
+    full[place : place + 1] = [slice(None)] * (n_axes - n_given)
+    return full
