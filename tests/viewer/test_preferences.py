@@ -8,6 +8,7 @@ from napari.settings import get_plugin_settings, get_settings
 from napari_convgen.config import PRESETS, fixed_input_presets
 from napari_convgen.viewer.compare.widget import CompareWidget
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
+from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
 from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
 
@@ -55,6 +56,8 @@ def test_choices_of_a_widget_survive_a_restart(make_widget, hands, preferences, 
     kind, preset, choices, offered = CASES[group]
     schema = type(getattr(preferences(), group)).model_json_schema()["properties"]
     assert set(schema["preset"]["enum"]) == set(offered) - {"tiny"}
+    if "problem" in schema:
+        assert schema["problem"]["enum"] == list(PROBLEMS)
     user = hands(make_widget(kind))
     user.fill("Preset", preset)
     for label, value in choices.items():

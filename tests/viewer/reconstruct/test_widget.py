@@ -7,6 +7,7 @@ from napari_convgen.core.image import Image
 from napari_convgen.run.reconstruct.problems import PROBLEMS as SOLVED
 from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.simulate import simulate
+from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
@@ -64,6 +65,10 @@ def test_only_the_inputs_of_the_problem_are_shown(user):
     assert sees(user, *INPUTS) == ["Enlargement", "Measured pixels are"]
     assert user.box("Plain enlargement").isVisibleTo(user.widget)
     assert user.value("Preset") == "tiny"
+
+
+def test_no_plot_is_shown_before_a_fit_of_several_steps(widget):
+    assert widget.findChild(CurvePlot).isHidden()
 
 
 def test_a_phase_is_found_from_a_stack_and_its_aberrations_are_plotted(viewer, widget, user):
