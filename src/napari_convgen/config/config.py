@@ -69,11 +69,11 @@ class Config(Settings):
         description="Library that computes the generator: numba (on the CPU; a deep decoder, or the norms of a skip or guided network, "
         "not in volumes), triton (on CUDA; a deep decoder), torch (any generator anywhere; slower), or auto (the fastest).",
     )
-    precision: Literal["float32", "bfloat16"] = Field(
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
         "float32",
         title="Precision",
-        description="Number format of a deep decoder's matrix products, or of the hidden layers of a skip or guided network; bfloat16 is "
-        "faster where the hardware has it, and less exact. Weights and the image are always float32.",
+        description="Number format of a deep decoder's matrix products, or of the hidden layers of a skip, guided or taught network; "
+        "bfloat16 is faster where the hardware has it, and less exact; auto takes it there. Weights and the image are always float32.",
     )
     output: Literal["average", "iterate"] = Field(
         "average",

@@ -125,6 +125,46 @@ class SkipNetworkConfig(_HourglassConfig):
     )
 
 
+NetworkShare = Auto | Annotated[float, Ge(0), Le(1)]
+
+NETWORK_SHARE = (
+    "Share of the network in the image, the rest being the non-local estimate, 0 to 1; auto finds it at pixels left out of the fit, and "
+    "takes 0.2 (0 if the noise is correlated) with a stopping rule that leaves none out."
+)
+
+
+class TaughtNetworkConfig(GeneratorSettings):
+    """Network that learns from the non-local estimate how to take noise off, is shown the noisy image, and is mixed with the estimate."""
+
+    draws_from_image: ClassVar[bool] = True
+
+    kind: Literal["taught-network"] = "taught-network"
+    n_channels: int = Field(
+        32, ge=1, le=4096, title="Channels", description="Number of channels of the layers on the coarser grids."
+    )
+    n_fine_channels: int = Field(
+        16, ge=1, le=4096, title="Finest channels", description="Number of channels of the layers on the image's grid."
+    )
+    n_scales: Auto | Annotated[int, Ge(1)] = Field(
+        2,
+        title="Scales",
+        description="Number of times that the grid is halved and doubled again; auto takes 4, or as many as the image allows.",
+    )
+    n_lessons: int = Field(
+        10,
+        ge=1,
+        le=10_000,
+        title="Lessons a step",
+        description="Number of times in each step that the network learns from crops of the estimate with fresh noise on them.",
+    )
+    network_share: NetworkShare = Field("auto", title="Network share", description=NETWORK_SHARE)
+
+    @property
+    def has_guide(self) -> bool:
+        """True: the network learns from the non-local estimate."""
+        return True
+
+
 class GuidedNetworkConfig(_HourglassConfig):
     """Skip network whose input is the noisy image with more noise on it, and later its own image, in the place of a random latent."""
 
@@ -138,12 +178,7 @@ class GuidedNetworkConfig(_HourglassConfig):
         "images), non-local (the non-local estimate, which the network's images are mixed with) or plug-and-play (for reconstruction: "
         "the same, alternating with agreement with the measurement).",
     )
-    network_share: Auto | Annotated[float, Ge(0), Le(1)] = Field(
-        "auto",
-        title="Network share",
-        description="Share of the network in the image, the rest being the non-local estimate, 0 to 1; auto finds it at pixels left out of "
-        "the fit, and takes 0.2 (0 if the noise is correlated) with a stopping rule that leaves none out.",
-    )
+    network_share: NetworkShare = Field("auto", title="Network share", description=NETWORK_SHARE)
     recorruption: float = Field(
         0.5,
         gt=0,
@@ -254,6 +289,7 @@ GeneratorConfig = (
     DeepDecoderConfig
     | SkipNetworkConfig
     | GuidedNetworkConfig
+    | TaughtNetworkConfig
     | ConvolutionalConfig
     | ConvDecoderConfig
     | TwoLayerConfig

@@ -26,11 +26,14 @@ _GUIDED = Config().replace(
     }
 )
 
+_TAUGHT = Config().replace(
+    {"generator.kind": "taught-network", "optimizer.learning_rate": 0.002, "precision": "auto", "averaging": 0.16}
+)
+
 PRESETS: dict[str, Config] = {
-    "default": _GUIDED.replace(
-        {"generator.n_channels": 32, "generator.n_scales": 3, "optimizer.learning_rate": 0.012, "n_steps": 30}
-    ),
+    "default": _TAUGHT.replace({"n_steps": 30}),
     "quick": _GUIDED.replace({"generator.network_share": 0.0, "n_seeds": 1, "stopping.kind": "fixed", "n_steps": 1}),
+    "best": _TAUGHT.replace({"generator.n_lessons": 20, "n_steps": 80}),
     "guided-network": Config().replace(
         {
             "generator.kind": "guided-network",
@@ -57,13 +60,25 @@ PRESETS: dict[str, Config] = {
         }
     ),
 }
-"""``default`` and ``quick`` begin with the non-local estimate, which ``quick`` leaves as it is. The others fit a generator alone:
+"""``default``, ``quick`` and ``best`` begin with the non-local estimate, which ``quick`` leaves as it is. The others fit a generator alone:
 ``guided-network`` one that takes minutes, ``deep-decoder`` one that was chosen for microscopy, ``paper`` and ``paper-narrow`` the over- and
 the under-parameterized decoder of the paper, ``deep-image-prior`` the skip network that it compares them with."""
+
+IN_TURNS = _GUIDED.replace(
+    {
+        "generator.guide": "plug-and-play",
+        "generator.n_channels": 32,
+        "generator.n_scales": 3,
+        "optimizer.learning_rate": 0.012,
+    }
+)
+"""Generator and optimizer that take the place of a taught network's where the measurement is not the image itself: a network that is guided
+by the estimate which is made in turns with the measurement."""
 
 PRESET_USES = {
     "default": "For any image of cells, tissue or a scan: seconds to a minute.",
     "quick": "For a first look, and for many or large images: the non-local estimate alone, within seconds.",
+    "best": "For the image that matters: more steps of what default does, about a minute.",
     "guided-network": "For photographs and fine texture, if minutes do not matter: a network that is fitted for long.",
     "deep-decoder": "To study how a generator fits an image, and for microscopy without similar patches: about a minute.",
     "paper": "To repeat the paper's over-parameterized decoder; long on a CPU.",

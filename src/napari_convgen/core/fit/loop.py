@@ -100,7 +100,8 @@ class Fit:
         image_shape = (len(members), *problem.forward_model.in_shape)
         self._averages = members.weights.new_zeros(image_shape)
         self._states = StateRing(generator, optimizer, self._averages)
-        step = DescentStep(problem, generator, optimizer, members)
+        kind = LessonStep if generator.has_lessons else DescentStep
+        step = kind(problem, generator, optimizer, members)
         is_cuda = problem.measurement.device.type == "cuda"
         self._take_step = CapturedStep(step) if is_cuda and generator.is_capturable else step
 
@@ -295,12 +296,29 @@ class DescentStep:
             outputs = self.generator()
             targets = self.generator.targets(measurements)
             losses = self._losses(outputs, targets)
-            self.optimizer.zero_grad()
-            losses.sum().backward()  # each member's gradient is that of its own loss
-        self.optimizer.step()
+            self._descend(losses)
         outputs, losses = outputs.detach(), losses.detach()
         return outputs, losses if targets is measurements else self._losses(outputs, measurements)
+
+    def _descend(self, losses: Float[Tensor, "m"]) -> None:
+        """Change the weights; each member's gradient is that of its own loss."""
+        self.optimizer.zero_grad()
+        losses.sum().backward()
+        self.optimizer.step()
 
     def _losses(self, outputs: Tensor, measurements: Tensor) -> Float[Tensor, "m"]:
         """Return each member's mean squared residual over the entries that it is fitted to."""
         return (self.weights * squared(self.problem.residual(outputs, measurements))).flatten(1).sum(1)
+
+
+class LessonStep(DescentStep):
+    """One step of a generator that learns from examples that it makes itself: its lessons, and then the members' images."""
+
+    def __call__(self) -> tuple[Tensor, ...]:
+        """Change the weights; return the members' outputs and losses from afterwards."""
+        for _ in range(self.generator.n_lessons):
+            with torch.enable_grad():
+                self._descend(self.generator.lesson_losses())
+        with torch.no_grad():
+            outputs = self.generator()
+            return outputs, self._losses(outputs, self.measurements)

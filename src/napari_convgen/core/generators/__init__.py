@@ -6,6 +6,7 @@ from napari_convgen.core.generators.deep_decoder import DeepDecoder
 from napari_convgen.core.generators.generator import Generator
 from napari_convgen.core.generators.guided import GuidedNetwork
 from napari_convgen.core.generators.skip import SkipNetwork
+from napari_convgen.core.generators.taught import TaughtNetwork
 from napari_convgen.core.generators.two_layer import TwoLayer
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "Generator",
     "GuidedNetwork",
     "SkipNetwork",
+    "TaughtNetwork",
     "TwoLayer",
 ]

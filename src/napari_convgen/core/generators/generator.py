@@ -37,11 +37,15 @@ class Generator(nn.Module):
     ----------
     is_capturable
         True if a step can be recorded as a CUDA graph: it takes no values from the host.
+    has_lessons
+        True if it learns from examples that it makes itself, see `lesson_losses`, and not from the measurement.
     pace_of_torch
         Pace of plain PyTorch against the fastest backend, in words.
     """
 
     is_capturable = True
+    has_lessons: ClassVar[bool] = False
+    n_lessons: int
     pace_of_torch: ClassVar[str] = "slower"
 
     @classmethod
@@ -82,6 +86,10 @@ class Generator(nn.Module):
 
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return each member's image, values around [0, 1]."""
+        raise NotImplementedError
+
+    def lesson_losses(self) -> Float[Tensor, "m"]:
+        """Return each member's loss in the next of ``n_lessons`` lessons of a step, if it has any."""
         raise NotImplementedError
 
     def targets(self, measurements: Shaped[Tensor, "m c *entries"]) -> Shaped[Tensor, "m c *entries"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 from napari_convgen.config import Config
@@ -9,21 +11,33 @@ from napari_convgen.errors import ConfigError
 from napari_convgen.run.setup.build import generator_entry
 from napari_convgen.run.setup.devices import FASTEST, Backend, resolve_backend, why_unusable
 
+NumberFormat = Literal["float32", "bfloat16"]
 
-def check_precision(config: Config, backend: Backend) -> None:
-    """Refuse a number format that the generator cannot be computed with.
+
+def resolve_number_format(config: Config, device: torch.device, backend: Backend) -> NumberFormat:
+    """Return the number format of a generator's hidden layers: bfloat16 where it is fast, if none is named.
 
     Raises
     ------
     ConfigError
-        Another precision than those of the generator on this backend.
+        The generator cannot be computed with the format that is named on this backend.
     """
     allowed = generator_entry(config).network.precisions(backend)
+    if config.precision == "auto":
+        return "bfloat16" if "bfloat16" in allowed and has_fast_bfloat16(device) else "float32"
     if config.precision not in allowed:
         raise ConfigError(
             f"A {config.generator.kind} computed by '{backend}' cannot have precision = '{config.precision}'. "
             f"Choose {' or '.join(map(repr, allowed))}."
         )
+    return config.precision
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Return True if a device has instructions for products in bfloat16."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def fastest_backend(config: Config, device: torch.device, n_axes: int) -> Backend:

@@ -19,11 +19,13 @@ from napari_convgen.core.generators import (
     Generator,
     GuidedNetwork,
     SkipNetwork,
+    TaughtNetwork,
     TwoLayer,
     conv_decoder,
     convolutional,
     deep_decoder,
     skip,
+    taught,
     two_layer,
 )
 from napari_convgen.core.generators.fused import fuse, fuse_norms
@@ -282,6 +284,11 @@ def _build_hourglasses(network: type[SkipNetwork | GuidedNetwork]) -> Callable[[
     return build
 
 
+def _build_taught(settings: Any, plan: Plan) -> Generator:
+    own = {"n_scales": plan.n_scales, "spacing": plan.spacing, "features_dtype": FEATURES[plan.precision]}
+    return TaughtNetwork(plan.size, plan.n_outputs, rngs=plan.rngs, **_options(settings) | own)
+
+
 def _build_convolutional(settings: Any, plan: Plan) -> Generator:
     options = _options(settings) | {"spacing": plan.spacing}
     return ConvolutionalGenerator(plan.size, plan.n_outputs, rngs=plan.rngs, **options)
@@ -325,6 +332,7 @@ GENERATORS: Mapping[str, GeneratorEntry] = {
     "guided-network": GeneratorEntry(
         GuidedNetwork, _build_hourglasses(GuidedNetwork), skip.memory_bytes, scales.hourglass_scales
     ),
+    "taught-network": GeneratorEntry(TaughtNetwork, _build_taught, taught.memory_bytes, scales.hourglass_scales),
     "convolutional": GeneratorEntry(
         ConvolutionalGenerator, _build_convolutional, convolutional.memory_bytes, scales.convolutional_scales
     ),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from napari_convgen.config.generators import GuidedNetworkConfig
+from napari_convgen.config.generators import GuidedNetworkConfig, TaughtNetworkConfig
 from napari_convgen.core.fit.guides import Guides, Mixture
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor
@@ -62,7 +62,8 @@ def new_fit(
     optimizer = build_optimizer(config, generator)
     mixture = None
     if guides is not None:
-        share = config.generator.network_share if isinstance(config.generator, GuidedNetworkConfig) else "auto"
+        assert isinstance(config.generator, GuidedNetworkConfig | TaughtNetworkConfig)  # no others have guides
+        share = config.generator.network_share
         mixture = Mixture(problem, guides, members, None if share == "auto" else share)
     return Fit(
         problem,

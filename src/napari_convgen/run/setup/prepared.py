@@ -26,10 +26,10 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import Members, StoppingRule
 from napari_convgen.errors import ConfigError, InputError, mismatch
 from napari_convgen.run.setup.backends import (
-    check_precision,
     compiler_notes,
     describe_slow_backend,
     resolve_generator_backend,
+    resolve_number_format,
 )
 from napari_convgen.run.setup.build import (
     build_generator,
@@ -109,7 +109,7 @@ class Prepared(Frames):
         Number of the generator's scales.
     reference
         The ground truth, checked.
-    device, n_threads, backend
+    device, n_threads, backend, number_format
         Device, threads of the CPU, and what computes the generator.
 
     Raises
@@ -160,7 +160,7 @@ class Prepared(Frames):
         self.device = resolve_device(self.config.device)
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
         self.backend = resolve_generator_backend(self.config, self.device, len(self.size))
-        check_precision(self.config, self.backend)
+        self.number_format = resolve_number_format(self.config, self.device, self.backend)
         self._check_operator(has_operator, keeps_shape=operator is None)
         if single is not None and self.n_frames > 1:
             whole = " Or set z_axis to 'volume'." if "Z" in self.layout.axes else ""
@@ -176,7 +176,12 @@ class Prepared(Frames):
     @property
     def config_again(self) -> Config:
         """The settings, with the device, threads and backend that are used: with them another run takes the same bits."""
-        used = {"device": str(self.device), "n_threads": self.n_threads, "backend": self.backend}
+        used = {
+            "device": str(self.device),
+            "n_threads": self.n_threads,
+            "backend": self.backend,
+            "precision": self.number_format,
+        }
         return self.config.replace(used)
 
     @property
@@ -281,7 +286,7 @@ class Prepared(Frames):
         """
         n_outputs = len(image.values)
         plan = (self.image_size, n_outputs, self.n_scales, starts, seed, backend or self.backend, self.spacing)
-        built = build_generator(self.config, *plan)
+        built = build_generator(self.config.replace({"precision": self.number_format}), *plan)
         return built.to(self.device)
 
     def generator_bytes(self, n_outputs: int | None = None, backend: Backend | None = None, **changes: Any) -> int:
@@ -296,7 +301,7 @@ class Prepared(Frames):
         **changes
             Settings of the configuration to change for this question.
         """
-        config = self.config.replace(changes) if changes else self.config
+        config = self.config.replace({"precision": self.number_format} | changes)
         plan = (self.image_size, n_outputs or self.n_outputs, self.n_scales, backend or self.backend, self.spacing)
         return generator_bytes(config, *plan)
 

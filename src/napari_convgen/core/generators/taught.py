@@ -1,0 +1,342 @@
+"""A small network that learns from an estimate how to take noise off, and takes it off the measurement then.
+
+References
+----------
+Vaksman, Elad and Milanfar, "LIDIA: Lightweight Learned Image Denoising With Instance Adaptation", CVPR Workshops 2020, for what is
+learned: the denoised image itself is what the network is trained with.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
+from napari_convgen.core.generators.grids import Size, grid_sizes, strides
+from napari_convgen.core.generators.guided import POOLS, fill_in
+from napari_convgen.core.generators.input_noise import GaussianNoise
+from napari_convgen.core.generators.layers import CONVOLUTIONS, Start
+from napari_convgen.core.noise.colored import noise_gain, shape_noise
+from napari_convgen.errors import InputError
+
+N_CROPS, CROP_PIXELS = 2, 96**2
+"""Number of crops in a lesson, and of pixels in each, about. Chosen on the tuning images of benchmarks/quality.py."""
+
+WIDTH = 3
+"""Number of learned weights of a convolution along each axis."""
+
+UPSAMPLING = {1: "linear", 2: "bilinear", 3: "trilinear"}
+"""Names of the upsampling in PyTorch, by number of spatial axes."""
+
+
+class TaughtNetwork(Generator):
+    r"""Members that learn to take noise off an estimate, and are shown the measurement.
+
+    With g a member's guide, an estimate of the clean image, :math:`\sigma` the noise's level and w standard Gaussian noise that is new in
+    each lesson, a lesson is a step of the optimizer on
+
+    .. math:: \| f(g + \sigma w) - g \|^2
+
+    for some crops of g, turned and mirrored at random. The member's image is f(y): what was learned from the structures of g is
+    applied to the measurement, which still has those that g lacks. Its errors differ from those of g, so that a mixture of the two is
+    better than either.
+
+    f halves the grid some times and doubles it again beside skip connections; its output is the noise, which is subtracted. Where the noise
+    is correlated, so is w. Each image is computed in one orientation of the measurement, another at each step, and the running average is
+    over all.
+
+    Pixels that are not in a member's loss, missing ones and those held out, are not in its input either: the mean of their neighbors is.
+
+    Parameters
+    ----------
+    size
+        Spatial shape of the image, 1 to 3 axes of any length.
+    n_outputs
+        Number of channels of the image.
+    rngs
+        Source of chance of each member, for its initial weights, crops and noise; on the CPU whatever the device.
+    n_channels, n_fine_channels
+        Number of channels on the coarser grids, and on the image's.
+    n_scales
+        Number of times that the grid is halved, see `napari_convgen.core.generators.grids`.
+    n_lessons
+        Number of lessons in a step of the fit.
+    features_dtype
+        Type of the hidden layers, ``dtype`` by default.
+    spacing
+        Distance between neighboring pixels along each axis, in a common unit; ``None``, the default, if it is the same along all.
+    dtype
+        Type of the weights and the image; float32 by default.
+    """
+
+    is_capturable = False  # crops are drawn on the host
+    has_lessons: ClassVar[bool] = True
+
+    inputs: Tensor
+    guides: Tensor
+    noise_level: Tensor
+    center: Tensor
+    unit: Tensor
+    n_images: Tensor
+
+    def __init__(
+        self,
+        size: Sequence[int],
+        n_outputs: int,
+        *,
+        rngs: Sequence[torch.Generator],
+        n_channels: int = 32,
+        n_fine_channels: int = 16,
+        n_scales: int = 2,
+        n_lessons: int = 10,
+        features_dtype: torch.dtype | None = None,
+        spacing: Sequence[float] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.n_axes = len(size)
+        grids = list(reversed(grid_sizes(size, n_scales, spacing)))
+        halvings = [strides(coarse, fine) for fine, coarse in itertools.pairwise(grids)]
+        self.blocks = tuple(math.prod(each) for each in zip(*halvings, strict=True)) or (1,) * len(size)
+        self.crop_size = crop_size(size, self.blocks)
+        self.can_turn = (
+            len(size) > 1 and self.blocks[-1] == self.blocks[-2] and self.crop_size[-1] == self.crop_size[-2]
+        )
+        self.n_lessons = n_lessons
+        widths = [n_fine_channels, *(n_channels,) * n_scales]
+        self.noises = nn.ModuleList(GaussianNoise(rng) for rng in rngs)
+        self.networks = nn.ModuleList(
+            _Denoiser(n_outputs, widths, halvings, len(size), Start(rng, dtype), features_dtype or dtype)
+            for rng in rngs
+        )
+        column = (n_outputs, *(1,) * len(size))
+        self.register_buffer("inputs", torch.zeros(len(rngs), n_outputs, *size, dtype=dtype))
+        self.register_buffer("guides", torch.zeros(len(rngs), n_outputs, *size, dtype=dtype))
+        self.register_buffer("noise_level", torch.zeros(column, dtype=dtype))
+        self.register_buffer("center", torch.zeros(column, dtype=dtype))
+        self.register_buffer("unit", torch.ones(column, dtype=dtype))
+        self.register_buffer("n_images", torch.zeros((), dtype=torch.int64))
+        self._noise_gain: Tensor | None = None
+
+    @classmethod
+    def precisions(cls, backend: str) -> tuple[str, ...]:
+        """Return the number formats of the hidden layers."""
+        return ("float32", "bfloat16")
+
+    def prepare(
+        self,
+        measurements: Float[Tensor, "m c *spatial"],
+        weights: Float[Tensor, "m c *spatial"],
+        noise_level: Float[Tensor, "c"] | None,
+        noise_spectrum: Float[np.ndarray, "a b"] | None,
+    ) -> None:
+        """Take the measurements as inputs, where they are in the members' losses.
+
+        Raises
+        ------
+        InputError
+            The noise level is not known.
+        """
+        if noise_level is None:
+            raise InputError("A taught network needs the noise's level, and it is not known. Set noise.sigma.")
+        self.inputs.copy_(fill_in(measurements, weights > 0))
+        self.noise_level.copy_(noise_level.view_as(self.noise_level))
+        if noise_spectrum is not None:
+            self._noise_gain = noise_gain(noise_spectrum, self.inputs[:, :, *map(slice, self.crop_size)])
+
+    def guide(self, guides: Float[Tensor, "m c *spatial"], noise_level: Float[Tensor, "c"] | None = None) -> None:
+        """Take estimates of the clean image to learn from."""
+        self.guides.copy_(guides)
+        over = (0, *range(2, guides.ndim))
+        self.center.copy_(guides.mean(over).view_as(self.center))
+        self.unit.copy_(guides.std(over, correction=0).view_as(self.unit) + self.noise_level)
+
+    def lesson_losses(self) -> Float[Tensor, "m"]:
+        """Return each member's mean squared error on fresh crops of its guide, in units of the guide's deviation and the noise."""
+        members: Any = zip(self.networks, self.noises, self.guides, strict=True)
+        return torch.stack([self._lesson_loss(network, noise, guide) for network, noise, guide in members])
+
+    def forward(self) -> Float[Tensor, "m c *spatial"]:
+        """Return the members' images, computed in the next orientation: output channels first."""
+        turn = int(self.n_images) % self.n_orientations
+        self.n_images += 1
+        scaled = turned((self.inputs - self.center) / self.unit, turn, self.n_axes)
+        images = [network(x[None])[0] for network, x in zip(self.networks, scaled, strict=True)]
+        return turned_back(torch.stack(images), turn, self.n_axes) * self.unit + self.center
+
+    @property
+    def n_orientations(self) -> int:
+        """Number of ways to turn and mirror the image."""
+        return 1 << (self.n_axes + self.can_turn)
+
+    @property
+    def _denoisers(self) -> list[_Denoiser]:
+        return cast("list[_Denoiser]", list(self.networks))
+
+    def dead_fraction(self) -> float:
+        """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""
+        with torch.no_grad():
+            scaled = (self.inputs - self.center) / self.unit
+            shares = [
+                float((x.flatten(2).amax(2) == x.flatten(2).amin(2)).float().mean())
+                for network, inputs in zip(self._denoisers, scaled, strict=True)
+                for x in network.features(inputs[None])
+            ]
+        return max(shares)
+
+    def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
+        """Return the convolution weights of each layer, down from the image's grid and up again, one tensor a member."""
+        *hidden, output = zip(*(network.weights() for network in self._denoisers), strict=True)
+        return named_layers(hidden, output)
+
+    def _lesson_loss(self, network: nn.Module, noise: GaussianNoise, guide: Tensor) -> Tensor:
+        clean = torch.stack([self._crop(guide, noise) for _ in range(N_CROPS)])
+        white = noise(clean)
+        if self._noise_gain is not None:
+            white = shape_noise(white, self._noise_gain)
+        clean = (clean - self.center) / self.unit
+        loss: Tensor = (network(clean + white * (self.noise_level / self.unit)) - clean).square().mean()
+        return loss
+
+    def _crop(self, guide: Float[Tensor, "c *spatial"], noise: GaussianNoise) -> Float[Tensor, "c *crop"]:
+        """Return a crop of a guide, at a place and in an orientation by chance."""
+        draws = noise.integers(torch.empty(guide.ndim), torch.int32).long().abs().tolist()
+        places = [draw % (n - side + 1) for draw, n, side in zip(draws, guide.shape[1:], self.crop_size, strict=False)]
+        crop = guide[:, *(slice(i, i + side) for i, side in zip(places, self.crop_size, strict=True))]
+        return turned(crop, draws[-1] % self.n_orientations, self.n_axes)
+
+
+class _Denoiser(nn.Module):
+    """One network: batches of images to the same without noise, channels second."""
+
+    def __init__(
+        self,
+        n_outputs: int,
+        widths: Sequence[int],
+        halvings: Sequence[Size],
+        n_axes: int,
+        start: Start,
+        features_dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self.halvings, self.n_axes, self.features_dtype = halvings, n_axes, features_dtype
+        self.blocks = [math.prod(each) for each in zip(*halvings, strict=True)] or [1] * n_axes
+        pairs = list(itertools.pairwise(widths))
+        self.down = nn.ModuleList(
+            nn.ModuleList([_Convolution(n, m, n_axes, start), _Convolution(m, m, n_axes, start)])
+            for n, m in [(n_outputs, widths[0]), *pairs]
+        )
+        self.up = nn.ModuleList(_Convolution(n + m, n, n_axes, start) for n, m in reversed(pairs))
+        self.output = _Convolution(widths[0], n_outputs, n_axes, start)
+        nn.init.zeros_(self.output.weights)
+        nn.init.zeros_(self.output.offset)
+
+    def forward(self, images: Float[Tensor, "b c *spatial"]) -> Float[Tensor, "b c *spatial"]:
+        """Return the images less what the network takes for noise."""
+        *_, last = self.features(images)
+        noise = self.output(last).to(images.dtype)
+        clean: Tensor = images - noise[:, :, *map(slice, images.shape[2:])]
+        return clean
+
+    def features(self, images: Float[Tensor, "b c *spatial"]) -> Iterator[Tensor]:
+        """Yield the hidden tensors, down from the image's grid, enlarged to whole blocks, and up again."""
+        missing = [-n % block for n, block in zip(images.shape[2:], self.blocks, strict=True)]
+        padding = [x for n in reversed(missing) for x in (0, n)]
+        x = (F.pad(images, padding, mode="replicate") if any(missing) else images).to(self.features_dtype)
+        if self.n_axes == 2:  # faster; volumes are left as they are, see `HourglassGenerator.backends`
+            x = x.contiguous(memory_format=torch.channels_last)
+        fine: list[Tensor] = []
+        for i, layers in enumerate(self.down):
+            if i:
+                fine.append(x)
+                x = POOLS[self.n_axes](x, self.halvings[i - 1], self.halvings[i - 1])
+            for layer in cast(nn.ModuleList, layers):
+                x = F.relu(layer(x))
+                yield x
+        for layer in self.up:
+            skip = fine.pop()
+            mode = UPSAMPLING[self.n_axes]
+            x = F.interpolate(x, size=skip.shape[2:], mode=mode, align_corners=False)
+            x = F.relu(layer(torch.cat((x, skip), 1)))
+            yield x
+
+    def weights(self) -> list[Tensor]:
+        """Return the weights of the convolutions in the order of the layers."""
+        return [layer.weights for layer in self.modules() if isinstance(layer, _Convolution)]
+
+
+class _Convolution(nn.Module):
+    """A convolution that leaves the grid as it is, zeros beyond the edges."""
+
+    def __init__(self, n_in: int, n_out: int, n_axes: int, start: Start) -> None:
+        super().__init__()
+        bound = (n_in * WIDTH**n_axes) ** -0.5
+        self.weights = nn.Parameter(start.weights(n_out, n_in, *(WIDTH,) * n_axes))
+        self.offset = nn.Parameter(start.uniform(-bound, bound, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution of a batch, in the type of the batch."""
+        weights, offset = self.weights.to(x.dtype), self.offset.to(x.dtype)
+        return CONVOLUTIONS[x.ndim - 2](x, weights, offset, padding=WIDTH // 2)
+
+
+def crop_size(size: Sequence[int], blocks: Sequence[int]) -> Size:
+    """Return the size of a crop: about `CROP_PIXELS` pixels, as long along each axis as the image allows, in whole blocks."""
+    sides, left = list(size), float(CROP_PIXELS)
+    order = sorted(range(len(size)), key=lambda axis: size[axis])
+    for position, axis in enumerate(order):
+        even = left ** (1 / (len(order) - position))
+        sides[axis] = min(size[axis], round(even))
+        left /= min(size[axis], even)
+    sides = [max(block, side // block * block) for side, block in zip(sides, blocks, strict=True)]
+    return tuple(sides)
+
+
+def memory_bytes(
+    size: Sequence[int],
+    n_outputs: int,
+    *,
+    n_members: int,
+    n_channels: int,
+    n_fine_channels: int,
+    n_scales: int,
+    itemsize: int = FLOAT_BYTES,
+    **_: Any,
+) -> int:
+    """Return about how many bytes a step of a fit takes at its peak: that of an image, as crops are small."""
+    pixels, n_axes = math.prod(size), len(size)
+    features = itemsize * pixels * (3 * n_fine_channels + 2 * n_channels)
+    images = FLOAT_BYTES * pixels * N_IMAGES * n_outputs * n_members
+    wide = max(n_channels, n_fine_channels)
+    weights = FLOAT_BYTES * N_WEIGHT_COPIES * n_members * WIDTH**n_axes * wide**2 * (4 * n_scales + 2)
+    return int(features + images + weights)
+
+
+def turned(images: Shaped[Tensor, "*b"], turn: int, n_axes: int) -> Tensor:
+    """Return images in another orientation.
+
+    Parameters
+    ----------
+    images
+        Images whose last ``n_axes`` axes are spatial.
+    turn
+        Number of the orientation: its lowest bits tell which axes to mirror, the last axis first; the next whether to swap the last two.
+    n_axes
+        Number of spatial axes.
+    """
+    mirrored = images.flip([-1 - i for i in range(n_axes) if turn >> i & 1])
+    return mirrored.transpose(-1, -2) if turn >> n_axes & 1 else mirrored
+
+
+def turned_back(images: Shaped[Tensor, "*b"], turn: int, n_axes: int) -> Tensor:
+    """Take back what `turned` does."""
+    images = images.transpose(-1, -2) if turn >> n_axes & 1 else images
+    return images.flip([-1 - i for i in range(n_axes) if turn >> i & 1])

@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+import torch
+
+from napari_convgen.core.generators import TaughtNetwork
+from napari_convgen.core.generators.taught import crop_size, turned, turned_back
+from napari_convgen.errors import InputError
+
+RED = 1 / (1 + 0.5 * (np.arange(8)[:, None] ** 2 + np.arange(8) ** 2))
+"""Power of noise that falls with the frequency."""
+
+
+def rngs(n=1, seed=0):
+    return [torch.Generator().manual_seed(seed + i) for i in range(n)]
+
+
+def network(size=(20, 26), n_outputs=1, n=1, **options):
+    return TaughtNetwork(size, n_outputs, rngs=rngs(n), **{"n_channels": 6, "n_fine_channels": 4} | options)
+
+
+def taught(generator, clean, level=0.1, weights=None, spectrum=None, n_steps=0, seed=1):
+    noise = level * torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
+    noisy = (clean + noise)[None].expand(len(generator.networks), *clean.shape)
+    weights = torch.ones_like(noisy) if weights is None else weights
+    generator.prepare(noisy, weights, torch.full((len(clean),), level), spectrum)
+    generator.guide(clean[None].expand_as(noisy))
+    optimizer = torch.optim.Adam(generator.parameters(), 0.003)
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        generator.lesson_losses().sum().backward()
+        optimizer.step()
+    return noisy
+
+
+def waves(*size):
+    grids = torch.meshgrid(*(torch.arange(n) for n in size), indexing="ij")
+    return 0.5 + 0.3 * torch.stack(grids).float().mul(0.5).sin().mean(0)[None]
+
+
+def test_the_image_is_the_measurement_before_the_first_lesson():
+    generator = network(n_outputs=2, n=2)
+    noisy = taught(generator, waves(20, 26).expand(2, 20, 26))
+    torch.testing.assert_close(generator(), noisy)
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        ((20, 26), {}),
+        ((21, 27), {"features_dtype": torch.bfloat16}),
+        ((60,), {"n_scales": 1}),
+        ((7, 10, 9), {"spacing": (3.0, 1.0, 1.0)}),
+        ((1, 90), {"n_scales": 1}),
+        ((3, 2, 12), {}),
+    ],
+)
+def test_lessons_take_noise_off_the_measurement(size, options):
+    clean = waves(*size)
+    generator = network(size, **options)
+    noisy = taught(generator, clean, n_steps=60)
+    with torch.no_grad():
+        images = torch.stack([generator() for _ in range(generator.n_orientations)]).mean(0)
+    assert images.shape == (1, 1, *size)
+    assert images.dtype == torch.float32
+    assert (images - clean).square().mean() < 0.95 * (noisy - clean).square().mean()
+
+
+def test_a_lesson_is_the_error_on_crops_of_the_guide_with_fresh_noise():
+    generator = network()
+    taught(generator, waves(20, 26), level=0.1)
+    unit = float(generator.unit)  # the network takes nothing off yet: what is left is the noise
+    losses = torch.stack([generator.lesson_losses() for _ in range(20)]).detach()
+    assert losses.mean() == pytest.approx((0.1 / unit) ** 2, rel=0.03)
+    assert losses.unique().numel() == 20
+
+
+def test_members_are_networks_of_their_own():
+    generator = network(n=2)
+    taught(generator, waves(20, 26), n_steps=1)
+    generator.zero_grad()
+    first, second = generator.lesson_losses()
+    assert first != second
+    first.backward()
+    assert all(p.grad is None or not p.grad.any() for p in generator.networks[1].parameters())
+
+
+def test_pixels_that_are_left_out_are_in_no_image():
+    weights = torch.ones(1, 1, 20, 26)
+    weights[..., 7, 9] = 0
+    images = []
+    for value in (0.0, 50.0):
+        generator = network()
+        clean = waves(20, 26)
+        noisy = taught(generator, clean, n_steps=3).clone()
+        noisy[..., 7, 9] = value
+        generator.prepare(noisy, weights, torch.tensor([0.1]), None)
+        images.append(generator())
+    assert torch.equal(*images)
+
+
+def test_noise_in_lessons_has_the_spectrum_of_the_noise():
+    generator = network(size=(24, 20))
+    taught(generator, torch.zeros(1, 24, 20), spectrum=RED)
+    seen = []
+    generator.networks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for _ in range(100):
+        generator.lesson_losses()
+    noise = torch.cat(seen)[:, 0]
+    neighbors = [noise[..., 1:] * noise[..., :-1], noise[..., 1:, :] * noise[..., :-1, :]]
+    white = [float(each.mean() / noise.square().mean()) for each in neighbors]
+    assert min(white) > 0.3  # white noise has a correlation of 0
+    assert noise.std() == pytest.approx(0.1 / float(generator.unit), rel=0.05)
+
+
+@pytest.mark.parametrize("n_axes", [1, 2, 3])
+def test_each_orientation_is_another_and_can_be_taken_back(n_axes):
+    x = torch.arange(4.0**n_axes).view(*(4,) * n_axes)
+    turns = range(2 ** (n_axes + (n_axes > 1)))
+    all_turned = [turned(x, turn, n_axes) for turn in turns]
+    assert len({tuple(each.flatten().tolist()) for each in all_turned}) == len(turns)
+    for turn, each in zip(turns, all_turned, strict=True):
+        assert torch.equal(turned_back(each, turn, n_axes), x)
+
+
+@pytest.mark.parametrize(
+    ("size", "blocks", "expected"),
+    [
+        ((256, 256), (4, 4), (96, 96)),
+        ((300, 20), (4, 4), (300, 20)),
+        ((2000, 20), (4, 4), (460, 20)),
+        ((5, 256, 256), (1, 4, 4), (5, 40, 40)),
+        ((9000,), (4,), (9000,)),
+        ((7, 9), (4, 4), (4, 8)),
+    ],
+)
+def test_crops_have_about_the_same_number_of_pixels(size, blocks, expected):
+    assert crop_size(size, blocks) == expected
+
+
+def test_the_noise_must_be_known():
+    generator = network()
+    with pytest.raises(InputError, match=r"noise's level.*noise\.sigma"):
+        generator.prepare(torch.zeros(1, 1, 20, 26), torch.ones(1, 1, 20, 26), None, None)
+
+
+def test_layers_are_named_and_alive():
+    generator = network(n=2)
+    taught(generator, waves(20, 26))
+    layers = generator.layer_weights()
+    assert list(layers) == [*(f"layer {i}" for i in range(1, 9)), "output"]
+    assert all(len(each) == 2 for each in layers.values())
+    assert generator.dead_fraction() < 1
