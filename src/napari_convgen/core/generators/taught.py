@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
 from napari_convgen.core.generators.grids import Size, grid_sizes, strides
-from napari_convgen.core.generators.guided import POOLS, fill_in
+from napari_convgen.core.generators.guided import fill_in
 from napari_convgen.core.generators.input_noise import GaussianNoise
 from napari_convgen.core.generators.layers import CONVOLUTIONS, Start
 from napari_convgen.core.noise.colored import noise_gain, shape_noise
@@ -32,9 +32,6 @@ N_CROPS, CROP_PIXELS = 2, 96**2
 
 WIDTH = 3
 """Number of learned weights of a convolution along each axis."""
-
-UPSAMPLING = {1: "linear", 2: "bilinear", 3: "trilinear"}
-"""Names of the upsampling in PyTorch, by number of spatial axes."""
 
 
 class TaughtNetwork(Generator):
@@ -227,12 +224,12 @@ class _Denoiser(nn.Module):
         features_dtype: torch.dtype,
     ) -> None:
         super().__init__()
-        self.halvings, self.n_axes, self.features_dtype = halvings, n_axes, features_dtype
+        self.n_axes, self.features_dtype = n_axes, features_dtype
         self.blocks = [math.prod(each) for each in zip(*halvings, strict=True)] or [1] * n_axes
         pairs = list(itertools.pairwise(widths))
         self.down = nn.ModuleList(
-            nn.ModuleList([_Convolution(n, m, n_axes, start), _Convolution(m, m, n_axes, start)])
-            for n, m in [(n_outputs, widths[0]), *pairs]
+            nn.ModuleList([_Convolution(n, m, n_axes, start, stride), _Convolution(m, m, n_axes, start)])
+            for (n, m), stride in zip([(n_outputs, widths[0]), *pairs], [1, *halvings], strict=True)
         )
         self.up = nn.ModuleList(_Convolution(n + m, n, n_axes, start) for n, m in reversed(pairs))
         self.output = _Convolution(widths[0], n_outputs, n_axes, start)
@@ -257,15 +254,12 @@ class _Denoiser(nn.Module):
         for i, layers in enumerate(self.down):
             if i:
                 fine.append(x)
-                x = POOLS[self.n_axes](x, self.halvings[i - 1], self.halvings[i - 1])
             for layer in cast(nn.ModuleList, layers):
                 x = F.relu(layer(x))
                 yield x
         for layer in self.up:
             skip = fine.pop()
-            mode = UPSAMPLING[self.n_axes]
-            x = F.interpolate(x, size=skip.shape[2:], mode=mode, align_corners=False)
-            x = F.relu(layer(torch.cat((x, skip), 1)))
+            x = F.relu(layer(torch.cat((F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip), 1)))
             yield x
 
     def weights(self) -> list[Tensor]:
@@ -274,10 +268,11 @@ class _Denoiser(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """A convolution that leaves the grid as it is, zeros beyond the edges."""
+    """A convolution, zeros beyond the edges."""
 
-    def __init__(self, n_in: int, n_out: int, n_axes: int, start: Start) -> None:
+    def __init__(self, n_in: int, n_out: int, n_axes: int, start: Start, stride: int | Size = 1) -> None:
         super().__init__()
+        self.stride = stride
         bound = (n_in * WIDTH**n_axes) ** -0.5
         self.weights = nn.Parameter(start.weights(n_out, n_in, *(WIDTH,) * n_axes))
         self.offset = nn.Parameter(start.uniform(-bound, bound, n_out))
@@ -285,7 +280,7 @@ class _Convolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of a batch, in the type of the batch."""
         weights, offset = self.weights.to(x.dtype), self.offset.to(x.dtype)
-        return CONVOLUTIONS[x.ndim - 2](x, weights, offset, padding=WIDTH // 2)
+        return CONVOLUTIONS[x.ndim - 2](x, weights, offset, self.stride, WIDTH // 2)
 
 
 def crop_size(size: Sequence[int], blocks: Sequence[int]) -> Size:

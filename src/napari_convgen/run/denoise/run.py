@@ -321,8 +321,8 @@ def denoise(
         Noisy array of 1 to 3 spatial axes, with channels or color, and with frames along further axes; NaN marks missing pixels. Or an
         `Image`, which knows its axes and distances; or the path of an image file, text or `pathlib.Path`, which `read_image` reads.
     config
-        Configuration, or name of a preset: ``"default"``, ``"quick"``, ``"guided-network"``, ``"deep-decoder"``, ``"paper"``,
-        ``"paper-narrow"`` or ``"deep-image-prior"``; ``None``, the default, for ``"default"``. See `PRESETS`.
+        Configuration, or name of a preset: ``"default"``, ``"quick"``, ``"best"``, ``"guided-network"``, ``"deep-decoder"``,
+        ``"paper"``, ``"paper-narrow"`` or ``"deep-image-prior"``; ``None``, the default, for ``"default"``. See `PRESETS`.
     axes
         One letter for each axis of ``image``; those of the file, or guessed, if ``None``.
     reference

@@ -149,16 +149,18 @@ def check_guidance(config: Config) -> None:
     if not config.generator.draws_from_image:
         return
     if not config.noise.is_modeled:
-        raise ConfigError("A guided network needs the noise's level, and noise.kind is 'none'. Choose 'auto'.")
+        raise ConfigError(
+            "A guided or taught network needs the noise's level, and noise.kind is 'none'. Choose 'auto'."
+        )
     if config.stopping.needs_fixed_input:
         raise ConfigError(
-            f"The rule '{config.stopping.kind}' predicts the descent of a generator with a fixed input, which the guided network is not. "
+            f"The rule '{config.stopping.kind}' predicts the descent of a generator with a fixed input, which this one is not. "
             "Choose 'auto'."
         )
     if config.generator.has_guide and config.stopping.adds_noise:
         raise ConfigError(
             f"The rule '{config.stopping.kind}' adds noise to the image, which the non-local estimate would not have. "
-            "Choose stopping.kind = 'auto', or generator.guide = 'average'."
+            "Choose stopping.kind = 'auto', or the preset 'guided-network'."
         )
 
 
@@ -173,7 +175,7 @@ def check_noise_level(config: Config, problem: Problem) -> None:
     settings = config.generator
     if settings.draws_from_image and not settings.is_plug_and_play and problem.noise_level is None:
         raise InputError(
-            "No noise was found in the image, and a guided network needs its level. Set noise.sigma, or choose the preset 'deep-decoder'."
+            "No noise was found in the image, and a guided or taught network needs its level. Set noise.sigma, or choose the preset 'deep-decoder'."
         )
 
 
