@@ -1,6 +1,7 @@
 import numpy as np
 import pyqtgraph as pg
 import pytest
+from qtpy.QtCore import QCoreApplication, QEvent, QPointF, Qt
 
 from napari_convgen.viewer.plots.curves import CurvePlot
 
@@ -137,7 +138,6 @@ def test_a_line_that_comes_back_has_changed_nothing(finished):
 
 
 def test_the_mouse_drags_the_line(finished, qtbot):
-    from qtpy.QtCore import QEvent, QPointF, Qt
     from qtpy.QtGui import QMouseEvent
     from qtpy.QtWidgets import QApplication
 
@@ -193,3 +193,15 @@ def test_marks_take_no_room(finished):
     plot.plotItem.vb.updateAutoRange()
     _, high = plot.plotItem.vb.viewRange()[0]
     assert high < np.log10(1_000)
+
+
+def test_a_plot_is_deleted_right_after_its_curves_were_cleared(qtbot):
+    plot = CurvePlot("dark")
+    plot.show()
+    plot.show_curves([2, 1], [3, 2])
+    qtbot.wait(50)
+    plot.clear_curves()
+    with qtbot.capture_exceptions() as raised:
+        plot.deleteLater()
+        QCoreApplication.sendPostedEvents(plot, QEvent.Type.DeferredDelete)
+    assert raised == []

@@ -236,6 +236,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
                 if row.item is curve:  # pyqtgraph would draw a crossed-out eye
                     row.setVisible(curve.isVisible())
                     label.setVisible(curve.isVisible())
+        self._legend.layout.activate()  # one that waits, and is deleted with the plot before, looks for its place in what is gone
         self._kept.setVisible(self._kept_step > 0)
         if self._kept_step:
             self._show_kept(self._kept_step)
