@@ -20,7 +20,7 @@ from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.parts.loading import LoadButton, describe_missing
+from napari_convgen.viewer.parts.loading import LoadButton, config_of, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
@@ -191,7 +191,7 @@ class ImageAgainstNoiseWidget(DockWidget):
 
     def _show_report(self, report: Mapping[str, Any]) -> None:
         """Show the settings of another run, and its targets if it was one of this widget."""
-        config = Config.from_dict(report["config"])
+        config = config_of(report, self._settings.values())
         self._preset.value = nearest_preset(config, fixed_input_presets())
         self._settings.show_config(config)
         if "mean" in report:

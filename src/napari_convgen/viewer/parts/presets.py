@@ -11,7 +11,10 @@ from qtpy.QtCore import Qt
 from napari_convgen.config import PRESET_USES, PRESETS, Config, preset, setting_fields
 from napari_convgen.config.fields import title_of
 
-NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend", "z_axis")
+OF_MACHINE = ("device", "n_threads", "backend")
+"""Settings of the machine, which another run leaves as they are."""
+
+NOT_IN_PRESETS = ("seed", "z_axis", *OF_MACHINE)
 """Settings of the machine and of the image, which a preset leaves as they are."""
 
 

@@ -14,7 +14,7 @@ from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.parts.loading import LoadButton
+from napari_convgen.viewer.parts.loading import LoadButton, config_of
 from napari_convgen.viewer.parts.preferences import keep_config, page, read_config, recall
 from napari_convgen.viewer.parts.presets import nearest_preset, preset_beside
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
@@ -230,7 +230,7 @@ class ReconstructWidget(DockWidget):
 
     def _show_report(self, report: Mapping[str, Any]) -> None:
         """Show the settings of another run, and its problem if it was one of this widget."""
-        config = Config.from_dict(report["config"])
+        config = config_of(report, self._at_hand.values() | self._folded.values())
         self._problem.name.value = report.get("problem") or problem_of(config)
         self._show(nearest_preset(config, self._problem.problem.presets()), config)
 
