@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -60,9 +61,9 @@ class StoreProgress(Progress):
 
     @property
     def seconds_left(self) -> float:
-        """Seconds that the rest takes at the pace of this run."""
+        """Seconds that the rest takes at the pace of this run; infinite while it has done nothing."""
         n_done = self.share * self.n_pieces - self.n_before
-        return self.seconds * (self.n_pieces * (1 - self.share)) / max(n_done, 1e-9)
+        return self.seconds * (self.n_pieces * (1 - self.share)) / n_done if n_done > 0 else math.inf
 
     def __str__(self) -> str:
         frame, tile = divmod(self.number, self.n_tiles)

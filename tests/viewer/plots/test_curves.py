@@ -3,6 +3,7 @@ import pyqtgraph as pg
 import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, QPointF, Qt
 
+from napari_convgen.config import Config
 from napari_convgen.viewer.plots.curves import CurvePlot
 
 
@@ -205,3 +206,12 @@ def test_a_plot_is_deleted_right_after_its_curves_were_cleared(qtbot):
         plot.deleteLater()
         QCoreApplication.sendPostedEvents(plot, QEvent.Type.DeferredDelete)
     assert raised == []
+
+
+def test_a_plot_with_no_curve_to_show_is_hidden(plot):
+    assert plot.isHidden()
+    for steps, is_hidden in (([2], True), ([2, 1], False), ([], True)):
+        plot.show_curves(steps, steps)
+        assert plot.isHidden() == is_hidden
+    plot.begin(Config())
+    assert plot.isHidden()

@@ -226,7 +226,7 @@ def test_the_usual_preset_reconstructs_through_an_operator(viewer, widget, user)
     user.fill("Preset", "quick")
     user.run()
     assert viewer.layers["cells enlarged"].data.shape == (64, 64)
-    assert "no network was fitted" in user.text
+    assert "No network was fitted" in user.text
     assert user.curves.isHidden()
     assert "cells snapshots" not in viewer.layers
     user.fill("Preset", "tiny")

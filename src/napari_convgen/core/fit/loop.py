@@ -249,7 +249,7 @@ class Fit:
         if self.n_steps > 1:
             return f"All {self.n_steps} steps were taken; step {self.kept_step} is kept."
         if self._mixture is not None and self._mixture.is_guide_alone:
-            return "The image is the estimate alone: no network was fitted."
+            return "No network was fitted: the image is the first estimate."
         return f"The only step was taken; step {self.kept_step} is kept."
 
     def _expected_error(self, iterate: Iterate, judgment: Judgment) -> NDArray[Any] | None:

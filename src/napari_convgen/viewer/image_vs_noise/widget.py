@@ -228,7 +228,6 @@ class ImageAgainstNoiseWidget(DockWidget):
 
     def _show_sentences(self, sentences: Sequence[str]) -> None:
         """Put the first sentence above the plots, and all others below them."""
-        sentences = [sentence.replace(" %", "\N{NO-BREAK SPACE}%") for sentence in sentences]
         self._text.setText("".join(sentences[:1]))
         self._details.setText("\n".join(sentences[1:]))
 

@@ -51,7 +51,8 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._staying = QTimer(self, singleShot=True, interval=0)  # a child, which ends with the widget
+        self._staying = QTimer(self)  # a child, which ends with the widget
+        self._staying.setSingleShot(True)
         self._staying.timeout.connect(self._stay)
         content = QWidget()
         self.column = QVBoxLayout(content)

@@ -70,5 +70,5 @@ def _describe(changes: Mapping[str, Any]) -> str:
         return f"{changes['n_steps']} steps"
     if len(changes) == 1:
         [name] = changes
-        return f"other {title_of(name, next(iter(setting_fields()[name].values())))}"
+        return f"{title_of(name, next(iter(setting_fields()[name].values())))} changed"
     return f"{len(changes)} settings changed"

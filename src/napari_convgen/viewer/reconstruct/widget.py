@@ -129,7 +129,6 @@ class ReconstructWidget(DockWidget):
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
         self._plot.setToolTip(PLOT_TOOLTIP)
-        self._plot.hide()  # until a fit of several steps begins
         self._text = text_label()
         self._instrument = [PanelView(self.viewer.theme) for _ in range(2)]
 
@@ -265,7 +264,6 @@ class ReconstructWidget(DockWidget):
             view.show_panel(panel)
         if result is None or request is None:
             self._plot.clear_curves()
-            self._plot.hide()
             self._text.setText("")
             return
         self._plot.name_criterion(result.config.stopping.criterion)
