@@ -22,8 +22,8 @@ takes twice as long and changes the phase of benchmarks/inverse.py by 0.1 dB."""
 USUAL_WEIGHTS = 10
 """Number of weights of total variation that are usually tried, for the share that is done, and for a forecast."""
 
-N_TIMED = 3
-"""Number of steps of total variation, and of turns, that a forecast times."""
+N_TIMED, N_TURNS_TIMED = 10, 3
+"""Numbers of steps of total variation, and of turns, that a forecast times."""
 
 FLAT_SHARE = 0.5
 """Share of the time that total variation takes, about."""
@@ -69,6 +69,6 @@ def take_few(problem: Problem, start: Float[Tensor, "1 h w"]) -> Iterator[float]
     """
     fista(problem, TotalVariation(), FIRST_WEIGHT, 1.0, problem.weights, start, N_TIMED)
     yield (USUAL_WEIGHTS + 1) * N_PATH / N_TIMED
-    turns = plug_and_play_stages(problem, n_turns=N_TIMED, start=start, tolerance=TOLERANCE)
+    turns = plug_and_play_stages(problem, n_turns=N_TURNS_TIMED, start=start, tolerance=TOLERANCE)
     for number, _ in enumerate(turns):
-        yield 1.0 if number < 2 else (N_TURNS - 1) / (N_TIMED - 1)
+        yield 1.0 if number < 2 else (N_TURNS - 1) / (N_TURNS_TIMED - 1)

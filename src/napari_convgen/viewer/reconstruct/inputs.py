@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from magicgui.widgets import ComboBox, FileEdit
-from magicgui.widgets.bases import ValueWidget
+from magicgui.widgets.bases import Widget
 from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
 
@@ -119,7 +120,7 @@ class ProblemInputs:
         """The problem that is chosen."""
         return PROBLEMS[self.name.value]
 
-    def rows(self) -> list[ValueWidget[Any] | str]:
+    def rows(self) -> list[Widget | str]:
         """Return the editors for `napari_convgen.viewer.parts.form.labeled_rows`."""
         settings = [editor for name, editor in self._settings.editors.items() if name != KIND]
         return [self.name, *self.scan.rows(), self._mask, self._psf, self._images, self._lights, *settings]
@@ -175,7 +176,7 @@ class ProblemInputs:
         if self.name.value != "phase" or self._images.value != "led-array":
             return None
         path = self._lights.value
-        if path is None or not path.is_file():
+        if not isinstance(path, Path) or not path.is_file():
             raise InputError(
                 "The directions of the lights are missing. Choose the file with sin θ of the light of each image, along rows and columns."
             )

@@ -177,7 +177,8 @@ class Phase(InverseProblem):
         yield from self.verdict.doubts
         if self.verdict.n_rejected:
             n, n_starts = self.verdict.n_rejected, len(self.verdict.starts)
-            yield f"{n} of {n_starts} starts were rejected: they explain the images clearly worse."
+            rejected = "was rejected: it explains" if n == 1 else "were rejected: they explain"
+            yield f"{n} of {n_starts} starts {rejected} the images clearly worse."
         if self.imaging.n_zernikes:
             found = estimate.parameters[:-1].tolist()
             largest = max(range(len(found)), key=lambda i: abs(found[i]))
