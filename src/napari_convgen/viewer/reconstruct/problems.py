@@ -41,7 +41,7 @@ PROBLEMS = {
     "deblur": Problem("Deblur", "deblurred", ("blur", "widefield", "confocal")),
     "enlarge": Problem("Enlarge", "enlarged", ("downsampling",)),
     "sense": Problem("MRI scan", "magnitude", ("fourier",), "default"),
-    "phase": Problem("Phase through focus", "phase (rad)", ("through-focus", "led-array")),
+    "phase": Problem("Phase microscopy", "phase (rad)", ("through-focus", "led-array")),
 }
 """The problems by the names that `napari_convgen.run.reconstruct.run.ReconstructTask` gives them."""
 

@@ -109,7 +109,8 @@ class ReconstructWidget(DockWidget):
             return ReconstructRequest(source, name, config, outputs=self._outputs(), scan=scan.file, coil_maps=maps)
         if name == "phase":
             stack, place = read_stack(self._input.layer)
-            return ReconstructRequest(place, name, config, outputs=self._outputs(), stack=stack)
+            lights = self._problem.read_lights()
+            return ReconstructRequest(place, name, config, outputs=self._outputs(), stack=stack, lights=lights)
         source = self._input.read()
         mask, psf = self._problem.read_mask(), self._problem.read_psf()
         return ReconstructRequest(source, name, config, mask, psf, self._outputs())
@@ -138,10 +139,10 @@ class ReconstructWidget(DockWidget):
         self.column.addLayout(in_two_columns(box.native for box in self._boxes.values()))
         self.column.addWidget(self._controls)
         self.column.addWidget(self._plot, stretch=1)
-        self.column.addWidget(self._text)
-        self.column.addWidget(self._load)
         for panel in self._instrument:
             self.column.addWidget(panel)
+        self.column.addWidget(self._text)
+        self.column.addWidget(self._load)
         self.column.addWidget(more)
         self.column.addStretch()
 
