@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -37,11 +37,14 @@ class Generator(nn.Module):
     ----------
     is_capturable
         True if a step can be recorded as a CUDA graph: it takes no values from the host.
+    makes_tensors_anew
+        True if each step makes its hidden tensors anew, of many sizes; False, the default, if they are few or stay.
     pace_of_torch
         Pace of plain PyTorch against the fastest backend, in words.
     """
 
     is_capturable = True
+    makes_tensors_anew: ClassVar[bool] = False
     pace_of_torch: ClassVar[str] = "slower"
 
     @classmethod
@@ -83,6 +86,14 @@ class Generator(nn.Module):
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return each member's image, values around [0, 1]."""
         raise NotImplementedError
+
+    def draw(self) -> Iterator[Float[Tensor, "p c *spatial"]]:
+        """Yield the members' images in their order, by default all at once.
+
+        Where members are computed one after the other, each is fitted before the next is drawn: the hidden tensors of one are alive at a
+        time.
+        """
+        yield self()
 
     def targets(self, measurements: Shaped[Tensor, "m c *entries"]) -> Shaped[Tensor, "m c *entries"]:
         """Return what the images of the last forward pass are to be near: the measurements, unless they were part of its input."""

@@ -152,9 +152,10 @@ def time_step(fit: Fit, n_threads: int) -> Seconds:
         Number of threads of the CPU.
     """
     started = Seconds.now()
+    n_before = 0
     for iterate in with_isolation(iter(fit), n_threads):
-        if iterate.step == 1:
-            started = Seconds.now()
         if iterate.step > N_PROBE_STEPS or fit.reason is not None:
             break
-    return (Seconds.now() - started) * (1 / max(1, fit.step - 1))
+        if iterate.step == 1:
+            started, n_before = Seconds.now(), 1
+    return (Seconds.now() - started) * (1 / (fit.step - n_before))
