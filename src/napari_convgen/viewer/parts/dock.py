@@ -84,7 +84,8 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
 
     def _stay(self) -> None:
         """Stay in napari's window, which takes the widget along when it closes."""
-        if self.parent() is None and self._window is not None:
+        window, self._window = self._window, None  # not to keep what napari closes
+        if self.parent() is None and window is not None:
             self.hide()
             with contextlib.suppress(RuntimeError):  # napari was closed in the meantime, and its window is gone
-                self.setParent(self._window)
+                self.setParent(window)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from napari_convgen.viewer.layers.units import format_lengths
 from napari_convgen.viewer.parts.form import ConfigForm, leave_out
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
-from napari_convgen.viewer.reconstruct.problems import PROBLEMS, Problem
+from napari_convgen.viewer.reconstruct.problems import LOOKED_AT, NO_PROBLEM, PROBLEMS, Problem
 from napari_convgen.viewer.reconstruct.scan_chooser import ScanChooser
 
 if TYPE_CHECKING:
@@ -50,6 +51,37 @@ KIND = "operator.kind"
 """Name of the setting that the problem decides."""
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What an image is the measurement of, for widgets that look at one.
+
+    Attributes
+    ----------
+    problem
+        Name of the problem.
+    is_missing
+        Mask of the pixels that are missing; ``None`` for those that are NaN.
+    psf
+        Point spread function; ``None`` for that of the settings.
+    settings
+        Settings of the operator, by dotted name.
+    """
+
+    problem: str
+    is_missing: NDArray[np.bool_] | None
+    psf: core.Image | None
+    settings: Mapping[str, Any]
+
+    def inputs(self) -> dict[str, Any]:
+        """Return the problem and what it needs, by keyword of the verbs."""
+        return {"problem": self.problem, "is_missing": self.is_missing, "psf": self.psf}
+
+
+def looked_at(viewer: ViewerModel, image: ImageChooser) -> ProblemInputs:
+    """Return editors of what an image is the measurement of, at first of nothing but itself."""
+    return ProblemInputs(viewer, image, {"": NO_PROBLEM} | {name: PROBLEMS[name] for name in LOOKED_AT})
+
+
 class ProblemInputs:
     """Editors of the problem and its inputs; those of other problems are hidden.
 
@@ -61,6 +93,8 @@ class ProblemInputs:
         Viewer whose layers there are to choose from.
     image
         Choice of the measurement.
+    problems
+        Problems to choose from, by name; all by default.
 
     Attributes
     ----------
@@ -72,11 +106,11 @@ class ProblemInputs:
         Label that says more of what is chosen.
     """
 
-    def __init__(self, viewer: ViewerModel, image: ImageChooser) -> None:
+    def __init__(self, viewer: ViewerModel, image: ImageChooser, problems: Mapping[str, Problem] = PROBLEMS) -> None:
         self.viewer = viewer
-        self._image = image
+        self._image, self._problems = image, problems
         self.name = ComboBox(
-            choices=[(problem.title, name) for name, problem in PROBLEMS.items()],
+            choices=[(problem.title, name) for name, problem in problems.items()],
             label="Problem",
             tooltip="What happened to the image when it was measured, and is to be undone.",
         )
@@ -118,7 +152,7 @@ class ProblemInputs:
     @property
     def problem(self) -> Problem:
         """The problem that is chosen."""
-        return PROBLEMS[self.name.value]
+        return self._problems[self.name.value]
 
     def rows(self) -> list[Widget | str]:
         """Return the editors for `napari_convgen.viewer.parts.form.labeled_rows`."""
@@ -164,6 +198,19 @@ class ProblemInputs:
         assert psf.units is not None
         plane = np.asarray(psf.data).reshape(psf.data.shape[extra:])
         return core.Image(plane, None, psf.scale[extra:], psf.units[extra:], psf.name)
+
+    def read(self) -> Measured | None:
+        """Return what the image is the measurement of; ``None`` if it is looked at itself.
+
+        Raises
+        ------
+        InputError
+            Shapes without an area.
+        """
+        name = self.name.value
+        return (
+            None if self.problem is NO_PROBLEM else Measured(name, self.read_mask(), self.read_psf(), self.settings())
+        )
 
     def read_lights(self) -> NDArray[np.float64] | None:
         """Return the directions of the lights; ``None`` if all images have the same.
