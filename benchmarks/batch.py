@@ -12,6 +12,7 @@ Each part writes its section of results/batch.md; without a name, both do. Image
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -106,6 +107,16 @@ def start(folder: Path, out: Path, n_workers: int) -> psutil.Popen:
     return psutil.Popen(command, env=environment)
 
 
+def workers_of(process: psutil.Popen) -> list[psutil.Process]:
+    """Return the processes that do the pieces of a command; none if it has just ended."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in process.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [child] * ("spawn_main" in " ".join(child.cmdline()))
+    return found
+
+
 def client(inputs: str, out: str, n_workers: str) -> None:
     """Be the command that is killed."""
     denoise_files(inputs, out, config(), n_workers=int(n_workers))
@@ -123,12 +134,13 @@ def disturbed(folder: Path, n_workers: int, rng: random.Random) -> list[str]:
         while process.poll() is None and len(log.read_text()) == n_begun:
             time.sleep(0.01)  # until it is at work
         time.sleep(rng.uniform(*SECONDS_BETWEEN))
-        workers = [each for each in process.children() if "spawn_main" in " ".join(each.cmdline())]
         before |= records(out)
         if process.poll() is not None:
             break
+        workers = workers_of(process)
         what = "worker" if workers and n_killed["worker"] < n_killed["command"] else "command"
-        (rng.choice(workers) if what == "worker" else process).kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            (rng.choice(workers) if what == "worker" else process).kill()
         n_killed[what] += 1
         n_lost_at_most += 1 if what == "worker" else n_workers
         if what == "command":

@@ -24,6 +24,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -148,7 +149,10 @@ def windows(n: int, folder: Path) -> Ends:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from odd_sessions import Fault, random_session
 
-    yield from _tried(range(n), random_session, Fault)
+    with mock.patch(
+        "napari.settings.get_plugin_settings", lambda plugin: {}[plugin]
+    ):  # the user's preferences stay as they are
+        yield from _tried(range(n), random_session, Fault)
 
 
 def fits(n: int, folder: Path) -> Ends:

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
+import torch
 import yaml
 from PIL import Image
 from raw_data import write_fastmri
@@ -17,6 +18,8 @@ from napari_convgen import cli, new_image, samples, write_image
 from napari_convgen.config import PRESETS
 from napari_convgen.core.image import Image as CoreImage
 from napari_convgen.core.mri.simulation import equispaced, head, scan
+from napari_convgen.core.operators.phase import led_array, through_focus
+from napari_convgen.core.optics.objective import Objective
 from napari_convgen.core.regularized.plug_and_play import plug_and_play_stages
 
 ROOT = Path(__file__).parent.parent
@@ -78,13 +81,20 @@ def image():
 
 @pytest.fixture
 def short_estimates(monkeypatch):
-    """Two turns of plug and play, and two weights of total variation."""
+    """Two turns of plug and play, two weights of total variation, and two steps of each fit of aberrations."""
 
-    def few(problem, weights=None, is_color=False, n_turns=2, first_level=0.1):
-        return plug_and_play_stages(problem, weights, is_color, min(n_turns, 2), first_level)
+    def few(problem, weights=None, is_color=False, n_turns=2, first_level=0.1, **others):
+        return plug_and_play_stages(problem, weights, is_color, min(n_turns, 2), first_level, **others)
 
-    for module in ("core.regularized.plug_and_play", "core.regularized.smooth_share", "run.setup.guides"):
+    users = (
+        "core.regularized.plug_and_play",
+        "core.regularized.smooth_share",
+        "core.phase.refinement",
+        "run.setup.guides",
+    )
+    for module in users:
         monkeypatch.setattr(f"napari_convgen.{module}.plug_and_play_stages", few)
+    monkeypatch.setattr("napari_convgen.core.phase.calibration.N_STEPS", 2)
     monkeypatch.setattr("napari_convgen.core.regularized.choice.MOST_WEIGHTS", 2)
     monkeypatch.setattr("napari_convgen.run.setup.operator_guides.LEVELS", (1.0,))
 
@@ -115,6 +125,23 @@ def folder(tmp_path, monkeypatch, image, short_estimates):
     for name, values in (("scan", small.kspace), ("maps", small.coil_maps)):
         write_image(f"{name}.cfl", values, new_image(CoreImage(values, "CYX")))
     Image.fromarray(np.uint8(255) * small.is_sampled).save("sampling.png")
+    write_phase_images()
+
+
+def write_phase_images():
+    """Write images of a phase through focus, and under several lights."""
+    waves = 0.2 * np.array([[np.sin(angle), np.cos(angle)] for angle in range(12)])
+    np.savetxt("sines.csv", waves, delimiter=",")
+    planes = 2.0 * np.arange(-3, 4)
+    focus = through_focus(Objective(0.5, 0.52, 1.0), (0.2, 0.2), planes.tolist(), (24, 22))
+    leds = led_array(Objective(0.25, 0.52, 1.0), (0.25, 0.25), waves, (20, 18), factor=2)
+    for name, imaging, size in (("stack", focus, 0.2), ("leds", leds, 0.5)):
+        y, x = (torch.arange(n) - n / 2 for n in imaging.size)
+        phase = torch.exp(-(y[:, None] ** 2 + (x + 2) ** 2) / 30)[None]
+        images = imaging.joint(phase, torch.zeros(1))[0].numpy()
+        noisy = np.random.default_rng(0).poisson(1000 * images).astype(np.float32)
+        metadata = {"axes": "ZYX", "spacing": 2.0, "unit": "micron"}
+        tifffile.imwrite(f"{name}.tif", noisy, imagej=True, resolution=(1 / size, 1 / size), metadata=metadata)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])

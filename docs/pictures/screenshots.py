@@ -112,7 +112,7 @@ def phase() -> None:
     viewer.open_sample("napari-convgen", "cells_through_focus")
     _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
     truth, stack = viewer.layers
-    stack.data = stack.data[:, :56, :56]
+    stack.data = stack.data[:, :96, :96]
     viewer.layers.remove(truth)
     viewer.layers.selection.active = stack
     widget._problem.name.value = "phase"

@@ -28,16 +28,18 @@ def settings(few):
     return few.replace({"n_threads": 1})
 
 
-def test_it_begins_with_the_frame_on_screen_and_goes_on_where_it_was_stopped(tmp_path, image, settings, monkeypatch):
+def test_it_begins_with_the_frame_and_tile_on_screen_and_goes_on_where_it_was_stopped(
+    tmp_path, image, settings, monkeypatch
+):
     begun, fit = [], piece_module._fit
     monkeypatch.setattr(piece_module, "_fit", lambda job: begun.append(job.number) or fit(job))
-    task = StoreTask(image, settings, tmp_path / "out.zarr", IDENTITY, {0: 1})
+    task = StoreTask(image, settings, tmp_path / "out.zarr", IDENTITY, {0: 1, 1: 12, 2: 38})
     assert "9 pieces" in str(task.forecast())
     for progress in task:
         if progress.n_ended == 4 and progress.fit is not None:
             assert str(progress) == "Frame 1 of 3, tile 2 of 3; 4 of 9 are done."
             task.stop()
-    assert begun == [3, 4, 5, 0, 1]
+    assert begun == [5, 4, 3, 0, 1]
     assert str(task.result()) == "4 of 9 pieces are done and kept. Run again to go on, with the same settings."
 
     begun.clear()

@@ -196,8 +196,9 @@ def test_the_presets_are_those_of_the_paper_and_the_default():
     ]
     assert preset("deep-decoder") == Config()
     assert Config.from_dict({}) == preset("default")
-    assert all(preset(name).generator.has_guide for name in ("default", "quick", "best"))
-    assert (preset("quick").generator.guide, preset("quick").generator.network_share) == ("non-local", 0)
+    for name in ("default", "quick"):
+        assert (preset(name).generator.kind, preset(name).generator.guide) == ("guided-network", "non-local")
+    assert preset("best").generator.kind == "taught-network"
     wide, narrow = preset("paper"), preset("paper-narrow")
     assert (wide.generator.n_channels, wide.generator.n_scales, wide.n_steps) == (512, 5, 1500)
     assert (narrow.generator.n_channels, narrow.generator.n_scales, narrow.n_steps) == (128, 5, 3000)
@@ -259,7 +260,10 @@ def test_every_stopping_rule_but_the_fixed_one_has_a_name_for_what_it_watches():
 
 
 def test_guided_and_taught_networks_alone_draw_from_the_image():
-    assert [kind for kind, model in GENERATORS.items() if model.draws_from_image] == ["guided-network", "taught-network"]
+    assert [kind for kind, model in GENERATORS.items() if model.draws_from_image] == [
+        "guided-network",
+        "taught-network",
+    ]
 
 
 def test_noise_is_modeled_unless_there_is_none():

@@ -167,9 +167,7 @@ def test_a_magnitude_is_what_the_description_beside_it_says(tmp_path, said, kind
         (tmp_path / "scan.json").write_text(json.dumps(said))
     image = read_image(path)
     assert image.image.noise_kind == kind
-    asks = (
-        "does not say what was measured. If it is a magnitude image of magnetic resonance, give noise.kind = 'rician'"
-    )
+    asks = "does not say what was measured. Magnitude images of magnetic resonance have Rician noise, and need noise.kind = 'rician'"
     assert [asks in note for note in image.notes] == [True] * (said is None) + [False] * (kind is not None)
 
 

@@ -1,6 +1,7 @@
 """What all verbs have in common."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from napari_convgen import (
     spectrum,
 )
 from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError
+from napari_convgen.run.task import Progress
 
 QUICK = Config().replace(
     {"generator.n_channels": 8, "n_steps": 12, "n_threads": 1, "device": "cpu", "noise.kind": "gaussian"}
@@ -49,6 +51,19 @@ def test_the_functions_take_the_same_arguments_in_the_same_order():
         names = list(inspect.signature(task).parameters)
         shared = [name for name in names if name in order]
         assert names[: len(shared)] == shared == [name for name in order if name in shared]
+
+
+class Half(Progress):
+    share = 0.5
+
+
+class Nothing(Progress):
+    share = 0.0
+
+
+def test_the_time_that_is_left_is_unknown_while_nothing_is_done():
+    assert Half(seconds=3).seconds_left == 3
+    assert Nothing(seconds=3).seconds_left == math.inf
 
 
 @EACH

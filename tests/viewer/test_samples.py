@@ -15,8 +15,8 @@ SAMPLES = [open_fluorescence, open_mri, open_sparse_confocal, open_blurred_beads
 
 
 @pytest.mark.parametrize("open_sample", SAMPLES)
-def test_sample_opens_as_a_noisy_layer_over_its_hidden_reference(open_sample):
-    reference, noisy, *_ = (Layer.create(*data) for data in open_sample())
+def test_sample_opens_as_a_noisy_layer_over_all_others_that_are_hidden(open_sample):
+    reference, *_, noisy = (Layer.create(*data) for data in open_sample())
     assert "reference" in reference.name
     assert not reference.visible
     assert noisy.visible
@@ -28,14 +28,14 @@ def test_sample_opens_as_a_noisy_layer_over_its_hidden_reference(open_sample):
 
 @pytest.mark.parametrize("open_sample", SAMPLES)
 def test_sample_is_the_same_every_time(open_sample):
-    np.testing.assert_array_equal(open_sample()[1][0], open_sample()[1][0])
+    np.testing.assert_array_equal(open_sample()[-1][0], open_sample()[-1][0])
 
 
 def test_missing_pixels_are_labels_and_a_point_spread_function_an_image():
-    measured, mask = (Layer.create(*data) for data in open_sparse_confocal()[1:])
+    mask, measured = (Layer.create(*data) for data in open_sparse_confocal()[1:])
     assert type(mask).__name__ == "Labels"
     np.testing.assert_array_equal(mask.data != 0, np.isnan(measured.data))
-    measured, psf = (Layer.create(*data) for data in open_blurred_beads()[1:])
+    psf, measured = (Layer.create(*data) for data in open_blurred_beads()[1:])
     assert psf.data.shape < measured.data.shape
     for layer in (mask, psf):
         assert not layer.visible

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -60,9 +61,9 @@ class StoreProgress(Progress):
 
     @property
     def seconds_left(self) -> float:
-        """Seconds that the rest takes at the pace of this run."""
+        """Seconds that the rest takes at the pace of this run; infinite while it has done nothing."""
         n_done = self.share * self.n_pieces - self.n_before
-        return self.seconds * (self.n_pieces * (1 - self.share)) / max(n_done, 1e-9)
+        return self.seconds * (self.n_pieces * (1 - self.share)) / n_done if n_done > 0 else math.inf
 
     def __str__(self) -> str:
         frame, tile = divmod(self.number, self.n_tiles)
@@ -127,7 +128,8 @@ class StoreTask(Task[StoreProgress, StoreResult]):
     identity
         What tells the image from others; together with the settings it decides what of an earlier task is taken over.
     first
-        Index of the frame to begin with, by the axes that count frames; none by default.
+        Place to begin with: index of the frame by the axes that count frames, and a pixel by the spatial axes, whose tile comes first and
+        those around it next; none by default.
     n_spared_threads
         Number of threads that ``n_threads = "auto"`` leaves to others; default 0.
 
@@ -211,14 +213,23 @@ class StoreTask(Task[StoreProgress, StoreResult]):
         return StoreResult(self.plan, *count(statuses), "" if record is None else record["error"])
 
     def _jobs(self) -> Iterator[Job]:
-        """Yield the pieces that are left, those of the first frame first."""
+        """Yield the pieces that are left, those of the first frame first, from its first tile outwards."""
         done = {number for number, status in self.plan.statuses().items() if status == DONE}
         left = [(number, piece) for number, piece in enumerate(self.plan.pieces) if number not in done]
-        for number, piece in sorted(left, key=lambda each: not self._is_first(each[1])):
+        for number, piece in sorted(left, key=lambda each: self._turn(each[1])):
             yield Job(self.plan, number, piece, self._image)
 
-    def _is_first(self, piece: Piece) -> bool:
-        return all(piece.index[axis] == place for axis, place in self._first.items())
+    def _turn(self, piece: Piece) -> tuple[bool, float]:
+        """Return what pieces are sorted by: whether they are of other frames, and in the first frame their distance from the place."""
+        distance = 0.0
+        for axis, place in self._first.items():
+            part = piece.index[axis]
+            if isinstance(part, slice):
+                start, stop, _ = part.indices(self.plan.cut.shape[axis])
+                distance += max(start - place, 0, place - stop + 1) ** 2
+            elif part != place:
+                return True, 0.0
+        return False, distance
 
     def _let_go(self) -> None:
         """Hold nothing: each piece lets go of what it took."""

@@ -36,14 +36,13 @@ from napari_convgen.config.operators import (
     WidefieldConfig,
 )
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
-from napari_convgen.config.presets import GENERATOR_ALONE, IN_TURNS, PRESET_USES, PRESETS, fixed_input_presets, preset
+from napari_convgen.config.presets import GENERATOR_ALONE, PRESET_USES, PRESETS, fixed_input_presets, preset
 from napari_convgen.config.stopping import AutoStopConfig, FixedStopConfig, StoppingConfig
 from napari_convgen.config.tiles import TilesConfig
 
 __all__ = [
     "GENERATOR_ALONE",
     "GROUPS",
-    "IN_TURNS",
     "PRESETS",
     "PRESET_USES",
     "TABLES",

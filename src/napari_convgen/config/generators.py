@@ -50,6 +50,11 @@ class GeneratorSettings(Kind):
         return False
 
     @property
+    def is_guide_alone(self) -> bool:
+        """True if the image is that estimate, and no network is fitted."""
+        return False
+
+    @property
     def is_bounded(self) -> bool:
         """True if the values of the image are bounded, by a sigmoid, to the range of the data and a margin around it."""
         return getattr(self, "output_map", "sigmoid") == "sigmoid"
@@ -212,6 +217,11 @@ class GuidedNetworkConfig(_HourglassConfig):
     def is_plug_and_play(self) -> bool:
         """True if the guide is made in turns with the measurement."""
         return self.guide == "plug-and-play"
+
+    @property
+    def is_guide_alone(self) -> bool:
+        """True if nothing of the network is mixed into the guide."""
+        return self.has_guide and self.network_share == 0
 
 
 class ConvolutionalConfig(GeneratorSettings):

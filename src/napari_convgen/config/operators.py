@@ -151,7 +151,7 @@ class PhaseConfig(Kind):
         ge=1,
         le=50,
         title="Starts",
-        description="Number of starts, of which the one is kept that predicts entries best which were held out; one cannot be checked.",
+        description="Number of starts; the one that predicts held-out entries best is kept. A single one cannot be checked.",
     )
 
 

@@ -26,14 +26,20 @@ _GUIDED = Config().replace(
     }
 )
 
-_TAUGHT = Config().replace(
-    {"generator.kind": "taught-network", "optimizer.learning_rate": 0.002, "precision": "auto", "averaging": 0.16}
-)
-
 PRESETS: dict[str, Config] = {
-    "default": _TAUGHT.replace({"n_steps": 30}),
+    "default": _GUIDED.replace(
+        {"generator.n_channels": 32, "generator.n_scales": 3, "optimizer.learning_rate": 0.012, "n_steps": 30}
+    ),
     "quick": _GUIDED.replace({"generator.network_share": 0.0, "n_seeds": 1, "stopping.kind": "fixed", "n_steps": 1}),
-    "best": _TAUGHT.replace({"generator.n_lessons": 20, "n_steps": 80}),
+    "best": Config().replace(
+        {
+            "generator.kind": "taught-network",
+            "optimizer.learning_rate": 0.002,
+            "precision": "auto",
+            "averaging": 0.16,
+            "n_steps": 60,
+        }
+    ),
     "guided-network": Config().replace(
         {
             "generator.kind": "guided-network",
@@ -64,21 +70,10 @@ PRESETS: dict[str, Config] = {
 ``guided-network`` one that takes minutes, ``deep-decoder`` one that was chosen for microscopy, ``paper`` and ``paper-narrow`` the over- and
 the under-parameterized decoder of the paper, ``deep-image-prior`` the skip network that it compares them with."""
 
-IN_TURNS = _GUIDED.replace(
-    {
-        "generator.guide": "plug-and-play",
-        "generator.n_channels": 32,
-        "generator.n_scales": 3,
-        "optimizer.learning_rate": 0.012,
-    }
-)
-"""Generator and optimizer that take the place of a taught network's where the measurement is not the image itself: a network that is guided
-by the estimate which is made in turns with the measurement."""
-
 PRESET_USES = {
     "default": "For any image of cells, tissue or a scan: seconds to a minute.",
     "quick": "For a first look, and for many or large images: the non-local estimate alone, within seconds.",
-    "best": "For the image that matters: more steps of what default does, about a minute.",
+    "best": "For the image that matters: a network learns from the non-local estimate, about a minute.",
     "guided-network": "For photographs and fine texture, if minutes do not matter: a network that is fitted for long.",
     "deep-decoder": "To study how a generator fits an image, and for microscopy without similar patches: about a minute.",
     "paper": "To repeat the paper's over-parameterized decoder; long on a CPU.",

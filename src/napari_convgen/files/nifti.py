@@ -32,7 +32,7 @@ UNITS = {"meter": "m", "mm": "mm", "micron": "µm", "sec": "s", "msec": "ms", "u
 """Units of NIfTI that distances can have, and how the other formats write them."""
 
 UNASKED = (
-    "{} does not say what was measured. If it is a magnitude image of magnetic resonance, give noise.kind = 'rician' "
+    "{} does not say what was measured. Magnitude images of magnetic resonance have Rician noise, and need noise.kind = 'rician' "
     "(--set noise.kind=rician)."
 )
 COLORS = {3: "RGB", 4: "RGBA"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from napari_convgen.core.snapshot import Outcome, StopReason, Units, n_snapshots
 from napari_convgen.core.stopping import Iterate
 from napari_convgen.errors import FitError
 from napari_convgen.run.denoise.progress import DenoiseProgress
+from napari_convgen.run.setup.build import generator_entry
 from napari_convgen.run.setup.fits import denoising_fit, start_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, time_step
 from napari_convgen.run.setup.groups import FrameGroup
@@ -22,6 +24,15 @@ from napari_convgen.run.task import ResultT, Task
 
 STOPPED_BEFORE = "Stopped before the estimates that guide the fit were finished."
 """Note on a fit that starts from what there was of its guides."""
+
+
+HELD = 2.3
+"""Memory that a fit on the CPU holds, relative to what is in use, where tensors of many sizes are made anew in each step: the C library
+seldom uses what was freed whole again. About that in benchmarks/large.py, part growth."""
+
+GUIDE_BYTES = 350
+"""Bytes for each value of a frame while the estimates that guide its fit are made, and of what is measured of its noise: about that in
+benchmarks/large.py, part growth."""
 
 
 class FitTask(Task[DenoiseProgress, ResultT]):
@@ -186,4 +197,8 @@ def peak_bytes(prepared: Prepared, n_values: int, itemsize: int, *, keeps_snapsh
     snapshots = n_values * (2 * itemsize + 4 * (config.n_seeds > 1))  # of all frames
     under_way = min(bound, n * snapshots / len(prepared.pieces))
     kept = max(min(2, n) * snapshots, min(bound, n * snapshots) if keeps_snapshots else under_way)
-    return prepared.generator_bytes() + int(kept) + n_values * itemsize
+    fit = 0 if config.generator.is_guide_alone else prepared.generator_bytes()
+    if generator_entry(config).network.makes_tensors_anew and prepared.device.type == "cpu":
+        fit = int(HELD * fit)
+    guides = GUIDE_BYTES * math.prod(prepared.image_size) * prepared.n_outputs * config.generator.has_guide
+    return max(fit, guides) + int(kept) + n_values * itemsize

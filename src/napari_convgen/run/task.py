@@ -6,6 +6,7 @@ A task that is not iterated is paused: it goes on where it was left.
 from __future__ import annotations
 
 import gc
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -50,8 +51,8 @@ class Progress(ABC):
 
     @property
     def seconds_left(self) -> float:
-        """Seconds that the rest takes at most, at the pace so far."""
-        return self.seconds * (1 - self.share) / max(self.share, 1e-9)
+        """Seconds that the rest takes at most, at the pace so far; infinite while nothing is done."""
+        return self.seconds * (1 - self.share) / self.share if self.share else math.inf
 
 
 class TaskForecast(Protocol):

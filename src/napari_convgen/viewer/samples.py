@@ -59,8 +59,7 @@ def _layers(sample: samples.Sample, colormap: str, condition: str = "noisy") -> 
     measured = limits if sample.psf is None else (float(sample.noisy.min()), float(sample.noisy.max()))
     look = place | {"colormap": colormap}
     layers: list[LayerData] = [
-        (sample.clean, {"name": names["reference"], "visible": False, "contrast_limits": limits, **look}, "image"),
-        (sample.noisy, {"name": names["measured"], "contrast_limits": measured, **look}, "image"),
+        (sample.clean, {"name": names["reference"], "visible": False, "contrast_limits": limits, **look}, "image")
     ]
     if sample.is_missing is not None:
         labels = sample.is_missing.astype(np.uint8)
@@ -68,4 +67,5 @@ def _layers(sample: samples.Sample, colormap: str, condition: str = "noisy") -> 
     if sample.psf is not None:
         name = f"{sample.name} (point spread function)"
         layers.append((sample.psf, {"name": name, "visible": False, **look}, "image"))
-    return layers
+    last = sample.noisy, {"name": names["measured"], "contrast_limits": measured, **look}, "image"
+    return [*layers, last]  # the last one is selected, so that the widgets take it

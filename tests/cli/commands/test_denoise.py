@@ -347,8 +347,11 @@ def test_a_dry_run_says_what_the_run_will_take_and_writes_nothing(folder, capsys
     before = set(folder.iterdir())
     assert cli.main(["denoise", "noisy.tif", "--dry-run", *QUICK]) == 0
     printed, _ = capsys.readouterr()
-    assert "of memory" in printed
-    assert "for 6 steps, on cpu (numba, 1 thread)." in printed
+    axes, noise, forecast = printed.splitlines()
+    assert axes == "Axes YX, 24 × 20."
+    assert "noise" in noise
+    assert "of memory" in forecast
+    assert forecast.endswith("for 6 steps, on cpu (numba, 1 thread).")
     assert cli.main(["denoise", "noisy.tif", "-o", "clean.tif", "--dry-run", *QUICK]) == 0
     assert set(folder.iterdir()) == before
 

@@ -1,12 +1,17 @@
 import math
+import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.fit.loop import DescentStep, Fit
 from napari_convgen.core.generators import DeepDecoder
+from napari_convgen.core.generators.conv_decoder import ConvDecoder
+from napari_convgen.core.generators.guided import GuidedNetwork
+from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.stopping import FixedStep, HeldOut, Members
 from napari_convgen.core.stopping.ensemble import local_variance
@@ -32,6 +37,48 @@ def gradient_of_mean_squared_error(fit):
     errors = (fit.generator()[0] - fit.problem.measurement)[is_observed] ** 2
     loss = errors.sum() / is_observed.sum()
     return loss.item(), torch.autograd.grad(loss, list(fit.generator.parameters()))
+
+
+@pytest.mark.parametrize("kind", ["guided", "unguided", "conv-decoder"])
+def test_members_are_fitted_in_turn_with_the_bits_of_a_fit_together(noisy_blob, kind):
+    """Networks that are computed one after the other: the hidden tensors of one are alive at a time."""
+    alive, most = weakref.WeakSet(), []
+
+    class Kept(SimpleNamespace):
+        __hash__ = object.__hash__
+
+    def keep(x):
+        alive.add(kept := Kept(x=x))
+        most.append(len(alive))
+        return kept
+
+    def step(n_members, is_together=False):
+        y = noisy_blob(2).float()
+        problem = Problem(y, torch.ones_like(y), noise_level=torch.full((2,), 0.05))
+        members = FixedStep().members(problem, n_members, torch.Generator())
+        rngs = [torch.Generator().manual_seed(start) for start in members.starts]
+        if kind == "conv-decoder":
+            net = ConvDecoder(SIZE, 2, n_channels=6, n_layers=3, latent_size=4, rngs=rngs)
+        else:
+            net = GuidedNetwork(SIZE, 2, n_channels=6, n_fine_channels=5, n_scales=2, rngs=rngs)
+            net.prepare(members.measurements, members.weights, torch.full((2,), 0.05), None)
+        if kind == "guided":
+            net.guide(members.measurements + 0.1)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        if is_together:
+            images, weights = net(), torch.tensor(1.0) / y.numel()
+            (weights * (images - net.targets(members.measurements)) ** 2).sum().backward()
+            optimizer.step()
+        else:
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept.x):
+                images, _ = DescentStep(problem, net, optimizer, members)()
+        return [images.detach(), *(p.detach() for p in net.parameters())]
+
+    torch.testing.assert_close(step(2), step(2, is_together=True), rtol=0, atol=0)
+    n_of_two = max(most)
+    most.clear()
+    step(1)
+    assert n_of_two == max(most)
 
 
 @pytest.mark.parametrize("has_missing", [False, True])

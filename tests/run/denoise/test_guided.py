@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_convgen.config import Config
+from napari_convgen.config import PRESETS, Config
+from napari_convgen.core.generators.guided import GuidedNetwork
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 
@@ -106,3 +107,12 @@ def test_frames_without_noise_are_left_as_they_are():
     ]
     with pytest.raises(InputError, match="No noise was found"):
         DenoiseTask(np.stack([exact, exact]), GUIDED, axes="TYX").finish()
+
+
+def test_no_network_is_computed_where_the_image_is_the_estimate_alone(monkeypatch):
+    image = np.random.default_rng(0).normal(100, 10, (40, 44)).astype(np.float32)
+    config = PRESETS["quick"].replace({"device": "cpu"})
+    both = config.replace({"generator.network_share": "auto"})
+    assert DenoiseTask(image, config).n_bytes < DenoiseTask(image, both).n_bytes
+    monkeypatch.setattr(GuidedNetwork, "draw", lambda self: pytest.fail("a network was computed"))
+    assert denoise(image, config).n_steps_taken == 1

@@ -125,3 +125,25 @@ def test_what_cannot_be_joined_is_refused_and_auto_leaves_it_alone():
         DenoiseTask(volumes, config.replace({"frames.fit": "joint"}), axes="TZYX")
     assert JOINT not in denoise(volumes, config, axes="TZYX").notes
     assert JOINT not in denoise(noisy[0], QUICK).notes
+
+
+def test_tiles_of_a_group_help_each_other_as_a_stack_of_that_tile_alone():
+    """Each tile goes through the frames of a group before the next tile has its turn."""
+    clean, noisy = frames_that_move(n=3, shape=(32, 60))
+    config = QUICK.replace({"tiles.size": 32, "tiles.overlap": 8})
+    task = DenoiseTask(noisy, config, axes="TYX")
+    progresses = list(task)
+    turns = list(dict.fromkeys((progress.frame, progress.tile) for progress in progresses))
+    assert turns == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
+    shares = [progress.share for progress in progresses]
+    assert shares == sorted(shares)
+    result = task.result()
+    assert JOINT in result.notes
+    assert [frame.number for frame in result.frames] == list(range(6))
+    for tile in range(2):
+        piece = task.prepared.pieces[tile]
+        alone = fitted(noisy[(slice(None), *piece.window[1:])], "joint").image
+        np.testing.assert_array_equal(
+            result.image[(slice(None), *piece.index[1:])], alone[(slice(None), *piece.inside)]
+        )
+    assert error(result.image, clean) < 0.7 * error(fitted(noisy, "separate").image, clean)

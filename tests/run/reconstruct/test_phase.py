@@ -1,6 +1,8 @@
 """The phase of a thin object from images through focus or under an array of lights, with the aberrations of the microscope."""
 
+import itertools
 import re
+import time
 from functools import partial
 
 import numpy as np
@@ -10,8 +12,13 @@ import torch
 from napari_convgen.core.image import Image
 from napari_convgen.core.operators.phase import led_array, through_focus
 from napari_convgen.core.optics.objective import Objective
-from napari_convgen.core.phase import mixture
+from napari_convgen.core.phase import refinement
+from napari_convgen.core.phase.calibration import Estimate
+from napari_convgen.core.phase.linear import LinearizedPhase
+from napari_convgen.core.phase.starts import hold_out
+from napari_convgen.core.regularized.choice import regularize
 from napari_convgen.core.regularized.plug_and_play import plug_and_play_stages
+from napari_convgen.core.regularized.total_variation import TotalVariation
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.simulate import simulate
@@ -43,8 +50,12 @@ QUICK = {"n_zernikes": 3, "n_starts": 2, "changes": {"n_threads": 1}}
 
 
 def test_a_phase_and_aberrations_are_found(monkeypatch):
-    monkeypatch.setattr(mixture, "plug_and_play_stages", partial(plug_and_play_stages, n_turns=4))
-    result = ReconstructTask(SEEN, problem="phase", reference=PHASE[STACK.view] + 5.0, **QUICK).finish()
+    monkeypatch.setattr(refinement, "plug_and_play_stages", partial(plug_and_play_stages, n_turns=4))
+    task = ReconstructTask(SEEN, problem="phase", reference=PHASE[STACK.view] + 5.0, **QUICK)
+    shares = [progress.share for progress in task]
+    assert all(later >= earlier for earlier, later in itertools.pairwise(shares))
+    assert max(np.diff(shares)) < 0.3  # most of the work is before the only step
+    result = task.result()
     truth = PHASE[STACK.view]
     assert result.image.shape == truth.shape
     assert result.image.dtype == np.float32
@@ -60,6 +71,33 @@ def test_a_phase_and_aberrations_are_found(monkeypatch):
     assert np.sqrt(np.nanmean(pupil**2)) == pytest.approx(np.linalg.norm(result.extras["zernikes"]), rel=0.2)
     assert not any("not certain" in note or "not explained" in note for note in result.notes)
     assert any("5 planes up to 3 micrometers from the focus" in note for note in result.notes)
+
+
+def test_a_refined_phase_is_better_than_total_variation_and_than_the_denoiser_alone():
+    """The denoiser alone leaves slopes over the whole view as the noise draws them, which no entry can tell that is held out."""
+    calibration = ReconstructTask(SEEN, problem="phase", **QUICK).posed.calibration
+    truth = torch.from_numpy(PHASE).float()[None]
+    near = Estimate(torch.zeros_like(truth), 0.8 * truth, torch.tensor([*ABERRATIONS, 0.0]).float())
+    weights = torch.ones(calibration.measurement.shape)
+    problem = LinearizedPhase.of(calibration, near).problem(-0.7, 2.2, weights)
+    out = hold_out(problem.forward_model, weights > 0, torch.Generator().manual_seed(0))
+    flat = torch.full_like(truth, 0.5)
+    *_, total_variation = regularize(problem, (weights * (1 - out))[None], TotalVariation, flat)
+    *_, alone = plug_and_play_stages(problem)
+    *_, refined = refinement.refined_stages(problem, weights, out)
+
+    def error(image):
+        return float((2.2 * image - truth)[(0, *STACK.view)].std())
+
+    assert error(refined.image) < min(error(total_variation.whole), error(alone.image))
+
+
+def test_a_forecast_counts_what_is_found_before_the_fit():
+    task = ReconstructTask(SEEN, problem="phase", **QUICK)
+    forecast, started = task.forecast(), time.process_time()
+    task.finish()
+    assert 0.4 < forecast.total.cpu / (time.process_time() - started) < 2.5
+    assert re.search(r"are free\. About \S+ s \(\S+ s of CPU time\), on cpu", str(forecast))
 
 
 def test_the_wrong_order_of_the_planes_is_noticed():

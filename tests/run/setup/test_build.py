@@ -74,10 +74,10 @@ def test_members_are_counted_with_the_twins_of_a_rule():
     assert [count_members(TINY.replace({"n_seeds": 3, "stopping.kind": rule})) for rule in ("auto", "sure")] == [3, 4]
 
 
-@pytest.mark.parametrize("config", [TINY, SKIP])
-def test_more_generators_take_more_memory(config):
+@pytest.mark.parametrize(("config", "least"), [(TINY, 1.5), (SKIP, 1.0)])
+def test_more_generators_take_more_memory_but_of_networks_in_turn_one_has_hidden_tensors(config, least):
     one, two = (generator_bytes(config.replace({"n_seeds": n}), (64, 64), 1, 3, "torch") for n in (1, 2))
-    assert 1.5 * one < two < 2.1 * one
+    assert least * one < two < (least + 0.6) * one
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def kept_bytes(config, size):
 
     generator = build_generator(config, size, 1, resolve_scales(config, size), [0, 1], 0, "torch")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-        image = generator()
+        image = next(generator.draw())
     assert image.requires_grad
     return sum(kept.values()), sum(p.numel() for p in generator.parameters())
 

@@ -125,3 +125,25 @@ def test_widget_fits_a_narrow_dock(open_widget):
     _, user = open_widget("Image against noise")
     user.run()
     assert user.width <= 300 - SCROLL_BAR
+
+
+def test_a_generator_is_looked_at_through_a_measurement(viewer, widget, user, noisy):
+    """Only what the problem needs is shown; enlarged images lie on the measurement."""
+    labels = ("Missing pixels", "Point spread", "Enlargement", "K-space", "Images are")
+    assert not any(user.editor(label).isVisibleTo(user.widget) for label in labels)
+    user.fill("Problem", "Fill in missing pixels")
+    assert [label for label in labels if user.editor(label).isVisibleTo(user.widget)] == ["Missing pixels"]
+    user.press("Run")
+    user.wait_until_idle()
+    assert "NaN" in user.text  # nothing is missing
+    viewer.add_labels((noisy > 100).astype(int), name="missing")
+    user.run()
+    assert widget.session.result.config.operator.kind == "identity"
+    assert "missing" in user.text or "left to fit" in user.text
+    user.fill("Problem", "Enlarge")
+    user.run()
+    assert widget.session.result.config.operator.kind == "downsampling"
+    shown = [layer for layer in viewer.layers if layer.name.startswith(("image:", "noise:"))][-2:]
+    assert [layer.data.shape[-2:] for layer in shown] == [(64, 64)] * 2
+    for layer in shown:
+        np.testing.assert_allclose(layer.extent.world[:, -2:], viewer.layers["cells"].extent.world, atol=0.26)

@@ -59,3 +59,13 @@ def test_a_stopped_run_shows_what_is_done_and_the_input_and_goes_on(part, noisy,
     assert shown.data[3].std() < noisy.std()
     assert (tmp_path / "napari-convgen" / "stack_denoised.zarr" / "zarr.json").is_file()
     assert shown.metadata["napari-convgen"]["n_done"] == 4
+
+
+def test_a_plane_begins_with_the_middle_of_the_view(part, noisy):
+    widget, _ = part
+    height, width = noisy.shape[0], 3 * noisy.shape[1]
+    layer = widget.viewer.add_image(da.from_array(np.tile(noisy, (1, 3))), name="plane")
+    layer.corner_pixels = np.array([[0, width - 8], [height - 1, width - 1]])
+    assert widget.findChild(IntoFile)._request().first == {0: height // 2, 1: width - 4}
+    widget.viewer.dims.ndisplay = 3
+    assert widget.findChild(IntoFile)._request().first == {}

@@ -17,6 +17,11 @@ def test_long_words_can_be_broken_but_not_inside_markup(text):
         assert broken.count(tag) == text.count(tag)
 
 
+def test_a_number_stays_with_its_unit():
+    text = "about 2 min 5 s: 9.8 % of 563 MiB, 96 × 96, 5 samples"
+    assert breakable(text) == "about 2~min 5~s: 9.8~% of 563~MiB, 96~×~96, 5 samples".replace("~", "\N{NO-BREAK SPACE}")
+
+
 def test_a_very_long_name_loses_its_middle():
     assert name_of_layer("a" * LONGEST_NAME) == f"<b>{'a' * LONGEST_NAME}</b>"
     shown = name_of_layer("start" + "-" * 200 + "end")

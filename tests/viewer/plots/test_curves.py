@@ -1,7 +1,9 @@
 import numpy as np
 import pyqtgraph as pg
 import pytest
+from qtpy.QtCore import QCoreApplication, QEvent, QPointF, Qt
 
+from napari_convgen.config import Config
 from napari_convgen.viewer.plots.curves import CurvePlot
 
 
@@ -137,7 +139,6 @@ def test_a_line_that_comes_back_has_changed_nothing(finished):
 
 
 def test_the_mouse_drags_the_line(finished, qtbot):
-    from qtpy.QtCore import QEvent, QPointF, Qt
     from qtpy.QtGui import QMouseEvent
     from qtpy.QtWidgets import QApplication
 
@@ -193,3 +194,24 @@ def test_marks_take_no_room(finished):
     plot.plotItem.vb.updateAutoRange()
     _, high = plot.plotItem.vb.viewRange()[0]
     assert high < np.log10(1_000)
+
+
+def test_a_plot_is_deleted_right_after_its_curves_were_cleared(qtbot):
+    plot = CurvePlot("dark")
+    plot.show()
+    plot.show_curves([2, 1], [3, 2])
+    qtbot.wait(50)
+    plot.clear_curves()
+    with qtbot.capture_exceptions() as raised:
+        plot.deleteLater()
+        QCoreApplication.sendPostedEvents(plot, QEvent.Type.DeferredDelete)
+    assert raised == []
+
+
+def test_a_plot_with_no_curve_to_show_is_hidden(plot):
+    assert plot.isHidden()
+    for steps, is_hidden in (([2], True), ([2, 1], False), ([], True)):
+        plot.show_curves(steps, steps)
+        assert plot.isHidden() == is_hidden
+    plot.begin(Config())
+    assert plot.isHidden()

@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
+import torch
 from napari.components import ViewerModel
+from qtpy.QtWidgets import QLineEdit
 
 from napari_convgen.config import PRESETS
 from napari_convgen.core.image import Image
+from napari_convgen.core.operators.phase import led_array
+from napari_convgen.core.optics.objective import Objective
 from napari_convgen.run.reconstruct.problems import PROBLEMS as SOLVED
 from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.simulate import simulate
@@ -76,7 +80,7 @@ def test_a_phase_is_found_from_a_stack_and_its_aberrations_are_plotted(viewer, w
     truth = Image(0.8 * np.exp(-((y - 11) ** 2 + (x - 9) ** 2) / 18), "YX", (0.2, 0.2), ("um", "um"))
     made = simulate(truth, problem="phase", n_planes=3, z_step=2.0, photons=500)
     viewer.add_image(np.asarray(made.measurement.data), name="stack", scale=(2, 0.2, 0.2), units=("um",) * 3)
-    user.fill("Problem", "Phase through focus")
+    user.fill("Problem", "Phase microscopy")
     user.fill("Preset", "tiny")
     assert sees(user, *INPUTS, "Numerical aperture", "Z step (µm)", "Plane in focus", "Aberrations") == [
         "Numerical aperture",
@@ -94,13 +98,48 @@ def test_a_phase_is_found_from_a_stack_and_its_aberrations_are_plotted(viewer, w
     np.testing.assert_allclose(layer.contrast_limits, (layer.data.min(), layer.data.max()), rtol=1e-5)
     assert "The aberrations that were found are" in user.text
     shown = [view.panel.title for view in widget.findChildren(PanelView) if view.isVisibleTo(widget)]
-    assert shown == ["Aberrations", "Phase of the pupil (radians)"]
+    assert shown[0] == "Aberrations"
+    assert shown[1].startswith("Phase of the pupil (radians, up to ±")
+
+
+def test_a_phase_is_found_under_an_array_of_lights(viewer, user, tmp_path):
+    waves = 0.4 * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1]])
+    imaging = led_array(Objective(0.5, 0.52, 1.0), (0.2, 0.2), waves, (20, 18), 0, 2)
+    y, x = np.mgrid[: imaging.size[0], : imaging.size[1]]
+    phase = 0.8 * np.exp(-((y - imaging.size[0] / 2) ** 2 + (x - imaging.size[1] / 2) ** 2) / 40)
+    images = imaging.joint(torch.from_numpy(phase)[None], torch.zeros(1, dtype=torch.float64))[0].numpy()
+    noisy = np.random.default_rng(0).poisson(500 * images)
+    viewer.add_image(noisy, name="lights", scale=(1, 0.4, 0.4), units=("pixel", "um", "um"))
+    user.fill("Problem", "Phase microscopy")
+    user.fill("Images are", "one for each light")
+    named = ("Z step (µm)", "Plane in focus", "Light directions", "Enlargement", "Aberrations")
+    assert sees(user, *named) == ["Light directions", "Enlargement", "Aberrations"]
+    user.fill("Preset", "tiny")
+    user.fill("Aberrations", 0)
+    user.fill("Starts", 1)
+    user.fill("Enlargement", 2)
+    user.press("Run")
+    assert "The directions of the lights are missing" in user.text
+    path = tmp_path / "lights.csv"
+    path.write_text("0, 0, 0\n")
+    user.editor("Light directions").findChild(QLineEdit).setText(str(path))
+    assert "Write two numbers in each row" in user.text
+    np.savetxt(path, waves[:-1], delimiter=",")
+    user.run()
+    assert "expected (7, 2), got (6, 2)" in user.text
+    np.savetxt(path, waves, delimiter=",")
+    user.run()
+    assert "lights phase (rad)" in viewer.layers, user.text
+    layer = viewer.layers["lights phase (rad)"]
+    assert layer.data.shape == (40, 36)
+    np.testing.assert_allclose(layer.scale, (0.2, 0.2))
+    np.testing.assert_allclose(layer.translate, (-0.1, -0.1))
 
 
 def test_an_image_alone_shows_no_phase(user):
-    user.fill("Problem", "Phase through focus")
+    user.fill("Problem", "Phase microscopy")
     user.press("Run")
-    assert "needs a layer with a stack through focus" in user.text
+    assert "needs a layer with a stack of images" in user.text
 
 
 @pytest.mark.parametrize("name", ["inpaint", "deblur", "enlarge"])
@@ -226,7 +265,7 @@ def test_the_usual_preset_reconstructs_through_an_operator(viewer, widget, user)
     user.fill("Preset", "quick")
     user.run()
     assert viewer.layers["cells enlarged"].data.shape == (64, 64)
-    assert "no network was fitted" in user.text
+    assert "No network was fitted" in user.text
     assert user.curves.isHidden()
     assert "cells snapshots" not in viewer.layers
     user.fill("Preset", "tiny")

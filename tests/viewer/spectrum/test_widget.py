@@ -235,3 +235,13 @@ def test_widget_fits_a_narrow_dock(docked, quick):
     user.fill("At steps", "0, 10")
     user.run()
     assert user.width <= 300 - SCROLL_BAR
+
+
+def test_a_jacobian_is_taken_through_a_measurement(viewer, widget, user):
+    user.fill("Problem", "Deblur")
+    assert user.editor("Width of the blur").isVisibleTo(widget)
+    user.run()
+    assert widget.session.result.config.operator.kind == "blur"
+    assert viewer.layers["vectors, cells"].data.shape[-2:] == viewer.layers["cells"].data.shape
+    widget.fit()
+    assert "Only a fit to the image itself is compared" in user.text

@@ -43,6 +43,7 @@ from napari_convgen.run.labels import format_place, format_seconds
 if TYPE_CHECKING:
     from napari_convgen.run.denoise.progress import DenoiseProgress
     from napari_convgen.run.denoise.result import DenoiseResult
+    from napari_convgen.run.denoise.run import DenoiseTask
 
 HELP = "denoise an image file"
 DESCRIPTION = "Denoise an image: fit an untrained generator to it, and stop before the generator fits the noise."
@@ -100,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
         keeps_snapshots=bool(options.snapshots or options.reference),
     )
     if options.dry_run:
-        deliver(str(denoising.forecast()))
+        deliver("\n".join(_forecast(denoising, notes_of(image, reference))))
         return 0
     _check_type(options.output, image, denoising.prepared.result_type.dtype)
     failure = None
@@ -188,6 +189,15 @@ def _write(options: argparse.Namespace, result: DenoiseResult, image: ImageFile)
         write_image(options.expected_error, result.expected_error, image)
     if options.report:
         write_text(options.report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
+
+
+def _forecast(denoising: DenoiseTask, notes: Sequence[str]) -> Iterator[str]:
+    forecast = denoising.forecast()
+    yield f"Axes {denoising.prepared.layout.axes}, {' × '.join(map(str, denoising.image.shape))}."
+    if forecast.noise is not None:
+        yield f"{forecast.noise}."
+    yield str(forecast)
+    yield from (f"Note: {note}" for note in notes)
 
 
 def _summary(options: argparse.Namespace, result: DenoiseResult, notes: Sequence[str]) -> Iterator[str]:

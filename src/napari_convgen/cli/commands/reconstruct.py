@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_convgen.cli import kspace
 from napari_convgen.cli.commands.denoise import describe
@@ -33,11 +32,11 @@ from napari_convgen.cli.options import (
     read_reference,
 )
 from napari_convgen.core.image import magnitude
-from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import check_image, new_image, read_image, write_image
 from napari_convgen.files.kspace.reading import read_kspace
+from napari_convgen.files.lights import read_lights
 from napari_convgen.files.resampled import resampled
 from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.run.labels import format_place, format_seconds
@@ -154,7 +153,7 @@ def run(options: argparse.Namespace) -> int:
         changes=read_changes(options),
         is_missing=None if mask is None else mask.data,
         psf=None if psf is None else psf.image,
-        lights=read_lights(options.lights),
+        lights=None if options.lights is None else read_lights(options.lights),
         patterns=None if patterns is None else patterns.data,
         **({} if scan is None else kspace.read_beside(options, scan)),
         **read_settings(options),
@@ -174,25 +173,6 @@ def read_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of the operator that are given, by name."""
     settings = BLUR_SETTINGS | SIZE_SETTINGS | SUM_SETTINGS | PHASE_SETTINGS | kspace.SETTINGS
     return {name: value for name in settings.values() if (value := getattr(options, name, None)) is not None}
-
-
-def read_lights(path: Path | None) -> NDArray[np.float64] | None:
-    """Return the directions of the lights in a text file; ``None`` if there is none.
-
-    Raises
-    ------
-    FileError
-        It cannot be read as rows of two numbers.
-    """
-    if path is None:
-        return None
-    try:
-        rows = path.read_text(encoding="utf-8").replace(",", " ").splitlines()
-        return np.array([[float(word) for word in row.split()] for row in rows if row.strip()], np.float64)
-    except (OSError, ValueError) as error:
-        raise FileError(
-            f"{path} cannot be read as directions of lights: {error}. Write two numbers in each row."
-        ) from error
 
 
 class _Files:

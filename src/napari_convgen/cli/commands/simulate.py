@@ -18,7 +18,6 @@ from napari_convgen.cli.commands.reconstruct import (
     SIZE_SETTINGS,
     SUM_SETTINGS,
     add_patterns,
-    read_lights,
     read_settings,
 )
 from napari_convgen.cli.options import (
@@ -36,6 +35,7 @@ from napari_convgen.cli.terminal import tell
 from napari_convgen.errors import ConfigError
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import check_image, new_image, read_image, write_image
+from napari_convgen.files.lights import read_lights
 from napari_convgen.files.resampled import resampled
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
         acceleration=options.acceleration,
         n_planes=options.n_planes,
         aberrations=options.aberrations,
-        lights=read_lights(options.lights),
+        lights=None if options.lights is None else read_lights(options.lights),
         measured=options.measured,
         changes=read_changes(options),
         psf=None if psf is None else psf.image,

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_convgen.core.fit.cuda_graph import CapturedStep
+from napari_convgen.core.fit.cuda_graph import CapturedStep, Step
 from napari_convgen.core.fit.curves import Curves
 from napari_convgen.core.fit.guides import Mixture
 from napari_convgen.core.fit.health import MIN_STEPS_TO_JUDGE, HealthCheck
@@ -88,7 +88,8 @@ class Fit:
         self.is_extended = False
         self._is_stopping = False
         self._next_snapshot = 1
-        self._health = HealthCheck(problem) if has_health_check else None
+        is_fitted = mixture is None or not mixture.is_guide_alone
+        self._health = HealthCheck(problem) if has_health_check and is_fitted else None
         rule.begin(problem, members)
         self._mixture = mixture
         if mixture is None or (problem.is_denoising and mixture.noise_level is None):
@@ -101,9 +102,7 @@ class Fit:
         self._averages = members.weights.new_zeros(image_shape)
         self._states = StateRing(generator, optimizer, self._averages)
         kind = LessonStep if generator.has_lessons else DescentStep
-        step = kind(problem, generator, optimizer, members)
-        is_cuda = problem.measurement.device.type == "cuda"
-        self._take_step = CapturedStep(step) if is_cuda and generator.is_capturable else step
+        self._take_step = _step_taken(kind(problem, generator, optimizer, members), mixture)
 
     @property
     def is_mixed(self) -> bool:
@@ -250,7 +249,7 @@ class Fit:
         if self.n_steps > 1:
             return f"All {self.n_steps} steps were taken; step {self.kept_step} is kept."
         if self._mixture is not None and self._mixture.is_guide_alone:
-            return "The image is the estimate alone: no network was fitted."
+            return "No network was fitted: the image is the first estimate."
         return f"The only step was taken; step {self.kept_step} is kept."
 
     def _expected_error(self, iterate: Iterate, judgment: Judgment) -> NDArray[Any] | None:
@@ -266,6 +265,15 @@ class Fit:
         else:
             slope, offset = 1.0, 0.0
         return (slope * variance + offset).sqrt().cpu().numpy()
+
+
+def _step_taken(step: DescentStep, mixture: Mixture | None) -> Step:
+    """Return what takes a step: without effect where nothing of the generator is mixed in, and by a CUDA graph where there can be one."""
+    if mixture is not None and mixture.is_guide_alone:
+        guides, losses = mixture.guides, step.losses(mixture.guides, step.measurements)
+        return lambda: (guides, losses)
+    is_cuda = step.measurements.device.type == "cuda"
+    return CapturedStep(step) if is_cuda and step.generator.is_capturable else step
 
 
 class DescentStep:
@@ -291,24 +299,23 @@ class DescentStep:
 
     def __call__(self) -> tuple[Tensor, ...]:
         """Change the weights; return the members' outputs and losses from before."""
-        measurements = self.measurements
-        with torch.enable_grad():
-            outputs = self.generator()
-            targets = self.generator.targets(measurements)
-            losses = self._losses(outputs, targets)
-            self._descend(losses)
-        outputs, losses = outputs.detach(), losses.detach()
-        return outputs, losses if targets is measurements else self._losses(outputs, measurements)
-
-    def _descend(self, losses: Float[Tensor, "m"]) -> None:
-        """Change the weights; each member's gradient is that of its own loss."""
         self.optimizer.zero_grad()
-        losses.sum().backward()
+        parts: list[Tensor] = []
+        with torch.enable_grad():
+            for images in self.generator.draw():
+                targets = self.generator.targets(self.measurements)
+                losses = self.losses(images, targets, sum(map(len, parts)))
+                losses.sum().backward()  # each member's gradient is that of its own loss
+                parts.append(images.detach())
         self.optimizer.step()
+        outputs = parts[0] if len(parts) == 1 else torch.cat(parts)
+        is_last = len(parts) == 1 and targets is self.measurements
+        return outputs, losses.detach() if is_last else self.losses(outputs, self.measurements)
 
-    def _losses(self, outputs: Tensor, measurements: Tensor) -> Float[Tensor, "m"]:
-        """Return each member's mean squared residual over the entries that it is fitted to."""
-        return (self.weights * squared(self.problem.residual(outputs, measurements))).flatten(1).sum(1)
+    def losses(self, images: Tensor, targets: Tensor, first: int = 0) -> Float[Tensor, "p"]:
+        """Return the mean squared residual of some members, from the ``first`` on, over the entries that each is fitted to."""
+        members = slice(first, first + len(images))
+        return (self.weights[members] * squared(self.problem.residual(images, targets[members]))).flatten(1).sum(1)
 
 
 class LessonStep(DescentStep):
@@ -317,8 +324,10 @@ class LessonStep(DescentStep):
     def __call__(self) -> tuple[Tensor, ...]:
         """Change the weights; return the members' outputs and losses from afterwards."""
         for _ in range(self.generator.n_lessons):
+            self.optimizer.zero_grad()
             with torch.enable_grad():
-                self._descend(self.generator.lesson_losses())
+                self.generator.lesson_losses().sum().backward()  # each member's gradient is that of its own loss
+            self.optimizer.step()
         with torch.no_grad():
             outputs = self.generator()
-            return outputs, self._losses(outputs, self.measurements)
+        return outputs, self.losses(outputs, self.measurements)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -39,6 +39,8 @@ class Generator(nn.Module):
         True if a step can be recorded as a CUDA graph: it takes no values from the host.
     has_lessons
         True if it learns from examples that it makes itself, see `lesson_losses`, and not from the measurement.
+    makes_tensors_anew
+        True if each step makes its hidden tensors anew, of many sizes; False, the default, if they are few or stay.
     pace_of_torch
         Pace of plain PyTorch against the fastest backend, in words.
     """
@@ -46,6 +48,7 @@ class Generator(nn.Module):
     is_capturable = True
     has_lessons: ClassVar[bool] = False
     n_lessons: int
+    makes_tensors_anew: ClassVar[bool] = False
     pace_of_torch: ClassVar[str] = "slower"
 
     @classmethod
@@ -91,6 +94,14 @@ class Generator(nn.Module):
     def lesson_losses(self) -> Float[Tensor, "m"]:
         """Return each member's loss in the next of ``n_lessons`` lessons of a step, if it has any."""
         raise NotImplementedError
+
+    def draw(self) -> Iterator[Float[Tensor, "p c *spatial"]]:
+        """Yield the members' images in their order, by default all at once.
+
+        Where members are computed one after the other, each is fitted before the next is drawn: the hidden tensors of one are alive at a
+        time.
+        """
+        yield self()
 
     def targets(self, measurements: Shaped[Tensor, "m c *entries"]) -> Shaped[Tensor, "m c *entries"]:
         """Return what the images of the last forward pass are to be near: the measurements, unless they were part of its input."""

@@ -9,7 +9,7 @@ the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -145,8 +145,7 @@ class GuidedNetwork(HourglassGenerator):
             self.noise_level.copy_(noise_level.view_as(self.noise_level))
         self.is_guided = True
 
-    def forward(self) -> Float[Tensor, "m c *spatial"]:
-        """Return the members' images: output channels first, values around [0, 1]."""
+    def _images(self) -> Iterator[Float[Tensor, "*spatial c"]]:
         inputs = self.inputs
         if self.training:
             noise = torch.stack([noise(inputs[0]) for noise in self.noises])
@@ -155,10 +154,8 @@ class GuidedNetwork(HourglassGenerator):
             noise = self.noise_level * noise
             inputs = inputs + (self.guide_noise if self.is_guided else self.recorruption) * noise
             self._shift = noise / self.recorruption
-        images = [
-            hourglass(x.movedim(0, -1).contiguous()) for hourglass, x in zip(self.hourglasses, inputs, strict=True)
-        ]
-        return torch.stack(images).movedim(-1, 1)
+        for hourglass, image in zip(self.hourglasses, inputs, strict=True):
+            yield hourglass(image.movedim(0, -1).contiguous())
 
     def targets(self, measurements: Shaped[Tensor, "m n *entries"]) -> Shaped[Tensor, "m n *entries"]:
         """Return the measurements; without a guide, with the noise of the last input on them that makes theirs independent of it."""

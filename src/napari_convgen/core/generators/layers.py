@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
 import torch
@@ -65,7 +65,12 @@ class SeparateNetworks(Generator):
 
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return the members' images: output channels first."""
-        return torch.cat([member() for member in self.members])
+        return torch.cat(list(self.draw()))
+
+    def draw(self) -> Iterator[Float[Tensor, "1 c *spatial"]]:
+        """Yield the image of each member."""
+        for member in self.members:
+            yield member()
 
     @torch.no_grad()
     def dead_fraction(self) -> float:
@@ -143,11 +148,12 @@ def layered_memory_bytes(sizes: Sequence[Size], n_outputs: int, *, n_members: in
     """Return about how many bytes a step of a fit of such networks takes at its peak; arguments are those of `LayeredNetwork`."""
     pixels = [math.prod(size) for size in sizes]
     # Autograd keeps the input of each convolution and of each norm; the backward pass has a few more of the largest.
+    # Those of one member are alive at a time.
     hidden = n_channels * (2 * sum(pixels[1:]) + pixels[0] + 3 * max(pixels))
     n_taps: int = width ** len(sizes[0])
     weights = N_WEIGHT_COPIES * n_channels * ((len(sizes) - 1) * (n_taps * n_channels + 2) + n_outputs)
     images = N_IMAGES * n_outputs * pixels[-1]
-    return FLOAT_BYTES * n_members * (hidden + weights + images)
+    return FLOAT_BYTES * (hidden + n_members * (weights + images))
 
 
 def channel_norm(x: Tensor, scale: Tensor, offset: Tensor, leak: float) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -42,6 +42,8 @@ LEAK = 0.2
 class HourglassGenerator(Generator):
     """What generators that are made of hourglasses have in common."""
 
+    makes_tensors_anew = True
+
     @classmethod
     def backends(cls, n_axes: int) -> tuple[str, ...]:
         """Return the name of the backend that computes the norms on the CPU, but not in volumes.
@@ -56,9 +58,37 @@ class HourglassGenerator(Generator):
         """Return the number formats of the hidden layers."""
         return ("float32", "bfloat16")
 
+    def forward(self) -> Float[Tensor, "m c *spatial"]:
+        """Return the members' images."""
+        return torch.stack(list(self._images())).movedim(-1, 1)
+
+    def draw(self) -> Iterator[Float[Tensor, "1 c *spatial"]]:
+        """Yield the image of each member."""
+        for image in self._images():
+            yield image[None].movedim(-1, 1)
+
+    def _images(self) -> Iterator[Float[Tensor, "*spatial c"]]:
+        """Yield the image of each member, channels last."""
+        raise NotImplementedError
+
+    @torch.no_grad()
     def dead_fraction(self) -> float:
         """Return the largest share, over members and layers, of channels that are the same at every pixel."""
-        return dead_fraction(self)
+        shares: list[float] = []
+
+        def note(layer: nn.Module, inputs: Any, features: Tensor) -> None:
+            low, high = features[0].flatten(1).aminmax(dim=1)
+            shares.append(float((low == high).float().mean()))
+
+        hooks = [layer.register_forward_hook(note) for layer in self.modules() if isinstance(layer, _Layer)]
+        was_training = self.training
+        try:
+            self.eval()()
+        finally:
+            self.train(was_training)
+            for hook in hooks:
+                hook.remove()
+        return max(shares)
 
     def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
         """Return the convolution weights of each layer on the way down and up, one tensor a member."""
@@ -167,9 +197,8 @@ class SkipNetwork(HourglassGenerator):
             for rng in rngs
         )
 
-    def forward(self) -> Float[Tensor, "m c *spatial"]:
-        """Return the members' images: output channels first, values around [0, 1]."""
-        return torch.stack([member() for member in self.members]).movedim(-1, 1)
+    def _images(self) -> Iterator[Float[Tensor, "*spatial c"]]:
+        return (member() for member in self.members)
 
 
 def scale_widths(n_channels: int, n_fine_channels: int, n_scales: int) -> list[int]:
@@ -200,8 +229,7 @@ def memory_bytes(
 ) -> int:
     """Return about how many bytes a step of a fit takes at its peak.
 
-    The hidden tensors of all members are alive at once. The network's input has as many channels as the latent, or as the image if
-    there is none.
+    The hidden tensors of one member are alive at a time. Without a latent, the network's input has as many channels as the image.
     """
     n_inputs = n_outputs if n_latent_channels is None else n_latent_channels
     pixels = [math.prod(grid) for grid in reversed(grid_sizes(size, n_scales, spacing))]
@@ -219,29 +247,8 @@ def memory_bytes(
         n_in = n
     gradients = 3 * pixels[0] * (n_skip_channels + n_fine_channels)
     copied = n_fine_channels if itemsize < FLOAT_BYTES else 0  # the last convolution is not rounded
-    finest = FLOAT_BYTES * pixels[0] * (copied + 2 * n_inputs + N_IMAGES * n_outputs)
-    weights = FLOAT_BYTES * N_WEIGHT_COPIES * n_weights
-    return n_members * (itemsize * hidden + finest + weights) + itemsize * gradients
-
-
-@torch.no_grad()
-def dead_fraction(generator: nn.Module) -> float:
-    """Return the largest share, over the layers of a generator made of hourglasses, of channels that are the same at every pixel."""
-    shares: list[float] = []
-
-    def note(layer: nn.Module, inputs: Any, features: Tensor) -> None:
-        low, high = features[0].flatten(1).aminmax(dim=1)
-        shares.append(float((low == high).float().mean()))
-
-    hooks = [layer.register_forward_hook(note) for layer in generator.modules() if isinstance(layer, _Layer)]
-    was_training = generator.training
-    try:
-        generator.eval()()
-    finally:
-        generator.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    return max(shares)
+    own = pixels[0] * (2 * n_inputs + N_IMAGES * n_outputs) + N_WEIGHT_COPIES * n_weights
+    return itemsize * (hidden + gradients) + FLOAT_BYTES * (pixels[0] * copied + n_members * own)
 
 
 class _Member(nn.Module):
@@ -299,8 +306,7 @@ class Hourglass(nn.Module):
         self.output_map, self.features_dtype = output_map, features_dtype
         sizes = list(reversed(grid_sizes(size, n_scales, spacing)))
         widths = scale_widths(n_channels, n_fine_channels, n_scales)
-        n_in, n_axes = n_inputs, len(size)
-        wide = (3,) * n_axes
+        n_in, wide = n_inputs, (3,) * len(size)
         self.ways_down, self.ways_up = nn.ModuleList(), nn.ModuleList()
         for n, n_up, (size, coarse) in zip(widths, widths_up(widths), itertools.pairwise(sizes), strict=True):
             halving = _Layer(start.weights(n, n_in, *wide), padding, strides(coarse, size))

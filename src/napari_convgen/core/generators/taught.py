@@ -227,9 +227,10 @@ class _Denoiser(nn.Module):
         self.n_axes, self.features_dtype = n_axes, features_dtype
         self.blocks = [math.prod(each) for each in zip(*halvings, strict=True)] or [1] * n_axes
         pairs = list(itertools.pairwise(widths))
+        steps: list[int | Size] = [1, *halvings]
         self.down = nn.ModuleList(
             nn.ModuleList([_Convolution(n, m, n_axes, start, stride), _Convolution(m, m, n_axes, start)])
-            for (n, m), stride in zip([(n_outputs, widths[0]), *pairs], [1, *halvings], strict=True)
+            for (n, m), stride in zip([(n_outputs, widths[0]), *pairs], steps, strict=True)
         )
         self.up = nn.ModuleList(_Convolution(n + m, n, n_axes, start) for n, m in reversed(pairs))
         self.output = _Convolution(widths[0], n_outputs, n_axes, start)

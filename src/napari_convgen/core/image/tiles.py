@@ -10,13 +10,13 @@ from typing import Literal, Self
 
 from napari_convgen.core.image.layout import Layout
 
-LARGEST_WHOLE = 1024 * 1024
-"""Largest number of pixels of a frame that ``"auto"`` leaves whole. Our choice: a fit with the preset ``default`` takes about 2 GiB there,
-and tiles would take it a quarter more time."""
+LARGEST_WHOLE = 2**19
+"""Largest number of pixels of a frame that ``"auto"`` leaves whole. Our choice: a fit with the preset ``default`` takes about 1 GiB there,
+and its steps take longer for each pixel of larger frames, whose hidden tensors no longer use the same memory again."""
 
 AUTO_SIDE = 512
-"""Side in pixels of the tiles of ``"auto"``. Our choice: with 32 pixels around them, a quarter of the work is done twice, and a fit with
-the preset ``default`` takes about 0.6 GiB."""
+"""Side in pixels of the tiles of ``"auto"``. Our choice: with 32 pixels around them, a fifth of the work is done twice, and a fit with
+the preset ``default`` takes about 0.8 GiB."""
 
 Index = tuple[int | slice, ...]
 
@@ -69,11 +69,11 @@ class Division:
         layout, shape
             Axes and shape of the array.
         side
-            Largest side in pixels of what is kept of a tile, along each spatial axis; ``"whole"``, the default, for frames;
-            ``"auto"`` for tiles of planes with more than `LARGEST_WHOLE` pixels.
+            Side in pixels of a tile, along each spatial axis: as few tiles are made as each keep no more than this on average;
+            ``"whole"``, the default, for frames; ``"auto"`` for tiles of planes with more than `LARGEST_WHOLE` pixels.
         overlap
-            Number of pixels around a tile that are read with it, from 0, the default. At the border of a frame a tile is read further
-            inside instead.
+            Number of pixels around a tile that are read with it, from 0, the default. A tile at the border of a frame, which has none
+            beyond it, keeps as many more.
         """
         lengths = layout.spatial_shape(shape)
         if side == "auto":
@@ -98,13 +98,14 @@ class _Span:
 
 
 def _spans(n: int, side: int, overlap: int) -> Iterator[_Span]:
-    """Yield the tiles along an axis of ``n`` pixels: as few as possible, and of equal lengths, up to one pixel."""
+    """Yield the tiles along an axis of ``n`` pixels: as few as possible, and read in equal lengths."""
     n_tiles = 1 if n <= side + 2 * overlap else math.ceil(n / side)
-    length = min(n, math.ceil(n / n_tiles) + 2 * overlap)
-    for number in range(n_tiles):
-        kept = range(number * n // n_tiles, (number + 1) * n // n_tiles)
-        start = min(max(0, kept.start - overlap), n - length)
-        yield _Span(range(start, start + length), kept)
+    length = math.ceil((n + 2 * overlap * (n_tiles - 1)) / n_tiles)
+    starts = [number * (n - length) // max(1, n_tiles - 1) for number in range(n_tiles)]
+    # Two neighbors meet in the middle of what both read.
+    borders = [0, *((first + length + second) // 2 for first, second in itertools.pairwise(starts)), n]
+    for start, (first, last) in zip(starts, itertools.pairwise(borders), strict=True):
+        yield _Span(range(start, start + length), range(first, last))
 
 
 def _tile(layout: Layout, frame: Index, tile: Sequence[_Span]) -> Piece:

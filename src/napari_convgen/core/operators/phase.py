@@ -88,8 +88,9 @@ class PhaseImaging:
         rows, columns = (each[:, None, None] for each in _once(self.waves).T)
         waves = np.exp(1j * turn * (rows * places[0][:, None] + columns * places[1]))
         zernikes = np.array([is_open * each for each in self.zernikes()]).reshape(-1, *self.size)
-        for name, values in (("_pupils", pupils), ("_waves", waves), ("_zernikes", zernikes)):
-            object.__setattr__(self, name, Constant(torch.from_numpy(np.fft.ifftshift(values, (-2, -1)))))
+        ordered = {"_pupils": np.fft.ifftshift(pupils, (-2, -1)), "_zernikes": np.fft.ifftshift(zernikes, (-2, -1))}
+        for name, values in (ordered | {"_waves": waves}).items():
+            object.__setattr__(self, name, Constant(torch.from_numpy(values)))
 
     @property
     def n_images(self) -> int:
@@ -156,21 +157,21 @@ class PhaseImaging:
         """Return the derivative of `joint` by the object, at one."""
         behind, lens = self._lit(x), self.pupils(parameters)
         light = float(parameters[-1].exp())
-        lit, pupil, field = Constant(behind), Constant(lens), Constant(2 * light * filtered(lens, behind))
+        lit, pupil, back = Constant(behind), Constant(lens), Constant(lens.conj().resolve_conj())
+        field = Constant(2 * light * filtered(lens, behind)[(..., *self.view)].contiguous())
 
         def apply(change: Tensor) -> Tensor:
-            turned = torch.fft.ifftshift(change, (-2, -1))
-            moved = torch.complex(-turned[1] if self.has_absorption else torch.zeros_like(turned[0]), turned[0])
-            passed = filtered(pupil.like(change), lit.like(change) * moved)
-            seen = field.like(change)
-            return self._shown(seen.real * passed.real + seen.imag * passed.imag)
+            moved = torch.complex(-change[1] if self.has_absorption else torch.zeros_like(change[0]), change[0])
+            passed = filtered(pupil.like(change), lit.like(change) * moved)[(..., *self.view)]
+            return self._binned(_real_product(field.like(change), passed))
 
         def adjoint(images: Tensor) -> Tensor:
-            back = filtered(pupil.like(images).conj(), field.like(images) * self._unshown(images))
-            back = (back.conj() * lit.like(images)).sum(0)
-            parts = torch.stack((-back.imag, -back.real) if self.has_absorption else (-back.imag,))
-            change: Tensor = torch.fft.fftshift(parts, (-2, -1))
-            return change
+            spectra = _transform(self._around(field.like(images) * self._unbinned(images)))
+            spectra = back.like(images) * spectra
+            # One light for all images: they are added before the transform.
+            passed = _transform(spectra.sum(0, keepdim=True) if len(behind) == 1 else spectra, is_inverse=True)
+            change = (passed.conj() * lit.like(images)).sum(0)
+            return torch.stack((-change.imag, -change.real) if self.has_absorption else (-change.imag,))
 
         return LinearMap(apply, self.in_shape, self.out_shape, adjoint, entry_groups=self._groups)
 
@@ -181,12 +182,11 @@ class PhaseImaging:
         lit, pupils, light = self._lit(x), self.pupils(parameters), parameters[-1].exp()
         field = filtered(pupils, lit)
         changes = (filtered(1j * each * pupils, lit) for each in self._zernikes.like(x))
-        slopes = [2 * (field.real * change.real + field.imag * change.imag) for change in changes]
+        slopes = [2 * _real_product(field, change) for change in changes]
         return torch.stack([self._shown(light * slope) for slope in (*slopes, field.abs().square())])
 
     def _lit(self, x: Float[Tensor, "c h w"]) -> Complex[Tensor, "_ h w"]:
-        """Return the light behind the object; space and frequencies are in the order of the Fourier transform."""
-        x = torch.fft.ifftshift(x, (-2, -1))
+        """Return the light behind the object."""
         size = torch.exp(-x[1]) if self.has_absorption else torch.ones_like(x[0])
         return self._waves.like(x) * torch.complex(size * torch.cos(x[0]), size * torch.sin(x[0]))
 
@@ -195,19 +195,25 @@ class PhaseImaging:
         delay = torch.tensordot(parameters[:-1], self._zernikes.like(parameters), 1)
         return self._pupils.like(parameters) * torch.complex(torch.cos(delay), torch.sin(delay))
 
-    def _shown(self, light: Float[Tensor, "_ h w"]) -> Float[Tensor, "1 _ rows columns"]:
+    def _shown(self, light: Float[Tensor, "k h w"]) -> Float[Tensor, "1 k rows columns"]:
         """Return what the camera shows."""
-        shown = torch.fft.fftshift(light, (-2, -1))[(..., *self.view)]
-        return torch.nn.functional.avg_pool2d(shown[None], self.factor) if self.factor > 1 else shown[None]
+        return self._binned(light[(..., *self.view)])
 
-    def _unshown(self, images: Float[Tensor, "1 k rows columns"]) -> Float[Tensor, "k h w"]:
-        """Return the adjoint of `_shown`."""
+    def _binned(self, light: Float[Tensor, "k h w"]) -> Float[Tensor, "1 k rows columns"]:
+        """Return light in the pixels of the camera."""
+        return torch.nn.functional.avg_pool2d(light[None], self.factor) if self.factor > 1 else light[None]
+
+    def _unbinned(self, images: Float[Tensor, "1 k rows columns"]) -> Float[Tensor, "k h w"]:
+        """Return the adjoint of `_binned`."""
         parts = images[0]
         for axis in (-2, -1) if self.factor > 1 else ():
             parts = parts.repeat_interleave(self.factor, axis) / self.factor
+        return parts
+
+    def _around(self, images: Complex[Tensor, "k rows columns"]) -> Complex[Tensor, "k h w"]:
+        """Return images with zeros in the margins."""
         rows, columns = self.margins
-        whole: Tensor = torch.fft.ifftshift(torch.nn.functional.pad(parts, (columns, columns, rows, rows)), (-2, -1))
-        return whole
+        return torch.nn.functional.pad(images, (columns, columns, rows, rows))
 
     @property
     def _groups(self) -> Int[Tensor, "k rows columns"] | None:
@@ -333,10 +339,20 @@ def _once(each: Float[np.ndarray, "k *more"]) -> Float[np.ndarray, "n *more"]:
 
 
 def filtered(pupils: Complex[Tensor, "#k h w"], light: Complex[Tensor, "#k h w"]) -> Complex[Tensor, "_ h w"]:
-    """Return light behind pupils."""
-    axes = (-2, -1)
-    passed: Tensor = torch.fft.ifftn(pupils * torch.fft.fftn(light, dim=axes, norm="ortho"), dim=axes, norm="ortho")
-    return passed
+    """Return light behind pupils, which are in the order of the Fourier transform."""
+    return _transform(pupils * _transform(light), is_inverse=True)
+
+
+def _transform(light: Complex[Tensor, "k h w"], is_inverse: bool = False) -> Complex[Tensor, "k h w"]:
+    """Return the orthonormal Fourier transform over rows and columns, or its inverse."""
+    transform = torch.fft.ifftn if is_inverse else torch.fft.fftn
+    result: Tensor = transform(light, dim=(-2, -1), norm="ortho")
+    return result
+
+
+def _real_product(one: Complex[Tensor, "*shape"], other: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return the real part of the product of one and the conjugate of the other."""
+    return (one * other.conj()).real
 
 
 def _margin(reach: float, n: int, factor: int = 1) -> int:

@@ -65,23 +65,20 @@ class LinearizedPhase:
             Weights of the entries, on the device of the problem.
         """
         linear = self.imaging.linearized(self.estimate.image, self.estimate.parameters)
-        deviation = self.deviation.to(weights)
-        own = LinearMap(
-            lambda x: linear.apply(unit * x) / deviation,
-            linear.in_shape,
-            linear.out_shape,
-            lambda y: unit * linear.adjoint(y / deviation),
-            entry_groups=linear.entry_groups,
-        )
-        norm = ABOVE * own.norm(deviation, torch.Generator().manual_seed(0), TOLERANCE)
-        scaled = LinearMap(
-            lambda x: own.apply(x) / norm,
-            own.in_shape,
-            own.out_shape,
-            lambda y: own.adjoint(y) / norm,
-            entry_groups=own.entry_groups,
-        )
-        flat = torch.full(own.in_shape, low / unit).to(deviation)
-        level = torch.full((1,), 1 / norm).to(deviation)
-        measurement = (self.measurement.to(weights) - own.apply(flat)) / norm
-        return Problem(measurement, weights, level, operator=scaled)
+        per_deviation = unit / self.deviation.to(weights)
+        norm = ABOVE * _scaled(linear, per_deviation).norm(weights, torch.Generator().manual_seed(0), TOLERANCE)
+        own = _scaled(linear, per_deviation / norm)
+        flat = torch.full(own.in_shape, low / unit).to(weights)
+        level = torch.full((1,), 1 / norm).to(weights)
+        return Problem(self.measurement.to(weights) / norm - own.apply(flat), weights, level, operator=own)
+
+
+def _scaled(linear: LinearMap, factors: Float[Tensor, "1 k rows columns"]) -> LinearMap:
+    """Return a map of which each entry is multiplied by a factor."""
+    return LinearMap(
+        lambda x: factors * linear.apply(x),
+        linear.in_shape,
+        linear.out_shape,
+        lambda y: linear.adjoint(factors * y),
+        entry_groups=linear.entry_groups,
+    )

@@ -48,7 +48,7 @@ class MeasuredImages:
     @classmethod
     def of(
         cls,
-        images: NDArray[np.floating],
+        images: NDArray[np.number | np.bool_],
         estimate: Callable[[NDArray[np.float64], NDArray[np.bool_]], NoiseModel],
     ) -> MeasuredImages:
         """Return checked images.

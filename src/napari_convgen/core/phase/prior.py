@@ -36,10 +36,12 @@ class SmoothPrior:
     def __init__(self, size: Sequence[int]) -> None:
         rows, columns = (np.fft.fftfreq(n) for n in size)
         amplitude = (LARGEST**-2 + rows[:, None] ** 2 + columns**2) ** (-POWER / 2)
-        self._amplitude = Constant(torch.from_numpy(DEVIATION * amplitude / np.sqrt(np.mean(amplitude**2))))
+        amplitude *= DEVIATION / np.sqrt(np.mean(amplitude**2))
+        self._amplitude = Constant(torch.from_numpy(amplitude[:, : size[1] // 2 + 1]))
 
     def __call__(self, white: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
         """Return the object of white numbers; the map is its own adjoint."""
         axes = (-2, -1)
-        drawn: Tensor = torch.fft.ifftn(self._amplitude.like(white) * torch.fft.fftn(white, dim=axes), dim=axes).real
+        spectrum = self._amplitude.like(white) * torch.fft.rfftn(white, dim=axes)
+        drawn: Tensor = torch.fft.irfftn(spectrum, white.shape[1:], axes)
         return drawn

@@ -78,6 +78,35 @@ def regularize(
     is_stopping
         Function that tells whether to end with what there is; by default everything is done.
     """
+    best = None
+    for best in try_weights(problem, seen, make_prox, start, norm):
+        yield best
+        if is_stopping():
+            return
+    assert best is not None
+    prox, whole = make_prox(), start
+    for number in range(MOST_WEIGHTS):
+        weight = FIRST_WEIGHT * RATIO**number
+        whole = fista(problem, prox, weight, norm, problem.weights, whole, N_PATH)
+        if weight <= best.weight:
+            break
+    yield Regularized(whole, best.members, best.weight, best.error)
+
+
+def try_weights(
+    problem: Problem,
+    seen: Float[Tensor, "m n *entries"],
+    make_prox: Callable[[], Prox],
+    start: Float[Tensor, "c *spatial"],
+    norm: float = 1.0,
+) -> Iterator[Regularized]:
+    """Reconstruct with weaker and weaker penalties as long as that helps; yield the best so far, with the mean of the members' images.
+
+    Parameters
+    ----------
+    problem, seen, make_prox, start, norm
+        As for `regularize`.
+    """
     proxes = [make_prox() for _ in seen]
     images = torch.stack([start] * len(seen))
     best = Regularized(start, images, FIRST_WEIGHT, float("inf"))
@@ -90,17 +119,8 @@ def regularize(
         n_worse = 0 if error < best.error else n_worse + 1
         best = best if n_worse else Regularized(images.mean(0), images, weight, error)
         yield best
-        if is_stopping():
-            return
         if n_worse == N_WORSE:
-            break
-    prox, whole = make_prox(), start
-    for number in range(MOST_WEIGHTS):
-        weight = FIRST_WEIGHT * RATIO**number
-        whole = fista(problem, prox, weight, norm, problem.weights, whole, N_PATH)
-        if weight <= best.weight:
-            break
-    yield Regularized(whole, best.members, best.weight, best.error)
+            return
 
 
 def stop_early(

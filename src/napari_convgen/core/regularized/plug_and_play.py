@@ -86,6 +86,8 @@ def plug_and_play_stages(
     is_color: bool = False,
     n_turns: int = N_TURNS,
     first_level: float = FIRST_LEVEL,
+    start: Float[Tensor, "c *spatial"] | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Iterator[Stage[Tensor]]:
     """Yield better and better images, in the generator's units.
 
@@ -101,6 +103,10 @@ def plug_and_play_stages(
         Number of turns; default `N_TURNS`.
     first_level
         Noise level of the first turn, in the generator's units; default `FIRST_LEVEL`.
+    start
+        Image to begin from; ``None``, the default, for the smoothest.
+    tolerance
+        Length of the remaining gradient, relative to the first, at which the conjugate gradients of a turn end; default `TOLERANCE`.
 
     Raises
     ------
@@ -113,13 +119,15 @@ def plug_and_play_stages(
     seen = problem.weights if weights is None else weights
     levels = measured_levels(problem)
     last = max(LAST_LEVEL * float(levels.square().mean().sqrt()), LEAST_LEVEL)
-    image = smoothest(problem, (levels.clamp_min(LEAST_LEVEL) / SLOPE) ** 2, seen, TOLERANCE)
+    image = start
+    if image is None:
+        image = smoothest(problem, (levels.clamp_min(LEAST_LEVEL) / SLOPE) ** 2, seen, tolerance)
     yield Stage(image, 0.0)
     denoise = PilotedEstimate([range(len(image))] if is_color else [[i] for i in range(len(image))])
     estimate = denoise(image, first_level)
     for turn, level in enumerate(np.geomspace(first_level, last, n_turns).tolist(), start=1):
         rho = (TRUST * levels / level) ** 2
-        image = make_consistent(problem, estimate, rho, seen, tolerance=TOLERANCE)
+        image = make_consistent(problem, estimate, rho, seen, tolerance=tolerance)
         yield Stage(image, turn / n_turns)
         if turn < n_turns:
             estimate = denoise(image, level)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.run.task import Progress
 
-GUIDES = 1 / 3
-"""Share of the work on a frame that the estimates are which guide its fit: about that of the preset ``default`` in 256 × 256 pixels."""
+GUIDE_STEPS = 15
+"""Number of steps that take as long as the estimates which guide a fit: with the 30 of the preset ``default`` they are a third of the work,
+as in 256 × 256 pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class DenoiseProgress(Progress):
         Number of the frame, from 0, and of all frames.
     tile, n_tiles
         Number of the frame's tile, from 0, and of all its tiles; by default it is whole.
+    n_before
+        Number of frames or tiles that had their turn before this one, default 0.
     step, n_steps
         Step of this fit, from 1, or 0 before the first; and steps at most.
     seed
@@ -46,6 +49,7 @@ class DenoiseProgress(Progress):
     seed: int
     n_steps_taken: int
     tile: int = 0
+    n_before: int = 0
     n_tiles: int = 1
     step: int = 0
     losses: tuple[float, ...] = ()
@@ -63,10 +67,14 @@ class DenoiseProgress(Progress):
     @property
     def frame_share(self) -> float:
         """Share of the work on this frame that is done, 0 to 1."""
+        return (self.tile + self._piece_share) / self.n_tiles
+
+    @property
+    def _piece_share(self) -> float:
         share = self.step / self.n_steps
         if self.guide_share is not None:
-            share = GUIDES * self.guide_share + (1 - GUIDES) * share
-        return (self.tile + share) / self.n_tiles
+            share = (GUIDE_STEPS * self.guide_share + self.step) / (GUIDE_STEPS + self.n_steps)
+        return share
 
     @property
     def seconds_per_step(self) -> float:
@@ -76,16 +84,16 @@ class DenoiseProgress(Progress):
     @property
     def share(self) -> float:
         """Share of the work on all frames that is done, 0 to 1."""
-        return (self.frame + self.frame_share) / self.n_frames
+        return (self.n_before + self._piece_share) / (self.n_frames * self.n_tiles)
 
     @property
     def seconds_left(self) -> float:
         """Seconds at most, were every frame to use all its steps."""
         if not self.step:
             return super().seconds_left
-        n_pieces_left = self.n_frames * self.n_tiles - self.piece - 1
+        n_pieces_left = self.n_frames * self.n_tiles - self.n_before - 1
         n_left = self.n_steps - self.step + n_pieces_left * self.n_steps
-        return n_left * self.seconds_per_step + n_pieces_left * self.guide_seconds / (self.piece + 1)
+        return n_left * self.seconds_per_step + n_pieces_left * self.guide_seconds / (self.n_before + 1)
 
     def __str__(self) -> str:
         """Say where it is, for the user."""

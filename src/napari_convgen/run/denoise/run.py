@@ -86,6 +86,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         self._groups = frame_groups(prepared)
         n_bytes = peak_bytes(prepared, n_values, itemsize, keeps_snapshots=keeps_snapshots)
         super().__init__(prepared, n_bytes + (self._groups.n_bytes if self._groups else 0))
+        self._order = self._groups.order if self._groups else list(range(self.n_pieces))
         self._starts = previous_starts(prepared)
         self._notes += [JOINT] * (self._groups is not None) + [PREVIOUS_NOTE] * (self._starts is not None)
         self._keeps_snapshots = keeps_snapshots
@@ -119,13 +120,13 @@ class DenoiseTask(FitTask[DenoiseResult]):
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._position < self.n_pieces and not (self._is_stopping and self._now is None):
             if self._now is None:
-                number = self._position
+                number = self._order[self._position]
                 if self.prepared.check(number).is_constant:
                     self._pass_by(f"Frame {number} is constant or missing throughout; it was left as it is.")
                     continue
                 group = self._groups.of(number) if self._groups else None
                 image = group.images[number] if group else self.prepared.scaled(number)
-                is_last_hope = number == self.n_pieces - 1 and not self._frames
+                is_last_hope = self._position == self.n_pieces - 1 and not self._frames
                 if self.lacks_noise(image) and not is_last_hope:
                     self._pass_by(f"No noise was found in frame {number}; it was left as it is.")
                     continue
@@ -134,6 +135,9 @@ class DenoiseTask(FitTask[DenoiseResult]):
                 self._now = yield from self._start_frame(number, image, self.config.seed, group)
             yield from self._take_steps(self._now.fit, self._now.number, self._now.seed)
             self._now = yield from self._finish_frame(self._now)
+
+    def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
+        return super()._progress(number, seed, n_before=self._position, **state)
 
     def _pass_by(self, note: str) -> None:
         """Leave a frame or tile as it is; of tiles, which are many, only the number is noted."""
@@ -202,7 +206,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         """Return the current frame or tile as it is now, in the input's units; ``None`` before its first step."""
         if self._guide is not None:
             frame, estimate = self._guide
-            return frame.restore(estimate)[self.prepared.pieces[self._position].inside]
+            return frame.restore(estimate)[self.prepared.pieces[self._order[self._position]].inside]
         if self._now is None or self._now.fit.iterate is None:
             return None
         image = self._now.fit.iterate.image(self.config.output)
@@ -227,7 +231,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         return DenoiseResult(
             image=image,
             config=self._config_again(),
-            frames=tuple(self._frames),
+            frames=tuple(sorted(self._frames, key=lambda frame: frame.number)),
             notes=tuple(self._all_notes()),
             device=str(self.device),
             n_threads=self.n_threads,
@@ -253,8 +257,9 @@ class DenoiseTask(FitTask[DenoiseResult]):
             yield f"{n_dropped} snapshots were dropped to stay within snapshot_memory."
         if n_left := n_all - self._position:
             what = "tiles" if n_tiles > 1 else "frames"
+            where = "" if self._groups and n_tiles > 1 else f", from number {self._position} on,"
             yield (
-                f"{n_left} of {n_all} {what}, from number {self._position} on, were not reached: "
+                f"{n_left} of {n_all} {what}{where} were not reached: "
                 "they are left as they are, or zero if they cannot be read."
             )
 

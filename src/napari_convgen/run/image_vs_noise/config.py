@@ -63,6 +63,6 @@ class TargetsConfig:
         """
         if config.generator.draws_from_image:
             raise ConfigError(
-                "A guided or taught network depends on the image that it is fitted to, so that fits to an image and to noise have different starts. "
-                "Choose generator.kind = 'deep-decoder' or 'skip-network'."
+                "A guided or taught network depends on the image that it is fitted to, so that fits to an image and to noise have "
+                "different starts. Choose generator.kind = 'deep-decoder' or 'skip-network'."
             )

@@ -287,8 +287,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
             for target in self._targets:
                 if (share := target.unreachable) > LEAST_NOTED:
                     yield (
-                        f"{format_share(share)} of the variance of the target '{target.name}' cannot be fitted: values outside of the "
-                        "range of a sigmoid."
+                        f"{format_share(share)} of the {target.name} cannot be fitted: it has values that the generator cannot output."
                     )
         yield from self.prepared.input_notes()
         if self._store.n_dropped:

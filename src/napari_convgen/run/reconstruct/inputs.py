@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from napari_convgen.config import IN_TURNS, Config
+from napari_convgen.config import Config, preset
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.reconstruct.problems import PROBLEMS, Given, InverseProblem
 from napari_convgen.run.setup.inputs import ImageLike, as_image, resolve_config
@@ -80,8 +80,9 @@ def _choose_operator(problem: type[InverseProblem], config: Config, settings: Ma
         for name, value in problem.changes.items()
         if not name.startswith("noise.") or name.removeprefix("noise.") in own_noise
     }
-    if config.generator.kind == "taught-network":
-        config = config.model_copy(update={"generator": IN_TURNS.generator, "optimizer": IN_TURNS.optimizer})
+    if config.generator.kind == "taught-network":  # it learns from an image, which is not what was measured
+        usual = preset("default")
+        config = config.model_copy(update={"generator": usual.generator, "optimizer": usual.optimizer})
     chosen = config.replace(own).replace(settings)
     if chosen.generator.has_guide:
         chosen = chosen.replace({"generator.guide": "plug-and-play"})

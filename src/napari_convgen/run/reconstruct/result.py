@@ -141,9 +141,10 @@ class ReconstructResult(ShownResult):
         found, pupil = self.extras["zernikes"], self.extras["pupil"]
         seen = np.isfinite(pupil)
         pupil = np.nan_to_num(pupil[seen.any(1)][:, seen.any(0)])
+        most = np.abs(pupil).max()
         return [
             Plot("Aberrations", "Noll's number", "radians", [_bars(found)]),
-            Picture("Phase of the pupil (radians)", pupil, is_signed=True),
+            Picture(f"Phase of the pupil (radians, up to ±{most:.2g})", pupil, is_signed=True),
         ]
 
     def lines(self) -> Iterator[str]:

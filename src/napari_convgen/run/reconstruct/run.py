@@ -187,6 +187,14 @@ class ReconstructTask(FitTask[ReconstructResult]):
         self._is_found_out = True
         self._add_notes(self.posed.notes)
 
+    def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
+        """Return the progress; what guides the fit is finding out first, and then the guides."""
+        before = self.posed.find_out_share
+        if "guide_share" in state:
+            share = state["guide_share"]
+            state["guide_share"] = before + (1 - before) * share if self._is_found_out else before * share
+        return super()._progress(number, seed, **state)
+
     def _let_go(self) -> None:
         self._fit = None
 

@@ -175,7 +175,8 @@ def check_noise_level(config: Config, problem: Problem) -> None:
     settings = config.generator
     if settings.draws_from_image and not settings.is_plug_and_play and problem.noise_level is None:
         raise InputError(
-            "No noise was found in the image, and a guided or taught network needs its level. Set noise.sigma, or choose the preset 'deep-decoder'."
+            "No noise was found in the image, and a guided or taught network needs its level. Set noise.sigma, or choose the preset "
+            "'deep-decoder'."
         )
 
 

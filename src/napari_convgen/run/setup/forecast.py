@@ -100,13 +100,14 @@ class Forecast:
         return self.total.wall
 
     def __str__(self) -> str:
-        pieces = f"{self.n_frames} {'tiles' if self.has_tiles else 'frames'} of " if self.n_frames > 1 else ""
+        pieces = f"{self.n_frames} {'tiles' if self.has_tiles else 'frames'}" if self.n_frames > 1 else ""
+        steps = f"{self.n_steps} steps" if self.n_steps > 1 else ""
+        pace = f"{1000 * self.step.wall:.0f} ms a step: at most" if steps else "About"
         cpu = f" ({format_seconds(self.total.cpu)} of CPU time)" if self.device == "cpu" else ""
-        return (
-            f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free. "
-            f"{1000 * self.step.wall:.0f} ms a step: at most {format_seconds(self.seconds)}{cpu} "
-            f"for {pieces}{self.n_steps} steps, on {format_place(self.device, self.backend, self.n_threads)}."
-        )
+        work = " of ".join(filter(None, (pieces, steps)))
+        duration = f"{pace} {format_seconds(self.seconds)}{cpu}{f' for {work}' if work else ''}"
+        place = format_place(self.device, self.backend, self.n_threads)
+        return f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free. {duration}, on {place}."
 
 
 def free_bytes(device: torch.device) -> int:
@@ -151,9 +152,10 @@ def time_step(fit: Fit, n_threads: int) -> Seconds:
         Number of threads of the CPU.
     """
     started = Seconds.now()
+    n_before = 0
     for iterate in with_isolation(iter(fit), n_threads):
-        if iterate.step == 1:
-            started = Seconds.now()
         if iterate.step > N_PROBE_STEPS or fit.reason is not None:
             break
-    return (Seconds.now() - started) * (1 / max(1, fit.step - 1))
+        if iterate.step == 1:
+            started, n_before = Seconds.now(), 1
+    return (Seconds.now() - started) * (1 / (fit.step - n_before))

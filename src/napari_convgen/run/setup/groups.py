@@ -24,8 +24,8 @@ MOST_FRAMES = 8
 """Largest number of frames of a group. Those around cost half as much again; longer groups take more memory. Our choice, no benchmark."""
 
 MOST_PIXELS = 2**23
-"""Largest number of pixels of a group and the frames around it: about 1.3 GiB. Frames so large that a group would have a single one are
-denoised together only where the user says so. Our choice, no benchmark."""
+"""Largest number of pixels of a group and the frames around it: about 1.3 GiB. Frames or tiles so large that a group would have one
+are denoised together only where the user says so. Our choice, no benchmark."""
 
 BYTES_PER_PIXEL = 160
 """Bytes that a group takes for each pixel of it and of the frames around: sums of eight threads, the frames, and what is known of them."""
@@ -65,7 +65,8 @@ class FrameGroup:
 class FrameGroups:
     """The groups of a stack's frames, each made when the first of its frames has its turn.
 
-    Neighbors are the frames before and after along one axis, see `neighbor_axis`. Frames in which
+    Neighbors are the frames before and after along one axis, see `neighbor_axis`; of frames that are cut, the same tile of each. Tiles have
+    their turns group by group, see `order`. Frames in which
     there is nothing to fit, or other channels vary than in the one that has its turn, are left out of its group.
 
     Parameters
@@ -77,7 +78,8 @@ class FrameGroups:
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
         self._shape = prepared.image.shape
-        self._axis, self._step = neighbor_axis(prepared)
+        self._axis, distance = neighbor_axis(prepared)
+        self._step = distance * prepared.n_tiles
         self._groups: dict[int, FrameGroup] = {}
 
     @property
@@ -98,21 +100,44 @@ class FrameGroups:
         n = min(self._shape[self._axis], self.most_frames + 2 * N_AROUND)
         return n * math.prod(self._prepared.size) * self._prepared.n_outputs * BYTES_PER_PIXEL
 
+    @property
+    def order(self) -> list[int]:
+        """Numbers of the frames in the order of their turns: that of the stack; of tiles, all of a group before the next tile."""
+        numbers = range(len(self._prepared.pieces))
+        if self._prepared.n_tiles == 1:
+            return list(numbers)
+        series, size = self._step * self._shape[self._axis], self._size
+
+        def turn(number: int) -> tuple[int, int, int, int]:
+            return number // series, self._place(number) // size, number % self._step, number
+
+        return sorted(numbers, key=turn)
+
+    @property
+    def _size(self) -> int:
+        """Number of frames of a group; the last one may have fewer."""
+        n = self._shape[self._axis]
+        return math.ceil(n / math.ceil(n / self.most_frames))
+
+    def _place(self, number: int) -> int:
+        """Return the place of a frame among its neighbors, from 0."""
+        return int(self._prepared.pieces[number].index[self._axis])  # type: ignore[arg-type]
+
     def of(self, number: int) -> FrameGroup:
         """Return the group of a frame; the latest are remembered."""
-        place = int(self._prepared.pieces[number].index[self._axis])  # type: ignore[arg-type]
+        place = self._place(number)
         first = number - place * self._step
         group = self._groups.pop(first, None)
         if group is None or number not in group.numbers:
             group = self._make(number, first, place, {} if group is None else group.looks)
         self._groups[first] = group
-        for old in list(self._groups)[: -self._step]:
+        n_kept = 1 if self._prepared.n_tiles > 1 else self._step
+        for old in list(self._groups)[:-n_kept]:
             del self._groups[old]
         return group
 
     def _make(self, number: int, first: int, place: int, known: dict[int, _Look]) -> FrameGroup:
-        n = self._shape[self._axis]
-        size = math.ceil(n / math.ceil(n / self.most_frames))
+        n, size = self._shape[self._axis], self._size
         start = place - place % size
         window = range(max(0, start - N_AROUND), min(n, start + size + N_AROUND))
         numbers = [first + self._step * each for each in window]
@@ -179,13 +204,6 @@ def frame_groups(prepared: Prepared) -> FrameGroups | None:
     """
     fit, layout = prepared.config.frames.fit, prepared.layout
     if fit == "separate" or not prepared.config.generator.has_guide or not has_neighbors(prepared):
-        return None
-    if prepared.n_tiles > 1:
-        if fit == "joint":
-            raise ConfigError(
-                "frames.fit = 'joint' is for whole frames, and these are fitted in tiles. "
-                "Choose frames.fit = 'auto', or tiles.size = 'whole'."
-            )
         return None
     if len(layout.spatial) == 2:
         groups = FrameGroups(prepared)

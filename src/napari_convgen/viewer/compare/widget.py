@@ -19,7 +19,7 @@ from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.parts.loading import LoadButton, describe_missing
+from napari_convgen.viewer.parts.loading import LoadButton, config_of, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
@@ -160,7 +160,7 @@ class CompareWidget(DockWidget):
 
     def _show_report(self, report: Mapping[str, Any]) -> None:
         """Show the settings of another run, and check its methods if it was a comparison."""
-        config = Config.from_dict(report["config"])
+        config = config_of(report, self._settings.values())
         self._preset.value = nearest_preset(config)
         self._settings.show_config(config)
         compared = {each["method"] for each in report.get("methods", ())}

@@ -25,6 +25,7 @@ from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows, leave_out
 from napari_convgen.viewer.parts.labels import text_label
+from napari_convgen.viewer.parts.loading import config_of
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset, preset_beside
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
@@ -251,7 +252,7 @@ class DenoiseWidget(DockWidget):
 
     def _load(self, report: Mapping[str, Any]) -> None:
         """Show the settings of another run, as changes of the preset that is nearest."""
-        config = Config.from_dict(report["config"])
+        config = config_of(report, self._at_hand.values() | self._folded.values())
         self._chosen_preset = nearest_preset(config)
         self.show_config(config)
 

@@ -21,6 +21,7 @@ from napari_convgen.viewer.layers.door import (
 )
 from napari_convgen.viewer.layers.grid import SideBySide
 from napari_convgen.viewer.layers.own_layers import OwnLayers
+from napari_convgen.viewer.reconstruct.layers import on_image_grid
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -131,8 +132,9 @@ class FitsLayers:
                 self._captions[name] = layer.name
 
     def _add(self, name: str, snapshots: Sequence[Snapshot]) -> None:
-        unit = unit_of_new_axis(self.viewer, len(self.source.units))
-        layer = snapshots_layer(self.source, snapshots, name, unit)
+        source = on_image_grid(self.source, snapshots[-1].image)
+        unit = unit_of_new_axis(self.viewer, len(source.units))
+        layer = snapshots_layer(source, snapshots, name, unit)
         layer.visible = True
         show_name(layer, "top_right")
         self.layers[name] = self._own.add(layer)

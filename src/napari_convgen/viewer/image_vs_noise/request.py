@@ -12,6 +12,7 @@ from napari_convgen.config import Config
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
+from napari_convgen.viewer.reconstruct.inputs import Measured
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.work import Request
 
@@ -48,11 +49,14 @@ class FitsRequest(Request["CompareFitsTask", "CompareFitsResult"]):
         What the generator is fitted to beside the image.
     reference
         Ground truth in the shape of the image, which is a target of its own; ``None`` by default.
+    measured
+        What the image is the measurement of; ``None``, the default, for the image itself.
     """
 
     config: Config
     targets: TargetsConfig = field(default_factory=TargetsConfig)
     reference: ArrayLike | None = None
+    measured: Measured | None = None
 
     @property
     def title(self) -> str:
@@ -69,6 +73,7 @@ class FitsRequest(Request["CompareFitsTask", "CompareFitsResult"]):
             reference=self.reference,
             n_spared_threads=N_SPARED_THREADS,
             targets=self.targets,
+            **({} if self.measured is None else self.measured.inputs()),
         )
 
     def preview(self, task: CompareFitsTask, progress: CompareFitsProgress, is_due: bool) -> Preview | None:

@@ -16,16 +16,17 @@ from napari_convgen.viewer.image_vs_noise.course import Course
 from napari_convgen.viewer.image_vs_noise.request import FitsRequest
 from napari_convgen.viewer.image_vs_noise.session import FitsSession
 from napari_convgen.viewer.parts.buttons import button, rows_of
-from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.parts.loading import LoadButton, describe_missing
+from napari_convgen.viewer.parts.loading import LoadButton, config_of, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import REDRAW_SECONDS
 from napari_convgen.viewer.plots.panels import PanelView, ask_and_save
+from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
+from napari_convgen.viewer.reconstruct.inputs import looked_at
 from napari_convgen.viewer.worker.session import State
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._course: Course | None = None
         self._drawn = 0.0
         self._settings = ConfigForm(OWN_SETTINGS)
-        self._input = InputChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value, is_single=True)
+        self._input = ImageChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value)
+        self._problem = looked_at(napari_viewer, self._input)
         self._preset = PresetBox(fixed_input_presets())
         self._noise = ComboBox(
             choices=NOISE_SHAPES,
@@ -137,7 +139,11 @@ class ImageAgainstNoiseWidget(DockWidget):
             ask_and_save(self, self.session.result.panels(), "fits")
 
     def _request(self) -> FitsRequest:
-        return FitsRequest(self._input.read(), *self.config(), self._input.reference_data())
+        source, measured = self._input.read(), self._problem.read()
+        config, targets = self.config()
+        if measured is not None:
+            config = config.replace(measured.settings)
+        return FitsRequest(source, config, targets, self._input.reference_data(), measured)
 
     def _build(self) -> None:
         self._controls = RunControls(self.session, TOOLTIPS)
@@ -160,7 +166,8 @@ class ImageAgainstNoiseWidget(DockWidget):
         n_steps, *folded = self._settings.editors.values()
         more = QCollapsible("More settings")
         more.addWidget(labeled_rows([*folded, self._input.axes]))
-        self.column.addWidget(labeled_rows([*targets, self._preset, n_steps]))
+        self.column.addWidget(labeled_rows([*self._problem.rows(), *targets, self._preset, n_steps]))
+        self.column.addWidget(self._problem.hint)
         self.column.addWidget(self._controls)
         self.column.addWidget(self._text)
         self.column.addWidget(self._errors, stretch=1)
@@ -191,7 +198,7 @@ class ImageAgainstNoiseWidget(DockWidget):
 
     def _show_report(self, report: Mapping[str, Any]) -> None:
         """Show the settings of another run, and its targets if it was one of this widget."""
-        config = Config.from_dict(report["config"])
+        config = config_of(report, self._settings.values())
         self._preset.value = nearest_preset(config, fixed_input_presets())
         self._settings.show_config(config)
         if "mean" in report:
@@ -228,7 +235,6 @@ class ImageAgainstNoiseWidget(DockWidget):
 
     def _show_sentences(self, sentences: Sequence[str]) -> None:
         """Put the first sentence above the plots, and all others below them."""
-        sentences = [sentence.replace(" %", "\N{NO-BREAK SPACE}%") for sentence in sentences]
         self._text.setText("".join(sentences[:1]))
         self._details.setText("\n".join(sentences[1:]))
 

@@ -16,6 +16,7 @@ from napari_convgen.config import Config
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.viewer.large.session import StoreRequest, StoreSession
 from napari_convgen.viewer.layers.door import finest_level
+from napari_convgen.viewer.layers.region import middle_of_view
 from napari_convgen.viewer.parts.buttons import button
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.labels import text_label
@@ -29,8 +30,8 @@ LARGE = 2**28
 """Bytes of a layer from which this part is unfolded. Our choice, no benchmark."""
 
 TOOLTIPS = Tooltips(
-    run="Denoise the active layer into the file, frame by frame and tile by tile, beginning with the frame on screen. What is done already "
-    "with the same settings is not done again.",
+    run="Denoise the active layer into the file, frame by frame and tile by tile, beginning with the frame and the tile on "
+    "screen. What is done already with the same settings is not done again.",
     stop="End the run now. What is done stays in the file: Run goes on from there.",
     cancel="End the run and remove its layer. What is done stays on the disk.",
     progress="Frames and tiles that are done.",
@@ -120,7 +121,10 @@ class IntoFile(QCollapsible):
 
     def _request(self) -> StoreRequest:
         source, layer = self._chooser.read(), self._chooser.layer
-        first = {} if layer is None else self._chooser.place_on_screen(layer)
+        first = {}
+        if layer is not None:
+            middle = middle_of_view(self._viewer, layer, self._chooser.axes.value.upper())
+            first = middle | self._chooser.place_on_screen(layer)
         return StoreRequest(source, self._config(), self.path, first)
 
     def _ask(self) -> None:

@@ -35,7 +35,8 @@ class StoreRequest(Request["StoreTask", "StoreResult"]):
     path
         OME-Zarr image to write.
     first
-        Place of the frame on screen, which is done first, by the axes that count frames; none by default.
+        Place on screen, which is done first: of the frame by the axes that count frames, and of the middle of the view by those of the
+        plane; none by default.
     """
 
     config: Config

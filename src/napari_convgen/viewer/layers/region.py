@@ -64,6 +64,18 @@ def find_region(viewer: ViewerModel, image: Image, axes: str, rectangles: Rectan
     return region
 
 
+def middle_of_view(viewer: ViewerModel, image: Image, axes: str) -> dict[int, int]:
+    """Return the row and column in the middle of what the canvas shows of an image, by the positions of these axes; none in 3-D.
+
+    Parameters are those of `find_region`.
+    """
+    try:
+        region = find_region(viewer, image, axes, None)
+    except InputError:
+        return {}
+    return {axis: (part.start + part.stop) // 2 for axis, part in region.items()}
+
+
 def _around(
     viewer: ViewerModel, image: Image, layer: Shapes, rectangles: list[NDArray[np.float64]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -47,9 +47,13 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
 
     viewer: Any
     _dock: QDockWidget | None = None
+    _window: QWidget | None = None
 
     def __init__(self) -> None:
         super().__init__()
+        self._staying = QTimer(self)  # a child, which ends with the widget
+        self._staying.setSingleShot(True)
+        self._staying.timeout.connect(self._stay)
         content = QWidget()
         self.column = QVBoxLayout(content)
         self.column.setContentsMargins(6, 6, 6, 6)
@@ -72,14 +76,15 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
                 self._dock = parent
                 self.enter()
             elif parent is None and dock is not None:
-                self._dock, window = None, dock.parentWidget()
+                self._dock, self._window = None, dock.parentWidget()
                 self.leave()
                 type(self).keep(self)
-                QTimer.singleShot(0, lambda: self._stay(window))
+                self._staying.start()
         return bool(super().event(event))
 
-    def _stay(self, window: QWidget | None) -> None:
+    def _stay(self) -> None:
         """Stay in napari's window, which takes the widget along when it closes."""
+        window, self._window = self._window, None  # not to keep what napari closes
         if self.parent() is None and window is not None:
             self.hide()
             with contextlib.suppress(RuntimeError):  # napari was closed in the meantime, and its window is gone

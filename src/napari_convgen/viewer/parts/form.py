@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from magicgui.widgets import ComboBox, LineEdit, SpinBox
-from magicgui.widgets.bases import ValueWidget
+from magicgui.widgets.bases import ValueWidget, Widget
 from psygnal import Signal
 from pydantic.fields import FieldInfo
 from qtpy.QtWidgets import QFormLayout, QLabel, QLayoutItem, QWidget
@@ -129,7 +129,7 @@ def _tooltip(name: str, field: FieldInfo) -> str:
     return " ".join(filter(None, [describe(field), explain_devices() if name == "device" else ""]))
 
 
-def labeled_rows(rows: Iterable[ValueWidget[Any] | str]) -> QWidget:
+def labeled_rows(rows: Iterable[Widget | str]) -> QWidget:
     """Lay editors out below each other, their labels in a column, with titles between them; a label has its editor's tooltip."""
     widget = QWidget()
     layout = QFormLayout(widget)
@@ -147,7 +147,7 @@ def labeled_rows(rows: Iterable[ValueWidget[Any] | str]) -> QWidget:
     return widget
 
 
-def leave_out(editor: ValueWidget[Any], is_left_out: bool) -> None:
+def leave_out(editor: Widget, is_left_out: bool) -> None:
     """Hide the row of an editor in `labeled_rows`, or show it again."""
     editor.native.setProperty(IS_LEFT_OUT, is_left_out)
     _arrange(cast(QFormLayout, editor.native.parentWidget().layout()))
@@ -164,7 +164,7 @@ def grouped_rows(form: ConfigForm) -> Iterator[ValueWidget[Any] | str]:
         yield editor
 
 
-def _name_row(layout: QFormLayout, editor: ValueWidget[Any]) -> None:
+def _name_row(layout: QFormLayout, editor: Widget) -> None:
     label = _label_of(layout, editor.native)
     label.setText(editor.label)
     label.setToolTip(editor.tooltip or "")

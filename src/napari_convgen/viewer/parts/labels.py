@@ -18,6 +18,10 @@ BREAK = "\N{ZERO WIDTH SPACE}"
 """Character at which a line may be broken, and that is not seen."""
 
 
+IN_A_NUMBER = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h|dB|[KMGT]iB|µm|×)(?!\w))|(?<=×) (?=\d)")
+"""Space between a number and its unit, or in a size such as 96 × 96, at which no line is broken."""
+
+
 class TextLabel(QLabel):
     """A label that wraps its text at the width of the dock, long words too; its text can be selected and copied."""
 
@@ -50,8 +54,8 @@ def text_label(text: str = "", tooltip: str = "") -> TextLabel:
 
 
 def breakable(text: str) -> str:
-    """Return a text, plain or rich, with places in its long words where lines may be broken."""
-    return re.sub(r"(?:<[^>]*>|&#?\w+;|[^\s<&])+", _break_word, text)
+    """Return a text, plain or rich, with places in its long words where lines may be broken, and none between a number and its unit."""
+    return re.sub(r"(?:<[^>]*>|&#?\w+;|[^\s<&])+", _break_word, IN_A_NUMBER.sub("\N{NO-BREAK SPACE}", text))
 
 
 def _break_word(word: re.Match[str]) -> str:

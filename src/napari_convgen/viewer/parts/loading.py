@@ -16,6 +16,7 @@ from napari_convgen.config import Config
 from napari_convgen.errors import InputError
 from napari_convgen.files.tiff.recipe import read_recipe
 from napari_convgen.viewer.layers.door import METADATA_KEY
+from napari_convgen.viewer.parts.presets import OF_MACHINE
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -104,6 +105,20 @@ def report_of_file(path: Path) -> Mapping[str, Any]:
     if path.suffix.lower() != ".json":
         return {"config": config}
     return {**json.loads(path.read_text(encoding="utf-8")), "config": config}
+
+
+def config_of(report: Mapping[str, Any], shown: Mapping[str, Any]) -> Config:
+    """Return the configuration in a report, but for the settings of the machine: another image, or another machine, may not take them.
+
+    Parameters
+    ----------
+    report
+        Report of a run, or at least its ``config``, as plain values.
+    shown
+        Values of the form, by dotted name, which has some of these settings, or all.
+    """
+    own = {name: shown.get(name, "auto") for name in OF_MACHINE}
+    return Config.from_dict(report["config"]).replace(own)
 
 
 def describe_missing(wanted: Config, shown: Config) -> str:

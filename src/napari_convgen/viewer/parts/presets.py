@@ -11,7 +11,10 @@ from qtpy.QtCore import Qt
 from napari_convgen.config import PRESET_USES, PRESETS, Config, preset, setting_fields
 from napari_convgen.config.fields import title_of
 
-NOT_IN_PRESETS = ("seed", "device", "n_threads", "backend", "z_axis")
+OF_MACHINE = ("device", "n_threads", "backend")
+"""Settings of the machine, which another run leaves as they are."""
+
+NOT_IN_PRESETS = ("seed", "z_axis", *OF_MACHINE)
 """Settings of the machine and of the image, which a preset leaves as they are."""
 
 
@@ -67,5 +70,5 @@ def _describe(changes: Mapping[str, Any]) -> str:
         return f"{changes['n_steps']} steps"
     if len(changes) == 1:
         [name] = changes
-        return f"other {title_of(name, next(iter(setting_fields()[name].values())))}"
+        return f"{title_of(name, next(iter(setting_fields()[name].values())))} changed"
     return f"{len(changes)} settings changed"

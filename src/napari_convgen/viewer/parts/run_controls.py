@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,10 +102,13 @@ class RunControls(QWidget):
         self._on_state(self._session.state)
 
     def show_progress(self, progress: Any) -> None:
-        """Show how much is done, and how long the rest will take."""
+        """Show how much is done, and how long the rest will take, once that can be told."""
         self._progress.setRange(0, PROGRESS_PARTS)
         self._progress.setValue(round(PROGRESS_PARTS * progress.share))
-        self._progress.setFormat(f"%p % · {self._bound} {format_seconds(progress.seconds_left)} left")
+        left = progress.seconds_left
+        self._progress.setFormat(
+            "%p %" + (f" · {self._bound} {format_seconds(left)} left" if math.isfinite(left) else "")
+        )
 
     def _toggle_pause(self) -> None:
         if self._session.state is State.PAUSED:

@@ -103,6 +103,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             item.hide()
             self.addItem(item, ignoreBounds=True)
         self.follow_theme(theme)
+        self.hide()
 
     def sizeHint(self) -> QSize:
         """Small: the dock decides."""
@@ -131,9 +132,9 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.show_curves([], [])
 
     def show_curves(self, loss: Iterable[float], criterion: Iterable[float]) -> None:
-        """Show whole curves, from step 1; those of a single step are hidden."""
+        """Show whole curves, from step 1; those of a single step, or of none, are hidden."""
         self._loss, self._criterion, self._kept_step = list(loss), list(criterion), 0
-        self.setVisible(len(self._loss) != 1)
+        self.setVisible(len(self._loss) > 1)
         self.show_choice((), None, {})
         self.redraw()
 
@@ -146,17 +147,16 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             self.redraw()
 
     def begin(self, config: Config) -> None:
-        """Wait for the curves of a fit with these settings; a fit of one step has none, and the plot is hidden."""
+        """Wait for the curves of a fit with these settings."""
         self.name_criterion(config.stopping.criterion)
         self.clear_curves()
-        self.setVisible(config.n_steps > 1)
 
     def show_progress(self, progress: DenoiseProgress) -> None:
         """Add the steps of a fit since the last progress; those of another frame or of a fresh start take the place of all."""
         if progress.step - len(progress.losses) < self.n_steps:
             self.clear_curves()
-        self.setVisible(progress.n_steps > 1)
         self.extend(progress.losses, progress.criteria, progress.kept_step)
+        self.setVisible(self.n_steps > 1)
 
     def mark_kept(self, step: int) -> None:
         """Mark the step that is kept."""
@@ -236,6 +236,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
                 if row.item is curve:  # pyqtgraph would draw a crossed-out eye
                     row.setVisible(curve.isVisible())
                     label.setVisible(curve.isVisible())
+        self._legend.layout.activate()  # one that waits, and is deleted with the plot before, looks for its place in what is gone
         self._kept.setVisible(self._kept_step > 0)
         if self._kept_step:
             self._show_kept(self._kept_step)

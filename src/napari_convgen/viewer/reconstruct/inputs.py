@@ -5,25 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from magicgui.widgets import ComboBox
-from magicgui.widgets.bases import ValueWidget
+from magicgui.widgets import ComboBox, FileEdit
+from magicgui.widgets.bases import Widget
 from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config, setting_fields
 from napari_convgen.core import image as core
 from napari_convgen.core.image import Layout
-from napari_convgen.errors import ConvgenError
+from napari_convgen.errors import ConvgenError, InputError
+from napari_convgen.files.lights import read_lights
 from napari_convgen.viewer.layers.door import read_layer
 from napari_convgen.viewer.layers.mask import mask_of
 from napari_convgen.viewer.layers.units import format_lengths
 from napari_convgen.viewer.parts.form import ConfigForm, leave_out
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
-from napari_convgen.viewer.reconstruct.problems import PROBLEMS, Problem
+from napari_convgen.viewer.reconstruct.problems import LOOKED_AT, NO_PROBLEM, PROBLEMS, Problem
 from napari_convgen.viewer.reconstruct.scan_chooser import ScanChooser
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ NAN = "NaN of the image"
 PSFS = {"blur": "Gaussian", "widefield": "Widefield", "confocal": "Confocal"}
 """Titles of the point spread functions that are computed, by the kind of operator."""
 
+STACKS = {"through-focus": "planes through focus", "led-array": "one for each light"}
+"""Titles of what the images of a phase are, by the kind of operator."""
+
 MASK_LAYERS = (Labels, Shapes, Image)
 """Kinds of layers that can mark pixels."""
 
@@ -43,6 +49,37 @@ FWHM = 2 * math.sqrt(2 * math.log(2))
 
 KIND = "operator.kind"
 """Name of the setting that the problem decides."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What an image is the measurement of, for widgets that look at one.
+
+    Attributes
+    ----------
+    problem
+        Name of the problem.
+    is_missing
+        Mask of the pixels that are missing; ``None`` for those that are NaN.
+    psf
+        Point spread function; ``None`` for that of the settings.
+    settings
+        Settings of the operator, by dotted name.
+    """
+
+    problem: str
+    is_missing: NDArray[np.bool_] | None
+    psf: core.Image | None
+    settings: Mapping[str, Any]
+
+    def inputs(self) -> dict[str, Any]:
+        """Return the problem and what it needs, by keyword of the verbs."""
+        return {"problem": self.problem, "is_missing": self.is_missing, "psf": self.psf}
+
+
+def looked_at(viewer: ViewerModel, image: ImageChooser) -> ProblemInputs:
+    """Return editors of what an image is the measurement of, at first of nothing but itself."""
+    return ProblemInputs(viewer, image, {"": NO_PROBLEM} | {name: PROBLEMS[name] for name in LOOKED_AT})
 
 
 class ProblemInputs:
@@ -56,6 +93,8 @@ class ProblemInputs:
         Viewer whose layers there are to choose from.
     image
         Choice of the measurement.
+    problems
+        Problems to choose from, by name; all by default.
 
     Attributes
     ----------
@@ -67,11 +106,11 @@ class ProblemInputs:
         Label that says more of what is chosen.
     """
 
-    def __init__(self, viewer: ViewerModel, image: ImageChooser) -> None:
+    def __init__(self, viewer: ViewerModel, image: ImageChooser, problems: Mapping[str, Problem] = PROBLEMS) -> None:
         self.viewer = viewer
-        self._image = image
+        self._image, self._problems = image, problems
         self.name = ComboBox(
-            choices=[(problem.title, name) for name, problem in PROBLEMS.items()],
+            choices=[(problem.title, name) for name, problem in problems.items()],
             label="Problem",
             tooltip="What happened to the image when it was measured, and is to be undone.",
         )
@@ -86,11 +125,24 @@ class ProblemInputs:
             label="Point spread",
             tooltip="Point spread function, the image of a point: computed, or a layer that shows one, in pixels of the image's size.",
         )
+        self._images = ComboBox(
+            choices=[(title, kind) for kind, title in STACKS.items()],
+            label="Images are",
+            tooltip="What differs from image to image of the stack: the distance from the focus, or the direction of the light in focus.",
+        )
+        self._lights = FileEdit(
+            label="Light directions",
+            filter="Text (*.csv *.txt);;All files (*)",
+            nullable=True,
+            tooltip="Text file with a row for each image: sin θ of its light along rows and along columns.",
+        )
         self.scan = ScanChooser(viewer)
         self._wanted: dict[ComboBox, Layer | str] = {}
         self._settings = ConfigForm(name for name in setting_fields() if name.startswith("operator."))
         self.hint = text_label()
         self.name.changed.connect(self._show_inputs)
+        for chooser in (self._images, self._lights):
+            chooser.changed.connect(self._show_inputs)
         for editor in (self._mask, self._psf):
             editor.changed.connect(lambda chosen, editor=editor: self._want(editor, chosen))
         self._settings.edited.connect(self._on_settings)
@@ -100,12 +152,12 @@ class ProblemInputs:
     @property
     def problem(self) -> Problem:
         """The problem that is chosen."""
-        return PROBLEMS[self.name.value]
+        return self._problems[self.name.value]
 
-    def rows(self) -> list[ValueWidget[Any] | str]:
+    def rows(self) -> list[Widget | str]:
         """Return the editors for `napari_convgen.viewer.parts.form.labeled_rows`."""
         settings = [editor for name, editor in self._settings.editors.items() if name != KIND]
-        return [self.name, *self.scan.rows(), self._mask, self._psf, *settings]
+        return [self.name, *self.scan.rows(), self._mask, self._psf, self._images, self._lights, *settings]
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the operator, by dotted name."""
@@ -116,6 +168,8 @@ class ProblemInputs:
         self._settings.show_config(config)
         if self.name.value == "deblur" and config.operator.kind in PSFS:
             self._psf.value = config.operator.kind
+        if self.name.value == "phase" and config.operator.kind in STACKS:
+            self._images.value = config.operator.kind
         self._show_inputs()
 
     def read_mask(self) -> NDArray[np.bool_] | None:
@@ -145,6 +199,36 @@ class ProblemInputs:
         plane = np.asarray(psf.data).reshape(psf.data.shape[extra:])
         return core.Image(plane, None, psf.scale[extra:], psf.units[extra:], psf.name)
 
+    def read(self) -> Measured | None:
+        """Return what the image is the measurement of; ``None`` if it is looked at itself.
+
+        Raises
+        ------
+        InputError
+            Shapes without an area.
+        """
+        name = self.name.value
+        return (
+            None if self.problem is NO_PROBLEM else Measured(name, self.read_mask(), self.read_psf(), self.settings())
+        )
+
+    def read_lights(self) -> NDArray[np.float64] | None:
+        """Return the directions of the lights; ``None`` if all images have the same.
+
+        Raises
+        ------
+        InputError, FileError
+            No file is chosen, or it cannot be read.
+        """
+        if self.name.value != "phase" or self._images.value != "led-array":
+            return None
+        path = self._lights.value
+        if not isinstance(path, Path) or not path.is_file():
+            raise InputError(
+                "The directions of the lights are missing. Choose the file with sin θ of the light of each image, along rows and columns."
+            )
+        return read_lights(path)
+
     def follow_layers(self) -> None:
         """Offer the layers that there are."""
         others = [layer for layer in self.viewer.layers if layer != self._image.layer]
@@ -171,13 +255,17 @@ class ProblemInputs:
 
     def _show_inputs(self) -> None:
         """Show what the problem needs; a point spread function that is given has no settings."""
-        is_blurred = self.name.value == "deblur"
-        leave_out(self._mask, self.name.value != "inpaint")
-        leave_out(self._psf, not is_blurred)
-        self.scan.show(self.name.value == "sense")
-        kind = self._psf.value if is_blurred else self.problem.operators[0]
-        self._settings.editors[KIND].value = kind if isinstance(kind, str) else "identity"
-        self._show_defaults(self._settings.editors[KIND].value)
+        name, kind = self.name.value, self.problem.operators[0]
+        leave_out(self._mask, name != "inpaint")
+        leave_out(self._psf, name != "deblur")
+        leave_out(self._images, name != "phase")
+        leave_out(self._lights, name != "phase" or self._images.value != "led-array")
+        self.scan.show(name == "sense")
+        kind = {"deblur": self._psf.value, "phase": self._images.value}.get(name, kind)
+        editor, kind = self._settings.editors[KIND], kind if isinstance(kind, str) else "identity"
+        if editor.value != kind:
+            editor.value = kind
+            self._show_defaults(kind)
         self._show_hint()
 
     def _show_defaults(self, kind: str) -> None:
@@ -196,11 +284,16 @@ class ProblemInputs:
             self._show_hint()
 
     def _show_hint(self) -> None:
-        """Say where k-space was sampled, or what a point spread function is computed for, in the units of the image."""
+        """Say where k-space was sampled, what a point spread function is computed for, in units of the image, or what the lights are."""
         image, text = self._image.layer, self.scan.text if self.name.value == "sense" else ""
         if image is not None and self.name.value == "deblur":
             with suppress(ConvgenError, ValueError):  # numbers and axes that are being typed
                 text = describe_psf(self._settings.values(), image, self._image.layout(image))
+        if self.name.value == "phase" and self._lights.value is not None:
+            try:
+                text = describe_lights(self.read_lights())
+            except ConvgenError as error:
+                text = str(error)
         self.hint.setText(text)
         self.hint.setVisible(bool(text))
 
@@ -232,6 +325,11 @@ def describe_psf(settings: Mapping[str, Any], image: Image, layout: Layout) -> s
         return f"Full width at half maximum: {FWHM * sigma:.3g} pixels."
     width, full_width = (format_lengths(factor * sigma * pixels, units) for factor in (1, FWHM))
     return f"Standard deviation {width}, full width at half maximum {full_width}."
+
+
+def describe_lights(lights: NDArray[np.float64] | None) -> str:
+    """Say how many lights there are, and how far from the axis."""
+    return "" if lights is None else f"{len(lights)} lights, sin θ up to {np.hypot(*lights.T).max():.3g}."
 
 
 def spatial_axes(layout: Layout) -> list[int]:

@@ -36,12 +36,18 @@ class Problem:
         return tuple(name for name, generator in able.items() if generator.has_guide or not generator.draws_from_image)
 
 
+NO_PROBLEM = Problem("none: the image itself", "", ("identity",))
+"""Choice of widgets that look at an image, which need not be a measurement of another one."""
+
+LOOKED_AT = ("inpaint", "deblur", "enlarge")
+"""Problems whose measurement such widgets can look at: it is an image."""
+
 PROBLEMS = {
     "inpaint": Problem("Fill in missing pixels", "filled in", ("identity",)),
     "deblur": Problem("Deblur", "deblurred", ("blur", "widefield", "confocal")),
     "enlarge": Problem("Enlarge", "enlarged", ("downsampling",)),
     "sense": Problem("MRI scan", "magnitude", ("fourier",), "default"),
-    "phase": Problem("Phase through focus", "phase (rad)", ("through-focus", "led-array")),
+    "phase": Problem("Phase microscopy", "phase (rad)", ("through-focus", "led-array")),
 }
 """The problems by the names that `napari_convgen.run.reconstruct.run.ReconstructTask` gives them."""
 

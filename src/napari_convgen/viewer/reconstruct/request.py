@@ -90,7 +90,9 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
     scan
         K-space, in the place of an image; ``None``, the default, for an image.
     stack
-        Stack through focus, in the place of an image; ``None``, the default, for an image.
+        Images through focus or under several lights, in the place of an image; ``None``, the default, for an image.
+    lights
+        Direction of the light of each of these; ``None``, the default, if they were taken through focus.
     coil_maps
         Sensitivities of the coils of a scan; ``None``, the default, to estimate them.
     """
@@ -102,6 +104,7 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
     outputs: Outputs = Outputs()
     scan: KSpaceFile | None = None
     stack: core.Image | None = None
+    lights: NDArray[np.float64] | None = None
     coil_maps: NDArray[Any] | None = None
 
     @property
@@ -125,6 +128,7 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
             problem=self.problem,
             is_missing=self.is_missing,
             psf=self.psf,
+            lights=self.lights,
             is_sampled=None if self.scan is None else self.scan.is_sampled,
             coil_maps=self.coil_maps,
             n_spared_threads=N_SPARED_THREADS,

@@ -1,4 +1,4 @@
-"""A stack through focus as a layer, and the place of the phase that is found from it."""
+"""Images of a phase as a layer, and the place of the phase that is found from them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from napari_convgen.viewer.layers.door import LayerInput, finest_level, read_lay
 
 
 def read_stack(layer: Layer | None) -> tuple[core.Image, LayerInput]:
-    """Return a stack through focus, and the place of an image of its rows and columns.
+    """Return a stack of images, and the place of an image of its rows and columns.
 
     Parameters
     ----------
     layer
-        Layer of the stack: planes, rows, columns.
+        Layer of the stack: planes through focus or images under several lights, rows, columns.
 
     Raises
     ------
@@ -31,8 +31,8 @@ def read_stack(layer: Layer | None) -> tuple[core.Image, LayerInput]:
     if layer.rgb or len(shape) != 3:
         raise InputError(
             mismatch(
-                "The phase needs a layer with a stack through focus",
-                expected="3 axes: planes, rows, columns",
+                "The phase needs a layer with a stack of images",
+                expected="3 axes: planes through focus or lights, rows, columns",
                 got=f"{len(shape)} axes of {tuple(shape)} pixels",
                 advice="Choose another layer, or stack the images (Layer → Merge to Stack).",
             )

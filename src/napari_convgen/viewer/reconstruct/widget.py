@@ -14,7 +14,7 @@ from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.parts.loading import LoadButton
+from napari_convgen.viewer.parts.loading import LoadButton, config_of
 from napari_convgen.viewer.parts.preferences import keep_config, page, read_config, recall
 from napari_convgen.viewer.parts.presets import nearest_preset, preset_beside
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
@@ -109,7 +109,8 @@ class ReconstructWidget(DockWidget):
             return ReconstructRequest(source, name, config, outputs=self._outputs(), scan=scan.file, coil_maps=maps)
         if name == "phase":
             stack, place = read_stack(self._input.layer)
-            return ReconstructRequest(place, name, config, outputs=self._outputs(), stack=stack)
+            lights = self._problem.read_lights()
+            return ReconstructRequest(place, name, config, outputs=self._outputs(), stack=stack, lights=lights)
         source = self._input.read()
         mask, psf = self._problem.read_mask(), self._problem.read_psf()
         return ReconstructRequest(source, name, config, mask, psf, self._outputs())
@@ -129,7 +130,6 @@ class ReconstructWidget(DockWidget):
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
         self._plot.setToolTip(PLOT_TOOLTIP)
-        self._plot.hide()  # until a fit of several steps begins
         self._text = text_label()
         self._instrument = [PanelView(self.viewer.theme) for _ in range(2)]
 
@@ -139,10 +139,10 @@ class ReconstructWidget(DockWidget):
         self.column.addLayout(in_two_columns(box.native for box in self._boxes.values()))
         self.column.addWidget(self._controls)
         self.column.addWidget(self._plot, stretch=1)
-        self.column.addWidget(self._text)
-        self.column.addWidget(self._load)
         for panel in self._instrument:
             self.column.addWidget(panel)
+        self.column.addWidget(self._text)
+        self.column.addWidget(self._load)
         self.column.addWidget(more)
         self.column.addStretch()
 
@@ -230,7 +230,7 @@ class ReconstructWidget(DockWidget):
 
     def _show_report(self, report: Mapping[str, Any]) -> None:
         """Show the settings of another run, and its problem if it was one of this widget."""
-        config = Config.from_dict(report["config"])
+        config = config_of(report, self._at_hand.values() | self._folded.values())
         self._problem.name.value = report.get("problem") or problem_of(config)
         self._show(nearest_preset(config, self._problem.problem.presets()), config)
 
@@ -265,7 +265,6 @@ class ReconstructWidget(DockWidget):
             view.show_panel(panel)
         if result is None or request is None:
             self._plot.clear_curves()
-            self._plot.hide()
             self._text.setText("")
             return
         self._plot.name_criterion(result.config.stopping.criterion)

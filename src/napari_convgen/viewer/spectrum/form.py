@@ -14,7 +14,7 @@ from napari_convgen.config import GENERATOR_ALONE, PRESETS, Config, fixed_input_
 from napari_convgen.errors import ConfigError
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
-from napari_convgen.viewer.parts.loading import describe_missing
+from napari_convgen.viewer.parts.loading import config_of, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset, preset_beside
 from napari_convgen.viewer.spectrum.request import SpectrumSettings
@@ -125,7 +125,7 @@ class SpectrumForm(QWidget):
 
     def show_report(self, report: Mapping[str, Any]) -> str:
         """Show the settings of another run, and what was looked at if it was one of this widget; say what the form does not have."""
-        config = Config.from_dict(report["config"])
+        config = config_of(report, self._config.values())
         self._preset.value = nearest_preset(config, _preset_names())
         self._config.show_config(config)
         if spectra := report.get("spectra"):

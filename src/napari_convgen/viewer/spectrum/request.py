@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_convgen.config import Config
+from napari_convgen.viewer.reconstruct.inputs import Measured
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.work import Request
 
@@ -53,12 +54,15 @@ class SpectrumRequest(Request["SpectrumTask", "SpectrumResult"]):
         Number of the frame in the layer that it was taken from, from 0.
     stack_shape
         Shape of that layer; by default there is none.
+    measured
+        What the image is the measurement of; ``None``, the default, for the image itself.
     """
 
     config: Config
     settings: SpectrumSettings = SpectrumSettings()
     number: int = 0
     stack_shape: tuple[int, ...] = ()
+    measured: Measured | None = None
 
     @property
     def title(self) -> str:
@@ -83,4 +87,5 @@ class SpectrumRequest(Request["SpectrumTask", "SpectrumResult"]):
             at_steps=settings.at_steps,
             groups=settings.groups,  # type: ignore[arg-type]  # checked there
             n_spared_threads=N_SPARED_THREADS,
+            **({} if self.measured is None else self.measured.inputs()),
         )

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel
 
+from napari_convgen.errors import ConfigError
 from napari_convgen.viewer.denoise.request import DenoiseRequest, Outputs
 from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.layers.door import finest_level
 from napari_convgen.viewer.layers.frame import frame_number
-from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.form import labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import LoadButton
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips, show_notes
+from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
+from napari_convgen.viewer.reconstruct.inputs import looked_at
 from napari_convgen.viewer.spectrum.form import SpectrumForm
 from napari_convgen.viewer.spectrum.plots import SpectrumPlots
 from napari_convgen.viewer.spectrum.request import SpectrumRequest
@@ -56,7 +59,8 @@ class WhyItWorksWidget(DockWidget):
         self.session = SpectrumSession(napari_viewer)
         self.fitting = DenoiseSession(napari_viewer)
         self._form = SpectrumForm()
-        self._input = InputChooser(napari_viewer, lambda: self._form.z_axis.value, is_single=True)
+        self._input = ImageChooser(napari_viewer, lambda: self._form.z_axis.value)
+        self._problem = looked_at(napari_viewer, self._input)
         self._prediction = ""
         self._build()
         self._connect()
@@ -83,17 +87,22 @@ class WhyItWorksWidget(DockWidget):
         if self.fitting.is_busy:
             self.fitting.stop()
             return
-        looked_at = self.session.request
-        if looked_at is None:
+        request = self.session.request
+        if request is None:
             return
         with self._controls.error.shown_errors():
+            if request.measured is not None:
+                raise ConfigError(
+                    "Only a fit to the image itself is compared with the vectors. Choose no problem, and run again."
+                )
             outputs = Outputs(has_snapshots=False)
-            self.fitting.run(DenoiseRequest(looked_at.source, self._form.config(), outputs))
+            self.fitting.run(DenoiseRequest(request.source, self._form.config(), outputs))
 
     def _request(self) -> SpectrumRequest:
-        source, place = self._input.read(), self._input.place()
+        source, place, measured = self._input.read(), self._input.place(), self._problem.read()
+        config = self._form.config() if measured is None else self._form.config().replace(measured.settings)
         shape = tuple(finest_level(self._input.layer).shape) if self._input.layer else source.data.shape
-        return SpectrumRequest(source, self._form.config(), self._form.settings(), frame_number(shape, place), shape)
+        return SpectrumRequest(source, config, self._form.settings(), frame_number(shape, place), shape, measured)
 
     def _build(self) -> None:
         self._form.lay_out(self._input.axes)
@@ -103,6 +112,8 @@ class WhyItWorksWidget(DockWidget):
         self._at_slider = text_label(tooltip="The vectors that napari's slider 'component' points to.")
         self._plots = SpectrumPlots(self.viewer)
         self.column.addWidget(self._input.description)
+        self.column.addWidget(labeled_rows(self._problem.rows()))
+        self.column.addWidget(self._problem.hint)
         self.column.addWidget(self._form)
         self.column.addWidget(self._controls)
         self.column.addWidget(self._text)

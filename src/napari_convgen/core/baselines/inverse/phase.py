@@ -107,8 +107,7 @@ def _turns(imaging: PhaseImaging, images: Tensor, is_out: Tensor) -> Iterator[Te
     rows, columns = imaging.margins
     around = (columns, columns, rows, rows)
     amplitude, is_known = (
-        torch.fft.ifftshift(torch.nn.functional.pad(each[0], around), (-2, -1))
-        for each in (images.clamp_min(0).sqrt(), 1 - is_out)
+        torch.nn.functional.pad(each[0], around) for each in (images.clamp_min(0).sqrt(), 1 - is_out)
     )
     field = torch.ones(imaging.size, dtype=torch.complex64)
     while True:
@@ -116,4 +115,4 @@ def _turns(imaging: PhaseImaging, images: Tensor, is_out: Tensor) -> Iterator[Te
         measured = torch.where(is_known > 0, torch.polar(amplitude, seen.angle()), seen)
         passed = filtered(pupils.conj(), measured - seen).mean(0)
         field = torch.polar(torch.ones(imaging.size), (field + passed).angle())
-        yield torch.fft.fftshift(field.angle(), (-2, -1))[None]
+        yield field.angle()[None]

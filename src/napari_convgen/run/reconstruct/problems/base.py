@@ -141,6 +141,8 @@ class InverseProblem(ABC):
         What can be given beside the image: a noun phrase by the name of the keyword.
     settings
         Settings that can be given like inputs: their dotted name by the name of the keyword.
+    find_out_share
+        Share of the time before the fit that `find_out` takes, about; 0 by default.
     replaced
         Settings whose place an input takes: their dotted names by its keyword; none by default.
     prepared, notes
@@ -158,6 +160,7 @@ class InverseProblem(ABC):
     changes: ClassVar[Mapping[str, Any]] = {"noise.is_shared": "no"}
     inputs: ClassVar[Mapping[str, str]] = {}
     settings: ClassVar[Mapping[str, str]] = {}
+    find_out_share: ClassVar[float] = 0.0
     replaced: ClassVar[Mapping[str, Collection[str]]] = {}
 
     def __init__(

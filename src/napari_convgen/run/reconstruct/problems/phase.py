@@ -14,6 +14,7 @@ from torch import Tensor
 
 from napari_convgen.config import Kind, LedArrayConfig, PhaseConfig, ThroughFocusConfig
 from napari_convgen.core.fit.guides import Guides
+from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Layout, Measured
 from napari_convgen.core.noise.estimate import estimate_noise
 from napari_convgen.core.non_local import Stage
@@ -21,7 +22,7 @@ from napari_convgen.core.optics.zernike import FIRST, name_of
 from napari_convgen.core.phase.calibration import Calibration, Estimate
 from napari_convgen.core.phase.linear import LinearizedPhase
 from napari_convgen.core.phase.measured import LEAST_SIDE, MeasuredImages
-from napari_convgen.core.phase.mixture import mixed_stages
+from napari_convgen.core.phase.refinement import refined_stages, take_few
 from napari_convgen.core.phase.starts import Verdict, hold_out, try_starts
 from napari_convgen.core.phase.visibility import check_determined, check_visible
 from napari_convgen.core.problem import Problem
@@ -33,6 +34,7 @@ from napari_convgen.run.reconstruct.microscope import build_imaging, describe_im
 from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem, Observation
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
+from napari_convgen.run.setup.forecast import Seconds
 from napari_convgen.run.setup.guides import GuideStages
 from napari_convgen.run.setup.inputs import as_array
 from napari_convgen.run.setup.prepared import Prepared
@@ -47,7 +49,7 @@ LEAST_RANGE = 0.2
 """Least range of the generator's phase in radians, for an object that hardly delays light."""
 
 USUAL_STEPS = 14
-"""Number of steps that a start usually takes, for a forecast of the share that is done."""
+"""Number of steps that a start usually takes, for a forecast of the share that is done, and of the time."""
 
 COPIES = 24
 """Complex arrays of the size of the images that are held at once: fields, slopes by the aberrations, temporaries of the transforms."""
@@ -70,6 +72,7 @@ class Phase(InverseProblem):
     operator = ThroughFocusConfig
     other_operators: ClassVar[tuple[type[Kind], ...]] = (LedArrayConfig,)
     measures_image = False
+    find_out_share = 0.5
     inputs: ClassVar[Mapping[str, str]] = {
         "depths": "distances of the planes from the focus",
         "lights": "directions of the lights",
@@ -174,7 +177,8 @@ class Phase(InverseProblem):
         yield from self.verdict.doubts
         if self.verdict.n_rejected:
             n, n_starts = self.verdict.n_rejected, len(self.verdict.starts)
-            yield f"{n} of {n_starts} starts were rejected: they explain the images clearly worse."
+            rejected = "was rejected: it explains" if n == 1 else "were rejected: they explain"
+            yield f"{n} of {n_starts} starts {rejected} the images clearly worse."
         if self.imaging.n_zernikes:
             found = estimate.parameters[:-1].tolist()
             largest = max(range(len(found)), key=lambda i: abs(found[i]))
@@ -309,12 +313,29 @@ class _PreparedPhase(Prepared):
         config, weights = self.config, problem.weights
         out = hold_out(problem.forward_model, self.is_observed, random_source(config.seed, HELD_OUT)).to(weights)
         whole = torch.full(problem.forward_model.in_shape, 0.5).to(weights)
-        for stage in mixed_stages(problem, weights, out):
+        for stage in refined_stages(problem, weights, out):
             whole = stage.image
             yield Stage(whole.cpu().numpy(), stage.share)
             if is_stopping():
                 break
         return Guides(whole, torch.stack([whole] * len(members)), noise_level=measured_levels(problem).flatten())
+
+    def time_guides(self, image: ImageTensor, fit: Fit) -> Seconds:
+        """Return about how long it takes to find the aberrations and to make the guides, measured on a few steps of each."""
+        settings, problem = self.config.operator, fit.problem
+        assert isinstance(settings, PhaseConfig)
+        observed = self.is_observed.to(self._estimate.image)
+        start = torch.as_tensor(image.values).to(problem.weights)
+        total = Seconds()
+        for _ in range(2):  # the first time loads what is needed
+            began = Seconds.now()
+            next(self.calibration.improve(self._estimate, observed, stronger=1.0))
+            total = (Seconds.now() - began) * (USUAL_STEPS * (settings.n_starts + 1))
+            began = Seconds.now()
+            for usual in take_few(problem, start):
+                total += (Seconds.now() - began) * usual
+                began = Seconds.now()
+        return total
 
     def generator_bytes(self, *args: Any, **changes: Any) -> int:
         """Return about how many bytes the fit takes, fields of the light included."""

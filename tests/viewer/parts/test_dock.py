@@ -1,0 +1,50 @@
+import pytest
+from qtpy.QtCore import QCoreApplication, QEvent, Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow
+
+from napari_convgen.viewer.parts.dock import DockWidget
+
+
+class Part(DockWidget):
+    def __init__(self, napari_viewer):
+        super().__init__()
+        self.viewer = napari_viewer
+
+
+class Viewer:
+    """Stands for napari's."""
+
+
+def opened(viewer, window):
+    """Return a widget in a dock, as napari makes them."""
+    widget, dock = Part(viewer), QDockWidget(window)
+    dock.setWidget(widget)
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+    return widget
+
+
+@pytest.mark.parametrize("is_opened_again", [False, True])
+def test_the_window_closes_right_after_a_dock_was_closed(qtbot, is_opened_again):
+    viewer, window = Viewer(), QMainWindow()
+    widget = opened(viewer, window)
+    with qtbot.capture_exceptions() as raised:
+        widget.setParent(None)
+        if is_opened_again:
+            assert opened(viewer, window) is widget
+        window.deleteLater()
+        QCoreApplication.sendPostedEvents(window, QEvent.Type.DeferredDelete)
+        qtbot.wait(20)
+    assert raised == []
+    if not is_opened_again:
+        widget.deleteLater()
+
+
+def test_a_widget_whose_dock_was_closed_waits_hidden_in_the_window(qtbot):
+    viewer, window = Viewer(), QMainWindow()
+    qtbot.addWidget(window)
+    widget = opened(viewer, window)
+    widget.setParent(None)
+    qtbot.wait(20)
+    assert (widget.parent(), widget.isHidden()) == (window, True)
+    assert opened(viewer, window) is widget
+    assert not widget.isHidden()
