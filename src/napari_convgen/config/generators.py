@@ -144,14 +144,11 @@ class TaughtNetworkConfig(GeneratorSettings):
     draws_from_image: ClassVar[bool] = True
 
     kind: Literal["taught-network"] = "taught-network"
-    n_channels: int = Field(
-        32, ge=1, le=4096, title="Channels", description="Number of channels of the layers on the coarser grids."
-    )
     n_fine_channels: int = Field(
         16, ge=1, le=4096, title="Finest channels", description="Number of channels of the layers on the image's grid."
     )
     n_scales: Auto | Annotated[int, Ge(1)] = Field(
-        2,
+        "auto",
         title="Scales",
         description="Number of times that the grid is halved and doubled again; auto takes 4, or as many as the image allows.",
     )

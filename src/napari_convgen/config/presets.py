@@ -34,6 +34,8 @@ PRESETS: dict[str, Config] = {
     "best": Config().replace(
         {
             "generator.kind": "taught-network",
+            "generator.n_channels": 32,
+            "generator.n_scales": 2,
             "optimizer.learning_rate": 0.002,
             "precision": "auto",
             "averaging": 0.16,
