@@ -27,9 +27,12 @@ class GeneratorSettings(Kind):
     ----------
     draws_from_image
         True if the noisy image is part of the generator's input, so that its image depends on more than its parameters.
+    learns_from_guide
+        True if an estimate of the image is all that the generator is fitted to.
     """
 
     draws_from_image: ClassVar[bool] = False
+    learns_from_guide: ClassVar[bool] = False
 
     n_channels: int = Field(
         64,
@@ -142,6 +145,7 @@ class TaughtNetworkConfig(GeneratorSettings):
     """Network that learns from the non-local estimate how to take noise off, is shown the noisy image, and is mixed with the estimate."""
 
     draws_from_image: ClassVar[bool] = True
+    learns_from_guide: ClassVar[bool] = True
 
     kind: Literal["taught-network"] = "taught-network"
     n_fine_channels: int = Field(

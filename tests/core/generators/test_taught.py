@@ -150,3 +150,8 @@ def test_layers_are_named_and_alive():
     assert list(layers) == [*(f"layer {i}" for i in range(1, 9)), "output"]
     assert all(len(each) == 2 for each in layers.values())
     assert generator.dead_fraction() < 1
+    torch.nn.init.zeros_(generator.networks[0].down[-1][0].weights)  # the coarsest grid; a skip goes around it
+    torch.nn.init.constant_(generator.networks[0].down[-1][0].offset, -1.0)
+    assert generator.dead_fraction() < 1
+    torch.nn.init.zeros_(generator.networks[1].up[-1].weights)
+    assert generator.dead_fraction() == 1

@@ -24,6 +24,7 @@ from napari_convgen.core.generators.grids import Size, grid_sizes, strides
 from napari_convgen.core.generators.guided import fill_in
 from napari_convgen.core.generators.input_noise import GaussianNoise
 from napari_convgen.core.generators.layers import CONVOLUTIONS, Start
+from napari_convgen.core.generators.skip import LEAK
 from napari_convgen.core.noise.colored import noise_gain, shape_noise
 from napari_convgen.errors import InputError
 
@@ -179,15 +180,14 @@ class TaughtNetwork(Generator):
         return cast("list[_Denoiser]", list(self.networks))
 
     def dead_fraction(self) -> float:
-        """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""
+        """Return the largest share, over members, of channels of the last hidden layer that are the same at every pixel.
+
+        Layers on coarser grids may fall silent without harm, as skip connections go around them.
+        """
         with torch.no_grad():
             scaled = (self.inputs - self.center) / self.unit
-            shares = [
-                float((x.flatten(2).amax(2) == x.flatten(2).amin(2)).float().mean())
-                for network, inputs in zip(self._denoisers, scaled, strict=True)
-                for x in network.features(inputs[None])
-            ]
-        return max(shares)
+            last = [[*net.features(x[None])][-1].flatten(2) for net, x in zip(self._denoisers, scaled, strict=True)]
+        return max(float((x.amax(2) == x.amin(2)).float().mean()) for x in last)
 
     def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
         """Return the convolution weights of each layer, down from the image's grid and up again, one tensor a member."""
@@ -256,11 +256,11 @@ class _Denoiser(nn.Module):
             if i:
                 fine.append(x)
             for layer in cast(nn.ModuleList, layers):
-                x = F.relu(layer(x))
+                x = F.leaky_relu(layer(x), LEAK)
                 yield x
         for layer in self.up:
             skip = fine.pop()
-            x = F.relu(layer(torch.cat((F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip), 1)))
+            x = F.leaky_relu(layer(torch.cat((F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip), 1)), LEAK)
             yield x
 
     def weights(self) -> list[Tensor]:

@@ -80,7 +80,7 @@ def _choose_operator(problem: type[InverseProblem], config: Config, settings: Ma
         for name, value in problem.changes.items()
         if not name.startswith("noise.") or name.removeprefix("noise.") in own_noise
     }
-    if config.generator.kind == "taught-network":  # it learns from an image, which is not what was measured
+    if config.generator.learns_from_guide:  # which is made in turns with the measurement, where that is not the image
         usual = preset("default")
         config = config.model_copy(update={"generator": usual.generator, "optimizer": usual.optimizer})
     chosen = config.replace(own).replace(settings)
