@@ -53,9 +53,15 @@ class GeneratorSettings(Kind):
         return False
 
     @property
+    def known_share(self) -> float | None:
+        """Share of the network in the image, where there is such an estimate and the share is set; ``None`` if it is found."""
+        share = getattr(self, "network_share", "auto")
+        return None if share == "auto" else float(share)
+
+    @property
     def is_guide_alone(self) -> bool:
         """True if the image is that estimate, and no network is fitted."""
-        return False
+        return self.has_guide and self.known_share == 0
 
     @property
     def is_bounded(self) -> bool:
@@ -170,6 +176,11 @@ class TaughtNetworkConfig(GeneratorSettings):
         """True: the network learns from the non-local estimate."""
         return True
 
+    @property
+    def is_bounded(self) -> bool:
+        """False: there is no output map."""
+        return False
+
 
 class GuidedNetworkConfig(_HourglassConfig):
     """Skip network whose input is the noisy image with more noise on it, and later its own image, in the place of a random latent."""
@@ -218,11 +229,6 @@ class GuidedNetworkConfig(_HourglassConfig):
     def is_plug_and_play(self) -> bool:
         """True if the guide is made in turns with the measurement."""
         return self.guide == "plug-and-play"
-
-    @property
-    def is_guide_alone(self) -> bool:
-        """True if nothing of the network is mixed into the guide."""
-        return self.has_guide and self.network_share == 0
 
 
 class ConvolutionalConfig(GeneratorSettings):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_convgen.core.generators.guided import GuidedNetwork, fill_in
+from napari_convgen.core.generators.guided import GuidedNetwork
+from napari_convgen.core.generators.image_input import fill_in
 from napari_convgen.core.noise import shaping_filter
 
 SIZE = (24, 20)

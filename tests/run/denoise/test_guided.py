@@ -1,12 +1,16 @@
-"""Runs with a guided network: what its input asks of the loop, the rules and the image."""
+"""Runs with a guided or taught network: what its input asks of the loop, the rules and the image."""
 
 import numpy as np
 import pytest
+import torch
 
 from napari_convgen.config import PRESETS, Config
 from napari_convgen.core.generators.guided import GuidedNetwork
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
+from napari_convgen.run.reconstruct.inputs import choose_config
+from napari_convgen.run.setup import backends
+from napari_convgen.run.setup.backends import resolve_number_format
 
 GUIDED = Config().replace(
     {
@@ -17,6 +21,19 @@ GUIDED = Config().replace(
         "generator.guide_step": 25,
         "optimizer.learning_rate": 0.01,
         "n_steps": 60,
+        "n_threads": 1,
+        "device": "cpu",
+    }
+)
+
+
+TAUGHT = PRESETS["best"].replace(
+    {
+        "generator.n_channels": 8,
+        "generator.n_fine_channels": 6,
+        "generator.n_lessons": 4,
+        "precision": "float32",
+        "n_steps": 16,
         "n_threads": 1,
         "device": "cpu",
     }
@@ -34,10 +51,13 @@ def error(image, clean):
     return float(np.mean((image - clean) ** 2))
 
 
-@pytest.mark.parametrize("rule", ["auto", "sure", "coupled"])
-def test_it_takes_noise_away(rule):
+@pytest.mark.parametrize(
+    "config",
+    [TAUGHT, *(GUIDED.replace({"stopping.kind": rule, "n_steps": 70}) for rule in ("auto", "sure", "coupled"))],
+)
+def test_it_takes_noise_away(config):
     clean, noisy = pair()
-    result = denoise(noisy, GUIDED.replace({"stopping.kind": rule, "n_steps": 70}))
+    result = denoise(noisy, config)
     assert error(result.image, clean) < 0.3 * error(noisy, clean)
     assert (result.expected_error > 0).all()
 
@@ -54,19 +74,21 @@ def test_the_guide_changes_the_images_from_its_step_on():
     assert steps[-1] == 40
 
 
-def test_going_back_behind_the_guide_takes_the_same_steps_again():
+@pytest.mark.parametrize(("config", "step", "n_more"), [(GUIDED, 15, 45), (TAUGHT, 5, 11)])
+def test_going_back_takes_the_same_steps_again(config, step, n_more):
     _, noisy = pair()
-    config = GUIDED.replace({"stopping.kind": "fixed"})
+    config = config.replace({"stopping.kind": "fixed"})
     run, whole = DenoiseTask(noisy, config), DenoiseTask(noisy, config)
     for each in (run, whole):
         for _ in each:
             pass
-    run.extend(45, from_step=15)
-    assert min(progress.step for progress in run) <= 16
+    run.extend(n_more, from_step=step)
+    assert min(progress.step for progress in run) <= step + 1
     again, before = run.result().frames[0], whole.result().frames[0]
-    for step in {s.step for s in again.snapshots} & {s.step for s in before.snapshots}:
-        assert np.array_equal(again.at(step).image, before.at(step).image), step
-    assert again.snapshots[-1].step > 40
+    shared = {s.step for s in again.snapshots} & {s.step for s in before.snapshots}
+    assert max(shared) > step
+    for each in shared:
+        assert np.array_equal(again.at(each).image, before.at(each).image), each
 
 
 def test_the_loss_that_is_shown_is_the_distance_to_the_image():
@@ -116,3 +138,30 @@ def test_no_network_is_computed_where_the_image_is_the_estimate_alone(monkeypatc
     assert DenoiseTask(image, config).n_bytes < DenoiseTask(image, both).n_bytes
     monkeypatch.setattr(GuidedNetwork, "draw", lambda self: pytest.fail("a network was computed"))
     assert denoise(image, config).n_steps_taken == 1
+
+
+def test_without_a_share_of_the_network_the_image_is_the_estimate():
+    _, noisy = pair()
+    first = denoise(noisy, TAUGHT.replace({"generator.network_share": 0.0, "n_steps": 1}))
+    np.testing.assert_allclose(first.image, denoise(noisy, "quick").image, rtol=0, atol=1e-5)
+
+
+def test_a_measurement_of_something_else_is_reconstructed_as_with_the_default():
+    _, config = choose_config("deblur", "best", {}, {})
+    assert config.generator == PRESETS["default"].generator.model_copy(update={"guide": "plug-and-play"})
+    assert config.optimizer == PRESETS["default"].optimizer
+
+
+@pytest.mark.parametrize(("is_fast", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_the_number_format_suits_the_hardware(is_fast, expected, monkeypatch):
+    monkeypatch.setattr(backends, "has_fast_bfloat16", lambda device: is_fast)
+    config = TAUGHT.replace({"precision": "auto"})
+    assert resolve_number_format(config, torch.device("cpu"), "torch") == expected
+    decoder = Config().replace({"precision": "auto"})  # which has no other format in plain PyTorch
+    assert resolve_number_format(decoder, torch.device("cpu"), "torch") == "float32"
+    assert DenoiseTask(pair()[1], config).prepared.config_again.precision == expected
+
+
+def test_a_number_format_that_a_generator_has_not_is_refused():
+    with pytest.raises(ConfigError, match="cannot have precision = 'bfloat16'"):
+        DenoiseTask(pair()[1], Config().replace({"precision": "bfloat16", "backend": "torch"}))

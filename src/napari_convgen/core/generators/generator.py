@@ -37,8 +37,9 @@ class Generator(nn.Module):
     ----------
     is_capturable
         True if a step can be recorded as a CUDA graph: it takes no values from the host.
-    has_lessons
-        True if it learns from examples that it makes itself, see `lesson_losses`, and not from the measurement.
+    n_lessons
+        Number of lessons in a step, for a generator that learns from examples which it makes itself, see `lesson_losses`; 0, the default,
+        for one that is fitted to the measurement.
     makes_tensors_anew
         True if each step makes its hidden tensors anew, of many sizes; False, the default, if they are few or stay.
     pace_of_torch
@@ -46,8 +47,7 @@ class Generator(nn.Module):
     """
 
     is_capturable = True
-    has_lessons: ClassVar[bool] = False
-    n_lessons: int
+    n_lessons: int = 0
     makes_tensors_anew: ClassVar[bool] = False
     pace_of_torch: ClassVar[str] = "slower"
 
@@ -92,7 +92,7 @@ class Generator(nn.Module):
         raise NotImplementedError
 
     def lesson_losses(self) -> Float[Tensor, "m"]:
-        """Return each member's loss in the next of ``n_lessons`` lessons of a step, if it has any."""
+        """Return each member's loss in the next lesson."""
         raise NotImplementedError
 
     def draw(self) -> Iterator[Float[Tensor, "p c *spatial"]]:

@@ -10,29 +10,19 @@ the others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from napari_convgen.core.generators.generator import OutputMap
+from napari_convgen.core.generators.image_input import ImageInput
 from napari_convgen.core.generators.input_noise import GaussianNoise
 from napari_convgen.core.generators.layers import Start
 from napari_convgen.core.generators.skip import Hourglass, HourglassGenerator, Padding
-from napari_convgen.core.noise.colored import noise_gain, shape_noise
-from napari_convgen.errors import InputError
-
-WINDOW = 3
-"""Side in pixels of the window that an unknown pixel is filled in from."""
-
-POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
-"""Functions that average over a window, by number of spatial axes."""
 
 
-class GuidedNetwork(HourglassGenerator):
+class GuidedNetwork(ImageInput, HourglassGenerator):
     r"""An hourglass of learned convolutions whose input is not a random latent, but an image with fresh noise on it.
 
     With y the measurement, :math:`\sigma` its noise's level and w standard Gaussian noise that is new in each step:
@@ -65,9 +55,6 @@ class GuidedNetwork(HourglassGenerator):
     """
 
     is_capturable = False  # the step decides what is drawn from
-
-    inputs: Tensor
-    noise_level: Tensor
 
     def __init__(
         self,
@@ -111,32 +98,9 @@ class GuidedNetwork(HourglassGenerator):
             )
             for rng in rngs
         )
-        self.register_buffer("inputs", torch.full((len(rngs), n_outputs, *size), 0.5, dtype=dtype))
-        self.register_buffer("noise_level", torch.zeros(n_outputs, *(1,) * len(size), dtype=dtype))
+        self.take_images((len(rngs), n_outputs, *size), dtype)
         self.is_guided = False
-        self._noise_gain: Tensor | None = None
         self._shift = torch.zeros(())
-
-    def prepare(
-        self,
-        measurements: Float[Tensor, "m c *spatial"],
-        weights: Float[Tensor, "m c *spatial"],
-        noise_level: Float[Tensor, "c"] | None,
-        noise_spectrum: Float[np.ndarray, "a b"] | None,
-    ) -> None:
-        """Take the measurements as inputs, where they are in the members' losses.
-
-        Raises
-        ------
-        InputError
-            The noise level is not known.
-        """
-        if noise_level is None:
-            raise InputError("A guided network needs the noise's level, and it is not known. Set noise.sigma.")
-        if noise_spectrum is not None:
-            self._noise_gain = noise_gain(noise_spectrum, self.inputs)
-        self.inputs.copy_(fill_in(measurements, weights > 0))
-        self.noise_level.copy_(noise_level.view_as(self.noise_level))
 
     def guide(self, guides: Float[Tensor, "m c *spatial"], noise_level: Float[Tensor, "c"] | None = None) -> None:
         """Take estimates of the clean image as inputs from the first step on."""
@@ -148,10 +112,7 @@ class GuidedNetwork(HourglassGenerator):
     def _images(self) -> Iterator[Float[Tensor, "*spatial c"]]:
         inputs = self.inputs
         if self.training:
-            noise = torch.stack([noise(inputs[0]) for noise in self.noises])
-            if self._noise_gain is not None:
-                noise = shape_noise(noise, self._noise_gain)
-            noise = self.noise_level * noise
+            noise = self.as_measured(torch.stack([noise(inputs[0]) for noise in self.noises]))
             inputs = inputs + (self.guide_noise if self.is_guided else self.recorruption) * noise
             self._shift = noise / self.recorruption
         for hourglass, image in zip(self.hourglasses, inputs, strict=True):
@@ -179,31 +140,3 @@ class GuidedNetwork(HourglassGenerator):
     def set_extra_state(self, state: bool) -> None:
         """Take that back."""
         self.is_guided = state
-
-
-def fill_in(
-    images: Float[Tensor, "m c *spatial"], is_known: Bool[Tensor, "m c *spatial"]
-) -> Float[Tensor, "m c *spatial"]:
-    """Give each unknown pixel the mean of its known neighbors, ring by ring inwards; 0.5 where a whole channel is unknown."""
-    is_thin = min(images.shape[2:]) < WINDOW
-    pool = _mean_around if is_thin else partial(POOLS[images.ndim - 2], kernel_size=WINDOW, stride=1, padding=1)
-    is_empty = ~is_known.flatten(2).any(2)
-    values = torch.where(is_known, images, 0.0)
-    values[is_empty] = 0.5
-    known = is_known.to(images.dtype)
-    known[is_empty] = 1
-    while not bool(known.all()):
-        around, n_around = pool(values), pool(known)
-        is_new = (known == 0) & (n_around > 0)
-        values = torch.where(is_new, around / n_around.clamp_min(1e-9), values)
-        known = torch.where(is_new, 1.0, known)
-    return values
-
-
-def _mean_around(images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
-    """Return the mean over a window, zeros beyond the edges, for axes of any length: PyTorch's means need as many pixels as the window."""
-    for axis in range(2, images.ndim):
-        zero = torch.zeros_like(images.narrow(axis, 0, 1))
-        padded = torch.cat((zero, images, zero), axis)
-        images = padded.unfold(axis, WINDOW, 1).mean(-1)
-    return images

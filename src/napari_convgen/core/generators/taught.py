@@ -10,23 +10,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, Generator, named_layers
+from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, named_layers
 from napari_convgen.core.generators.grids import Size, grid_sizes, strides
-from napari_convgen.core.generators.guided import fill_in
+from napari_convgen.core.generators.image_input import ImageInput
 from napari_convgen.core.generators.input_noise import GaussianNoise
 from napari_convgen.core.generators.layers import CONVOLUTIONS, Start
 from napari_convgen.core.generators.skip import LEAK
-from napari_convgen.core.noise.colored import noise_gain, shape_noise
-from napari_convgen.errors import InputError
 
 N_CROPS, CROP_PIXELS = 2, 96**2
 """Number of crops in a lesson, and of pixels in each, about. Chosen on the tuning images of benchmarks/quality.py."""
@@ -35,7 +32,7 @@ WIDTH = 3
 """Number of learned weights of a convolution along each axis."""
 
 
-class TaughtNetwork(Generator):
+class TaughtNetwork(ImageInput):
     r"""Members that learn to take noise off an estimate, and are shown the measurement.
 
     With g a member's guide, an estimate of the clean image, :math:`\sigma` the noise's level and w standard Gaussian noise that is new in
@@ -50,8 +47,6 @@ class TaughtNetwork(Generator):
     f halves the grid some times and doubles it again beside skip connections; its output is the noise, which is subtracted. Where the noise
     is correlated, so is w. Each image is computed in one orientation of the measurement, another at each step, and the running average is
     over all.
-
-    Pixels that are not in a member's loss, missing ones and those held out, are not in its input either: the mean of their neighbors is.
 
     Parameters
     ----------
@@ -76,11 +71,8 @@ class TaughtNetwork(Generator):
     """
 
     is_capturable = False  # crops are drawn on the host
-    has_lessons: ClassVar[bool] = True
 
-    inputs: Tensor
     guides: Tensor
-    noise_level: Tensor
     center: Tensor
     unit: Tensor
     n_images: Tensor
@@ -116,39 +108,21 @@ class TaughtNetwork(Generator):
             for rng in rngs
         )
         column = (n_outputs, *(1,) * len(size))
-        self.register_buffer("inputs", torch.zeros(len(rngs), n_outputs, *size, dtype=dtype))
-        self.register_buffer("guides", torch.zeros(len(rngs), n_outputs, *size, dtype=dtype))
-        self.register_buffer("noise_level", torch.zeros(column, dtype=dtype))
-        self.register_buffer("center", torch.zeros(column, dtype=dtype))
-        self.register_buffer("unit", torch.ones(column, dtype=dtype))
+        self.take_images((len(rngs), n_outputs, *size), dtype)
+        self.register_buffer("guides", torch.zeros_like(self.inputs), persistent=False)  # they stay what they are
+        self.register_buffer("center", torch.zeros(column, dtype=dtype), persistent=False)
+        self.register_buffer("unit", torch.ones(column, dtype=dtype), persistent=False)
         self.register_buffer("n_images", torch.zeros((), dtype=torch.int64))
-        self._noise_gain: Tensor | None = None
 
     @classmethod
     def precisions(cls, backend: str) -> tuple[str, ...]:
         """Return the number formats of the hidden layers."""
         return ("float32", "bfloat16")
 
-    def prepare(
-        self,
-        measurements: Float[Tensor, "m c *spatial"],
-        weights: Float[Tensor, "m c *spatial"],
-        noise_level: Float[Tensor, "c"] | None,
-        noise_spectrum: Float[np.ndarray, "a b"] | None,
-    ) -> None:
-        """Take the measurements as inputs, where they are in the members' losses.
-
-        Raises
-        ------
-        InputError
-            The noise level is not known.
-        """
-        if noise_level is None:
-            raise InputError("A taught network needs the noise's level, and it is not known. Set noise.sigma.")
-        self.inputs.copy_(fill_in(measurements, weights > 0))
-        self.noise_level.copy_(noise_level.view_as(self.noise_level))
-        if noise_spectrum is not None:
-            self._noise_gain = noise_gain(noise_spectrum, self.inputs[:, :, *map(slice, self.crop_size)])
+    @property
+    def noise_size(self) -> Size:
+        """Spatial shape of the noise in a lesson: that of a crop."""
+        return self.crop_size
 
     def guide(self, guides: Float[Tensor, "m c *spatial"], noise_level: Float[Tensor, "c"] | None = None) -> None:
         """Take estimates of the clean image to learn from."""
@@ -186,7 +160,7 @@ class TaughtNetwork(Generator):
         """
         with torch.no_grad():
             scaled = (self.inputs - self.center) / self.unit
-            last = [[*net.features(x[None])][-1].flatten(2) for net, x in zip(self._denoisers, scaled, strict=True)]
+            last = [net.features(x[None]).flatten(2) for net, x in zip(self._denoisers, scaled, strict=True)]
         return max(float((x.amax(2) == x.amin(2)).float().mean()) for x in last)
 
     def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
@@ -196,16 +170,13 @@ class TaughtNetwork(Generator):
 
     def _lesson_loss(self, network: nn.Module, noise: GaussianNoise, guide: Tensor) -> Tensor:
         clean = torch.stack([self._crop(guide, noise) for _ in range(N_CROPS)])
-        white = noise(clean)
-        if self._noise_gain is not None:
-            white = shape_noise(white, self._noise_gain)
-        clean = (clean - self.center) / self.unit
-        loss: Tensor = (network(clean + white * (self.noise_level / self.unit)) - clean).square().mean()
-        return loss
+        noisy = clean + self.as_measured(noise(clean))
+        error: Tensor = network((noisy - self.center) / self.unit) - (clean - self.center) / self.unit
+        return error.square().mean()
 
     def _crop(self, guide: Float[Tensor, "c *spatial"], noise: GaussianNoise) -> Float[Tensor, "c *crop"]:
         """Return a crop of a guide, at a place and in an orientation by chance."""
-        draws = noise.integers(torch.empty(guide.ndim), torch.int32).long().abs().tolist()
+        draws = noise.integers(guide.new_empty(guide.ndim), torch.int32).long().abs().tolist()
         places = [draw % (n - side + 1) for draw, n, side in zip(draws, guide.shape[1:], self.crop_size, strict=False)]
         crop = guide[:, *(slice(i, i + side) for i, side in zip(places, self.crop_size, strict=True))]
         return turned(crop, draws[-1] % self.n_orientations, self.n_axes)
@@ -239,13 +210,12 @@ class _Denoiser(nn.Module):
 
     def forward(self, images: Float[Tensor, "b c *spatial"]) -> Float[Tensor, "b c *spatial"]:
         """Return the images less what the network takes for noise."""
-        *_, last = self.features(images)
-        noise = self.output(last).to(images.dtype)
+        noise = self.output(self.features(images)).to(images.dtype)
         clean: Tensor = images - noise[:, :, *map(slice, images.shape[2:])]
         return clean
 
-    def features(self, images: Float[Tensor, "b c *spatial"]) -> Iterator[Tensor]:
-        """Yield the hidden tensors, down from the image's grid, enlarged to whole blocks, and up again."""
+    def features(self, images: Float[Tensor, "b c *spatial"]) -> Tensor:
+        """Return the last hidden tensor, on the image's grid, enlarged to whole blocks."""
         missing = [-n % block for n, block in zip(images.shape[2:], self.blocks, strict=True)]
         padding = [x for n in reversed(missing) for x in (0, n)]
         x = (F.pad(images, padding, mode="replicate") if any(missing) else images).to(self.features_dtype)
@@ -257,11 +227,10 @@ class _Denoiser(nn.Module):
                 fine.append(x)
             for layer in cast(nn.ModuleList, layers):
                 x = F.leaky_relu(layer(x), LEAK)
-                yield x
         for layer in self.up:
             skip = fine.pop()
             x = F.leaky_relu(layer(torch.cat((F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip), 1)), LEAK)
-            yield x
+        return x
 
     def weights(self) -> list[Tensor]:
         """Return the weights of the convolutions in the order of the layers."""

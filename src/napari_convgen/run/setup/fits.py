@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from napari_convgen.config.generators import GuidedNetworkConfig, TaughtNetworkConfig
 from napari_convgen.core.fit.guides import Guides, Mixture
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor
@@ -62,9 +61,7 @@ def new_fit(
     optimizer = build_optimizer(config, generator)
     mixture = None
     if guides is not None:
-        assert isinstance(config.generator, GuidedNetworkConfig | TaughtNetworkConfig)  # no others have guides
-        share = config.generator.network_share
-        mixture = Mixture(problem, guides, members, None if share == "auto" else share)
+        mixture = Mixture(problem, guides, members, config.generator.known_share)
     return Fit(
         problem,
         generator,
