@@ -11,6 +11,7 @@ from napari_convgen.run.spectrum import run as spectrum_run
 from napari_convgen.viewer.compare.widget import CompareWidget
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
 from napari_convgen.viewer.layers.door import METADATA_KEY
+from napari_convgen.viewer.parts.loading import config_of
 from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
 from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
 
@@ -87,3 +88,15 @@ def test_what_a_form_does_not_have_is_said(make_widget, hands, noisy):
     load(user, "Load settings from this layer")
     assert user.value("Preset") == "paper"
     assert "left as in the preset: optimizer.learning_rate = 0.007." in user.text
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("best", "auto"), ("guided-network", "bfloat16"), ("default", "float32")]
+)
+def test_settings_of_the_machine_are_those_of_the_form(name, expected):
+    of_another = {"device": "cuda", "n_threads": 16, "backend": "torch", "n_steps": 7}
+    of_another["precision"] = "bfloat16" if name == "best" else PRESETS[name].precision
+    report = {"config": PRESETS[name].replace(of_another).model_dump()}
+    config = config_of(report, {"n_threads": 1})
+    assert (config.device, config.n_threads, config.backend) == ("auto", 1, "auto")
+    assert (config.precision, config.n_steps) == (expected, 7)

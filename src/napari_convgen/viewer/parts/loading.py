@@ -12,11 +12,11 @@ from napari.layers import Layer
 from psygnal import Signal, SignalInstance
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
-from napari_convgen.config import Config
+from napari_convgen.config import PRESETS, Config
 from napari_convgen.errors import InputError
 from napari_convgen.files.tiff.recipe import read_recipe
 from napari_convgen.viewer.layers.door import METADATA_KEY
-from napari_convgen.viewer.parts.presets import OF_MACHINE
+from napari_convgen.viewer.parts.presets import OF_MACHINE, nearest_preset
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -117,8 +117,9 @@ def config_of(report: Mapping[str, Any], shown: Mapping[str, Any]) -> Config:
     shown
         Values of the form, by dotted name, which has some of these settings, or all.
     """
-    own = {name: shown.get(name, "auto") for name in OF_MACHINE}
-    return Config.from_dict(report["config"]).replace(own)
+    config = Config.from_dict(report["config"]).replace({name: shown.get(name, "auto") for name in OF_MACHINE})
+    by_machine = config.replace({"precision": "auto"})
+    return by_machine if PRESETS[nearest_preset(by_machine)].precision == "auto" else config
 
 
 def describe_missing(wanted: Config, shown: Config) -> str:
