@@ -112,6 +112,30 @@ def test_noise_in_lessons_has_the_spectrum_of_the_noise():
     assert noise.std() == pytest.approx(0.1 / float(generator.unit), rel=0.05)
 
 
+def test_images_are_computed_in_each_orientation_in_turn():
+    generator = network(size=(20, 20))
+    taught(generator, waves(20, 20), n_steps=3)
+    with torch.no_grad():
+        images = [generator() for _ in range(2 * generator.n_orientations)]
+    n = generator.n_orientations
+    assert n == 8
+    assert len({tuple(image.flatten().tolist()) for image in images}) == n
+    assert all(torch.equal(first, again) for first, again in zip(images[:n], images[n:], strict=True))
+
+
+def test_crops_have_all_orientations():
+    clean = torch.rand((1, 20, 20), generator=torch.Generator().manual_seed(3))
+    generator = network(size=(20, 20))  # a crop is the whole image
+    taught(generator, clean, level=1e-9)
+    seen = []
+    generator.networks[0].register_forward_pre_hook(lambda _, inputs: seen.extend(inputs[0]))
+    for _ in range(30):
+        generator.lesson_losses()
+    corners = {round(float((crop * generator.unit + generator.center)[0, 0, 1]), 4) for crop in seen}
+    expected = {round(float(turned(clean, turn, 2)[0, 0, 1]), 4) for turn in range(8)}
+    assert corners == expected
+
+
 @pytest.mark.parametrize("n_axes", [1, 2, 3])
 def test_each_orientation_is_another_and_can_be_taken_back(n_axes):
     x = torch.arange(4.0**n_axes).view(*(4,) * n_axes)
