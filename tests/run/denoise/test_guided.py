@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_convgen.config import PRESETS, Config
-from napari_convgen.core.generators.guided import GuidedNetwork
+from napari_convgen.core.generators import GuidedNetwork, TaughtNetwork
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 from napari_convgen.run.reconstruct.inputs import choose_config
@@ -138,6 +138,13 @@ def test_no_network_is_computed_where_the_image_is_the_estimate_alone(monkeypatc
     assert DenoiseTask(image, config).n_bytes < DenoiseTask(image, both).n_bytes
     monkeypatch.setattr(GuidedNetwork, "draw", lambda self: pytest.fail("a network was computed"))
     assert denoise(image, config).n_steps_taken == 1
+
+
+def test_a_step_is_as_many_lessons_as_are_set(monkeypatch):
+    given, lesson_losses = [], TaughtNetwork.lesson_losses
+    monkeypatch.setattr(TaughtNetwork, "lesson_losses", lambda self: given.append(1) or lesson_losses(self))
+    denoise(pair()[1], TAUGHT.replace({"n_steps": 2, "stopping.kind": "fixed"}))
+    assert len(given) == 2 * TAUGHT.generator.n_lessons
 
 
 def test_without_a_share_of_the_network_the_image_is_the_estimate():

@@ -11,12 +11,12 @@ from typing import Literal, Self
 from napari_convgen.core.image.layout import Layout
 
 LARGEST_WHOLE = 2**19
-"""Largest number of pixels of a frame that ``"auto"`` leaves whole. Our choice: its forecast for the preset ``default`` is 1.4 GiB there,
-and its steps take longer for each pixel of larger frames, whose hidden tensors no longer use the same memory again."""
+"""Largest number of pixels of a frame that ``"auto"`` leaves whole. Our choice: the forecast for the preset ``default`` is 1.4 GiB there,
+and steps take longer for each pixel of larger frames, whose hidden tensors no longer use the same memory again."""
 
 AUTO_SIDE = 512
-"""Side in pixels of the tiles of ``"auto"``. Our choice: with 32 pixels around them, a fifth of the work is done twice, and a fit with
-its forecast for the preset ``default`` is 0.8 GiB."""
+"""Side in pixels of the tiles of ``"auto"``. Our choice: with 32 pixels around them, a fifth of the work is done twice, and the forecast
+for the preset ``default`` is 0.8 GiB."""
 
 Index = tuple[int | slice, ...]
 
