@@ -100,7 +100,7 @@ def test_a_dry_run_says_what_it_takes(folder, capsys):
         (
             "--set generator.kind=guided-network",
             "noisy.tif",
-            "A guided network depends on the image that it is fitted to",
+            "A guided or taught network depends on the image that it is fitted to",
         ),
         ("--reference stack.tif", "noisy.tif", "The reference must have the shape of the image"),
         ("", "stack.tif", "a single image, got 2 frames"),

@@ -121,5 +121,5 @@ def test_what_cannot_be_compared_is_refused(words, sentence):
 
 
 def test_a_generator_that_depends_on_the_measurement_is_refused():
-    with pytest.raises(ConfigError, match="A guided network depends on the image that it is fitted to"):
+    with pytest.raises(ConfigError, match="A guided or taught network depends on the image that it is fitted to"):
         TargetsConfig().check_generator(Config().replace({"generator.kind": "guided-network"}))

@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import time
 from functools import partial
 
 import numpy as np
@@ -93,10 +92,10 @@ def test_a_refined_phase_is_better_than_total_variation_and_than_the_denoiser_al
 
 
 def test_a_forecast_counts_what_is_found_before_the_fit():
-    task = ReconstructTask(SEEN, problem="phase", **QUICK)
-    forecast, started = task.forecast(), time.process_time()
-    task.finish()
-    assert 0.4 < forecast.total.cpu / (time.process_time() - started) < 2.5
+    forecast = ReconstructTask(SEEN, problem="phase", **QUICK).forecast()
+    assert (
+        forecast.total.cpu > 10 * forecast.n_steps * forecast.step.cpu
+    )  # a step takes milliseconds, the search seconds
     assert re.search(r"are free\. About \S+ s \(\S+ s of CPU time\), on cpu", str(forecast))
 
 
