@@ -32,3 +32,22 @@ def test_blocks_with_missing_values_are_left_out():
     blocks = Blocks.of(image, is_observed)
     assert len(blocks) == 57**2 - 8**2
     assert blocks.fine.max() < 10
+
+
+@pytest.mark.parametrize(("shape", "spacing"), [((160, 160), 1), ((160, 160), 2), ((20000,), 1)])
+def test_the_third_cumulant_is_that_of_the_noise_and_as_exact_as_it_says(shape, spacing):
+    rng = np.random.default_rng(0)
+    events, even = (
+        Blocks.of(x, np.ones(shape, bool), spacing)
+        for x in (rng.poisson(9.0, shape).astype(float), rng.normal(0, 3, shape))
+    )
+    error = np.sqrt(6 * 9**3 / (even.n_third * len(even) * even.weight))
+    assert abs(even.third.mean()) < 3 * error < 6
+    assert abs(events.third.mean() - 9) < 3 * error
+    assert even.third.var() == pytest.approx(6 * 9**3 / even.n_third, rel=0.1)
+
+
+def test_blocks_of_four_pixels_tell_nothing_of_the_third_cumulant():
+    blocks = Blocks.of(np.random.default_rng(0).normal(size=(2, 3)), np.ones((2, 3), bool))
+    assert blocks.n_third == 0
+    assert not blocks.third.any()

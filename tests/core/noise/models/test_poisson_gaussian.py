@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from napari_convgen.core.noise import estimate_noise
 from napari_convgen.core.noise.models.poisson_gaussian import PoissonGaussianNoise, PoissonGaussianStabilizer
@@ -50,9 +51,41 @@ def test_errors_of_an_estimate_of_no_events_cancel(transform):
 
 @pytest.mark.parametrize("dark", [-18.0, -9.0])
 def test_values_below_a_wrong_offset_come_back(dark):
-    true, wrong = PoissonGaussianStabilizer(0.0, 1.0, -20.0), PoissonGaussianStabilizer(np.sqrt(20), 1.0, 0.0)
-    stable = true.forward(draw(dark + 20, 0.0, 1.0, -20.0)).mean()
+    wrong = PoissonGaussianStabilizer(np.sqrt(20), 1.0, 0.0)
+    stable = wrong.forward(draw(dark + 20, 0.0, 1.0, -20.0)).mean()
     assert wrong.inverse(np.array([stable]))[0] == pytest.approx(dark, abs=0.2)
+
+
+def test_read_noise_in_the_dark_has_no_stretched_tail_and_nothing_is_an_outlier_below():
+    transform = PoissonGaussianStabilizer(4.0, 2.0, 100.0)
+    stable = transform.forward(draw(0.0, 4.0, 2.0, 100.0))
+    assert abs(stats.skew(stable)) < 0.25
+    assert stable.min() > stable.mean() - 6 * stable.std()
+    lowest = transform.forward(np.array([-1e6, -1e5]))
+    assert lowest[0] == lowest[1] > stable.mean() - 8
+
+
+def camera(sigma, gain, offset, brightest, n=192):
+    """An image that is dark but for a bright side."""
+    rng, x = np.random.default_rng(0), np.linspace(-1, 1, n)
+    events = brightest * np.maximum(x, 0) ** 2 * np.ones((n, 1))
+    return offset + gain * rng.poisson(events)[np.newaxis] + sigma * rng.standard_normal((1, n, n))
+
+
+@pytest.mark.parametrize(("sigma", "gain", "offset"), [(4.0, 2.0, 100.0), (3.0, 1.0, -50.0), (0.8, 0.4, 0.0)])
+def test_read_noise_is_told_from_shot_noise(sigma, gain, offset):
+    image = camera(sigma, gain, offset, brightest=100)
+    model = estimate_noise(image, image < np.inf, kind="poisson-gaussian")
+    assert model.gain[0] == pytest.approx(gain, rel=0.1)
+    assert model.sigma[0] == pytest.approx(sigma, rel=0.1)
+    assert model.offset[0] == pytest.approx(offset, abs=0.25 * sigma)
+
+
+def test_shot_noise_alone_has_no_read_noise():
+    image = camera(0.0, 2.0, 0.0, brightest=100) + 2 * np.random.default_rng(1).poisson(4.0, (192, 192))
+    model = estimate_noise(image, image < np.inf, kind="poisson-gaussian")
+    assert model.variance(np.array([[8.0]]))[0, 0] == pytest.approx(16, rel=0.1)
+    assert model.sigma[0] < 1.5
 
 
 @pytest.mark.parametrize("read_noise", [0.0, 0.7, 3.0])

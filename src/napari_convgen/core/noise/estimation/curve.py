@@ -42,22 +42,26 @@ class Curve:
 
     Attributes
     ----------
-    mean, variance
-        Mean intensity and variance of the flat blocks in each interval of intensity.
+    mean, variance, third
+        Mean intensity, variance and third cumulant of the flat blocks in each interval of intensity.
     at_low, at_high
         Share of their values at the image's minimum and maximum, from 0 to 1.
     n
         Approximate number of independent blocks in each interval.
     n_fine
         Number of squares that a block's variance is the mean of.
+    n_third
+        Number of cubes that a block's third cumulant is as exact as the mean of; 0 if it cannot be measured.
     """
 
     mean: Float[np.ndarray, "n"]
     variance: Float[np.ndarray, "n"]
+    third: Float[np.ndarray, "n"]
     at_low: Float[np.ndarray, "n"]
     at_high: Float[np.ndarray, "n"]
     n: Float[np.ndarray, "n"]
     n_fine: int
+    n_third: float
 
     @classmethod
     def of(cls, blocks: Blocks) -> Curve:
@@ -77,16 +81,17 @@ class Curve:
             variance, chosen = flat_variance(blocks.take(inside), FLAT_SHARES)
             flat = inside[chosen]
             ends = (blocks.at_low[flat].mean(), blocks.at_high[flat].mean())
-            rows.append((blocks.mean[flat].mean(), variance, *ends, max(1.0, len(flat) * blocks.weight)))
-        mean, variance, at_low, at_high, n = np.array(rows).T
-        return cls(mean, variance, at_low, at_high, n, int(blocks.n_fine.sum()))
+            means_of_flat = (blocks.mean[flat].mean(), variance, blocks.third[flat].mean())
+            rows.append((*means_of_flat, *ends, max(1.0, len(flat) * blocks.weight)))
+        mean, variance, third, at_low, at_high, n = np.array(rows).T
+        return cls(mean, variance, third, at_low, at_high, n, int(blocks.n_fine.sum()), blocks.n_third)
 
     def take(self, chosen: Bool[np.ndarray, "n"]) -> Curve:
         """Return some of the intervals."""
-        mean, variance, at_low, at_high, n = (
-            x[chosen] for x in (self.mean, self.variance, self.at_low, self.at_high, self.n)
+        mean, variance, third, at_low, at_high, n = (
+            x[chosen] for x in (self.mean, self.variance, self.third, self.at_low, self.at_high, self.n)
         )
-        return Curve(mean, variance, at_low, at_high, n, self.n_fine)
+        return Curve(mean, variance, third, at_low, at_high, n, self.n_fine, self.n_third)
 
 
 @dataclass(frozen=True)
@@ -155,3 +160,32 @@ def fit_line(curve: Curve, slope: float | None = None, origin: tuple[float, floa
         error = float(np.sqrt(np.linalg.pinv(normal.T @ normal)[0, 0]))
     misfit = float(np.median(np.abs(y - columns @ answer) / line))
     return Line(float(answer[0]), float(answer[1] - answer[0] * x0), error, misfit)
+
+
+def dark_level(curve: Curve, line: Line) -> tuple[float, float]:
+    """Return the value of a pixel without events, from the third cumulant of the noise, and its standard error.
+
+    Events of gain g have the variance ``g (x - offset)`` and the third cumulant ``g² (x - offset)``; Gaussian read noise adds to the
+    variance only. So the two together tell what the variance alone cannot. The dark counts most, as its cubes are the most exact.
+
+    Parameters
+    ----------
+    curve
+        What was measured at each intensity.
+    line
+        Line through the variances, with a positive slope.
+
+    Returns
+    -------
+    offset, error
+        In image units; the error is infinite if cubes say nothing, as in blocks of 2 × 2 pixels.
+    """
+    gain, events = line.slope, curve.third / line.slope**2
+    if not curve.n_third:
+        return float(curve.mean.min()), float("inf")
+    variance = np.maximum(line.at(curve.mean), curve.variance)
+    variance = np.maximum(variance, FLOOR * variance.max())
+    error = np.sqrt(6 * variance**3 / (curve.n * curve.n_third)) / gain**2
+    by_gain = 2 * line.slope_error / gain * (curve.mean - curve.mean.min())
+    weights = 1 / (error**2 + by_gain**2)
+    return float((weights * (curve.mean - events)).sum() / weights.sum()), float(weights.sum() ** -0.5)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from napari_convgen.core.noise.estimation.channel import MIN_INTERVALS, Channel
-from napari_convgen.core.noise.estimation.curve import fit_line
+from napari_convgen.core.noise.estimation.curve import dark_level, fit_line
 from napari_convgen.core.noise.models.base import NoiseModel, Settings, given, per_channel
 from napari_convgen.core.noise.stabilizer import Stabilizer, Unchanged
 
@@ -19,14 +19,22 @@ MIN_GROWTH, MIN_SIGNIFICANCE, MAX_MISFIT = 1.6, 8.0, 0.25
 """Least growth of the variance from the dark to the bright parts, least slope in its standard errors, and largest relative distance of
 measured variances from the line, with which noise depends on the signal. Chosen on the tuning images of benchmarks/noise.py."""
 
+MIN_READ_NOISE = 3.0
+"""Least variance of read noise, in its standard errors, that is told from shot noise: a cautious significance."""
+
+LOWEST = 6.0
+"""Standard deviations of the read noise below -3/8 events, the zero of the root, that a transformed value is below at least: lower ones
+can be no noise of this model, and would be outliers."""
+
 ANSCOMBE = 0.375
 """3/8, which makes the variance of the root most even (F. J. Anscombe, Biometrika 35, 1948, equation 2)."""
 
 ROOT_BIAS = 0.25
 """The mean of 2 √(X + 3/8) is 2 √(λ + 3/8 - 1/4) to second order, of X events where λ are expected (Taylor series of the root)."""
 
-TABLE_END, N_TABLE = 60.0, 400
-"""Events up to which the mean of the Anscombe transform is tabulated, and entries; beyond, its square grows by 4 an event."""
+TABLE_END, N_TABLE, N_BELOW = 60.0, 400, 100
+"""Events up to which the mean of the Anscombe transform is tabulated, and entries from 0 on and below; beyond, its square grows by 4 an
+event."""
 
 TAIL = 12.0
 """Standard deviations of a Poisson distribution that its table goes beyond the mean: what is left has a probability below 1e-22."""
@@ -68,15 +76,16 @@ class PoissonGaussianNoise(NoiseModel):
 
     @classmethod
     def estimate(cls, channel: Channel, settings: Settings) -> PoissonGaussianNoise:
-        """Fit the line ``variance = gain x + b``, which is all that can be measured.
+        """Fit the line ``variance = gain x + b``, and tell read noise from shot noise by the third cumulant, see `dark_level`.
 
-        If neither offset nor sigma is given, the noise in the dark is shot noise as far as possible: ``offset = -b / gain, sigma = 0``,
-        also below 0 if the image has negative values. In one that has none and ``b >= 0``, ``offset = 0, sigma = sqrt(b)``. The choice
-        hardly matters: all points of the line have the same transform, and inverses that differ by less than 0.05 events.
+        If neither offset nor sigma is given and there is no significant read noise, the noise in the dark is shot noise as far as possible:
+        ``offset = -b / gain, sigma = 0``, also below 0 if the image has negative values. In one that has none and ``b >= 0``,
+        ``offset = 0, sigma = sqrt(b)``.
         """
         sigma, slope, offset = (given(settings, name) for name in ("sigma", "gain", "offset"))
         dark = None if sigma is None or offset is None else (offset, sigma**2)
-        line = fit_line(channel.reliable_curve, slope, dark)
+        curve = channel.reliable_curve
+        line = fit_line(curve, slope, dark)
         gain = max(line.slope, 0.0)
         if not gain:
             return cls((float(np.sqrt(max(line.intercept, 0.0))),), (0.0,), (0.0,))
@@ -85,6 +94,11 @@ class PoissonGaussianNoise(NoiseModel):
             return cls((float(np.sqrt(max(in_dark, 0.0))) if sigma is None else sigma,), (gain,), (offset,))
         if sigma is not None:
             return cls((sigma,), (gain,), ((sigma**2 - line.intercept) / gain,))
+        level, error = dark_level(curve, line)
+        level = min(level, float(curve.mean.min()))
+        read_variance = line.intercept + gain * level
+        if read_variance > MIN_READ_NOISE * gain * error:
+            return cls((float(np.sqrt(read_variance)),), (gain,), (level,))
         if line.intercept < 0 or np.min(channel.values) < 0:
             return cls((0.0,), (gain,), (-line.intercept / gain,))
         return cls((float(np.sqrt(line.intercept)),), (gain,), (0.0,))
@@ -143,6 +157,9 @@ class PoissonGaussianNoise(NoiseModel):
 class PoissonGaussianStabilizer(Stabilizer):
     """The generalized Anscombe transform with its exact unbiased inverse.
 
+    Below the value of no events, where all noise is read noise, the transform is straight, as steep as it is from no event to one: the root
+    would stretch the lower tail of Gaussian noise to outliers.
+
     Parameters
     ----------
     sigma
@@ -175,13 +192,13 @@ class PoissonGaussianStabilizer(Stabilizer):
     def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Return the clean values, in the image's units, for which the transformed ones have the means ``y``.
 
-        Below the mean of no events it goes on as steeply as it comes, as a parabola like that of the transform. An inverse that stopped
-        there would make the dark too bright: estimates are as often too low as too high.
+        It goes on below the value of no events. An inverse that stopped there would make the dark too bright: estimates are as often too
+        low as too high.
         """
-        events, means, _ = _anscombe_moments(self.sigma / self.gain)
+        sigma = self.sigma / self.gain
+        events, means, _ = _anscombe_moments(sigma)
         beyond = np.maximum(y**2 - means[-1] ** 2, 0) / 4
-        steepness = (events[1] - events[0]) / (means[1] ** 2 - means[0] ** 2)
-        below = np.minimum(np.maximum(y, 0) ** 2 - means[0] ** 2, 0) * steepness
+        below = np.minimum(y - means[0], 0) / _slope_below(sigma)
         return np.asarray(self.offset + self.gain * (np.interp(y, means, events) + beyond + below))
 
     def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
@@ -191,19 +208,34 @@ class PoissonGaussianStabilizer(Stabilizer):
 
 
 def _anscombe(events: Float[np.ndarray, "*shape"], sigma: float) -> Float[np.ndarray, "*shape"]:
-    return np.asarray(2 * np.sqrt(np.maximum(events + ANSCOMBE + sigma**2, 0)))
+    constant, events = ANSCOMBE + sigma**2, np.maximum(events, _least_events(sigma))
+    return np.asarray(2 * np.sqrt(np.maximum(events, 0) + constant) + _slope_below(sigma) * np.minimum(events, 0))
+
+
+def _slope_below(sigma: float) -> float:
+    return 2 * float(np.sqrt(1 + ANSCOMBE + sigma**2) - np.sqrt(ANSCOMBE + sigma**2))
+
+
+def _least_events(sigma: float) -> float:
+    return -ANSCOMBE - LOWEST * sigma
 
 
 @cache
 def _anscombe_moments(
     sigma: float,
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """Return numbers of expected events, and for each the mean and the variance of the transform."""
+    """Return numbers of expected events, and for each the mean and the variance of the transform.
+
+    Numbers below 0 stand for values below that of no events, with the read noise alone.
+    """
     roots = np.linspace(0, np.sqrt(TABLE_END), N_TABLE)
-    events = roots**2
+    below = np.linspace(_least_events(sigma), 0, N_BELOW, endpoint=False)
     counts = np.arange(int(TABLE_END + TAIL * np.sqrt(TABLE_END)))
     nodes, weights = np.polynomial.hermite_e.hermegauss(N_NODES)
-    transformed, weights = _anscombe(counts[:, None] + sigma * nodes, sigma), weights / weights.sum()
-    probability = stats.poisson.pmf(counts, events[:, None])
-    means = probability @ (transformed @ weights)
-    return events, means, probability @ (transformed**2 @ weights) - means**2
+    probability = stats.poisson.pmf(counts, roots[:, None] ** 2)
+    transformed, weights = _anscombe(np.append(below, counts)[:, None] + sigma * nodes, sigma), weights / weights.sum()
+    first, second = (
+        np.concatenate((x[:N_BELOW], probability @ x[N_BELOW:]))
+        for x in (transformed @ weights, transformed**2 @ weights)
+    )
+    return np.append(below, roots**2), first, second - first**2
