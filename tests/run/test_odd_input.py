@@ -16,6 +16,11 @@ def test_odd_arrays_are_denoised_or_refused_before_the_fit(start):
     assert {"result", "refused"} == set(ends)
 
 
+def test_arrays_that_once_ended_with_an_error_are_denoised_or_refused():
+    for seed in (764, 1112, 1471, 1512, 2701, 2850):
+        assert odd.denoise_odd_array(seed) in ("result", "refused")
+
+
 @pytest.mark.parametrize("start", range(0, 300, 4 * N_IN_A_TEST))
 def test_odd_files_are_read_or_refused(start, tmp_path):
     ends = [odd.read_odd_file(seed, tmp_path) for seed in range(start, start + 4 * N_IN_A_TEST)]

@@ -3,9 +3,11 @@ import sys
 
 import numpy as np
 import pytest
+from skimage.data import camera
 
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.baselines.frame import NoisyFrame
+from napari_convgen.core.baselines.lichi import combine_patches
 from napari_convgen.run import labels
 
 INSTALLED = {name: baseline for name, baseline in BASELINES.items() if name != "bm3d"}
@@ -89,3 +91,10 @@ def test_color_has_no_less_from_each_other_channel(baseline, scene):
     denoised = baseline(NoisyFrame(noisy, level, True))
     assert denoised.shape == clean.shape
     assert error(denoised, clean) < error(baseline(NoisyFrame(noisy, level)), clean)
+
+
+def test_noise_far_below_the_range_is_not_replaced_by_larger_errors():
+    clean = camera()[100:164, 200:264] / 255
+    noise = 1e-4 * np.random.default_rng(0).standard_normal(clean.shape)
+    found = combine_patches(NoisyFrame((clean + noise)[np.newaxis], np.array([1e-4])))
+    assert np.std(found[0] - clean) < 1.02 * np.std(noise)

@@ -75,6 +75,20 @@ def test_the_share_lies_within_the_two():
     assert float(Mixture(problem, Guides(worse.mean(0), worse), members, None).share(worse + (beyond - worse) / 4)) == 1
 
 
+def test_pixels_without_weight_leave_the_usual_share():
+    clean = draw(0)[0]
+    nothing = ErrorWeights(torch.zeros(SHAPE).index_fill_(1, torch.tensor([0]), 1.0), 2.0, torch.ones(SHAPE))
+    problem = Problem(clean, torch.ones(SHAPE), error_weights=lambda image: nothing)
+    members, guides = held_out(problem), clean + draw(1)
+    members.watched[:, :, 0] = False
+    mixture = Mixture(problem, Guides(guides.mean(0), guides), members, None)
+    assert float(mixture.share(clean + draw(2))) == pytest.approx(USUAL_SHARE)
+    same = Mixture(
+        Problem(clean, torch.ones(SHAPE), torch.tensor([0.01])), Guides(clean, guides), held_out(problem), None
+    )
+    assert float(same.share(guides)) == pytest.approx(USUAL_SHARE)
+
+
 def test_a_share_can_be_given_and_has_a_usual_value_where_no_pixels_are_left_out():
     clean = draw(0)[0]
     problem = Problem(clean, torch.ones(SHAPE), torch.tensor([0.01]))

@@ -154,7 +154,8 @@ def test_each_orientation_is_another_and_can_be_taken_back(n_axes):
         ((2000, 20), (4, 4), (460, 20)),
         ((5, 256, 256), (1, 4, 4), (5, 40, 40)),
         ((9000,), (4,), (9000,)),
-        ((7, 9), (4, 4), (4, 8)),
+        ((7, 9), (4, 4), (7, 8)),
+        ((14, 3), (2, 2), (14, 3)),
     ],
 )
 def test_crops_have_about_the_same_number_of_pixels(size, blocks, expected):

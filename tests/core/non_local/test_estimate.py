@@ -303,3 +303,13 @@ def test_the_number_of_threads_changes_nothing():
     finally:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(*images)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("level", [1e-5, 1e-3])
+def test_noise_far_below_the_range_gives_no_impossible_values(backend, level, dtype):
+    image = scene((24, 30))
+    image[4, 5] = 60.0  # one bright pixel makes the range, as in many images of cameras
+    y = torch.from_numpy(image + level * np.random.default_rng(0).normal(size=image.shape)).to(dtype)[None]
+    found = non_local_estimate(y, torch.tensor([level], dtype=dtype))
+    assert (found - y).abs().max() < (0.1 if dtype == torch.float32 else 6 * level)

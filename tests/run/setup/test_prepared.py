@@ -132,3 +132,11 @@ def test_frames_are_not_copied_on_the_way(is_lazy):
     tracemalloc.stop()
     assert peak < stack[0].nbytes / 2
     assert np.shares_memory(prepared.frame(0), stack)
+
+
+def test_negative_magnitudes_of_any_frame_are_refused_before_the_start():
+    magnitudes, config = frames(3), QUICK.replace({"noise.kind": "rician"})
+    Prepared(magnitudes, config)
+    magnitudes[2, 3:9, 4:9] -= 200
+    with pytest.raises(InputError, match="not negative"):
+        Prepared(magnitudes, config)

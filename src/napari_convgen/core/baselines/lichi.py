@@ -13,6 +13,10 @@ from napari_convgen.core.baselines.color import from_opponents, to_opponents
 from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.non_local import Stage, non_local_stages
 
+SINGLE_LEVEL, LEAST_LEVEL = 2e-3, 1e-6
+"""Standard deviation of the noise, relative to the range of the values, below which single precision makes larger errors than the noise
+that is removed, and least one with double precision."""
+
 
 def combine_patches(frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:
     """Combine similar patches with the weights of the least estimated risk, in stages, on three grids.
@@ -44,15 +48,17 @@ def patch_stages(frame: NoisyFrame, device: torch.device) -> Iterator[Stage[NDAr
     values, levels = frame.values, frame.noise_level
     if frame.is_color:
         values, levels = to_opponents(values, levels)
+    size, has_noise = float(np.nanmax(values) - np.nanmin(values)), levels > 0
+    dtype = np.float64 if (levels[has_noise] < SINGLE_LEVEL * size).any() else np.float32
     stages = non_local_stages(
-        torch.from_numpy(values.astype(np.float32)).to(device),
-        torch.from_numpy(levels.astype(np.float32)),
+        torch.from_numpy(values.astype(dtype)).to(device),
+        torch.from_numpy(np.maximum(levels, LEAST_LEVEL * size).astype(dtype)),
         is_joint=frame.is_color,
         is_observed=None if frame.is_observed is None else torch.from_numpy(frame.is_observed).to(device),
         noise_spectrum=frame.noise_spectrum,
         is_stack=frame.is_stack,
     )
-    has_noise = (levels > 0).reshape(-1, *(1,) * (values.ndim - 1))
+    is_changed = has_noise.reshape(-1, *(1,) * (values.ndim - 1))
     for stage in stages:
-        denoised = np.where(has_noise, stage.image.cpu().numpy(), values)
+        denoised = np.where(is_changed, stage.image.cpu().numpy(), values)
         yield Stage(from_opponents(denoised) if frame.is_color else denoised, stage.share)

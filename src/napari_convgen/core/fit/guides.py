@@ -20,6 +20,9 @@ MOST_CORRELATED = 0.1
 """Largest share with correlated noise. Squares are left out there, in whose middle a guide is worse than where it has seen the image, so
 that the share which suits them is too large. Chosen on the tuning images of benchmarks/quality.py."""
 
+LEAST_NOISE = 1e-15
+"""Least noise of the share, relative to what it is measured by: a bound against division by zero."""
+
 
 @dataclass(frozen=True, eq=False)
 class Guides:
@@ -108,10 +111,10 @@ class Mixture:
         if self._watched is None:
             return self._usual if self._share is None else self._share
         step = _real(self._problem.predict(images)[self._watched]) - self._predicted
-        size = (self._weights * step.square()).sum().clamp_min(1e-30)
-        fitted = (self._weights * step * self._lacking).sum() / size
-        variance = self._n_alike * (self._weights.square() * self._variance * step.square()).sum() / size.square()
-        share: Tensor = (fitted * SPREAD**2 + self._usual * variance) / (SPREAD**2 + variance)
+        size = (self._weights * step.square()).sum()
+        noise = self._n_alike * (self._weights.square() * self._variance * step.square()).sum()
+        known = SPREAD**2 * size / noise.clamp_min(LEAST_NOISE * size.square() + LEAST_NOISE**2)
+        share: Tensor = (known * (self._weights * step * self._lacking).sum() + self._usual) / (known * size + 1)
         return share.clamp(0, self._most)
 
     def __call__(self, images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:

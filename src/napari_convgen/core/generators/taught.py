@@ -261,8 +261,11 @@ def crop_size(size: Sequence[int], blocks: Sequence[int]) -> Size:
         even = left ** (1 / (len(order) - position))
         sides[axis] = min(size[axis], round(even))
         left /= min(size[axis], even)
-    sides = [max(block, side // block * block) for side, block in zip(sides, blocks, strict=True)]
-    return tuple(sides)
+    # A single block would be one pixel on the coarsest grid, from which nothing is learned, and where strided convolutions of PyTorch 2.13
+    # in bfloat16 read memory that is not theirs: such a narrow image is taken whole, and enlarged to whole blocks.
+    return tuple(
+        side // block * block if side >= 2 * block else n for n, side, block in zip(size, sides, blocks, strict=True)
+    )
 
 
 def memory_bytes(

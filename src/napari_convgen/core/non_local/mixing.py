@@ -15,8 +15,8 @@ from torch import Tensor
 
 Invert = Callable[[Tensor], Tensor]
 
-LEAST_NOISE = 4e-6
-"""Least power of the noise relative to that of the patches, for a matrix of their products, in single precision, to have an inverse."""
+LEAST_NOISE = {torch.float32: 4e-6, torch.float64: 1e-14}
+"""Least power of the noise relative to that of the patches, for a matrix of their products to have an inverse: some tens of roundings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +47,15 @@ def mix_noisy(noisy: Float[Tensor, "g k n"], slack: float, invert: Invert) -> Mi
     noisy
         Patches Y.
     slack
-        The weight a, above 0.
+        The weight a, above 0; larger where the precision needs it, as patches differ by far more than the noise.
     invert
         Function that inverts symmetric positive definite matrices.
     """
     k, n = noisy.shape[1:]
     theta = noisy @ noisy.mT
-    theta.diagonal(dim1=1, dim2=2).add_(slack * n)
-    theta = invert(theta).mul_(-(1 + slack) * n).add_((1 + slack) / (slack * k) - 1 / k)
+    a = (LEAST_NOISE[theta.dtype] / n * theta.diagonal(dim1=1, dim2=2).sum(1)).clamp_min(slack)[:, None, None]
+    theta.diagonal(dim1=1, dim2=2).add_(a[:, 0] * n)
+    theta = invert(theta).mul_(-(1 + a) * n).add_((1 + a) / (a * k) - 1 / k)
     theta.diagonal(dim1=1, dim2=2).add_(1)
     return Mixed(theta @ noisy, (theta.square().sum(2) + 1 / k).clamp(1 / k, 1))
 
@@ -79,7 +80,7 @@ def mix_patches(
     """
     k, n = pilot.shape[1:]
     gram = pilot.mT @ pilot
-    ridge = torch.maximum(n * level**2, LEAST_NOISE * gram.diagonal(dim1=1, dim2=2).sum(1))
+    ridge = torch.maximum(n * level**2, LEAST_NOISE[gram.dtype] * gram.diagonal(dim1=1, dim2=2).sum(1))
     gram.diagonal(dim1=1, dim2=2).add_(ridge[:, None])
     left = pilot @ invert(gram)
     squares = (left * pilot).sum(2) - ridge[:, None] * left.square().sum(2)
@@ -112,7 +113,7 @@ def mix_pixels(
     k, n = pilot.shape[1:]
     clean = pilot.mT @ pilot / k
     both = clean + (level**2)[:, None, None] * covariance
-    both.diagonal(dim1=1, dim2=2).add_(LEAST_NOISE * both.diagonal(dim1=1, dim2=2).sum(1, keepdim=True))
+    both.diagonal(dim1=1, dim2=2).add_(LEAST_NOISE[both.dtype] * both.diagonal(dim1=1, dim2=2).sum(1, keepdim=True))
     weights = invert(both) @ clean
     noise = (weights * (covariance @ weights)).sum((1, 2)) / n + 1 / k
     return Mixed(noisy @ weights, noise.clamp(1 / k, 1)[:, None].expand(-1, k))

@@ -213,7 +213,7 @@ class HeldOut:
             where_seen = influence**2 * noise + ratio * unseen
             mse = share * unseen + (1 - share) * where_seen - distance
             if iterate.influence is not None:
-                influence = scale.mean(scale.noise_variance * iterate.influence) / noise
+                influence = scale.mean(scale.noise_variance * iterate.influence) / noise if noise else 0.0
                 mse, unseen = residual - noise + 2 * influence * noise, residual
             of_ratio = self._errors.standard_error(there - ratio * left_out) / float(left_out.mean())
             of_residual = of_mean * math.sqrt(len(left_out) / self._n_observed)

@@ -19,7 +19,7 @@ from napari_convgen.core.image import (
     share_structure,
 )
 from napari_convgen.core.linear_map import LinearMap
-from napari_convgen.core.noise import NoiseModel, estimate_noise
+from napari_convgen.core.noise import NOISE_MODELS, NoiseModel, estimate_noise
 from napari_convgen.core.noise.precision import Precision
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.problem import Problem
@@ -162,6 +162,7 @@ class Prepared(Frames):
         self.backend = resolve_generator_backend(self.config, self.device, len(self.size))
         self.number_format = resolve_number_format(self.config, self.device, self.backend)
         self._check_operator(has_operator, keeps_shape=operator is None)
+        self._check_magnitudes()
         if single is not None and self.n_frames > 1:
             whole = " Or set z_axis to 'volume'." if "Z" in self.layout.axes else ""
             raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.{whole}")
@@ -304,6 +305,15 @@ class Prepared(Frames):
         config = self.config.replace({"precision": self.number_format} | changes)
         plan = (self.image_size, n_outputs or self.n_outputs, self.n_scales, backend or self.backend, self.spacing)
         return generator_bytes(config, *plan)
+
+    def _check_magnitudes(self) -> None:
+        """Refuse negative values in any frame of an array in memory, if the noise is said to be that of magnitudes."""
+        kind = NOISE_MODELS.get(self.config.noise.kind)
+        if kind is None or not kind.is_of_magnitudes or type(self.image) is not np.ndarray:
+            return
+        for number, piece in enumerate(self.pieces):
+            if np.fmin.reduce(self.image[piece.window], axis=None) < 0 and not self.check(number).is_constant:
+                self.scaled(number)
 
     def _check_operator(self, is_allowed: bool, keeps_shape: bool) -> None:
         """Refuse what holds for denoising only, if there is a forward operator."""

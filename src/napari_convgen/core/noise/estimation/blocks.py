@@ -173,7 +173,7 @@ def _mean(energy: Float[np.ndarray, "n h w"], chosen: Bool[np.ndarray, "h w"]) -
 def _third_cumulants(
     coefficients: Float[np.ndarray, "n h w"], is_fine: Bool[np.ndarray, "h w"]
 ) -> tuple[Float[np.ndarray, "n"], float]:
-    """Return the third cumulant of the noise of a pixel, from the fine part of each block, and how many pixels that is worth.
+    """Return the third cumulant of the noise of a pixel, from the fine part of each block, and of how many pixels.
 
     The fine part of independent noise is P w, with a projection P; the mean of the sum of its cubes is the cumulant times the sum of the
     cubes of P. Of Gaussian noise of variance 1 that sum has the variance ``6 Σ P³ + 9 pᵀP p``, where p is the diagonal of P.

@@ -178,7 +178,7 @@ def dark_level(curve: Curve, line: Line) -> tuple[float, float]:
     Returns
     -------
     offset, error
-        In image units; the error is infinite if cubes say nothing, as in blocks of 2 × 2 pixels.
+        Offset and its standard error, in image units; the error is infinite if cubes say nothing, as in blocks of 2 × 2 pixels.
     """
     gain, events = line.slope, curve.third / line.slope**2
     if not curve.n_third:

@@ -69,6 +69,9 @@ class NoiseModel(ABC):
     is_of_all_channels: ClassVar[bool] = False
     """True if no channel of an image has such noise where another channel has noise of another kind."""
 
+    is_of_magnitudes: ClassVar[bool] = False
+    """True if values with such noise are not negative."""
+
     can_differ_by_place: ClassVar[bool] = True
     """True if such noise can be stronger in some places."""
 

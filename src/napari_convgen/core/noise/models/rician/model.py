@@ -61,6 +61,7 @@ class RicianNoise(NoiseModel):
     """
 
     is_of_all_channels: ClassVar[bool] = True
+    is_of_magnitudes: ClassVar[bool] = True
     can_differ_by_place: ClassVar[bool] = False
 
     kind: str = field(init=False, default="rician")
