@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,3 +217,20 @@ def test_a_folder_that_takes_no_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(options, "check_folder", refuse)
     with pytest.raises(FileError, match=r"out cannot be written to: Permission denied\. Choose another folder\.$"):
         options.make_folder(tmp_path / "out")
+
+
+def test_what_a_killed_process_left_of_a_file_goes_when_it_is_written_again(tmp_path):
+    program = (
+        "import os, sys; from pathlib import Path; from napari_convgen.files.atomic import _temporary;"
+        "print(_temporary(Path(sys.argv[1])))"
+    )
+    target, other = tmp_path / "image.txt", tmp_path / "other.txt"
+    stale, kept = (
+        Path(subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True).stdout.strip())
+        for path in (target, other)
+    )
+    alive = atomic._temporary(target)
+    for path in (stale, kept, alive):
+        path.write_text("half")
+    atomic.write_text(target, "whole")
+    assert {each.name for each in tmp_path.iterdir()} == {target.name, kept.name, alive.name}

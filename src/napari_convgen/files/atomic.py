@@ -1,20 +1,25 @@
 """Files that are written completely or not at all.
 
 Where the system allows it (Linux, on most file systems), a file has no name until it is whole, so that nothing is left of it if the process
-is killed. Elsewhere it has a temporary name beside the file that it will be, ``.HEX.tmp``, which only a killed process leaves behind.
+is killed. Elsewhere, and for a moment at the end, it has a temporary name beside the file that it will be, ``.HEX-PID-HEX.tmp``. A killed
+process leaves it behind; the next one that writes the same file removes it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import platform
 import shutil
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
+
+import psutil
 
 from napari_convgen.errors import FileError
 
@@ -41,7 +46,8 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         The operating system does not allow it, or the file is protected from writing.
     """
     target = _target(path)
-    temporary = _temporary(target.parent)
+    temporary = _temporary(target)
+    _remove_stale(temporary)
     try:
         mode = _mode(target)
         with _open_new(temporary) as file:
@@ -68,7 +74,7 @@ def making_folder(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path
-        Folder to make; it must not be there. A process that is killed leaves the temporary folder, ``.HEX.tmp``, beside it.
+        Folder to make; it must not be there. A process that is killed leaves a temporary folder beside it, see above.
 
     Raises
     ------
@@ -76,7 +82,8 @@ def making_folder(path: str | Path) -> Iterator[Path]:
         The operating system does not allow it.
     """
     target = _target(path)
-    temporary = _temporary(target.parent)
+    temporary = _temporary(target)
+    _remove_stale(temporary)
     try:
         temporary.mkdir()
         yield temporary
@@ -153,15 +160,25 @@ def check_folder(folder: Path) -> None:
     OSError
         The operating system does not allow it.
     """
-    probe = _temporary(folder)
+    probe = _temporary(folder / "probe")
     with _open_new(probe):
         pass
     probe.unlink(missing_ok=True)
 
 
-def _temporary(folder: Path) -> Path:
-    """Return a name in a folder that no other file has."""
-    return folder / f".{uuid.uuid4().hex}.tmp"
+def _temporary(target: Path) -> Path:
+    """Return a name beside a file that no other file has, and that tells which file, machine and process it belongs to."""
+    owner = hashlib.sha256(f"{platform.node()}/{target.name}".encode()).hexdigest()[:12]
+    return target.with_name(f".{owner}-{os.getpid()}-{uuid.uuid4().hex[:12]}.tmp")
+
+
+def _remove_stale(temporary: Path) -> None:
+    """Remove what processes that were killed have left of the same file."""
+    owner = temporary.name.partition("-")[0]
+    for stale in temporary.parent.glob(f"{owner}-*.tmp"):
+        process = stale.name.split("-")[1]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(stale, ignore_errors=True) if stale.is_dir() else stale.unlink(missing_ok=True)
 
 
 def _open_new(temporary: Path) -> BinaryIO:

@@ -313,3 +313,11 @@ def test_noise_far_below_the_range_gives_no_impossible_values(backend, level, dt
     y = torch.from_numpy(image + level * np.random.default_rng(0).normal(size=image.shape)).to(dtype)[None]
     found = non_local_estimate(y, torch.tensor([level], dtype=dtype))
     assert (found - y).abs().max() < (0.1 if dtype == torch.float32 else 6 * level)
+
+
+def test_values_that_are_not_finite_have_no_places_outside_the_image(backend):
+    image = torch.from_numpy(noisy()).float()[None]
+    image[0, 3:9, 4:9] = math.nan
+    places = chain.passes_on(torch.device("cpu"), 1).match(image, Patches((1, 3, 4), (0, 5, 6), (1, 2, 3), 9))
+    assert places.min() >= 0
+    assert places.max() < image.numel()

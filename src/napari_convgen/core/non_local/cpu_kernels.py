@@ -15,7 +15,8 @@ def match(first, last, image, size, reach, zs, ys, xs, places):
     """Find the patches of least distance to each patch of a line.
 
     The squared differences of two lines of pixels serve all patches of both lines: they are added up over the rows of a patch, and then
-    along the line. The patches that are closest so far are in a heap, the farthest of them on top.
+    along the line. The patches that are closest so far are in a heap, the farthest of them on top. Places that none fills, as where values
+    are not finite, are the patch's own: others would lie outside the image.
     """
     depth, height, width = image.shape
     k, n_x = places.shape[1], len(xs)
@@ -27,7 +28,8 @@ def match(first, last, image, size, reach, zs, ys, xs, places):
         for r in range(n_x):  # the patch itself is always in
             n_found[r] = 1
             heap[r, 1] = -1
-            heap_places[r, 1] = (z0 * height + y0) * width + xs[r]
+            for q in range(1, k + 1):
+                heap_places[r, q] = (z0 * height + y0) * width + xs[r]
             farthest[r] = np.inf if k > 1 else -1
         for z in range(max(0, z0 - reach[0]), min(depth - size[0], z0 + reach[0]) + 1):
             for y in range(max(0, y0 - reach[1]), min(height - size[1], y0 + reach[1]) + 1):

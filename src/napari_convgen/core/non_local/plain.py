@@ -33,6 +33,7 @@ class PlainPasses:
                 best, order = torch.cat((best, distances), -1).sort(dim=-1, stable=True)
                 places = torch.cat((places, found), -1).gather(-1, order)
                 best, places = best[..., : patches.n_similar], places[..., : patches.n_similar]
+        places = torch.where(best.isfinite(), places, own[..., None])  # what is not finite can lie outside the image
         return places.flatten(0, 2).to(torch.int32).contiguous()
 
     def gather(self, image: Tensor, places: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
