@@ -178,7 +178,7 @@ def stripes(data: Path) -> str:
             "one with a step": bool(quadrants_note(values, seen, image.dtype)),
         }
         for kind, names in found_names.items():
-            names += [name] * is_found[kind]
+            names += [name] if is_found[kind] else []
     head = ["stripes", "standard deviation of the offsets", "found right", "left of it, relative, median"]
     table = markdown_table(head, rows)
     counts = [f"{len(names)} for {kind} ({', '.join(names) or 'none'})" for kind, names in found_names.items()]
