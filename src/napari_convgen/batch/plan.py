@@ -21,8 +21,9 @@ from napari_convgen.core.image import Division, Image, Layout, Piece
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.formats import FORMATS, find_format, suffix_like
 from napari_convgen.files.images import read_image
+from napari_convgen.run.denoise.run import JOINT
 from napari_convgen.run.fit_task import peak_bytes
-from napari_convgen.run.setup.groups import frame_groups
+from napari_convgen.run.setup.groups import N_AROUND, frame_groups, neighbor_axis
 from napari_convgen.run.setup.prepared import Prepared
 
 WORK = ".pieces"
@@ -30,13 +31,6 @@ WORK = ".pieces"
 
 N_DIGITS = 12
 """Number of digits of a plan's hash in the name of its folder: two plans for one file will not share them."""
-
-
-ALONE = (
-    "Each frame is denoised alone. Where frames are alike, 'napari-convgen denoise' gives better images: it looks for similar patches in "
-    "the frames before and after too."
-)
-"""Note on a stack whose frames would help each other outside of a batch."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +67,8 @@ class Cut:
         Shape of the image, and a letter for each axis.
     is_joint
         True if its channels are fitted together.
+    n_together
+        Number of neighboring frames of a piece, which are denoised together; 0 if a piece is a frame, or a tile of one, for itself.
     dtype
         Type of the result.
     dtype_setting
@@ -80,7 +76,7 @@ class Cut:
     n_pieces
         Number of pieces.
     n_values
-        Number of values that are read of each.
+        Number of values that are read of each frame or tile.
     n_bytes
         Bytes that the fit of each takes at its peak, about.
     notes
@@ -91,6 +87,7 @@ class Cut:
     shape: tuple[int, ...]
     axes: str
     is_joint: bool
+    n_together: int
     dtype: str
     dtype_setting: str
     n_pieces: int
@@ -118,17 +115,22 @@ class Cut:
         _check_frames(prepared)
         result_type = prepared.result_type
         n_values = math.prod(prepared.size) * prepared.n_outputs
+        layout, shape, groups = prepared.layout, tuple(prepared.image.shape), frame_groups(prepared)
+        n_together = 0 if groups is None else groups.size
+        division = Division(prepared.pieces, prepared.n_tiles, prepared.size)
+        n_bytes = peak_bytes(prepared, n_values * max(1, n_together), result_type.dtype.itemsize, keeps_snapshots=False)
         return cls(
             output=output,
-            shape=tuple(prepared.image.shape),
-            axes=prepared.layout.axes,
-            is_joint=prepared.layout.is_joint,
+            shape=shape,
+            axes=layout.axes,
+            is_joint=layout.is_joint,
+            n_together=n_together,
             dtype=str(result_type.dtype),
             dtype_setting=result_type.setting,
-            n_pieces=len(prepared.pieces),
+            n_pieces=len(_pieces(division, layout, shape, n_together)),
             n_values=n_values,
-            n_bytes=peak_bytes(prepared, n_values, result_type.dtype.itemsize, keeps_snapshots=False),
-            notes=(*prepared.notes, *[ALONE] * (frame_groups(prepared) is not None)),
+            n_bytes=n_bytes + (0 if groups is None else groups.n_bytes),
+            notes=(*prepared.notes, *[JOINT] * (groups is not None)),
         )
 
     @classmethod
@@ -205,16 +207,38 @@ class Plan:
         return replace(layout, is_joint=self.cut.is_joint)
 
     @functools.cached_property
+    def _division(self) -> Division:
+        tiles = self.request.config.tiles
+        return Division.of(self.layout, self.cut.shape, tiles.size, tiles.overlap)
+
+    @functools.cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """The pieces."""
-        tiles = self.request.config.tiles
-        return Division.of(self.layout, self.cut.shape, tiles.size, tiles.overlap).pieces
+        return _pieces(self._division, self.layout, self.cut.shape, self.cut.n_together)
+
+    @property
+    def n_tiles(self) -> int:
+        """Number of pieces of a frame, or of a group of frames."""
+        return self._division.n_tiles
 
     @property
     def config(self) -> Config:
         """Settings of a piece: what was decided for the whole file is no longer automatic."""
-        decided = {"tiles.size": "whole", "dtype": self.cut.dtype_setting, "frames.fit": "separate"}
-        return self.request.config.replace(decided | {"channels": "joint" if self.cut.is_joint else "separate"})
+        fit, channels = ("joint" if each else "separate" for each in (self.cut.n_together, self.cut.is_joint))
+        decided = {"tiles.size": "whole", "dtype": self.cut.dtype_setting, "frames.fit": fit, "channels": channels}
+        return self.request.config.replace(decided)
+
+    def frames_of(self, piece: Piece) -> tuple[int, range] | None:
+        """Return where the frames of a group are in what is read of it: their axis, and the places of those that are denoised.
+
+        Of a piece that is a frame, or a tile of one, there is nothing to return.
+        """
+        if not self.cut.n_together:
+            return None
+        axis, _ = neighbor_axis(self.layout, self.cut.shape)
+        axis = sum(isinstance(each, slice) for each in piece.window[:axis])
+        own: slice = piece.inside[axis]  # type: ignore[assignment]
+        return axis, range(own.start, own.stop)
 
     def window_of(self, image: Image, piece: Piece) -> Image:
         """Return what is read of a piece, as an image of its own."""
@@ -280,13 +304,19 @@ def _check_frames(prepared: Prepared) -> None:
     ConfigError
         The configuration demands it.
     """
-    frames = prepared.config.frames
-    for name, value, other in (("fit", frames.fit, "joint"), ("start", frames.start, "previous")):
-        if value == other:
-            raise ConfigError(
-                f"The pieces of a batch know nothing of each other, so that frames.{name} cannot be '{other}'. "
-                f"Choose frames.{name} = '{type(frames)().model_dump()[name]}', or denoise each file by itself."
-            )
+    if prepared.config.frames.start == "previous":
+        raise ConfigError(
+            "The pieces of a batch know nothing of each other, so that frames.start cannot be 'previous'. "
+            "Choose frames.start = 'fresh', or denoise each file by itself."
+        )
+
+
+def _pieces(division: Division, layout: Layout, shape: tuple[int, ...], n_together: int) -> tuple[Piece, ...]:
+    """Return the pieces of an image: its frames or tiles, or groups of as many neighboring ones."""
+    if not n_together:
+        return division.pieces
+    axis, _ = neighbor_axis(layout, shape)
+    return division.groups(axis, shape[axis], n_together, N_AROUND)
 
 
 def count(statuses: Mapping[int, str]) -> tuple[int, int]:

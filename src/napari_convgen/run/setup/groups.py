@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.core.fit.guides import Guides
-from napari_convgen.core.image import ImageTensor, Measured
+from napari_convgen.core.image import ImageTensor, Layout, Measured
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.non_local.chain import STACK_PATCHES
 from napari_convgen.errors import ConfigError
@@ -73,12 +73,16 @@ class FrameGroups:
     ----------
     prepared
         The checked input.
+    own
+        Places of the frames of the only group in a part of a stack, whose other frames are around it; ``None``, the default, for a whole
+        stack.
     """
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, own: range | None = None) -> None:
         self._prepared = prepared
+        self._own = own
         self._shape = prepared.image.shape
-        self._axis, distance = neighbor_axis(prepared)
+        self._axis, distance = neighbor_axis(prepared.layout, self._shape)
         self._step = distance * prepared.n_tiles
         self._groups: dict[int, FrameGroup] = {}
 
@@ -91,8 +95,8 @@ class FrameGroups:
     @property
     def cost(self) -> float:
         """Number of frames that an estimate goes through for each that it is made for."""
-        n = self._shape[self._axis]
-        return min(n, self.most_frames + 2 * N_AROUND) / min(n, self.most_frames)
+        n, n_own = self._shape[self._axis], self.most_frames if self._own is None else len(self._own)
+        return min(n, n_own + 2 * N_AROUND) / min(n, n_own)
 
     @property
     def n_bytes(self) -> int:
@@ -103,10 +107,12 @@ class FrameGroups:
     @property
     def order(self) -> list[int]:
         """Numbers of the frames in the order of their turns: that of the stack; of tiles, all of a group before the next tile."""
+        if self._own is not None:
+            return list(self._own)
         numbers = range(len(self._prepared.pieces))
         if self._prepared.n_tiles == 1:
             return list(numbers)
-        series, size = self._step * self._shape[self._axis], self._size
+        series, size = self._step * self._shape[self._axis], self.size
 
         def turn(number: int) -> tuple[int, int, int, int]:
             return number // series, self._place(number) // size, number % self._step, number
@@ -114,7 +120,7 @@ class FrameGroups:
         return sorted(numbers, key=turn)
 
     @property
-    def _size(self) -> int:
+    def size(self) -> int:
         """Number of frames of a group; the last one may have fewer."""
         n = self._shape[self._axis]
         return math.ceil(n / math.ceil(n / self.most_frames))
@@ -137,14 +143,14 @@ class FrameGroups:
         return group
 
     def _make(self, number: int, first: int, place: int, known: dict[int, _Look]) -> FrameGroup:
-        n, size = self._shape[self._axis], self._size
-        start = place - place % size
-        window = range(max(0, start - N_AROUND), min(n, start + size + N_AROUND))
+        n, start = self._shape[self._axis], place - place % self.size
+        places = self._own or range(start, start + self.size)
+        window = range(max(0, places.start - N_AROUND), min(n, places.stop + N_AROUND))
         numbers = [first + self._step * each for each in window]
         looks = {each: known[each] if each in known else self._look(each) for each in numbers if self._is_fit(each)}
         channels = looks[number].measured.channels
         looks = {each: look for each, look in looks.items() if look.measured.channels == channels}
-        own = {first + self._step * each for each in range(start, start + size)}
+        own = {first + self._step * each for each in places}
         return FrameGroup(self._images(looks), tuple(each for each in looks if each in own), looks)
 
     def _is_fit(self, number: int) -> bool:
@@ -172,8 +178,8 @@ def _middle_model(looks: Sequence[_Look]) -> NoiseModel | None:
     return models[np.argsort(variances)[len(models) // 2]] if models else None
 
 
-def neighbor_axis(prepared: Prepared) -> tuple[int, int]:
-    """Return the axis along which frames are neighbors, and how far apart the numbers of neighbors are.
+def neighbor_axis(layout: Layout, shape: Sequence[int]) -> tuple[int, int]:
+    """Return the axis along which frames of an array are neighbors, and how far apart the numbers of neighbors are.
 
     Of the axes that count frames it is the last that has no channels.
 
@@ -182,7 +188,6 @@ def neighbor_axis(prepared: Prepared) -> tuple[int, int]:
     ValueError
         There is no such axis.
     """
-    layout, shape = prepared.layout, prepared.image.shape
     counted = layout.frame_axes()
     axis = max(each for each in counted if layout.axes[each] != "C")
     return axis, math.prod(shape[each] for each in counted if each > axis)
@@ -194,8 +199,10 @@ def has_neighbors(prepared: Prepared) -> bool:
     return any(shape[axis] > 1 for axis in layout.frame_axes() if layout.axes[axis] != "C")
 
 
-def frame_groups(prepared: Prepared) -> FrameGroups | None:
+def frame_groups(prepared: Prepared, own: range | None = None) -> FrameGroups | None:
     """Return the groups of a stack whose frames are denoised together; ``None`` if each is on its own.
+
+    Of a part of a stack, ``own`` are the places of the frames of its only group; ``None``, the default, is for a whole stack.
 
     Raises
     ------
@@ -206,7 +213,7 @@ def frame_groups(prepared: Prepared) -> FrameGroups | None:
     if fit == "separate" or not prepared.config.generator.has_guide or not has_neighbors(prepared):
         return None
     if len(layout.spatial) == 2:
-        groups = FrameGroups(prepared)
+        groups = FrameGroups(prepared, own)
         return groups if fit == "joint" or groups.most_frames > 1 else None
     if fit == "joint":
         raise ConfigError(
