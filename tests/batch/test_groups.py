@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,13 +12,17 @@ from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch.run import BatchTask, denoise_files
 from napari_convgen.batch.store import StoreTask
 from napari_convgen.config import preset
-from napari_convgen.core.image import Image
+from napari_convgen.core.image import Division, Image
 from napari_convgen.errors import InputError
 from napari_convgen.files.images import read_image
-from napari_convgen.run.denoise.run import JOINT, denoise
+from napari_convgen.run.denoise.run import JOINT, DenoiseTask, denoise
+from napari_convgen.run.setup.forecast import Seconds
 
 QUICK = preset("quick").replace({"device": "cpu", "n_threads": 1})
 TILES = QUICK.replace({"tiles.size": 16, "tiles.overlap": 4})
+NETWORK = preset("default").replace(
+    {"generator.n_channels": 2, "n_seeds": 1, "n_steps": 3, "device": "cpu", "n_threads": 1, "frames.fit": "joint"}
+)
 
 N_FRAMES = 9
 """Number of frames: two groups, of five and of four."""
@@ -37,24 +42,27 @@ def write(stack, axes="TYX"):
     tifffile.imwrite("stack.tif", stack, imagej=True, metadata={"axes": axes})
 
 
-@pytest.mark.parametrize(
-    ("config", "n_pieces"),
-    [(QUICK.replace({"frames.fit": "joint"}), 2), (TILES, 4)],
-)
-def test_the_output_is_that_of_denoise_bit_for_bit_and_is_taken_up_again(stack, config, n_pieces, monkeypatch):
+def test_the_output_is_that_of_denoise_bit_for_bit_and_is_taken_up_again(stack, monkeypatch):
     write(stack)
     begun, fit = [], piece_module._fit
     monkeypatch.setattr(piece_module, "_fit", lambda job: begun.append(job.number) or fit(job))
-    task = BatchTask(["stack.tif"], "out", config)
-    assert f"1 file, {n_pieces} pieces, {n_pieces} of them to do." in str(task.forecast())
+    task = BatchTask(["stack.tif"], "out", NETWORK)
     assert JOINT in task.notes
     steps = iter(task)
     next(steps)
     steps.close()
-    denoise_files("stack.tif", "out", config)
-    assert sorted(begun) == list(range(n_pieces))
-    expected = denoise(read_image(Path("stack.tif")).image, config).image
+    denoise_files("stack.tif", "out", NETWORK)
+    assert begun == [0, 1]
+    expected = denoise(read_image(Path("stack.tif")).image, NETWORK).image
     np.testing.assert_array_equal(tifffile.imread("out/stack.tif"), expected)
+
+
+def test_a_forecast_counts_groups_and_their_frames(stack, monkeypatch):
+    write(stack)
+    monkeypatch.setattr(DenoiseTask, "forecast", lambda task: SimpleNamespace(piece=Seconds(1.0, 2.0)))
+    forecast = BatchTask(["stack.tif"], "out", TILES).forecast()
+    assert str(forecast).startswith("1 file, 4 pieces, 4 of them to do.")
+    assert forecast.total.wall == 2 * N_FRAMES
 
 
 def test_the_record_has_each_frame_of_a_group(stack):
@@ -70,9 +78,16 @@ def test_the_record_has_each_frame_of_a_group(stack):
 def test_channels_that_are_fitted_alone_have_groups_of_their_own(stack):
     channels = np.stack([stack, 255 - stack[:, ::-1]], 1)
     write(channels, "TCYX")
-    config = QUICK.replace({"channels": "separate"})
-    result = denoise_files("stack.tif", "out", config)
-    assert result.files[0].n_pieces == 4
+    config = TILES.replace({"channels": "separate"})
+    task = BatchTask(["stack.tif"], "out", config)
+    [plan] = task.plans
+    assert plan.cut.n_pieces == 8
+    for number, piece in enumerate(plan.pieces):
+        part = plan.part_of(number, piece)
+        frames = Division.of(plan.layout, channels.shape, 16, 4).pieces
+        own = [channels[frames[part.number_of(place)].index] for place in part.own]
+        np.testing.assert_array_equal(own, channels[piece.index])
+    task.finish()
     expected = denoise(channels, config, axes="TCYX").image
     np.testing.assert_array_equal(tifffile.imread("out/stack.tif"), expected)
 

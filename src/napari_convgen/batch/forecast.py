@@ -81,10 +81,10 @@ def time_pieces(jobs: Sequence[Job]) -> Seconds:
     for job in jobs:
         if job.plan is not largest:
             continue
-        own = largest.frames_of(job.piece)
+        part = largest.part_of(job.number, job.piece)
         window = largest.window_of(image, job.piece)
         try:
-            task = DenoiseTask(window, largest.config, keeps_snapshots=False, own=None if own is None else own[1])
+            task = DenoiseTask(window, largest.config, keeps_snapshots=False, part=part)
             forecast = task.forecast()
         except InputError:  # it is constant, or lacks noise
             continue
@@ -94,5 +94,5 @@ def time_pieces(jobs: Sequence[Job]) -> Seconds:
 
 def _n_values(job: Job) -> int:
     """Return the number of values that are fitted in a piece."""
-    found = job.plan.frames_of(job.piece)
-    return job.plan.cut.n_values * (1 if found is None else len(found[1]))
+    part = job.plan.part_of(job.number, job.piece)
+    return job.plan.cut.n_values * (1 if part is None else len(part.own))

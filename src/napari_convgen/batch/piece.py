@@ -120,20 +120,20 @@ def _fit(job: Job) -> Generator[DenoiseProgress, None, tuple[NDArray[Any], dict[
     image = job.image or _open(plan.path, plan.request.axes, plan.request.series, plan.digest)
     window = plan.window_of(image, piece)
     values = np.asarray(window.data)
-    axis, own = plan.frames_of(piece) or (None, None)
-    frames = values[np.newaxis] if axis is None else np.moveaxis(values, axis, 0)
+    part = plan.part_of(job.number, piece)
+    frames = values[np.newaxis] if part is None else np.moveaxis(values, part.axis, 0)
     checks = [check_frame(frame, _index(plan, piece, place), plan.layout)[0] for place, frame in enumerate(frames)]
-    if all(checks[place].is_constant for place in own or [0]):
+    if all(checks[place].is_constant for place in ([0] if part is None else part.own)):
         return _as_it_is(values[piece.inside], plan), {"note": CONSTANT}
-    is_part = plan.cut.n_pieces > 1
-    task = DenoiseTask(window, plan.config, keeps_snapshots=False, own=own if is_part else None)
-    if own is None and is_part and task.lacks_noise(task.prepared.scaled(0)):
+    is_whole = plan.cut.n_pieces == 1
+    task = DenoiseTask(window, plan.config, keeps_snapshots=False, part=None if is_whole else part)
+    if part is None and not is_whole and task.lacks_noise(task.prepared.scaled(0)):
         return _as_it_is(values[piece.inside], plan), {"note": NO_NOISE}
     yield from task
     if not task.has_result:
         return _as_it_is(values[piece.inside], plan), {"note": NO_NOISE}
     result = task.result()
-    course = _course(result.frames[0]) if own is None else {"frames": _courses(task, result, own)}
+    course = _course(result.frames[0]) if part is None else {"frames": _courses(task, result, part.own)}
     return result.image[piece.inside], course | {"notes": list(result.notes), "process": os.getpid()}
 
 

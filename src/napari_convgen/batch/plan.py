@@ -23,7 +23,7 @@ from napari_convgen.files.formats import FORMATS, find_format, suffix_like
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.run import JOINT
 from napari_convgen.run.fit_task import peak_bytes
-from napari_convgen.run.setup.groups import N_AROUND, frame_groups, neighbor_axis
+from napari_convgen.run.setup.groups import N_AROUND, PartOfStack, frame_groups, neighbor_axis
 from napari_convgen.run.setup.prepared import Prepared
 
 WORK = ".pieces"
@@ -73,8 +73,8 @@ class Cut:
         Type of the result.
     dtype_setting
         Setting that gives each piece this type.
-    n_pieces
-        Number of pieces.
+    n_pieces, n_tiles
+        Number of pieces, and of those that a frame or a group of frames is cut into.
     n_values
         Number of values that are read of each frame or tile.
     n_bytes
@@ -91,6 +91,7 @@ class Cut:
     dtype: str
     dtype_setting: str
     n_pieces: int
+    n_tiles: int
     n_values: int
     n_bytes: int
     notes: tuple[str, ...]
@@ -128,6 +129,7 @@ class Cut:
             dtype=str(result_type.dtype),
             dtype_setting=result_type.setting,
             n_pieces=len(_pieces(division, layout, shape, n_together)),
+            n_tiles=prepared.n_tiles,
             n_values=n_values,
             n_bytes=n_bytes + (0 if groups is None else groups.n_bytes),
             notes=(*prepared.notes, *[JOINT] * (groups is not None)),
@@ -207,19 +209,11 @@ class Plan:
         return replace(layout, is_joint=self.cut.is_joint)
 
     @functools.cached_property
-    def _division(self) -> Division:
-        tiles = self.request.config.tiles
-        return Division.of(self.layout, self.cut.shape, tiles.size, tiles.overlap)
-
-    @functools.cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """The pieces."""
-        return _pieces(self._division, self.layout, self.cut.shape, self.cut.n_together)
-
-    @property
-    def n_tiles(self) -> int:
-        """Number of pieces of a frame, or of a group of frames."""
-        return self._division.n_tiles
+        tiles = self.request.config.tiles
+        division = Division.of(self.layout, self.cut.shape, tiles.size, tiles.overlap)
+        return _pieces(division, self.layout, self.cut.shape, self.cut.n_together)
 
     @property
     def config(self) -> Config:
@@ -228,17 +222,23 @@ class Plan:
         decided = {"tiles.size": "whole", "dtype": self.cut.dtype_setting, "frames.fit": fit, "channels": channels}
         return self.request.config.replace(decided)
 
-    def frames_of(self, piece: Piece) -> tuple[int, range] | None:
-        """Return where the frames of a group are in what is read of it: their axis, and the places of those that are denoised.
-
-        Of a piece that is a frame, or a tile of one, there is nothing to return.
-        """
+    def part_of(self, number: int, piece: Piece) -> PartOfStack | None:
+        """Return what is read of a piece, by its number, if it is a group of frames; ``None`` if it is a frame or a tile of one."""
         if not self.cut.n_together:
             return None
-        axis, _ = neighbor_axis(self.layout, self.cut.shape)
-        axis = sum(isinstance(each, slice) for each in piece.window[:axis])
-        own: slice = piece.inside[axis]  # type: ignore[assignment]
-        return axis, range(own.start, own.stop)
+        shape, counted = self.cut.shape, self.layout.frame_axes()
+        axis, distance = neighbor_axis(self.layout, shape)
+        starts = [each.start if isinstance(each, slice) else each for each in piece.window]
+        first = int(np.ravel_multi_index([starts[each] for each in counted], [shape[each] for each in counted]))
+        place = sum(isinstance(each, slice) for each in piece.window[:axis])
+        own: slice = piece.inside[place]  # type: ignore[assignment]
+        n_tiles = self.cut.n_tiles
+        return PartOfStack(
+            axis=place,
+            own=range(own.start, own.stop),
+            first=first * n_tiles + number % n_tiles,
+            step=distance * n_tiles,
+        )
 
     def window_of(self, image: Image, piece: Piece) -> Image:
         """Return what is read of a piece, as an image of its own."""

@@ -243,7 +243,7 @@ class StoreTask(Task[StoreProgress, StoreResult]):
             seconds=self._seconds,
             number=job.number,
             n_pieces=self.plan.cut.n_pieces,
-            n_tiles=self.plan.n_tiles,
+            n_tiles=self.plan.cut.n_tiles,
             is_together=self.plan.cut.n_together > 0,
             n_ended=n_ended,
             n_before=n_before,

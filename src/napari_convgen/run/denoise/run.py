@@ -22,7 +22,7 @@ from napari_convgen.run.denoise.result import DenoiseResult
 from napari_convgen.run.denoise.told_error import told_error
 from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.setup.forecast import Forecast
-from napari_convgen.run.setup.groups import FrameGroup, frame_groups
+from napari_convgen.run.setup.groups import FrameGroup, PartOfStack, frame_groups
 from napari_convgen.run.setup.inputs import ImageLike, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.setup.starts import PREVIOUS_NOTE, previous_starts
@@ -59,8 +59,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
     keeps_snapshots
         True, the default, to keep snapshots of all steps of a frame that has ended, as far as ``snapshot_memory`` allows; False for that of
         the kept and of the last step.
-    own
-        Places of the frames to denoise in a part of a stack, whose others only help them; ``None``, the default, for all.
+    part
+        What the image is of a stack, if it is a group of its frames and those around; ``None``, the default, for whole images.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         data_range: float | None = None,
         n_spared_threads: int = 0,
         keeps_snapshots: bool = True,
-        own: range | None = None,
+        part: PartOfStack | None = None,
     ) -> None:
         prepared = Prepared(
             image,
@@ -95,11 +95,11 @@ class DenoiseTask(FitTask[DenoiseResult]):
             has_tiles=True,
         )
         n_values, itemsize = math.prod(prepared.image.shape), prepared.result_type.dtype.itemsize
-        self._groups = frame_groups(prepared, own)
+        self._groups = frame_groups(prepared, part)
         n_bytes = peak_bytes(prepared, n_values, itemsize, keeps_snapshots=keeps_snapshots)
         super().__init__(prepared, n_bytes + (self._groups.n_bytes if self._groups else 0))
         self._order = self._groups.order if self._groups else list(range(len(prepared.pieces)))
-        self._own = own
+        self._part = part
         self._starts = previous_starts(prepared)
         self._notes += [JOINT] * (self._groups is not None) + [PREVIOUS_NOTE] * (self._starts is not None)
         self._keeps_snapshots = keeps_snapshots
@@ -146,7 +146,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
                     continue
                 group = self._groups.of(number) if self._groups else None
                 image = group.images[number] if group else self.prepared.scaled(number)
-                is_last_hope = self._own is None and self._position == self.n_pieces - 1 and not self._frames
+                is_last_hope = self._part is None and self._position == self.n_pieces - 1 and not self._frames
                 if self.lacks_noise(image) and not is_last_hope:
                     self._pass_by(number, NO_NOISE, f"No noise was found in frame {number}; it was left as it is.")
                     continue
@@ -157,12 +157,12 @@ class DenoiseTask(FitTask[DenoiseResult]):
             self._now = yield from self._finish_frame(self._now)
 
     def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
-        first = 0 if self._own is None else self._own.start
+        first = 0 if self._part is None else self._part.own.start
         return super()._progress(number - first, seed, n_before=self._position, **state)
 
     def _pass_by(self, number: int, reason: str, note: str) -> None:
         """Leave a frame or tile as it is; of tiles, which are many, and of a part of a stack nothing is noted."""
-        if self.prepared.n_tiles == 1 and self._own is None:
+        if self.prepared.n_tiles == 1 and self._part is None:
             self._notes.append(note)
         self.left[number] = reason
         self._position += 1

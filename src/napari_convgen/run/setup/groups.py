@@ -31,6 +31,30 @@ BYTES_PER_PIXEL = 160
 """Bytes that a group takes for each pixel of it and of the frames around: sums of eight threads, the frames, and what is known of them."""
 
 
+@dataclass(frozen=True)
+class PartOfStack:
+    """A group of frames that was read, with those around it, as an image of its own.
+
+    Attributes
+    ----------
+    axis
+        Axis of that image along which frames are neighbors.
+    own
+        Places, along it, of the frames that are denoised; the others help them.
+    first, step
+        Number, in the whole stack, of the first frame that was read, and difference between the numbers of neighbors.
+    """
+
+    axis: int
+    own: range
+    first: int
+    step: int
+
+    def number_of(self, place: int) -> int:
+        """Return the number of a frame in the whole stack, which decides what its fit draws at random."""
+        return self.first + self.step * place
+
+
 @dataclass(frozen=True, eq=False)
 class _Look:
     """A frame, what of it was measured, and the model of its noise."""
@@ -52,6 +76,8 @@ class FrameGroup:
         Numbers of the frames whose guides are made together.
     looks
         What was read and measured of each frame.
+    part
+        What a part of a stack is of the whole; ``None`` for a whole stack.
     guides
         Guides that were made, by the frame's number and the seed.
     """
@@ -59,7 +85,12 @@ class FrameGroup:
     images: dict[int, ImageTensor]
     numbers: tuple[int, ...]
     looks: dict[int, _Look]
+    part: PartOfStack | None = None
     guides: dict[tuple[int, int], Guides] = field(default_factory=dict)
+
+    def number_in_stack(self, number: int) -> int:
+        """Return the number of a frame in the whole stack."""
+        return number if self.part is None else self.part.number_of(number)
 
 
 class FrameGroups:
@@ -73,14 +104,13 @@ class FrameGroups:
     ----------
     prepared
         The checked input.
-    own
-        Places of the frames of the only group in a part of a stack, whose other frames are around it; ``None``, the default, for a whole
-        stack.
+    part
+        What the image is of a stack, if it is the only group and the frames around it; ``None``, the default, for a whole stack.
     """
 
-    def __init__(self, prepared: Prepared, own: range | None = None) -> None:
+    def __init__(self, prepared: Prepared, part: PartOfStack | None = None) -> None:
         self._prepared = prepared
-        self._own = own
+        self._part = part
         self._shape = prepared.image.shape
         self._axis, distance = neighbor_axis(prepared.layout, self._shape)
         self._step = distance * prepared.n_tiles
@@ -95,7 +125,7 @@ class FrameGroups:
     @property
     def cost(self) -> float:
         """Number of frames that an estimate goes through for each that it is made for."""
-        n, n_own = self._shape[self._axis], self.most_frames if self._own is None else len(self._own)
+        n, n_own = self._shape[self._axis], self.most_frames if self._part is None else len(self._part.own)
         return min(n, n_own + 2 * N_AROUND) / min(n, n_own)
 
     @property
@@ -107,8 +137,8 @@ class FrameGroups:
     @property
     def order(self) -> list[int]:
         """Numbers of the frames in the order of their turns: that of the stack; of tiles, all of a group before the next tile."""
-        if self._own is not None:
-            return list(self._own)
+        if self._part is not None:
+            return list(self._part.own)
         numbers = range(len(self._prepared.pieces))
         if self._prepared.n_tiles == 1:
             return list(numbers)
@@ -144,14 +174,14 @@ class FrameGroups:
 
     def _make(self, number: int, first: int, place: int, known: dict[int, _Look]) -> FrameGroup:
         n, start = self._shape[self._axis], place - place % self.size
-        places = self._own or range(start, start + self.size)
+        places = range(start, start + self.size) if self._part is None else self._part.own
         window = range(max(0, places.start - N_AROUND), min(n, places.stop + N_AROUND))
         numbers = [first + self._step * each for each in window]
         looks = {each: known[each] if each in known else self._look(each) for each in numbers if self._is_fit(each)}
         channels = looks[number].measured.channels
         looks = {each: look for each, look in looks.items() if look.measured.channels == channels}
         own = {first + self._step * each for each in places}
-        return FrameGroup(self._images(looks), tuple(each for each in looks if each in own), looks)
+        return FrameGroup(self._images(looks), tuple(each for each in looks if each in own), looks, self._part)
 
     def _is_fit(self, number: int) -> bool:
         return not self._prepared.check(number).is_constant
@@ -199,10 +229,8 @@ def has_neighbors(prepared: Prepared) -> bool:
     return any(shape[axis] > 1 for axis in layout.frame_axes() if layout.axes[axis] != "C")
 
 
-def frame_groups(prepared: Prepared, own: range | None = None) -> FrameGroups | None:
-    """Return the groups of a stack whose frames are denoised together; ``None`` if each is on its own.
-
-    Of a part of a stack, ``own`` are the places of the frames of its only group; ``None``, the default, is for a whole stack.
+def frame_groups(prepared: Prepared, part: PartOfStack | None = None) -> FrameGroups | None:
+    """Return the groups of a stack, or of a part of one, whose frames are denoised together; ``None`` if each is on its own.
 
     Raises
     ------
@@ -213,7 +241,7 @@ def frame_groups(prepared: Prepared, own: range | None = None) -> FrameGroups | 
     if fit == "separate" or not prepared.config.generator.has_guide or not has_neighbors(prepared):
         return None
     if len(layout.spatial) == 2:
-        groups = FrameGroups(prepared, own)
+        groups = FrameGroups(prepared, part)
         return groups if fit == "joint" or groups.most_frames > 1 else None
     if fit == "joint":
         raise ConfigError(
