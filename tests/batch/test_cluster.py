@@ -12,7 +12,7 @@ distributed = pytest.importorskip("distributed")
 
 def test_a_cluster_gives_the_same_files(folder, few, hashes):
     denoise_files("in", "whole", few)
-    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster:
         address = cluster.scheduler_address
         task = BatchTask(["in"], "out", few, scheduler=address)
@@ -27,7 +27,7 @@ def test_a_scheduler_that_is_lost_ends_the_batch_with_a_sentence(folder, few, mo
     handler = logging.Handler()
     monkeypatch.setattr(handler, "emit", logged.append)
     monkeypatch.setattr(logging.getLogger("distributed.client"), "handlers", [handler])
-    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster:
 
         async def lose():
