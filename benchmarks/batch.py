@@ -315,14 +315,17 @@ def main() -> None:
 
 
 def _count_begun() -> None:
-    """Let each piece that is begun leave a line, in this process and in its workers, which import this file."""
+    """Let each piece that is begun leave a line, in this process and in its workers, which import this file, those of Dask twice."""
     fit = piece_module._fit
+    if hasattr(fit, "is_counted"):
+        return
 
     def counted(job: Any) -> Any:
         with open(os.environ[LOG], "a") as log:
             log.write(".\n")
         return fit(job)
 
+    counted.is_counted = True  # type: ignore[attr-defined]
     piece_module._fit = counted
 
 
