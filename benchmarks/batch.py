@@ -1,12 +1,15 @@
 """Batches that are disturbed: processes are killed at random times, and the same command goes on; and several workers against one.
 
-    python benchmarks/batch.py [kills] [workers]
+    python benchmarks/batch.py [kills] [scheduler] [workers]
 
-Each part writes its section of results/batch.md; without a name, both do. Images are small, and made by formula. All takes some minutes.
+Each part writes its section of results/batch.md; without a name, all do. Images are small, and made by formula. All takes some minutes.
 
 - **kills**: with 1, 2 and 3 workers, a process is ended ten times by SIGKILL, at random times: in turn the whole command, which is then
   given again, and one of its workers. Outputs are compared with those of a run that nothing has disturbed, by their hashes; the pieces that
   were begun are counted; records that were there before a kill must be there, unchanged, at the end.
+- **scheduler**: the pieces are done by the workers of a Dask cluster, whose scheduler is ended by SIGKILL at random times. The command must
+  end by itself, with the exit status of an error and one sentence; then a new scheduler and new workers are started, and the same command
+  is given again. Needs the package ``distributed``.
 - **workers**: CPU seconds of all pieces, and seconds by the clock, with one and with two workers.
 """
 
@@ -17,6 +20,7 @@ import hashlib
 import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,6 +41,12 @@ RESULT = Path(__file__).parent / "results" / "batch.md"
 
 N_KILLS = 10
 """Processes that are killed, for each number of workers."""
+
+N_SCHEDULER_KILLS, N_CLUSTER_WORKERS = 2, 2
+"""Schedulers that are killed, and workers of their cluster."""
+
+LONGEST_END = 60
+"""Seconds within which a command must end whose scheduler is gone."""
 
 WORKERS = (1, 2, 3)
 """Numbers of workers."""
@@ -111,9 +121,10 @@ def workers_of(process: psutil.Popen) -> list[psutil.Process]:
     """Return the processes that do the pieces of a command; none if it has just ended."""
     found = []
     with contextlib.suppress(psutil.NoSuchProcess):
-        for child in process.children():
+        for child in process.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
-                found += [child] * ("spawn_main" in " ".join(child.cmdline()))
+                is_copy = child.ppid() != process.pid  # on Linux, of the process that has loaded everything
+                found += [child] * (is_copy or "spawn_main" in " ".join(child.cmdline()))
     return found
 
 
@@ -180,6 +191,98 @@ def kills() -> str:
     )
 
 
+def start_cluster(folder: Path) -> tuple[psutil.Popen, psutil.Popen]:
+    """Start a Dask scheduler and its workers, which count the pieces that they begin; return when they are ready."""
+    from distributed import Client
+
+    file = folder / "scheduler.json"
+    file.unlink(missing_ok=True)
+    options: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    dask, where = [sys.executable, "-m", "dask"], ["--scheduler-file", str(file), "--no-dashboard"]
+    scheduler = psutil.Popen([*dask, "scheduler", *where, "--host", "127.0.0.1", "--port", "0"], **options)
+    number = ["--nworkers", str(N_CLUSTER_WORKERS), "--nthreads", "1", "--preload", __file__]
+    environment = {**os.environ, LOG: str(folder / "begun.txt")}
+    cluster_workers = psutil.Popen([*dask, "worker", *where, *number], env=environment, **options)
+    while not file.exists():
+        time.sleep(0.1)
+    with Client(scheduler_file=str(file), timeout=60) as probe:
+        probe.wait_for_workers(N_CLUSTER_WORKERS, timeout=120)
+    return scheduler, cluster_workers
+
+
+def end(process: psutil.Popen) -> None:
+    """End a process and those that it started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        all_of_it = [*process.children(recursive=True), process]
+        for each in all_of_it:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        psutil.wait_procs(all_of_it, timeout=60)
+
+
+def scheduler() -> str:
+    """Kill the scheduler of a cluster at random times."""
+    rng = random.Random(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        n_pieces = make_inputs(folder / "in")
+        denoise_files(folder / "in", folder / "whole", config(), n_workers=1)
+        row = lost_schedulers(folder, rng)
+    head = [
+        "kills",
+        "hashes equal",
+        "pieces done again",
+        "one a worker and kill",
+        "records changed",
+        "exit status and lines on stderr",
+        "longest time to the end (s)",
+    ]
+    return (
+        f"### The scheduler of a Dask cluster is killed\n\n{n_pieces} pieces of 3 files, {N_CLUSTER_WORKERS} workers; SIGKILL of the "
+        "scheduler at random times, a new scheduler with new workers, and the same command again.\n\n"
+        + markdown_table(head, [row])
+    )
+
+
+def lost_schedulers(folder: Path, rng: random.Random) -> list[str]:
+    """Run a batch to its end while schedulers are killed; return a row of the table."""
+    log, out, settings, errors = (folder / each for each in ("begun.txt", "out", "few.toml", "errors.txt"))
+    log.write_text("")
+    settings.write_text(config().to_toml())
+    command = ["batch", str(folder / "in"), "-o", str(out), "--config", str(settings), "--quiet"]
+    command = [sys.executable, "-m", "napari_convgen.cli", *command, "--scheduler", str(folder / "scheduler.json")]
+    before: dict[tuple[str, int], Any] = {}
+    ends, seconds, n_killed, status = set(), [0.0], 0, None
+    while status != 0:
+        the_scheduler, cluster_workers = start_cluster(folder)
+        n_begun = len(log.read_text())
+        with errors.open("w") as file:
+            process = psutil.Popen(command, stderr=file)
+        while process.poll() is None and len(log.read_text()) == n_begun:
+            time.sleep(0.01)  # until it is at work
+        if n_killed < N_SCHEDULER_KILLS:
+            time.sleep(rng.uniform(*SECONDS_BETWEEN))
+            before |= records(out)
+        if n_killed < N_SCHEDULER_KILLS and process.poll() is None:
+            the_scheduler.kill()
+            n_killed += 1
+            started = time.monotonic()
+            status = process.wait(LONGEST_END)
+            seconds.append(time.monotonic() - started)
+            ends.add(f"{status}, {len(errors.read_text().splitlines())}")
+            print(n_killed, status, f"{seconds[-1]:.1f} s", errors.read_text(), flush=True)
+        else:
+            status = process.wait()
+        end(cluster_workers)
+        end(the_scheduler)
+    after = records(out)
+    n_again = len(log.read_text().splitlines()) - len(after)
+    n_changed = sum(after[key] != record for key, record in before.items())
+    equal = "yes" if hashes(out) == hashes(folder / "whole") else "NO"
+    numbers = [str(each) for each in (n_again, n_killed * N_CLUSTER_WORKERS, n_changed)]
+    return [str(n_killed), equal, *numbers, "; ".join(sorted(ends)), f"{max(seconds):.0f}"]
+
+
 def workers() -> str:
     """Compare two workers with one."""
     rows, cpu = [], {}
@@ -198,7 +301,7 @@ def workers() -> str:
     return f"### Two workers against one\n\nThe same inputs. {busy}.\n\n" + markdown_table(head, rows)
 
 
-PARTS: dict[str, Callable[[], str]] = {"kills": kills, "workers": workers}
+PARTS: dict[str, Callable[[], str]] = {"kills": kills, "scheduler": scheduler, "workers": workers}
 
 
 def main() -> None:
@@ -212,14 +315,17 @@ def main() -> None:
 
 
 def _count_begun() -> None:
-    """Let each piece that is begun leave a line, in this process and in its workers, which import this file."""
+    """Let each piece that is begun leave a line, in this process and in its workers, which import this file, those of Dask twice."""
     fit = piece_module._fit
+    if hasattr(fit, "is_counted"):
+        return
 
     def counted(job: Any) -> Any:
         with open(os.environ[LOG], "a") as log:
             log.write(".\n")
         return fit(job)
 
+    counted.is_counted = True  # type: ignore[attr-defined]
     piece_module._fit = counted
 
 

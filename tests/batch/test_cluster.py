@@ -1,5 +1,7 @@
 """The workers of a Dask cluster give the same files."""
 
+import logging
+
 import pytest
 
 from napari_convgen.batch.run import BatchTask, denoise_files
@@ -10,13 +12,37 @@ distributed = pytest.importorskip("distributed")
 
 def test_a_cluster_gives_the_same_files(folder, few, hashes):
     denoise_files("in", "whole", few)
-    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster:
         address = cluster.scheduler_address
         task = BatchTask(["in"], "out", few, scheduler=address)
         assert task.n_workers == 2
         assert task.finish().n_files("done") == 2
     assert hashes(folder / "out") == hashes(folder / "whole")
+
+
+def test_a_scheduler_that_is_lost_ends_the_batch_with_a_sentence(folder, few, monkeypatch):
+    monkeypatch.setattr("napari_convgen.batch.cluster.TIMEOUT", "0.5s")
+    logged = []
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", logged.append)
+    monkeypatch.setattr(logging.getLogger("distributed.client"), "handlers", [handler])
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options) as cluster:
+
+        async def lose():
+            for listener in cluster.scheduler.listeners:
+                listener.stop()
+            for stream in cluster.scheduler.client_comms.values():
+                stream.abort()
+
+        steps = iter(BatchTask(["in"], "out", few, scheduler=cluster.scheduler_address))
+        next(steps)
+        cluster.sync(lose)
+        with pytest.raises(DeviceError, match=r"The Dask scheduler at .* is gone\. Run the same command again\."):
+            list(steps)
+    assert logged == []
+    assert BatchTask(["in"], "out", few).result().files[0].n_done >= 1
 
 
 def test_a_scheduler_that_is_not_there_is_refused(folder, few, monkeypatch):

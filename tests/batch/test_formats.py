@@ -90,4 +90,4 @@ def test_a_folder_of_slices_is_one_image(folder, few, noisy):
 
 def test_notes_on_inputs_are_shown(folder, capsys):
     assert cli.main(["batch", "in/stack.tif", "-o", "out", "--preset", "quick", "--dry-run"]) == 0
-    assert "Note: Each frame is denoised alone." in capsys.readouterr().err
+    assert "Note: Frames before and after helped each frame" in capsys.readouterr().err

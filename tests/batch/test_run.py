@@ -14,9 +14,7 @@ import tifffile
 
 from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch import run as run_module
-from napari_convgen.batch.plan import ALONE
 from napari_convgen.batch.run import BatchTask, denoise_files
-from napari_convgen.config import preset
 from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.run import denoise
@@ -218,12 +216,7 @@ def test_a_forecast_counts_pieces_time_memory_and_disk(folder, few):
     assert not Path("out").exists()
 
 
-def test_what_needs_other_frames_is_refused_and_stacks_that_lack_them_get_a_note(folder, few):
-    joint = preset("quick").replace({"frames.fit": "joint", "device": "cpu"})
-    previous = few.replace({"stopping.kind": "auto", "frames.start": "previous"})
-    for config, sentence in ((joint, "'auto'"), (previous, "'fresh'")):
-        with pytest.raises(ConfigError, match=f"Choose frames.* = {sentence}, or denoise each file by itself"):
-            denoise_files("in", "out", config)
-    quick = {"tiles.size": "auto", "device": "cpu"}
-    task = BatchTask(["in"], "out", preset("quick").replace(quick))
-    assert [ALONE in plan.cut.notes for plan in task.plans] == [False, True]
+def test_a_start_at_the_frame_before_is_refused(folder, few):
+    config = few.replace({"stopping.kind": "auto", "frames.start": "previous"})
+    with pytest.raises(ConfigError, match=r"Choose frames\.start = 'fresh', or denoise each file by itself"):
+        denoise_files("in", "out", config)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Generator, Iterable
+import logging
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,10 @@ class Cluster:
         FileError
             The disk is full.
         """
+        with _without_log():
+            yield from self._run(jobs)
+
+    def _run(self, jobs: Iterable[Job]) -> Generator[Outcome, None, None]:
         from distributed import as_completed
 
         waiting = iter(jobs)
@@ -88,3 +93,15 @@ class Cluster:
             with contextlib.suppress(Exception):  # whatever keeps it from being closed, it is left
                 self._client.cancel(list(job_of))
                 self._client.close()
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep what Dask's client logs out of the terminal: when the scheduler is gone that is a traceback, and an error says it anyway."""
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

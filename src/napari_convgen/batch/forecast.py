@@ -81,11 +81,18 @@ def time_pieces(jobs: Sequence[Job]) -> Seconds:
     for job in jobs:
         if job.plan is not largest:
             continue
+        part = largest.part_of(job.number, job.piece)
+        window = largest.window_of(image, job.piece)
         try:
-            forecast = DenoiseTask(
-                largest.window_of(image, job.piece), largest.config, keeps_snapshots=False
-            ).forecast()
+            task = DenoiseTask(window, largest.config, keeps_snapshots=False, part=part)
+            forecast = task.forecast()
         except InputError:  # it is constant, or lacks noise
             continue
-        return forecast.piece * (sum(each.plan.cut.n_values for each in jobs) / largest.cut.n_values)
+        return forecast.piece * (sum(map(_n_values, jobs)) / largest.cut.n_values)
     raise FitError(f"There is nothing to fit in {largest.path}: all its pieces are constant. Leave it out.")
+
+
+def _n_values(job: Job) -> int:
+    """Return the number of values that are fitted in a piece."""
+    part = job.plan.part_of(job.number, job.piece)
+    return job.plan.cut.n_values * (1 if part is None else len(part.own))

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.records import DONE, FAILED, hash_file, write_record
-from napari_convgen.core.image import Image, Piece, check_frame
+from napari_convgen.core.image import Image, Index, Piece, check_frame
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import replacing
 from napari_convgen.files.images import read_image
+from napari_convgen.run.denoise.frame_result import FrameResult
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import DenoiseResult
-from napari_convgen.run.denoise.run import DenoiseTask
+from napari_convgen.run.denoise.run import CONSTANT, NO_NOISE, DenoiseTask
 from napari_convgen.run.setup.forecast import Seconds
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -118,29 +119,48 @@ def _fit(job: Job) -> Generator[DenoiseProgress, None, tuple[NDArray[Any], dict[
     plan, piece = job.plan, job.piece
     image = job.image or _open(plan.path, plan.request.axes, plan.request.series, plan.digest)
     window = plan.window_of(image, piece)
-    frame = np.asarray(window.data)
-    if check_frame(frame, piece.window, plan.layout)[0].is_constant:
-        return _as_it_is(frame[piece.inside], plan), {"note": "It is constant or missing throughout: left as it is."}
-    task = DenoiseTask(window, plan.config, keeps_snapshots=False)
-    if plan.cut.n_pieces > 1 and task.lacks_noise(task.prepared.scaled(0)):
-        return _as_it_is(frame[piece.inside], plan), {"note": "No noise was found: left as it is."}
+    values = np.asarray(window.data)
+    part = plan.part_of(job.number, piece)
+    frames = values[np.newaxis] if part is None else np.moveaxis(values, part.axis, 0)
+    checks = [check_frame(frame, _index(plan, piece, place), plan.layout)[0] for place, frame in enumerate(frames)]
+    if all(checks[place].is_constant for place in ([0] if part is None else part.own)):
+        return _as_it_is(values[piece.inside], plan), {"note": CONSTANT}
+    is_whole = plan.cut.n_pieces == 1
+    task = DenoiseTask(window, plan.config, keeps_snapshots=False, part=None if is_whole else part)
+    if part is None and not is_whole and task.lacks_noise(task.prepared.scaled(0)):
+        return _as_it_is(values[piece.inside], plan), {"note": NO_NOISE}
     yield from task
+    if not task.has_result:
+        return _as_it_is(values[piece.inside], plan), {"note": NO_NOISE}
     result = task.result()
-    return result.image[piece.inside], _course(result)
+    course = _course(result.frames[0]) if part is None else {"frames": _courses(task, result, part.own)}
+    return result.image[piece.inside], course | {"notes": list(result.notes), "process": os.getpid()}
+
+
+def _index(plan: Plan, piece: Piece, place: int) -> Index:
+    """Return the index, in the array, of a frame or tile that is read of a piece."""
+    counted = plan.layout.frame_axes()
+    return tuple(
+        each.start + place if isinstance(each, slice) and axis in counted else each
+        for axis, each in enumerate(piece.window)
+    )
 
 
 def _as_it_is(values: NDArray[Any], plan: Plan) -> NDArray[Any]:
     return values.astype(plan.cut.dtype)
 
 
-def _course(result: DenoiseResult) -> dict[str, Any]:
-    """Return what a record says of a fit: how it ended, and what the user should know."""
-    [frame] = result.frames
+def _courses(task: DenoiseTask, result: DenoiseResult, own: range) -> list[dict[str, Any]]:
+    """Return what a record says of each frame of a group."""
+    fitted = {frame.number: frame for frame in result.frames}
+    return [_course(fitted[place]) if place in fitted else {"note": task.left[place]} for place in own]
+
+
+def _course(frame: FrameResult) -> dict[str, Any]:
+    """Return what a record says of a fit: how it ended."""
     return {
         "step": frame.step,
         "outcome": frame.reason.outcome.value,
         "mse": None if frame.error is None else float(frame.error.mse),
         "noise": None if frame.noise is None else str(frame.noise),
-        "notes": list(result.notes),
-        "process": os.getpid(),
     }

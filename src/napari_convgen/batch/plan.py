@@ -21,8 +21,9 @@ from napari_convgen.core.image import Division, Image, Layout, Piece
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.formats import FORMATS, find_format, suffix_like
 from napari_convgen.files.images import read_image
+from napari_convgen.run.denoise.run import JOINT
 from napari_convgen.run.fit_task import peak_bytes
-from napari_convgen.run.setup.groups import frame_groups
+from napari_convgen.run.setup.groups import N_AROUND, PartOfStack, frame_groups, neighbor_axis
 from napari_convgen.run.setup.prepared import Prepared
 
 WORK = ".pieces"
@@ -30,13 +31,6 @@ WORK = ".pieces"
 
 N_DIGITS = 12
 """Number of digits of a plan's hash in the name of its folder: two plans for one file will not share them."""
-
-
-ALONE = (
-    "Each frame is denoised alone. Where frames are alike, 'napari-convgen denoise' gives better images: it looks for similar patches in "
-    "the frames before and after too."
-)
-"""Note on a stack whose frames would help each other outside of a batch."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +67,16 @@ class Cut:
         Shape of the image, and a letter for each axis.
     is_joint
         True if its channels are fitted together.
+    n_together
+        Number of neighboring frames of a piece, which are denoised together; 0 if a piece is a frame, or a tile of one, for itself.
     dtype
         Type of the result.
     dtype_setting
         Setting that gives each piece this type.
-    n_pieces
-        Number of pieces.
+    n_pieces, n_tiles
+        Number of pieces, and of those that a frame or a group of frames is cut into.
     n_values
-        Number of values that are read of each.
+        Number of values that are read of each frame or tile.
     n_bytes
         Bytes that the fit of each takes at its peak, about.
     notes
@@ -91,9 +87,11 @@ class Cut:
     shape: tuple[int, ...]
     axes: str
     is_joint: bool
+    n_together: int
     dtype: str
     dtype_setting: str
     n_pieces: int
+    n_tiles: int
     n_values: int
     n_bytes: int
     notes: tuple[str, ...]
@@ -118,17 +116,23 @@ class Cut:
         _check_frames(prepared)
         result_type = prepared.result_type
         n_values = math.prod(prepared.size) * prepared.n_outputs
+        layout, shape, groups = prepared.layout, tuple(prepared.image.shape), frame_groups(prepared)
+        n_together = 0 if groups is None else groups.size
+        division = Division(prepared.pieces, prepared.n_tiles, prepared.size)
+        n_bytes = peak_bytes(prepared, n_values * max(1, n_together), result_type.dtype.itemsize, keeps_snapshots=False)
         return cls(
             output=output,
-            shape=tuple(prepared.image.shape),
-            axes=prepared.layout.axes,
-            is_joint=prepared.layout.is_joint,
+            shape=shape,
+            axes=layout.axes,
+            is_joint=layout.is_joint,
+            n_together=n_together,
             dtype=str(result_type.dtype),
             dtype_setting=result_type.setting,
-            n_pieces=len(prepared.pieces),
+            n_pieces=len(_pieces(division, layout, shape, n_together)),
+            n_tiles=prepared.n_tiles,
             n_values=n_values,
-            n_bytes=peak_bytes(prepared, n_values, result_type.dtype.itemsize, keeps_snapshots=False),
-            notes=(*prepared.notes, *[ALONE] * (frame_groups(prepared) is not None)),
+            n_bytes=n_bytes + (0 if groups is None else groups.n_bytes),
+            notes=(*prepared.notes, *[JOINT] * (groups is not None)),
         )
 
     @classmethod
@@ -208,13 +212,33 @@ class Plan:
     def pieces(self) -> tuple[Piece, ...]:
         """The pieces."""
         tiles = self.request.config.tiles
-        return Division.of(self.layout, self.cut.shape, tiles.size, tiles.overlap).pieces
+        division = Division.of(self.layout, self.cut.shape, tiles.size, tiles.overlap)
+        return _pieces(division, self.layout, self.cut.shape, self.cut.n_together)
 
     @property
     def config(self) -> Config:
         """Settings of a piece: what was decided for the whole file is no longer automatic."""
-        decided = {"tiles.size": "whole", "dtype": self.cut.dtype_setting, "frames.fit": "separate"}
-        return self.request.config.replace(decided | {"channels": "joint" if self.cut.is_joint else "separate"})
+        fit, channels = ("joint" if each else "separate" for each in (self.cut.n_together, self.cut.is_joint))
+        decided = {"tiles.size": "whole", "dtype": self.cut.dtype_setting, "frames.fit": fit, "channels": channels}
+        return self.request.config.replace(decided)
+
+    def part_of(self, number: int, piece: Piece) -> PartOfStack | None:
+        """Return what is read of a piece, by its number, if it is a group of frames; ``None`` if it is a frame or a tile of one."""
+        if not self.cut.n_together:
+            return None
+        shape, counted = self.cut.shape, self.layout.frame_axes()
+        axis, distance = neighbor_axis(self.layout, shape)
+        starts = [each.start if isinstance(each, slice) else each for each in piece.window]
+        first = int(np.ravel_multi_index([starts[each] for each in counted], [shape[each] for each in counted]))
+        place = sum(isinstance(each, slice) for each in piece.window[:axis])
+        own: slice = piece.inside[place]  # type: ignore[assignment]
+        n_tiles = self.cut.n_tiles
+        return PartOfStack(
+            axis=place,
+            own=range(own.start, own.stop),
+            first=first * n_tiles + number % n_tiles,
+            step=distance * n_tiles,
+        )
 
     def window_of(self, image: Image, piece: Piece) -> Image:
         """Return what is read of a piece, as an image of its own."""
@@ -280,13 +304,19 @@ def _check_frames(prepared: Prepared) -> None:
     ConfigError
         The configuration demands it.
     """
-    frames = prepared.config.frames
-    for name, value, other in (("fit", frames.fit, "joint"), ("start", frames.start, "previous")):
-        if value == other:
-            raise ConfigError(
-                f"The pieces of a batch know nothing of each other, so that frames.{name} cannot be '{other}'. "
-                f"Choose frames.{name} = '{type(frames)().model_dump()[name]}', or denoise each file by itself."
-            )
+    if prepared.config.frames.start == "previous":
+        raise ConfigError(
+            "The pieces of a batch know nothing of each other, so that frames.start cannot be 'previous'. "
+            "Choose frames.start = 'fresh', or denoise each file by itself."
+        )
+
+
+def _pieces(division: Division, layout: Layout, shape: tuple[int, ...], n_together: int) -> tuple[Piece, ...]:
+    """Return the pieces of an image: its frames or tiles, or groups of as many neighboring ones."""
+    if not n_together:
+        return division.pieces
+    axis, _ = neighbor_axis(layout, shape)
+    return division.groups(axis, shape[axis], n_together, N_AROUND)
 
 
 def count(statuses: Mapping[int, str]) -> tuple[int, int]:

@@ -259,7 +259,7 @@ def denoise_files(
     retries_failed: bool = False,
     callback: Callable[[BatchProgress], None] | None = None,
 ) -> BatchResult:
-    """Denoise image files, each into a file and a record of the same name, in pieces: frames, and tiles of large ones.
+    """Denoise image files, each into a file and a record of the same name, in pieces: frames or groups of them, and tiles of large ones.
 
     What is done stays done. The same call again goes on where one was ended, in whatever way, and gives the same files.
 

@@ -38,7 +38,9 @@ class StoreProgress(Progress):
     Attributes
     ----------
     number, n_pieces, n_tiles
-        Number of the piece under way, from 0, of all pieces, and of the tiles of a frame.
+        Number of the piece under way, from 0, of all pieces, and of the tiles of a frame or a group of frames.
+    is_together
+        True if pieces are of groups of neighboring frames; False, the default, if they are of frames.
     n_ended
         Number of pieces that have ended, also before this run.
     n_before
@@ -53,6 +55,7 @@ class StoreProgress(Progress):
     n_ended: int
     n_before: int
     fit: DenoiseProgress | None
+    is_together: bool = False
 
     @property
     def share(self) -> float:
@@ -67,7 +70,8 @@ class StoreProgress(Progress):
 
     def __str__(self) -> str:
         frame, tile = divmod(self.number, self.n_tiles)
-        places = {"frame": (frame, self.n_pieces // self.n_tiles), "tile": (tile, self.n_tiles)}
+        frames = "group of frames" if self.is_together else "frame"
+        places = {frames: (frame, self.n_pieces // self.n_tiles), "tile": (tile, self.n_tiles)}
         text = ", ".join(f"{name} {i + 1} of {n}" for name, (i, n) in places.items() if n > 1) or "the image"
         return f"{text[0].upper()}{text[1:]}; {self.n_ended} of {self.n_pieces} are done."
 
@@ -221,26 +225,26 @@ class StoreTask(Task[StoreProgress, StoreResult]):
 
     def _turn(self, piece: Piece) -> tuple[bool, float]:
         """Return what pieces are sorted by: whether they are of other frames, and in the first frame their distance from the place."""
-        distance = 0.0
+        distance, counted = 0.0, self.plan.layout.frame_axes()
         for axis, place in self._first.items():
             part = piece.index[axis]
-            if isinstance(part, slice):
-                start, stop, _ = part.indices(self.plan.cut.shape[axis])
-                distance += max(start - place, 0, place - stop + 1) ** 2
-            elif part != place:
+            start, stop = part.indices(self.plan.cut.shape[axis])[:2] if isinstance(part, slice) else (part, part + 1)
+            outside = max(start - place, 0, place - stop + 1)
+            if outside and axis in counted:
                 return True, 0.0
+            distance += outside**2
         return False, distance
 
     def _let_go(self) -> None:
         """Hold nothing: each piece lets go of what it took."""
 
     def _progress(self, job: Job, n_ended: int, n_before: int, fit: DenoiseProgress | None) -> StoreProgress:
-        n_pieces, n_frames = self.plan.cut.n_pieces, len(list(self.plan.layout.frames(self.plan.cut.shape)))
         return StoreProgress(
             seconds=self._seconds,
             number=job.number,
-            n_pieces=n_pieces,
-            n_tiles=n_pieces // n_frames,
+            n_pieces=self.plan.cut.n_pieces,
+            n_tiles=self.plan.cut.n_tiles,
+            is_together=self.plan.cut.n_together > 0,
             n_ended=n_ended,
             n_before=n_before,
             fit=fit,

@@ -7,10 +7,12 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
 from typing import Any, Protocol, Self
 
 from napari_convgen.batch.piece import Job, do_piece, failure
@@ -19,6 +21,9 @@ from napari_convgen.errors import ConvgenError, FitError
 
 N_ATTEMPTS = 2
 """Number of times that a piece is begun whose worker ended in the midst of it: the first end may have come from outside."""
+
+PRELOADED = ("napari_convgen.batch.piece", "torch._dynamo")
+"""Modules that a piece needs; PyTorch loads the second when an optimizer is made, which takes a second."""
 
 READY = "ready"
 """What a process says before its first piece."""
@@ -58,9 +63,9 @@ class _Worker:
     @classmethod
     def start(cls, gpu: int | None, n_starts: int = 1) -> Self:
         """Start a process; it says so when it is ready."""
-        context = multiprocessing.get_context("spawn")
+        context = _context()
         connection, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, gpu), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, _visible(gpu)), daemon=True)  # type: ignore[attr-defined]
         process.start()
         theirs.close()
         return cls(process, connection, gpu, n_starts)
@@ -163,13 +168,33 @@ def given_up(job: Job) -> dict[str, Any]:
     return record
 
 
-def _serve(connection: Connection, gpu: int | None) -> None:
+def _context() -> BaseContext:
+    """Return how processes are started.
+
+    On Linux they are copies of one process that has loaded everything once: they are there at once, and share its memory. It does nothing
+    else, and ends with this process. Elsewhere each loads everything for itself.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
+
+
+def _visible(gpu: int | None) -> str | None:
+    """Return the GPU that a process sees, of those that this one sees; ``None`` leaves it as it is."""
+    if gpu is None:
+        return None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",")[gpu] if visible else str(gpu)
+
+
+def _serve(connection: Connection, gpu: str | None) -> None:
     """Do pieces until there are no more: the whole life of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if gpu is not None:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     with contextlib.suppress(EOFError, ConnectionError):  # the process that started this one is gone
         connection.send(READY)
         while (job := connection.recv()) is not None:

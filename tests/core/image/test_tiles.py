@@ -44,6 +44,23 @@ def test_tiles_cover_an_array_once_and_lie_within_what_is_read(axes, lengths, si
     assert layout.spatial_shape([1] * len(shape)) == (1,) * len(division.size)
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.sampled_from(["TYX", "YTX", "TYXC", "TCYX", "YXT"]), st.integers(1, 11), st.integers(1, 5), st.integers(0, 3))
+def test_groups_of_frames_cover_an_array_once(axes, n, size, n_around):
+    shape = tuple({"T": n, "C": 2, "Y": 20, "X": 9}[letter] for letter in axes)
+    layout, axis = replace(Layout.of(shape, axes), is_joint=axes != "TCYX"), axes.index("T")
+    array = np.arange(math.prod(shape)).reshape(shape)
+    n_covered = np.zeros(shape, int)
+    groups = Division.of(layout, shape, 8, 2).groups(axis, n, size, n_around)
+    for piece in groups:
+        n_covered[piece.index] += 1
+        np.testing.assert_array_equal(array[piece.window][piece.inside], array[piece.index])
+        outer, inner = piece.window[axis], piece.index[axis]
+        assert (outer.start, outer.stop) == (max(0, inner.start - n_around), min(n, inner.stop + n_around))
+        assert inner.start % size == 0
+    assert (n_covered == 1).all()
+
+
 @pytest.mark.parametrize(
     ("shape", "axes", "side", "size", "n_tiles"),
     [

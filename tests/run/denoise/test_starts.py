@@ -10,7 +10,15 @@ from napari_convgen.run.denoise.run import DenoiseTask, denoise
 from napari_convgen.run.setup.starts import PREVIOUS_NOTE
 
 CONFIG = preset("deep-decoder").replace(
-    {"generator.n_channels": 16, "n_seeds": 1, "n_threads": 1, "device": "cpu", "n_steps": 500, "noise.sigma": 0.1}
+    {
+        "generator.n_channels": 16,
+        "generator.n_scales": 2,
+        "n_seeds": 1,
+        "n_threads": 1,
+        "device": "cpu",
+        "n_steps": 500,
+        "noise.sigma": 0.1,
+    }
 )
 PREVIOUS = CONFIG.replace({"frames.start": "previous"})
 

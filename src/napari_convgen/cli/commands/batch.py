@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 HELP = "denoise many image files, or large ones"
 DESCRIPTION = (
-    "Denoise image files in pieces: frames, and tiles of large ones. Each input becomes an output of the same name, with a .json record of "
-    "how it was made; report.csv lists all."
+    "Denoise image files in pieces: frames or groups of them, and tiles of large ones. Each input becomes an output of the same name, with "
+    "a .json record of how it was made; report.csv lists all."
 )
 EPILOG = (
     "What is done stays done: the same command again goes on where one was ended, by Ctrl-C or in any other way, and gives the same files. "

@@ -88,6 +88,36 @@ class Division:
         pieces = tuple(_tile(layout, frame, tile) for frame in frames for tile in tiles)
         return cls(pieces, len(tiles), tuple(len(each[0].read) for each in spans))
 
+    def groups(self, axis: int, n: int, size: int, n_around: int) -> tuple[Piece, ...]:
+        """Return groups of neighboring frames or, if these are cut, of the same tile of each, as pieces that have an axis more.
+
+        Parameters
+        ----------
+        axis, n
+            Axis along which frames are neighbors, and their number along it.
+        size
+            Number of frames of a group; the last one may have fewer.
+        n_around
+            Number of frames before and after a group that are read with it.
+        """
+        groups = []
+        for piece in self.pieces:
+            start = piece.index[axis]
+            if isinstance(start, slice) or start % size:
+                continue
+            stop = min(n, start + size)
+            first, last = max(0, start - n_around), min(n, stop + n_around)
+            place = sum(isinstance(each, slice) for each in piece.window[:axis])
+            inside = slice(start - first, stop - first)
+            groups.append(
+                Piece(
+                    window=(*piece.window[:axis], slice(first, last), *piece.window[axis + 1 :]),
+                    inside=(*piece.inside[:place], inside, *piece.inside[place:]),
+                    index=(*piece.index[:axis], slice(start, stop), *piece.index[axis + 1 :]),
+                )
+            )
+        return tuple(groups)
+
 
 @dataclass(frozen=True)
 class _Span:

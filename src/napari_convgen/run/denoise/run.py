@@ -22,7 +22,7 @@ from napari_convgen.run.denoise.result import DenoiseResult
 from napari_convgen.run.denoise.told_error import told_error
 from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.setup.forecast import Forecast
-from napari_convgen.run.setup.groups import FrameGroup, frame_groups
+from napari_convgen.run.setup.groups import FrameGroup, PartOfStack, frame_groups
 from napari_convgen.run.setup.inputs import ImageLike, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.setup.starts import PREVIOUS_NOTE, previous_starts
@@ -32,6 +32,10 @@ JOINT = (
     "Choose frames.fit = 'separate' to denoise each alone."
 )
 """Note on a stack whose frames are denoised together."""
+
+CONSTANT = "It is constant or missing throughout: left as it is."
+NO_NOISE = "No noise was found: left as it is."
+"""Reasons for which a frame is not fitted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,13 @@ class DenoiseTask(FitTask[DenoiseResult]):
     keeps_snapshots
         True, the default, to keep snapshots of all steps of a frame that has ended, as far as ``snapshot_memory`` allows; False for that of
         the kept and of the last step.
+    part
+        What the image is of a stack, if it is a group of its frames and those around; ``None``, the default, for whole images.
+
+    Attributes
+    ----------
+    left
+        Reason for which a frame or tile was left as it is, by its number.
 
     Raises
     ------
@@ -72,6 +83,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         data_range: float | None = None,
         n_spared_threads: int = 0,
         keeps_snapshots: bool = True,
+        part: PartOfStack | None = None,
     ) -> None:
         prepared = Prepared(
             image,
@@ -83,19 +95,25 @@ class DenoiseTask(FitTask[DenoiseResult]):
             has_tiles=True,
         )
         n_values, itemsize = math.prod(prepared.image.shape), prepared.result_type.dtype.itemsize
-        self._groups = frame_groups(prepared)
+        self._groups = frame_groups(prepared, part)
         n_bytes = peak_bytes(prepared, n_values, itemsize, keeps_snapshots=keeps_snapshots)
         super().__init__(prepared, n_bytes + (self._groups.n_bytes if self._groups else 0))
-        self._order = self._groups.order if self._groups else list(range(self.n_pieces))
+        self._order = self._groups.order if self._groups else list(range(len(prepared.pieces)))
+        self._part = part
         self._starts = previous_starts(prepared)
         self._notes += [JOINT] * (self._groups is not None) + [PREVIOUS_NOTE] * (self._starts is not None)
         self._keeps_snapshots = keeps_snapshots
-        self._n_left_as_they_are = 0
+        self.left: dict[int, str] = {}
         self._frames: list[FrameResult] = []
         self._n_dropped: dict[int, int] = {}
         self._position = 0
         self._now: _FrameFit | None = None
         self._noise: NoiseModel | None = None
+
+    @property
+    def n_pieces(self) -> int:
+        """Number of frames, or tiles of them, that the task goes through."""
+        return len(self._order)
 
     @property
     def indices(self) -> list[Index]:
@@ -122,13 +140,15 @@ class DenoiseTask(FitTask[DenoiseResult]):
             if self._now is None:
                 number = self._order[self._position]
                 if self.prepared.check(number).is_constant:
-                    self._pass_by(f"Frame {number} is constant or missing throughout; it was left as it is.")
+                    self._pass_by(
+                        number, CONSTANT, f"Frame {number} is constant or missing throughout; it was left as it is."
+                    )
                     continue
                 group = self._groups.of(number) if self._groups else None
                 image = group.images[number] if group else self.prepared.scaled(number)
-                is_last_hope = self._position == self.n_pieces - 1 and not self._frames
+                is_last_hope = self._part is None and self._position == self.n_pieces - 1 and not self._frames
                 if self.lacks_noise(image) and not is_last_hope:
-                    self._pass_by(f"No noise was found in frame {number}; it was left as it is.")
+                    self._pass_by(number, NO_NOISE, f"No noise was found in frame {number}; it was left as it is.")
                     continue
                 self._noise = image.noise
                 self._add_notes(image.noise_warnings)
@@ -137,13 +157,14 @@ class DenoiseTask(FitTask[DenoiseResult]):
             self._now = yield from self._finish_frame(self._now)
 
     def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
-        return super()._progress(number, seed, n_before=self._position, **state)
+        first = 0 if self._part is None else self._part.own.start
+        return super()._progress(number - first, seed, n_before=self._position, **state)
 
-    def _pass_by(self, note: str) -> None:
-        """Leave a frame or tile as it is; of tiles, which are many, only the number is noted."""
-        if self.prepared.n_tiles == 1:
+    def _pass_by(self, number: int, reason: str, note: str) -> None:
+        """Leave a frame or tile as it is; of tiles, which are many, and of a part of a stack nothing is noted."""
+        if self.prepared.n_tiles == 1 and self._part is None:
             self._notes.append(note)
-        self._n_left_as_they_are += 1
+        self.left[number] = reason
         self._position += 1
 
     def lacks_noise(self, image: ImageTensor) -> bool:
@@ -251,7 +272,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         n_all, n_tiles = self.n_pieces, self.prepared.n_tiles
         if n_tiles > 1:
             yield f"Fitted in {n_tiles} tiles{' a frame' * (n_all > n_tiles)}; tiles.size = 'whole' fits it whole."
-            if n_left := self._n_left_as_they_are:
+            if n_left := len(self.left):
                 yield f"{n_left} of {n_all} tiles were left as they are: they are constant, or no noise was found in them."
         if self._keeps_snapshots and (n_dropped := sum(self._n_dropped.values())):
             yield f"{n_dropped} snapshots were dropped to stay within snapshot_memory."

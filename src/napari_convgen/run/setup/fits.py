@@ -134,7 +134,7 @@ def start_fit(
     """
     problem = prepared.problem(image)
     rule = prepared.rule(image, seed)
-    source = random_source(seed, 0) if group is None else _group_source(seed, number)
+    source = random_source(seed, 0) if group is None else _group_source(group, seed, number)
     members = rule.members(problem, n_seeds, source)
     guides = None
     if group is not None:
@@ -144,9 +144,9 @@ def start_fit(
     return new_fit(prepared, problem, image, rule, members, seed, units, max_bytes, guides=guides)
 
 
-def _group_source(seed: int, number: int) -> torch.Generator:
+def _group_source(group: FrameGroup, seed: int, number: int) -> torch.Generator:
     """Return a source of chance for each frame of a group: neighbors that left out the same pixels could not help each other there."""
-    return random_source(seed, 0, number)
+    return random_source(seed, 0, group.number_in_stack(number))
 
 
 def _joint_guides(
@@ -162,7 +162,7 @@ def _joint_guides(
         for each, place in places.items():
             image = group.images[each]
             rule, problem = prepared.rule(image, seed), prepared.problem(image)
-            members[place] = rule.members(problem, n_seeds, _group_source(seed, each))
+            members[place] = rule.members(problem, n_seeds, _group_source(group, seed, each))
         images, layout, device = list(group.images.values()), prepared.layout, prepared.device
         made = yield from make_guides(images, members, layout, device, is_stopping, places[number])
         group.guides.update({(each, seed): made[place] for each, place in places.items()})

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.core.fit.guides import Guides
-from napari_convgen.core.image import ImageTensor, Measured
+from napari_convgen.core.image import ImageTensor, Layout, Measured
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.non_local.chain import STACK_PATCHES
 from napari_convgen.errors import ConfigError
@@ -29,6 +29,30 @@ are denoised together only where the user says so. Our choice, no benchmark."""
 
 BYTES_PER_PIXEL = 160
 """Bytes that a group takes for each pixel of it and of the frames around: sums of eight threads, the frames, and what is known of them."""
+
+
+@dataclass(frozen=True)
+class PartOfStack:
+    """A group of frames that was read, with those around it, as an image of its own.
+
+    Attributes
+    ----------
+    axis
+        Axis of that image along which frames are neighbors.
+    own
+        Places, along it, of the frames that are denoised; the others help them.
+    first, step
+        Number, in the whole stack, of the first frame that was read, and difference between the numbers of neighbors.
+    """
+
+    axis: int
+    own: range
+    first: int
+    step: int
+
+    def number_of(self, place: int) -> int:
+        """Return the number of a frame in the whole stack, which decides what its fit draws at random."""
+        return self.first + self.step * place
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +76,8 @@ class FrameGroup:
         Numbers of the frames whose guides are made together.
     looks
         What was read and measured of each frame.
+    part
+        What a part of a stack is of the whole; ``None`` for a whole stack.
     guides
         Guides that were made, by the frame's number and the seed.
     """
@@ -59,7 +85,12 @@ class FrameGroup:
     images: dict[int, ImageTensor]
     numbers: tuple[int, ...]
     looks: dict[int, _Look]
+    part: PartOfStack | None = None
     guides: dict[tuple[int, int], Guides] = field(default_factory=dict)
+
+    def number_in_stack(self, number: int) -> int:
+        """Return the number of a frame in the whole stack."""
+        return number if self.part is None else self.part.number_of(number)
 
 
 class FrameGroups:
@@ -73,12 +104,15 @@ class FrameGroups:
     ----------
     prepared
         The checked input.
+    part
+        What the image is of a stack, if it is the only group and the frames around it; ``None``, the default, for a whole stack.
     """
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, part: PartOfStack | None = None) -> None:
         self._prepared = prepared
+        self._part = part
         self._shape = prepared.image.shape
-        self._axis, distance = neighbor_axis(prepared)
+        self._axis, distance = neighbor_axis(prepared.layout, self._shape)
         self._step = distance * prepared.n_tiles
         self._groups: dict[int, FrameGroup] = {}
 
@@ -91,8 +125,8 @@ class FrameGroups:
     @property
     def cost(self) -> float:
         """Number of frames that an estimate goes through for each that it is made for."""
-        n = self._shape[self._axis]
-        return min(n, self.most_frames + 2 * N_AROUND) / min(n, self.most_frames)
+        n, n_own = self._shape[self._axis], self.most_frames if self._part is None else len(self._part.own)
+        return min(n, n_own + 2 * N_AROUND) / min(n, n_own)
 
     @property
     def n_bytes(self) -> int:
@@ -103,10 +137,12 @@ class FrameGroups:
     @property
     def order(self) -> list[int]:
         """Numbers of the frames in the order of their turns: that of the stack; of tiles, all of a group before the next tile."""
+        if self._part is not None:
+            return list(self._part.own)
         numbers = range(len(self._prepared.pieces))
         if self._prepared.n_tiles == 1:
             return list(numbers)
-        series, size = self._step * self._shape[self._axis], self._size
+        series, size = self._step * self._shape[self._axis], self.size
 
         def turn(number: int) -> tuple[int, int, int, int]:
             return number // series, self._place(number) // size, number % self._step, number
@@ -114,7 +150,7 @@ class FrameGroups:
         return sorted(numbers, key=turn)
 
     @property
-    def _size(self) -> int:
+    def size(self) -> int:
         """Number of frames of a group; the last one may have fewer."""
         n = self._shape[self._axis]
         return math.ceil(n / math.ceil(n / self.most_frames))
@@ -137,15 +173,15 @@ class FrameGroups:
         return group
 
     def _make(self, number: int, first: int, place: int, known: dict[int, _Look]) -> FrameGroup:
-        n, size = self._shape[self._axis], self._size
-        start = place - place % size
-        window = range(max(0, start - N_AROUND), min(n, start + size + N_AROUND))
+        n, start = self._shape[self._axis], place - place % self.size
+        places = range(start, start + self.size) if self._part is None else self._part.own
+        window = range(max(0, places.start - N_AROUND), min(n, places.stop + N_AROUND))
         numbers = [first + self._step * each for each in window]
         looks = {each: known[each] if each in known else self._look(each) for each in numbers if self._is_fit(each)}
         channels = looks[number].measured.channels
         looks = {each: look for each, look in looks.items() if look.measured.channels == channels}
-        own = {first + self._step * each for each in range(start, start + size)}
-        return FrameGroup(self._images(looks), tuple(each for each in looks if each in own), looks)
+        own = {first + self._step * each for each in places}
+        return FrameGroup(self._images(looks), tuple(each for each in looks if each in own), looks, self._part)
 
     def _is_fit(self, number: int) -> bool:
         return not self._prepared.check(number).is_constant
@@ -172,8 +208,8 @@ def _middle_model(looks: Sequence[_Look]) -> NoiseModel | None:
     return models[np.argsort(variances)[len(models) // 2]] if models else None
 
 
-def neighbor_axis(prepared: Prepared) -> tuple[int, int]:
-    """Return the axis along which frames are neighbors, and how far apart the numbers of neighbors are.
+def neighbor_axis(layout: Layout, shape: Sequence[int]) -> tuple[int, int]:
+    """Return the axis along which frames of an array are neighbors, and how far apart the numbers of neighbors are.
 
     Of the axes that count frames it is the last that has no channels.
 
@@ -182,7 +218,6 @@ def neighbor_axis(prepared: Prepared) -> tuple[int, int]:
     ValueError
         There is no such axis.
     """
-    layout, shape = prepared.layout, prepared.image.shape
     counted = layout.frame_axes()
     axis = max(each for each in counted if layout.axes[each] != "C")
     return axis, math.prod(shape[each] for each in counted if each > axis)
@@ -194,8 +229,8 @@ def has_neighbors(prepared: Prepared) -> bool:
     return any(shape[axis] > 1 for axis in layout.frame_axes() if layout.axes[axis] != "C")
 
 
-def frame_groups(prepared: Prepared) -> FrameGroups | None:
-    """Return the groups of a stack whose frames are denoised together; ``None`` if each is on its own.
+def frame_groups(prepared: Prepared, part: PartOfStack | None = None) -> FrameGroups | None:
+    """Return the groups of a stack, or of a part of one, whose frames are denoised together; ``None`` if each is on its own.
 
     Raises
     ------
@@ -206,7 +241,7 @@ def frame_groups(prepared: Prepared) -> FrameGroups | None:
     if fit == "separate" or not prepared.config.generator.has_guide or not has_neighbors(prepared):
         return None
     if len(layout.spatial) == 2:
-        groups = FrameGroups(prepared)
+        groups = FrameGroups(prepared, part)
         return groups if fit == "joint" or groups.most_frames > 1 else None
     if fit == "joint":
         raise ConfigError(

@@ -28,7 +28,7 @@ class PreviousStarts:
 
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
-        self._axis, n_frames = neighbor_axis(prepared)
+        self._axis, n_frames = neighbor_axis(prepared.layout, prepared.image.shape)
         self._distance = n_frames * prepared.n_tiles
         self._ends: dict[int, tuple[int, FitState]] = {}
 

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from napari_convgen.core.noise import estimate_noise
-from napari_convgen.core.noise.models.poisson_gaussian import PoissonGaussianNoise, PoissonGaussianStabilizer
+from napari_convgen.core.noise.models.poisson_gaussian import PoissonGaussianNoise, PoissonGaussianStabilizer, _poisson
 from napari_convgen.core.noise.stabilizer import Unchanged
 
 N = 200_000
@@ -111,3 +111,8 @@ def test_each_channel_has_its_own_transform():
 def test_it_has_no_floor():
     y = np.random.default_rng(0).standard_normal((20, 30))
     assert (PoissonGaussianStabilizer(1.0, 2.0, 3.0).signal_share(y, y < 9) == 1).all()
+
+
+def test_the_probability_of_counts_is_that_of_scipy():
+    counts, events = np.arange(60.0), np.array([[0.0], [0.3], [17.2]])
+    np.testing.assert_allclose(_poisson(counts, events), stats.poisson.pmf(counts, events), rtol=1e-13)

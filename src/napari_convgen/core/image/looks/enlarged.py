@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.signal import get_window
 
 from napari_convgen.core.image.looks.planes import middle_plane
+from napari_convgen.core.window import hann_window
 
 FACTORS = {2: 0.77, 3: 0.72}
 """Factors that are looked for, and the largest ratio of the least to the greatest roughness over the places between the original pixels.
@@ -84,7 +84,7 @@ def _power_beyond(plane: Float[np.ndarray, "h w"]) -> float:
     """Return the power along the rows just beyond half the highest frequency, relative to that just below; 1 if it cannot be told."""
     if not np.isfinite(plane).all():
         return 1.0
-    power = (np.abs(np.fft.rfft((plane - plane.mean()) * get_window("hann", plane.shape[1]), axis=1)) ** 2).mean(0)
+    power = (np.abs(np.fft.rfft((plane - plane.mean()) * hann_window(plane.shape[1]), axis=1)) ** 2).mean(0)
     frequency = np.fft.rfftfreq(plane.shape[1])
     below, beyond = (power[(low < frequency) & (frequency < high)] for low, high in (JUST_BELOW, JUST_BEYOND))
     if not (len(below) and len(beyond) and below.any()):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 from scipy.ndimage import maximum_filter
-from scipy.signal import get_window
+
+from napari_convgen.core.window import hann_window
 
 LEAST_SIDE = 64
 """Least number of rows and of columns in which waves are looked for. Our choice, no benchmark."""
@@ -80,7 +81,7 @@ def find_waves(plane: Float[np.ndarray, "h w"]) -> tuple[Wave, ...]:
     if min(plane.shape) < LEAST_SIDE or is_seen.mean() < LEAST_SEEN:
         return ()
     rest = np.where(is_seen, plane - plane[is_seen].mean(), 0.0)
-    window = np.outer(*(get_window("hann", n) for n in plane.shape))
+    window = np.outer(*(hann_window(n) for n in plane.shape))
     waves: list[Wave] = []
     for frequency in _peaks(rest * window):
         if max(map(abs, frequency)) > 1 / SHORTEST:
@@ -168,6 +169,6 @@ def _tiles(values: Float[np.ndarray, "h w"], frequency: tuple[float, float]) -> 
     """Return the amplitude and phase of a wave in each tile, as complex numbers."""
     turned = values * _turning(frequency, values.shape)
     sides = [n // N_TILES for n in values.shape]
-    window = np.outer(*(get_window("hann", n) for n in sides))
+    window = np.outer(*(hann_window(n) for n in sides))
     tiles = turned[: N_TILES * sides[0], : N_TILES * sides[1]].reshape(N_TILES, sides[0], N_TILES, sides[1])
     return np.asarray((tiles * window[None, :, None, :]).sum((1, 3)) / window.sum()).ravel()
