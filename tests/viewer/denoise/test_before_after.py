@@ -45,6 +45,22 @@ def test_a_button_and_a_key_show_the_input_in_place_of_the_result(viewer, user):
     assert visible(viewer) == [*before, "cells denoised [1]", "cells snapshots [1]"]
 
 
+def test_the_input_is_seen_after_several_runs_and_where_it_was_hidden(viewer, user):
+    user.run()
+    user.run()
+    viewer.layers["cells"].visible = False
+    before = visible(viewer)
+    user.press("Show input")
+    assert visible(viewer) == ["truth", "cells"]
+    user.press("Show input")
+    assert visible(viewer) == before
+    viewer.layers.remove("cells")
+    user.press("Show input")
+    assert not user.button("Show input").isChecked()
+    assert "not in the viewer any more" in user.text
+    assert visible(viewer) == before
+
+
 def test_the_profile_shows_all_values_along_the_line_and_follows_it(viewer, widget, user, noisy):
     user.fill("Preset", "two")
     user.fill("Reference", "truth")

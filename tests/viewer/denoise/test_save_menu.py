@@ -132,6 +132,9 @@ def test_a_saved_run_is_opened_in_another_session_scrubbed_promoted_and_undone(
         assert tuple(layer.translate) == (3, 4)
         assert str(layer.units[0]) == "micrometer"
     np.testing.assert_array_equal(layers["cells denoised"].data, widget.session.result.image)
+    assert layers["cells expected error"].metadata[METADATA_KEY] == layers["cells denoised"].metadata[METADATA_KEY]
+    residual = widget.viewer.layers["cells residual"]
+    assert residual.metadata[METADATA_KEY] == widget.viewer.layers["cells denoised"].metadata[METADATA_KEY]
     assert other.value("Preset") == user.value("Preset")
     assert other.curves.n_steps == 30
     assert other.button("Continue").text() == "Continue near step 9"

@@ -63,7 +63,7 @@ class RunLayers:
         self.residual: Image | None = None
         self.expected_error: Image | None = None
         self._had_result = False
-        self._hidden: list[Image] = []
+        self._before: dict[Any, bool] = {}
 
     def owns(self, layer: Any) -> bool:
         """Return True for a layer of the run with the data that the run gave it."""
@@ -115,20 +115,35 @@ class RunLayers:
         if details.residual is not None:
             layer = residual_layer(self.source, details.residual, f"{name} residual")
             self.residual = self._own.show(self.residual, layer)
+            _note(self.residual, report)
         if self.outputs.has_expected_error and (error := result.expected_error) is not None:
             layer = expected_error_layer(self.source, error, f"{name} expected error")
             self.expected_error = self._own.show(self.expected_error, layer)
+            _note(self.expected_error, report)
 
     def show_input(self, is_input: bool) -> None:
-        """Hide the layers of the run, so that the input is seen in their place, or show those again that were hidden."""
+        """Show the input and hide the images that cover it, those of other runs too, or show all again as it was.
+
+        Raises
+        ------
+        InputError
+            The layer of the input is not in the viewer.
+        """
         if not is_input:
-            for layer in self._hidden:
-                layer.visible = True
-            self._hidden = []
+            for layer, was_visible in self._before.items():
+                layer.visible = was_visible
+            self._before = {}
             return
-        own = (self.result, self.snapshots, self.residual, self.expected_error)
-        self._hidden = [layer for layer in own if layer is not None and self._own.has(layer) and layer.visible]
-        for layer in self._hidden:
+        layers = self.viewer.layers
+        if self.source.name not in layers:
+            raise InputError(
+                f"The layer '{self.source.name}' is not in the viewer any more. Use Swipe to see the input."
+            )
+        source = layers[self.source.name]
+        above = [layer for layer in layers[layers.index(source) + 1 :] if isinstance(layer, Image) and layer.visible]
+        self._before = {layer: layer.visible for layer in (source, *above)}
+        source.visible = True
+        for layer in above:
             layer.visible = False
 
     def show_image(self, image: NDArray[Any], report: Mapping[str, Any] | None = None) -> None:
@@ -147,7 +162,7 @@ class RunLayers:
         else:
             self._own.put(self.result, image.copy())
         if report is not None:
-            self.result.metadata = {**self.result.metadata, METADATA_KEY: dict(report)}
+            _note(self.result, report)
 
     def point_to(self, step: int) -> bool:
         """Move the slider of the snapshots to a step; return True if the snapshots show it."""
@@ -191,8 +206,13 @@ class RunLayers:
         elif not (isinstance(layer.data, StepStack) and layer.data.snapshots == tuple(snapshots)):
             self._own.put(layer, StepStack(snapshots))
         steps = [snapshot.step for snapshot in snapshots]
-        layer.metadata = {**layer.metadata, METADATA_KEY: dict(report), "steps": steps}
+        _note(layer, report, steps=steps)
         self.viewer.dims.set_point(self._iteration_axis(layer), step)
 
     def _iteration_axis(self, layer: Image) -> int:
         return int(self.viewer.dims.ndim - layer.ndim)
+
+
+def _note(layer: Image, report: Mapping[str, Any], **others: Any) -> None:
+    """Put the report of a run into a layer's metadata."""
+    layer.metadata = {**layer.metadata, METADATA_KEY: dict(report), **others}

@@ -92,10 +92,17 @@ class BeforeAfter(QWidget):
         self._blink.click()
 
     def _show_input(self, is_input: bool) -> None:
-        layers = self._session.layers if is_input else self._blinked
-        if layers is not None:
-            layers.show_input(is_input)
-        self._blinked = layers if is_input else None
+        if self._blinked is not None:
+            self._blinked.show_input(False)
+        self._blinked = None
+        layers = self._session.layers
+        if is_input and layers is not None:
+            try:
+                with self._guard():
+                    layers.show_input(True)
+                    self._blinked = layers
+            finally:
+                self._blink.setChecked(self._blinked is not None)
 
     def _show_swipe(self, is_wanted: bool) -> None:
         layers = self._session.layers
