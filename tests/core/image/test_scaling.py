@@ -268,7 +268,9 @@ def test_the_error_is_largest_where_there_is_signal():
     restored = image.restore_error(np.full_like(drawn, level), drawn)
     assert np.sqrt(np.mean(restored[200:] ** 2)) == pytest.approx(5, rel=0.05)
     assert np.sqrt(np.mean(restored[:200] ** 2)) < 2.5
-    np.testing.assert_allclose(restored, level * image.slope(drawn)[0], rtol=1e-6)
+    assert (image.slope(drawn) == 0).any()
+    assert restored.min() > 0.1
+    np.testing.assert_allclose(restored[200:], level * image.slope(drawn)[0][200:], rtol=1e-6)
 
 
 def test_the_slope_is_the_change_of_the_restored_image_per_unit():

@@ -30,6 +30,10 @@ LOW, HIGH = 0.05, 0.95
 
 Chosen so that they lie within the range of the sigmoid at the output of a generator, 0 to 1, but not where it is flat."""
 
+LEAST_SLOPE = 0.05
+"""Least slope of the way back to the frame's units that an error is multiplied by, relative to the median: of magnitudes at the noise
+floor, which are reduced to 0, nobody can be sure. Our choice, small enough not to count."""
+
 ROUNDING_VARIANCE = 1 / 12
 """Variance of the error of rounding to integers, which is uniform from -1/2 to 1/2."""
 
@@ -245,7 +249,10 @@ class ImageTensor:
         values
             Output of the generator that has this error, in its units, channels first.
         """
-        deviation = error * self.slope(values)
+        slope = self.slope(values)
+        if (slope > 0).any():  # it is 0 where magnitudes are reduced to 0, of which nobody can be sure
+            slope = np.maximum(slope, LEAST_SLOPE * np.median(slope[slope > 0]))
+        deviation = error * slope
         if self.is_rounded:
             deviation = np.sqrt(deviation**2 + ROUNDING_VARIANCE)
         restored = np.zeros(self.frame.shape, np.float32)  # what is left as it is has no error
