@@ -73,13 +73,13 @@ def denoise() -> None:
     assert widget.session.result.step in steps
     shoot(viewer, "moved")
 
-    widget.session.keep(widget.session.result.frames[0].votes.get("held-out", steps[-1]))
+    widget.session.undo()
     layers = widget.session.layers
     layers.snapshots.visible = False
     layers.expected_error.visible = True
     shoot(viewer, "expected-error")
 
-    widget.findChild(QCollapsible).expand(animate=False)
+    next(part for part in widget.findChildren(QCollapsible) if part.text() == "More settings").expand(animate=False)
     wait(lambda: False, 1)
     widget.verticalScrollBar().setValue(widget.verticalScrollBar().maximum())
     shoot(viewer, "settings")

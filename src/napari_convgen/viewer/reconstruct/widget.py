@@ -209,7 +209,9 @@ class ReconstructWidget(DockWidget):
             kept = self._preset.value
             self._preset.choices = names
             self._preset.value = kept if kept in names and kept not in usual else self._problem.problem.preset
-        self._input.description.setVisible(name not in ("sense", "phase"))
+        self._input.is_stack = name == "phase"
+        self._input.describe()
+        self._input.description.setVisible(name != "sense")
         self._residual.native.setVisible(name != "phase")
         self._baseline.native.setVisible(name == "enlarge")
         self._choose_preset()
