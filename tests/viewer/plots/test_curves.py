@@ -98,6 +98,9 @@ def test_text_follows_the_theme(plot, theme):
 
     plot.follow_theme(theme)
     assert plot.getAxis("left").textPen().color().name() == get_theme(theme).text.as_hex(format="long")
+    behind_names = plot.plotItem.legend.brush().color()
+    assert behind_names.name() == get_theme(theme).background.as_hex(format="long")
+    assert behind_names.alpha() > 127
 
 
 def drag(plot, *steps):
