@@ -126,6 +126,7 @@ def test_a_phase_is_found_under_an_array_of_lights(viewer, user, tmp_path):
     path.write_text("0, 0, 0\n")
     user.editor("Light directions").findChild(QLineEdit).setText(str(path))
     assert "Write two numbers in each row" in user.text
+    assert "The directions of the lights are missing" not in user.text
     np.savetxt(path, waves[:-1], delimiter=",")
     user.run()
     assert "expected (7, 2), got (6, 2)" in user.text
