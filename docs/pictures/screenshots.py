@@ -19,6 +19,7 @@ import napari
 from qtpy.QtWidgets import QApplication, QScrollArea
 from superqt import QCollapsible
 
+from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.plots.tabs import PlotTabs
 
 FOLDER = Path(__file__).parent
@@ -122,6 +123,7 @@ def phase() -> None:
     wait(lambda: not widget.session.is_busy)
     stack.visible = False
     wait(lambda: False, 1)
+    widget.ensureWidgetVisible([view for view in widget.findChildren(PanelView) if view.isVisible()][-1])
     shoot(viewer, "reconstruct-phase")
     viewer.close()
 

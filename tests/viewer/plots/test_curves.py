@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pyqtgraph as pg
 import pytest
@@ -82,6 +84,13 @@ def test_growing_curves_are_drawn_in_the_end(plot):
     plot.mark_kept(2)
     assert plot.n_steps == 3
     assert shown(curves(plot)[0])[0] == [1, 2, 3]
+
+
+def test_a_plot_that_appears_has_its_curves(plot):
+    for step in (1, 2):
+        plot.show_progress(SimpleNamespace(step=step, losses=[0.5 / step], criteria=[0.6], kept_step=step))
+        assert plot.isHidden() == (step == 1)
+    assert shown(curves(plot)[0])[0] == [1, 2]
 
 
 def test_long_curves_keep_their_ends(plot):

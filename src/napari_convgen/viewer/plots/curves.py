@@ -160,7 +160,9 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         if progress.step - len(progress.losses) < self.n_steps:
             self.clear_curves()
         self.extend(progress.losses, progress.criteria, progress.kept_step)
-        self.setVisible(self.n_steps > 1)
+        if self.isHidden() and self.n_steps > 1:
+            self.redraw()
+            self.show()
 
     def mark_kept(self, step: int) -> None:
         """Mark the step that is kept."""
