@@ -95,7 +95,7 @@ def _cells(estimate: Estimate) -> list[str]:
 
 def _summary(estimates: Sequence[tuple[str, str, Estimate]]) -> str:
     """Return the bias and the coverage for each split and preset."""
-    goals = [f"within {n} standard error{'s' * (n > 1)} ({share:.0%} if honest)" for n, share in HONEST.items()]
+    goals = [f"within {n} standard error{'s' * (n > 1)} ({100 * share:.0f} % if honest)" for n, share in HONEST.items()]
     head = ["split", "preset", "images", "cannot tell", "mean of told - true", "within 1 dB", *goals]
     rows = []
     for split, preset in dict.fromkeys((split, preset) for split, preset, _ in estimates):
@@ -104,8 +104,10 @@ def _summary(estimates: Sequence[tuple[str, str, Estimate]]) -> str:
         row = [split, preset, str(len(own)), str(len(own) - len(known))]
         if known:
             row.append(f"{statistics.fmean(off for off, _ in known):+.2f}")
-            row.append(f"{statistics.fmean(abs(off) <= 1 for off, _ in known):.0%}")
-            row += [f"{statistics.fmean(abs(off) <= n * deviation for off, deviation in known):.0%}" for n in HONEST]
+            row.append(f"{100 * statistics.fmean(abs(off) <= 1 for off, _ in known):.0f} %")
+            row += [
+                f"{100 * statistics.fmean(abs(off) <= n * deviation for off, deviation in known):.0f} %" for n in HONEST
+            ]
         rows.append(row + [""] * (len(head) - len(row)))
     return markdown_table(head, rows)
 

@@ -41,7 +41,7 @@ def images(folder: Path, size: int) -> Iterator[tuple[str, np.ndarray]]:
     cases = list(all_cases(folder))
     unlike = np.stack([case.load(size, 0).reference for case in choose(cases, "tune", images=UNLIKE)]).astype(float)
     for share in SHARES:
-        yield f"unlike, {share:.0%} of the first in each", share * unlike[0] + (1 - share) * unlike
+        yield f"unlike, {100 * share:.0f} % of the first in each", share * unlike[0] + (1 - share) * unlike
     for case in choose(cases, "tune", images=COLORS):
         yield case.name, np.moveaxis(case.load(size, 0).reference, -1, 0).astype(float)
 

@@ -77,7 +77,7 @@ def _cases(size: tuple[int, int], arguments: argparse.Namespace) -> Iterator[Cas
             for noise in NOISES:
                 draws = range(arguments.draws if noise else 1)
                 scans = [scan(image, sampled(size), noise=noise, seed=draw) for draw in draws]
-                yield Case(f"head {seed}, {name}, noise {noise:.0%}", scans)
+                yield Case(f"head {seed}, {name}, noise {100 * noise:.0f} %", scans)
 
 
 METHODS = ("zero-filled", "CG-SENSE", "L1-wavelet", "TV", "generator")

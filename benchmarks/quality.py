@@ -258,7 +258,7 @@ def _summary(rows: Sequence[Cell]) -> str:
             _mean(rivals, "+.2f"),
             _mean(estimates, "+.2f"),
         ]
-        line += [f"{statistics.fmean(abs(e) <= 1 for e in estimates):.0%}" if estimates else ""]
+        line += [f"{100 * statistics.fmean(abs(e) <= 1 for e in estimates):.0f} %" if estimates else ""]
         line += [_mean([row["best"] - row[vote] for row in fitted if vote in row]) for vote in votes]
         lines.append(line)
     return markdown_table(head, lines) + _LEGEND

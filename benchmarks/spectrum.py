@@ -48,7 +48,7 @@ def main() -> None:
     head = ["image", "time", "products", "a product", "memory at most", "load of the machine before"]
     times = markdown_table(head, [_time(size) for size in arguments.sizes])
     print(times, flush=True)
-    head = ["image", *(f"{share:.0%} of the vectors" for share in SHARES)]
+    head = ["image", *(f"{100 * share:.0f} % of the vectors" for share in SHARES)]
     rows = []
     for row in _energies():
         rows.append(row)
@@ -82,8 +82,14 @@ def _energies() -> Iterator[list[str]]:
     for name, image in _images():
         spectra = [spectrum(image, config, rank=ranks[-1], seed=seed).spectra[0] for seed in range(N_SEEDS)]
         shares = [[each.image_energy[rank - 1] for each in spectra] for rank in ranks]
-        yield [name, *(f"{statistics.fmean(each):.0%} ({min(each):.0%} to {max(each):.0%})" for each in shares)]
-    yield ["white noise", *(f"{rank / n_values:.0%}" for rank in ranks)]
+        yield [
+            name,
+            *(
+                f"{100 * statistics.fmean(each):.0f} % ({100 * min(each):.0f} % to {100 * max(each):.0f} %)"
+                for each in shares
+            ),
+        ]
+    yield ["white noise", *(f"{100 * (rank / n_values):.0f} %" for rank in ranks)]
 
 
 def _images() -> Iterator[tuple[str, np.ndarray]]:

@@ -104,6 +104,7 @@ WORDS = {
     r"\bso many\b": "name the number",
     r"\bcomes to\b": "is, or amounts to",
     r"\bof the present\b": "current",
+    r"[\d}]%(?!\w)|%}": "a space before the percent sign, as before other units",
 }
 """Words and phrases that are not used in text (patterns, in lower case), each with what to write instead."""
 

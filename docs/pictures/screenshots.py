@@ -19,6 +19,7 @@ import napari
 from qtpy.QtWidgets import QApplication, QScrollArea
 from superqt import QCollapsible
 
+from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.plots.tabs import PlotTabs
 
 FOLDER = Path(__file__).parent
@@ -73,13 +74,13 @@ def denoise() -> None:
     assert widget.session.result.step in steps
     shoot(viewer, "moved")
 
-    widget.session.keep(widget.session.result.frames[0].votes.get("held-out", steps[-1]))
+    widget.session.undo()
     layers = widget.session.layers
     layers.snapshots.visible = False
     layers.expected_error.visible = True
     shoot(viewer, "expected-error")
 
-    widget.findChild(QCollapsible).expand(animate=False)
+    next(part for part in widget.findChildren(QCollapsible) if part.text() == "More settings").expand(animate=False)
     wait(lambda: False, 1)
     widget.verticalScrollBar().setValue(widget.verticalScrollBar().maximum())
     shoot(viewer, "settings")
@@ -122,6 +123,7 @@ def phase() -> None:
     wait(lambda: not widget.session.is_busy)
     stack.visible = False
     wait(lambda: False, 1)
+    widget.ensureWidgetVisible([view for view in widget.findChildren(PanelView) if view.isVisible()][-1])
     shoot(viewer, "reconstruct-phase")
     viewer.close()
 

@@ -86,6 +86,26 @@ def test_words(source):
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "# about 25% of it",  # prose: allow
+        'print(f"{share:.0%}")',  # prose: allow
+        'print(f"{share:%}")',  # prose: allow
+        'print(f"{100 * share:.2g}%")',  # prose: allow
+    ],
+)
+def test_percent_signs_without_a_space(source):
+    assert findings(source)
+
+
+@pytest.mark.parametrize(
+    "source", ["# about 25 % of it", 'print(f"{100 * share:.0f} %")', '"a%20b"', 'f"{time:%H:%M}"', "k = 5 % n"]
+)
+def test_percent_signs_with_a_space_and_other_uses(source):
+    assert not findings(source)
+
+
+@pytest.mark.parametrize(
     "source", ["words = text.split()", "def test_x(words): pass", "s.butterworth()", "def follows(): pass"]
 )
 def test_words_that_are_used(source):

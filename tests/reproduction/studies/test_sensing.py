@@ -18,7 +18,7 @@ def test_an_image_is_made_of_its_sums_at_a_small_size(monkeypatch):
     errors = findings.numbers["errors"]
     assert len(errors) == len(SHARES)
     assert errors[-1] < 0.4
-    assert [panel.title for panel in findings.panels] == ["image", "10%", "20%", "33%", "Fits"]
+    assert [panel.title for panel in findings.panels] == ["image", "10 %", "20 %", "33 %", "Fits"]
     json.dumps(findings.numbers)
 
 

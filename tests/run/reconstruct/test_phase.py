@@ -130,6 +130,18 @@ def test_lights_from_several_directions_show_a_phase_in_smaller_pixels():
     assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.9
 
 
+def test_an_estimate_alone_from_several_lights_has_no_note_that_nothing_was_held_out(monkeypatch):
+    monkeypatch.setattr(refinement, "plug_and_play_stages", partial(plug_and_play_stages, n_turns=1))
+    waves = 0.4 * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
+    imaging = led_array(DRY, (0.2, 0.2), waves, (16, 16), 0, 1)
+    images = images_of(imaging, bumps(imaging.size), (), 2000)
+    given = {"lights": waves, "n_zernikes": 0, "n_starts": 1, "changes": {"n_threads": 1}}
+    task = ReconstructTask(Image(images, "TYX", (1, 0.2, 0.2), ("", MICRON, MICRON)), problem="phase", **given)
+    for _ in task:
+        pass
+    assert "Nothing of the measurement was held out" not in " ".join(task.result().notes)
+
+
 def test_a_simulation_is_that_of_the_operator():
     truth = Image(bumps((40, 36)), "YX", (0.2, 0.2), (MICRON, MICRON))
     made = simulate(truth, problem="phase", aberrations=[0.5], n_planes=3, z_step=2.0)

@@ -143,7 +143,7 @@ def test_a_generator_is_looked_at_through_a_measurement(viewer, widget, user, no
     user.fill("Problem", "Enlarge")
     user.run()
     assert widget.session.result.config.operator.kind == "downsampling"
-    shown = [layer for layer in viewer.layers if layer.name.startswith(("image:", "noise:"))][-2:]
+    shown = [layer for layer in viewer.layers if layer.name.startswith(("image, ", "noise, "))][-2:]
     assert [layer.data.shape[-2:] for layer in shown] == [(64, 64)] * 2
     for layer in shown:
         np.testing.assert_allclose(layer.extent.world[:, -2:], viewer.layers["cells"].extent.world, atol=0.26)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pyqtgraph as pg
 import pytest
@@ -84,6 +86,13 @@ def test_growing_curves_are_drawn_in_the_end(plot):
     assert shown(curves(plot)[0])[0] == [1, 2, 3]
 
 
+def test_a_plot_that_appears_has_its_curves(plot):
+    for step in (1, 2):
+        plot.show_progress(SimpleNamespace(step=step, losses=[0.5 / step], criteria=[0.6], kept_step=step))
+        assert plot.isHidden() == (step == 1)
+    assert shown(curves(plot)[0])[0] == [1, 2]
+
+
 def test_long_curves_keep_their_ends(plot):
     plot.show_curves(np.linspace(1, 0.1, 50_000), np.full(50_000, 0.5))
     x, _ = shown(curves(plot)[0])
@@ -98,6 +107,9 @@ def test_text_follows_the_theme(plot, theme):
 
     plot.follow_theme(theme)
     assert plot.getAxis("left").textPen().color().name() == get_theme(theme).text.as_hex(format="long")
+    behind_names = plot.plotItem.legend.brush().color()
+    assert behind_names.name() == get_theme(theme).background.as_hex(format="long")
+    assert behind_names.alpha() > 127
 
 
 def drag(plot, *steps):

@@ -80,7 +80,9 @@ def test_a_phase_is_found_from_a_stack_and_its_aberrations_are_plotted(viewer, w
     truth = Image(0.8 * np.exp(-((y - 11) ** 2 + (x - 9) ** 2) / 18), "YX", (0.2, 0.2), ("um", "um"))
     made = simulate(truth, problem="phase", n_planes=3, z_step=2.0, photons=500)
     viewer.add_image(np.asarray(made.measurement.data), name="stack", scale=(2, 0.2, 0.2), units=("um",) * 3)
+    assert "the shown frame only (1 of 3)" in user.text
     user.fill("Problem", "Phase microscopy")
+    assert "3 images of 24 × 22, all taken" in user.text
     user.fill("Preset", "tiny")
     assert sees(user, *INPUTS, "Numerical aperture", "Z step (µm)", "Plane in focus", "Aberrations") == [
         "Numerical aperture",
@@ -124,6 +126,7 @@ def test_a_phase_is_found_under_an_array_of_lights(viewer, user, tmp_path):
     path.write_text("0, 0, 0\n")
     user.editor("Light directions").findChild(QLineEdit).setText(str(path))
     assert "Write two numbers in each row" in user.text
+    assert "The directions of the lights are missing" not in user.text
     np.savetxt(path, waves[:-1], delimiter=",")
     user.run()
     assert "expected (7, 2), got (6, 2)" in user.text

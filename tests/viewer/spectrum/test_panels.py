@@ -192,10 +192,10 @@ def test_words_of_the_spectrum(made):
 def test_words_of_the_slider():
     spectrum = one(0, None)
     assert "No vector" in describe_components(spectrum, 0)
-    assert "It holds 40% of the image and 1.6% of white noise" in describe_components(spectrum, 1)
+    assert "It holds 40 % of the image and 1.6 % of white noise" in describe_components(spectrum, 1)
     words = describe_components(spectrum, 3)
     assert "<b>Vector 3</b>: σ = 2 ± 0.2." in words
-    assert "The first 3 hold 92% of the image and 4.8%" in words
+    assert "The first 3 hold 92 % of the image and 4.8 %" in words
 
 
 def test_words_of_the_stop(made):

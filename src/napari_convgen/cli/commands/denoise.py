@@ -176,7 +176,7 @@ def describe(progress: DenoiseProgress) -> str:
     frame = f"frame {p.frame + 1}/{p.n_frames}  " if p.n_frames > 1 else ""
     place = f"{frame}tile {p.tile + 1}/{p.n_tiles}  " if p.n_tiles > 1 else frame
     if not p.step:
-        return f"{place}estimate that guides the fit: {p.guide_share:.0%}"
+        return f"{place}estimate that guides the fit: {100 * (p.guide_share or 0):.0f} %"
     return f"{place}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  at most {p.seconds_left:.0f} s left"
 
 

@@ -198,7 +198,7 @@ def _describe(progress: SpectrumProgress) -> str:
 def _summary(result: SpectrumResult, image: ImageFile) -> Iterator[str]:
     for s in result.spectra:
         noise = s.noise_alignment.mean()
-        shares = f"{s.image_energy[-1]:.1%} of the image and {s.noise_energy[-1]:.1%} of white noise"
+        shares = f"{100 * s.image_energy[-1]:.1f} % of the image and {100 * s.noise_energy[-1]:.1f} % of white noise"
         gain = f"the Jacobian passes the image {s.alignment / noise:.1f} times as well"
         yield f"Step {s.step}: {s.rank} vectors hold {shares}, means left out; {gain}."
     yield from (f"Note: {note}" for note in (*image.notes, *result.notes))

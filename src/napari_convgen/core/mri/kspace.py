@@ -110,7 +110,7 @@ def _check_center(energy: Float[np.ndarray, "y x"]) -> None:
             "K-space has its origin at index 0. Move it to the middle: numpy.fft.fftshift over rows and columns."
         )
     raise InputError(
-        f"K-space must have its energy in the middle, and {share:.0%} of it is there: this looks like an image, or its origin is "
+        f"K-space must have its energy in the middle, and {100 * share:.0f} % of it is there: this looks like an image, or its origin is "
         f"elsewhere. {FORM}"
     )
 

@@ -231,10 +231,11 @@ class ReconstructTask(FitTask[ReconstructResult]):
         kept = list(iterate.kept)
         seen = members.weights[kept]
         operator = problem.forward_model
+        is_held_out = bool((problem.weights * (seen == 0)).flatten(1).any(1).all())
         # Of a guide that agrees with the measurement only groups of entries that are held out can tell more.
-        if self.config.generator.is_plug_and_play and operator.entry_groups is None:
+        if self.config.generator.is_plug_and_play and not (is_held_out and operator.entry_groups is not None):
             return image, image, math.inf
-        if not isinstance(operator, LinearMap) or not (problem.weights * (seen == 0)).flatten(1).any(1).all():
+        if not isinstance(operator, LinearMap) or not is_held_out:
             self._notes.append(ALL_HELD)
             return image, image, math.inf
         norm = operator.norm(problem.weights, random_source(self.config.seed, NORM_SOURCE))

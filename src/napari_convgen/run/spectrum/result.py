@@ -199,7 +199,7 @@ def _record(spectrum: Spectrum) -> dict[str, Any]:
         "rank": spectrum.rank,
         "trace": spectrum.trace,
         "trace_error": spectrum.trace_error,
-        "vectors_for_energy": {f"{mark:.0%}": n for mark, n in spectrum.marks.items()},
+        "vectors_for_energy": {f"{100 * mark:.0f} %": n for mark, n in spectrum.marks.items()},
         "alignment": {"image": spectrum.alignment, "noise": float(draws.mean()), "noise_deviation": float(draws.std())},
         "largest_angle": float(spectrum.angles[-1]),
     }
@@ -234,7 +234,7 @@ def _energies(spectra: Sequence[Spectrum]) -> Plot:
     ranks = np.arange(1, spectra[0].rank + 1)
     curves = [Curve(f"image, step {spectrum.step}", ranks, spectrum.image_energy) for spectrum in spectra]
     curves.append(Curve("white noise", ranks, spectra[0].noise_energy, style="dashes"))
-    marks = [(f"{mark:.0%}", n) for mark, n in spectra[0].marks.items() if n is not None]
+    marks = [(f"{100 * mark:.0f} %", n) for mark, n in spectra[0].marks.items() if n is not None]
     return Plot("Energy in the first vectors", "vectors", "share, means left out", curves, marks=marks)
 
 

@@ -121,14 +121,17 @@ class FitsLayers:
         return data.at(round(self.viewer.dims.point[axis])).step if isinstance(data, StepStack) else None
 
     def name_steps(self) -> None:
-        """Name each layer after its target, the share that is left to fit and the step on screen, unless the user has named it."""
+        """Name each layer after its target, the step on screen and the share that is left to fit, unless the user has named it.
+
+        A cell of the grid can be too narrow for the whole name: what is cut off then is the end.
+        """
         step = self.step_on_screen()
         if step is None:
             return
         for name, layer in self._shown():
             if isinstance(layer.data, StepStack) and layer.name == self._captions.get(name, layer.name):
                 left = layer.data.at(step).loss
-                layer.name = f"{CAPTIONS[name]}: {format_share(left)} left, step {step}"
+                layer.name = f"{CAPTIONS[name]}, step {step}: {format_share(left)} left"
                 self._captions[name] = layer.name
 
     def _add(self, name: str, snapshots: Sequence[Snapshot]) -> None:
@@ -136,12 +139,12 @@ class FitsLayers:
         unit = unit_of_new_axis(self.viewer, len(source.units))
         layer = snapshots_layer(source, snapshots, name, unit)
         layer.visible = True
-        show_name(layer, "top_right")
+        show_name(layer)
         self.layers[name] = self._own.add(layer)
 
     def _show_noise(self, noise: NDArray[Any]) -> None:
         layer = image_layer(self.source, noise, NOISE, visible=True)
-        show_name(layer, "top_right")
+        show_name(layer)
         self.noise = self._own.add(layer)
 
     def _shown(self) -> list[tuple[str, Image]]:

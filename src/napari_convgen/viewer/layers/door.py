@@ -324,10 +324,10 @@ def expected_error_layer(source: LayerInput, error: NDArray[np.float32], name: s
     return image_layer(source, error, name, **look)
 
 
-def show_name(layer: Layer, position: str = "top_left") -> None:
+def show_name(layer: Layer) -> None:
     """Show a layer's name in its cell of napari's grid; where the cell is narrow, the start of the name shows."""
     if hasattr(layer, "name_overlay"):  # older versions of napari have none
-        layer.name_overlay.update({"visible": True, "position": position, "font_size": 8})
+        layer.name_overlay.update({"visible": True, "position": "top_left", "font_size": 8})
 
 
 def add_layer(viewer: ViewerModel, layer: Layer) -> None:

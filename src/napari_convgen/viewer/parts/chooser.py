@@ -160,18 +160,23 @@ class InputChooser:
         if layer is None:
             return
         data = finest_level(layer)
-        text = f"{name_of_layer(layer.name)} · {_times(data.shape)} · {np.dtype(data.dtype)}"
+        text = f"{name_of_layer(layer.name)} · {times(data.shape)} · {np.dtype(data.dtype)}"
         try:
-            layout = Layout.of(data.shape, self.axes.value or None, self._z_axis())
-            if place := self.place():
-                where = ", ".join(f"{i + 1} of {data.shape[axis]}" for axis, i in place.items())
-                text += f" · the shown frame only ({where})"
-            elif counted := layout.frame_axes():
-                n_frames = math.prod(data.shape[i] for i in counted)
-                text += f" · {n_frames} frames of {_times(layout.frame_shape(data.shape))}, one after another"
+            text += self._describe_taken(data.shape)
         except ConvgenError as error:
             text += f"<br><i>{error}</i>"
         self.description.setText(text)
+
+    def _describe_taken(self, shape: tuple[int, ...]) -> str:
+        """Say what of a stack would be taken, and into how many frames its axes divide it; nothing of a single image."""
+        layout = Layout.of(shape, self.axes.value or None, self._z_axis())
+        if place := self.place():
+            where = ", ".join(f"{i + 1} of {shape[axis]}" for axis, i in place.items())
+            return f" · the shown frame only ({where})"
+        if counted := layout.frame_axes():
+            n_frames = math.prod(shape[i] for i in counted)
+            return f" · {n_frames} frames of {times(layout.frame_shape(shape))}, one after another"
+        return ""
 
     def _follow_data(self, active: Layer | None) -> None:
         """Notice when the active layer is given other data, and not when that of the layer before is."""
@@ -202,5 +207,6 @@ class InputChooser:
         self._wanted_reference = None if name == NO_REFERENCE else self.viewer.layers[name]
 
 
-def _times(shape: Iterable[int]) -> str:
+def times(shape: Iterable[int]) -> str:
+    """Return a shape as text: ``"7 × 96 × 96"``."""
     return " × ".join(map(str, shape))

@@ -33,6 +33,9 @@ VOTE_SPAN = (0.0, 0.09)
 INTERVAL_OPACITY = 48
 """Opacity of the shaded interval, of 255."""
 
+LEGEND_OPACITY = 200
+"""Opacity of what lies behind the legend, of 255: lines below it show, and the names can be read."""
+
 
 class LogAxis(pg.AxisItem):  # type: ignore[misc]
     """A logarithmic axis that labels decades, and 2 and 5 between them where there is room."""
@@ -110,12 +113,13 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         return QSize(280, 170)
 
     def follow_theme(self, theme: str) -> None:
-        """Take the text color of a napari theme."""
+        """Take the colors of text and background of a napari theme."""
         self._text_color = get_theme(theme).text.as_hex()
         for side in ("left", "bottom"):
             axis = self.getAxis(side)
             axis.setPen(self._text_color)
             axis.setTextPen(self._text_color)
+        self._legend.setBrush(pg.mkBrush(get_theme(theme).background.as_hex("long") + f"{LEGEND_OPACITY:02x}"))
         self._legend.setLabelTextColor(self._text_color)
         for _, label in self._legend.items:
             label.setText(label.text)
@@ -156,7 +160,9 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         if progress.step - len(progress.losses) < self.n_steps:
             self.clear_curves()
         self.extend(progress.losses, progress.criteria, progress.kept_step)
-        self.setVisible(self.n_steps > 1)
+        if self.isHidden() and self.n_steps > 1:
+            self.redraw()
+            self.show()
 
     def mark_kept(self, step: int) -> None:
         """Mark the step that is kept."""

@@ -9,7 +9,7 @@ from napari.layers import Image, Layer
 
 from napari_convgen.core.image import Layout
 from napari_convgen.viewer.layers.door import finest_level, guess_axes
-from napari_convgen.viewer.parts.chooser import InputChooser
+from napari_convgen.viewer.parts.chooser import InputChooser, times
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -22,10 +22,16 @@ class ImageChooser(InputChooser):
     ----------
     viewer, z_axis
         As for `InputChooser`.
+
+    Attributes
+    ----------
+    is_stack
+        True if the images of a stack are the measurement of one image together; False, the default, if each is a measurement of its own.
     """
 
     def __init__(self, viewer: ViewerModel, z_axis: Callable[[], Literal["frames", "volume"]]) -> None:
         super().__init__(viewer, z_axis, is_single=True)
+        self.is_stack = False
 
     def layout(self, layer: Image) -> Layout:
         """Return the meaning of the axes of the image.
@@ -36,6 +42,11 @@ class ImageChooser(InputChooser):
             The axes do not fit.
         """
         return Layout.of(finest_level(layer).shape, self.axes.value or guess_axes(layer), self._z_axis())
+
+    def _describe_taken(self, shape: tuple[int, ...]) -> str:
+        if not self.is_stack:
+            return super()._describe_taken(shape)
+        return f" · {shape[0]} images of {times(shape[1:])}, all taken" if len(shape) == 3 else ""
 
     def _choose(self) -> Layer | None:
         active = super()._choose()

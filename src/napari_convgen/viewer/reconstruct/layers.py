@@ -49,6 +49,7 @@ class ReconstructionLayers:
         self.source = request.source
         self.result: Image | None = None
         self._name = f"{request.source.name} {PROBLEMS[request.problem].result}"
+        self._limits: tuple[float, ...] = ()  # of the result, as they were set last without the user
         self._own = OwnLayers(viewer)
 
     def owns(self, layer: Any) -> bool:
@@ -59,8 +60,10 @@ class ReconstructionLayers:
         """Show the generator's image in the layer that will hold the result; if the user has removed it, it stays away."""
         if self.result is None:
             self.result = self._own.add(image_layer(on_image_grid(self.source, image), image, self._name))
+            self._limits = tuple(self.result.contrast_limits)
         elif self._own.has(self.result):
             self._own.put(self.result, image)
+            self._follow_range(self.result)
 
     def show(self, details: Details, report: Mapping[str, Any], step: int) -> None:
         """Show a result, and what is wanted beside it, hidden at first, as it would cover the result.
@@ -90,9 +93,14 @@ class ReconstructionLayers:
             self.result = self._own.add(self._layer(image, self._name))
         else:
             self._own.put(self.result, image)
-            if "contrast_limits" not in self.source.look:  # then they are those of the first preview
-                self.result.reset_contrast_limits()
+            self._follow_range(self.result)
         return self.result
+
+    def _follow_range(self, layer: Image) -> None:
+        """Show all values of a layer that has not the limits of the input, unless the user has set others."""
+        if "contrast_limits" not in self.source.look and tuple(layer.contrast_limits) == self._limits:
+            layer.reset_contrast_limits()
+            self._limits = tuple(layer.contrast_limits)
 
     def _layers_beside(self, details: Details) -> list[Image]:
         """Return the layers that are wanted beside the result, the snapshots last."""

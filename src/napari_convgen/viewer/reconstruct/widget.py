@@ -191,6 +191,9 @@ class ReconstructWidget(DockWidget):
         self._controls.run_clicked.connect(self.run)
         self._controls.forecast_clicked.connect(self.forecast)
         self._problem.name.changed.connect(self._choose_problem)
+        for row in self._problem.rows():
+            if hasattr(row, "changed"):
+                row.changed.connect(self._controls.error.forget)  # it was about other inputs
         self._preset.changed.connect(self._choose_preset)
         self._load.loaded.connect(self._show_report)
         self._folded.editors["z_axis"].changed.connect(self._input.describe)
@@ -209,7 +212,9 @@ class ReconstructWidget(DockWidget):
             kept = self._preset.value
             self._preset.choices = names
             self._preset.value = kept if kept in names and kept not in usual else self._problem.problem.preset
-        self._input.description.setVisible(name not in ("sense", "phase"))
+        self._input.is_stack = name == "phase"
+        self._input.describe()
+        self._input.description.setVisible(name != "sense")
         self._residual.native.setVisible(name != "phase")
         self._baseline.native.setVisible(name == "enlarge")
         self._choose_preset()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_convgen.run.labels import format_place, format_seconds
+from napari_convgen.run.labels import format_place, format_seconds, format_share
 from napari_convgen.viewer.spectrum.fit_record import FitRecord
 from napari_convgen.viewer.spectrum.panels import Interval, PredictedStop, predict_stop
 
@@ -38,7 +38,7 @@ def describe_components(spectrum: Spectrum, n: int) -> str:
     if n == 0:
         return "<b>No vector</b>: the projection is the mean of each channel."
     value, error = spectrum.singular_values[n - 1], spectrum.errors[n - 1]
-    image, noise = _percent(spectrum.image_energy[n - 1]), _percent(spectrum.noise_energy[n - 1])
+    image, noise = format_share(spectrum.image_energy[n - 1]), format_share(spectrum.noise_energy[n - 1])
     those = "It holds" if n == 1 else f"The first {n} hold"
     return f"<b>Vector {n}</b>: σ = {value:.3g} ± {error:.1g}. {those} {image} of the image and {noise} of white noise."
 
@@ -93,7 +93,7 @@ def _table(spectrum: Spectrum) -> str:
     cells = [("", "image", "noise")]
     for mark, n in spectrum.marks.items():
         held = f"&gt; {spectrum.rank:,}" if n is None else f"{n:,}"
-        cells.append((f"{mark:.0%}", held, f"{int(np.ceil(mark * n_values)):,}"))
+        cells.append((format_share(mark), held, f"{int(np.ceil(mark * n_values)):,}"))
     columns = zip(*cells, strict=True)
     names = ("Vectors that hold", "of the image", "of white noise")
     rows = "".join(
@@ -108,7 +108,3 @@ def _interval(steps: Interval) -> str:
     if first is None:
         return f"up to {last:,}"
     return f"{first:,} on" if last is None else f"{first:,} to {last:,}"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
