@@ -20,6 +20,9 @@ Calibration = tuple[tuple[float, ...], tuple[str, ...]]
 Tags = Mapping[str, Any]
 """Keyword arguments of `tifffile.imwrite`."""
 
+RECIPE = "convgen"
+"""Key of the recipe in what a file says of its image; ImageJ shows it in *Image → Show Info*."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageFile:
@@ -47,6 +50,8 @@ class ImageFile:
     header
         What the format of the file keeps of it beside this, to write another file like it; of a type of the format's own.
         ``None``, the default, for formats that need no more.
+    recipe
+        Plain values on how the image was made, which a file of a format that has a place for it carries; ``None``, the default, for none.
     """
 
     data: ArrayLike
@@ -58,6 +63,7 @@ class ImageFile:
     orientation: int = UPRIGHT
     noise_kind: str | None = None
     header: Any = None
+    recipe: Mapping[str, Any] | None = None
 
     def of_type(self, dtype: DTypeLike) -> ImageFile:
         """Return the image of a file with zeros of another type: what the file of a result is like."""
@@ -73,6 +79,11 @@ class ImageFile:
 def never(path: Path) -> bool:
     """Return False: a format recognizes its files by their endings alone."""
     return False
+
+
+def without_recipe(path: Path) -> Any:
+    """Raise an error: files of a format have no place for how an image was made."""
+    raise ValueError(f"{path.suffix} files carry no recipe")
 
 
 def unsaid(path: Path) -> Part | None:
@@ -97,12 +108,15 @@ class Format:
     part
         Function that reads of an image of magnetic resonance which part of complex values it has, without its pixels. By default files
         do not say.
+    recipe
+        Function that returns how an image was made, from a file that this program has written. By default files do not say.
     """
 
     suffixes: tuple[str, ...]
     read: Callable[[Path, str | None, int], ImageFile]
     claims: Callable[[Path], bool] = never
     part: Callable[[Path], Part | None] = unsaid
+    recipe: Callable[[Path], Any] = without_recipe
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,6 +7,7 @@ TIFF keeps all metadata of an image: pixel size and units, the meaning of the ax
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,29 @@ def part_of_file(path: str | Path) -> Part | None:
     with suppress(Exception):  # what is no readable file says nothing
         return find_format(path).part(path)
     return None
+
+
+def read_recipe(path: str | Path) -> Mapping[str, Any]:
+    """Return how an image was made, from a file that this program has written.
+
+    Parameters
+    ----------
+    path
+        Image file.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read, or does not say.
+    """
+    path = Path(path)
+    try:
+        recipe: Mapping[str, Any] = find_format(path).recipe(path)
+    except FileError:
+        raise
+    except Exception as error:
+        raise FileError(f"{path} has no settings of a run. Choose a file that this program has written.") from error
+    return recipe
 
 
 def check_image(path: str | Path, like: ImageFile, dtype: DTypeLike | None = None) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import replacing
-from napari_convgen.files.image_file import Calibration, ImageFile, WritableFormat
+from napari_convgen.files.image_file import RECIPE, Calibration, ImageFile, WritableFormat
 from napari_convgen.files.magnetic_resonance import NOTE, RICIAN, Part, is_magnitude, part_of
 from napari_convgen.files.optional import load
 from napari_convgen.files.series import choose_series
@@ -36,6 +36,9 @@ UNASKED = (
     "(--set noise.kind=rician)."
 )
 COLORS = {3: "RGB", 4: "RGBA"}
+
+COMMENT = 6
+"""Code of a header's extension with text."""
 
 
 def _load() -> Any:
@@ -121,6 +124,10 @@ def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
     header, order = _header_for(path, like)
     dtype = _stored_type(data.dtype, like.axes, data.shape)
     header.set_data_dtype(dtype)
+    if like.recipe is not None:
+        comment = json.dumps({RECIPE: like.recipe}).encode()
+        header.extensions.append(_load().nifti1.Nifti1Extension("comment", comment))
+        header["vox_offset"] = 0  # is set as it is written
     if header.get_slope_inter() not in ((None, None), (1, 0)):
         header.set_slope_inter(1, 0)
     values = data.astype(dtype.base if dtype.fields is None else np.uint8)
@@ -192,4 +199,13 @@ def _set_distances(header: nibabel.Nifti1Header, like: ImageFile, letters: str) 
     header.set_zooms([known[x][0] if x in known and x in with_distance else 1.0 for x in letters])
 
 
-FORMAT = WritableFormat((".nii.gz", ".nii"), _read, check=_check, write=_write, part=_part)
+def _read_recipe(path: Path) -> Any:
+    """Return the recipe in the extensions of the header; raises any exception if there is none."""
+    comments = [
+        bytes(each.get_content()) for each in _load().load(path).header.extensions if each.get_code() == COMMENT
+    ]
+    texts = [comment.rstrip(b"\0") for comment in comments]
+    return next(json.loads(text)[RECIPE] for text in texts if text.startswith(f'{{"{RECIPE}":'.encode()))
+
+
+FORMAT = WritableFormat((".nii.gz", ".nii"), _read, check=_check, write=_write, part=_part, recipe=_read_recipe)

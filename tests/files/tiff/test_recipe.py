@@ -3,9 +3,9 @@ import pytest
 
 from napari_convgen.core.image import Image
 from napari_convgen.errors import FileError
-from napari_convgen.files.images import read_image, write_image
+from napari_convgen.files.images import read_image, read_recipe, write_image
 from napari_convgen.files.stack import write_stack
-from napari_convgen.files.tiff.recipe import as_file, read_recipe
+from napari_convgen.files.tiff.recipe import as_file
 
 RECIPE = {"config": {"n_steps": 3}, "note": "µm and ±"}
 

@@ -9,7 +9,8 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton
 from napari_convgen import denoise
 from napari_convgen.cli import main
 from napari_convgen.config import PRESETS, Config
-from napari_convgen.files.images import read_image
+from napari_convgen.errors import FileError
+from napari_convgen.files.images import read_image, read_recipe
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.layers.door import METADATA_KEY
 from napari_convgen.viewer.writing import write_tiff
@@ -211,6 +212,12 @@ def test_a_result_is_saved_in_the_format_of_its_name(viewer, user, choose, answe
     if name != "mine.png":
         assert read.calibration[0][-2:] == pytest.approx((0.5, 0.25))
         assert read.calibration[1][-2:] == ("µm", "µm")
+        recipe = read_recipe(path)
+        assert Config.from_dict(recipe["config"]).n_steps == 30
+        assert (recipe["input"]["name"], len(recipe["input"]["sha256"])) == ("cells", 64)
+    else:
+        with pytest.raises(FileError, match="no settings of a run"):
+            read_recipe(path)
 
 
 def test_a_file_gets_the_ending_of_the_kind_that_is_chosen(user, choose, monkeypatch, tmp_path):
@@ -248,8 +255,6 @@ def test_napari_writes_snapshots_with_their_steps_and_any_image_with_its_pixel_s
     with tifffile.TiffFile(path) as file:
         text = str(file.imagej_metadata or file.shaped_metadata)
     assert all(str(step) in text for step in steps)
-    from napari_convgen.files.tiff.recipe import read_recipe
-
     recipe = read_recipe(path)
     assert recipe["config"] == layer.metadata[METADATA_KEY]["config"]
     assert Config.from_dict(recipe["config"]).n_steps == 30

@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import FileError
-from napari_convgen.files.image_file import Calibration, ImageFile
+from napari_convgen.files.image_file import RECIPE, Calibration, ImageFile
 from napari_convgen.files.ome_zarr.metadata import KINDS, Level, Pyramid, ome_attributes
 from napari_convgen.files.optional import load
 from napari_convgen.files.series import choose_series
@@ -146,3 +146,8 @@ def _calibration(multiscale: Mapping[str, Any]) -> Calibration:
             if each.get("type") == "scale" and "scale" in each:
                 scales = [a * float(b) for a, b in zip(scales, each["scale"], strict=True)]
     return tuple(scales), tuple(symbol_of(str(axis.get("unit") or "pixel")) for axis in multiscale["axes"])
+
+
+def read_recipe(path: Path) -> Any:
+    """Return the recipe in the attributes of an image that this program has written; raises any exception if it has none."""
+    return load("zarr", "zarr", FILES).open_group(path, mode="r").attrs[RECIPE]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import making_folder
-from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.image_file import RECIPE, ImageFile
 from napari_convgen.files.ome_zarr.metadata import Level, Pyramid, ome_attributes
 from napari_convgen.files.ome_zarr.reading import FILES
 from napari_convgen.files.optional import load
@@ -61,6 +61,8 @@ def write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
             _store(array, above)
             above = array
         group.attrs.update(_told(pyramid))
+        if like.recipe is not None:
+            group.attrs[RECIPE] = dict(like.recipe)
 
 
 def _is_kept(like: ImageFile) -> bool:

@@ -13,12 +13,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_convgen.core.image import Image
-from napari_convgen.errors import FileError
-from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.image_file import RECIPE, ImageFile
 from napari_convgen.files.tiff.tags import escaped, is_hyperstack
-
-RECIPE = "convgen"
-"""Key of the recipe in the description of a TIFF file; ImageJ shows it in *Image → Show Info*."""
 
 SYMBOLS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
 """Symbols of units, which ImageJ and OME know, by their names in napari."""
@@ -30,7 +26,7 @@ OME_TYPES_OF_NUMBERS = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "
 def as_file(image: Image, recipe: Mapping[str, Any], is_in_stack: bool = False) -> ImageFile:
     """Return an image as it is written to a TIFF file: as an ImageJ hyperstack where that can hold it, or else as OME-TIFF.
 
-    Other formats take its axes, distances and units from it, and no recipe.
+    Other formats take its axes, distances, units and recipe from it.
 
     Parameters
     ----------
@@ -68,7 +64,7 @@ def as_file(image: Image, recipe: Mapping[str, Any], is_in_stack: bool = False) 
     else:
         tags |= {"metadata": {"axes": axes, "Info": text, **entries}}
     calibration = None if image.scale is None or image.units is None else (image.scale, image.units)
-    return ImageFile(data, axes, tags, calibration=calibration)
+    return ImageFile(data, axes, tags, calibration=calibration, recipe=dict(recipe))
 
 
 def _ome_text(data: NDArray[Any], axes: str, metadata: Mapping[str, Any]) -> bytes:
@@ -79,23 +75,13 @@ def _ome_text(data: NDArray[Any], axes: str, metadata: Mapping[str, Any]) -> byt
     return text
 
 
-def read_recipe(path: str | Path) -> dict[str, Any]:
-    """Return the recipe of a TIFF file that this program has written.
-
-    Raises
-    ------
-    FileError
-        The file cannot be read, or has none.
-    """
-    try:
-        with tifffile.TiffFile(path) as file:
-            described = [file.imagej_metadata or {}, *(file.shaped_metadata or ())]
-            texts = [each["Info"] for each in described if "Info" in each]
-            if file.is_ome:
-                root = ElementTree.fromstring(file.ome_metadata or "")
-                texts += [each.text or "" for each in root.iterfind("{*}Image/{*}Description")]
-        infos = [json.loads(text) for text in texts]
-        recipe: dict[str, Any] = next(info[RECIPE] for info in infos if RECIPE in info)
-    except (OSError, ValueError, StopIteration, TypeError) as error:
-        raise FileError(f"{path} has no settings of a run. Choose a file that this program has written.") from error
-    return recipe
+def read_recipe(path: Path) -> Any:
+    """Return the recipe in a TIFF file that this program has written; raises any exception if it has none."""
+    with tifffile.TiffFile(path) as file:
+        described = [file.imagej_metadata or {}, *(file.shaped_metadata or ())]
+        texts = [each["Info"] for each in described if "Info" in each]
+        if file.is_ome:
+            root = ElementTree.fromstring(file.ome_metadata or "")
+            texts += [each.text or "" for each in root.iterfind("{*}Image/{*}Description")]
+    infos = [json.loads(text) for text in texts]
+    return next(info[RECIPE] for info in infos if RECIPE in info)

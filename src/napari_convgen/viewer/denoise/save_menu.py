@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from napari_convgen.run.denoise.result import DenoiseResult
 
 TIFF = "TIFF with pixel size, units and recipe (*.tif *.tiff)"
-OTHERS = ("NIfTI with pixel size (*.nii.gz *.nii)", "OME-Zarr with pixel size (*.zarr)", "PNG (*.png)")
+OTHERS = (
+    "NIfTI with pixel size, units and recipe (*.nii.gz *.nii)",
+    "OME-Zarr with pixel size, units and recipe (*.zarr)",
+    "PNG (*.png)",
+)
 JSON = "JSON report (*.json)"
 RUN = "Saved run (*.npz)"
 

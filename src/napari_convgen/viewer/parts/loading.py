@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_convgen.config import PRESETS, Config
 from napari_convgen.errors import InputError
-from napari_convgen.files.tiff.recipe import read_recipe
+from napari_convgen.files.images import read_recipe
 from napari_convgen.viewer.layers.door import METADATA_KEY
 from napari_convgen.viewer.parts.presets import OF_MACHINE, nearest_preset
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Guard = Callable[[], AbstractContextManager[None]]
 """Context in which errors are shown to the user."""
 
-FILES = "Settings (*.tif *.tiff *.json *.toml)"
+FILES = "Settings (*.tif *.tiff *.nii *.nii.gz *.json *.toml)"
 
 
 class LoadButton(QPushButton):
@@ -92,14 +92,14 @@ def report_of_layer(layer: Layer | None) -> Mapping[str, Any]:
 
 
 def report_of_file(path: Path) -> Mapping[str, Any]:
-    """Return the report in a TIFF file or a JSON report, or the configuration of a TOML file as a report.
+    """Return the report in an image file or a JSON report, or the configuration of a TOML file as a report.
 
     Raises
     ------
     ConvgenError
         The file has no settings.
     """
-    if path.suffix.lower() in (".tif", ".tiff"):
+    if path.suffix.lower() not in (".json", ".toml"):
         return read_recipe(path)
     config = Config.from_file(path).model_dump()
     if path.suffix.lower() != ".json":
