@@ -112,6 +112,16 @@ def test_what_cannot_be_done_is_one_sentence_and_status_2(folder, capsys, monkey
     assert complaint.count("\n") == 1
 
 
+def test_a_dry_run_says_what_it_takes_and_writes_nothing(folder, capsys):
+    before = sorted(folder.rglob("*"))
+    assert (
+        cli.main(["compare", "noisy.tif", "-o", "out", "--methods", "nlm", "convgen", "--dry-run", "--preset", "quick"])
+        == 0
+    )
+    assert "memory" in capsys.readouterr().out
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_a_first_interrupt_keeps_what_is_done(folder, capsys, monkeypatch):
     advance = CompareTask.__iter__
 

@@ -12,7 +12,7 @@ import torch
 import zarr
 from PIL import Image as Pictures
 
-from napari_convgen import DenoiseTask, Image, compare, compare_fits, denoise, reconstruct, spectrum
+from napari_convgen import Config, DenoiseTask, Image, compare, compare_fits, denoise, reconstruct, spectrum
 from napari_convgen.config import preset
 from napari_convgen.errors import FileError, InputError
 from napari_convgen.run.setup.inputs import as_array, check_reference
@@ -188,3 +188,5 @@ def test_values_that_were_cut_to_8_bits_with_a_sign_are_told():
     ):
         notes = list(Prepared(image, "deep-decoder").input_notes())
         assert any("8 bits with a sign" in note for note in notes) == is_told
+    with pytest.raises(InputError, match=r"not negative.*8 bits with a sign"):
+        Prepared(magnitudes.astype(np.int8), Config().replace({"noise.kind": "rician"}))

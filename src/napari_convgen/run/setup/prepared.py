@@ -313,7 +313,10 @@ class Prepared(Frames):
             return
         for number, piece in enumerate(self.pieces):
             if np.fmin.reduce(self.image[piece.window], axis=None) < 0 and not self.check(number).is_constant:
-                self.scaled(number)
+                try:
+                    self.scaled(number)
+                except InputError as error:  # what the values look like can be the reason
+                    raise InputError(" ".join((str(error), *self.look_notes()))) from error
 
     def _check_operator(self, is_allowed: bool, keeps_shape: bool) -> None:
         """Refuse what holds for denoising only, if there is a forward operator."""
