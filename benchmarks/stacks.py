@@ -2,7 +2,7 @@
 
     python benchmarks/stacks.py --data FOLDER [--part stacks starts] [--preset quick] [--only NAME]
 
-FOLDER is described in cases.py; of it a confocal stack with little noise is used, to which noise is added. Everything else is computed by
+FOLDER is described in cases.py; of it a confocal stack and a time lapse with little noise are used, to which noise is added. Everything else is computed by
 formula. The part ``stacks`` compares the PSNR of frames that are denoised alone with that of frames that are denoised together
 (``frames.fit``). The part ``starts`` compares fits of a generator that start afresh with those that start from the frame before
 (``frames.start``), by PSNR and steps. The part ``volumes`` compares the slices at the ends of a volume with those in the middle, and with
@@ -77,6 +77,11 @@ def ovule(folder: Path, n: int) -> np.ndarray:
     return scaled(tifffile.imread(folder / "stacks3d" / "ovule_raw_u8.tif")[8 : 8 + n, 32:96, 32:96].astype(float))
 
 
+def membranes(folder: Path) -> np.ndarray:
+    """Return frames of a real time lapse of moving membranes, with the little noise that they have."""
+    return scaled(tifffile.imread(folder / "timeseries" / "membrane_5x256x256_u16.tif")[:, :160, :160].astype(float))
+
+
 STACKS: dict[str, Callable[[Path], np.ndarray]] = {
     "slices of cells, 16": lambda folder: cells((16, 64, 64), 1.0),
     "slices of an ovule, 16": lambda folder: ovule(folder, 16),
@@ -85,6 +90,7 @@ STACKS: dict[str, Callable[[Path], np.ndarray]] = {
     "motion of 1 pixel a frame": lambda folder: movie(8, 1.0),
     "motion of 3 pixels a frame": lambda folder: movie(8, 3.0),
     "cut after every third frame": lambda folder: movie(8, 0.2, tuple(SAMPLES)),
+    "time lapse of membranes, as measured": lambda folder: membranes(folder),
     "frames without relation": lambda folder: np.concatenate(
         [field((1, 96, 96), (0, 2, 2), seed) for seed in range(6)]
     ),
