@@ -3,11 +3,11 @@
     python benchmarks/stacks.py --data FOLDER [--part stacks starts] [--preset quick] [--only NAME]
 
 FOLDER is described in cases.py; of it a confocal stack and a time lapse with little noise are used, to which noise is added. Everything
-else is computed by formula. The part ``stacks`` compares the PSNR of frames that are denoised alone with that of frames that are denoised together
-(``frames.fit``). The part ``starts`` compares fits of a generator that start afresh with those that start from the frame before
+else is computed by formula. The part ``stacks`` compares the PSNR of frames that are denoised alone with that of frames that are denoised
+together (``frames.fit``). The part ``starts`` compares fits of a generator that start afresh with those that start from the frame before
 (``frames.start``), by PSNR and steps. The part ``volumes`` compares the slices at the ends of a volume with those in the middle, and with
-the same slices frame by frame. For volumes that are Gaussian fields the table also has what no estimate can exceed: the Wiener filter
-that knows the covariance. The tables are written to results/stacks.md. All takes half an hour on a core.
+the same slices frame by frame. For volumes that are Gaussian fields the table also has what no estimate can exceed: the Wiener filter that
+knows the covariance. The tables are written to results/stacks.md. All takes half an hour on a core.
 """
 
 from __future__ import annotations
