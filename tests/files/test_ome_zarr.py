@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_convgen import cli
+from napari_convgen import cli, new_image
+from napari_convgen.core.image import Image
 from napari_convgen.errors import FileError
 from napari_convgen.files.images import check_image, read_image, write_image
 from napari_convgen.files.ome_zarr.writing import shrunk
@@ -185,3 +186,17 @@ def test_an_image_is_denoised_from_folder_to_folder(tmp_path, data):
     result = read_image(target)
     assert result.data.shape == data.shape
     assert 0 < np.abs(result.data[:] - data.astype(float)).mean() < 90
+
+
+def test_other_programs_read_what_is_written(tmp_path):
+    io, reader = (pytest.importorskip(f"ome_zarr.{name}") for name in ("io", "reader"))
+    values = np.arange(3 * 20 * 24, dtype=np.uint16).reshape(3, 20, 24)
+    path = tmp_path / "image.zarr"
+    write_image(path, values, new_image(Image(values, "ZYX", (2.0, 0.5, 0.5), ("micrometer",) * 3)))
+    [node] = reader.Reader(io.parse_url(path))()
+    np.testing.assert_array_equal(np.asarray(node.data[0]), values)
+    assert [axis["unit"] for axis in node.metadata["axes"]] == ["micrometer"] * 3
+    assert node.metadata["coordinateTransformations"][0][0]["scale"] == [2.0, 0.5, 0.5]
+    plugin = pytest.importorskip("napari_ome_zarr")
+    [(_, attributes)] = plugin.napari_get_reader(str(path))(str(path))
+    assert attributes["scale"] == [2.0, 0.5, 0.5]
