@@ -4,6 +4,7 @@ import gc
 import importlib.util
 import inspect
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -68,9 +69,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-    """Let the collector of garbage pass over the libraries, which stay: it took a tenth of the time."""
+    """Let the collector of garbage pass over the libraries, which stay: it took a tenth of the time. One thread computes."""
     gc.collect()
     gc.freeze()
+    if "torch" in sys.modules:  # after some orders of imports it has more threads than the environment says
+        sys.modules["torch"].set_num_threads(1)
 
 
 def pytest_runtest_setup():
