@@ -81,7 +81,7 @@ def image():
 
 @pytest.fixture
 def short_estimates(monkeypatch):
-    """Two turns of plug and play, two weights of total variation, and two steps of each fit of aberrations."""
+    """Two turns of plug and play, two weights of total variation, two steps of each fit of aberrations, few products of a Jacobian."""
 
     def few(problem, weights=None, is_color=False, n_turns=2, first_level=0.1, **others):
         return plug_and_play_stages(problem, weights, is_color, min(n_turns, 2), first_level, **others)
@@ -97,10 +97,19 @@ def short_estimates(monkeypatch):
     monkeypatch.setattr("napari_convgen.core.phase.calibration.N_STEPS", 2)
     monkeypatch.setattr("napari_convgen.core.regularized.choice.MOST_WEIGHTS", 2)
     monkeypatch.setattr("napari_convgen.run.setup.operator_guides.LEVELS", (1.0,))
+    for name in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):
+        monkeypatch.setattr(f"napari_convgen.run.spectrum.run.{name}", 4)
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, image, short_estimates):
+def no_figures(monkeypatch):
+    """Leave the figures of commands empty: to draw them takes longer than a small run."""
+    for command in ("compare_fits", "spectrum"):
+        monkeypatch.setattr(f"napari_convgen.cli.commands.{command}.write_figure", lambda path, panels: path.touch())
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, image, short_estimates, no_figures):
     """A folder with all files that the documentation names, small ones, and presets that end soon."""
     monkeypatch.chdir(tmp_path)
     for name, config in PRESETS.items():
@@ -111,14 +120,14 @@ def folder(tmp_path, monkeypatch, image, short_estimates):
     Path("data").mkdir()
     for name in ("image", "truth", "noisy", "clean", "data/first"):
         tifffile.imwrite(f"{name}.tif", image, imagej=True, resolution=(10, 10), metadata={"unit": "micron"})
-    Image.fromarray(image.clip(0, 255).astype(np.uint8)).save("picture.png")
+    Image.fromarray(image[:18, :16].clip(0, 255).astype(np.uint8)).save("picture.png")
     Image.fromarray(np.uint8(255) * (x % 3 == y % 2)).save("mask.png")
     patterns = np.random.default_rng(1).integers(0, 2, (224, 32, 28))
     tifffile.imwrite("patterns.tif", patterns.astype(np.uint8))
     tifffile.imwrite("sums.tif", (patterns * image).sum((1, 2)).astype(np.float32)[np.newaxis])
     tifffile.imwrite("psf.tif", np.exp(-((x[:9, :9] - 4.0) ** 2) - (y[:9, :9] - 4.0) ** 2).astype(np.float32))
     nibabel.save(nibabel.Nifti1Image(np.stack([image[:, :24]] * 5, -1), np.eye(4)), "head.nii.gz")
-    size = (40, 32)
+    size = (32, 24)
     small = scan(head(size), equispaced(size, 2), noise=0.01)
     monkeypatch.setattr(samples, "kspace", lambda: small)
     write_fastmri("scan.h5", np.stack([small.kspace] * 13))
@@ -130,10 +139,10 @@ def folder(tmp_path, monkeypatch, image, short_estimates):
 
 def write_phase_images():
     """Write images of a phase through focus, and under several lights."""
-    waves = 0.2 * np.array([[np.sin(angle), np.cos(angle)] for angle in range(12)])
+    waves = 0.2 * np.array([[np.sin(angle), np.cos(angle)] for angle in range(6)])
     np.savetxt("sines.csv", waves, delimiter=",")
-    planes = 2.0 * np.arange(-3, 4)
-    focus = through_focus(Objective(0.5, 0.52, 1.0), (0.2, 0.2), planes.tolist(), (24, 22))
+    planes = 2.0 * np.arange(-2, 3)
+    focus = through_focus(Objective(0.5, 0.52, 1.0), (0.2, 0.2), planes.tolist(), (18, 16))
     leds = led_array(Objective(0.25, 0.52, 1.0), (0.25, 0.25), waves, (20, 18), factor=2)
     for name, imaging, size in (("stack", focus, 0.2), ("leds", leds, 0.5)):
         y, x = (torch.arange(n) - n / 2 for n in imaging.size)

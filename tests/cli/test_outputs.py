@@ -20,8 +20,10 @@ SHORT = [*SMALL, "--steps", "2", "--stopping", "fixed"]
         (["simulate", "--problem", "inpaint", "-o", "out/new.tif", "--write-mask", "out/mask.png"], "out/mask.png"),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("no_figures")
 def test_every_command_that_writes_needs_force_to_replace(tmp_path, monkeypatch, capsys, words, there):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("napari_convgen.run.spectrum.run.N_DESCENT_PRODUCTS", 4)
     tifffile.imwrite("noisy.tif", np.random.default_rng(0).normal(100, 9, (20, 24)).astype(np.float32))
     (tmp_path / "out").mkdir()
     (tmp_path / there).write_text("old")

@@ -47,12 +47,17 @@ WIDGETS = {
 """The widgets, and what a user chooses so that a run does not end by itself and soon has something to keep."""
 
 
-@pytest.fixture(params=WIDGETS, ids=["denoise", "reconstruct", "compare", "image-against-noise", "why-it-works"])
-def name(request, workers_end, endless, monkeypatch):
-    """The name of a widget, with a preset that does not end."""
+@pytest.fixture
+def preset(workers_end, endless, monkeypatch):
+    """A preset that does not end."""
     for constant in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):
         monkeypatch.setattr(spectrum_run, constant, 4)
     monkeypatch.setitem(PRESETS, "endless", endless)
+
+
+@pytest.fixture(params=WIDGETS, ids=["denoise", "reconstruct", "compare", "image-against-noise", "why-it-works"])
+def name(request, preset):
+    """The name of a widget, with a preset that does not end."""
     return request.param
 
 
@@ -143,23 +148,25 @@ def test_a_paused_run_does_nothing_until_it_is_resumed(widget, user, qtbot):
     user.wait_for(lambda: len(seen) > n)
 
 
-@pytest.mark.parametrize("is_paused", [False, True], ids=["running", "paused"])
-def test_stop_keeps_what_there_is(widget, user, is_paused):
+def test_stop_keeps_what_there_is_of_a_paused_run_too(widget, user):
     user.press("Run")
     user.wait_for(lambda: has_something(widget))
-    if is_paused:
-        user.press("Pause")
+    user.press("Pause")
     user.press("Stop and keep")
     user.wait_until_idle()
     assert widget.session.result is not None
     assert len(widget.viewer.layers) > 1
 
 
-def test_notes_stand_in_the_widget_and_are_notifications_only_where_nobody_sees_it(widget, user, notes, qtbot):
+def test_stop_keeps_what_there_is_and_its_notes_are_notifications_only_where_nobody_sees_the_widget(
+    widget, user, notes, qtbot
+):
     user.press("Run")
     user.wait_for(lambda: has_something(widget))
     user.press("Stop and keep")
     user.wait_until_idle()
+    assert widget.session.result is not None
+    assert len(widget.viewer.layers) > 1
     assert notes == []
     assert all(note in user.text for note in widget.session.result.notes)
     window = QMainWindow()
@@ -180,18 +187,18 @@ def test_stop_before_there_is_anything_to_keep_is_cancel(viewer, widget, user):
     assert widget.session.result is None
 
 
-@pytest.mark.parametrize("is_paused", [False, True], ids=["running", "paused"])
-def test_cancel_leaves_the_viewer_as_it_was(viewer, widget, user, qtbot, is_paused):
+def test_cancel_leaves_the_viewer_as_it_was(viewer, widget, user, qtbot):
     before = state(viewer), user.text
-    user.press("Run")
-    user.wait_for(lambda: has_something(widget))
-    if is_paused:
-        user.press("Pause")
-    user.press("Cancel")
-    assert (state(viewer), user.text) == before
-    qtbot.wait(200)
-    assert (state(viewer), user.text) == before
-    assert widget.session.result is None
+    for is_paused in (False, True):
+        user.press("Run")
+        user.wait_for(lambda: has_something(widget))
+        if is_paused:
+            user.press("Pause")
+        user.press("Cancel")
+        assert (state(viewer), user.text) == before
+        qtbot.wait(200)
+        assert (state(viewer), user.text) == before
+        assert widget.session.result is None
 
 
 def test_bad_input_is_one_notification_and_leaves_everything(viewer, user, notes):
@@ -237,9 +244,16 @@ def test_a_long_layer_name_does_not_widen_the_dock(viewer, widget, user, noisy):
     assert widget.widget().minimumSizeHint().width() <= NARROW
 
 
-def test_closing_the_dock_keeps_the_run_and_opened_again_it_is_there(name, make_napari_viewer, hands, noisy, qtbot):
+@pytest.mark.usefixtures("preset")
+def test_closing_the_dock_keeps_the_run_and_opened_again_it_is_there(make_napari_viewer, hands, noisy, qtbot):
     viewer = make_napari_viewer()
-    viewer.add_image(noisy, name="cells")
+    for name in WIDGETS:
+        viewer.layers.clear()
+        viewer.add_image(noisy, name="cells")
+        close_and_open_again(viewer, name, hands, noisy, qtbot)
+
+
+def close_and_open_again(viewer, name, hands, noisy, qtbot):
     _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", name)
     user, session = hands(widget), widget.session
     user.fill("Preset", "endless")

@@ -39,6 +39,7 @@ def run(*arguments, image="noisy.tif"):
     return cli.main(["compare-fits", image, "-o", "out", "--set", *SMALL, "--steps", "6", *arguments])
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_fits_through_a_problem_are_written_with_their_own_pixels(folder, noisy):
     assert run("--problem", "enlarge", "--factor", "2") == 0
     base = Config().replace(dict(each.split("=") for each in SMALL) | {"n_steps": 6})
@@ -76,6 +77,7 @@ def test_it_writes_what_the_verb_finds(folder, noisy, clean, capsys):
     assert printed[-1] == "Wrote to out."
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_quiet_is_quiet_and_color_stays_color(folder, noisy, capsys):
     tifffile.imwrite("color.tif", np.stack([noisy, noisy[::-1], 255 - noisy], -1), photometric="rgb")
     assert run("--quiet", image="color.tif") == 0
@@ -127,6 +129,7 @@ def test_out_is_needed(folder, capsys):
     assert "--output is missing" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_first_interrupt_writes_what_there_is(folder, capsys, monkeypatch):
     advance = CompareFitsTask.__iter__
 

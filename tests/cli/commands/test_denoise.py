@@ -53,9 +53,9 @@ def run_program(*arguments):
 
 
 def test_the_result_is_that_of_python_bit_for_bit(folder, noisy, capsys):
-    image = denoised(*SET, "--seed", "3", "--steps", "150", "--report", "report.json")
+    image = denoised(*SET, "--seed", "3", "--steps", "40", "--report", "report.json")
     config = Config().replace(SMALL)
-    result = denoise(noisy, config, seed=3, n_steps=150)
+    result = denoise(noisy, config, seed=3, n_steps=40)
     np.testing.assert_array_equal(image, result.image)
     assert image.dtype == noisy.dtype
     assert not np.array_equal(image, noisy)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from napari_convgen import cli
+from napari_convgen.figures.files import write_figure
 from napari_convgen.figures.panel import Curve, Plot
 from napari_convgen.reproduction import STUDIES, linear_model, load_study
 from napari_convgen.reproduction.studies import theorem1, theorem4
@@ -45,6 +46,7 @@ def test_the_fastest_studies_write_their_files_and_agree(tmp_path, capsys, monke
     monkeypatch.setattr(theorem4, "QUICK_WIDTHS", (64, 512))
     for module in (theorem4, linear_model):
         monkeypatch.setattr(module, "N_STEPS", 40)
+    monkeypatch.setattr("napari_convgen.cli.commands.reproduce.write_figure", few_drawings)
     out = tmp_path / "out"
     assert cli.main(["reproduce", *FASTEST, "--device", "cpu", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
@@ -53,7 +55,6 @@ def test_the_fastest_studies_write_their_files_and_agree(tmp_path, capsys, monke
         record = json.loads((out / f"{name}.json").read_text())
         with Image.open(out / f"{name}.png") as picture:
             assert min(picture.size) > 200
-        assert b"<svg" in (out / f"{name}.svg").read_bytes()
         with (out / f"{name}.csv").open(newline="") as file:
             assert next(csv.reader(file)) == ["plot", "curve", "x", "y"]
         assert record["numbers"]
@@ -62,6 +63,13 @@ def test_the_fastest_studies_write_their_files_and_agree(tmp_path, capsys, monke
         assert any(claim["agrees"] for claim in record["claims"])
         assert all(claim["ours"].replace("|", "\\|") in readme for claim in record["claims"])
         assert name in printed
+    assert b"<svg" in (out / f"{FASTEST[0]}.svg").read_bytes()
+
+
+def few_drawings(path, panels):
+    """Write a picture of each figure, and a drawing of the first alone: that takes as long again."""
+    if path.suffix == ".png" or path.stem == FASTEST[0]:
+        write_figure(path, panels)
 
 
 def test_a_line_says_what_the_paper_says_and_what_we_get(tmp_path, study, capsys):

@@ -37,6 +37,7 @@ def folder(tmp_path, monkeypatch, noisy):
     return tmp_path
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_problem_and_its_inputs_are_those_of_the_verb(folder, noisy):
     is_missing = np.random.default_rng(1).random(noisy.shape) < 0.3
     tifffile.imwrite("mask.tif", is_missing.astype(np.uint8))
@@ -85,6 +86,7 @@ def test_it_writes_what_the_verb_finds(folder, noisy, capsys):
     assert printed.splitlines()[-1] == "Wrote to out."
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_color_has_vectors_with_channels_and_projections_like_the_image(folder, capsys):
     assert run("--quiet", image="color.tif") == 0
     assert capsys.readouterr() == ("", "")
@@ -130,6 +132,7 @@ def test_out_is_needed(folder, capsys):
 
 
 @pytest.mark.parametrize("at", ["start", "later"])
+@pytest.mark.usefixtures("no_figures")
 def test_a_first_interrupt_keeps_the_steps_that_are_done(folder, capsys, monkeypatch, at):
     monkeypatch.setattr("napari_convgen.run.task.STATUS_SECONDS", 0)
     advance = SpectrumTask.__iter__

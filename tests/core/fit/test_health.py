@@ -80,9 +80,9 @@ def white_noise():
 
 @pytest.mark.parametrize("draw", [checks, half, white_noise])
 def test_a_sound_fit_at_rest_is_not_called_collapsed_whatever_the_image(fit_to, draw):
-    fit = fit_to(draw(), 520, n_channels=32)
+    fit = fit_to(draw(), 420, n_channels=32)
     for iterate in fit:
-        if iterate.step == 250:
+        if iterate.step == 150:
             fit.optimizer.param_groups[0]["lr"] = 0.0
     assert fit.curves.loss[-1] == fit.curves.loss[-270]
     assert fit.reason.outcome is Outcome.BUDGET

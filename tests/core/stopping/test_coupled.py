@@ -145,7 +145,7 @@ def test_missing_counts_are_not_split():
 
 @pytest.mark.parametrize("n_seeds", [1, 3])
 def test_it_stops_within_half_of_the_least_error_and_says_how_large_that_is(two_band_fit, n_seeds):
-    fit = two_band_fit(shape=(1, 64, 64))
+    fit = two_band_fit(shape=(1, 48, 48))
     members, _, judgment = fit.run(CoupledSplit("iterate"), n_seeds)
     assert fit.excess(judgment.step, members) < 1.5
     assert judgment.reason.outcome is Outcome.RULE

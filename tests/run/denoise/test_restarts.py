@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from napari_convgen.config import Config
+from napari_convgen.core.fit import health, loop
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.run.denoise.run import denoise
@@ -14,6 +15,12 @@ QUICK = Config().replace({"generator.n_channels": 6, "n_steps": 8, "stopping.kin
 
 
 WATCHED = QUICK.replace({"stopping.kind": "held-out", "n_steps": 60})
+
+
+@pytest.fixture(autouse=True)
+def _judged_early(monkeypatch):
+    for module in (health, loop):
+        monkeypatch.setattr(module, "MIN_STEPS_TO_JUDGE", 50)
 
 
 @pytest.fixture
@@ -36,7 +43,7 @@ def dead_starts(monkeypatch):
 
 
 def test_a_collapsed_fit_is_started_afresh_with_another_seed_and_the_notes_say_so(noisy, same, dead_starts, used):
-    config = QUICK.replace({"n_steps": 230, "seed": 4})
+    config = QUICK.replace({"n_steps": 70, "seed": 4})
     sound = denoise(noisy(), config, seed=5)
     dead_starts.add(4)
     result = denoise(noisy(), config)
@@ -50,10 +57,10 @@ def test_a_collapsed_fit_is_started_afresh_with_another_seed_and_the_notes_say_s
     assert result.report()["seed"] == 5
 
 
-@pytest.mark.parametrize(("patience", "min_patience"), [(0.4, 100), (0, 0)])
+@pytest.mark.parametrize(("patience", "min_patience"), [(0.4, 20), (0, 0)])
 def test_a_dead_start_is_recognized_though_its_rule_ends_it_early(noisy, dead_starts, patience, min_patience):
     dead_starts.add(0)
-    config = WATCHED.replace({"n_steps": 260, "stopping.patience": patience, "stopping.min_patience": min_patience})
+    config = WATCHED.replace({"n_steps": 60, "stopping.patience": patience, "stopping.min_patience": min_patience})
     result = denoise(noisy(), config)
     assert result.frames[0].seed == 1
     assert np.ptp(result.image) > 0
@@ -62,15 +69,15 @@ def test_a_dead_start_is_recognized_though_its_rule_ends_it_early(noisy, dead_st
 def test_progress_names_the_seed_of_the_start_and_begins_again(noisy, dead_starts):
     dead_starts.add(0)
     told = []
-    denoise(noisy(), QUICK.replace({"n_steps": 230}), callback=told.append)
+    denoise(noisy(), QUICK.replace({"n_steps": 70}), callback=told.append)
     first_of_second_start = next(i for i, progress in enumerate(told) if progress.seed == 1)
-    assert told[first_of_second_start].step < 50
+    assert told[first_of_second_start].step < 15
     assert all(progress.seed == 1 for progress in told[first_of_second_start:])
 
 
 def test_a_restart_within_a_stack_is_of_its_frame_alone(noisy, dead_starts):
     stack = np.stack([noisy(seed=seed) for seed in range(2)])
-    config = QUICK.replace({"n_steps": 230})
+    config = QUICK.replace({"n_steps": 70})
     dead_starts.add(0)
     result = denoise(stack, config)
     assert [frame.seed for frame in result.frames] == [1, 1]
@@ -79,7 +86,7 @@ def test_a_restart_within_a_stack_is_of_its_frame_alone(noisy, dead_starts):
 
 def test_a_fit_without_a_start_left_keeps_what_there_is_and_says_so(noisy, dead_starts):
     dead_starts.update({0, 1})
-    result = denoise(noisy(), QUICK.replace({"n_steps": 230, "n_restarts": 1}))
+    result = denoise(noisy(), QUICK.replace({"n_steps": 70, "n_restarts": 1}))
     assert result.reason.outcome is Outcome.COLLAPSED
     assert len(result.notes) == 2
     assert "started afresh with seed 1" in result.notes[0]

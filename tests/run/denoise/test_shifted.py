@@ -16,7 +16,7 @@ def few_steps(name):
 
 @pytest.fixture(scope="module")
 def clean():
-    y, x = np.mgrid[:64, :64] / 64
+    y, x = np.mgrid[:48, :48] / 48
     spots = [(0.3, 0.35, 60, 0.01), (0.7, 0.7, 30, 0.03), (0.8, 0.2, 8, 0.004)]
     return 2 + sum(height * np.exp(-((x - a) ** 2 + (y - b) ** 2) / width) for a, b, height, width in spots)
 

@@ -242,9 +242,9 @@ def test_without_a_configuration_the_estimate_alternates_with_the_measurement_an
 
 
 def test_fine_structure_of_a_small_image_is_not_taken_for_noise_and_smoothed_away():
-    y, x = np.indices((48, 48))
+    y, x = np.indices((40, 40))
     truth = 100 + 60 * (np.sin(x / 2.2 + y / 6) > 0) + 40 * np.sin(y / 2.5)
-    small = truth.reshape(24, 2, 24, 2).mean((1, 3))
+    small = truth.reshape(20, 2, 20, 2).mean((1, 3))
     known = preset("quick").replace({"noise.kind": "gaussian", "noise.sigma": 0.0})
     noisy = small + np.random.default_rng(0).normal(0, 15, small.shape)
     clean, exact = (reconstruct(small, config, problem="enlarge").image for config in ("quick", known))

@@ -19,7 +19,7 @@ from napari_convgen.run.setup.host_state import isolated, with_isolation
 from napari_convgen.run.spectrum.run import SpectrumTask
 
 QUICK = Config().replace(
-    {"generator.n_channels": 4, "generator.n_scales": 3, "n_steps": 12, "device": "cpu", "n_threads": 1}
+    {"generator.n_channels": 4, "generator.n_scales": 3, "n_steps": 6, "device": "cpu", "n_threads": 1}
 )
 PLAIN = QUICK.replace({"backend": "torch"})
 

@@ -29,10 +29,10 @@ GUIDED = SKIP | {"generator.kind": "guided-network", "generator.guide_step": 2}
 @pytest.fixture(autouse=True)
 def _few_products(monkeypatch):
     for name, n in {
-        "N_NOISE_DRAWS": 8,
+        "N_NOISE_DRAWS": 6,
         "N_SENSITIVITY_PROBES": 40,
         "N_TAIL_PRODUCTS": 10,
-        "N_DESCENT_PRODUCTS": 25,
+        "N_DESCENT_PRODUCTS": 10,
     }.items():
         monkeypatch.setattr(module, name, n)
 
@@ -68,7 +68,7 @@ def dense(image, config, groups=("convolutions", "norms", "output"), steps=0):
     ],
 )
 def test_all_is_that_of_the_dense_jacobian(changes, groups):
-    image, config = noisy((8, 9)), QUICK.replace(changes)
+    image, config = noisy((7, 8)), QUICK.replace(changes)
     result = spectrum(image, config, rank=12, n_passes=4, groups=groups)
     [found] = result.spectra
     rows, y = dense(image, config, groups)

@@ -29,9 +29,11 @@ def viewer(widget):
     return widget.viewer
 
 
-def test_run_button_denoises_the_active_layer(open_widget):
+def test_run_button_denoises_the_active_layer_in_a_narrow_dock(open_widget):
     widget, user = open_widget("Denoise (convolutional generator)")
+    assert user.width <= 300 - SCROLL_BAR
     user.run()
+    assert user.width <= 300 - SCROLL_BAR
     assert [layer.name for layer in widget.viewer.layers] == ["truth", "cells", "cells denoised", "cells snapshots"]
     assert "30 steps" in user.text
     assert user.curves.n_steps == 30
@@ -374,11 +376,6 @@ def test_cancelling_a_new_run_shows_the_last_one_again(viewer, user):
     assert user.text.splitlines()[-3:] == before.splitlines()[-3:]
     user.press("Promote step 9")
     assert "Step 9" in user.text
-
-
-def test_widget_fits_a_narrow_dock(open_widget):
-    _, user = open_widget("Denoise (convolutional generator)")
-    assert user.width <= 300 - SCROLL_BAR
 
 
 def test_the_legend_names_the_criterion_of_the_rule_that_ran(user):

@@ -20,7 +20,7 @@ def viewer(widget):
     return widget.viewer
 
 
-def test_run_button_fills_plots_text_and_viewer(open_widget):
+def test_run_button_fills_plots_text_and_viewer_in_a_narrow_dock(open_widget):
     widget, user = open_widget("Image against noise")
     user.fill("Reference", "truth")
     user.run()
@@ -37,6 +37,7 @@ def test_run_button_fills_plots_text_and_viewer(open_widget):
     assert len(names) == 6
     np.testing.assert_array_equal(widget.viewer.layers["noise that is fitted"].data, result["noise"].values)
     assert all(layer.name_overlay.visible for layer in widget.viewer.layers)
+    assert user.width <= 300 - SCROLL_BAR
 
 
 def test_a_stack_takes_the_shown_frame_and_its_reference(viewer, widget, user, noisy):
@@ -119,12 +120,6 @@ def test_cancel_empties_the_widget_or_shows_the_last_run_again(viewer, user):
     user.press("Cancel")
     assert user.text == before
     assert user.panels[0].curves[0].x[-1] == 20
-
-
-def test_widget_fits_a_narrow_dock(open_widget):
-    _, user = open_widget("Image against noise")
-    user.run()
-    assert user.width <= 300 - SCROLL_BAR
 
 
 def test_a_generator_is_looked_at_through_a_measurement(viewer, widget, user, noisy):

@@ -187,14 +187,16 @@ def test_without_an_image_there_is_a_kernel_and_no_prediction(qtbot, hands):
     assert not user.button("Best step").isEnabled()
 
 
-@pytest.mark.parametrize(("name", "chosen", "made"), [("a", "CSV table (*.csv)", "a.csv"), ("b.svg", "", "b.svg")])
-def test_the_plots_of_the_open_tab_are_saved(widget, user, tmp_path, monkeypatch, notes, name, chosen, made):
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: (str(tmp_path / name), chosen))
+def test_the_plots_of_the_open_tab_are_saved(widget, user, tmp_path, monkeypatch, notes):
     open_tab(widget, "Filter")
-    user.press("Save …")
-    assert "Filter after" in (tmp_path / made).read_text()
-    assert "Kernel" not in (tmp_path / made).read_text()
-    assert [made in note.message for note in notes] == [True]
+    for name, chosen, made in (("a", "CSV table (*.csv)", "a.csv"), ("b.svg", "", "b.svg")):
+        answer = str(tmp_path / name), chosen
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, answer=answer: answer)
+        notes.clear()
+        user.press("Save …")
+        assert "Filter after" in (tmp_path / made).read_text()
+        assert "Kernel" not in (tmp_path / made).read_text()
+        assert [made in note.message for note in notes] == [True]
 
 
 def test_plots_have_the_colors_of_the_theme(viewer, widget):
@@ -205,9 +207,10 @@ def test_plots_have_the_colors_of_the_theme(viewer, widget):
     assert colors["light"] != colors["dark"]
 
 
-def test_in_a_window_layers_are_bound_and_let_go(docked, hands, qtbot, notes):
+def test_in_a_window_the_widget_fits_a_narrow_dock_and_layers_are_bound_and_let_go(docked, hands, qtbot, notes):
     """The widget sees the viewer's layers through a proxy there."""
     viewer, user = docked.session.viewer, hands(docked)
+    assert user.width <= 300 - SCROLL_BAR
     taps = viewer.add_image(np.array([[1.0, 2.0, 1.0]]), name="taps")
     viewer.layers.selection.active = viewer.layers["cells"]
     user.fill("Kernel", "Custom")
@@ -247,10 +250,6 @@ def test_the_window_can_be_closed_while_something_is_explored(docked, hands, qtb
     docked.session.viewer.close()
     qtbot.waitUntil(lambda: not docked.session.is_busy, timeout=30_000)
     assert answers == []
-
-
-def test_widget_fits_a_narrow_dock(docked, hands):
-    assert hands(docked).width <= 300 - SCROLL_BAR
 
 
 def test_what_is_chosen_survives_a_restart(viewer, preferences, hands, qtbot, workers_end):

@@ -193,15 +193,16 @@ def test_without_an_image_a_run_is_one_notification(viewer, user, notes, layer):
     assert "Traceback" not in notes[0].message
 
 
-@pytest.mark.parametrize(("name", "chosen", "made"), [("a", "CSV table (*.csv)", "a.csv"), ("b.svg", "", "b.svg")])
-def test_the_plots_of_the_open_tab_are_saved(user, tmp_path, monkeypatch, name, chosen, made):
+def test_the_plots_of_the_open_tab_are_saved(user, tmp_path, monkeypatch):
     user.run()
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: (str(tmp_path / name), chosen))
     open_tab(user, "Energy")
-    user.press("Save …")
-    text = (tmp_path / made).read_text()
-    assert "Energy in the first vectors" in text
-    assert "Singular values" not in text
+    for name, chosen, made in (("a", "CSV table (*.csv)", "a.csv"), ("b.svg", "", "b.svg")):
+        answer = str(tmp_path / name), chosen
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, answer=answer: answer)
+        user.press("Save …")
+        text = (tmp_path / made).read_text()
+        assert "Energy in the first vectors" in text
+        assert "Singular values" not in text
 
 
 def test_plots_have_the_colors_of_the_theme(viewer, widget):
@@ -213,8 +214,13 @@ def test_plots_have_the_colors_of_the_theme(viewer, widget):
     assert colors["light"] != colors["dark"]
 
 
-def test_a_run_goes_on_while_the_widget_is_closed(docked, quick, noisy):
+def test_in_a_narrow_dock_a_run_fits_and_goes_on_while_the_widget_is_closed(docked, quick, noisy):
     widget, viewer, user = docked, docked.viewer, quick(docked)
+    assert user.width <= 300 - SCROLL_BAR
+    user.fill("At steps", "0, 10")
+    user.run()
+    assert user.width <= 300 - SCROLL_BAR
+    viewer.layers.selection.active = viewer.layers["cells"]
     user.fill("At steps", "0, 1000000")
     user.press("Run")
     user.wait_for(lambda: "fit …" in user.text)
@@ -227,14 +233,6 @@ def test_a_run_goes_on_while_the_widget_is_closed(docked, quick, noisy):
     viewer.add_image(noisy, name="new")
     viewer.dims.set_point(0, 1)
     viewer.theme = "light"
-
-
-def test_widget_fits_a_narrow_dock(docked, quick):
-    user = quick(docked)
-    assert user.width <= 300 - SCROLL_BAR
-    user.fill("At steps", "0, 10")
-    user.run()
-    assert user.width <= 300 - SCROLL_BAR
 
 
 def test_a_jacobian_is_taken_through_a_measurement(viewer, widget, user):

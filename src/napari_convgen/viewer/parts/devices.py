@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import functools
 import platform
 import shutil
 
@@ -12,8 +13,9 @@ def offered_devices() -> tuple[str, ...]:
     return "auto", "cpu", *(["cuda"] if has_nvidia_driver() else []), *(["mps"] if has_apple_gpu() else [])
 
 
+@functools.cache
 def has_nvidia_driver() -> bool:
-    """Return True if an NVIDIA driver is installed."""
+    """Return True if an NVIDIA driver is installed; to look for its library starts other programs, so it is done once."""
     return shutil.which("nvidia-smi") is not None or ctypes.util.find_library("cuda") is not None
 
 

@@ -61,7 +61,7 @@ def test_richardson_and_lucy_take_the_steps_of_their_formula_with_open_borders()
 
 
 def test_strengths_and_steps_are_chosen_without_the_truth():
-    operator = blurring((1, 40, 40), gaussian_psf((1.0, 1.0)))
+    operator = blurring((1, 32, 32), gaussian_psf((1.0, 1.0)))
     truth = steps(*operator.in_shape[1:])
     y = operator.apply(truth) + 0.05 * draw(*operator.out_shape)
     problem = Problem(y, torch.ones_like(y), operator=operator)

@@ -8,11 +8,12 @@ import torch
 from napari_convgen.core.generators.fused import FusedDecoder, cpu, fuse
 
 
-def assert_near(actual, expected, tolerance):
+def assert_near(actual, expected, tolerance, case=None):
     """Compare with the largest value of each; a gradient may be nothing but rounding around 0."""
     for one, other in zip(actual, expected, strict=True):
-        assert (one.shape, one.dtype) == (other.shape, other.dtype)
-        torch.testing.assert_close(one, other, rtol=0, atol=tolerance * max(1e-3, float(other.abs().max())))
+        assert (one.shape, one.dtype) == (other.shape, other.dtype), case
+        atol = tolerance * max(1e-3, float(other.abs().max()))
+        torch.testing.assert_close(one, other, rtol=0, atol=atol, msg=lambda text: f"{case}: {text}")
 
 
 @dataclass
@@ -75,10 +76,11 @@ CASES = [*covering()]
 CASES += [Case((6, 12, 10), 2, {**CASES[0].options, "spacing": (3.0, 1.0, 1.0)})]
 
 
-@pytest.fixture(params=["wide tiles", "narrow tiles"])
-def tiles(request, monkeypatch):
-    if request.param == "narrow tiles":
-        monkeypatch.setattr(cpu, "LINE_BYTES", 1)
+SIZES_OF_CASES = [*dict.fromkeys(case.size for case in CASES)]
+
+
+def of_size(size):
+    return [case for case in CASES if case.size == size]
 
 
 def test_the_cases_cover_every_pair_of_options():
@@ -87,23 +89,28 @@ def test_the_cases_cover_every_pair_of_options():
         assert covered == set(itertools.product(OPTIONS[one], OPTIONS[other]))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.usefixtures("tiles")
-def test_image_and_gradients_are_those_of_the_plain_decoder(decoder, output_and_gradients, case):
-    plain = decoder(**case.settings)
-    fused = fuse(plain, "numba")
-    assert isinstance(fused, FusedDecoder)
-    assert_near(output_and_gradients(fused), output_and_gradients(plain), 1e-9)
+@pytest.mark.parametrize("size", SIZES_OF_CASES, ids=str)
+def test_image_and_gradients_are_those_of_the_plain_decoder(decoder, output_and_gradients, monkeypatch, size):
+    for case in of_size(size):
+        plain = decoder(**case.settings)
+        fused = fuse(plain, "numba")
+        assert isinstance(fused, FusedDecoder)
+        expected = output_and_gradients(plain)
+        for line_bytes in (cpu.LINE_BYTES, 1):  # one tile across, and several
+            with monkeypatch.context() as patch:
+                patch.setattr(cpu, "LINE_BYTES", line_bytes)
+                assert_near(output_and_gradients(fused), expected, 1e-9, case)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if math.prod(case.size) > 50], ids=str)
-def test_in_single_precision_they_are_near_those_of_double_precision(decoder, output_and_gradients, case):
-    fused = fuse(decoder(**case.settings, dtype=torch.float32), "numba")
-    single = output_and_gradients(fused)
-    assert {x.dtype for x in single} == {torch.float32}
-    double = decoder(**case.settings)
-    double.load_state_dict(fused.decoder.state_dict())  # The same weights: they were rounded.
-    assert_near([x.double() for x in single], output_and_gradients(double), 1e-4)
+@pytest.mark.parametrize("size", [size for size in SIZES_OF_CASES if math.prod(size) > 50], ids=str)
+def test_in_single_precision_they_are_near_those_of_double_precision(decoder, output_and_gradients, size):
+    for case in of_size(size):
+        fused = fuse(decoder(**case.settings, dtype=torch.float32), "numba")
+        single = output_and_gradients(fused)
+        assert {x.dtype for x in single} == {torch.float32}
+        double = decoder(**case.settings)
+        double.load_state_dict(fused.decoder.state_dict())  # The same weights: they were rounded.
+        assert_near([x.double() for x in single], output_and_gradients(double), 1e-4, case)
 
 
 class Repeatable(torch.autograd.Function):

@@ -25,19 +25,50 @@ GRIDS = [
 M, K = 2, 3
 
 
-@pytest.fixture(params=["cpu", "cpu, narrow tiles"])
-def passes(request, monkeypatch):
-    if "narrow" in request.param:
-        monkeypatch.setattr(cpu, "LINE_BYTES", 1)
+NARROWEST = 8
+"""Coarse columns of the narrowest tiles."""
+
+
+@pytest.fixture
+def passes():
     return cpu.CpuPasses()
 
 
-def described(grid):
-    return f"{'x'.join(map(str, grid.fine))}-{grid.kernel if grid.coarse != grid.fine else 'same'}"
+@pytest.fixture(params=["wide", "narrow"])
+def tiles(request, monkeypatch):
+    narrow_tiles(monkeypatch, request.param == "narrow")
+
+
+@pytest.fixture
+def grid(request, monkeypatch):
+    grid, is_narrow = request.param
+    narrow_tiles(monkeypatch, is_narrow)
+    return grid
+
+
+def narrow_tiles(monkeypatch, is_narrow):
+    if is_narrow:
+        monkeypatch.setattr(cpu, "LINE_BYTES", 1)
+
+
+def tiled_grids():
+    """Every grid, with several tiles across if it is wide enough for them; the largest in one tile across, too."""
+    for grid in GRIDS:
+        if grid.coarse[-1] > NARROWEST:
+            yield grid, True
+        if grid.coarse[-1] <= NARROWEST or grid.fine == (71, 45):
+            yield grid, False
+
+
+def described(tiled):
+    grid, is_narrow = tiled
+    kernel = grid.kernel if grid.coarse != grid.fine else "same"
+    return f"{'x'.join(map(str, grid.fine))}-{kernel}-{'narrow' if is_narrow else 'wide'}"
 
 
 every_order = pytest.mark.parametrize("order", LOWS)
-every_grid = pytest.mark.parametrize("grid", GRIDS, ids=described)
+every_grid = pytest.mark.parametrize("grid", [*tiled_grids()], ids=described, indirect=True)
+both_tiles = pytest.mark.usefixtures("tiles")
 
 
 def random(*shape, seed=0, dtype=torch.float64):
@@ -246,6 +277,7 @@ def test_at_a_kink_the_gradient_is_that_of_torch(passes, order, size):
     assert_near(output_sums[:, 0], (g.mT @ mask).detach())
 
 
+@both_tiles
 @pytest.mark.parametrize("border", [False, True], ids=["", "border"])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_variance_far_below_the_mean_survives_single_precision(passes, sign, border):
@@ -259,6 +291,7 @@ def test_a_variance_far_below_the_mean_survives_single_precision(passes, sign, b
     torch.testing.assert_close(variance, expected.var(1, correction=0), rtol=1e-3, atol=0)
 
 
+@both_tiles
 def test_a_constant_channel_has_no_variance_and_no_negative_one(passes):
     grid = Grid((24, 30), (47, 60), "smooth")
     values = torch.cat((torch.zeros(M, 1), random(39).float() * 10 ** torch.linspace(-3, 9, 39)), 1)
@@ -268,6 +301,7 @@ def test_a_constant_channel_has_no_variance_and_no_negative_one(passes):
     assert (variance <= (1e-6 * mean) ** 2).all()
 
 
+@both_tiles
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("kernel", ["linear", "smooth"])
 @every_order
@@ -293,6 +327,7 @@ def test_what_is_not_finite_shows_where_it_reaches_and_not_far_from_there(passes
         assert moment.isfinite().tolist() == [[True, True, True], [True, False, True]]
 
 
+@both_tiles
 def test_what_is_read_is_left_as_it_is(passes):
     grid, block = Grid((9, 10), (18, 19), "smooth"), some_block("relu-norm")
     z, g, gs = random(grid.n_coarse, K), random(grid.n_fine, K, seed=1), random(2, grid.n_fine, seed=2)
