@@ -198,5 +198,5 @@ def test_other_programs_read_what_is_written(tmp_path):
     assert [axis["unit"] for axis in node.metadata["axes"]] == ["micrometer"] * 3
     assert node.metadata["coordinateTransformations"][0][0]["scale"] == [2.0, 0.5, 0.5]
     plugin = pytest.importorskip("napari_ome_zarr")
-    [(_, attributes)] = plugin.napari_get_reader(str(path))(str(path))
-    assert attributes["scale"] == [2.0, 0.5, 0.5]
+    [layer] = plugin.napari_get_reader(str(path))(str(path))
+    assert layer[1]["scale"] == [2.0, 0.5, 0.5]
