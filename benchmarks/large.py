@@ -1,6 +1,6 @@
 """Large images: quality and seams of tiles, and how time and memory grow with pixels and frames.
 
-    python benchmarks/large.py [seams] [growth] [frames] [sparse]
+    python benchmarks/large.py [seams] [growth] [cores] [frames] [sparse]
 
 Each part writes its section of results/large.md as soon as it is done; without a name, all do. Times of the CPU are over one thread, so
 that other programs do not change them much; those of the clock are only right on a quiet machine. The image is scikit-image's ``camera``
@@ -8,6 +8,7 @@ that other programs do not change them much; those of the clock are only right o
 
 - **seams**: the whole against tiles, with the noise that each tile estimates and with that of the whole image.
 - **growth**: a fresh process for each size; the memory is the peak of what is resident, with all libraries.
+- **cores**: a camera's frame of 2048 × 2048 pixels on two threads.
 - **frames**: a batch over a stack, in one fresh process; what is resident in memory after each frame. A fit takes few steps, and the
   file is read frame by frame although it is small.
 - **sparse**: the command over an OME-Zarr image of 8 GiB, nearly all of which is not stored, with two workers, ended after some pieces.
@@ -179,16 +180,30 @@ def growth() -> str:
     return "### Growth with pixels\n\n" + markdown_table(head, rows)
 
 
-def _measure(name: str, side: int) -> tuple[float, float, int, int, int]:
+def _measure(name: str, side: int, n_threads: int = 1) -> tuple[float, float, int, int, int]:
     image, _ = noisy(side)
-    DenoiseTask(image[:64, :64], config_of(name), keeps_snapshots=False).finish()  # loads what is needed
+    config = config_of(name, n_threads=n_threads)
+    DenoiseTask(image[:64, :64], config, keeps_snapshots=False).finish()  # loads what is needed
     started, clock = time.process_time(), time.monotonic()
-    task = DenoiseTask(image, config_of(name), keeps_snapshots=False)
+    task = DenoiseTask(image, config, keeps_snapshots=False)
     task.finish()
     wall = time.monotonic() - clock
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     peak = 1024 * int(status["VmHWM"].split()[0])
     return wall, time.process_time() - started, peak, task.n_bytes, task.prepared.n_tiles
+
+
+def cores() -> str:
+    """Measure the time of a large image on two threads."""
+    rows = []
+    for name in PRESETS:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            wall, seconds, n_bytes, _, n_tiles = pool.submit(_measure, name, GROWTH[name][-1], 2).result()
+        rows.append([name, str(n_tiles), f"{wall / 60:.1f}", f"{seconds / 60:.1f}", f"{n_bytes / 2**20:.0f}"])
+        print(rows[-1], flush=True)
+    side = GROWTH[PRESETS[0]][-1]
+    head = ["preset", "tiles", "clock (min)", "CPU (min)", "peak memory (MiB)"]
+    return f"### {side} × {side} pixels on two threads\n\n" + markdown_table(head, rows)
 
 
 def frames() -> str:
@@ -283,7 +298,13 @@ def _watch(folder: Path) -> tuple[float, int, int]:
     return first, peak, done
 
 
-PARTS: dict[str, Callable[[], str]] = {"seams": seams, "growth": growth, "frames": frames, "sparse": sparse}
+PARTS: dict[str, Callable[[], str]] = {
+    "seams": seams,
+    "growth": growth,
+    "cores": cores,
+    "frames": frames,
+    "sparse": sparse,
+}
 
 
 def main() -> None:

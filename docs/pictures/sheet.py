@@ -35,6 +35,9 @@ STATES = ("before", "during", "after")
 CELL = 300
 """Width of a picture on the sheet, in pixels: narrow docks are as large as they are."""
 
+PREVIEW_SECONDS = 4.0
+"""Longest time, in seconds, to wait for a layer before the run is paused: some widgets add none before the end."""
+
 N_COLORS = 128
 """Colors of the sheet."""
 
@@ -112,13 +115,15 @@ def states(theme: str, name: str) -> Iterator[tuple[str, dict[str, Image.Image]]
         yield "before", sizes(viewer, dock, widget)
         prepare(widget)
         buttons = {each.text(): each for each in widget.findChildren(QPushButton)}
-        buttons["Run"].click()
-        wait(lambda: (widget.session.task is not None and len(viewer.layers) > 2) or not widget.session.is_busy)
-        if buttons["Pause"].isEnabled():
-            buttons["Pause"].click()
+        run, pause, layers = buttons["Run"], buttons["Pause"], len(viewer.layers)
+        run.click()
+        wait(lambda: pause.isEnabled() or run.isEnabled())
+        wait(lambda: len(viewer.layers) > layers or run.isEnabled(), PREVIEW_SECONDS)
+        if pause.isEnabled():
+            pause.click()
             yield "during", sizes(viewer, dock, widget)
-            buttons["Pause"].click()
-        wait(lambda: not widget.session.is_busy)
+            pause.click()
+        wait(run.isEnabled)
         yield "after", sizes(viewer, dock, widget)
     viewer.close()
 
