@@ -103,7 +103,7 @@ def test_a_stack_that_is_stopped_keeps_frames_not_reached_as_they_were(noisy, sa
     assert np.isnan(result.expected_error[2:]).all()
     assert not np.isnan(result.expected_error[:2]).any()
     assert result.notes == (
-        "2 of 4 frames, from number 2 on, were not reached: they are left as they are, or zero if they cannot be read.",
+        "2 of 4 frames, from index 2 on, were not reached: they are left as they are, or zero if they cannot be read.",
     )
 
 

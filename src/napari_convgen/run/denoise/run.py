@@ -278,7 +278,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
             yield f"{n_dropped} snapshots were dropped to stay within snapshot_memory."
         if n_left := n_all - self._position:
             what = "tiles" if n_tiles > 1 else "frames"
-            where = "" if self._groups and n_tiles > 1 else f", from number {self._position} on,"
+            where = "" if self._groups and n_tiles > 1 else f", from index {self._position} on,"
             yield (
                 f"{n_left} of {n_all} {what}{where} were not reached: "
                 "they are left as they are, or zero if they cannot be read."
