@@ -30,7 +30,7 @@ def error_plot(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], steps: Sequen
         for name, _, errors in curves
         if np.isfinite(errors).all()
     ]
-    return Plot("Left to fit", "step", "share left to fit", lines, "log", "log")
+    return Plot("Left to fit", "step", "squared error left (start: 1)", lines, "log", "log")
 
 
 def distance_plot(curves: Sequence[tuple[str, ArrayLike]], layers: Sequence[str], step: int) -> Plot:
@@ -47,4 +47,9 @@ def distance_plot(curves: Sequence[tuple[str, ArrayLike]], layers: Sequence[str]
     """
     numbers = np.arange(1, len(layers) + 1)
     lines = [Curve(TITLES[name], numbers, np.array(distances)) for name, distances in curves]
-    return Plot(f"Weights after step {step}", f"layer ({len(layers)} is the output)", "relative distance", lines)
+    return Plot(
+        f"How far the weights moved, step {step}",
+        f"layer of the network ({len(layers)}: output)",
+        "distance, relative to the start",
+        lines,
+    )
