@@ -30,7 +30,7 @@ def error_plot(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], steps: Sequen
         for name, _, errors in curves
         if np.isfinite(errors).all()
     ]
-    return Plot("Left to fit", "step", "squared error left (start: 1)", lines, "log", "log")
+    return Plot("Left to fit", "step", "squared error / variance", lines, "log", "log")
 
 
 def distance_plot(curves: Sequence[tuple[str, ArrayLike]], layers: Sequence[str], step: int) -> Plot:
