@@ -124,7 +124,7 @@ class ImagePart(ABC):
     def _scores(self, scene: np.ndarray, setting: float, draw: int, arguments: argparse.Namespace) -> dict[str, float]:
         measured, truth, inputs = self.observe(scene, setting, np.random.default_rng(draw))
         peak = reference_range(truth)
-        changes = {"n_threads": 1, "z_axis": "volume"}
+        changes = {"n_threads": 1} | ({"z_axis": "volume"} if "axes" in inputs else {})
 
         def task(preset: str) -> ReconstructTask:
             return ReconstructTask(measured, preset, problem=self.problem, changes=changes, **inputs)
