@@ -4,8 +4,10 @@ from scipy import ndimage
 
 from napari_convgen.config import PRESETS
 from napari_convgen.core.noise import estimate_noise
+from napari_convgen.core.noise.estimation import level
 from napari_convgen.core.noise.estimation.level import LevelMap
 from napari_convgen.core.noise.models import PoissonGaussianNoise
+from napari_convgen.core.noise.models.poisson_gaussian import PoissonGaussianStabilizer
 from napari_convgen.run.denoise.run import denoise
 
 SIDE, SIGMA = 128, 6.0
@@ -108,3 +110,8 @@ def test_a_denoised_image_gains_where_noise_is_weak_and_where_it_is_strong():
     leveled, not_leveled = (denoise(image, config.replace({"noise.is_uniform": each})) for each in ("auto", "yes"))
     errors = [float(np.std(result.image - scene())) for result in (leveled, not_leveled)]
     assert errors[0] < 0.75 * errors[1]
+
+
+def test_noise_where_the_model_has_none_tells_nothing_of_its_level():
+    values = np.random.default_rng(0).normal(0.3, 0.05, (64, 64))
+    assert np.isnan(level._measure(values, values < 1, PoissonGaussianStabilizer(0.0, 1.0, 0.0))).all()

@@ -246,7 +246,7 @@ def _measure(
     mean = float(blocks.mean[flat].mean())
     expected = float(stabilizer.noise_variance(np.array([mean]))[0])
     is_red = blocks.middle[slowest].mean() > MOST_RED * blocks.fine[slowest].mean()
-    if is_red or not variance > LEAST_VARIANCE * expected:
+    if is_red or not variance > LEAST_VARIANCE * expected > 0:
         return np.nan, np.nan
     return 0.5 * float(np.log(variance / expected)), mean
 
