@@ -230,7 +230,8 @@ def test_what_a_killed_process_left_of_a_file_goes_when_it_is_written_again(tmp_
         for path in (target, other)
     )
     alive = atomic._temporary(target)
-    for path in (stale, kept, alive):
+    for path in (target, stale, kept, alive):
         path.write_text("half")
     atomic.write_text(target, "whole")
+    assert target.read_text() == "whole"
     assert {each.name for each in tmp_path.iterdir()} == {target.name, kept.name, alive.name}

@@ -1,8 +1,8 @@
 """Files that are written completely or not at all.
 
 Where the system allows it (Linux, on most file systems), a file has no name until it is whole, so that nothing is left of it if the process
-is killed. Elsewhere, and for a moment at the end, it has a temporary name beside the file that it will be, ``.HEX-PID-HEX.tmp``. A killed
-process leaves it behind; the next one that writes the same file removes it.
+is killed. Elsewhere, and for the moment in which it replaces another file, it has a temporary name beside that, ``.HEX-PID-HEX.tmp``. A
+killed process leaves it behind; the next one that writes the same file removes it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     """
     target = _target(path)
     temporary = _temporary(target)
-    _remove_stale(temporary)
     try:
         mode = _mode(target)
         with _open_new(temporary) as file:
@@ -56,9 +55,12 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())  # or the new name could outlive the content, if the machine goes down
             if mode is not None:
                 os.chmod(file.fileno() if os.chmod in os.supports_fd else temporary, mode)
-            if not temporary.exists():
+            is_in_place = not temporary.exists() and _link(file, target)
+            if not is_in_place and not temporary.exists():
+                _remove_stale(temporary)
                 _give_name(file, temporary)
-        os.replace(temporary, target)
+        if not is_in_place:
+            os.replace(temporary, target)
     except FileError:
         raise
     except OSError as error:
@@ -196,11 +198,20 @@ def _open_new(temporary: Path) -> BinaryIO:
         except OSError as error:
             if error.errno not in NOT_SUPPORTED:
                 raise
+    _remove_stale(temporary)
     return open(temporary, "x+b")
 
 
 def _give_name(file: BinaryIO, name: Path) -> None:
     """Give a file without a name one; where the file system refuses that, copy the file."""
+    if not _link(file, name):
+        file.seek(0)
+        with open(name, "xb") as copy:
+            shutil.copyfileobj(file, copy)
+
+
+def _link(file: BinaryIO, name: Path) -> bool:
+    """Give a file without a name one that no other file has; return False if there is such a file or the file system refuses."""
     try:
         folder = os.open(name.parent, os.O_RDONLY)
         try:
@@ -209,9 +220,8 @@ def _give_name(file: BinaryIO, name: Path) -> None:
         finally:
             os.close(folder)
     except OSError:
-        file.seek(0)
-        with open(name, "xb") as copy:
-            shutil.copyfileobj(file, copy)
+        return False
+    return True
 
 
 def _target(path: str | Path) -> Path:

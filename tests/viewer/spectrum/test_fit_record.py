@@ -4,7 +4,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_convgen.run.denoise.run import denoise
-from napari_convgen.viewer.denoise.layers import METADATA_KEY
+from napari_convgen.viewer.layers.door import METADATA_KEY
 from napari_convgen.viewer.spectrum.fit_record import find_fits, is_fit, read_fit
 
 

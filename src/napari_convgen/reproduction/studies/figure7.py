@@ -17,6 +17,7 @@ from napari_convgen.core.generators import DeepDecoder, Generator
 from napari_convgen.core.spectra.jacobian import module_jacobian
 from napari_convgen.figures.panel import Curve, Panel, Plot
 from napari_convgen.reproduction.study import Claim, Study
+from napari_convgen.run.labels import format_share
 
 N = 512
 """Samples of the step that is fitted, as in the authors' notebook."""
@@ -169,23 +170,23 @@ def _about_vectors(measured: Measured) -> list[Claim]:
     return [
         Claim(
             "the leading left singular vectors are trigonometric functions",
-            f"the first {N_SINGLE} have {100 * purity.mean():.0f} % of their energy at one frequency; "
-            f"{100 * slipped.mean():.0f} % with the Jacobian of the authors' code",
+            f"the first {N_SINGLE} have {format_share(purity.mean())} of their energy at one frequency; "
+            f"{format_share(slipped.mean())} with the Jacobian of the authors' code",
             "80 % or more",
             bool(purity.mean() >= 0.8),
             SLIP_REASON,
         ),
         Claim(
             "they are of low frequency",
-            f"the lowest 64 trigonometric functions hold {100 * low_pass[at_start]:.0f} % of the first 64 vectors' energy, "
-            f"{100 * measured.low_pass(at_start, 10):.0f} % of the first 10's hold the lowest 10",
+            f"the lowest 64 trigonometric functions hold {format_share(low_pass[at_start])} of the first 64 vectors' energy, "
+            f"{format_share(measured.low_pass(at_start, 10))} of the first 10's hold the lowest 10",
             "64 vectors: 75 % or more",
             low_pass[at_start] >= 0.75,
             "As a space, from as many vectors on as the coarsest grids have samples; one by one they are not.",
         ),
         Claim(
             "they stay so while the net is fitted",
-            "of 64 vectors " + ", ".join(f"{100 * share:.0f} % at {name}" for name, share in low_pass.items()),
+            "of 64 vectors " + ", ".join(f"{format_share(share)} at {name}" for name, share in low_pass.items()),
             "65 % or more at each",
             min(low_pass.values()) >= 0.65,
         ),
@@ -200,7 +201,7 @@ def _about_values(measured: Measured) -> list[Claim]:
     return [
         Claim(
             "a few singular values are large, most are small",
-            f"50 of {N} hold {100 * first50:.0f} % of the squared sum; number 1, 100, 400: "
+            f"50 of {N} hold {format_share(first50)} of the squared sum; number 1, 100, 400: "
             + ", ".join(f"{values[i - 1]:.3g}" for i in (1, 100, 400)),
             "90 % or more",
             first50 >= 0.9,

@@ -16,6 +16,7 @@ from napari_convgen.figures.panel import Curve, Panel, Picture, Plot
 from napari_convgen.reproduction.images import describe_photographs, photographs
 from napari_convgen.reproduction.nets import NORM_INIT, NORM_NOTE
 from napari_convgen.reproduction.study import Claim, Study
+from napari_convgen.run.labels import format_share
 from napari_convgen.run.reconstruct.run import reconstruct
 from napari_convgen.run.simulate import simulate
 
@@ -85,7 +86,7 @@ class CompressiveSensing(Study[Measured]):
         )
         images, losses = [], []
         for number, share in enumerate(SHARES):
-            self.setting.report_progress(f"{100 * share:.0f} % of the pixels", number / len(SHARES))
+            self.setting.report_progress(f"{format_share(share)} of the pixels", number / len(SHARES))
             sums = simulate(truth, problem="sensing", measured=share).measurement
             result = reconstruct(sums, config, problem="sensing", n_rows=side, n_columns=side)
             images.append(result.generator_image)
@@ -104,7 +105,7 @@ class CompressiveSensing(Study[Measured]):
             ),
             Claim(
                 "the more sums, the smaller the error",
-                ", ".join(f"{error:.3f} at {100 * share:.0f} %" for share, error in zip(SHARES, errors, strict=True)),
+                ", ".join(f"{error:.3f} at {format_share(share)}" for share, error in zip(SHARES, errors, strict=True)),
                 "it falls from each to the next",
                 all(a > b for a, b in pairwise(errors)),
             ),
@@ -113,13 +114,9 @@ class CompressiveSensing(Study[Measured]):
     def panels(self, measured: Measured) -> Sequence[Panel]:
         """Show the image, what is made of its sums, and the course of the fits."""
         pictures = [Picture("image", measured.truth)]
-        pictures += [
-            Picture(f"{100 * share:.0f} %", image) for share, image in zip(SHARES, measured.images, strict=True)
-        ]
+        pictures += [Picture(format_share(share), image) for share, image in zip(SHARES, measured.images, strict=True)]
         steps = np.arange(1, len(measured.losses[0]) + 1)
-        curves = [
-            Curve(f"{100 * share:.0f} %", steps, loss) for share, loss in zip(SHARES, measured.losses, strict=True)
-        ]
+        curves = [Curve(format_share(share), steps, loss) for share, loss in zip(SHARES, measured.losses, strict=True)]
         return [*pictures, Plot("Fits", "step", "loss (first: 1)", curves, "log", "log")]
 
     def numbers(self, measured: Measured) -> Mapping[str, Any]:

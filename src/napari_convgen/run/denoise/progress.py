@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from napari_convgen.core.snapshot import Snapshot
+from napari_convgen.run.labels import format_share
 from napari_convgen.run.task import Progress
 
 GUIDE_STEPS = 15
@@ -98,7 +99,7 @@ class DenoiseProgress(Progress):
     def __str__(self) -> str:
         """Say where it is, for the user."""
         if not self.step:
-            return f"Estimate that guides the fit: {100 * (self.guide_share or 0):.0f} %."
+            return f"Estimate that guides the fit: {format_share(self.guide_share or 0)}."
         frame = f"Frame {self.frame + 1} of {self.n_frames}, " if self.n_frames > 1 else ""
         tile = f"tile {self.tile + 1} of {self.n_tiles}, " if self.n_tiles > 1 else ""
         place = f"{frame}{tile}step {self.step} of at most {self.n_steps}, {1000 * self.seconds_per_step:.0f} ms each."

@@ -192,7 +192,7 @@ def bound_words(exploration: Exploration) -> list[str]:
     bound, terms = prediction.bound, prediction.bound.at_stop
     error = _error(prediction.errors[prediction.best])
     return [
-        f"p = {bound.n_signal:,} of n = {bound.n:,}; outside lies {100 * bound.outside:.2g} % of the signal's energy.",
+        f"p = {bound.n_signal:,} of n = {bound.n:,}; outside lies {format_share(bound.outside)} of the signal's energy.",
         f"At its step τ* = {bound.stopping_step:.3g}{', not even one' if bound.stopping_step < 1 else ''}: "
         f"signal not fitted {terms.signal:.3g} + noise fitted {terms.noise:.3g} = {terms.total:.3g}.",
         f"Lowest bound at any step {bound.least:.3g}; predicted error at the best step {error}.",

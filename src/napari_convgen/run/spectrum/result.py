@@ -15,6 +15,7 @@ from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.spectra.descent import Descent
 from napari_convgen.core.spectra.jacobian import Group
 from napari_convgen.figures.panel import Curve, Panel, Picture, Plot
+from napari_convgen.run.labels import format_share
 
 MARKS = (0.5, 0.9, 0.99)
 """Shares of the image's energy for which the number of vectors is reported.
@@ -199,7 +200,7 @@ def _record(spectrum: Spectrum) -> dict[str, Any]:
         "rank": spectrum.rank,
         "trace": spectrum.trace,
         "trace_error": spectrum.trace_error,
-        "vectors_for_energy": {f"{100 * mark:.0f} %": n for mark, n in spectrum.marks.items()},
+        "vectors_for_energy": {format_share(mark): n for mark, n in spectrum.marks.items()},
         "alignment": {"image": spectrum.alignment, "noise": float(draws.mean()), "noise_deviation": float(draws.std())},
         "largest_angle": float(spectrum.angles[-1]),
     }
@@ -234,7 +235,7 @@ def _energies(spectra: Sequence[Spectrum]) -> Plot:
     ranks = np.arange(1, spectra[0].rank + 1)
     curves = [Curve(f"image, step {spectrum.step}", ranks, spectrum.image_energy) for spectrum in spectra]
     curves.append(Curve("white noise", ranks, spectra[0].noise_energy, style="dashes"))
-    marks = [(f"{100 * mark:.0f} %", n) for mark, n in spectra[0].marks.items() if n is not None]
+    marks = [(format_share(mark), n) for mark, n in spectra[0].marks.items() if n is not None]
     return Plot("Energy in the first vectors", "vectors", "share, means left out", curves, marks=marks)
 
 

@@ -9,9 +9,9 @@ from napari.layers import Image
 
 from napari_convgen.viewer.compare.request import DoneMethod
 from napari_convgen.viewer.layers.door import (
-    METADATA_KEY,
     LayerInput,
     image_layer,
+    put_report,
     residual_layer,
     show_name,
     visible,
@@ -74,7 +74,7 @@ class ComparisonLayers:
     def add_report(self, report: Mapping[str, Any]) -> None:
         """Put the report of the comparison into each layer's metadata."""
         for layer in (*self.images.values(), *self.residuals.values()):
-            layer.metadata = {**layer.metadata, METADATA_KEY: report}
+            put_report(layer, report)
 
     def undo(self) -> None:
         """Remove the layers, but those whose data the user has replaced, and show the others as they were shown before."""

@@ -13,11 +13,11 @@ from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import InputError
 from napari_convgen.viewer.denoise.request import Details, Outputs
 from napari_convgen.viewer.layers.door import (
-    METADATA_KEY,
     LayerInput,
     StepStack,
     expected_error_layer,
     image_layer,
+    put_report,
     residual_layer,
     snapshots_layer,
     unit_of_new_axis,
@@ -115,11 +115,11 @@ class RunLayers:
         if details.residual is not None:
             layer = residual_layer(self.source, details.residual, f"{name} residual")
             self.residual = self._own.show(self.residual, layer)
-            _note(self.residual, report)
+            put_report(self.residual, report)
         if self.outputs.has_expected_error and (error := result.expected_error) is not None:
             layer = expected_error_layer(self.source, error, f"{name} expected error")
             self.expected_error = self._own.show(self.expected_error, layer)
-            _note(self.expected_error, report)
+            put_report(self.expected_error, report)
 
     def show_input(self, is_input: bool) -> None:
         """Show the input and hide the images that cover it, those of other runs too, or show all again as it was.
@@ -162,7 +162,7 @@ class RunLayers:
         else:
             self._own.put(self.result, image.copy())
         if report is not None:
-            _note(self.result, report)
+            put_report(self.result, report)
 
     def point_to(self, step: int) -> bool:
         """Move the slider of the snapshots to a step; return True if the snapshots show it."""
@@ -206,13 +206,8 @@ class RunLayers:
         elif not (isinstance(layer.data, StepStack) and layer.data.snapshots == tuple(snapshots)):
             self._own.put(layer, StepStack(snapshots))
         steps = [snapshot.step for snapshot in snapshots]
-        _note(layer, report, steps=steps)
+        put_report(layer, report, steps=steps)
         self.viewer.dims.set_point(self._iteration_axis(layer), step)
 
     def _iteration_axis(self, layer: Image) -> int:
         return int(self.viewer.dims.ndim - layer.ndim)
-
-
-def _note(layer: Image, report: Mapping[str, Any], **others: Any) -> None:
-    """Put the report of a run into a layer's metadata."""
-    layer.metadata = {**layer.metadata, METADATA_KEY: dict(report), **others}

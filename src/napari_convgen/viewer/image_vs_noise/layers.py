@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.run.labels import format_share
 from napari_convgen.viewer.layers.door import (
-    METADATA_KEY,
     LayerInput,
     StepStack,
     image_layer,
+    put_report,
     show_name,
     snapshots_layer,
     unit_of_new_axis,
@@ -96,7 +96,7 @@ class FitsLayers:
                 self._add(name, snapshots[name])
         self.show(snapshots, noise)
         for layer in self.layers.values():
-            layer.metadata = {**layer.metadata, METADATA_KEY: dict(report)}
+            put_report(layer, report)
 
     def undo(self) -> None:
         """Remove the layers, but those whose data the user has replaced, and show the others as they were shown before."""

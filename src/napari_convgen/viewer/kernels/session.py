@@ -17,7 +17,7 @@ from napari_convgen.errors import ConvgenError, InputError
 from napari_convgen.figures.panel import Panel
 from napari_convgen.run.kernels.panels import SHOWN, all_panels, bound_words, prediction_words
 from napari_convgen.run.kernels.run import STEPS, Exploration, KernelChoice, Kind, explore
-from napari_convgen.viewer.layers.door import METADATA_KEY
+from napari_convgen.viewer.layers.door import put_report
 from napari_convgen.viewer.layers.own_layers import OwnLayers
 from napari_convgen.viewer.layers.shown_frame import ShownFrame, shown_frame
 from napari_convgen.viewer.worker.job import notify
@@ -260,7 +260,7 @@ class ExplorerSession:
             raise InputError("There is no preview to keep. Select an image layer and check 'Preview'.")
         self._preview = None
         layer.name = f"{layer.name}, step {self.answer.step:.0f}"
-        layer.metadata = {**layer.metadata, METADATA_KEY: {"step": self.answer.step, **asdict(self.settings)}}
+        put_report(layer, {"step": self.answer.step, **asdict(self.settings)})
 
     def close(self) -> None:
         """Follow the viewer no longer; the preview stays."""

@@ -11,7 +11,7 @@ import numpy as np
 from napari.layers import Image
 
 from napari_convgen.config import Config
-from napari_convgen.viewer.layers.door import METADATA_KEY, LayerInput, image_layer
+from napari_convgen.viewer.layers.door import LayerInput, image_layer, put_report
 from napari_convgen.viewer.layers.own_layers import OwnLayers
 from napari_convgen.viewer.layers.under_way import UnderWay
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
@@ -115,7 +115,7 @@ class StoreLayers:
         if values is not None:
             self._show(values)
         if self.result is not None:
-            self.result.metadata = {**self.result.metadata, METADATA_KEY: dict(report)}
+            put_report(self.result, report)
 
     def undo(self) -> None:
         """Remove the layer, unless it was there before the run."""

@@ -324,6 +324,11 @@ def expected_error_layer(source: LayerInput, error: NDArray[np.float32], name: s
     return image_layer(source, error, name, **look)
 
 
+def put_report(layer: Layer, report: Mapping[str, Any], **others: Any) -> None:
+    """Put the report of the run that made a layer, and what else is to be kept with it, into the layer's metadata."""
+    layer.metadata = {**layer.metadata, METADATA_KEY: dict(report), **others}
+
+
 def show_name(layer: Layer) -> None:
     """Show a layer's name in its cell of napari's grid; where the cell is narrow, the start of the name shows."""
     if hasattr(layer, "name_overlay"):  # older versions of napari have none

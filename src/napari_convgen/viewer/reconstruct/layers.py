@@ -10,9 +10,9 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_convgen.viewer.layers.door import (
-    METADATA_KEY,
     LayerInput,
     image_layer,
+    put_report,
     residual_layer,
     snapshots_layer,
     stack_layer,
@@ -79,7 +79,7 @@ class ReconstructionLayers:
         """
         layers = [self._show_result(details.image), *map(self._own.add, self._layers_beside(details))]
         for layer in layers:
-            layer.metadata = {**layer.metadata, METADATA_KEY: dict(report)}
+            put_report(layer, report)
         if details.snapshots:
             self.viewer.dims.set_point(self.viewer.dims.ndim - layers[-1].ndim, step)
 

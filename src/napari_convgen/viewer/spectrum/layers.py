@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.viewer.layers.component_stack import ComponentStack
 from napari_convgen.viewer.layers.door import (
-    METADATA_KEY,
     LayerInput,
     image_layer,
+    put_report,
     show_name,
     unit_of_new_axis,
 )
@@ -81,7 +81,7 @@ class SpectrumLayers:
         side_by_side = SideBySide(self.viewer)
         self.layers = self._images(result, 0)
         for layer in self.layers.values():
-            layer.metadata = {METADATA_KEY: report}
+            put_report(layer, report)
             if has_grid:
                 show_name(layer)
             self._own.add(layer)

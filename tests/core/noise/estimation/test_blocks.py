@@ -38,7 +38,7 @@ def test_blocks_with_missing_values_are_left_out():
 def test_the_third_cumulant_is_that_of_the_noise_and_as_exact_as_it_says(shape, spacing):
     rng = np.random.default_rng(0)
     events, even = (
-        Blocks.of(x, np.ones(shape, bool), spacing)
+        Blocks.of(x, np.ones(shape, bool), spacing, has_third=True)
         for x in (rng.poisson(9.0, shape).astype(float), rng.normal(0, 3, shape))
     )
     error = np.sqrt(6 * 9**3 / (even.n_third * len(even) * even.weight))
@@ -48,6 +48,6 @@ def test_the_third_cumulant_is_that_of_the_noise_and_as_exact_as_it_says(shape, 
 
 
 def test_blocks_of_four_pixels_tell_nothing_of_the_third_cumulant():
-    blocks = Blocks.of(np.random.default_rng(0).normal(size=(2, 3)), np.ones((2, 3), bool))
+    blocks = Blocks.of(np.random.default_rng(0).normal(size=(2, 3)), np.ones((2, 3), bool), has_third=True)
     assert blocks.n_third == 0
     assert not blocks.third.any()

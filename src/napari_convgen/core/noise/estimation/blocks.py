@@ -12,6 +12,7 @@ from a single image", Image Processing On Line 3, 2013 (cosine transforms, block
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -39,7 +40,6 @@ SLOW_END, MIDDLE_END, SMOOTH_END = 2, 5, 7
 """Last of the lowest frequencies, of those above and of the lower half, in a block of 8 × 8 pixels; other blocks have them in proportion.
 Chosen on the tuning images of benchmarks/noise.py."""
 
-
 MIN_CUBES = 0.01
 """Sum of the cubes of the projection on the fine part, relative to the number of pixels, below which cubes say nothing: they cancel in
 blocks of 2 × 2. A block of 8 × 8 has 0.18."""
@@ -59,13 +59,15 @@ class Blocks:
     spectrum
         Mean energy of the coefficients of each frequency in the upper half, from the lowest.
     third
-        Third cumulant of noise that is independent from pixel to pixel, from the upper half of the frequencies of each block.
+        Estimate of the third cumulant of noise that is independent from pixel to pixel, from the upper half of each block's frequencies;
+        0 if it was not asked for.
     at_low, at_high
         Share of each block's values at the channel's minimum and maximum.
     n_fine
         Number of coefficients of each frequency in the upper half.
     n_third
-        Number of pixels without structure whose third central moment is as exact as ``third``; 0 if it cannot be measured.
+        Number of pixels without structure whose third central moment has the variance of ``third``; 0 if it was not or cannot be
+        estimated.
     weight
         Number of independent blocks that one block counts as, 1 at most.
     spacing
@@ -87,7 +89,12 @@ class Blocks:
 
     @classmethod
     def of(
-        cls, image: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray, "*spatial"], spacing: int = 1
+        cls,
+        image: Float[np.ndarray, "*spatial"],
+        is_observed: Bool[np.ndarray, "*spatial"],
+        spacing: int = 1,
+        *,
+        has_third: bool = False,
     ) -> Self:
         """Cut a channel into blocks.
 
@@ -99,18 +106,19 @@ class Blocks:
             False where a value is missing.
         spacing
             Distance in pixels between neighbors in a block; from the correlation length of the noise on its pixels are independent.
+        has_third
+            True to estimate third cumulants, which takes longer than all else; False, the default, to leave them 0.
         """
         values = np.where(is_observed, image, np.nan)
         planes = values.reshape(-1, *values.shape[-2:]) if values.ndim > 1 else values[np.newaxis, np.newaxis]
         blocks, shape = _complete_blocks(planes, spacing)
-        coefficients = dctn(blocks, axes=(1, 2), norm="ortho")
-        energy = coefficients**2
+        energy = dctn(blocks, axes=(1, 2), norm="ortho") ** 2
         highest = sum(shape) - 2
         frequency = np.add.outer(*(np.arange(n) for n in shape))
         fine = [frequency == i for i in range(highest // 2 + 1, highest + 1)]
         slow_end, middle_end, smooth_end = (end * highest for end in (SLOW_END, MIDDLE_END, SMOOTH_END))
         place = N_FREQUENCIES * frequency
-        third, n_third = _third_cumulants(coefficients, frequency > highest // 2)
+        third, n_third = _third_cumulants(blocks) if has_third else (np.zeros(len(blocks)), 0.0)
         low, high = np.min(values[is_observed], initial=np.inf), np.max(values[is_observed], initial=-np.inf)
         n_disjoint = np.isfinite(values).sum() / np.prod(shape)
         return cls(
@@ -170,21 +178,27 @@ def _mean(energy: Float[np.ndarray, "n h w"], chosen: Bool[np.ndarray, "h w"]) -
     return energy[:, chosen].mean(1) if chosen.any() else np.zeros(len(energy))
 
 
-def _third_cumulants(
-    coefficients: Float[np.ndarray, "n h w"], is_fine: Bool[np.ndarray, "h w"]
-) -> tuple[Float[np.ndarray, "n"], float]:
-    """Return the third cumulant of the noise of a pixel, from the fine part of each block, and of how many pixels.
+def _third_cumulants(blocks: Float[np.ndarray, "n h w"]) -> tuple[Float[np.ndarray, "n"], float]:
+    """Return an estimate of the third cumulant of a pixel's noise from the fine part of each block, and the number of pixels in it.
 
-    The fine part of independent noise is P w, with a projection P; the mean of the sum of its cubes is the cumulant times the sum of the
-    cubes of P. Of Gaussian noise of variance 1 that sum has the variance ``6 Σ P³ + 9 pᵀP p``, where p is the diagonal of P.
+    The fine part of independent noise w is P w, with a projection P. The sum of its cubes has the mean ``κ₃ Σ P³`` and, of Gaussian noise
+    of variance 1, the variance ``6 Σ P³ + 9 pᵀP p``, where p is the diagonal of P.
+
+    Returns
+    -------
+    cumulants, n_pixels
+        Estimate for each block, in image units cubed, and the number of pixels without structure whose third central moment has the same
+        variance; 0 if it cannot be estimated, as in blocks of 2 × 2 pixels.
     """
-    pixels = dctn(np.eye(is_fine.size).reshape(-1, *is_fine.shape), axes=(1, 2), norm="ortho")
-    parts = idctn(np.where(is_fine, np.concatenate((pixels, coefficients)), 0.0), axes=(1, 2), norm="ortho")
-    projection, fine = parts[: len(pixels)].reshape(is_fine.size, -1), parts[len(pixels) :]
-    gain, own = float((projection**3).sum()), np.diag(projection)
-    if gain < MIN_CUBES * is_fine.size:
-        return np.zeros(len(coefficients)), 0.0
-    return (fine**3).sum((1, 2)) / gain, 6 * gain**2 / (6 * gain + 9 * float(own @ projection @ own))
+    n, *shape = blocks.shape
+    frequency, pixels = np.add.outer(*map(np.arange, shape)), np.eye(math.prod(shape)).reshape(-1, *shape)
+    fine = np.where(frequency > frequency.max() // 2, dctn(pixels, axes=(1, 2), norm="ortho"), 0.0)
+    projection = idctn(fine, axes=(1, 2), norm="ortho").reshape(len(pixels), -1)
+    cubes, own = float((projection**3).sum()), np.diag(projection)
+    if cubes < MIN_CUBES * len(pixels):
+        return np.zeros(n), 0.0
+    noise = blocks.reshape(n, -1) @ projection
+    return (noise * noise * noise).sum(1) / cubes, 6 * cubes**2 / (6 * cubes + 9 * float(own @ projection @ own))
 
 
 def cut(planes: Float[np.ndarray, "n h w"], shape: Sequence[int], spacing: int = 1) -> Float[np.ndarray, "k a b"]:

@@ -65,7 +65,7 @@ class Channel:
         spacing
             Distance in pixels from which on the noise of two pixels is independent.
         """
-        blocks = Blocks.of(image, is_observed, spacing)
+        blocks = Blocks.of(image, is_observed, spacing, has_third=True)
         if not len(blocks):
             return None
         curve, values = Curve.of(blocks), image[is_observed]

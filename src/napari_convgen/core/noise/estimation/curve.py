@@ -51,7 +51,8 @@ class Curve:
     n_fine
         Number of squares that a block's variance is the mean of.
     n_third
-        Number of cubes that a block's third cumulant is as exact as the mean of; 0 if it cannot be measured.
+        Number of pixels without structure whose third central moment has the variance of a block's third cumulant; 0 if it cannot be
+        estimated.
     """
 
     mean: Float[np.ndarray, "n"]
@@ -81,10 +82,10 @@ class Curve:
             variance, chosen = flat_variance(blocks.take(inside), FLAT_SHARES)
             flat = inside[chosen]
             ends = (blocks.at_low[flat].mean(), blocks.at_high[flat].mean())
-            means_of_flat = (blocks.mean[flat].mean(), variance, blocks.third[flat].mean())
-            rows.append((*means_of_flat, *ends, max(1.0, len(flat) * blocks.weight)))
-        mean, variance, third, at_low, at_high, n = np.array(rows).T
-        return cls(mean, variance, third, at_low, at_high, n, int(blocks.n_fine.sum()), blocks.n_third)
+            mean, third = blocks.mean[flat].mean(), blocks.third[flat].mean()
+            rows.append((mean, variance, third, *ends, max(1.0, len(flat) * blocks.weight)))
+        means, variances, thirds, at_low, at_high, n = np.array(rows).T
+        return cls(means, variances, thirds, at_low, at_high, n, int(blocks.n_fine.sum()), blocks.n_third)
 
     def take(self, chosen: Bool[np.ndarray, "n"]) -> Curve:
         """Return some of the intervals."""

@@ -20,11 +20,11 @@ MIN_GROWTH, MIN_SIGNIFICANCE, MAX_MISFIT = 1.6, 8.0, 0.25
 measured variances from the line, with which noise depends on the signal. Chosen on the tuning images of benchmarks/noise.py."""
 
 MIN_READ_NOISE = 3.0
-"""Least variance of read noise, in its standard errors, that is told from shot noise: a cautious significance."""
+"""Least variance of read noise, in its standard errors, that is told from shot noise. Our choice, a cautious significance."""
 
 LOWEST = 6.0
-"""Standard deviations of the read noise below -3/8 events, the zero of the root, that a transformed value is below at least: lower ones
-can be no noise of this model, and would be outliers."""
+"""Standard deviations of the read noise. Values that lie further than that, and 3/8 of an event, below the value of no events are
+transformed as if they lay there: they can be no noise of this model, and would be outliers. Our choice, no benchmark."""
 
 ANSCOMBE = 0.375
 """3/8, which makes the variance of the root most even (F. J. Anscombe, Biometrika 35, 1948, equation 2)."""
