@@ -62,7 +62,7 @@ def gaussian(size: Sequence[int], width: float) -> Float[np.ndarray, "*spatial"]
         values: np.ndarray = np.exp(-((q / (width * n)) ** 2))
         return values
 
-    return _product(size, line)
+    return product(size, line)
 
 
 def bilinear(size: Sequence[int]) -> Float[np.ndarray, "*spatial"]:
@@ -104,7 +104,28 @@ def custom(taps: Float[np.ndarray, "*taps"], size: Sequence[int]) -> Float[np.nd
         )
     if taps.ndim == len(size):
         return _placed(taps, size)
-    return _product(size, lambda n: _placed(taps, (n,)))
+    return product(size, lambda n: _placed(taps, (n,)))
+
+
+def product(size: Sequence[int], line: Callable[[int], Float[np.ndarray, "n"]]) -> Float[np.ndarray, "*spatial"]:
+    """Return the product of one kernel along each axis.
+
+    Parameters
+    ----------
+    size
+        Spatial shape.
+    line
+        Function that returns the kernel along an axis of that many samples.
+
+    Raises
+    ------
+    InputError
+        There is no axis, or one without samples.
+    """
+    if not size or math.prod(size) < 1:
+        raise InputError(f"A kernel needs one axis or more, each of 1 sample or more, got {tuple(size)}.")
+    kernel: np.ndarray = reduce(np.multiply.outer, map(line, size))
+    return kernel
 
 
 def normalized(kernel: Float[np.ndarray, "*spatial"]) -> Float[np.ndarray, "*spatial"]:
@@ -139,11 +160,3 @@ def _placed(taps: Float[np.ndarray, "*taps"], size: Sequence[int]) -> Float[np.n
     kernel = np.zeros(size)
     kernel[tuple(slice(n) for n in taps.shape)] = taps
     return np.roll(kernel, [-((n - 1) // 2) for n in taps.shape], range(taps.ndim))
-
-
-def _product(size: Sequence[int], line: Callable[[int], Float[np.ndarray, "n"]]) -> Float[np.ndarray, "*spatial"]:
-    """Return the product of one kernel along each axis."""
-    if not size or math.prod(size) < 1:
-        raise InputError(f"A kernel needs one axis or more, each of 1 sample or more, got {tuple(size)}.")
-    product: np.ndarray = reduce(np.multiply.outer, map(line, size))
-    return product

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,7 @@ from napari_convgen.core.stopping.linearized import LinearizedDynamics
 from napari_convgen.core.stopping.sure import MonteCarloSure
 from napari_convgen.core.stopping.whiteness import ResidualWhiteness
 from napari_convgen.core.stopping.windowed_variance import RunningVariance, WindowedVariance
-from napari_convgen.core.theory.kernels import gaussian, normalized, triangular
+from napari_convgen.core.theory.kernels import gaussian, normalized, product, triangular
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.setup import scales
 from napari_convgen.run.setup.devices import Backend
@@ -307,18 +306,13 @@ def _build_two_layer(settings: TwoLayerConfig, plan: Plan) -> Generator:
             f"A two-layer generator makes images of one channel, and this one has {plan.n_outputs}. Choose another generator.kind, or "
             "give the channels as frames."
         )
-    kernel = torch.from_numpy(_two_layer_kernel(settings, plan.size)).float()
-    return TwoLayer(kernel, n_channels=settings.n_channels, weight_scale=settings.weight_scale, rngs=plan.rngs)
-
-
-def _two_layer_kernel(settings: TwoLayerConfig, size: Sequence[int]) -> Float[np.ndarray, "*spatial"]:
-    """Return the product of the same kernel along each axis, with a norm of one."""
-
-    def line(n: int) -> Float[np.ndarray, "n"]:
-        return _LINES[settings.blur](n, settings.blur_width)
-
-    product: Float[np.ndarray, "*spatial"] = reduce(np.multiply.outer, map(line, size))
-    return normalized(product)
+    kernel = normalized(product(plan.size, lambda n: _LINES[settings.blur](n, settings.blur_width)))
+    return TwoLayer(
+        torch.from_numpy(kernel).float(),
+        n_channels=settings.n_channels,
+        weight_scale=settings.weight_scale,
+        rngs=plan.rngs,
+    )
 
 
 _LINES: Mapping[str, Callable[[int, float], Float[np.ndarray, "n"]]] = {
