@@ -14,8 +14,8 @@ from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.non_local import Stage, non_local_stages
 
 SINGLE_LEVEL, LEAST_LEVEL = 2e-3, 1e-6
-"""Standard deviation of the noise, relative to the range of the values, below which single precision makes larger errors than the noise
-that is removed, and least one with double precision."""
+"""Standard deviations of the noise, relative to the range of the values: below the first, errors of single precision can be larger than the
+noise that is removed, so that double precision is taken; the second is the least that is assumed then. Our choice, no benchmark."""
 
 
 def combine_patches(frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:

@@ -21,7 +21,7 @@ MOST_CORRELATED = 0.1
 that the share which suits them is too large. Chosen on the tuning images of benchmarks/quality.py."""
 
 LEAST_NOISE = 1e-15
-"""Least noise of the share, relative to what it is measured by: a bound against division by zero."""
+"""Least variance of the sum that the share is fitted by, relative to its square: a bound against division by zero."""
 
 
 @dataclass(frozen=True, eq=False)

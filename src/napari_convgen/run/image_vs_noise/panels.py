@@ -30,7 +30,7 @@ def error_plot(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], steps: Sequen
         for name, _, errors in curves
         if np.isfinite(errors).all()
     ]
-    return Plot("Left to fit", "step", "squared error / variance", lines, "log", "log")
+    return Plot("Left to fit", "step", "error / variance", lines, "log", "log")
 
 
 def distance_plot(curves: Sequence[tuple[str, ArrayLike]], layers: Sequence[str], step: int) -> Plot:
@@ -50,6 +50,6 @@ def distance_plot(curves: Sequence[tuple[str, ArrayLike]], layers: Sequence[str]
     return Plot(
         f"How far the weights moved, step {step}",
         f"layer of the network ({len(layers)}: output)",
-        "distance, relative to the start",
+        "relative distance",
         lines,
     )
