@@ -134,6 +134,13 @@ def test_nothing_is_left_of_a_process_that_is_killed_while_it_writes(tmp_path, h
     assert not has_old or target.read_text() == "old"
 
 
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files without names are of Linux")
+def test_a_new_file_has_its_own_name_from_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "replace", None)  # by which a temporary name would become its own
+    write_text(tmp_path / "new.json", "new")
+    assert (tmp_path / "new.json").read_text() == "new"
+
+
 @pytest.mark.parametrize("missing", ["nameless files", "links to them"])
 @pytest.mark.parametrize("has_old", [False, True])
 def test_where_files_need_names_they_are_written_as_well(tmp_path, monkeypatch, missing, has_old):

@@ -319,5 +319,9 @@ def test_values_that_are_not_finite_have_no_places_outside_the_image(backend):
     image = torch.from_numpy(noisy()).float()[None]
     image[0, 3:9, 4:9] = math.nan
     places = chain.passes_on(torch.device("cpu"), 1).match(image, Patches((1, 3, 4), (0, 5, 6), (1, 2, 3), 9))
+    rows, columns = places[:, 0] // image.shape[2], places[:, 0] % image.shape[2]
+    is_spoiled = torch.stack([image[0, y : y + 3, x : x + 4].isnan().any() for y, x in zip(rows, columns, strict=True)])
+    assert 0 < is_spoiled.sum() < len(places)
+    assert torch.equal(places[is_spoiled], places[is_spoiled][:, :1].expand(-1, 9))  # each its own
     assert places.min() >= 0
     assert places.max() < image.numel()
