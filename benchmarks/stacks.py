@@ -7,7 +7,8 @@ else is computed by formula. The part ``stacks`` compares the PSNR of frames tha
 together (``frames.fit``). The part ``starts`` compares fits of a generator that start afresh with those that start from the frame before
 (``frames.start``), by PSNR and steps. The part ``volumes`` compares the slices at the ends of a volume with those in the middle, and with
 the same slices frame by frame. For volumes that are Gaussian fields the table also has what no estimate can exceed: the Wiener filter that
-knows the covariance. The tables are written to results/stacks.md. All takes half an hour on a core.
+knows the covariance. The part ``constants`` shows what the reach and the stride of the patches of a stack were chosen by, on other stacks.
+The tables are written to results/stacks.md. All takes half an hour on a core.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import tifffile
 from scipy.ndimage import gaussian_filter, shift
 
 from napari_convgen.config import preset
+from napari_convgen.core.non_local import chain
+from napari_convgen.core.non_local.patches import Patches
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.denoise.run import denoise
 from napari_convgen.samples import SAMPLES
@@ -62,24 +66,27 @@ def cells(shape: Sequence[int], step: float, seed: int = 3) -> np.ndarray:
     return scaled(gaussian_filter(volume, (0.4, 0.8, 0.8)))
 
 
-def movie(n: int, speed: float, names: Sequence[str] = ("fluorescence",), side: int = 96) -> np.ndarray:
+def movie(
+    n: int, speed: float, names: Sequence[str] = ("fluorescence",), corner: tuple[int, int] = (64, 64), side: int = 96
+) -> np.ndarray:
     """Return ``n`` frames that move by ``speed`` pixels each; samples of several names take turns, three frames each."""
     frames = []
     for t in range(n):
         scene = scaled(SAMPLES[names[t // 3 % len(names)]]().clean.astype(float))
         moved = shift(scene, (0.8 * speed * t, 0.6 * speed * t), order=3, mode="reflect")
-        frames.append(moved[64 : 64 + side, 64 : 64 + side])
+        frames.append(moved[corner[0] : corner[0] + side, corner[1] : corner[1] + side])
     return np.clip(frames, 0, 1)
 
 
-def ovule(folder: Path, n: int) -> np.ndarray:
+def ovule(folder: Path, n: int, corner: int = 32) -> np.ndarray:
     """Return slices of the confocal stack."""
-    return scaled(tifffile.imread(folder / "stacks3d" / "ovule_raw_u8.tif")[8 : 8 + n, 32:96, 32:96].astype(float))
+    part = slice(corner, corner + 64)
+    return scaled(tifffile.imread(folder / "stacks3d" / "ovule_raw_u8.tif")[8 : 8 + n, part, part].astype(float))
 
 
-def membranes(folder: Path) -> np.ndarray:
+def membranes(folder: Path, part: slice = slice(160)) -> np.ndarray:
     """Return frames of a real time lapse of moving membranes, with the little noise that they have."""
-    return scaled(tifffile.imread(folder / "timeseries" / "membrane_5x256x256_u16.tif")[:, :160, :160].astype(float))
+    return scaled(tifffile.imread(folder / "timeseries" / "membrane_5x256x256_u16.tif")[:, part, part].astype(float))
 
 
 STACKS: dict[str, Callable[[Path], np.ndarray]] = {
@@ -95,6 +102,15 @@ STACKS: dict[str, Callable[[Path], np.ndarray]] = {
         [field((1, 96, 96), (0, 2, 2), seed) for seed in range(6)]
     ),
 }
+
+TUNING: dict[str, Callable[[Path], np.ndarray]] = {
+    "ovule": lambda folder: ovule(folder, 16, 64),
+    "drift": lambda folder: movie(8, 0.1, corner=(150, 130)),
+    "motion": lambda folder: movie(8, 3.0, corner=(150, 130)),
+    "membranes": lambda folder: membranes(folder, slice(160, 256)),
+    "cells": lambda folder: cells((16, 64, 64), 1.0, 11),
+}
+"""Stacks by which constants may be chosen; no other table has them."""
 
 VOLUMES: dict[str, Callable[[Path], np.ndarray]] = {
     **{name: lambda folder, setup=setup: field(*setup) for name, setup in FIELDS.items()},
@@ -225,14 +241,58 @@ def volumes(folder: Path, presets: Sequence[str], only: str) -> str:
     return f"{TITLES['volumes']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
 
 
+CONSTANTS = (
+    # reach, strides of the first estimate and of the stages, patches of a group
+    ((2, 16, 16), 4, 4, 48),
+    ((2, 10, 10), 4, 4, 48),
+    ((2, 6, 6), 6, 5, 48),
+    ((3, 6, 6), 4, 4, 48),
+    ((3, 6, 6), 6, 5, 48),
+    ((3, 6, 6), 6, 6, 48),
+    ((3, 6, 6), 6, 5, 32),
+    ((3, 6, 6), 6, 5, 64),
+    ((3, 8, 8), 6, 5, 48),
+    ((4, 6, 6), 6, 5, 48),
+)
+"""Constants that are compared."""
+
+
+def constants(folder: Path, presets: Sequence[str], only: str) -> str:
+    """Return the table of constants, with ``quick``."""
+    scenes = {title: make(folder) for title, make in TUNING.items()}
+    for fit in ("separate", "joint"):  # the first time, kernels are compiled
+        run(scenes["cells"][:3], "quick", "TYX", frames__fit=fit)
+    alone = {title: run(clean, "quick", "TYX", frames__fit="separate") for title, clean in scenes.items()}
+    rows = []
+    for reach, first, stride, n in CONSTANTS:
+        sets = {
+            "FIRST_STACK_PATCHES": Patches((1, 11, 11), reach, (1, first, first), 16),
+            "STACK_PATCHES": Patches((1, 6, 6), reach, (1, stride, stride), n),
+        }
+        with mock.patch.multiple(chain, **sets):
+            together = {title: run(clean, "quick", "TYX", frames__fit="joint") for title, clean in scenes.items()}
+        gains = [mean_psnr(together[title][0]) - mean_psnr(alone[title][0]) for title in scenes]
+        cost = np.mean([together[title][1] / alone[title][1] for title in scenes])
+        rows.append([str(reach), f"{first}, {stride}", str(n), *(f"{x:+.2f}" for x in gains), f"{cost:.2f}"])
+        print(*rows[-1], flush=True)
+    head = ["reach (frames, rows, columns)", "strides", "patches of a group", *scenes, "time, relative"]
+    text = "Gain of frames that are denoised together over each alone, in dB, with `quick`."
+    return f"{TITLES['constants']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
+
+
 def _ends_and_middle(psnr: np.ndarray) -> tuple[str, str]:
     n = len(psnr)
     return f"{mean_psnr(psnr[[0, -1]]):.2f}", f"{mean_psnr(psnr[n // 3 : n - n // 3]):.2f}"
 
 
-TITLES = {"stacks": "### Stacks", "starts": "### Starts from the frame before", "volumes": "### Volumes"}
+TITLES = {
+    "stacks": "### Stacks",
+    "starts": "### Starts from the frame before",
+    "volumes": "### Volumes",
+    "constants": "### Constants of stacks",
+}
 
-PARTS = {"stacks": stacks, "starts": starts, "volumes": volumes}
+PARTS = {"stacks": stacks, "starts": starts, "volumes": volumes, "constants": constants}
 
 
 def main() -> None:

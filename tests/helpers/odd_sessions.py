@@ -15,6 +15,7 @@ from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.compare.widget import CompareWidget
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
+from napari_convgen.viewer.large.into_file import IntoFile
 from napari_convgen.viewer.worker.session import State
 
 N_ACTIONS = 15
@@ -50,16 +51,16 @@ def random_session(seed):
             done.append(action.__name__)
             action(rng, viewer, widget)
             _wait(application, rng.choice([0, 0, 0.02, 0.1, 0.3]))
-        widget.session.cancel()
+        _cancel(widget)
         end = time.monotonic() + SECONDS
-        while widget.session.state is not State.IDLE and time.monotonic() < end:
+        while _is_running(widget) and time.monotonic() < end:
             _wait(application, 0.02)
-        if widget.session.state is not State.IDLE:
+        if _is_running(widget):
             errors.append("a run that was cancelled has not ended")
     except Exception as error:
         errors.append("".join(traceback.format_exception(error)))
     finally:
-        widget.session.cancel()
+        _cancel(widget)
         _wait(application, 0.1)
         widget.close()
         widget.deleteLater()
@@ -82,6 +83,20 @@ def _wait(application, seconds):
     while time.monotonic() < end:
         application.processEvents()
         time.sleep(0.002)
+
+
+def _cancel(widget):
+    """End all runs of a widget: that in memory, and that into a file."""
+    for session in _sessions(widget):
+        session.cancel()
+
+
+def _is_running(widget):
+    return any(session.state is not State.IDLE for session in _sessions(widget))
+
+
+def _sessions(widget):
+    return [widget.session, *(each.session for each in widget.findChildren(IntoFile))]
 
 
 def _image(rng):

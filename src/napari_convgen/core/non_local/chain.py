@@ -49,10 +49,11 @@ PATCHES = {
 """Patches of the stages after it. In the plane chosen on the tuning images of benchmarks/quality.py, in volumes with
 benchmarks/non_local.py."""
 
-FIRST_STACK_PATCHES = Patches((1, 11, 11), (2, 16, 16), (1, 4, 4), 16)
-STACK_PATCHES = Patches((1, 6, 6), (2, 16, 16), (1, 4, 4), 48)
+FIRST_STACK_PATCHES = Patches((1, 11, 11), (3, 6, 6), (1, 6, 6), 16)
+STACK_PATCHES = Patches((1, 6, 6), (3, 6, 6), (1, 5, 5), 48)
 """Patches of a stack: planes, also looked for in the frames before and after, where they may have moved. Size and number are those of
-the plane; the reach was chosen with benchmarks/stacks.py."""
+the plane. Reach and stride were chosen with the part ``constants`` of benchmarks/stacks.py: frames add more than a wider search in the
+plane, and as each group has patches of several frames, fewer groups will do."""
 
 N_CHAIN_STEPS = 1 + N_STAGES
 """Number of images that `improve` yields."""

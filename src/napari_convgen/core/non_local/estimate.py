@@ -27,7 +27,7 @@ END_SHARE = 0.5
 that few of them cover each pixel there. Chosen with benchmarks/stacks.py."""
 
 END_THICKNESS = 4
-"""Number of slices at each end among which planes are looked for. Our choice: planes are compared over two slices."""
+"""Number of slices at each end among which planes are looked for. Our choice: planes are compared over three slices."""
 
 VOLUME_SHARE = 0.8
 """Share of the time that a volume takes without its ends, about."""

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from napari_convgen.core.fit.guides import Guides
 from napari_convgen.core.image import ImageTensor, Layout, Measured
 from napari_convgen.core.noise import NoiseModel
-from napari_convgen.core.non_local.chain import STACK_PATCHES
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.setup.prepared import Prepared
 
-N_AROUND = STACK_PATCHES.reach[0]
-"""Number of frames before and after a group that help it: as many as similar patches are looked for in."""
+N_AROUND = 2
+"""Number of frames before and after a group that help it. Similar patches are looked for one frame further than that; it would cost more
+time than it gains. Our choice, no benchmark."""
 
 MOST_FRAMES = 8
 """Largest number of frames of a group. Those around cost half as much again; longer groups take more memory. Our choice, no benchmark."""
