@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.fit.optimizers import Adam
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import GeneratorUnits, Outcome, SnapshotStore, StopReason
@@ -39,8 +40,9 @@ def fit_to():
         *,
         weights=None,
         rule=None,
-        method=torch.optim.Adam,
+        method=Adam,
         seed=0,
+        lr=0.01,
         max_bytes=math.inf,
         dtype=torch.float32,
         order="relu-norm",
@@ -62,7 +64,7 @@ def fit_to():
             norm_init="uniform",
             dtype=dtype,
         )
-        optimizer = method(generator.parameters(), **{"lr": 0.01} | options)
+        optimizer = method(generator.parameters(), lr, **options)
         store = SnapshotStore(max_bytes, Copies(), "average")
         return Fit(problem, generator, optimizer, rule, members, store, n_steps)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_convgen.core.fit.optimizers import Adam, GradientDescent
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.stopping import HeldOut
 
@@ -111,9 +112,9 @@ def test_an_extended_fit_can_be_stopped(fit_to, noisy_blob):
     assert (fit.step, fit.reason.outcome) == (7, Outcome.USER)
 
 
-@pytest.mark.parametrize("method", [torch.optim.Adam, torch.optim.SGD])
+@pytest.mark.parametrize("method", [Adam, GradientDescent])
 def test_a_fit_that_went_back_takes_the_same_steps_again(fit_to, noisy_blob, method):
-    options = {"momentum": 0.9} if method is torch.optim.SGD else {}
+    options = {"momentum": 0.9} if method is GradientDescent else {}
     fit, whole = (fit_to(noisy_blob(), 60, n_seeds=2, method=method, **options) for _ in range(2))
     run(fit)
     run(whole)

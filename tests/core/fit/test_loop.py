@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from napari_convgen.core.fit.loop import DescentStep, Fit
+from napari_convgen.core.fit.optimizers import Adam, GradientDescent
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.generators.conv_decoder import ConvDecoder
 from napari_convgen.core.generators.guided import GuidedNetwork
@@ -64,7 +65,7 @@ def test_members_are_fitted_in_turn_with_the_bits_of_a_fit_together(noisy_blob, 
             net.prepare(members.measurements, members.weights, torch.full((2,), 0.05), None)
         if kind == "guided":
             net.guide(members.measurements + 0.1)
-        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        optimizer = GradientDescent(net.parameters(), 0.1)
         if is_together:
             images, weights = net(), torch.tensor(1.0) / y.numel()
             (weights * (images - net.targets(members.measurements)) ** 2).sum().backward()
@@ -85,7 +86,7 @@ def test_members_are_fitted_in_turn_with_the_bits_of_a_fit_together(noisy_blob, 
 def test_a_step_of_gradient_descent_equals_one_taken_by_hand(fit_to, noisy_blob, has_missing):
     weights = torch.ones(2, *SIZE)
     weights[0, 3:6, 4] = 1 - has_missing
-    fit = fit_to(noisy_blob(2), 1, weights=weights, method=torch.optim.SGD, lr=0.3, dtype=torch.float64)
+    fit = fit_to(noisy_blob(2), 1, weights=weights, method=GradientDescent, lr=0.3, dtype=torch.float64)
     before, image = parameters_of(fit), fit.generator().detach()[0]
     loss, gradients = gradient_of_mean_squared_error(fit)
     [(step, seen_loss, seen_image)] = run(fit)
@@ -99,7 +100,7 @@ def test_a_step_of_gradient_descent_equals_one_taken_by_hand(fit_to, noisy_blob,
 def test_the_gradient_of_the_loss_equals_finite_differences(fit_to, noisy_blob):
     fit = fit_to(noisy_blob(), 1, dtype=torch.float64, order="norm-relu")
     _, gradients = gradient_of_mean_squared_error(fit)
-    run(fit_copy := fit_to(noisy_blob(), 1, dtype=torch.float64, order="norm-relu", method=torch.optim.SGD, lr=1.0))
+    run(fit_copy := fit_to(noisy_blob(), 1, dtype=torch.float64, order="norm-relu", method=GradientDescent, lr=1.0))
     stepped = parameters_of(fit_copy)
     for parameter, gradient, moved in zip(fit.generator.parameters(), gradients, stepped, strict=True):
         torch.testing.assert_close(parameter.detach() - moved, gradient, rtol=1e-9, atol=1e-14)
@@ -115,7 +116,7 @@ def test_the_gradient_of_the_loss_equals_finite_differences(fit_to, noisy_blob):
 
 
 def test_momentum_is_the_heavy_ball(fit_to, noisy_blob):
-    fit = fit_to(noisy_blob(), 4, method=torch.optim.SGD, lr=0.1, momentum=0.9, dtype=torch.float64)
+    fit = fit_to(noisy_blob(), 4, method=GradientDescent, lr=0.1, momentum=0.9, dtype=torch.float64)
     expected = parameters_of(fit)
     velocity = [torch.zeros_like(p) for p in expected]
     steps = iter(fit)
@@ -134,7 +135,7 @@ def test_a_fit_draws_the_image(fit_to, noisy_blob):
     assert fit.reason.outcome is Outcome.BUDGET
 
 
-@pytest.mark.parametrize("method", [torch.optim.Adam, torch.optim.SGD])
+@pytest.mark.parametrize("method", [Adam, GradientDescent])
 def test_the_loss_of_a_snapshot_equals_the_loss_of_its_own_image(fit_to, noisy_blob, method):
     weights = torch.ones(2, *SIZE)
     weights[1, :, 5] = 0

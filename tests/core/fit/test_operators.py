@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.fit.optimizers import Adam
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.operators.forward_model import ForwardModel
@@ -84,7 +85,7 @@ def decoder(starts):
 def fit_to(problem, rule, n_steps=30, n_seeds=2):
     members = rule.members(problem, n_seeds, torch.Generator().manual_seed(1))
     generator = decoder(members.starts)
-    optimizer = torch.optim.Adam(generator.parameters(), lr=0.02)
+    optimizer = Adam(generator.parameters(), 0.02)
     return Fit(problem, generator, optimizer, rule, members, SnapshotStore(1e9, GeneratorUnits(), "average"), n_steps)
 
 

@@ -20,6 +20,7 @@ from napari_convgen.core.fit.cuda_graph import CapturedStep, Step
 from napari_convgen.core.fit.curves import Curves
 from napari_convgen.core.fit.guides import Mixture
 from napari_convgen.core.fit.health import MIN_STEPS_TO_JUDGE, HealthCheck
+from napari_convgen.core.fit.optimizers import Optimizer
 from napari_convgen.core.fit.states import FitState, StateRing
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.problem import Problem, squared
@@ -63,7 +64,7 @@ class Fit:
         self,
         problem: Problem,
         generator: Generator,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         rule: StoppingRule,
         members: Members,
         snapshots: SnapshotStore,
@@ -159,7 +160,7 @@ class Fit:
     def end_at_kept(self) -> FitState:
         """Return the state at the step that is kept, or the latest before it that there is. The fit cannot go on afterwards."""
         self._states.restore(self.kept_step)
-        return FitState(dict(self.generator.named_parameters()), self.optimizer.state_dict(), self._averages)
+        return FitState(dict(self.generator.named_parameters()), self.optimizer.memory, self._averages)
 
     def begin_at(self, state: FitState) -> bool:
         """Begin where another fit has ended, if its image helps; return False, and begin as it was built, if not.
@@ -181,7 +182,8 @@ class Fit:
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(state.weights[name])
-        self.optimizer.load_state_dict(state.optimizer)
+            for tensor, kept in zip(self.optimizer.memory, state.optimizer, strict=True):
+                tensor.copy_(kept)
         return True
 
     def _is_near(self, images: Tensor) -> bool:
@@ -287,9 +289,7 @@ class DescentStep:
         Parts of a `Fit`.
     """
 
-    def __init__(
-        self, problem: Problem, generator: Generator, optimizer: torch.optim.Optimizer, members: Members
-    ) -> None:
+    def __init__(self, problem: Problem, generator: Generator, optimizer: Optimizer, members: Members) -> None:
         self.problem = problem
         self.generator = generator
         self.optimizer = optimizer

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from napari_convgen.core.fit.optimizers import Optimizer
 
 MAX_STATES, MAX_BYTES = 16, 2**26
 """Largest number of saved states, and of their bytes together; two states are always kept.
@@ -18,7 +19,7 @@ Chosen so that few steps are computed again after a fit goes back, and that the 
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Copies of the weights of the generator, of the moments of the optimizer and of the running averages after a step."""
+    """Copies of the weights of the generator, of what the optimizer remembers and of the running averages after a step."""
 
     generator: dict[str, Any]
     optimizer: list[Tensor]
@@ -34,18 +35,18 @@ class FitState:
     weights
         Weights by their names.
     optimizer
-        State of the optimizer, such as the moments of Adam.
+        What the optimizer remembers, such as the moments of Adam.
     averages
         Running averages of the members' images.
     """
 
     weights: dict[str, Tensor]
-    optimizer: dict[str, Any]
+    optimizer: list[Tensor]
     averages: Float[Tensor, "m c *size"]
 
 
 class StateRing:
-    """Saves and restores the state of a fit: the generator's weights, the optimizer's moments and the running averages.
+    """Saves and restores the state of a fit: the generator's weights, what the optimizer remembers and the running averages.
 
     Restored values are copied in place, so that a captured step (see `CapturedStep`) uses them too.
 
@@ -59,7 +60,7 @@ class StateRing:
         Running averages of the generator's outputs.
     """
 
-    def __init__(self, generator: nn.Module, optimizer: torch.optim.Optimizer, averages: Tensor) -> None:
+    def __init__(self, generator: nn.Module, optimizer: Optimizer, averages: Tensor) -> None:
         self.generator = generator
         self.optimizer = optimizer
         self.averages = averages
@@ -84,7 +85,7 @@ class StateRing:
         """
         state = _State(
             {name: _copy(value) for name, value in self.generator.state_dict().items()},
-            [tensor.clone() for tensor in self._moments()],
+            [tensor.clone() for tensor in self.optimizer.memory],
             self.averages.clone(),
         )
         self._states[step] = state
@@ -110,15 +111,10 @@ class StateRing:
         state = self._states[found]
         self._states = {s: kept for s, kept in self._states.items() if s <= found}
         self.generator.load_state_dict(state.generator)
-        for tensor, kept in zip(self._moments(), state.optimizer, strict=True):
+        for tensor, kept in zip(self.optimizer.memory, state.optimizer, strict=True):
             tensor.copy_(kept)
         self.averages.copy_(state.averages)
         return found
-
-    def _moments(self) -> list[Tensor]:
-        """Return the tensors of the optimizer's state."""
-        states = (self.optimizer.state[p] for group in self.optimizer.param_groups for p in group["params"])
-        return [value for state in states for value in state.values() if isinstance(value, Tensor)]
 
 
 def _copy(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 
 from napari_convgen.config import Config, Kind, NoiseConfig, TwoLayerConfig
+from napari_convgen.core.fit.optimizers import Adam, GradientDescent, Optimizer
 from napari_convgen.core.generators import (
     ConvDecoder,
     ConvolutionalGenerator,
@@ -241,9 +242,9 @@ def build_generator(
     return generator_entry(config).build(config.generator, plan)
 
 
-def build_optimizer(config: Config, generator: Generator) -> torch.optim.Optimizer:
+def build_optimizer(config: Config, generator: Generator) -> Optimizer:
     """Build the optimizer over a generator that is on its device."""
-    return _OPTIMIZERS[config.optimizer.kind](config.optimizer, list(generator.parameters()))
+    return _OPTIMIZERS[config.optimizer.kind](config.optimizer, generator.parameters())
 
 
 def build_rule(config: Config, plain_generator: Callable[[], Generator]) -> StoppingRule:
@@ -364,15 +365,10 @@ _OPERATORS: Mapping[str, Callable[[Any, Sequence[int]], ForwardModel]] = {
 }
 
 
-def _adam(settings: Any, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    device = parameters[0].device.type
-    return torch.optim.Adam(parameters, lr=settings.learning_rate, fused=device != "mps", capturable=device == "cuda")
-
-
-_OPTIMIZERS: Mapping[str, Callable[[Any, list[torch.nn.Parameter]], torch.optim.Optimizer]] = {
-    "adam": _adam,
-    "gradient-descent": lambda s, parameters: torch.optim.SGD(parameters, lr=s.learning_rate),
-    "momentum": lambda s, parameters: torch.optim.SGD(parameters, lr=s.learning_rate, momentum=s.momentum),
+_OPTIMIZERS: Mapping[str, Callable[[Any, Iterable[torch.nn.Parameter]], Optimizer]] = {
+    "adam": lambda s, parameters: Adam(parameters, s.learning_rate),
+    "gradient-descent": lambda s, parameters: GradientDescent(parameters, s.learning_rate),
+    "momentum": lambda s, parameters: GradientDescent(parameters, s.learning_rate, s.momentum),
 }
 
 

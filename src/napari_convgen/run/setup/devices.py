@@ -74,7 +74,7 @@ def keep_triton_out(maps: Path = Path("/proc/self/maps")) -> None:
     """Keep Triton from being loaded where that ends the whole program, napari included: after another LLVM.
 
     Triton brings an LLVM whose symbols get mixed up with those of one that is there already, such as that of Mesa's OpenGL
-    drivers. PyTorch loads Triton with its optimizers where it is installed, needed or not, and can do without.
+    drivers. PyTorch loads Triton with its compiler where it is installed, needed or not, and can do without.
     """
     if "triton" not in sys.modules and maps.exists() and "libLLVM" in maps.read_text(errors="replace"):
         sys.modules["triton"] = None  # type: ignore[assignment]  # Python's own way to make an import fail
