@@ -14,10 +14,12 @@ import tifffile
 
 from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch import run as run_module
+from napari_convgen.batch.plan import Cut
 from napari_convgen.batch.run import BatchTask, denoise_files
 from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.run import denoise
+from napari_convgen.run.setup.prepared import Prepared
 
 
 def break_pieces(monkeypatch, numbers, error):
@@ -220,3 +222,10 @@ def test_a_start_at_the_frame_before_is_refused(folder, few):
     config = few.replace({"stopping.kind": "auto", "frames.start": "previous"})
     with pytest.raises(ConfigError, match=r"Choose frames\.start = 'fresh', or denoise each file by itself"):
         denoise_files("in", "out", config)
+
+
+def test_the_memory_of_a_piece_does_not_depend_on_how_many_there_are(few):
+    config = few.replace({"generator.n_channels": 1, "n_steps": 500, "snapshot_memory": 1000.0})  # snapshots are most of it
+    short, long = (Cut.of_prepared(Prepared(np.random.default_rng(0).random((n, 64, 64)), config)) for n in (1, 20))
+    assert (short.n_pieces, long.n_pieces) == (1, 20)
+    assert long.n_bytes == short.n_bytes > 10 * 64 * 64 * 8

@@ -119,7 +119,8 @@ class Cut:
         layout, shape, groups = prepared.layout, tuple(prepared.image.shape), frame_groups(prepared)
         n_together = 0 if groups is None else groups.size
         division = Division(prepared.pieces, prepared.n_tiles, prepared.size)
-        n_bytes = peak_bytes(prepared, n_values * max(1, n_together), result_type.dtype.itemsize, keeps_snapshots=False)
+        n_fits, itemsize = max(1, n_together), result_type.dtype.itemsize
+        n_bytes = peak_bytes(prepared, n_values * n_fits, itemsize, n_fits, keeps_snapshots=False)
         return cls(
             output=output,
             shape=shape,

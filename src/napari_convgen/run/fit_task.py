@@ -176,7 +176,9 @@ class FitTask(Task[DenoiseProgress, ResultT]):
         self._notes += [note for note in notes if note not in self._notes]
 
 
-def peak_bytes(prepared: Prepared, n_values: int, itemsize: int, *, keeps_snapshots: bool = True) -> int:
+def peak_bytes(
+    prepared: Prepared, n_values: int, itemsize: int, n_fits: int = 1, *, keeps_snapshots: bool = True
+) -> int:
     """Return about how many bytes a task takes at its peak: a fit, the snapshots that are kept, and the result.
 
     The fit is that of a frame or, if it is cut, of a tile with the pixels around it.
@@ -189,13 +191,15 @@ def peak_bytes(prepared: Prepared, n_values: int, itemsize: int, *, keeps_snapsh
         Number of values of the result.
     itemsize
         Bytes of each.
+    n_fits
+        Number of fits, each of a frame or a tile, that the values are of; default 1.
     keeps_snapshots
         True, the default, if snapshots of all steps are kept, within their bound; False for two of each fit that has ended.
     """
     config = prepared.config
     n, bound = n_snapshots(config.n_steps), config.snapshot_memory * 2**20
     snapshots = n_values * (2 * itemsize + 4 * (config.n_seeds > 1))  # of all frames
-    under_way = min(bound, n * snapshots / len(prepared.pieces))
+    under_way = min(bound, n * snapshots / n_fits)
     kept = max(min(2, n) * snapshots, min(bound, n * snapshots) if keeps_snapshots else under_way)
     fit = 0 if config.generator.is_guide_alone else prepared.generator_bytes()
     if generator_entry(config).network.makes_tensors_anew and prepared.device.type == "cpu":

@@ -96,7 +96,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         )
         n_values, itemsize = math.prod(prepared.image.shape), prepared.result_type.dtype.itemsize
         self._groups = frame_groups(prepared, part)
-        n_bytes = peak_bytes(prepared, n_values, itemsize, keeps_snapshots=keeps_snapshots)
+        n_bytes = peak_bytes(prepared, n_values, itemsize, len(prepared.pieces), keeps_snapshots=keeps_snapshots)
         super().__init__(prepared, n_bytes + (self._groups.n_bytes if self._groups else 0))
         self._order = self._groups.order if self._groups else list(range(len(prepared.pieces)))
         self._part = part
