@@ -223,7 +223,7 @@ def _section(name: str, ends: Ends, started: float) -> str:
 def _read() -> dict[str, str]:
     """Return the sections of the last results by the name of their part."""
     texts = RESULTS.read_text().split("### ")[1:] if RESULTS.exists() else []
-    return {name: f"### {text}" for name in PARTS for text in texts if text.startswith(f"{name}\n")}
+    return {name: f"### {text.strip()}\n" for name in PARTS for text in texts if text.startswith(f"{name}\n")}
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def main() -> None:
     viewer = napari.Viewer()
     viewer.window.resize(1280, 800)
     viewer.add_image(noisy)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise (convolutional generator)")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise")
     widget._folded.editors["n_threads"].value = arguments.threads
     wait(2)
     lateness = Lateness()

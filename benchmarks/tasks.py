@@ -43,7 +43,7 @@ from qtpy.QtWidgets import (
 from napari_convgen.files.images import read_image
 from napari_convgen.samples import fluorescence, mri
 
-DENOISE = "Denoise (convolutional generator)"
+DENOISE = "Denoise"
 PATIENCE = 600
 """Seconds after which a task has failed."""
 

@@ -28,7 +28,7 @@ def test_all_three_ends_give_the_same_image(noisy, tmp_path, make_napari_viewer,
 
     viewer = make_napari_viewer()
     viewer.add_image(noisy, name="noisy")
-    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise (convolutional generator)")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise")
     for form in (widget._at_hand, widget._folded):
         form.show_config(config)
     widget.run()

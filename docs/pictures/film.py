@@ -57,7 +57,7 @@ def fit_view(viewer: napari.Viewer) -> None:
 
 def pictures() -> Iterator[tuple[Image.Image, int]]:
     """Go through the scene, and return its pictures with the time that each is shown."""
-    viewer, widget = open_sample("Denoise (convolutional generator)")
+    viewer, widget = open_sample("Denoise")
     for layer in viewer.layers:
         layer.data = layer.data[:SIDE, :SIDE]
     fit_view(viewer)

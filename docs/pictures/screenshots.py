@@ -54,7 +54,7 @@ def open_sample(widget: str, sample: str = "fluorescence") -> tuple[napari.Viewe
 
 def denoise() -> None:
     """Take the pictures of a denoising."""
-    viewer, widget = open_sample("Denoise (convolutional generator)")
+    viewer, widget = open_sample("Denoise")
     shoot(viewer, "before")
 
     widget._expected_error.value = True
@@ -166,7 +166,7 @@ def kernels() -> None:
 
 def why_it_works() -> None:
     """Take the pictures of a Jacobian beside a part of the sample that was denoised before."""
-    viewer, denoiser = open_sample("Denoise (convolutional generator)")
+    viewer, denoiser = open_sample("Denoise")
     for layer in viewer.layers:
         layer.data = layer.data[:128, :128]
     denoiser._preset.value = "deep-decoder"

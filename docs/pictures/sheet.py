@@ -64,7 +64,7 @@ def few_vectors(widget: object) -> None:
 
 
 WIDGETS: dict[str, Callable[[object], None] | None] = {
-    "Denoise (convolutional generator)": lambda widget: None,
+    "Denoise": lambda widget: None,
     "Reconstruct": enlarge,
     "Compare methods": few_methods,
     "Image against noise": few_steps,

@@ -225,7 +225,9 @@ def test_a_start_at_the_frame_before_is_refused(folder, few):
 
 
 def test_the_memory_of_a_piece_does_not_depend_on_how_many_there_are(few):
-    config = few.replace({"generator.n_channels": 1, "n_steps": 500, "snapshot_memory": 1000.0})  # snapshots are most of it
+    config = few.replace(
+        {"generator.n_channels": 1, "n_steps": 500, "snapshot_memory": 1000.0}
+    )  # snapshots are most of it
     short, long = (Cut.of_prepared(Prepared(np.random.default_rng(0).random((n, 64, 64)), config)) for n in (1, 20))
     assert (short.n_pieces, long.n_pieces) == (1, 20)
     assert long.n_bytes == short.n_bytes > 10 * 64 * 64 * 8

@@ -16,11 +16,16 @@ from napari_convgen.viewer.compare.widget import CompareWidget
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
 from napari_convgen.viewer.large.into_file import IntoFile
+from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
+from napari_convgen.viewer.spectrum.widget import SpectrumWidget
 from napari_convgen.viewer.worker.session import State
 
 N_ACTIONS = 15
 SECONDS = 60
 """A run that has been cancelled must have ended by then."""
+
+WIDGETS = (DenoiseWidget, DenoiseWidget, CompareWidget, ImageAgainstNoiseWidget, ReconstructWidget, SpectrumWidget)
+"""Widgets with runs; one of them more often."""
 
 PRESETS_OF_SESSIONS = {
     "endless": Config().replace({"generator.n_channels": 4, "n_steps": 10**6, "n_seeds": 1, "stopping.kind": "fixed"}),
@@ -41,7 +46,7 @@ def random_session(seed):
     PRESETS.update(PRESETS_OF_SESSIONS)
     viewer = ViewerModel()
     viewer.add_image(_image(rng))
-    kind = [DenoiseWidget, DenoiseWidget, CompareWidget, ImageAgainstNoiseWidget][rng.integers(4)]
+    kind = WIDGETS[rng.integers(len(WIDGETS))]
     widget = kind(viewer)
     done = []
     try:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_convgen import compare_fits, denoise, reconstruct, spectrum
+from napari_convgen import compare, compare_fits, denoise, reconstruct, spectrum
 from napari_convgen.config import PRESETS, Config, StoppingConfig, fixed_input_presets
 from napari_convgen.config.base import kinds_of
 from napari_convgen.core.image import Layout
@@ -56,6 +56,29 @@ def test_a_reconstruction_is_shown_likewise():
     result = reconstruct(noisy(), problem="enlarge")
     assert repr(result).splitlines()[0] == "ReconstructResult of the problem 'enlarge': 40 × 46 (YX), float32"
     assert len(repr(result).splitlines()) == 5
+    assert "data:image/png" in result._repr_html_()
+
+
+def test_a_comparison_is_shown_as_its_table_with_the_pictures_of_all_methods():
+    result = compare(noisy(), QUICK, methods=["wavelet", "convgen"], reference=noisy() + 1)
+    first, head, _, *rows = repr(result).splitlines()
+    assert first == "CompareResult: 2 methods on 20 × 23 (YX), no notes"
+    assert "PSNR" in head
+    assert len(rows) == 3
+    titles = [method.title for method in result.methods]
+    assert [panel.title for panel in result.panels()] == ["Noisy", *titles, "Reference"]
+    assert "data:image/png" in result._repr_html_()
+
+
+def test_fits_and_a_spectrum_are_shown_in_a_few_lines_with_their_plots():
+    fits = compare_fits(noisy(), QUICK)
+    assert repr(fits).splitlines()[0] == "CompareFitsResult: image, noise"
+    assert set(fits.sentences()) < set(repr(fits).splitlines())
+    assert "data:image/png" in fits._repr_html_()
+    result = spectrum(noisy(), QUICK, rank=5)
+    first, second, *_ = repr(result).splitlines()
+    assert first.startswith("SpectrumResult: the Jacobian with respect to ")
+    assert second.startswith("Step 0: of the image's energy, ")
     assert "data:image/png" in result._repr_html_()
 
 

@@ -38,7 +38,7 @@ def choose_methods(user):
 
 
 WIDGETS = {
-    "Denoise (convolutional generator)": (DenoiseWidget, lambda user: None),
+    "Denoise": (DenoiseWidget, lambda user: None),
     "Reconstruct": (ReconstructWidget, lambda user: user.fill("Problem", "Enlarge")),
     "Compare methods": (CompareWidget, choose_methods),
     "Image against noise": (ImageAgainstNoiseWidget, lambda user: None),

@@ -9,7 +9,7 @@ LEAST_SIZE = 300, 700
 """Width and height of a narrow dock, in pixels."""
 
 NAMES = (
-    "Denoise (convolutional generator)",
+    "Denoise",
     "Reconstruct",
     "Compare methods",
     "Image against noise",

@@ -16,7 +16,7 @@ class TilesConfig(Settings):
     size: Literal["auto", "whole"] | Annotated[int, Ge(16)] = Field(
         "auto",
         title="Tiles",
-        description="Side of a tile in pixels, whole (no tiles), or auto (no tiles up to 724 × 724 pixels, and tiles of about 512 × 512 "
+        description="Side of a tile in pixels, whole (no tiles), or auto (no tiles up to 724 × 724 pixels, and tiles of about 448 × 448 "
         "beyond; volumes are not cut).",
     )
     overlap: int = Field(

@@ -30,7 +30,7 @@ def viewer(widget):
 
 
 def test_run_button_denoises_the_active_layer_in_a_narrow_dock(open_widget):
-    widget, user = open_widget("Denoise (convolutional generator)")
+    widget, user = open_widget("Denoise")
     assert user.width <= 300 - SCROLL_BAR
     user.run()
     assert user.width <= 300 - SCROLL_BAR
@@ -187,7 +187,7 @@ def test_closing_the_viewer_during_a_run_ends_it(make_napari_viewer, hands, nois
     monkeypatch.setitem(PRESETS, "endless", endless)
     viewer = make_napari_viewer()
     viewer.add_image(noisy)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise (convolutional generator)")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise")
     user = hands(widget)
     user.fill("Preset", "endless")
     user.press("Run")
@@ -197,7 +197,7 @@ def test_closing_the_viewer_during_a_run_ends_it(make_napari_viewer, hands, nois
 
 
 def test_napari_knows_that_a_run_is_under_way(open_widget):
-    widget, user = open_widget("Denoise (convolutional generator)")
+    widget, user = open_widget("Denoise")
     user.fill("Preset", "endless")
     user.press("Run")
     user.wait_for(lambda: user.button("Pause").isEnabled())
@@ -212,7 +212,7 @@ def test_each_widget_has_a_command_and_is_in_one_menu():
 
     contributed = PluginManifest.from_distribution("napari-convgen").contributions
     names = [
-        "Denoise (convolutional generator)",
+        "Denoise",
         "Reconstruct",
         "Compare methods",
         "Kernel explorer",

@@ -16,8 +16,10 @@ from napari_convgen.core.image import Layout, removed
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.quality.metrics import Scores
 from napari_convgen.core.quality.residual import Residual
+from napari_convgen.figures.panel import Panel
 from napari_convgen.run.denoise.result import DenoiseResult, Reference, versions, without_nan
 from napari_convgen.run.labels import format_method, format_seconds
+from napari_convgen.run.shown import ShownResult, shown_planes
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +61,8 @@ class MethodResult:
         return format_method(self.method)
 
 
-@dataclass(frozen=True, eq=False)
-class CompareResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class CompareResult(ShownResult):
     """The outcome of a comparison.
 
     Attributes
@@ -103,8 +105,25 @@ class CompareResult:
         assert image is not None
         return removed(self.input, image)
 
+    def lines(self) -> Iterator[str]:
+        """Say how the methods did, as a table."""
+        shape = " × ".join(map(str, self.input.shape))
+        yield f"{type(self).__name__}: {len(self.methods)} methods on {shape} ({self.layout.axes}), {self._count_notes()}"
+        yield from self._rows().splitlines()
+
+    def panels(self) -> list[Panel]:
+        """Return pictures of the input, of the images of all methods that did not fail, and of the reference."""
+        images = {"Noisy": self.input}
+        images |= {result.title: result.image for result in self.methods if result.image is not None}
+        if self.reference is not None:
+            images["Reference"] = self.reference.image
+        return shown_planes(images, self.layout)
+
     def table(self) -> str:
         """Return the outcomes as a Markdown table, and under it what it means."""
+        return self._rows() + "".join(f"\n{line}\n" for line in self.remarks())
+
+    def _rows(self) -> str:
         has_scores = self.reference is not None
         head = ["method", *(["PSNR", "SSIM"] if has_scores else []), "residual / noise", "its autocorrelation", "time"]
         rows = [["noisy", *_score_cells(self.input_scores), "", "", ""]] if has_scores else []
@@ -115,7 +134,7 @@ class CompareResult:
             cells = [f"{result.residual.spread:.2f}", f"{result.residual.autocorrelation:.2f}"]
             scores = _score_cells(result.scores) if has_scores else []
             rows.append([result.title, *scores, *cells, format_seconds(result.seconds)])
-        return markdown_table(head, rows) + "".join(f"\n{line}\n" for line in self.remarks())
+        return markdown_table(head, rows)
 
     def remarks(self) -> Iterator[str]:
         """Say what the table means: the noise, the data range, and what there is to note."""

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.snapshot import Snapshot, StopReason
-from napari_convgen.figures.panel import Curve, Plot
+from napari_convgen.figures.panel import Curve, Panel, Plot
 from napari_convgen.run.denoise.result import versions, without_nan
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
 from napari_convgen.run.image_vs_noise.panels import TITLES, distance_plot, error_plot
-from napari_convgen.run.labels import format_share
+from napari_convgen.run.labels import format_place, format_seconds, format_share
+from napari_convgen.run.shown import ShownResult
 
 FITTED = 0.1
 """Share of a target's variance, at most, that is left once it counts as fitted; a round number."""
@@ -65,8 +66,8 @@ class TargetFit:
         return bool(np.isfinite(self.errors).all())
 
 
-@dataclass(frozen=True, eq=False)
-class CompareFitsResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class CompareFitsResult(ShownResult):
     """Fits of one generator from one start.
 
     Attributes
@@ -148,7 +149,14 @@ class CompareFitsResult:
     def _is_own_reference(self, target: TargetFit) -> bool:
         return target.name == "added noise" and not any(other.name == "reference" for other in self.targets)
 
-    def panels(self) -> list[Plot]:
+    def lines(self) -> Iterator[str]:
+        """Say how the fits went."""
+        yield f"{type(self).__name__}: {', '.join(target.title for target in self.targets)}"
+        yield f"{self.steps[-1]} steps. {self.reason}"
+        yield from self._sentences()
+        yield f"{format_seconds(self.seconds)} on {format_place(self.device, self.backend, self.n_threads)}, {self._count_notes()}."
+
+    def panels(self) -> list[Panel]:
         """Return the plots: errors by step, weight distances by layer after the last step, and for each target by step."""
         return [
             error_plot([(t.name, t.losses, t.errors) for t in self.targets], self.steps),

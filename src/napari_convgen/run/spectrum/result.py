@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.spectra.descent import Descent
 from napari_convgen.core.spectra.jacobian import Group
 from napari_convgen.figures.panel import Curve, Panel, Picture, Plot
-from napari_convgen.run.labels import format_share
+from napari_convgen.run.labels import format_seconds, format_share
+from napari_convgen.run.shown import ShownResult
 
 MARKS = (0.5, 0.9, 0.99)
 """Shares of the image's energy for which the number of vectors is reported.
@@ -99,8 +100,8 @@ class Spectrum:
         return {mark: n if n <= self.rank else None for mark, n in counts.items()}
 
 
-@dataclass(frozen=True, eq=False)
-class SpectrumResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class SpectrumResult(ShownResult):
     """The Jacobian of a generator at one or several steps, compared with an image.
 
     Attributes
@@ -178,6 +179,17 @@ class SpectrumResult:
             )
             rows += [(spectrum.step, i, *map(float, row)) for i, row in enumerate(zip(*columns, strict=True), 1)]
         return rows
+
+    def lines(self) -> Iterator[str]:
+        """Say how many vectors hold the image at each step."""
+        yield f"{type(self).__name__}: the Jacobian with respect to {', '.join(self.groups)}"
+        for spectrum in self.spectra:
+            counts = (
+                f"{format_share(mark)} in {n if n is not None else f'more than {spectrum.rank}'}"
+                for mark, n in spectrum.marks.items()
+            )
+            yield f"Step {spectrum.step}: of the image's energy, {', '.join(counts)} vectors."
+        yield f"{format_seconds(self.seconds)} on {self.device}, {self._count_notes()}."
 
     def panels(self) -> list[Panel]:
         """Return the figure: singular values, energies, alignment and descent; then sensitivity and vectors at the first step."""

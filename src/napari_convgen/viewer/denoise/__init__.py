@@ -1,1 +1,1 @@
-"""The widget *Denoise (convolutional generator)*."""
+"""The widget *Denoise*."""

@@ -1,4 +1,4 @@
-"""The dock widget *Denoise (convolutional generator)*."""
+"""The dock widget *Denoise*."""
 
 from __future__ import annotations
 
