@@ -1,5 +1,6 @@
 """The workers of a Dask cluster give the same files."""
 
+import json
 import logging
 
 import pytest
@@ -10,12 +11,16 @@ from napari_convgen.errors import DeviceError
 distributed = pytest.importorskip("distributed")
 
 
-def test_a_cluster_gives_the_same_files(folder, few, hashes):
+@pytest.mark.parametrize("place", ["address", "file"])
+def test_a_cluster_gives_the_same_files(folder, few, hashes, place):
     denoise_files("in", "whole", few)
     options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster:
         address = cluster.scheduler_address
-        task = BatchTask(["in"], "out", few, scheduler=address)
+        if place == "file":
+            with open("scheduler.json", "w") as file:
+                json.dump(cluster.scheduler.identity(), file)
+        task = BatchTask(["in"], "out", few, scheduler={"address": address, "file": "scheduler.json"}[place])
         assert task.n_workers == 2
         assert task.finish().n_files("done") == 2
     assert hashes(folder / "out") == hashes(folder / "whole")

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from napari_convgen.batch import run as run_module
 from napari_convgen.batch.piece import Job
 from napari_convgen.batch.records import read_record
 from napari_convgen.batch.run import BatchTask, denoise_files
@@ -47,6 +48,39 @@ def test_a_worker_that_is_killed_is_replaced_and_a_piece_that_kills_workers_is_g
     assert [records[job]["status"] for job in jobs] == ["failed", *["done"] * 5]
     assert "perhaps as memory ran out" in read_record(folder / "0.json")["error"]
     assert not multiprocessing.active_children()
+
+
+class Seen:
+    """A plan that lets each process that gets it write which GPU it sees, and fails there."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        name = f"{self.folder}/gpu-"
+        word = "os.environ.get('CUDA_VISIBLE_DEVICES', 'any')"
+        return exec, (f"import os, time; open({name!r} + {word}, 'w').close(); time.sleep(1)",)
+
+    def record_of(self, number):
+        return self.folder / f"{number}.json"
+
+
+@pytest.mark.parametrize(("visible", "seen"), [(None, ["0", "1"]), ("3,5", ["3", "5"])])
+def test_each_process_has_a_gpu_for_itself(folder, monkeypatch, visible, seen):
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    dict(Processes(2, 2).run([Job(Seen(folder), 0, None), Job(Seen(folder), 1, None)]))
+    assert sorted(path.name for path in folder.glob("gpu-*")) == [f"gpu-{name}" for name in seen]
+
+
+def test_there_are_as_many_workers_as_gpus_and_each_gets_one(folder, few, monkeypatch):
+    monkeypatch.setattr(run_module, "count_gpus", lambda device: 3)
+    task = BatchTask(["in"], "out", few, n_workers=None)
+    assert task.n_workers == 3
+    assert task._workers()._gpus == [0, 1, 2]
+    assert BatchTask(["in"], "out", few, n_workers=4)._workers()._gpus == [0, 1, 2, 0]
 
 
 def test_a_client_that_is_killed_takes_its_workers_along_and_the_same_command_goes_on(folder, few, hashes):

@@ -17,14 +17,14 @@ from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
 from napari_convgen.viewer.large.into_file import IntoFile
 from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
-from napari_convgen.viewer.spectrum.widget import SpectrumWidget
+from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
 from napari_convgen.viewer.worker.session import State
 
 N_ACTIONS = 15
 SECONDS = 60
 """A run that has been cancelled must have ended by then."""
 
-WIDGETS = (DenoiseWidget, DenoiseWidget, CompareWidget, ImageAgainstNoiseWidget, ReconstructWidget, SpectrumWidget)
+WIDGETS = (DenoiseWidget, DenoiseWidget, CompareWidget, ImageAgainstNoiseWidget, ReconstructWidget, WhyItWorksWidget)
 """Widgets with runs; one of them more often."""
 
 PRESETS_OF_SESSIONS = {

@@ -22,8 +22,8 @@ from napari_convgen.errors import ConvgenError, FitError
 N_ATTEMPTS = 2
 """Number of times that a piece is begun whose worker ended in the midst of it: the first end may have come from outside."""
 
-PRELOADED = ("napari_convgen.batch.piece", "torch._dynamo")
-"""Modules that a piece needs; PyTorch loads the second when an optimizer is made, which takes a second."""
+PRELOADED = ("napari_convgen.batch.piece",)
+"""Modules that a piece needs, and that take seconds to load."""
 
 READY = "ready"
 """What a process says before its first piece."""
