@@ -101,6 +101,12 @@ def test_nothing_checked_is_one_notification(user, notes):
     assert user.button("Run").isEnabled()
 
 
+def test_a_z_axis_can_be_made_a_volume_where_there_is_one(viewer, widget, user, noisy):
+    assert not user.editor("Z axis is").isVisibleTo(widget)
+    viewer.add_image(np.stack([noisy] * 3), name="stack")
+    assert user.editor("Z axis is").isVisibleTo(widget)
+
+
 def test_settings_go_over_those_of_the_preset_but_an_automatic_noise_does_not(widget, user):
     user.fill("Seed", 4)
     user.fill("Z axis is", "volume")

@@ -15,7 +15,7 @@ from napari_convgen.viewer.compare.request import CompareRequest
 from napari_convgen.viewer.compare.scores_table import ScoresTable
 from napari_convgen.viewer.compare.session import CompareSession
 from napari_convgen.viewer.parts.buttons import in_two_columns
-from napari_convgen.viewer.parts.chooser import InputChooser
+from napari_convgen.viewer.parts.chooser import InputChooser, offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
@@ -153,6 +153,7 @@ class CompareWidget(DockWidget):
         self._controls.forecast_clicked.connect(self.forecast)
         self._load.loaded.connect(self._show_report)
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
+        offer_volume(self._settings, self._input)
         self.session.progressed.connect(self._on_progress)
         self.session.forecasted.connect(self._on_forecast)
         self.session.finished.connect(self._show_current)

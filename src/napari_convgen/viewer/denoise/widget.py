@@ -21,9 +21,9 @@ from napari_convgen.viewer.denoise.try_menu import TryMenu
 from napari_convgen.viewer.denoise.values import ValuesChoice
 from napari_convgen.viewer.large.into_file import IntoFile
 from napari_convgen.viewer.parts.buttons import in_two_columns
-from napari_convgen.viewer.parts.chooser import InputChooser
+from napari_convgen.viewer.parts.chooser import InputChooser, offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows, leave_out
+from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import config_of
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
@@ -207,8 +207,7 @@ class DenoiseWidget(DockWidget):
         self._at_hand.editors["z_axis"].changed.connect(self._input.describe)
         self._folded.editors["n_seeds"].changed.connect(self._allow_expected_error)
         self._input.changed.connect(self._show_noise)
-        self._input.changed.connect(self._show_z_axis)
-        self._input.axes.changed.connect(self._show_z_axis)
+        offer_volume(self._at_hand, self._input)
         self._plot.dragged.connect(self.session.show_step)
         self._plot.dropped.connect(self.session.keep)
         self._into_file.session.state_changed.connect(lambda state: self._controls.block(state is not State.IDLE))
@@ -234,14 +233,8 @@ class DenoiseWidget(DockWidget):
             form.show_config(config)
         self._show_preset_of_form()
 
-    def _show_z_axis(self) -> None:
-        """Offer the choice between frames and a volume where there is a Z axis, or the choice does not fit."""
-        editor = self._at_hand.editors["z_axis"]
-        leave_out(editor, "Z" not in self._input.axes.value.upper() and editor.value == "frames")
-
     def _show_preset_of_form(self) -> None:
         """Name the preset that the form shows, or the last with what is changed in it."""
-        self._show_z_axis()
         try:
             config = self.config()
         except ConvgenError:

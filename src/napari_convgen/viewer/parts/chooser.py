@@ -16,6 +16,7 @@ from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.layers.door import LayerInput, finest_level, guess_axes, read_layer
 from napari_convgen.viewer.layers.frame import find_frame, frame_index, take_frame
 from napari_convgen.viewer.layers.names import name_events
+from napari_convgen.viewer.parts.form import ConfigForm
 from napari_convgen.viewer.parts.labels import name_of_layer, text_label
 
 if TYPE_CHECKING:
@@ -205,6 +206,14 @@ class InputChooser:
 
     def _want_reference(self, name: str) -> None:
         self._wanted_reference = None if name == NO_REFERENCE else self.viewer.layers[name]
+
+
+def offer_volume(form: ConfigForm, chooser: InputChooser) -> None:
+    """Show the choice between frames and a volume where there is a Z axis, or where the choice does not fit."""
+    editor = form.editors["z_axis"]
+    form.show_row_if("z_axis", lambda: "Z" in chooser.axes.value.upper() or editor.value != "frames")
+    for signal in (chooser.changed, chooser.axes.changed, editor.changed):
+        signal.connect(lambda: form.show_rows())
 
 
 def times(shape: Iterable[int]) -> str:

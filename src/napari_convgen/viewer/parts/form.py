@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from magicgui.widgets import ComboBox, LineEdit, SpinBox
@@ -19,7 +19,7 @@ LEAST_WIDTH = 80
 """Least width of an editor, in pixels: a choice among long names asks for no more."""
 
 IS_LEFT_OUT = "is_left_out"
-"""Property of an editor's Qt widget: true where the kind that is chosen has no such setting, so that its row is hidden."""
+"""Property of an editor's Qt widget: true where its row is hidden, as the kind that is chosen has no such setting."""
 
 
 class ConfigForm:
@@ -48,13 +48,14 @@ class ConfigForm:
         self._fields = {name: fields[name] for name in names}
         self.editors = {name: _editor(name, by_kind) for name, by_kind in self._fields.items()}
         self._config = Config()
+        self._conditions: dict[str, Callable[[], bool]] = {}
         self._choosers: dict[str, ValueWidget[Any]] = {}
         for group in GROUPS:
             for form in (self, chooser):
                 if form is not None and group not in self._choosers and f"{group}.kind" in form.editors:
                     self._choosers[group] = form.editors[f"{group}.kind"]
         for editor in self._choosers.values():
-            editor.changed.connect(self._show_rows)
+            editor.changed.connect(self.show_rows)
         for editor in self.editors.values():
             editor.changed.connect(self._on_edit)
         self.show_config(self._config)
@@ -72,7 +73,12 @@ class ConfigForm:
                 if isinstance(editor, ComboBox) and value not in editor.choices:  # a device of another machine
                     editor.choices = (*editor.choices, value)
                 editor.value = str(value) if isinstance(editor, LineEdit) else value
-            self._show_rows()
+            self.show_rows()
+
+    def show_row_if(self, name: str, is_wanted: Callable[[], bool]) -> None:
+        """Show the row of a setting only where a function says so; call `show_rows` whenever it may say something else."""
+        self._conditions[name] = is_wanted
+        self.show_rows()
 
     def values(self) -> dict[str, Any]:
         """Return what the rows say that are shown, by dotted name; `Config.replace` reads and checks it."""
@@ -87,12 +93,13 @@ class ConfigForm:
         kind: str = getattr(self._config, group).kind if chooser is None else chooser.value
         return by_kind.get(kind)
 
-    def _show_rows(self) -> None:
+    def show_rows(self) -> None:
         """Show the rows of the kinds that are chosen, and hide the others."""
         layouts = set()
         for name, editor in self.editors.items():
             field = self._field(name)
-            editor.native.setProperty(IS_LEFT_OUT, field is None)
+            is_wanted = self._conditions.get(name)
+            editor.native.setProperty(IS_LEFT_OUT, field is None or (is_wanted is not None and not is_wanted()))
             if field is not None:
                 editor.label, editor.tooltip = title_of(name, field), _tooltip(name, field)
             parent = editor.native.parentWidget()
