@@ -228,15 +228,17 @@ def volumes(folder: Path, presets: Sequence[str], only: str) -> str:
             continue
         clean = make(folder)
         if title in FIELDS:
-            rows.append([title, "the most that is possible", *_ends_and_middle(most_possible(*FIELDS[title])), "", ""])
+            most = _ends_and_middle(most_possible(*FIELDS[title]))
+            rows.append([title, "the most that is possible", *most, "", "", ""])
         for name in presets:
             whole, _ = run(clean, name, "ZYX", z_axis="volume")
             frames, _ = run(clean, name, "ZYX", frames__fit="separate")
             rows.append(
-                [title, name, *_ends_and_middle(whole), _ends_and_middle(frames)[0], f"{(whole - frames).min():+.2f}"]
+                [title, name, *_ends_and_middle(whole), *_ends_and_middle(frames), f"{(whole - frames).min():+.2f}"]
             )
             print(*rows[-1], flush=True)
-    head = ["volume", "preset", "ends", "middle", "ends, frame by frame", "least gain of a slice"]
+    of_frames = ("ends, frame by frame", "middle, frame by frame")
+    head = ["volume", "preset", "ends", "middle", *of_frames, "least gain of a slice"]
     text = "PSNR in dB of the first and the last slice, and of the slices in the middle third."
     return f"{TITLES['volumes']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
 
