@@ -1,12 +1,17 @@
-"""All widgets can be used in a dock of 300 pixels."""
+"""All widgets can be used in a dock of 300 pixels, and on a large screen."""
 
 import pytest
+from pyqtgraph import PlotWidget
 
 from napari_convgen.config import PRESETS
+from napari_convgen.viewer.plots.curves import MAX_HEIGHT
 from napari_convgen.viewer.plots.tabs import PlotTabs
 
 LEAST_SIZE = 300, 700
 """Width and height of a narrow dock, in pixels."""
+
+LARGE_SIZE = 600, 2000
+"""Width and height of a dock on a 4K screen, in pixels."""
 
 NAMES = (
     "Denoise",
@@ -44,4 +49,10 @@ def test_no_text_of_a_button_or_a_number_is_cut(viewer, hands, qtbot):
                 assert (name, page, user.cut) == (name, page, [])
         qtbot.wait(50)
         assert (name, user.cut) == (name, [])
+        dock.resize(*LARGE_SIZE)
+        qtbot.wait(50)
+        plots = [each for each in widget.findChildren(PlotWidget) if each.isVisible()]
+        assert widget.height() > 1800
+        assert (name, [each for each in plots if each.height() > MAX_HEIGHT]) == (name, [])
+        assert plots or name != "Denoise"
         viewer.window.remove_dock_widget(dock)
