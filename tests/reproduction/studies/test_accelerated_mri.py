@@ -16,6 +16,7 @@ from napari_convgen.reproduction.studies.accelerated_mri import (
     make_config,
 )
 from napari_convgen.reproduction.study import Setting
+from napari_convgen.run.reconstruct.run import reconstruct
 
 SETTING = Setting(is_full=False, device=torch.device("cpu"))
 NAMES = [CONV_DECODER, DECODER, PRIOR]
@@ -23,11 +24,11 @@ NAMES = [CONV_DECODER, DECODER, PRIOR]
 
 def test_three_generators_are_fitted_to_one_scan_at_a_small_size(monkeypatch):
     nets = {
-        CONV_DECODER: (30, {"kind": "conv-decoder", "n_channels": 8, "n_layers": 3, "latent_size": 6}),
-        DECODER: (30, {"n_channels": 12, "n_scales": 2}),
-        PRIOR: (30, {"n_channels": 6, "n_fine_channels": 6, "n_scales": 1}),
+        CONV_DECODER: {"kind": "conv-decoder", "n_channels": 8, "n_layers": 3, "latent_size": 6},
+        DECODER: {"n_channels": 12, "n_scales": 2},
+        PRIOR: {"n_channels": 6, "n_fine_channels": 6, "n_scales": 1},
     }
-    monkeypatch.setattr(accelerated_mri, "QUICK", ((36, 32), 12, nets))
+    monkeypatch.setattr(accelerated_mri, "QUICK", ((36, 32), 12, 30, nets))
     findings = AcceleratedMRI(SETTING).findings()
     assert list(findings.numbers["psnr"]) == NAMES
     assert all(12 < psnr <= findings.numbers["best_psnr"][name] for name, psnr in findings.numbers["psnr"].items())
@@ -38,11 +39,32 @@ def test_three_generators_are_fitted_to_one_scan_at_a_small_size(monkeypatch):
     json.dumps(findings.numbers)
 
 
+def test_the_image_is_that_of_the_least_loss(monkeypatch):
+    """A large learning rate makes the loss rise and fall, so that the last step is not the best."""
+    net = {"kind": "conv-decoder", "n_channels": 8, "n_layers": 3, "latent_size": 6}
+    monkeypatch.setattr(accelerated_mri, "QUICK", ((36, 32), 12, 6, {CONV_DECODER: net}))
+    monkeypatch.setattr(accelerated_mri, "LEARNING_RATE", 0.3)
+    seen = []
+
+    def watched(*args, **inputs):
+        seen.append(reconstruct(*args, **inputs))
+        return seen[-1]
+
+    monkeypatch.setattr(accelerated_mri, "reconstruct", watched)
+    measured = AcceleratedMRI(SETTING).measure()
+    losses = seen[0].loss
+    best = next(snapshot for snapshot in seen[0].snapshots if snapshot.step == 1 + np.argmin(losses))
+    assert best.step < len(losses)
+    np.testing.assert_array_equal(measured.images[CONV_DECODER], np.abs(best.image))
+
+
 def test_each_generator_is_of_its_kind_and_has_the_authors_steps_and_learning_rate():
-    configs = [make_config(name, *net, "cpu") for name, net in FULL[2].items()]
+    _, _, n_steps, nets = FULL
+    configs = [make_config(name, n_steps, net, "cpu") for name, net in nets.items()]
     assert [each.generator.kind for each in configs] == ["conv-decoder", "deep-decoder", "skip-network"]
     assert [each.generator.n_channels for each in configs] == [160, 368, 256]
     assert all(each.n_steps == 20_000 and each.optimizer.learning_rate == LEARNING_RATE for each in configs)
+    assert configs[2].generator.input_noise == 0
     assert all(each.stopping.kind == "fixed" and each.output == "iterate" for each in configs)
 
 

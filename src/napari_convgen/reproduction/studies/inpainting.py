@@ -34,7 +34,7 @@ PUBLISHED = (29.90, 28.43)
 """PSNR in dB of the deep image prior and of bicubic interpolation in the paper, the mean over the photographs Set5, 4 times enlarged."""
 
 LEAST_LEAD = 0.2
-"""Difference in dB below which a lead is small: near its end the PSNR of the small fit varies by as much from step to step."""
+"""Difference in dB below which a lead is small: near the end of the small fit its PSNR varies by as much from step to step."""
 
 FULL, QUICK = (256, 128, 5, 11_000, 2000), (64, 32, 4, 3000, 1200)
 """Side of the photograph in pixels, channels, scales, and steps to fill in and to enlarge: those of the authors' code, and small ones."""
@@ -175,7 +175,7 @@ def _because(lead: float, rival: str) -> str:
     if lead <= 0:
         return f"Against {rival}: the photograph is smaller than the paper's, and the fit has fewer channels and steps."
     return (
-        f"The lead over {rival} is less than {LEAST_LEAD} dB, which other steps of the fit change too."
+        f"The lead over {rival} is less than {LEAST_LEAD} dB: neighboring steps of the fit differ by as much."
         if lead < LEAST_LEAD
         else ""
     )
