@@ -67,8 +67,8 @@ QUICK: tuple[tuple[int, int], int, int, Nets] = (
 """The same, small: an eighth of the channels, so that the fits are as long as a minute and a half on a core allows."""
 
 SIZE_NOTE = (
-    "Which generator is ahead depends on the size of the nets and on the steps: with 32, 74 and 51 channels the deep image prior is ahead of "
-    "the ConvDecoder after 1000 steps, and behind it after 3000."
+    "Which generator is ahead depends on channels and steps: with 32, 74 and 51 channels the deep image prior is ahead of the ConvDecoder "
+    "after 1000 steps, and behind it after 3000."
 )
 """What other sizes of the quick study give; its own was chosen for the number of steps."""
 
