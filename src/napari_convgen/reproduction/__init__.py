@@ -34,7 +34,7 @@ STUDIES: Mapping[str, tuple[str, str]] = {
     "theorem5": ("theorem5:Theorem5", "Residual and distance of gradient descent on a nonlinear one"),
     "proposition1": ("proposition1:Proposition1", "The path of least squares in closed form"),
     "sensing": ("sensing:CompressiveSensing", "An image from a third as many sums as pixels"),
-    "accelerated-mri": ("accelerated_mri:AcceleratedMRI", "A scan from a quarter of its rows, by three generators"),
+    "accelerated-mri": ("accelerated_mri:AcceleratedMRI", "An undersampled scan, by three generators"),
     "inpainting": ("inpainting:Inpainting", "A photograph from half of its pixels, and from a sixteenth as many"),
     "phase": ("phase:PhaseDecoder", "The phase of cells and the aberrations of the microscope, from a few images"),
 }
