@@ -191,8 +191,8 @@ class AcceleratedMRI(Study[Measured]):
         share = equispaced((rows, columns), ACCELERATION, n_calibration).mean()
         return [
             f"The scan is of a head by formula, {rows} × {columns} pixels and 8 coils, one row of k-space in {ACCELERATION} and "
-            f"{n_calibration} in the middle: {format_share(share)} of all rows. The paper's are knees of the fastMRI data, a quarter of whose "
-            "lines were sampled, those in the middle included.",
+            f"{n_calibration} in the middle: {format_share(share)} of all rows. The paper's are knees of the fastMRI data, of whose lines "
+            "a quarter was sampled, those in the middle included.",
             f"The images are the generators' own at the step of the least loss in {n_steps}, with estimated sensitivities of the coils. "
             "The authors fit an image for each coil, and put the measured k-space in the place of the generator's afterwards.",
             *(() if self.setting.is_full else (SIZE_NOTE,)),
