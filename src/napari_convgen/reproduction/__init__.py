@@ -1,6 +1,7 @@
 """The paper's figures, table and theorems, each made again and checked.
 
-Heckel and Soltanolkotabi, "Denoising and Regularization via Exploiting the Structural Bias of Convolutional Generators", ICLR 2020.
+Heckel and Soltanolkotabi, "Denoising and Regularization via Exploiting the Structural Bias of Convolutional Generators", ICLR 2020. The
+last four studies are of related papers, which they name.
 Nothing here loads torch until a study is asked for.
 """
 
@@ -33,6 +34,9 @@ STUDIES: Mapping[str, tuple[str, str]] = {
     "theorem5": ("theorem5:Theorem5", "Residual and distance of gradient descent on a nonlinear one"),
     "proposition1": ("proposition1:Proposition1", "The path of least squares in closed form"),
     "sensing": ("sensing:CompressiveSensing", "An image from a third as many sums as pixels"),
+    "accelerated-mri": ("accelerated_mri:AcceleratedMRI", "An undersampled scan, by three generators"),
+    "inpainting": ("inpainting:Inpainting", "A photograph from half of its pixels, and from a sixteenth as many"),
+    "phase": ("phase:PhaseDecoder", "The phase of cells and the aberrations of the microscope, from a few images"),
 }
 """Studies by name: the module and class of each, and a line on what it is about."""
 

@@ -21,7 +21,8 @@ from napari_convgen.reproduction.cells import Cells
 
 HELP = "compute the paper's figures again and check its statements"
 DESCRIPTION = (
-    "Compute the figures, the table and the theorems of Heckel and Soltanolkotabi (ICLR 2020) again, and check the paper's statements. "
+    "Compute the figures, the table and the theorems of Heckel and Soltanolkotabi (ICLR 2020) again, and results of four related papers, "
+    "and check the papers' statements. "
     "Each study writes a figure, its curves and its numbers; README.md lists which statements agree."
 )
 EPILOG = (
@@ -111,6 +112,6 @@ def _summary(names: Sequence[str], out: Path) -> list[str]:
         if entry["study"] in names:
             n_agreeing = sum(claim["agrees"] for claim in entry["claims"])
             lines.append(
-                f"{entry['study']:13}{n_agreeing} of {len(entry['claims'])} statements agree, {entry['seconds']:.0f} s"
+                f"{entry['study']:17}{n_agreeing} of {len(entry['claims'])} statements agree, {entry['seconds']:.0f} s"
             )
     return [*lines, f"Wrote {out / 'README.md'}."]
