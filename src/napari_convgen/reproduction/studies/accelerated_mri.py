@@ -67,10 +67,10 @@ QUICK: tuple[tuple[int, int], int, int, Nets] = (
 """The same, small: an eighth of the channels, so that the fits are as long as a minute and a half on a core allows."""
 
 SIZE_NOTE = (
-    "Which generator is ahead depends on channels and steps: with 32, 74 and 51 channels the deep image prior is ahead of the ConvDecoder "
-    "after 1000 steps, and behind it after 3000."
+    "Which generator is ahead depends on the numbers of channels and steps: with fewer steps the deep image prior can be ahead of the "
+    "ConvDecoder."
 )
-"""What other sizes of the quick study give; its own was chosen for the number of steps."""
+"""What the order hangs on; the sizes of the quick study were chosen for its time."""
 
 
 def make_config(name: str, n_steps: int, generator: Mapping[str, Any], device: str) -> Config:
