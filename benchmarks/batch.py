@@ -42,7 +42,7 @@ RESULT = Path(__file__).parent / "results" / "batch.md"
 N_KILLS = 10
 """Processes that are killed, for each number of workers."""
 
-N_SCHEDULER_KILLS, N_CLUSTER_WORKERS = 2, 2
+N_SCHEDULER_KILLS, N_CLUSTER_WORKERS = 10, 2
 """Schedulers that are killed, and workers of their cluster."""
 
 LONGEST_END = 60

@@ -1,13 +1,15 @@
 """Take one picture of all widgets: ``make pictures``.
 
 It shows them before, during and after a run, in a narrow dock, on a laptop and on a 4K screen, in the dark and the light theme.
-Single pictures, to look at closely, are written with ``--keep FOLDER``.
+Single pictures, to look at closely, are written with ``--keep FOLDER``; those of a widget that are there already are not taken again.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -114,7 +116,7 @@ def states(theme: str, name: str) -> Iterator[tuple[str, dict[str, Image.Image]]
     else:
         yield "before", sizes(viewer, dock, widget)
         prepare(widget)
-        buttons = {each.text(): each for each in widget.findChildren(QPushButton)}
+        buttons = {each.text(): each for each in widget.findChildren(QPushButton) if each.isVisible()}
         run, pause, layers = buttons["Run"], buttons["Pause"], len(viewer.layers)
         run.click()
         wait(lambda: pause.isEnabled() or run.isEnabled())
@@ -147,19 +149,19 @@ def sheet(pictures: dict[tuple[str, str, str, str], Image.Image]) -> Image.Image
 def main() -> None:
     """Take the pictures, and put them into one."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--keep", type=Path, help="Folder for single pictures.")
+    parser.add_argument("--keep", type=Path, help="Folder for single pictures; by default one that is removed.")
     parser.add_argument("--widgets", nargs="+", default=list(WIDGETS), choices=list(WIDGETS), metavar="NAME")
     parser.add_argument("--themes", nargs="+", default=["dark", "light"])
     arguments = parser.parse_args()
-    pictures = {}
-    for theme in arguments.themes:
-        for name in arguments.widgets:
-            for state, taken in states(theme, name):
-                pictures |= {(theme, name, state, size): picture for size, picture in taken.items()}
-    if arguments.keep is not None:
-        arguments.keep.mkdir(parents=True, exist_ok=True)
-        for parts, picture in pictures.items():
-            picture.save(arguments.keep / f"{' '.join(parts)}.png")
+    with tempfile.TemporaryDirectory() as folder:
+        kept = arguments.keep or Path(folder)
+        kept.mkdir(parents=True, exist_ok=True)
+        for theme, name in itertools.product(arguments.themes, arguments.widgets):
+            if not list(kept.glob(f"{theme}-{name}-after-*.png")):
+                for state, taken in states(theme, name):
+                    for size, picture in taken.items():
+                        picture.save(kept / f"{theme}-{name}-{state}-{size}.png")
+        pictures = {tuple(path.stem.split("-")): Image.open(path).convert("RGB") for path in sorted(kept.glob("*.png"))}
     sheet(pictures).save(FOLDER / "widgets.png", optimize=True)
 
 
