@@ -107,7 +107,9 @@ def states(theme: str, name: str) -> Iterator[tuple[str, dict[str, Image.Image]]
     viewer.theme = theme
     viewer.open_sample("napari-convgen", "fluorescence")
     for layer in viewer.layers:
+        was_visible, layer.visible = layer.visible, True  # napari notices the new extent of visible layers only
         layer.data = layer.data[:SIDE, :SIDE]
+        layer.visible = was_visible
     dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", name)
     wait(lambda: False, 2)
     if (prepare := WIDGETS[name]) is None:
