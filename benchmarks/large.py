@@ -291,7 +291,7 @@ def _watch(folder: Path) -> tuple[float, int, int]:
         done = len(paths)
         for path in paths if first == math.inf else ():
             record = json.loads(path.read_text())
-            if "step" in record:
+            if "step" in record or any("step" in frame for frame in record.get("frames", ())):
                 first = min(first, path.stat().st_mtime - record["seconds"] - started)
     process.terminate()
     process.wait()
