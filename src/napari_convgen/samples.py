@@ -145,6 +145,13 @@ def kspace() -> Scan:
     return scan(head(size), equispaced(size, 4), noise=0.01)
 
 
+CELLS_SEED, CELLS_PIXEL, CELLS_STEP, CELLS_PLANES, CELLS_PHOTONS = 1953, 0.2, 2.0, 7, 200.0
+"""Seed of the cells through focus, side of a pixel and distance of the planes in micrometers, number of planes, and photons a pixel."""
+
+CELLS_ABERRATIONS = (0.0, 0.0, 0.5, 0.0, -0.4, 0.0, 0.0, 0.4, 0.0)
+"""Their aberrations: Zernike coefficients in radians from defocus on, in Noll's order."""
+
+
 def cells_through_focus() -> Sample:
     """Return unstained cells in transmitted light, 7 planes 2 µm apart, through a dry objective of aperture 0.5 with aberrations.
 
@@ -155,14 +162,15 @@ def cells_through_focus() -> Sample:
 
     from napari_convgen.core.operators.phase import through_focus
 
-    rng = np.random.default_rng(1953)
-    planes = [2.0 * number for number in range(-3, 4)]
-    imaging = through_focus(Objective(0.5, 0.52, 1.0), (0.2, 0.2), planes, (PHASE_SIZE, PHASE_SIZE), 8)
+    rng = np.random.default_rng(CELLS_SEED)
+    planes = [CELLS_STEP * (number - CELLS_PLANES // 2) for number in range(CELLS_PLANES)]
+    pixels = (CELLS_PIXEL, CELLS_PIXEL)
+    imaging = through_focus(Objective(0.5, 0.52, 1.0), pixels, planes, (PHASE_SIZE, PHASE_SIZE), 8)
     phase = phase_of_cells(rng, max(imaging.size))[: imaging.size[0], : imaging.size[1]]
-    parameters = torch.tensor([0, 0, 0.5, 0, -0.4, 0, 0, 0.4, 0], dtype=torch.float64)
+    parameters = torch.tensor(CELLS_ABERRATIONS, dtype=torch.float64)
     light = imaging.joint(torch.from_numpy(phase)[None], parameters)[0].numpy()
-    noisy = rng.poisson(200 * light).astype(np.float32)
-    return Sample("cells", noisy, phase[imaging.view].astype(np.float32), 0.2, "micron", z_step=2.0)
+    noisy = rng.poisson(CELLS_PHOTONS * light).astype(np.float32)
+    return Sample("cells", noisy, phase[imaging.view].astype(np.float32), CELLS_PIXEL, "micron", z_step=CELLS_STEP)
 
 
 SAMPLES = {"fluorescence": fluorescence, "mri": mri}

@@ -48,8 +48,7 @@ def test_with_the_memory_of_another_one_it_goes_on_from_there(name):
     descend(make(whole), whole, 12)
     first, second = make(parts), make(parts)
     descend(first, parts, 5)
-    for own, other in zip(second.memory, first.memory, strict=True):
-        own.copy_(other)
+    second.restore(first.memory)
     descend(second, parts, 7)
     assert all(torch.equal(*pair) for pair in zip(whole, parts, strict=True))
 

@@ -182,8 +182,7 @@ class Fit:
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(state.weights[name])
-            for tensor, kept in zip(self.optimizer.memory, state.optimizer, strict=True):
-                tensor.copy_(kept)
+        self.optimizer.restore(state.optimizer)
         return True
 
     def _is_near(self, images: Tensor) -> bool:

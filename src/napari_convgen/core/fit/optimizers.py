@@ -1,6 +1,6 @@
 """Optimizers of the weights of a generator.
 
-They take the very steps of those in `torch.optim`. Its classes load PyTorch's compiler, which takes longer than a short fit, and 130 MiB.
+They take the very steps of those in `torch.optim`. Its classes load PyTorch's compiler, which takes longer than a short fit.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ class Optimizer(ABC):
     Attributes
     ----------
     memory
-        What it remembers from step to step: tensors that it changes in place. Copied into those of another optimizer over weights of the
-        same shapes, they let it go on from there.
+        What it remembers from step to step: tensors that it changes in place.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
@@ -45,6 +44,12 @@ class Optimizer(ABC):
         """Forget the gradients."""
         for parameter in self.parameters:
             parameter.grad = None
+
+    @torch.no_grad()
+    def restore(self, memory: Iterable[Tensor]) -> None:
+        """Go on with what this optimizer, or another over weights of the same shapes, remembered: copies go into `memory`."""
+        for tensor, kept in zip(self.memory, memory, strict=True):
+            tensor.copy_(kept)
 
     @abstractmethod
     def step(self) -> None:

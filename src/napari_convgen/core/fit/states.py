@@ -111,8 +111,7 @@ class StateRing:
         state = self._states[found]
         self._states = {s: kept for s, kept in self._states.items() if s <= found}
         self.generator.load_state_dict(state.generator)
-        for tensor, kept in zip(self.optimizer.memory, state.optimizer, strict=True):
-            tensor.copy_(kept)
+        self.optimizer.restore(state.optimizer)
         self.averages.copy_(state.averages)
         return found
 

@@ -15,8 +15,8 @@ LARGEST_WHOLE = 2**19
 and steps take longer for each pixel of larger frames, whose hidden tensors no longer use the same memory again."""
 
 AUTO_SIDE = 448
-"""Side in pixels of the tiles of ``"auto"``. Our choice: with 32 pixels around them, a quarter of the work is done twice, and the forecast
-for the preset ``default`` is 0.6 GiB. Of larger tiles, hidden tensors leave gaps in the memory that take as much again."""
+"""Side in pixels of the tiles of ``"auto"``. Our choice: with 32 pixels around them, about a quarter of the work is done
+twice, and the forecast for the preset ``default`` is 0.6 GiB; memory and time are in benchmarks/results/large.md."""
 
 Index = tuple[int | slice, ...]
 

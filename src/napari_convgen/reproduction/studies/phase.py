@@ -16,19 +16,18 @@ from napari_convgen.figures.panel import Curve, Panel, Picture, Plot
 from napari_convgen.reproduction.study import Claim, Study
 from napari_convgen.run.reconstruct.run import reconstruct
 from napari_convgen.run.simulate import simulate
-from napari_convgen.samples import phase_of_cells
+from napari_convgen.samples import (
+    CELLS_ABERRATIONS,
+    CELLS_PHOTONS,
+    CELLS_PIXEL,
+    CELLS_PLANES,
+    CELLS_SEED,
+    CELLS_STEP,
+    phase_of_cells,
+)
 
 Phase = Float[np.ndarray, "h w"]
 """A phase in radians, with a mean of 0."""
-
-ABERRATIONS = (0.0, 0.0, 0.5, 0.0, -0.4, 0.0, 0.0, 0.4, 0.0)
-"""Zernike coefficients in radians from defocus on, in Noll's order: those of the sample of cells of this package."""
-
-PIXEL, STEP, N_PLANES, PHOTONS = 0.2, 2.0, 7, 200.0
-"""Side of a pixel and distance of the planes in micrometers, number of planes, and photons in the brightest pixel: the sample's."""
-
-SEED = 1953
-"""Seed of the cells: the sample's."""
 
 FULL, QUICK = (128, 64, 1000, 3), (64, 48, 300, 2)
 """Side in pixels, channels, steps and starts: the sample's side and the preset's channels and starts; small ones."""
@@ -66,7 +65,7 @@ class Measured:
     @property
     def aberration_error(self) -> float:
         """Norm of the error of the coefficients: the root mean square over the pupil, in radians."""
-        return float(np.linalg.norm(self.aberrations - np.array(ABERRATIONS)))
+        return float(np.linalg.norm(self.aberrations - np.array(CELLS_ABERRATIONS)))
 
 
 class PhaseDecoder(Study[Measured]):
@@ -81,14 +80,14 @@ class PhaseDecoder(Study[Measured]):
     def measure(self) -> Measured:
         """Simulate the images, and fit both."""
         side, n_channels, n_steps, n_starts = FULL if self.setting.is_full else QUICK
-        phase = phase_of_cells(np.random.default_rng(SEED), side)
+        phase = phase_of_cells(np.random.default_rng(CELLS_SEED), side)
         seen = simulate(
-            Image(phase, "YX", (PIXEL, PIXEL), ("micrometer", "micrometer")),
+            Image(phase, "YX", (CELLS_PIXEL, CELLS_PIXEL), ("micrometer", "micrometer")),
             problem="phase",
-            n_planes=N_PLANES,
-            z_step=STEP,
-            aberrations=ABERRATIONS,
-            photons=PHOTONS,
+            n_planes=CELLS_PLANES,
+            z_step=CELLS_STEP,
+            aberrations=CELLS_ABERRATIONS,
+            photons=CELLS_PHOTONS,
         ).measurement
         config = preset("deep-decoder").replace(
             {
@@ -101,23 +100,23 @@ class PhaseDecoder(Study[Measured]):
             }
         )
         results = []
-        for number, n_zernikes in enumerate((len(ABERRATIONS), 0)):
+        for number, n_zernikes in enumerate((len(CELLS_ABERRATIONS), 0)):
             self.setting.report_progress(f"{n_zernikes} aberrations", number / 2)
             results.append(reconstruct(seen, config, problem="phase", n_zernikes=n_zernikes, n_starts=n_starts))
         calibrated, ignored = (result.generator_image for result in results)
-        middle = np.asarray(seen.data)[N_PLANES // 2]
+        middle = np.asarray(seen.data)[CELLS_PLANES // 2]
         return Measured(
             phase - phase.mean(), calibrated, ignored, results[0].extras["zernikes"], middle / middle.mean()
         )
 
     def claims(self, measured: Measured) -> Sequence[Claim]:
         """Compare the aberrations with those of the simulation, and both phases."""
-        size, error = float(np.linalg.norm(ABERRATIONS)), measured.aberration_error
+        size, error = float(np.linalg.norm(CELLS_ABERRATIONS)), measured.aberration_error
         calibrated, ignored = measured.error(measured.calibrated), measured.error(measured.ignored)
         return [
             Claim(
                 "the aberrations are found from the images alone, together with the phase",
-                f"{len(ABERRATIONS)} Zernike coefficients to {error:.3f} radians, where their root sum of squares is {size:.3f}",
+                f"{len(CELLS_ABERRATIONS)} Zernike coefficients to {error:.3f} radians, where their root sum of squares is {size:.3f}",
                 "the root sum of squares of the errors is below a third of that",
                 error < MOST_SHARE * size,
             ),
@@ -132,9 +131,9 @@ class PhaseDecoder(Study[Measured]):
     def panels(self, measured: Measured) -> Sequence[Panel]:
         """Show an image, the phases, and the aberrations."""
         limits = (float(measured.truth.min()), float(measured.truth.max()))
-        nolls = FIRST + np.arange(len(ABERRATIONS))
+        nolls = FIRST + np.arange(len(CELLS_ABERRATIONS))
         bars = [
-            Curve("simulated", nolls, ABERRATIONS, "line"),
+            Curve("simulated", nolls, CELLS_ABERRATIONS, "line"),
             Curve("found", nolls, measured.aberrations, "dots"),
         ]
         return [
@@ -148,7 +147,7 @@ class PhaseDecoder(Study[Measured]):
     def numbers(self, measured: Measured) -> Mapping[str, Any]:
         """Return the coefficients and the errors, in radians."""
         return {
-            "simulated": list(ABERRATIONS),
+            "simulated": list(CELLS_ABERRATIONS),
             "found": measured.aberrations.tolist(),
             "aberration_error": measured.aberration_error,
             "phase_error": measured.error(measured.calibrated),
@@ -160,8 +159,8 @@ class PhaseDecoder(Study[Measured]):
         """Return the differences from the paper's setting."""
         side = len(measured.truth)
         return [
-            f"The images are simulated: {N_PLANES} planes of {side} × {side} pixels of cells by formula, with at most {PHOTONS:g} photons "
-            "a pixel. The paper's are measured.",
+            f"The images are simulated: {CELLS_PLANES} planes of {side} × {side} pixels of cells by formula, with at most "
+            f"{CELLS_PHOTONS:g} photons a pixel. The paper's are measured.",
             "Aberrations and a first phase are found from several starts, as this package always does; the decoder is then fitted to the "
             "images near them. The paper fits the decoder and the aberrations in one descent.",
         ]

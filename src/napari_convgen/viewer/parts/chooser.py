@@ -213,7 +213,7 @@ def offer_volume(form: ConfigForm, chooser: InputChooser) -> None:
     editor = form.editors["z_axis"]
     form.show_row_if("z_axis", lambda: "Z" in chooser.axes.value.upper() or editor.value != "frames")
     for signal in (chooser.changed, chooser.axes.changed, editor.changed):
-        signal.connect(lambda: form.show_rows())
+        signal.connect(form.show_rows)
 
 
 def times(shape: Iterable[int]) -> str:

@@ -19,7 +19,7 @@ LEAST_WIDTH = 80
 """Least width of an editor, in pixels: a choice among long names asks for no more."""
 
 IS_LEFT_OUT = "is_left_out"
-"""Property of an editor's Qt widget: true where its row is hidden, as the kind that is chosen has no such setting."""
+"""Property of an editor's Qt widget: true where its row is hidden."""
 
 
 class ConfigForm:
