@@ -36,6 +36,7 @@ from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch.run import BatchTask, denoise_files
 from napari_convgen.config import Config, preset
 from napari_convgen.run.compare.result import markdown_table
+from sections import write_section
 
 RESULT = Path(__file__).parent / "results" / "batch.md"
 
@@ -169,7 +170,7 @@ def disturbed(folder: Path, n_workers: int, rng: random.Random) -> list[str]:
     return [str(n_workers), killed, equal, str(n_again), str(n_lost_at_most), str(n_changed)]
 
 
-def kills() -> str:
+def kills() -> tuple[str, str]:
     """Kill processes at random times."""
     rng = random.Random(0)
     with tempfile.TemporaryDirectory() as name:
@@ -185,10 +186,8 @@ def kills() -> str:
         "one a worker and kill",
         "records changed",
     ]
-    return (
-        f"### Kills\n\n{n_pieces} pieces of 3 files; SIGKILL at random times, and the same command again.\n\n"
-        + markdown_table(head, rows)
-    )
+    text = f"{n_pieces} pieces of 3 files; SIGKILL at random times, and the same command again."
+    return "Kills", f"{text}\n\n{markdown_table(head, rows)}"
 
 
 def start_cluster(folder: Path) -> tuple[psutil.Popen, psutil.Popen]:
@@ -220,7 +219,7 @@ def end(process: psutil.Popen) -> None:
         psutil.wait_procs(all_of_it, timeout=60)
 
 
-def scheduler() -> str:
+def scheduler() -> tuple[str, str]:
     """Kill the scheduler of a cluster at random times."""
     rng = random.Random(0)
     with tempfile.TemporaryDirectory() as name:
@@ -237,11 +236,11 @@ def scheduler() -> str:
         "exit status and lines on stderr",
         "longest time to the end (s)",
     ]
-    return (
-        f"### The scheduler of a Dask cluster is killed\n\n{n_pieces} pieces of 3 files, {N_CLUSTER_WORKERS} workers; SIGKILL of the "
-        "scheduler at random times, a new scheduler with new workers, and the same command again.\n\n"
-        + markdown_table(head, [row])
+    text = (
+        f"{n_pieces} pieces of 3 files, {N_CLUSTER_WORKERS} workers; SIGKILL of the scheduler at random times, a new scheduler with new "
+        "workers, and the same command again."
     )
+    return "The scheduler of a Dask cluster is killed", f"{text}\n\n{markdown_table(head, [row])}"
 
 
 def lost_schedulers(folder: Path, rng: random.Random) -> list[str]:
@@ -283,7 +282,7 @@ def lost_schedulers(folder: Path, rng: random.Random) -> list[str]:
     return [str(n_killed), equal, *numbers, "; ".join(sorted(ends)), f"{max(seconds):.0f}"]
 
 
-def workers() -> str:
+def workers() -> tuple[str, str]:
     """Compare two workers with one."""
     rows, cpu = [], {}
     with tempfile.TemporaryDirectory() as name:
@@ -298,20 +297,16 @@ def workers() -> str:
             print(rows[-1], flush=True)
     head = ["workers", "clock (s)", "CPU of all pieces (s)", "CPU relative to one worker"]
     busy = f"{os.getloadavg()[0]:.0f} programs waited for {os.cpu_count()} processors at the end, which is what the clock shows"
-    return f"### Two workers against one\n\nThe same inputs. {busy}.\n\n" + markdown_table(head, rows)
+    return "Two workers against one", f"The same inputs. {busy}.\n\n{markdown_table(head, rows)}"
 
 
-PARTS: dict[str, Callable[[], str]] = {"kills": kills, "scheduler": scheduler, "workers": workers}
+PARTS: dict[str, Callable[[], tuple[str, str]]] = {"kills": kills, "scheduler": scheduler, "workers": workers}
 
 
 def main() -> None:
     """Run the parts that are named, and put their sections into the result."""
-    text = RESULT.read_text() if RESULT.exists() else ""
-    sections = {part.split("\n", 1)[0]: part for part in text.split("### ") if part.strip()}
     for name in sys.argv[1:] or list(PARTS):
-        section = PARTS[name]().removeprefix("### ")
-        sections[section.split("\n", 1)[0]] = section
-        RESULT.write_text("\n".join(f"### {section.strip()}\n" for section in sections.values()))
+        write_section(RESULT, *PARTS[name]())
 
 
 def _count_begun() -> None:

@@ -1,7 +1,7 @@
 """Reconstruction against classical methods: how far each is from the truth, on simulated measurements.
 
     python benchmarks/inverse.py [--output FILE] mri [--size 128 112] [--phantoms 2] [--draws 3]
-    python benchmarks/inverse.py [--output FILE] inpaint|enlarge|deblur|sensing --data FOLDER [--draws 1] [--tune] [--presets quick default]
+    python benchmarks/inverse.py [--output FILE] inpaint|inpaint-missing|enlarge|deblur|sensing --data FOLDER [--draws 1] [--tune] [--presets quick default]
     python benchmarks/inverse.py [--output FILE] phase [--size 64] [--draws 2] [--starts 10]
     python benchmarks/inverse.py [--output FILE] constants --data FOLDER
 
@@ -12,17 +12,18 @@ steps, is chosen by those entries too. Each part writes its section of benchmark
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 import inverse_constants
 import inverse_mri
 import inverse_phase
-from inverse_images import Deblur, Enlarge, Inpaint, Sensing
+from inverse_images import Deblur, Enlarge, Inpaint, InpaintMissing, Sensing
+from sections import write_section
 
 PARTS = {
     "mri": inverse_mri,
     "inpaint": Inpaint(),
+    "inpaint-missing": InpaintMissing(),
     "enlarge": Enlarge(),
     "deblur": Deblur(),
     "phase": inverse_phase,
@@ -42,16 +43,7 @@ def main() -> None:
     part = PARTS[arguments.part]
     text = part.measure(arguments)
     print(text)
-    write_section(arguments.output, part.TITLE, text)
-
-
-def write_section(path: Path, title: str, text: str) -> None:
-    """Put a section into a file of sections, in the place of the one with the same title."""
-    known = path.read_text(encoding="utf-8") if path.exists() else ""
-    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", known, re.MULTILINE | re.DOTALL))
-    sections[title] = f"\n{text.strip()}\n\n"
-    content = "".join(f"## {name}\n{section}" for name, section in sections.items())
-    path.write_text(content.rstrip() + "\n", encoding="utf-8")
+    write_section(arguments.output, part.TITLE, text, heading="##")
 
 
 if __name__ == "__main__":

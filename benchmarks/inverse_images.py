@@ -158,6 +158,20 @@ class Inpaint(ImagePart):
         return np.where(is_missing, np.nan, noisy).astype(np.float32), scene, {}
 
 
+class InpaintMissing(Inpaint):
+    """The same without noise, and the pixels that are missing alone: the others are given, with the noise of the truth itself."""
+
+    TITLE = "Half of the pixels missing, those alone"
+    settings: ClassVar[Mapping[float, str]] = {0.0: "Without noise"}
+
+    def observe(
+        self, scene: np.ndarray, setting: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        """Leave out pixels; the truth is known where they were left out."""
+        measured, truth, inputs = super().observe(scene, setting, rng)
+        return measured, np.where(np.isnan(measured), truth, np.nan), inputs
+
+
 class Enlarge(ImagePart):
     """Pixels twice as large."""
 

@@ -40,6 +40,7 @@ from napari_convgen.core.quality.metrics import psnr
 from napari_convgen.files.tiff import pages
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.denoise.run import DenoiseTask
+from sections import write_section
 
 RESULT = Path(__file__).parent / "results" / "large.md"
 
@@ -68,9 +69,6 @@ SPARSE = (16, 16384, 16384)
 
 N_STORED, N_SPARSE_PIECES = 3, 40
 """Tiles of it that are stored, and pieces after which the command is ended."""
-
-HEADING = "### "
-"""What a section of the result begins with."""
 
 SIGMA = 25.0
 """Standard deviation of the noise, of 255."""
@@ -102,7 +100,7 @@ def seam(error: np.ndarray, side: Any, overlap: int) -> float:
     return float(error[is_border].mean() / error[~is_border].mean())
 
 
-def seams() -> str:
+def seams() -> tuple[str, str]:
     """Compare the whole with tiles."""
     image, clean = noisy(512)
     rows: list[list[str]] = []
@@ -140,14 +138,14 @@ def seams() -> str:
         "squared error at borders",
         "CPU (s)",
     ]
-    return (
-        "### Tiles against the whole\n\n`camera`, 512 × 512, Gaussian noise of 25 of 255. At borders: mean squared error in the two "
-        "pixels on each side of a border over that elsewhere, relative to the same ratio of the whole.\n\n"
-        + markdown_table(head, rows)
+    text = (
+        "`camera`, 512 × 512, Gaussian noise of 25 of 255. At borders: mean squared error in the two pixels on each side of a border over "
+        "that elsewhere, relative to the same ratio of the whole."
     )
+    return "Tiles against the whole", f"{text}\n\n{markdown_table(head, rows)}"
 
 
-def growth() -> str:
+def growth() -> tuple[str, str]:
     """Measure time and memory of larger and larger images."""
     rows = []
     for name in PRESETS:
@@ -177,7 +175,7 @@ def growth() -> str:
         "peak memory (MiB)",
         "of it predicted for the fit (MiB)",
     ]
-    return "### Growth with pixels\n\n" + markdown_table(head, rows)
+    return "Growth with pixels", markdown_table(head, rows)
 
 
 def _measure(name: str, side: int, n_threads: int = 1) -> tuple[float, float, int, int, int]:
@@ -193,7 +191,7 @@ def _measure(name: str, side: int, n_threads: int = 1) -> tuple[float, float, in
     return wall, time.process_time() - started, peak, task.n_bytes, task.prepared.n_tiles
 
 
-def cores() -> str:
+def cores() -> tuple[str, str]:
     """Measure the time of a large image on two threads."""
     rows = []
     for name in PRESETS:
@@ -203,19 +201,18 @@ def cores() -> str:
         print(rows[-1], flush=True)
     side = GROWTH[PRESETS[0]][-1]
     head = ["preset", "tiles", "clock (min)", "CPU (min)", "peak memory (MiB)"]
-    return f"### {side} × {side} pixels on two threads\n\n" + markdown_table(head, rows)
+    return f"{side} × {side} pixels on two threads", markdown_table(head, rows)
 
 
-def frames() -> str:
+def frames() -> tuple[str, str]:
     """Measure what stays in memory from frame to frame."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         resident = pool.submit(_resident).result()
     shown = [f"{resident[number - 1] / 2**20:.0f}" for number in SHOWN_FRAMES]
     growth = f"{(max(resident[5:]) - resident[4]) / 2**20:.0f}"
-    return (
-        f"### Growth with frames\n\nA batch over {N_FRAMES} frames of {FRAME_SIDE} × {FRAME_SIDE}, in one process: resident memory.\n\n"
-        + markdown_table(["after frame", *map(str, SHOWN_FRAMES), "growth after frame 5"], [["MiB", *shown, growth]])
-    )
+    text = f"A batch over {N_FRAMES} frames of {FRAME_SIDE} × {FRAME_SIDE}, in one process: resident memory."
+    table = markdown_table(["after frame", *map(str, SHOWN_FRAMES), "growth after frame 5"], [["MiB", *shown, growth]])
+    return "Growth with frames", f"{text}\n\n{table}"
 
 
 def _resident() -> list[int]:
@@ -237,7 +234,7 @@ def _resident() -> list[int]:
     return resident
 
 
-def sparse() -> str:
+def sparse() -> tuple[str, str]:
     """Measure the memory of two workers on a sparse image of 8 GiB, and the time until the first fit begins."""
     import zarr
 
@@ -264,7 +261,7 @@ def sparse() -> str:
         "pieces until it was ended",
     ]
     text = "The command with `quick`; memory is what is resident, shared parts counted once."
-    return f"### A sparse image\n\n{text}\n\n" + markdown_table(head, rows)
+    return "A sparse image", f"{text}\n\n{markdown_table(head, rows)}"
 
 
 def _watch(folder: Path) -> tuple[float, int, int]:
@@ -298,7 +295,7 @@ def _watch(folder: Path) -> tuple[float, int, int]:
     return first, peak, done
 
 
-PARTS: dict[str, Callable[[], str]] = {
+PARTS: dict[str, Callable[[], tuple[str, str]]] = {
     "seams": seams,
     "growth": growth,
     "cores": cores,
@@ -309,13 +306,8 @@ PARTS: dict[str, Callable[[], str]] = {
 
 def main() -> None:
     """Run the parts that are named, and put their sections into the result."""
-    wanted = sys.argv[1:] or list(PARTS)
-    text = RESULT.read_text() if RESULT.exists() else ""
-    sections = {part.split("\n", 1)[0]: part for part in text.split(HEADING) if part.strip()}
-    for name in wanted:
-        section = PARTS[name]().removeprefix(HEADING)
-        sections[section.split("\n", 1)[0]] = section
-        RESULT.write_text("\n".join(f"{HEADING}{section.strip()}\n" for section in sections.values()))
+    for name in sys.argv[1:] or list(PARTS):
+        write_section(RESULT, *PARTS[name]())
 
 
 if __name__ == "__main__":

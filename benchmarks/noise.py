@@ -1,9 +1,9 @@
 """The accuracy of the estimated noise: synthetic noise of known strength, and real pairs.
 
-    python benchmarks/noise.py --data FOLDER
+    python benchmarks/noise.py --data FOLDER [--part gaussian poisson rician pairs own stripes defects]
 
-FOLDER is described in cases.py; it has clean images in natural/, fluo/clean/ and mri/clean/. The tables are written to
-benchmarks/results/noise.md.
+FOLDER is described in cases.py; it has clean images in natural/, fluo/clean/ and mri/clean/. Each part writes its section of
+benchmarks/results/noise.md; without a name, all do.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from napari_convgen.core.noise.estimation.stripes import measure_stripes, withou
 from napari_convgen.errors import ConvgenError
 from napari_convgen.files.images import read_image
 from napari_convgen.run.compare.result import markdown_table
+from sections import write_section
 
 NATURAL = ("set12", "bsd68", "kodak24", "skimage")
 """Folders of photographs in natural/."""
@@ -41,10 +42,14 @@ SIZE = 512
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument(
+        "--part", choices=PARTS, nargs="*", default=list(PARTS), help="parts to measure; all by default"
+    )
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "noise.md")
     arguments = parser.parse_args()
-    parts = [part(arguments.data) for part in (gaussian, poisson, rician, pairs, own, stripes, defects)]
-    arguments.output.write_text("\n".join(parts))
+    for name in arguments.part:
+        title, measure = PARTS[name]
+        write_section(arguments.output, title, measure(arguments.data))
 
 
 def clean_images(folders: list[Path], channel: int | None = None) -> Iterator[tuple[str, np.ndarray]]:
@@ -282,6 +287,18 @@ def own(data: Path) -> str:
         rows.append([name, *(f"{np.sqrt(spectrum[i]):.2f}" for i in (0, len(spectrum) // 2, -1))])
     text = "The clean images themselves, of 255: structure fades towards the highest frequencies of a block, noise does not."
     return text + "\n\n" + markdown_table(["image", "upper half, lowest", "middle", "highest"], rows)
+
+
+PARTS = {
+    "gaussian": ("Gaussian noise", gaussian),
+    "poisson": ("Poisson-Gaussian noise", poisson),
+    "rician": ("Rician noise", rician),
+    "pairs": ("Real pairs", pairs),
+    "own": ("Clean images", own),
+    "stripes": ("Stripes", stripes),
+    "defects": ("Defects of a camera", defects),
+}
+"""Title of each part, and the function that measures it."""
 
 
 if __name__ == "__main__":
