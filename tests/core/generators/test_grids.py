@@ -11,6 +11,7 @@ from napari_convgen.core.generators.deep_decoder import margins
 from napari_convgen.core.generators.grids import grid_sizes, most_scales
 from napari_convgen.core.generators.guided import GuidedNetwork
 from napari_convgen.core.generators.skip import SkipNetwork
+from napari_convgen.core.generators.taught import TaughtNetwork
 
 
 def test_grids_that_are_wide_enough_are_halved_along_all_axes_rounded_up():
@@ -49,7 +50,7 @@ def test_no_axis_becomes_flat_and_each_grid_is_coarser_than_the_next(size, spaci
 
 @pytest.mark.parametrize("size", [(5, 24, 24), (3, 40)])
 @pytest.mark.parametrize("spacing", [None, (3.0, 1.0, 1.0)])
-@pytest.mark.parametrize("network", [DeepDecoder, SkipNetwork, GuidedNetwork, ConvolutionalGenerator])
+@pytest.mark.parametrize("network", [DeepDecoder, SkipNetwork, GuidedNetwork, TaughtNetwork, ConvolutionalGenerator])
 def test_images_vary_along_each_axis(network, size, spacing):
     own = {
         DeepDecoder: {"n_channels": 6, "n_scales": 3},
@@ -58,8 +59,10 @@ def test_images_vary_along_each_axis(network, size, spacing):
     rngs = [torch.Generator().manual_seed(3)]
     spacing = spacing and spacing[-len(size) :]
     generator = network(size, 2, rngs=rngs, spacing=spacing, **own.get(network, {"n_channels": 6, "n_scales": 3}))
-    if network is GuidedNetwork:
-        generator.guide(torch.rand((1, 2, *size), generator=rngs[0]))
+    if network in (GuidedNetwork, TaughtNetwork):
+        measured = torch.rand((1, 2, *size), generator=rngs[0])
+        generator.prepare(measured, torch.ones_like(measured), torch.full((2,), 0.1), None)
+        generator.guide(measured)
     image = generator.eval()().detach()
     assert image.shape == (1, 2, *size)
     for axis in range(2, image.ndim):

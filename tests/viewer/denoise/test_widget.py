@@ -40,6 +40,16 @@ def test_run_button_denoises_the_active_layer_in_a_narrow_dock(open_widget):
     assert user.enabled("Promote", "Undo", "Continue from step 30") == ["Promote", "Continue from step 30"]
 
 
+def test_that_no_noise_was_found_is_said_in_the_widget(viewer, user):
+    values = np.zeros((32, 32), np.float32)
+    values[:, 16:] = 1
+    viewer.layers["cells"].data = values
+    user.fill("Preset", "tiny")
+    user.fill("Noise", "auto")
+    user.run()
+    assert "Attention: no noise was found" in user.text
+
+
 def test_a_forecast_leaves_the_last_run_alone(viewer, widget, user):
     user.run()
     layers, result = list(viewer.layers), widget.session.result
