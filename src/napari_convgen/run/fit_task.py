@@ -145,13 +145,14 @@ class FitTask(Task[DenoiseProgress, ResultT]):
 
     def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
         """Return the progress of a frame's fit: before its first step, or with the state of the fit."""
-        share = 1.0 if self.config.generator.has_guide else None
-        known = {"n_steps": self.config.n_steps, "n_steps_taken": self._n_steps_taken, "guide_share": share}
+        generator = self.config.generator
+        guide = {"guide_share": 1.0 if generator.has_guide else None, "guide_steps": generator.guide_steps}
+        known = {"n_steps": self.config.n_steps, "n_steps_taken": self._n_steps_taken}
         n_tiles = self.prepared.n_tiles
         frame, tile = divmod(number, n_tiles)
         place = {"frame": frame, "n_frames": self.n_pieces // n_tiles, "tile": tile, "n_tiles": n_tiles, "seed": seed}
         seconds = {"seconds": self._seconds, "guide_seconds": self._guide_seconds}
-        return DenoiseProgress(**place | seconds | known | state)
+        return DenoiseProgress(**place | seconds | known | guide | state)
 
     def _is_to_start_afresh(self, fit: Fit, reason: StopReason, seed: int) -> bool:
         """Return True if a fit failed and another start, with the next seed, takes its place; note what becomes of it.

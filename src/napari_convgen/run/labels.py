@@ -23,6 +23,19 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def format_time_left(seconds: float, bound: str = "about") -> str:
+    """Return the time that is left as text: ``"about 4.2 s left"``; empty while it cannot be told.
+
+    Parameters
+    ----------
+    seconds
+        Seconds that are left; infinite while they cannot be told.
+    bound
+        Word before them: ``"about"``, the default, or ``"at most"`` where a run may end early.
+    """
+    return f"{bound} {format_seconds(seconds)} left" if math.isfinite(seconds) else ""
+
+
 def format_place(device: str, backend: str, n_threads: int) -> str:
     """Return device, backend and threads of a computation as text: ``"cpu (numba, 2 threads)"``."""
     threads = f", {n_threads} thread{'s' * (n_threads != 1)}" if device == "cpu" else ""

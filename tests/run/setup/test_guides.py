@@ -138,7 +138,7 @@ def test_progress_goes_on_from_the_guides_to_the_last_step():
     assert shares == sorted(shares, key=lambda each: each[0])
     assert 0 < shares[0][0] < 0.1
     assert shares[-1][0] == 1
-    assert all(np.isfinite(left) for _, left in shares)
+    assert all(np.isfinite(left) == (share >= 0.05) for share, left in shares)
 
 
 def test_a_run_is_the_same_each_time_and_goes_back_and_on():

@@ -32,7 +32,7 @@ from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.run.image_vs_noise.config import MEAN_KINDS, NOISE_SHAPES, TargetsConfig
-from napari_convgen.run.labels import format_place, format_seconds
+from napari_convgen.run.labels import format_place, format_seconds, format_time_left
 
 if TYPE_CHECKING:
     from napari_convgen.run.image_vs_noise.result import CompareFitsResult
@@ -169,8 +169,8 @@ class _Describer:
         if progress.moment is not None:
             pairs = zip(self._names, progress.moment.losses, strict=True)
             self._losses = "  ".join(f"{name} {loss:.2g}" for name, loss in pairs)
-        left = format_seconds(progress.seconds_left)
-        return f"step {progress.step}/{progress.n_steps}  {self._losses}  about {left} left"
+        left = format_time_left(progress.seconds_left)
+        return f"step {progress.step}/{progress.n_steps}  {self._losses}  {left}".rstrip()
 
 
 def _summary(result: CompareFitsResult, notes: Sequence[str]) -> Iterator[str]:

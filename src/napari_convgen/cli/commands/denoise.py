@@ -38,7 +38,7 @@ from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import check_image, write_image
 from napari_convgen.files.stack import check_stack, write_stack
-from napari_convgen.run.labels import format_place, format_seconds, format_share
+from napari_convgen.run.labels import format_place, format_seconds, format_share, format_time_left
 
 if TYPE_CHECKING:
     from napari_convgen.run.denoise.progress import DenoiseProgress
@@ -177,7 +177,8 @@ def describe(progress: DenoiseProgress) -> str:
     place = f"{frame}tile {p.tile + 1}/{p.n_tiles}  " if p.n_tiles > 1 else frame
     if not p.step:
         return f"{place}estimate that guides the fit: {format_share(p.guide_share or 0)}"
-    return f"{place}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  at most {p.seconds_left:.0f} s left"
+    left = format_time_left(p.seconds_left, "at most")
+    return f"{place}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  {left}".rstrip()
 
 
 def _write(options: argparse.Namespace, result: DenoiseResult, image: ImageFile) -> None:

@@ -33,7 +33,7 @@ from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.stack import check_stack, write_stack
-from napari_convgen.run.labels import format_place, format_seconds
+from napari_convgen.run.labels import format_place, format_seconds, format_time_left
 
 if TYPE_CHECKING:
     from napari_convgen.run.spectrum.progress import SpectrumProgress
@@ -192,7 +192,7 @@ def _squeezed(image: np.ndarray) -> np.ndarray:
 
 def _describe(progress: SpectrumProgress) -> str:
     p = progress
-    return f"step {p.step}  {p.doing}  {p.n_done}/{p.n_total}  about {format_seconds(p.seconds_left)} left"
+    return f"step {p.step}  {p.doing}  {p.n_done}/{p.n_total}  {format_time_left(p.seconds_left)}".rstrip()
 
 
 def _summary(result: SpectrumResult, image: ImageFile) -> Iterator[str]:

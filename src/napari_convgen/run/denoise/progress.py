@@ -9,9 +9,9 @@ from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.run.labels import format_share
 from napari_convgen.run.task import Progress
 
-GUIDE_STEPS = 15
-"""Number of steps that take as long as the estimates which guide a fit: with the 30 of the preset ``default`` they are a third of the work,
-as in 256 × 256 pixels."""
+N_TIMED, LEAST_SHARE = 3, 0.05
+"""Steps, or share of the work, after which the time that is left can be told: the first ones load and compile what the others use. Our
+choice, no benchmark."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,8 @@ class DenoiseProgress(Progress):
         Steps over all frames and starts.
     guide_share
         Share that is done of the estimates that guide the fit, 0 to 1; ``None`` if there are none.
+    guide_steps
+        Number of steps that take about as long as these.
     guide_seconds
         Seconds of such estimates so far, over all frames.
     """
@@ -58,6 +60,7 @@ class DenoiseProgress(Progress):
     snapshot: Snapshot | None = None
     kept_step: int = 0
     guide_share: float | None = None
+    guide_steps: float = 0.0
     guide_seconds: float = 0.0
 
     @property
@@ -74,7 +77,7 @@ class DenoiseProgress(Progress):
     def _piece_share(self) -> float:
         share = self.step / self.n_steps
         if self.guide_share is not None:
-            share = (GUIDE_STEPS * self.guide_share + self.step) / (GUIDE_STEPS + self.n_steps)
+            share = (self.guide_steps * self.guide_share + self.step) / (self.guide_steps + self.n_steps)
         return share
 
     @property
@@ -89,9 +92,9 @@ class DenoiseProgress(Progress):
 
     @property
     def seconds_left(self) -> float:
-        """Seconds at most, were every frame to use all its steps."""
-        if not self.step:
-            return super().seconds_left
+        """Seconds at most, were every frame to use all its steps; infinite while it cannot be told."""
+        if self.step < min(N_TIMED, self.n_steps):
+            return super().seconds_left if self.share >= LEAST_SHARE else math.inf
         n_pieces_left = self.n_frames * self.n_tiles - self.n_before - 1
         n_left = self.n_steps - self.step + n_pieces_left * self.n_steps
         return n_left * self.seconds_per_step + n_pieces_left * self.guide_seconds / (self.n_before + 1)

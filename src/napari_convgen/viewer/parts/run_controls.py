@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from napari.utils.notifications import show_info
 from psygnal import Signal
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from napari_convgen.run.labels import format_seconds
+from napari_convgen.run.labels import format_time_left
 from napari_convgen.viewer.parts.buttons import button, rows_of
 from napari_convgen.viewer.parts.errors import ErrorText
 from napari_convgen.viewer.worker.job import PROGRESS_PARTS
@@ -105,10 +104,8 @@ class RunControls(QWidget):
         """Show how much is done, and how long the rest will take, once that can be told."""
         self._progress.setRange(0, PROGRESS_PARTS)
         self._progress.setValue(round(PROGRESS_PARTS * progress.share))
-        left = progress.seconds_left
-        self._progress.setFormat(
-            "%p %" + (f" · {self._bound} {format_seconds(left)} left" if math.isfinite(left) else "")
-        )
+        left = format_time_left(progress.seconds_left, self._bound)
+        self._progress.setFormat(f"%p % · {left}" if left else "%p %")
 
     def _toggle_pause(self) -> None:
         if self._session.state is State.PAUSED:

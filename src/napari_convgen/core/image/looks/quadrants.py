@@ -53,7 +53,7 @@ def _has_step(lines: Float[np.ndarray, "h w"]) -> bool:
 
     The offset is that of all columns, or, of a quadrant, that of the first or of the last half of them.
     """
-    blocks = sum(lines[i : len(lines) - REACH + 1 + i] for i in range(REACH)) / REACH
+    blocks = np.mean([lines[i : len(lines) - REACH + 1 + i] for i in range(REACH)], 0)
     slopes = blocks[REACH:] - blocks[:-REACH]
     steps = slopes[REACH:-REACH] - (slopes[: -2 * REACH] + slopes[2 * REACH :]) / 2
     middle, n_columns = len(lines) // 2 - 2 * REACH, lines.shape[1]
@@ -71,7 +71,9 @@ def _stands_out(steps: Float[np.ndarray, "line column"], middle: int) -> bool:
     elsewhere = np.delete(heights, np.arange(middle - 2 * REACH, middle + 2 * REACH + 1))
     if np.isnan(heights[middle]) or np.isnan(elsewhere).all():
         return False
-    least = max(SIGNIFICANCE * MAD_TO_SIGMA * float(np.nanmedian(heights)), MOST_ELSEWHERE * float(np.nanmax(elsewhere)))
+    least = max(
+        SIGNIFICANCE * MAD_TO_SIGMA * float(np.nanmedian(heights)), MOST_ELSEWHERE * float(np.nanmax(elsewhere))
+    )
     is_even = spread[middle] <= (1 + N_ERRORS * SPREAD_ERROR / np.sqrt(steps.shape[1])) * np.nanmedian(spread)
     is_peak = heights[middle] >= np.nanmax(heights[middle - REACH : middle + REACH + 1])
     return bool(heights[middle] > least and is_even and is_peak)
