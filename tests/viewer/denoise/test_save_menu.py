@@ -4,6 +4,7 @@ import shlex
 import numpy as np
 import pytest
 import tifffile
+import torch
 from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton
 
 from napari_convgen import denoise
@@ -92,14 +93,19 @@ def test_a_report_says_its_input_and_a_run_is_copied_as_a_command_and_as_python(
     viewer, widget, user, choose, answer, noisy, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # the window keeps one of them
     viewer.layers["cells"].scale = (0.5, 0.5)
     tifffile.imwrite("cells.tif", noisy)
+    user.fill("Threads", "auto")
     user.run()
     answer("report.json")
     choose("Save report …")
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["input"]["name"], report["input"]["shape"]) == ("cells", [32, 32])
     assert len(report["input"]["sha256"]) == 64
+    assert report["config"]["n_threads"] == 2
+    main(["denoise", "cells.tif", "--config", "report.json", "-o", "again.tif", "--quiet"])
+    np.testing.assert_array_equal(read_image("again.tif").data, widget.session.result.image)
     choose("Copy command line")
     name, *arguments = shlex.split(QApplication.clipboard().text())
     assert name == "napari-convgen"

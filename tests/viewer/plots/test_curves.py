@@ -106,7 +106,9 @@ def test_text_follows_the_theme(plot, theme):
     from napari.utils.theme import get_theme
 
     plot.follow_theme(theme)
-    assert plot.getAxis("left").textPen().color().name() == get_theme(theme).text.as_hex(format="long")
+    color = get_theme(theme).text.as_hex(format="long")
+    assert plot.getAxis("left").textPen().color().name() == color
+    assert plot._kept.label.color.name() == color
     behind_names = plot.plotItem.legend.brush().color()
     assert behind_names.name() == get_theme(theme).background.as_hex(format="long")
     assert behind_names.alpha() > 127

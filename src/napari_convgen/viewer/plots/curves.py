@@ -96,7 +96,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             pen=pg.mkPen(KEPT_COLOR, width=1.5, dash=[4, 3]),
             hoverPen=pg.mkPen(KEPT_COLOR, width=3),
             label="",
-            labelOpts={"color": KEPT_COLOR, "position": 0.42, "anchors": [(1, 0.5), (1, 0.5)]},
+            labelOpts={"position": 0.42, "anchors": [(1, 0.5), (1, 0.5)]},
         )
         self._shown = pg.InfiniteLine(angle=90, pen=pg.mkPen(None))
         self._votes: list[pg.InfiniteLine] = []
@@ -124,6 +124,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         for _, label in self._legend.items:
             label.setText(label.text)
         self._shown.setPen(pg.mkPen(self._text_color, width=1))
+        self._kept.label.setColor(self._text_color)
         for vote in self._votes:
             vote.setPen(self._vote_pen())
 
