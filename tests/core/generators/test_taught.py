@@ -65,6 +65,15 @@ def test_lessons_take_noise_off_the_measurement(size, options):
     assert (images - clean).square().mean() < 0.95 * (noisy - clean).square().mean()
 
 
+@pytest.mark.parametrize(
+    ("size", "is_half"), [((2, 10, 3), False), ((10, 12), False), ((4, 16, 16), True), ((20, 26), True)]
+)
+def test_narrow_grids_are_computed_in_single_precision(size, is_half):
+    generator = network(size, n_scales=2, features_dtype=torch.bfloat16)
+    dtype = torch.bfloat16 if is_half else torch.float32
+    assert [each.features_dtype for each in generator.networks] == [dtype] * len(generator.networks)
+
+
 def test_a_lesson_is_the_error_on_crops_of_the_guide_with_fresh_noise():
     generator = network()
     taught(generator, waves(20, 26), level=0.1)

@@ -28,6 +28,10 @@ from napari_convgen.core.generators.skip import LEAK
 N_CROPS, CROP_PIXELS = 2, 96**2
 """Number of crops in a lesson, and of pixels in each, about. Chosen on the tuning images of benchmarks/quality.py."""
 
+LEAST_HALF = 4
+"""Least number of pixels along a halved axis of the coarsest grid with which layers are computed in half precision: strided convolutions of
+PyTorch 2.13 in bfloat16 read memory that is not theirs at widths of one and two, and such an image takes no time."""
+
 WIDTH = 3
 """Number of learned weights of a convolution along each axis."""
 
@@ -101,6 +105,8 @@ class TaughtNetwork(ImageInput):
             len(size) > 1 and self.blocks[-1] == self.blocks[-2] and self.crop_size[-1] == self.crop_size[-2]
         )
         self.n_lessons = n_lessons
+        if any(n < LEAST_HALF for n, block in zip(grids[-1], self.blocks, strict=True) if block > 1):
+            features_dtype = dtype
         widths = [n_fine_channels, *(n_channels,) * n_scales]
         self.noises = nn.ModuleList(GaussianNoise(rng) for rng in rngs)
         self.networks = nn.ModuleList(
