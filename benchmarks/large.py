@@ -36,6 +36,7 @@ from skimage.data import camera
 from napari_convgen.batch.run import BatchTask
 from napari_convgen.config import Config, preset
 from napari_convgen.core.image import Division, Layout
+from napari_convgen.core.image.tiles import AUTO_SIDE
 from napari_convgen.core.quality.metrics import psnr
 from napari_convgen.files.tiff import pages
 from napari_convgen.run.compare.result import markdown_table
@@ -46,11 +47,14 @@ RESULT = Path(__file__).parent / "results" / "large.md"
 
 PRESETS = ("quick", "default")
 
-SIDES: dict[str, Sequence[Any]] = {"quick": ("whole", 128, 256), "default": ("whole", 256)}
+SEAM_SIDE = 2 * AUTO_SIDE
+"""Side of the image that is denoised whole and in tiles."""
+
+SIDES: dict[str, Sequence[Any]] = {"quick": ("whole", AUTO_SIDE // 2, AUTO_SIDE), "default": ("whole", AUTO_SIDE)}
 """Sides of tiles that are compared, by preset."""
 
 OVERLAPS = (0, 16, 32)
-"""Overlaps that are compared, with ``quick`` and tiles of 256 pixels."""
+"""Overlaps that are compared, with ``quick`` and tiles of the usual side."""
 
 GROWTH = {"quick": (512, 1024, 2048), "default": (512, 1024, 2048)}
 """Sides of the images whose time and memory are measured, by preset."""
@@ -102,7 +106,7 @@ def seam(error: np.ndarray, side: Any, overlap: int) -> float:
 
 def seams() -> tuple[str, str]:
     """Compare the whole with tiles."""
-    image, clean = noisy(512)
+    image, clean = noisy(SEAM_SIDE)
     rows: list[list[str]] = []
     wholes: dict[str, np.ndarray] = {}
     psnrs: dict[str, float] = {}
@@ -125,9 +129,8 @@ def seams() -> tuple[str, str]:
         for side in SIDES[name]:
             add(name, side, 32)
     for overlap in OVERLAPS[:-1]:
-        add("quick", 256, overlap)
-    for name in PRESETS:
-        add(name, 256, 32, "of the image", **{"noise.kind": "gaussian", "noise.sigma": SIGMA})
+        add("quick", AUTO_SIDE, overlap)
+    add("quick", AUTO_SIDE, 32, "of the image", **{"noise.kind": "gaussian", "noise.sigma": SIGMA})
     head = [
         "preset",
         "side",
@@ -139,8 +142,8 @@ def seams() -> tuple[str, str]:
         "CPU (s)",
     ]
     text = (
-        "`camera`, 512 × 512, Gaussian noise of 25 of 255. At borders: mean squared error in the two pixels on each side of a border over "
-        "that elsewhere, relative to the same ratio of the whole."
+        f"`camera`, mirrored to {SEAM_SIDE} × {SEAM_SIDE}, Gaussian noise of 25 of 255. At borders: mean squared error in the two pixels "
+        "on each side of a border over that elsewhere, relative to the same ratio of the whole."
     )
     return "Tiles against the whole", f"{text}\n\n{markdown_table(head, rows)}"
 
