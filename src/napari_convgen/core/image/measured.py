@@ -132,9 +132,9 @@ class Measured:
             Axes of the array.
         """
         whole = cls.whole(frame, layout)
-        if frame.dtype.kind == "b":
-            return whole
         values, is_seen = whole.values, whole.is_observed
+        if frame.dtype.kind == "b" or not any(_varies(values, is_seen)):
+            return whole
         is_kept = np.stack([find_fill(x, seen) for x, seen in zip(values, is_seen, strict=True)])
         over = tuple(range(1, values.ndim))
         is_kept[(is_seen & ~is_kept).mean(over) < LEAST_MEASURED] = False
@@ -143,9 +143,7 @@ class Measured:
         left = left & ~outliers
         bad_lines = np.stack([find_bad_lines(x, seen) for x, seen in zip(values, left, strict=True)])
         is_observed = left & ~bad_lines
-        varies = [
-            x[seen].min() < x[seen].max() if seen.any() else False for x, seen in zip(values, is_observed, strict=True)
-        ]
+        varies = _varies(values, is_observed)
         channels = tuple(np.flatnonzero(varies).tolist()) if any(varies) else whole.channels
         chosen = list(channels)
         kept, counts = np.unique(values[chosen][is_kept[chosen]], return_counts=True)
@@ -162,3 +160,8 @@ class Measured:
     def take(self, frame: NDArray[Any], layout: Layout) -> Float[np.ndarray, "c *spatial"]:
         """Return the values of the fitted channels of another frame of this shape, channels first."""
         return np.asarray(frame_channels_first(frame, layout)[list(self.channels)].astype(np.float64))
+
+
+def _varies(values: Float[np.ndarray, "c *spatial"], is_seen: Bool[np.ndarray, "c *spatial"]) -> list[bool]:
+    """Return for each channel whether it has more than one value where it is seen."""
+    return [bool(seen.any() and x[seen].min() < x[seen].max()) for x, seen in zip(values, is_seen, strict=True)]
