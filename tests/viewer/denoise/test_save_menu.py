@@ -14,6 +14,7 @@ from napari_convgen.errors import FileError
 from napari_convgen.files.images import read_image, read_recipe
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.layers.door import METADATA_KEY
+from napari_convgen.viewer.parts.loading import ZARR_FILES
 from napari_convgen.viewer.writing import write_tiff
 
 
@@ -84,6 +85,12 @@ def test_a_result_is_saved_with_pixel_size_units_and_recipe_and_its_settings_are
     viewer.layers.selection.active = viewer.layers["cells snapshots"]
     choose("Load settings from this layer")
     assert widget.config() == ran
+    path = answer("mine.zarr")
+    choose("Save result …")
+    user.fill("Preset", "default")
+    answer(f"mine.zarr/{next(name for name in ZARR_FILES if (path / name).exists())}")
+    choose("Load settings from a file …")
+    assert widget.config() == ran
     viewer.layers.selection.active = viewer.layers["truth"]
     choose("Load settings from this layer")
     assert "has no settings" in user.text
@@ -145,6 +152,10 @@ def test_a_saved_run_is_opened_in_another_session_scrubbed_promoted_and_undone(
     assert other.value("Preset") == user.value("Preset")
     assert other.curves.n_steps == 30
     assert other.button("Continue").text() == "Continue near step 9"
+    other.curves.dragged.emit(5)
+    other.curves.dropped.emit(5)
+    np.testing.assert_array_equal(layers["cells denoised"].data, widget.session.current_run().ended.keep(5).image)
+    other.press("Undo")
     again.viewer.dims.set_point(0, 4)
     other.press("Promote step 4")
     np.testing.assert_array_equal(layers["cells denoised"].data, widget.session.current_run().ended.keep(4).image)

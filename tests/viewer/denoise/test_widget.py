@@ -71,12 +71,34 @@ def test_a_forecast_can_be_cancelled_and_the_last_run_continued(user):
     assert user.button("Continue from step 30").isEnabled()
 
 
-def test_what_cannot_be_forecast_is_one_notification(viewer, user, notes):
+@pytest.mark.parametrize("button", ["Run", "Forecast"])
+def test_what_cannot_be_run_is_one_notification_and_no_traceback(viewer, user, notes, capfd, button):
     viewer.layers["cells"].data = np.ones((30, 30))
-    user.press("Forecast")
+    user.press(button)
     user.wait_until_idle()
     [notification] = notes
     assert "The image is constant" in notification.message
+    assert "The image is constant" in user.text
+    terminal = "".join(capfd.readouterr())
+    assert "Traceback" not in terminal
+    assert [
+        line.startswith("ERROR: The image is constant") for line in terminal.splitlines() if "it/s" not in line and line
+    ] == [True]
+
+
+def test_frames_that_a_stopped_stack_did_not_reach_are_told_and_have_no_expected_error(viewer, user, noisy):
+    viewer.layers["cells"].data = np.stack([noisy, noisy[::-1], noisy.T])
+    user.fill("Preset", "endless")
+    user.check("Expected error")
+    user.press("Run")
+    user.wait_for(lambda: user.curves.n_steps > 3)
+    user.press("Stop and keep")
+    user.wait_until_idle()
+    assert "2 of 3 frames, from index 1 on, were not reached" in user.text
+    result, error = (viewer.layers[name].data for name in ("cells denoised", "cells expected error"))
+    np.testing.assert_array_equal(result[1:], [noisy[::-1], noisy.T])
+    assert np.isnan(error[1:]).all()
+    assert not np.isnan(error[0]).any()
 
 
 def test_a_fit_leaves_a_thread_to_the_window(user, monkeypatch):

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 Guard = Callable[[], AbstractContextManager[None]]
 """Context in which errors are shown to the user."""
 
-FILES = "Settings (*.tif *.tiff *.nii *.nii.gz *.json *.toml)"
+FILES = "Settings (*.tif *.tiff *.nii *.nii.gz *.json *.toml .zattrs)"
+
+ZARR_FILES = "zarr.json", ".zattrs"
+"""Names of the files that stand for the folder of an OME-Zarr image: a dialog for files chooses no folders."""
 
 
 class LoadButton(QPushButton):
@@ -54,7 +57,8 @@ def add_load_actions(menu: QMenu, parent: QWidget, viewer: ViewerModel, guard: G
     def load_file() -> None:
         path, _ = QFileDialog.getOpenFileName(parent, "Load settings", "", FILES)
         if path:
-            loaded.emit(report_of_file(Path(path)))
+            file = Path(path)
+            loaded.emit(report_of_file(file.parent if file.name in ZARR_FILES else file))
 
     from_layer = "Load settings from this layer"
     guarded_action(menu, from_layer, lambda: loaded.emit(report_of_layer(viewer.layers.selection.active)), guard)

@@ -119,7 +119,9 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             axis = self.getAxis(side)
             axis.setPen(self._text_color)
             axis.setTextPen(self._text_color)
-        self._legend.setBrush(pg.mkBrush(get_theme(theme).background.as_hex("long") + f"{LEGEND_OPACITY:02x}"))
+        background = pg.mkColor(get_theme(theme).background.as_hex())
+        background.setAlpha(LEGEND_OPACITY)
+        self._legend.setBrush(pg.mkBrush(background))
         self._legend.setLabelTextColor(self._text_color)
         for _, label in self._legend.items:
             label.setText(label.text)
