@@ -163,11 +163,15 @@ def fits(n: int, folder: Path) -> Ends:
     from napari_convgen.config import preset
 
     process = psutil.Process()
-    config = preset("deep-decoder").replace({"n_steps": 20, "generator.n_channels": 16})
+    configs = [
+        preset("deep-decoder").replace({"n_steps": 20, "generator.n_channels": 16}),
+        preset("default").replace({"n_steps": 5}),
+        preset("best").replace({"n_steps": 2}),
+    ]
     rng = np.random.default_rng(0)
     sizes = []
-    for _ in range(n + 20):
-        denoise(rng.poisson(30, (128, 128)).astype(np.float32), config)
+    for i in range(n + 20):
+        denoise(rng.poisson(30, (96, 96)).astype(np.float32), configs[i % len(configs)])
         gc.collect()
         sizes.append(process.memory_info().rss / 2**20)
         yield "fitted"
