@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from napari_convgen.config import preset
-from napari_convgen.core.image import SEPARATE
+from napari_convgen.core.image import SEPARATE, TOGETHER
 from napari_convgen.run.denoise.run import denoise
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -24,7 +24,7 @@ UNLIKE = frame(blobs(0), blobs(1), blobs(2))
 
 def test_unlike_channels_become_frames_with_a_note():
     like, unlike = (Prepared(x, "deep-decoder", axes="CYX") for x in (LIKE, UNLIKE))
-    assert (like.n_frames, like.n_outputs, like.notes) == (1, 3, ())
+    assert (like.n_frames, like.n_outputs, like.notes) == (1, 3, (TOGETHER,))
     assert (unlike.n_frames, unlike.n_outputs, unlike.notes) == (3, 1, (SEPARATE,))
     assert Prepared(UNLIKE, "deep-decoder", axes="CYX", single="A single image").n_frames == 1
     color = np.moveaxis(UNLIKE, 0, -1)

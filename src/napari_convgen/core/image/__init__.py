@@ -1,6 +1,6 @@
 """Arrays in, arrays out: which axes mean what, what is refused, and how intensities become numbers a generator can fit."""
 
-from napari_convgen.core.image.channels import SEPARATE, share_structure
+from napari_convgen.core.image.channels import SEPARATE, TOGETHER, share_structure
 from napari_convgen.core.image.check import (
     MIN_SIDE,
     ArrayLike,
@@ -22,6 +22,7 @@ __all__ = [
     "LOW",
     "MIN_SIDE",
     "SEPARATE",
+    "TOGETHER",
     "ArrayLike",
     "Division",
     "FrameCheck",

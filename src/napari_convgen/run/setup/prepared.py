@@ -14,6 +14,7 @@ from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.generators import Generator
 from napari_convgen.core.image import (
     SEPARATE,
+    TOGETHER,
     ImageTensor,
     Layout,
     share_structure,
@@ -145,6 +146,7 @@ class Prepared(Frames):
         self._precision: Precision | None = None
         super().__init__(array, Layout.of(array.shape, letters, self.config.z_axis), tiles)
         self._is_color_a_guess = letters is None and self.layout.is_color and np.dtype(self.image.dtype) != np.uint8
+        self._channels_note = ""
         if self._fits_channels_alone(single is not None):
             self._latest_noise = None
             super().__init__(array, replace(self.layout, is_joint=False), tiles)
@@ -172,7 +174,10 @@ class Prepared(Frames):
         if "C" not in self.layout.axes or self.config.channels != "auto" or is_single:
             return "C" in self.layout.axes and self.config.channels == "separate"
         measured = self.measured(self.first_frame())
-        return not share_structure(measured.values, measured.is_observed)
+        is_alone = not share_structure(measured.values, measured.is_observed)
+        if self.layout.n_channels(self.image.shape) > 1:
+            self._channels_note = SEPARATE if is_alone else TOGETHER
+        return is_alone
 
     @property
     def config_again(self) -> Config:
@@ -198,9 +203,8 @@ class Prepared(Frames):
 
     @property
     def result_notes(self) -> tuple[str, ...]:
-        """Sentences on channels that are fitted one by one, and on the type of the result."""
-        separate = SEPARATE if not self.layout.is_joint and self.config.channels == "auto" else ""
-        return tuple(note for note in (separate, self.result_type.note) if note)
+        """Sentences on whether channels are fitted together, and on the type of the result."""
+        return tuple(note for note in (self._channels_note, self.result_type.note) if note)
 
     def input_notes(self) -> Iterator[str]:
         """Say what a file's reading said, what is left out of the fits, and what the frames look like."""
