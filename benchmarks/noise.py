@@ -35,6 +35,9 @@ from sections import write_section
 NATURAL = ("set12", "bsd68", "kodak24", "skimage")
 """Folders of photographs in natural/."""
 
+MAGNITUDES = ("mni152_z95", "mri", "phantom256")
+"""Names of images of heads, the last of which is that of Shepp and Logan."""
+
 SIZE = 512
 """Side of the crop of an image, in pixels, at most. Chosen so that all images of bsd68 and set12 are used whole."""
 
@@ -130,17 +133,19 @@ def poisson(data: Path) -> str:
 
 def rician(data: Path) -> str:
     rows = []
-    [(_, clean)] = clean_images([data / "mri" / "clean"])
-    for percent in (3, 5, 10):
-        rng = np.random.default_rng(0)
-        sigma = 2.55 * percent
-        noisy = np.hypot(clean + sigma * rng.standard_normal(clean.shape), sigma * rng.standard_normal(clean.shape))
-        error = estimate(noisy, kind="rician").sigma[0] / sigma - 1
-        rows.append([f"{percent} % of 255", f"{100 * error:+.1f}", estimate(noisy).kind])
-        print(rows[-1], flush=True)
-    return "Rician noise on a slice of a brain template, error of sigma in %:\n\n" + markdown_table(
-        ["sigma", "error", "taken for"], rows
-    )
+    for name, clean in clean_images([data / "mri" / "clean", data / "seed"]):
+        if name not in MAGNITUDES:
+            continue
+        for percent in (3, 5, 10):
+            rng = np.random.default_rng(0)
+            sigma = 2.55 * percent
+            parts = sigma * rng.standard_normal((2, *clean.shape))
+            noisy = np.hypot(clean + parts[0], parts[1])
+            error = estimate(noisy, kind="rician").sigma[0] / sigma - 1
+            rows.append([name, f"{percent} % of 255", f"{100 * error:+.1f}", estimate(noisy).kind])
+            print(rows[-1], flush=True)
+    text = "Rician noise on magnitude images and a phantom, error of sigma in %:"
+    return f"{text}\n\n{markdown_table(['image', 'sigma', 'error', 'taken for'], rows)}"
 
 
 def stripes(data: Path) -> str:

@@ -78,3 +78,17 @@ def test_a_constant_channel_does_not_touch_the_others(is_shared):
 def test_a_wrapped_phase_gets_advice():
     phase = np.angle(np.exp(1j * (X / 4 + 0.2 * (NOISY - CLEAN) / 10)))
     assert "real and the imaginary part" in " ".join(denoise(phase, QUICK).notes)
+
+
+def test_a_wrapped_phase_is_better_denoised_by_its_real_and_imaginary_part():
+    true = X / 4 + Y / 11
+    rng = np.random.default_rng(0)
+    wave = np.exp(1j * true) + 0.3 * (rng.standard_normal(true.shape) + 1j * rng.standard_normal(true.shape))
+    parts = denoise(np.stack([wave.real, wave.imag]).astype(np.float32), QUICK, axes="CYX").image
+    as_phase = denoise(np.angle(wave).astype(np.float32), QUICK).image
+    noisy, by_parts, by_phase = (
+        np.sqrt(np.mean(np.angle(np.exp(1j * (angle - true))) ** 2))
+        for angle in (np.angle(wave), np.angle(parts[0] + 1j * parts[1]), as_phase)
+    )
+    assert by_parts < 0.5 * noisy
+    assert by_parts < 0.5 * by_phase
