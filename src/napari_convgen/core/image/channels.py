@@ -17,7 +17,9 @@ benchmarks/channels.py compares the two ways."""
 SEPARATE = "The channels show different structures: each was fitted alone, as a frame. Choose channels = 'joint' to fit them together."
 """Note on an image whose channels do not help each other."""
 
-TOGETHER = "The channels show the same structures: they were fitted together. Choose channels = 'separate' to fit each alone."
+TOGETHER = (
+    "The channels show the same structures: they were fitted together. Choose channels = 'separate' to fit each alone."
+)
 """Note on an image whose channels help each other."""
 
 SMALLEST = 1e-9
