@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from napari_convgen.core.cpu.threads import alone
 from napari_convgen.core.noise import shaping_filter
 from napari_convgen.core.non_local.chain import N_CHAIN_STEPS, Noisy, improve, patches_of
 from napari_convgen.core.non_local.patches import Patches
@@ -182,10 +183,13 @@ def _stages(frame: _Frame, n_scales: int) -> Iterator[tuple[Float[Tensor, "c z y
     if not has_coarser:
         return
     filled = frame.values if frame.is_observed is None else torch.where(frame.is_observed, frame.values, first)
-    coarse, level = frame.coarser(filled)
+    with alone():  # matrix products have other bits with other numbers of threads
+        coarse, level = frame.coarser(filled)
     for image, share in _stages(coarse, n_scales - 1):
         if share == 1:
-            yield merge(estimate, image * level), 1.0
+            with alone():
+                estimate = merge(estimate, image * level)
+            yield estimate, 1.0
 
 
 def _noisy(frame: _Frame) -> Noisy:
