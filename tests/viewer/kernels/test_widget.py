@@ -274,3 +274,14 @@ def test_what_is_chosen_survives_a_restart(viewer, preferences, hands, qtbot, wo
     assert widget.session.settings.width == 7.5
     assert "cells filtered" not in viewer.layers
     widget.session.close()
+
+
+def test_a_long_layer_name_does_not_widen_the_dock(docked, hands, qtbot):
+    long = "20261128_experiment_of_a_cell_with_a_very_long_name_position_0012_channel_488"
+    layers = docked.viewer.layers
+    layers["cells"].name = long
+    layers.selection.active = layers[long]
+    hands(docked).fill("Kernel", "Custom")
+    settle(docked, qtbot)
+    docked.viewer.add_image(np.ones((3, 3)), name=f"{long}_kernel")
+    assert docked.widget().minimumSizeHint().width() <= 300 - SCROLL_BAR
