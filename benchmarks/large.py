@@ -56,8 +56,8 @@ SIDES: dict[str, Sequence[Any]] = {"quick": ("whole", AUTO_SIDE // 2, AUTO_SIDE)
 OVERLAPS = (0, 16, 32)
 """Overlaps that are compared, with ``quick`` and tiles of the usual side."""
 
-GROWTH = {"quick": (512, 1024, 2048), "default": (512, 1024)}
-"""Sides of the images whose time and memory are measured, by preset; for ``default`` at 2048 see the part ``cores``."""
+GROWTH = {"quick": (512, 1024, 2048), "default": (512,)}
+"""Sides of the images whose time and memory are measured, by preset; for ``default`` at 2048, which takes long, see the part ``cores``."""
 
 N_FRAMES, FRAME_SIDE = 200, 256
 """Frames of the stack, and their side."""
