@@ -54,9 +54,9 @@ class GeneratorSettings(Kind):
 
     @property
     def guide_steps(self) -> float:
-        """Number of steps that take about as long as the estimate before the first one, to predict the time that is left.
+        """Number of steps that take about as long as the estimate before the first one; it predicts the time that is left.
 
-        Measured on images of 256 × 256 pixels, two threads; of plug and play it depends on the operator, and may be half or twice as large.
+        From the reports of runs on images of 256 × 256 pixels; of plug and play it depends on the operator, and may be twice as large.
         """
         return 0.0
 
@@ -186,8 +186,8 @@ class TaughtNetworkConfig(GeneratorSettings):
 
     @property
     def guide_steps(self) -> float:
-        """15: each step has ten lessons."""
-        return 15.0
+        """As many as have 150 lessons."""
+        return 150 / self.n_lessons
 
     @property
     def is_bounded(self) -> bool:
@@ -245,8 +245,8 @@ class GuidedNetworkConfig(_HourglassConfig):
 
     @property
     def guide_steps(self) -> float:
-        """35, or of plug and play 100."""
-        return (100.0 if self.is_plug_and_play else 35.0) * self.has_guide
+        """35 of the non-local estimate, 100 of plug and play."""
+        return {"average": 0.0, "non-local": 35.0, "plug-and-play": 100.0}[self.guide]
 
 
 class ConvolutionalConfig(GeneratorSettings):

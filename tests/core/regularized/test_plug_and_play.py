@@ -6,12 +6,13 @@ import torch
 from scipy import ndimage
 
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.non_local import non_local_estimate
 from napari_convgen.core.non_local.piloted import PilotedEstimate
 from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.optics.point_spread import gaussian_psf
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.regularized.plug_and_play import measured_levels, plug_and_play_stages
+from napari_convgen.core.regularized.plug_and_play import TRUST, measured_levels, plug_and_play_stages, plug_in
 from napari_convgen.core.regularized.smoothest import smoothest
 
 SIZE = 56
@@ -117,3 +118,20 @@ def test_volumes_and_lines_have_estimates_too():
     keep = (draws(volume.shape, 4) > 0).float()
     first, *_, last = images(Problem(keep * volume, keep, operator=mask(keep)))
     assert psnr(last, volume) > psnr(first, volume) + 3
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_a_turn_weighs_the_measurement_by_the_noise_of_a_channel(is_complex):
+    """Of an operator that is one to one, the image is a mean of the measurement and of the denoised image."""
+    parts, level, noise = scene().repeat(1 + is_complex, 1, 1), 0.05, 0.02**2
+    size = (1, *parts.shape[1:]) if is_complex else tuple(parts.shape)
+    there = (lambda x: torch.complex(*x)[None]) if is_complex else (lambda x: x)
+    back = (lambda y: torch.cat((y.real, y.imag))) if is_complex else (lambda y: y)
+    operator = LinearMap(there, tuple(parts.shape), size, back)
+    measured = parts + 0.02 * draws(parts.shape)
+    problem = Problem(there(measured), torch.ones(size), operator=operator)
+    start = parts + level * draws(parts.shape, seed=1)
+    denoised = non_local_estimate(start, torch.full((len(parts),), level))
+    rho = TRUST**2 * noise / (1 + is_complex) / level**2
+    turned = plug_in(problem, start, level, noise, problem.weights)
+    torch.testing.assert_close(turned, (measured + rho * denoised) / (1 + rho), atol=1e-5, rtol=1e-4)

@@ -234,28 +234,6 @@ def test_napari_knows_that_a_run_is_under_way(open_widget):
     user.wait_for(lambda: not tasks.is_busy())
 
 
-def test_each_widget_has_a_command_and_is_in_one_menu():
-    from npe2 import PluginManifest
-
-    contributed = PluginManifest.from_distribution("napari-convgen").contributions
-    names = [
-        "Denoise",
-        "Reconstruct",
-        "Compare methods",
-        "Kernel explorer",
-        "Image against noise",
-        "Why it works",
-    ]
-    assert [widget.display_name for widget in contributed.widgets] == names
-    commands = [
-        f"napari-convgen.{name}"
-        for name in ("denoise", "reconstruct", "compare", "kernels", "image_against_noise", "why_it_works")
-    ]
-    assert [widget.command for widget in contributed.widgets] == commands
-    in_menus = [item.command for menu in ("filter", "measure") for item in contributed.menus[f"napari/layers/{menu}"]]
-    assert in_menus == commands
-
-
 def test_multiscale_layer_is_denoised_at_its_finest_level(viewer, user, noisy):
     viewer.add_layer(Image([noisy, noisy[::2, ::2]], multiscale=True, name="pyramid"))
     user.run()

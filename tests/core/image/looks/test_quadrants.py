@@ -29,3 +29,14 @@ def test_an_edge_elsewhere_is_none(shift):
     assert notes(np.roll(noisy() + 15 * UPPER, shift, axis=0)) == ""
     assert notes(noisy()) == ""
     assert notes((noisy() + 15 * UPPER)[:, :32]) == ""
+
+
+def test_a_weak_offset_is_found_among_edges_of_the_scene_which_are_none():
+    y, x = np.indices((N, N))
+    rng = np.random.default_rng(1)
+    disks = sum((y - a) ** 2 + (x - b) ** 2 < r**2 for a, b, r in rng.uniform((0, 0, 5), (N, N, 16), (25, 3)))
+    image = 100 * (disks > 0) + 8 * rng.standard_normal((N, N))
+    assert notes(image) == ""
+    assert "between the upper and lower half" in notes(image + 14 * UPPER)
+    edge = np.where(x < N // 4, 40 * UPPER, 0)  # an object whose edge is in the middle of the frame
+    assert notes(image + edge) == ""

@@ -14,8 +14,8 @@ LEAST_SIDE = 64
 """Least number of pixels across a border and along it. Our choice, no benchmark."""
 
 REACH = 2
-"""Number of lines on either side whose means are compared; the slope of those before and behind is taken off. With 1, 3 and 4 lines fewer
-steps were found at 128 and 256 pixels, or more where there is none (benchmarks/noise.py)."""
+"""Number of lines on either side whose means are compared; the slope of those before and behind is taken off. Our choice: few,
+so that the scene changes little across them."""
 
 SIGNIFICANCE, MOST_ELSEWHERE = 5.0, 1.3
 """Least step across the middle, in standard deviations of the steps at all other lines, and relative to the largest of these. Chosen with
