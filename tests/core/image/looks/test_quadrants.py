@@ -24,7 +24,7 @@ def test_offsets_of_halves_and_quadrants_are_named():
     assert "between the upper and lower half and between the left and right half" in one
 
 
-@pytest.mark.parametrize("shift", [-20, 3, 10])
+@pytest.mark.parametrize("shift", [-20, -1, 1, 2, 3, 10])
 def test_an_edge_elsewhere_is_none(shift):
     assert notes(np.roll(noisy() + 15 * UPPER, shift, axis=0)) == ""
     assert notes(noisy()) == ""
