@@ -146,8 +146,10 @@ class Prepared(Frames):
         self._precision: Precision | None = None
         super().__init__(array, Layout.of(array.shape, letters, self.config.z_axis), tiles)
         self._is_color_a_guess = letters is None and self.layout.is_color and np.dtype(self.image.dtype) != np.uint8
-        self._channels_note = ""
-        if self._fits_channels_alone(single is not None):
+        # A task for a single image fits the channels together unless it is told to fit them alone.
+        has_channels = "C" in self.layout.axes and self.layout.n_channels(self.image.shape) > 1
+        self._chooses_channels = has_channels and self.config.channels == "auto" and single is None
+        if self._fits_channels_alone():
             self._latest_noise = None
             super().__init__(array, replace(self.layout, is_joint=False), tiles)
         self.spacing = given.spacing(self.layout)
@@ -169,15 +171,12 @@ class Prepared(Frames):
             whole = " Or set z_axis to 'volume'." if "Z" in self.layout.axes else ""
             raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.{whole}")
 
-    def _fits_channels_alone(self, is_single: bool) -> bool:
-        """Return True if each channel is fitted by its own generator; a task for a single image fits them together unless it is told to."""
-        if "C" not in self.layout.axes or self.config.channels != "auto" or is_single:
+    def _fits_channels_alone(self) -> bool:
+        """Return True if each channel is fitted by its own generator."""
+        if not self._chooses_channels:
             return "C" in self.layout.axes and self.config.channels == "separate"
         measured = self.measured(self.first_frame())
-        is_alone = not share_structure(measured.values, measured.is_observed)
-        if self.layout.n_channels(self.image.shape) > 1:
-            self._channels_note = SEPARATE if is_alone else TOGETHER
-        return is_alone
+        return not share_structure(measured.values, measured.is_observed)
 
     @property
     def config_again(self) -> Config:
@@ -204,7 +203,8 @@ class Prepared(Frames):
     @property
     def result_notes(self) -> tuple[str, ...]:
         """Sentences on whether channels are fitted together, and on the type of the result."""
-        return tuple(note for note in (self._channels_note, self.result_type.note) if note)
+        channels = (TOGETHER if self.layout.is_joint else SEPARATE) if self._chooses_channels else ""
+        return tuple(note for note in (channels, self.result_type.note) if note)
 
     def input_notes(self) -> Iterator[str]:
         """Say what a file's reading said, what is left out of the fits, and what the frames look like."""
