@@ -142,7 +142,7 @@ class SpectrumResult(ShownResult):
             Position of the step in ``spectra``, 0 by default.
         """
         spectrum = self.spectra[position]
-        drawn = np.tensordot(spectrum.coefficients[:n_vectors], spectrum.left_vectors[:n_vectors], 1)
+        drawn = np.einsum("n,n...->...", spectrum.coefficients[:n_vectors], spectrum.left_vectors[:n_vectors])
         values = self.image.values
         over = tuple(range(1, values.ndim))
         mean = np.mean(values, axis=over, keepdims=True, where=self.image.is_observed)
