@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_convgen.files.images import read_image
+from napari_convgen.core.image import Image
+from napari_convgen.files.images import new_image, read_image, read_recipe
 from napari_convgen.files.stack import write_stack
+from napari_convgen.files.tiff.recipe import as_file
+from napari_convgen.files.units import symbol_of
 
 
 def values(shape, dtype, seed=0):
@@ -67,3 +70,23 @@ def test_snapshots_that_imagej_cannot_hold_say_their_steps_in_json(describe, tmp
     assert said["shaped"][0]["axes"][1:] == image.axes
     assert said["shaped"][0]["axes"][0] not in "CSTXYZ" + image.axes
     np.testing.assert_array_equal(tifffile.imread(target), np.stack([image.data] * 2))
+
+
+@pytest.mark.parametrize(("name", "axes"), [("s.ome.tif", "TZYX"), ("s.ome.zarr", "TZYX"), ("s.nii.gz", "TZYX")])
+def test_other_formats_count_snapshots_as_times_and_keep_the_steps_in_the_recipe(tmp_path, name, axes):
+    volume = values((3, 6, 7), "float32")
+    like = as_file(Image(volume, "ZYX", (2.0, 0.5, 0.25), ("micrometer",) * 3), {"config": {"n_steps": 9}})
+    write_stack(tmp_path / name, [volume, volume + 1], "step", [4, 9], like)
+    read = read_image(tmp_path / name)
+    assert read.axes == axes
+    np.testing.assert_array_equal(read.data, [volume, volume + 1])
+    assert read.calibration[0][1:] == pytest.approx((2.0, 0.5, 0.25))
+    assert [symbol_of(unit) for unit in read.calibration[1][1:]] == ["µm"] * 3
+    assert read_recipe(tmp_path / name) == {"config": {"n_steps": 9}, "steps": [4, 9]}
+
+
+def test_snapshots_of_a_time_series_become_channels(tmp_path, gray):
+    frames = np.stack([gray.data, gray.data])
+    like = new_image(Image(frames, "TYX"))
+    write_stack(tmp_path / "s.zarr", [frames, frames], "step", [4, 9], like)
+    assert (read_image(tmp_path / "s.zarr").axes, read_image(tmp_path / "s.zarr").data.shape[1]) == ("TCYX", 2)

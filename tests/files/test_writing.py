@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +32,20 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path, gray, monkeypatch):
         ("missing/image.tif", r"the folder .*missing does not exist\. Create it first\.$"),
         ("gray.tif/image.tif", r"the folder .*gray\.tif does not exist"),
         ("folder.tif", r"is a folder\. Name a file in it\.$"),
-        ("image.ome.tif", r"would not be OME-TIFF"),
     ]:
         (tmp_path / "folder.tif").mkdir(exist_ok=True)
         with pytest.raises(FileError, match=sentence):
             check_image(tmp_path / name, gray)
-    with pytest.raises(FileError, match=r"must end in \.tif or \.tiff\.$"):
-        check_stack(tmp_path / "snapshots.png")
-    with pytest.raises(FileError, match="would not be OME-TIFF"):
-        check_stack(tmp_path / "snapshots.ome.tiff")
+    with pytest.raises(FileError, match=r"must end in \.tif or"):
+        check_stack(tmp_path / "snapshots.jpg", gray)
+    with pytest.raises(FileError, match=r"snapshots\.png cannot hold a stack"):
+        check_stack(tmp_path / "snapshots.png", gray)
+    frames = replace(gray, data=np.zeros((2, 2, 8, 8)), axes="TCYX")
+    with pytest.raises(FileError, match=r"snapshots\.zarr has no free axis for the images of an image with the axes TCYX"):
+        check_stack(tmp_path / "snapshots.zarr", frames)
+    odd = replace(gray, data=np.zeros((2, 8, 8)), axes="QYX")
+    with pytest.raises(FileError, match=r"cannot be OME-TIFF, which has no place for the axes QYX with float64 values"):
+        check_image(tmp_path / "image.ome.tif", odd)
 
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
@@ -54,7 +60,7 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path, gray, monkeypatch):
 def test_checking_leaves_nothing_behind(tmp_path, gray):
     before = sorted(os.listdir(tmp_path))
     check_image(tmp_path / "image.tif", gray)
-    check_stack(tmp_path / "image.tif")
+    check_stack(tmp_path / "image.tif", gray)
     check_writable(tmp_path / "report.json", (".json",))
     assert sorted(os.listdir(tmp_path)) == before
 

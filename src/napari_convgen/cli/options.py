@@ -105,7 +105,7 @@ def add_settings(parser: argparse.ArgumentParser, options: Mapping[str, str]) ->
 
 def add_snapshots(parser: argparse.ArgumentParser) -> None:
     """Add the file of the snapshots."""
-    about = "TIFF stack to write, of the image at many steps (default: none)"
+    about = "stack to write, of the image at many steps: .tif, .ome.tif, .zarr or .nii.gz (default: none)"
     parser.add_argument("--snapshots", type=Path, metavar="FILE", help=about)
 
 

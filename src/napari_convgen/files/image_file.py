@@ -20,6 +20,9 @@ Calibration = tuple[tuple[float, ...], tuple[str, ...]]
 Tags = Mapping[str, Any]
 """Keyword arguments of `tifffile.imwrite`."""
 
+Recipe = Mapping[str, Any]
+"""Plain values on how an image was made."""
+
 RECIPE = "convgen"
 """Key of the recipe in what a file says of its image; ImageJ shows it in *Image → Show Info*."""
 
@@ -63,7 +66,7 @@ class ImageFile:
     orientation: int = UPRIGHT
     noise_kind: str | None = None
     header: Any = None
-    recipe: Mapping[str, Any] | None = None
+    recipe: Recipe | None = None
 
     def of_type(self, dtype: DTypeLike) -> ImageFile:
         """Return the image of a file with zeros of another type: what the file of a result is like."""
@@ -132,8 +135,12 @@ class WritableFormat(Format):
         with the metadata of an image that was read.
     is_folder
         True if what is written is a folder; default False.
+    has_orientation
+        True if files say from which side their pictures are looked at, see `napari_convgen.files.orientation`; default False: pictures are
+        written as they are looked at.
     """
 
     check: Callable[[Path, ImageFile], None]
     write: Callable[[Path, NDArray[Any], ImageFile], None]
     is_folder: bool = False
+    has_orientation: bool = False

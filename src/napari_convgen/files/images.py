@@ -7,7 +7,6 @@ TIFF keeps all metadata of an image: pixel size and units, the meaning of the ax
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable
 from napari_convgen.files.explained import LaterValues, explained
 from napari_convgen.files.formats import find_format, find_writable_format
-from napari_convgen.files.image_file import Calibration, ImageFile
+from napari_convgen.files.image_file import Calibration, ImageFile, Recipe
 from napari_convgen.files.magnetic_resonance import Part
-from napari_convgen.files.orientation import UPRIGHT, is_sideways, turn_back, turn_upright
+from napari_convgen.files.orientation import UPRIGHT, is_sideways, swapped, turn_back, turn_upright
 from napari_convgen.files.tiff.new import new_tags
 
 
@@ -78,7 +77,7 @@ def part_of_file(path: str | Path) -> Part | None:
     return None
 
 
-def read_recipe(path: str | Path) -> Mapping[str, Any]:
+def read_recipe(path: str | Path) -> Recipe:
     """Return how an image was made, from a file that this program has written.
 
     Parameters
@@ -93,7 +92,7 @@ def read_recipe(path: str | Path) -> Mapping[str, Any]:
     """
     path = Path(path)
     try:
-        recipe: Mapping[str, Any] = find_format(path).recipe(path)
+        recipe: Recipe = find_format(path).recipe(path)
     except FileError:
         raise
     except Exception as error:
@@ -143,7 +142,9 @@ def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
     """
     path = Path(path)
     check_image(path, like, data.dtype)
-    find_writable_format(path).write(path, turn_back(data, like.axes, like.orientation), like)
+    format_of_file = find_writable_format(path)
+    stored = turn_back(data, like.axes, like.orientation) if format_of_file.has_orientation else data
+    format_of_file.write(path, stored, like)
 
 
 def new_image(image: Image) -> ImageFile:
@@ -169,12 +170,5 @@ def _upright(stored: ImageFile) -> ImageFile:
     data = turn_upright(np.asarray(stored.data), stored.axes, stored.orientation)
     calibration = stored.calibration
     if calibration is not None and is_sideways(stored.orientation):
-        calibration = _swapped(calibration, stored.axes.index("Y"), stored.axes.index("X"))
+        calibration = swapped(calibration, stored.axes)
     return dataclasses.replace(stored, data=data, calibration=calibration)
-
-
-def _swapped(calibration: Calibration, i: int, j: int) -> Calibration:
-    order = list(range(len(calibration[0])))
-    order[i], order[j] = j, i
-    sizes, units = calibration
-    return tuple(sizes[k] for k in order), tuple(units[k] for k in order)

@@ -49,4 +49,4 @@ def _refuse_deep_color(path: Path) -> None:
         raise FileError(f"{path} has color or transparency in 16 bits, of which 8 would be lost. Save it as .tif.")
 
 
-FORMAT = WritableFormat((".png",), _read, check=_check, write=_write)
+FORMAT = WritableFormat((".png",), _read, check=_check, write=_write, has_orientation=True)

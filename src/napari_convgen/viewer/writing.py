@@ -1,4 +1,4 @@
-"""Layers as TIFF files that keep pixel size, units and the recipe: napari's *File → Save Selected Layers*."""
+"""Layers as files that keep pixel size, units and the recipe: napari's *File → Save Selected Layers*."""
 
 from __future__ import annotations
 
@@ -25,11 +25,38 @@ def write_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         File to write.
     data, attributes
         Data of the layer and its attributes, as napari hands them over.
+
+    Returns
+    -------
+    list of str
+        The file that was written.
     """
+    return _write(path, data, attributes, (".tif", ".tiff"))
+
+
+def write_ome_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write an image layer as OME-TIFF, see `write_tiff`."""
+    return _write(path, data, attributes, (".ome.tif", ".ome.tiff"))
+
+
+def write_ome_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write an image layer as OME-Zarr, see `write_tiff`."""
+    return _write(path, data, attributes, (".ome.zarr", ".zarr"))
+
+
+def write_nifti(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write an image layer as NIfTI, see `write_tiff`."""
+    return _write(path, data, attributes, (".nii.gz", ".nii"))
+
+
+def _write(path: str, data: Any, attributes: dict[str, Any], endings: tuple[str, ...]) -> list[str]:
+    """Write a layer to a file, whose name gets the first of some endings if it has none of them."""
     known = ("name", "scale", "units", "axis_labels", "metadata", "rgb")
     layer = Image(
         data, multiscale=isinstance(data, list), **{key: attributes[key] for key in known if key in attributes}
     )
+    if not path.lower().endswith(endings):
+        path += endings[0]
     write_layer(Path(path), read_layer(layer), layer.metadata.get(METADATA_KEY, {}))
     return [path]
 
@@ -40,7 +67,7 @@ def write_layer(path: Path, source: LayerInput, recipe: Mapping[str, Any]) -> No
     Raises
     ------
     FileError
-        TIFF cannot hold it, or the operating system refuses.
+        The format of the file cannot hold it, or the operating system refuses.
     """
     image = source.image
     if not isinstance(source.data, StepStack):

@@ -169,7 +169,7 @@ BAD = {
     "--problem enlarge --factor 16": "The fit needs about",
     "--problem enlarge -o out.png": "out.png cannot hold float32 values",
     "--problem enlarge -o image.tif": "--output and INPUT are the same file",
-    "--problem inpaint --mask mask.png --snapshots mask.png": "must end in .tif",
+    "--problem inpaint --mask mask.png --snapshots mask.png": "cannot hold a stack",
     "--problem inpaint --mask small.tif --report run.txt": "The mask must have",
     "--problem inpaint --mask mask.png --report run.txt": "run.txt must end in .json",
     "--problem deblur --psf psf.tif --snapshots psf.tif": "--snapshots and --psf are the same file",

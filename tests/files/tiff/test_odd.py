@@ -174,6 +174,20 @@ def test_turned_pictures_are_read_upright_and_written_as_they_were(tmp_path, ori
     np.testing.assert_array_equal(read_image(copy).data, [image.data, image.data])
 
 
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("name", ["copy.ome.tif", "copy.zarr", "copy.nii"])
+def test_a_turned_picture_is_upright_in_files_of_other_formats_too(tmp_path, orientation, name):
+    path, picture = tmp_path / "image.tif", Image.fromarray(values((40, 50), "uint8"))
+    exif = Image.Exif()
+    exif[274] = orientation
+    turned(picture, orientation).save(path, exif=exif)
+    image = read_image(path)
+    write_image(tmp_path / name, image.data, image)
+    np.testing.assert_array_equal(read_image(tmp_path / name).data, np.asarray(picture))
+    write_stack(tmp_path / f"s{name}", [image.data, image.data], "step", [1, 2], image)
+    np.testing.assert_array_equal(np.squeeze(read_image(tmp_path / f"s{name}").data), [np.asarray(picture)] * 2)
+
+
 def test_the_distances_of_a_turned_image_turn_with_it(tmp_path):
     path = tmp_path / "image.tif"
     tags = {"imagej": True, "resolution": (4, 5), "metadata": {"unit": "um"}, "extratags": [(274, "H", 1, 6, True)]}

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton
+from npe2 import PluginManifest
+from npe2.manifest.utils import import_python_name
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButton
 
 from napari_convgen import denoise
 from napari_convgen.cli import main
@@ -15,7 +17,6 @@ from napari_convgen.files.images import read_image, read_recipe
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.layers.door import METADATA_KEY
 from napari_convgen.viewer.parts.loading import ZARR_FILES
-from napari_convgen.viewer.writing import write_tiff
 
 
 @pytest.fixture(autouse=True)
@@ -221,7 +222,7 @@ def test_a_run_that_cannot_be_repeated_is_left_as_it_is(user, choose, answer, wi
 def test_a_result_is_saved_in_the_format_of_its_name(viewer, user, choose, answer):
     user.run()
     result = viewer.layers["cells denoised"].data
-    for name in ("mine.nii.gz", "mine.zarr", "mine.png"):
+    for name in ("mine.nii.gz", "mine.zarr", "mine.ome.tif", "mine.png"):
         path = answer(name)
         choose("Save result …")
         read = read_image(path)
@@ -237,18 +238,34 @@ def test_a_result_is_saved_in_the_format_of_its_name(viewer, user, choose, answe
         assert (recipe["input"]["name"], len(recipe["input"]["sha256"])) == ("cells", 64)
 
 
-def test_a_file_gets_the_ending_of_the_kind_that_is_chosen(user, choose, monkeypatch, tmp_path):
-    kinds = []
+def test_a_file_gets_the_ending_of_the_kind_that_is_chosen_and_is_replaced_only_if_the_user_agrees(
+    viewer, user, choose, monkeypatch, tmp_path
+):
+    kinds, questions = [], []
 
     def ask(_, title, name, kind):
-        kinds.extend(kind.split(";;"))
-        return str(tmp_path / "mine"), kinds[1]
+        kinds[:] = kind.split(";;")
+        assert name == "cells 0.5 denoised"
+        return str(tmp_path / "mine 0.5"), kinds[2]
+
+    def question(_, title, text, buttons):
+        questions.append(text)
+        return QMessageBox.StandardButton.No
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
+    monkeypatch.setattr(QMessageBox, "question", question)
+    viewer.layers["cells"].name = "cells 0.5"
     user.run()
     choose("Save result …")
-    assert [kind.partition(" ")[0] for kind in kinds] == ["TIFF", "NIfTI", "OME-Zarr", "PNG"]
-    assert (tmp_path / "mine.nii.gz").exists()
+    assert [kind.partition(" ")[0] for kind in kinds] == ["TIFF", "OME-TIFF", "NIfTI", "OME-Zarr", "PNG"]
+    path = tmp_path / "mine 0.5.nii.gz"
+    written = path.read_bytes()
+    path.write_bytes(b"mine")
+    choose("Save result …")
+    assert (questions, path.read_bytes()) == (["mine 0.5.nii.gz is there already. Replace it?"], b"mine")
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    choose("Save result …")
+    assert path.read_bytes() == written
 
 
 def test_a_run_that_python_saved_is_opened(widget, choose, answer, noisy, small):
@@ -259,19 +276,32 @@ def test_a_run_that_python_saved_is_opened(widget, choose, answer, noisy, small)
     assert names[:3] == ["python", "python denoised", "python snapshots"]
 
 
+@pytest.mark.parametrize("ending", [".tif", ".ome.tif", ".ome.zarr", ".nii.gz"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
-def test_napari_writes_snapshots_with_their_steps_and_any_image_with_its_pixel_size(viewer, user, dtype, tmp_path):
+def test_napari_writes_snapshots_with_their_steps_and_other_layers_with_pixel_size_and_recipe(
+    viewer, user, dtype, ending, tmp_path
+):
+    offered = PluginManifest.from_distribution("napari-convgen").contributions
+    [writer] = [each for each in offered.writers if each.filename_extensions[0] == ending]
+    [command] = [each for each in offered.commands if each.id == writer.command]
+    write = import_python_name(command.python_name)
     viewer.layers["cells"].data = viewer.layers["cells"].data.astype(dtype)
+    user.check("Residual")
     user.run()
-    layer = viewer.layers["cells snapshots"]
-    data, attributes, _ = layer.as_layer_data_tuple()
-    [path] = write_tiff(str(tmp_path / "s.tif"), data, attributes)
-    read = read_image(path)
-    steps = layer.metadata["steps"]
-    np.testing.assert_array_equal(read.data, [layer.data[step] for step in steps])
-    with tifffile.TiffFile(path) as file:
-        text = str(file.imagej_metadata or file.shaped_metadata)
-    assert all(str(step) in text for step in steps)
-    recipe = read_recipe(path)
-    assert recipe["config"] == layer.metadata[METADATA_KEY]["config"]
-    assert Config.from_dict(recipe["config"]).n_steps == 30
+    for name in ("cells snapshots", "cells residual"):
+        layer = viewer.layers[name]
+        data, attributes, _ = layer.as_layer_data_tuple()
+        [path] = write(str(tmp_path / name), data, attributes)
+        assert path == str(tmp_path / name) + ending
+        read, recipe = read_image(path), read_recipe(path)
+        steps = layer.metadata["steps"] if name == "cells snapshots" else None
+        np.testing.assert_array_equal(np.squeeze(read.data), [data[step] for step in steps] if steps else data)
+        assert recipe["config"] == layer.metadata[METADATA_KEY]["config"]
+        assert Config.from_dict(recipe["config"]).n_steps == 30
+        assert read.calibration[0][-2:] == pytest.approx((0.5, 0.25))
+        if ending != ".tif":
+            assert recipe.get("steps") == steps
+        elif steps:
+            with tifffile.TiffFile(path) as file:
+                text = str(file.imagej_metadata or file.shaped_metadata)
+            assert all(str(step) in text for step in steps)

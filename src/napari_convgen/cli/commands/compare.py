@@ -128,7 +128,7 @@ class _Files:
         make_folder(self._folder)
         for path in self._images.values():
             check_image(path, self._like, self._dtype)
-        check_stack(self._residuals)
+        check_stack(self._residuals, self._like)
         check_writable(self._report, (".json",))
         check_writable(self._table, (".md",))
         others = {str(path): path for path in (self._residuals, self._report, self._table)}

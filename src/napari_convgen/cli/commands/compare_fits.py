@@ -133,7 +133,7 @@ class _Files:
         make_folder(self._folder)
         stacks, others = (*self._snapshots.values(), self._targets), (self._curves, self._report, *self._figures)
         for path in stacks:
-            check_stack(path)
+            check_stack(path, self._like)
         for path in others:
             check_writable(path, (path.suffix,))
         check_outputs(read, {str(path): path for path in (*stacks, *others)}, is_forced=is_forced)

@@ -71,11 +71,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 _OUTPUT = (
-    "denoised image to write, needed unless --dry-run: .tif, .nii.gz, .nii, .zarr and .cfl keep all metadata of such an image, .png "
-    "resolution and color profile"
+    "denoised image to write, needed unless --dry-run: .tif, .ome.tif, .nii.gz, .nii, .zarr and .cfl keep all metadata of such an image, "
+    ".png resolution and color profile"
 )
 _EXPECTED_ERROR = (
-    "TIFF to write, of the error to expect at each pixel, in image units; needs n_seeds=2 or more (default: none)"
+    "file to write, like that of --output, of the error to expect at each pixel, in image units; needs n_seeds=2 or more (default: none)"
 )
 
 
@@ -137,9 +137,8 @@ def _check_outputs(options: argparse.Namespace, image: ImageFile) -> None:
     """Refuse what could not be written, before the fit."""
     check_image(options.output, image)
     if options.snapshots:
-        check_stack(options.snapshots)
+        check_stack(options.snapshots, image)
     if options.expected_error:
-        check_stack(options.expected_error)
         check_image(options.expected_error, _as_error(image))
     if options.report:
         check_writable(options.report, (".json",))

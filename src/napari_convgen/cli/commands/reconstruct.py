@@ -203,7 +203,7 @@ class _Files:
         check_image(self._output, self._like)
         self._of_scan.check()
         if self._snapshots:
-            check_stack(self._snapshots)
+            check_stack(self._snapshots, self._like)
         if self._report:
             check_writable(self._report, (".json",))
         written = {"--output": self._output, "--snapshots": self._snapshots, "--report": self._report}

@@ -138,7 +138,7 @@ class _Files:
         """Create the folder; refuse files that could not be written, or are there already."""
         make_folder(self._folder)
         for path in self._stacks.values():
-            check_stack(path)
+            check_stack(path, self._like)
         others = [*self._others.values(), *self._figures]
         for path in others:
             check_writable(path, (path.suffix,))

@@ -5,4 +5,4 @@ from napari_convgen.files.tiff.reading import read
 from napari_convgen.files.tiff.recipe import read_recipe
 from napari_convgen.files.tiff.writing import check, write
 
-FORMAT = WritableFormat((".tif", ".tiff"), read, check=check, write=write, recipe=read_recipe)
+FORMAT = WritableFormat((".tif", ".tiff"), read, check=check, write=write, recipe=read_recipe, has_orientation=True)

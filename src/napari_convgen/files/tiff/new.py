@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import tifffile
 from numpy.typing import DTypeLike
 
-from napari_convgen.files.image_file import Calibration, Tags
+from napari_convgen.files.image_file import RECIPE, Calibration, Recipe, Tags
 from napari_convgen.files.tiff.tags import IMAGEJ_AXES, OME_TYPES
 from napari_convgen.files.units import symbol_of
 
@@ -18,7 +19,9 @@ OME_NAMES = (*(f"{kind}{n}" for kind in ("int", "uint") for n in (8, 16, 32)), "
 """Types of values that OME-TIFF files hold."""
 
 
-def new_tags(shape: Sequence[int], dtype: DTypeLike, axes: str, calibration: Calibration | None = None) -> Tags:
+def new_tags(
+    shape: Sequence[int], dtype: DTypeLike, axes: str, calibration: Calibration | None = None, recipe: Recipe | None = None
+) -> Tags:
     """Return the tags for an image: those of OME-TIFF, with its distances and units, or of a plain file where OME has no such axes or type.
 
     Parameters
@@ -29,18 +32,32 @@ def new_tags(shape: Sequence[int], dtype: DTypeLike, axes: str, calibration: Cal
         One letter for each axis.
     calibration
         Distance between neighboring values along each axis, and the unit of each; ``None``, the default, if it is not known.
+    recipe
+        Plain values on how the image was made; ``None``, the default, for none.
     """
     tags: dict[str, Any] = {"photometric": "rgb" if "S" in axes else "minisblack", "metadata": None}
     if "S" in axes:
         tags["planarconfig"] = "contig" if axes.endswith("S") else "separate"
         tags["extrasamples"] = ("unassalpha",) if shape[axes.index("S")] == 4 else None
-    if not (axes.endswith("YX") and set(axes) <= set(IMAGEJ_AXES[:-1])) or np.dtype(dtype).name not in OME_NAMES:
-        return tags | {"metadata": {"axes": axes}}
-    distances: dict[str, float | str] = {}
+    if not _has_ome(axes, np.dtype(dtype)):
+        return tags | {"metadata": {"axes": axes, **({} if recipe is None else {"Info": recipe_text(recipe)})}}
+    entries: dict[str, float | str] = {} if recipe is None else {"Description": recipe_text(recipe)}
     for letter, distance, unit in zip(axes, *(calibration or ((), ())), strict=False):
         if letter in "XYZ" and unit != "pixel" and 0 < distance < math.inf:
-            distances |= {f"PhysicalSize{letter}": distance, f"PhysicalSize{letter}Unit": symbol_of(unit)}
+            entries |= {f"PhysicalSize{letter}": distance, f"PhysicalSize{letter}Unit": symbol_of(unit)}
     description = tifffile.OmeXml()
-    n_planes = math.prod(shape[: axes.index("Y")])
-    description.addimage(dtype, tuple(shape), (n_planes, 1, 1, shape[-2], shape[-1], 1), axes=axes, **distances)
+    n_planes, n_samples = math.prod(shape[: axes.index("Y")]), shape[-1] if axes.endswith("S") else 1
+    stored = (n_planes, 1, 1, *shape[axes.index("Y") :][:2], n_samples)
+    description.addimage(dtype, tuple(shape), stored, axes=axes, **entries)
     return tags | {"description": description.tostring(declaration=True).encode()}
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """Return how an image was made as the text that a file carries."""
+    return json.dumps({RECIPE: dict(recipe)})
+
+
+def _has_ome(axes: str, dtype: np.dtype[Any]) -> bool:
+    """Return True if OME-TIFF has these axes, with color in its pixels or in channels, and values of this type."""
+    is_known = axes.endswith(("YX", "YXS")) and set(axes) <= set(IMAGEJ_AXES) and not {"C", "S"} <= set(axes)
+    return is_known and dtype.name in OME_NAMES

@@ -189,10 +189,11 @@ def _without_alpha(
 
 
 def _calibration(tags: Tags, axes: str) -> Calibration | None:
-    """Return the distances between values; ``None`` if neither ImageJ nor OME stored them, or their description is damaged."""
+    """Return the distances between values; ``None`` if neither ImageJ, OME nor we stored them, or their description is damaged."""
+    described = tags.get("metadata") or {}
     try:
-        if tags.get("imagej"):
-            return imagej_calibration(tags.get("resolution"), tags["metadata"], axes)
+        if tags.get("imagej") or "unit" in described:
+            return imagej_calibration(tags.get("resolution"), described, axes)
         return ome_calibration(tags["description"], axes) if is_ome(tags) else None
     except (ValueError, ZeroDivisionError, ElementTree.ParseError):
         return None

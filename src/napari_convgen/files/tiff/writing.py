@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import replacing
-from napari_convgen.files.image_file import ImageFile, Tags
-from napari_convgen.files.orientation import stored_shape
+from napari_convgen.files.image_file import Calibration, ImageFile, Tags
+from napari_convgen.files.orientation import is_sideways, stored_shape, swapped
+from napari_convgen.files.tiff.new import new_tags
 from napari_convgen.files.tiff.tags import escaped, free_letters, is_hyperstack, is_ome, ome_root, tags_of_type
 
 STACK_TAGS = (
@@ -29,6 +30,9 @@ STACK_TAGS = (
     "extratags",
 )
 """Tags that a stack of images shares with the image that was read."""
+
+KEPT_TAGS = ("compression", "iccprofile", "extratags")
+"""Tags that a new OME-TIFF shares with the image that was read."""
 
 DESCRIBED = ("unit", "spacing", "Info")
 """Entries of the description that a stack of images shares with the image that was read."""
@@ -71,24 +75,41 @@ def stack_tags(tags: Tags, axes: str, image: NDArray[Any], what: str, names: Seq
     return kept | calibration | {"imagej": True, "metadata": metadata}
 
 
-def refuse_ome_name(path: str | Path) -> None:
-    """Refuse a name that promises OME-TIFF for a file that will be none.
+def is_ome_name(path: Path) -> bool:
+    """Return True if a name promises OME-TIFF."""
+    return path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+
+
+def tags_for(path: Path, like: ImageFile, dtype: np.dtype[Any]) -> Tags:
+    """Return the tags with which an image is written to a path: those of the image that was read, or of OME-TIFF if the name promises it.
 
     Raises
     ------
     FileError
-        The name ends in ``.ome.tif`` or ``.ome.tiff``.
+        The name promises OME-TIFF, which has no such axes or type of values.
     """
-    if Path(path).suffixes[-2:-1] == [".ome"]:
+    tags = tags_of_type(like.tiff, dtype)
+    if is_ome(tags) or not is_ome_name(path):
+        return tags
+    shape = stored_shape(like.data.shape, like.axes, like.orientation)
+    new = new_tags(shape, dtype, like.axes, _stored_calibration(like), like.recipe)
+    if not is_ome(new):
         raise FileError(
-            f"{path} would not be OME-TIFF, which does not hold the axes or the tags of the image that was read. Leave the .ome away."
+            f"{path} cannot be OME-TIFF, which has no place for the axes {like.axes} with {dtype} values. Leave the .ome away."
         )
+    return {**new, **{name: tags[name] for name in KEPT_TAGS if name in tags}}
+
+
+def _stored_calibration(like: ImageFile) -> Calibration | None:
+    if like.calibration is None or not is_sideways(like.orientation):
+        return like.calibration
+    return swapped(like.calibration, like.axes)
 
 
 def write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
     """Write an image with the metadata of another one."""
     with replacing(path) as file:
-        write_tiff(file, data, tags_of_type(like.tiff, data.dtype))
+        write_tiff(file, data, tags_for(path, like, data.dtype))
 
 
 def check(path: Path, like: ImageFile) -> None:
@@ -97,11 +118,9 @@ def check(path: Path, like: ImageFile) -> None:
     Raises
     ------
     FileError
-        The name promises OME-TIFF, or `tifffile` refuses the image with these tags.
+        The name promises OME-TIFF, which cannot hold the image, or `tifffile` refuses the image with these tags.
     """
-    if not is_ome(like.tiff):
-        refuse_ome_name(path)
-    tags = {**tags_of_type(like.tiff, like.data.dtype)}
+    tags = {**tags_for(path, like, like.data.dtype)}
     tags.pop("compression", None)  # nothing is there to compress
     shape = stored_shape(like.data.shape, like.axes, like.orientation)
     dtype = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image
 from napari.utils.notifications import show_info
 from psygnal import Signal
-from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton
+from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QMessageBox, QPushButton
 
 from napari_convgen.files.atomic import write_text
 from napari_convgen.viewer.denoise.recipe import command_line, python
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TIFF = "TIFF with pixel size, units and recipe (*.tif *.tiff)"
 OTHERS = (
+    "OME-TIFF with pixel size, units and recipe (*.ome.tif *.ome.tiff)",
     "NIfTI with pixel size, units and recipe (*.nii.gz *.nii)",
     "OME-Zarr with pixel size, units and recipe (*.zarr)",
     "PNG (*.png)",
@@ -78,20 +79,20 @@ class SaveMenu(QPushButton):
 
     def _save_result(self) -> None:
         run = self._session.current_run()
-        if path := self._ask_where(f"{run.request.source.name} denoised.tif", TIFF, *OTHERS):
+        if path := self._ask_where(f"{run.request.source.name} denoised", TIFF, *OTHERS):
             layer = layer_at(keep_place(run.request.source), run.result.image)
             write_layer(path, read_layer(layer, run.request.source.axes), run.report)
 
     def _save_report(self) -> None:
         run = self._session.current_run()
-        if path := self._ask_where(f"{run.request.source.name} denoised.json", JSON):
+        if path := self._ask_where(f"{run.request.source.name} denoised", JSON):
             write_text(path, json.dumps(run.report, indent=2, allow_nan=False) + "\n")
 
     def _save_run(self) -> None:
         from napari_convgen.run.denoise.saved import save_run
 
         run = self._session.current_run()
-        if path := self._ask_where(f"{run.request.source.name} run.npz", RUN):
+        if path := self._ask_where(f"{run.request.source.name} run", RUN):
             extra = {"place": keep_place(run.request.source), "chosen_steps": run.chosen_steps}
             save_run(path, run.ended, extra)
 
@@ -118,12 +119,27 @@ class SaveMenu(QPushButton):
             self.loaded.emit({"config": result.config.model_dump()})
 
     def _ask_where(self, name: str, *kinds: str) -> Path | None:
-        """Ask for a file of one of some kinds; its ending is the first of the chosen kind if none is typed."""
+        """Ask for a file of one of some kinds; it gets the first ending of the chosen kind if its name has none of these kinds.
+
+        Qt asks before a file is replaced only if its whole name was typed: this asks for the others.
+        """
         answer, kind = QFileDialog.getSaveFileName(self, "Save", name.replace("/", "_"), ";;".join(kinds))
         if not answer:
             return None
-        path, ending = Path(answer), re.search(r"\*(\.[\w.]+)", kind or kinds[0])
-        return path if path.suffix or ending is None else path.with_name(path.name + ending[1])
+        if answer.lower().endswith(tuple(ending for each in kinds for ending in _endings(each))):
+            return Path(answer)
+        path = Path(answer + _endings(kind or kinds[0])[0])
+        if path.exists():
+            yes = QMessageBox.StandardButton.Yes
+            asked = f"{path.name} is there already. Replace it?"
+            if QMessageBox.question(self, "Save", asked, yes | QMessageBox.StandardButton.No) != yes:
+                return None
+        return path
+
+
+def _endings(kind: str) -> tuple[str, ...]:
+    """Return the endings of a kind of file, as the dialog names them."""
+    return tuple(re.findall(r"\*(\.[\w.]+)", kind))
 
 
 def _plain_place(result: DenoiseResult, name: str) -> dict[str, Any]:
