@@ -41,7 +41,9 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path, gray, monkeypatch):
     with pytest.raises(FileError, match=r"snapshots\.png cannot hold a stack"):
         check_stack(tmp_path / "snapshots.png", gray)
     frames = replace(gray, data=np.zeros((2, 2, 8, 8)), axes="TCYX")
-    with pytest.raises(FileError, match=r"snapshots\.zarr has no free axis for the images of an image with the axes TCYX"):
+    with pytest.raises(
+        FileError, match=r"snapshots\.zarr has no free axis for the images of an image with the axes TCYX"
+    ):
         check_stack(tmp_path / "snapshots.zarr", frames)
     odd = replace(gray, data=np.zeros((2, 8, 8)), axes="QYX")
     with pytest.raises(FileError, match=r"cannot be OME-TIFF, which has no place for the axes QYX with float64 values"):

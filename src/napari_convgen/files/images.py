@@ -19,7 +19,7 @@ from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable
 from napari_convgen.files.explained import LaterValues, explained
 from napari_convgen.files.formats import find_format, find_writable_format
-from napari_convgen.files.image_file import Calibration, ImageFile, Recipe
+from napari_convgen.files.image_file import ImageFile, Recipe
 from napari_convgen.files.magnetic_resonance import Part
 from napari_convgen.files.orientation import UPRIGHT, is_sideways, swapped, turn_back, turn_upright
 from napari_convgen.files.tiff.new import new_tags

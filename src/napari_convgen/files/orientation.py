@@ -76,7 +76,9 @@ def stored_shape(shape: Sequence[int], axes: str, orientation: int) -> tuple[int
     return tuple(lengths)
 
 
-def swapped(calibration: tuple[tuple[float, ...], tuple[str, ...]], axes: str) -> tuple[tuple[float, ...], tuple[str, ...]]:
+def swapped(
+    calibration: tuple[tuple[float, ...], tuple[str, ...]], axes: str
+) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """Return distances and units of a picture whose rows become columns."""
     order = list(range(len(axes)))
     y, x = axes.index("Y"), axes.index("X")

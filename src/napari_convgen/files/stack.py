@@ -90,9 +90,13 @@ def _counted(path: Path, like: ImageFile, what: str, names: Sequence[int | str])
     FileError
         The images have a time axis and channels: no axis is free.
     """
-    letter = next((letter for letter in "TC" if letter not in like.axes and not (letter == "C" and "S" in like.axes)), None)
+    letter = next(
+        (letter for letter in "TC" if letter not in like.axes and not (letter == "C" and "S" in like.axes)), None
+    )
     if letter is None:
-        raise FileError(f"{path} has no free axis for the {what}s of an image with the axes {like.axes}. Write a .tif instead.")
+        raise FileError(
+            f"{path} has no free axis for the {what}s of an image with the axes {like.axes}. Write a .tif instead."
+        )
     calibration = like.calibration and ((1.0, *like.calibration[0]), ("pixel", *like.calibration[1]))
     return replace(
         like,

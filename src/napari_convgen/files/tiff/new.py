@@ -20,7 +20,11 @@ OME_NAMES = (*(f"{kind}{n}" for kind in ("int", "uint") for n in (8, 16, 32)), "
 
 
 def new_tags(
-    shape: Sequence[int], dtype: DTypeLike, axes: str, calibration: Calibration | None = None, recipe: Recipe | None = None
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    axes: str,
+    calibration: Calibration | None = None,
+    recipe: Recipe | None = None,
 ) -> Tags:
     """Return the tags for an image: those of OME-TIFF, with its distances and units, or of a plain file where OME has no such axes or type.
 

@@ -17,6 +17,7 @@ from napari_convgen.files.tiff.new import new_tags, recipe_text
 from napari_convgen.files.tiff.tags import escaped, is_hyperstack, is_ome
 from napari_convgen.files.units import symbol_of
 
+
 def as_file(image: Image, recipe: Mapping[str, Any], is_in_stack: bool = False) -> ImageFile:
     """Return an image as it is written to a TIFF file: as an ImageJ hyperstack where that can hold it, or else as OME-TIFF.
 
@@ -49,7 +50,9 @@ def as_file(image: Image, recipe: Mapping[str, Any], is_in_stack: bool = False) 
 
 def _imagej_distances(axes: str, scale: Sequence[float], units: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return distances as ImageJ stores them: tags, and entries of the description; none if they are not known."""
-    known = {letter: (distance, unit) for letter, distance, unit in zip(axes, scale, units, strict=False) if letter in "XYZ"}
+    known = {
+        letter: (distance, unit) for letter, distance, unit in zip(axes, scale, units, strict=False) if letter in "XYZ"
+    }
     if known["X"][1] == "pixel" or not all(distance > 0 for distance, _ in known.values()):
         return {}, {}
     tags = {"resolution": (1 / known["X"][0], 1 / known["Y"][0]), "resolutionunit": "NONE"}

@@ -23,6 +23,7 @@ from napari_convgen.viewer.parts.loading import LoadButton, config_of, describe_
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
+from napari_convgen.viewer.parts.values import ValuesChoice
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -61,6 +62,7 @@ class CompareWidget(DockWidget):
         self.session = CompareSession(napari_viewer)
         self._settings = ConfigForm(OWN_SETTINGS)
         self._input = InputChooser(napari_viewer, lambda: self._settings.editors["z_axis"].value)
+        self._values = ValuesChoice(self._input, self._settings.editors["noise.kind"])
         self._methods = {
             name: CheckBox(value=True, text=SHORT_BASELINES[name], tooltip=title) for name, title in BASELINES.items()
         }
@@ -107,7 +109,7 @@ class CompareWidget(DockWidget):
         ConfigError
             A value out of its range.
         """
-        own = self._settings.values()
+        own = self._settings.values() | self._values.settings()
         if own["noise.kind"] == "auto":
             del own["noise.kind"]  # a preset may fit the image as it is
         return preset(self._preset.value).replace(own)
@@ -117,7 +119,9 @@ class CompareWidget(DockWidget):
         with self._controls.error.shown_errors():
             request = self._request()
             self.session.run(request)
-            keep_config(GROUP, self._preset.value, request.config, residuals=self._residuals.value)
+            of_image = self._values.settings() if self._values.is_recognized else {}  # not for the next image
+            kept = request.config.replace(dict.fromkeys(of_image, "auto"))
+            keep_config(GROUP, self._preset.value, kept, residuals=self._residuals.value)
             self._titles = request.titles
             self._table.clear_rows()
             self._text.setText(LOADING)
@@ -130,6 +134,7 @@ class CompareWidget(DockWidget):
 
     def _request(self) -> CompareRequest:
         titles, source, reference = self.titles(), self._input.read(), self._input.reference_data()
+        self._values.check(source)
         return CompareRequest(source, self.config(), titles, reference, self._residuals.value)
 
     def _build(self) -> None:
@@ -141,7 +146,15 @@ class CompareWidget(DockWidget):
         boxes = (*self._methods.values(), self._residuals)
         self.column.addLayout(in_two_columns(box.native for box in boxes))
         self.column.addWidget(
-            labeled_rows([self._preset, self._input.reference, self._input.axes, *self._settings.editors.values()])
+            labeled_rows(
+                [
+                    self._values.box,
+                    self._preset,
+                    self._input.reference,
+                    self._input.axes,
+                    *self._settings.editors.values(),
+                ]
+            )
         )
         self.column.addWidget(self._controls)
         self.column.addWidget(self._table)

@@ -18,7 +18,6 @@ from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.denoise.step_choice import StepChoice
 from napari_convgen.viewer.denoise.summary import summarize
 from napari_convgen.viewer.denoise.try_menu import TryMenu
-from napari_convgen.viewer.denoise.values import ValuesChoice
 from napari_convgen.viewer.large.into_file import IntoFile
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser, offer_volume
@@ -29,6 +28,7 @@ from napari_convgen.viewer.parts.loading import config_of
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset, preset_beside
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
+from napari_convgen.viewer.parts.values import ValuesChoice
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.worker.session import State
 

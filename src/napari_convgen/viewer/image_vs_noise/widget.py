@@ -16,8 +16,10 @@ from napari_convgen.viewer.image_vs_noise.course import Course
 from napari_convgen.viewer.image_vs_noise.request import FitsRequest
 from napari_convgen.viewer.image_vs_noise.session import FitsSession
 from napari_convgen.viewer.parts.buttons import button, rows_of
+from napari_convgen.viewer.parts.chooser import offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
+from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import LoadButton, config_of, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
@@ -25,7 +27,6 @@ from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import REDRAW_SECONDS
 from napari_convgen.viewer.plots.panels import PanelView, ask_and_save
-from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
 from napari_convgen.viewer.reconstruct.inputs import looked_at
 from napari_convgen.viewer.worker.session import State
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, Moment
     from napari_convgen.run.setup.forecast import Forecast
 
-OWN_SETTINGS = ("n_steps", "seed", "z_axis", "device")
+OWN_SETTINGS = ("z_axis", "n_steps", "seed", "device")
 """Settings to choose; all others are the preset's. The first is always in sight."""
 
 NO_ADDED_NOISE = "none"
@@ -163,10 +164,10 @@ class ImageAgainstNoiseWidget(DockWidget):
 
         self.column.addWidget(self._input.description)
         targets = [self._noise, self._mean, self._added, self._input.reference]
-        n_steps, *folded = self._settings.editors.values()
+        z_axis, n_steps, *folded = self._settings.editors.values()
         more = QCollapsible("More settings")
         more.addWidget(labeled_rows([*folded, self._input.axes]))
-        self.column.addWidget(labeled_rows([*self._problem.rows(), *targets, self._preset, n_steps]))
+        self.column.addWidget(labeled_rows([*self._problem.rows(), z_axis, *targets, self._preset, n_steps]))
         self.column.addWidget(self._problem.hint)
         self.column.addWidget(self._controls)
         self.column.addWidget(self._text)
@@ -184,6 +185,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._load.loaded.connect(self._show_report)
         self._preset.changed.connect(self._choose_preset)
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
+        offer_volume(self._settings, self._input)
         self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
         self.session.forecasted.connect(self._on_forecast)

@@ -208,10 +208,20 @@ class InputChooser:
         self._wanted_reference = None if name == NO_REFERENCE else self.viewer.layers[name]
 
 
-def offer_volume(form: ConfigForm, chooser: InputChooser) -> None:
-    """Show the choice between frames and a volume where there is a Z axis, or where the choice does not fit."""
+def offer_volume(form: ConfigForm, chooser: InputChooser, is_apt: Callable[[], bool] = lambda: True) -> None:
+    """Show the choice between frames and a volume where there is a Z axis, or where the choice does not fit.
+
+    Parameters
+    ----------
+    form
+        Form with the choice.
+    chooser
+        Choice of the image.
+    is_apt
+        Function that returns False where images have no such choice; by default all have.
+    """
     editor = form.editors["z_axis"]
-    form.show_row_if("z_axis", lambda: "Z" in chooser.axes.value.upper() or editor.value != "frames")
+    form.show_row_if("z_axis", lambda: is_apt() and ("Z" in chooser.axes.value.upper() or editor.value != "frames"))
     for signal in (chooser.changed, chooser.axes.changed, editor.changed):
         signal.connect(form.show_rows)
 

@@ -24,8 +24,8 @@ from napari_convgen.viewer.layers.door import read_layer
 from napari_convgen.viewer.layers.mask import mask_of
 from napari_convgen.viewer.layers.units import format_lengths
 from napari_convgen.viewer.parts.form import ConfigForm, leave_out
+from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
 from napari_convgen.viewer.reconstruct.problems import LOOKED_AT, NO_PROBLEM, PROBLEMS, Problem
 from napari_convgen.viewer.reconstruct.scan_chooser import ScanChooser
 

@@ -11,8 +11,10 @@ from superqt import QCollapsible
 
 from napari_convgen.config import Config, setting_fields
 from napari_convgen.viewer.parts.buttons import in_two_columns
+from napari_convgen.viewer.parts.chooser import offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
+from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import LoadButton, config_of
 from napari_convgen.viewer.parts.preferences import keep_config, page, read_config, recall
@@ -20,7 +22,6 @@ from napari_convgen.viewer.parts.presets import nearest_preset, preset_beside
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
-from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
 from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
 from napari_convgen.viewer.reconstruct.kspace import image_source
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS, problem_of
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 GROUP = "reconstruct"
 """Name of the widget's group of preferences."""
 
-AT_HAND = ("n_steps", "seed", "device")
+AT_HAND = ("z_axis", "n_steps", "seed", "device")
 """Settings that are always in sight; the others are folded away."""
 
 TOOLTIPS = Tooltips(
@@ -151,7 +152,7 @@ class ReconstructWidget(DockWidget):
         self._folded = ConfigForm(
             name for name in setting_fields() if name not in AT_HAND and not name.startswith("operator.")
         )
-        self._input = ImageChooser(self.viewer, lambda: self._folded.editors["z_axis"].value)
+        self._input = ImageChooser(self.viewer, lambda: self._at_hand.editors["z_axis"].value)
         self._problem = ProblemInputs(self.viewer, self._input)
         self._preset = ComboBox(
             choices=(self._problem.problem.preset,),
@@ -196,7 +197,8 @@ class ReconstructWidget(DockWidget):
                 row.changed.connect(self._controls.error.forget)  # it was about other inputs
         self._preset.changed.connect(self._choose_preset)
         self._load.loaded.connect(self._show_report)
-        self._folded.editors["z_axis"].changed.connect(self._input.describe)
+        self._at_hand.editors["z_axis"].changed.connect(self._input.describe)
+        offer_volume(self._at_hand, self._input, lambda: self._problem.name.value not in ("sense", "phase"))
         self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
         self.session.finished.connect(self._show_present)
@@ -213,6 +215,7 @@ class ReconstructWidget(DockWidget):
             self._preset.choices = names
             self._preset.value = kept if kept in names and kept not in usual else self._problem.problem.preset
         self._input.is_stack = name == "phase"
+        self._at_hand.show_rows()
         self._input.describe()
         self._input.description.setVisible(name != "sense")
         self._residual.native.setVisible(name != "phase")

@@ -14,10 +14,10 @@ from napari_convgen.viewer.layers.door import finest_level
 from napari_convgen.viewer.layers.frame import frame_number
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import labeled_rows
+from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import LoadButton
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips, show_notes
-from napari_convgen.viewer.reconstruct.image_chooser import ImageChooser
 from napari_convgen.viewer.reconstruct.inputs import looked_at
 from napari_convgen.viewer.spectrum.form import SpectrumForm
 from napari_convgen.viewer.spectrum.plots import SpectrumPlots
@@ -105,7 +105,7 @@ class WhyItWorksWidget(DockWidget):
         return SpectrumRequest(source, config, self._form.settings(), frame_number(shape, place), shape, measured)
 
     def _build(self) -> None:
-        self._form.lay_out(self._input.axes)
+        self._form.lay_out(self._input)
         self._controls = RunControls(self.session, TOOLTIPS)
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._text = text_label()

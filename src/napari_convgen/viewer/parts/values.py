@@ -47,7 +47,7 @@ class ValuesChoice:
     chooser
         Choice of the image.
     noise, channels
-        Editors of the kind of the noise, and of how channels are fitted.
+        Editors of the kind of the noise, and of how channels are fitted; a form may have none of these, ``None``, the default.
 
     Attributes
     ----------
@@ -57,7 +57,9 @@ class ValuesChoice:
         True if what is chosen was found in the file or in the image, and not chosen by the user.
     """
 
-    def __init__(self, chooser: InputChooser, noise: ValueWidget[Any], channels: ValueWidget[Any]) -> None:
+    def __init__(
+        self, chooser: InputChooser, noise: ValueWidget[Any], channels: ValueWidget[Any] | None = None
+    ) -> None:
         self._input = chooser
         self._noise, self._channels = noise, channels
         self._shown = INTENSITIES
@@ -113,7 +115,7 @@ class ValuesChoice:
                 self._input.axes.value = f"C{axes[1:]}"
 
     def _show(self, values: str) -> None:
-        if (values == "complex") != (self._shown == "complex"):
+        if self._channels is not None and (values == "complex") != (self._shown == "complex"):
             self._channels.value = JOINT if values == "complex" else "auto"
         self._shown = values
         with self.box.changed.blocked():
