@@ -10,9 +10,16 @@ from napari_convgen.core.non_local import non_local_estimate
 from napari_convgen.core.non_local.piloted import PilotedEstimate
 from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.operators.forward_model import ForwardModel
+from napari_convgen.core.operators.resizing import box_downsampling
 from napari_convgen.core.optics.point_spread import gaussian_psf
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.regularized.plug_and_play import TRUST, measured_levels, plug_and_play_stages, plug_in
+from napari_convgen.core.regularized.plug_and_play import (
+    TRUST,
+    measured_levels,
+    plug_and_play_stages,
+    plug_in,
+    without_doubtful_noise,
+)
 from napari_convgen.core.regularized.smoothest import smoothest
 
 SIZE = 56
@@ -135,3 +142,15 @@ def test_a_turn_weighs_the_measurement_by_the_noise_of_a_channel(is_complex):
     rho = TRUST**2 * noise / (1 + is_complex) / level**2
     turned = plug_in(problem, start, level, noise, problem.weights)
     torch.testing.assert_close(turned, (measured + rho * denoised) / (1 + rho), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("is_noisy", [False, True])
+def test_the_noise_of_few_large_pixels_is_believed_only_if_it_predicts_those_held_out(is_noisy):
+    operator = box_downsampling((1, 36, 36), (2, 2))
+    smooth = torch.from_numpy(ndimage.gaussian_filter(draws((72, 72)).numpy(), 6)[None] * 3)
+    fine = scene(72) if not is_noisy else smooth
+    level = torch.tensor([0.1])
+    small = operator.apply(fine)
+    small = small + is_noisy * 0.1 * draws(small.shape)
+    problem = Problem(small, torch.ones_like(small), operator=operator, noise_level=level)
+    assert (without_doubtful_noise(problem, torch.Generator().manual_seed(0)).noise_level is None) == (not is_noisy)

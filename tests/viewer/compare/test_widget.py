@@ -1,5 +1,8 @@
+import json
+
 import numpy as np
 import pytest
+from napari.layers._source import layer_source
 from qtpy.QtWidgets import QTableWidget
 
 from napari_convgen.config import PRESETS
@@ -105,6 +108,23 @@ def test_a_z_axis_can_be_made_a_volume_where_there_is_one(viewer, widget, user, 
     assert not user.editor("Z axis is").isVisibleTo(widget)
     viewer.add_image(np.stack([noisy] * 3), name="stack")
     assert user.editor("Z axis is").isVisibleTo(widget)
+
+
+def test_what_the_values_are_decides_the_noise_of_every_method(viewer, widget, user, preferences, noisy, tmp_path):
+    (tmp_path / "scan.json").write_text(json.dumps({"Modality": "MR", "ImageType": ["M"]}))
+    with layer_source(path=str(tmp_path / "scan.nii.gz")):
+        viewer.add_image(noisy, name="scan")
+    assert (user.value("Values are"), user.value("Noise")) == ("magnitude (MRI)", "rician")
+    user.fill("Preset", "deep-decoder")
+    user.press("Run")
+    user.press("Cancel")
+    assert "noise.kind" not in preferences().compare.changes  # it is this file's
+    user.fill("Values are", "complex pair (MRI)")
+    assert (widget.config().noise.kind, widget.config().channels) == ("gaussian", "joint")
+    user.press("Run")
+    assert "an image with two channels" in user.text
+    user.fill("Values are", "measured intensities")
+    assert widget.config().channels == "auto"
 
 
 def test_settings_go_over_those_of_the_preset_but_an_automatic_noise_does_not(widget, user):

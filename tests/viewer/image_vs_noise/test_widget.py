@@ -46,6 +46,7 @@ def test_a_stack_takes_the_shown_frame_and_its_reference(viewer, widget, user, n
     viewer.layers.selection.active = stack
     viewer.dims.set_point(0, 1)
     assert "the shown frame only (2 of 3)" in user.text
+    assert user.editor("Z axis is").isVisibleTo(widget)  # not folded away
     user.fill("Reference", "truths")
     user.run()
     result = widget.session.result

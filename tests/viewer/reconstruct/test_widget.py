@@ -255,7 +255,11 @@ def test_a_layer_of_a_point_is_a_point_spread_function(viewer, widget, user, not
 def test_of_a_stack_the_shown_frame_is_taken_and_said(viewer, widget, user, noisy):
     viewer.add_image(np.stack([noisy, 255 - noisy, noisy // 2]), name="stack")
     assert "the shown frame only (1 of 3)" in user.text
+    assert user.editor("Z axis is").isVisibleTo(widget)  # not folded away
+    user.fill("Problem", "Phase microscopy")
+    assert not user.editor("Z axis is").isVisibleTo(widget)
     user.fill("Problem", "Enlarge")
+    assert user.editor("Z axis is").isVisibleTo(widget)
     viewer.dims.set_point(0, 2)
     assert "the shown frame only (3 of 3)" in user.text
     user.run()

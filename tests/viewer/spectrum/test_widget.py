@@ -175,6 +175,7 @@ def test_of_a_stack_the_shown_frame_is_looked_at(viewer, widget, user, noisy):
     viewer.add_image(np.stack([noisy, noisy[::-1], noisy.T]), name="stack")
     viewer.dims.set_point(0, 1)
     assert "the shown frame only (2 of 3)" in user.text
+    assert user.editor("Z axis is").isVisibleTo(widget)  # not folded away
     user.run()
     np.testing.assert_array_equal(widget.session.result.image.frame, noisy[::-1])
     viewer.layers.selection.active = viewer.layers["stack"]
