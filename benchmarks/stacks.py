@@ -7,8 +7,9 @@ else is computed by formula. The part ``stacks`` compares the PSNR of frames tha
 together (``frames.fit``). The part ``starts`` compares fits of a generator that start afresh with those that start from the frame before
 (``frames.start``), by PSNR and steps. The part ``volumes`` compares the slices at the ends of a volume with those in the middle, and with
 the same slices frame by frame. For volumes that are Gaussian fields the table also has what no estimate can exceed: the Wiener filter that
-knows the covariance. The part ``constants`` shows what the reach and the stride of the patches of a stack were chosen by, on other stacks.
-The tables are written to results/stacks.md. All takes half an hour on a core.
+knows the covariance. The part ``constants`` shows what the reach and the stride of the patches of a stack were chosen by, on other
+stacks, and the part ``steps`` how many steps a frame takes that others help. The tables are written to results/stacks.md. All takes half
+an hour on a core.
 """
 
 from __future__ import annotations
@@ -314,6 +315,23 @@ def constants(folder: Path, presets: Sequence[str], only: str) -> str:
     return f"{TITLES['constants']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
 
 
+def steps(folder: Path, presets: Sequence[str], only: str) -> str:
+    """Return the table of the steps of a frame that others help, with ``default``."""
+    shares, rows = (1, 2, 4, 6, 12, 30), []
+    scenes = {title: make(folder) for title, make in TUNING.items()}
+    scenes["without relation"] = np.concatenate([field((1, 96, 96), (0, 2, 2), seed) for seed in range(20, 24)])
+    for title, clean in scenes.items():
+        _, before = run(clean, "default", "TYX", frames__fit="separate")
+        estimate, _ = run(clean, "quick", "TYX")
+        done = [run(clean, "default", "TYX", frames__n_steps=str(n)) for n in shares]
+        cells = [f"{mean_psnr(psnr):.2f} ({seconds / before:.2f})" for psnr, seconds in done]
+        rows.append([title, f"{mean_psnr(estimate):.2f}", *cells])
+        print(*rows[-1], flush=True)
+    head = ["stack", "the estimate alone", *(f"{n} steps" for n in shares)]
+    text = "PSNR in dB with `default`, and in brackets the time relative to that of frames alone, with all steps."
+    return f"{TITLES['steps']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
+
+
 def _ends_and_middle(psnr: np.ndarray) -> tuple[str, str]:
     n = len(psnr)
     return f"{mean_psnr(psnr[[0, -1]]):.2f}", f"{mean_psnr(psnr[n // 3 : n - n // 3]):.2f}"
@@ -324,9 +342,10 @@ TITLES = {
     "starts": "### Starts from the frame before",
     "volumes": "### Volumes",
     "constants": "### Constants of stacks",
+    "steps": "### Steps of a frame that others help",
 }
 
-PARTS = {"stacks": stacks, "starts": starts, "volumes": volumes, "constants": constants}
+PARTS = {"stacks": stacks, "starts": starts, "volumes": volumes, "constants": constants, "steps": steps}
 
 
 def main() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import Ge, Le
 from pydantic import Field
 
-from napari_convgen.config.base import Settings
+from napari_convgen.config.base import Auto, Settings
 
 
 class FramesConfig(Settings):
@@ -25,4 +26,11 @@ class FramesConfig(Settings):
         description="Start of the network of each frame of a stack: fresh, or previous (the network of the frame before at the step that "
         "was kept, with the state of the optimizer). Previous takes fewer steps where frames are alike; after a cut a frame starts "
         "afresh. It is for generators without a guide, and needs a patience of at least 100 steps.",
+    )
+    n_steps: Auto | Annotated[int, Ge(1), Le(10_000_000)] = Field(
+        "auto",
+        title="Steps of a frame",
+        description="Largest number of steps of the network of a frame that frames before and after help: auto (a fifth of n_steps where "
+        "the network is mixed with the non-local estimate, which is then so good that more steps hardly change the image; all for other "
+        "networks), or a number.",
     )

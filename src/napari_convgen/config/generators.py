@@ -67,6 +67,11 @@ class GeneratorSettings(Kind):
         return None if share == "auto" else float(share)
 
     @property
+    def helped_share(self) -> float:
+        """Share of the steps of a single image that the network of a frame takes which frames before and after help."""
+        return 1.0
+
+    @property
     def is_guide_alone(self) -> bool:
         """True if the image is that estimate, and no network is fitted."""
         return self.has_guide and self.known_share == 0
@@ -242,6 +247,14 @@ class GuidedNetworkConfig(_HourglassConfig):
     def is_plug_and_play(self) -> bool:
         """True if the guide is made in turns with the measurement."""
         return self.guide == "plug-and-play"
+
+    @property
+    def helped_share(self) -> float:
+        """A fifth where it is mixed with the non-local estimate, all otherwise.
+
+        On the tuning stacks of benchmarks/stacks.py (part ``steps``), `default` is as good with it as with all steps.
+        """
+        return 0.2 if self.guide == "non-local" else 1.0
 
     @property
     def guide_steps(self) -> float:

@@ -18,7 +18,7 @@ from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.setup.build import generator_entry
 from napari_convgen.run.setup.fits import denoising_fit, start_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, time_step
-from napari_convgen.run.setup.groups import FrameGroup
+from napari_convgen.run.setup.groups import FrameGroup, n_steps_of
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import ResultT, Task
 
@@ -79,7 +79,7 @@ class FitTask(Task[DenoiseProgress, ResultT]):
             before=prepared.time_guides(image, fit) * guide_cost,
             n_frames=prepared.n_frames_to_fit,
             has_tiles=prepared.n_tiles > 1,
-            n_steps=config.n_steps,
+            n_steps=fit.n_steps,
             device=str(self.device),
             backend=prepared.backend,
             n_threads=self.n_threads,
@@ -147,7 +147,7 @@ class FitTask(Task[DenoiseProgress, ResultT]):
         """Return the progress of a frame's fit: before its first step, or with the state of the fit."""
         generator = self.config.generator
         guide = {"guide_share": 1.0 if generator.has_guide else None, "guide_steps": generator.guide_steps}
-        known = {"n_steps": self.config.n_steps, "n_steps_taken": self._n_steps_taken}
+        known = {"n_steps": n_steps_of(self.prepared), "n_steps_taken": self._n_steps_taken}
         n_tiles = self.prepared.n_tiles
         frame, tile = divmod(number, n_tiles)
         place = {"frame": frame, "n_frames": self.n_pieces // n_tiles, "tile": tile, "n_tiles": n_tiles, "seed": seed}
@@ -198,7 +198,7 @@ def peak_bytes(
         True, the default, if snapshots of all steps are kept, within their bound; False for two of each fit that has ended.
     """
     config = prepared.config
-    n, bound = n_snapshots(config.n_steps), config.snapshot_memory * 2**20
+    n, bound = n_snapshots(n_steps_of(prepared)), config.snapshot_memory * 2**20
     snapshots = n_values * (2 * itemsize + 4 * (config.n_seeds > 1))  # of all frames
     under_way = min(bound, n * snapshots / n_fits)
     kept = max(min(2, n) * snapshots, min(bound, n * snapshots) if keeps_snapshots else under_way)

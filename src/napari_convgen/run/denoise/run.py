@@ -22,7 +22,7 @@ from napari_convgen.run.denoise.result import DenoiseResult
 from napari_convgen.run.denoise.told_error import told_error
 from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.setup.forecast import Forecast
-from napari_convgen.run.setup.groups import FrameGroup, PartOfStack, frame_groups
+from napari_convgen.run.setup.groups import FrameGroup, PartOfStack, frame_groups, n_steps_of
 from napari_convgen.run.setup.inputs import ImageLike, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.setup.starts import PREVIOUS_NOTE, previous_starts
@@ -32,6 +32,9 @@ JOINT = (
     "Choose frames.fit = 'separate' to denoise each alone."
 )
 """Note on a stack whose frames are denoised together."""
+
+FEWER_STEPS = "The network of a frame takes {} steps at most, not {}: more hardly change a frame that others help (frames.n_steps)."
+"""Note on networks that take fewer steps for it."""
 
 CONSTANT = "It is constant or missing throughout: left as it is."
 NO_NOISE = "No noise was found: left as it is."
@@ -102,6 +105,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
         self._part = part
         self._starts = previous_starts(prepared)
         self._notes += [JOINT] * (self._groups is not None) + [PREVIOUS_NOTE] * (self._starts is not None)
+        if (n_steps := n_steps_of(prepared)) < self.config.n_steps:
+            self._notes.append(FEWER_STEPS.format(n_steps, self.config.n_steps))
         self._keeps_snapshots = keeps_snapshots
         self.left: dict[int, str] = {}
         self._frames: list[FrameResult] = []

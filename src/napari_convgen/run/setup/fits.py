@@ -16,7 +16,7 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import SnapshotStore, Units
 from napari_convgen.core.stopping import Members, StoppingRule
 from napari_convgen.run.setup.build import build_optimizer, random_source
-from napari_convgen.run.setup.groups import FrameGroup
+from napari_convgen.run.setup.groups import FrameGroup, n_steps_of
 from napari_convgen.run.setup.guides import make_guides
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -69,7 +69,7 @@ def new_fit(
         rule,
         members,
         store,
-        config.n_steps,
+        n_steps_of(prepared),
         config.averaging,
         has_health_check,
         mixture,

@@ -248,3 +248,13 @@ def frame_groups(prepared: Prepared, part: PartOfStack | None = None) -> FrameGr
             f"frames.fit = 'joint' is for stacks of planes, and the frames here have the axes {layout.spatial}. Choose frames.fit = 'auto'."
         )
     return None
+
+
+def n_steps_of(prepared: Prepared) -> int:
+    """Return the largest number of steps of a frame's fit: fewer where frames before and after help it, see ``frames.n_steps``."""
+    config = prepared.config
+    if frame_groups(prepared) is None:
+        return config.n_steps
+    if config.frames.n_steps == "auto":
+        return max(1, round(config.generator.helped_share * config.n_steps))
+    return config.frames.n_steps
