@@ -10,14 +10,19 @@ from napari_convgen.core.image import ImageTensor, Layout, Measured
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import HeldOut
 from napari_convgen.errors import ConfigError
-from napari_convgen.run.denoise.run import JOINT, DenoiseTask, denoise
+from napari_convgen.run.denoise.run import FEWER_STEPS, JOINT, DenoiseTask, denoise
 from napari_convgen.run.setup import groups
 from napari_convgen.run.setup.build import build_noise
 from napari_convgen.run.setup.guides import make_guides
 
-QUICK = preset("quick").replace(
-    {"generator.n_channels": 4, "generator.n_fine_channels": 4, "n_threads": 1, "device": "cpu", "noise.sigma": 0.1}
-)
+SMALL = {
+    "generator.n_channels": 4,
+    "generator.n_fine_channels": 4,
+    "n_threads": 1,
+    "device": "cpu",
+    "noise.sigma": 0.1,
+}
+QUICK = preset("quick").replace(SMALL)
 
 
 def frames_that_move(n=5, speed=0.3, shape=(32, 36)):
@@ -42,6 +47,23 @@ def test_frames_that_move_help_each_other_and_a_note_says_so():
     assert error(together.image, clean) < 0.7 * error(alone.image, clean)
     assert together.notes == (JOINT,)
     assert JOINT not in alone.notes
+
+
+def test_the_network_of_a_frame_that_others_help_takes_fewer_steps_and_a_note_says_so():
+    _, noisy = frames_that_move(2, shape=(16, 18))
+    config = preset("default").replace({**SMALL, "n_steps": 10})
+
+    def n_steps_of(image, **changes):
+        task = DenoiseTask(image, config.replace({name.replace("__", "."): each for name, each in changes.items()}))
+        for progress in task:
+            assert progress.n_steps == task.forecast().n_steps
+        steps = {len(frame.loss) for frame in task.result().frames}
+        return steps, FEWER_STEPS.format(2, 10) in task.result().notes
+
+    assert n_steps_of(noisy) == ({2}, True)
+    assert n_steps_of(noisy, frames__fit="separate") == ({10}, False)
+    assert n_steps_of(noisy, frames__n_steps=5)[0] == {5}
+    assert n_steps_of(noisy[0]) == ({10}, False)
 
 
 def test_frames_without_relation_lose_almost_nothing():
