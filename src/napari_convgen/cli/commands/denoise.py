@@ -74,7 +74,9 @@ _OUTPUT = (
     "denoised image to write, needed unless --dry-run: .tif, .ome.tif, .nii.gz, .nii, .zarr and .cfl keep all metadata of such an image, "
     ".png resolution and color profile"
 )
-_EXPECTED_ERROR = "file to write as that of --output, of the error to expect at each pixel, in image units; needs n_seeds=2 or more (default: none)"
+_EXPECTED_ERROR = (
+    "image to write, of the error to expect at each pixel, in image units; needs n_seeds=2 or more (default: none)"
+)
 
 
 def run(options: argparse.Namespace) -> int:
