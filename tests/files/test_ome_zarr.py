@@ -60,11 +60,14 @@ def save(path, version, data, **changes):
         import numcodecs
 
         storage = {"compressors": numcodecs.Zlib(5), "chunk_key_encoding": {"name": "v2", "separator": "/"}}
+        storage |= {"filters": [numcodecs.Delta("<u2")], "fill_value": 7}
     else:
         storage = {
             "shards": (1, 2, 2, 8, 8),
             "compressors": zarr.codecs.GzipCodec(level=3),
             "dimension_names": list("tczyx"),
+            "filters": [zarr.codecs.TransposeCodec(order=(0, 1, 2, 4, 3))],
+            "fill_value": 7,
         }
     for name, values in (("full", data), ("half", half)):
         group.create_array(name, shape=values.shape, dtype=values.dtype, chunks=(1, 1, 1, 4, 8), **storage)[:] = values
@@ -97,6 +100,8 @@ def test_an_image_is_written_as_it_was_stored(tmp_path, data, version, dtype):
         assert (new.shape, new.chunks, new.shards, new.dtype) == (old.shape, old.chunks, old.shards, result.dtype)
         assert new.compressors == old.compressors
         assert new.metadata.zarr_format == old.metadata.zarr_format
+        if dtype == "uint16":  # filters and fill values are those of a type
+            assert (new.filters, new.fill_value) == (old.filters, 7)
     np.testing.assert_array_equal(copy["full"][:], result)
     blocks = result.reshape(2, 2, 3, 7, 2, 11)[..., :10].mean(4)
     means = blocks.reshape(2, 2, 3, 7, 5, 2).mean(-1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 KINDS = {"time": "T", "channel": "C"}
 """Letters of the types of axes, where an axis has no letter as its name."""
@@ -23,11 +25,21 @@ class Level:
     storage
         Keyword arguments with which `zarr.Group.create_array` makes an array of any type that is stored like this one: chunks, shards,
         compression, separators.
+    dtype
+        Type of the values of an array that was read; ``None``, the default, for a new one.
+    of_type
+        Keyword arguments for arrays of that type alone: filters, value of what is not stored; empty by default.
     """
 
     path: str
     shape: tuple[int, ...]
     storage: Mapping[str, Any]
+    dtype: np.dtype[Any] | None = None
+    of_type: Mapping[str, Any] = field(default_factory=dict)
+
+    def storage_of(self, dtype: np.dtype[Any]) -> Mapping[str, Any]:
+        """Return all keyword arguments for an array of a type."""
+        return {**self.storage, **self.of_type} if dtype == self.dtype else self.storage
 
 
 @dataclass(frozen=True, eq=False)

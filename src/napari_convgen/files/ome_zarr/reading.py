@@ -116,6 +116,7 @@ def _pyramid(path: Path, group: Any, number: int) -> tuple[Pyramid, Mapping[str,
 
 def _level(path: str, array: Any) -> Level:
     storage = {"chunks": array.chunks, "shards": array.shards, "compressors": array.compressors, "order": array.order}
+    of_type = {"filters": array.filters, "fill_value": array.fill_value}
     if array.metadata.zarr_format == 2:
         storage["chunk_key_encoding"] = {"name": "v2", "separator": array.metadata.dimension_separator}
         storage.pop("shards")
@@ -124,7 +125,7 @@ def _level(path: str, array: Any) -> Level:
         storage["chunk_key_encoding"] = {"name": encoding.name, "separator": encoding.separator}
         storage["dimension_names"] = array.metadata.dimension_names
         storage.pop("order")
-    return Level(path, tuple(array.shape), storage)
+    return Level(path, tuple(array.shape), storage, array.dtype, of_type)
 
 
 def _letters(multiscale: Mapping[str, Any], shape: tuple[int, ...]) -> str:

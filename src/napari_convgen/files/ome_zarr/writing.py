@@ -57,7 +57,7 @@ def write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
         group = zarr.open_group(folder, mode="w", zarr_format=pyramid.zarr_format)
         above: Any = data
         for level in pyramid.levels:
-            array = group.create_array(level.path, shape=level.shape, dtype=data.dtype, **level.storage)
+            array = group.create_array(level.path, shape=level.shape, dtype=data.dtype, **level.storage_of(data.dtype))
             _store(array, above)
             above = array
         group.attrs.update(_told(pyramid))

@@ -145,7 +145,7 @@ class Prepared(Frames):
         self._latest_noise: tuple[int, NoiseModel | None] | None = None
         self._precision: Precision | None = None
         super().__init__(array, Layout.of(array.shape, letters, self.config.z_axis), tiles)
-        self._is_color_a_guess = letters is None and self.layout.is_color and np.dtype(self.image.dtype) != np.uint8
+        self._is_color_a_guess = letters is None and self.layout.is_color
         # A task for a single image fits the channels together unless it is told to fit them alone.
         has_channels = "C" in self.layout.axes and self.layout.n_channels(self.image.shape) > 1
         self._chooses_channels = has_channels and self.config.channels == "auto" and single is None
