@@ -67,6 +67,8 @@ def _scores(part: ImagePart, setting: float, arguments: argparse.Namespace) -> I
         measured, truth, inputs = part.observe(scene, setting, np.random.default_rng(0))
         posed = ReconstructTask(measured, "quick", problem=part.problem, changes={"n_threads": 1}, **inputs).posed
         problem = posed.prepared.problem(posed.scaled)
+        if isinstance(part, Enlarge):
+            problem = plug_and_play.without_doubtful_noise(problem, torch.Generator().manual_seed(0))
         *_, last = plug_and_play.plug_and_play_stages(
             problem, n_turns=plug_and_play.N_TURNS, first_level=plug_and_play.FIRST_LEVEL
         )
