@@ -32,8 +32,8 @@ VARIANTS: dict[str, dict[str, float]] = {
     "as it is": {},
     "16 turns": {"N_TURNS": 16},
     "32 turns": {"N_TURNS": 32},
-    "trust 0.3": {"TRUST": 0.3},
-    "trust 0.5": {"TRUST": 0.5},
+    "trust 0.4": {"TRUST": 0.4},
+    "trust 0.6": {"TRUST": 0.6},
     "first level 0.07": {"FIRST_LEVEL": 0.07},
     "last level 0.5": {"LAST_LEVEL": 0.5},
     "least level 0.005": {"LEAST_LEVEL": 0.005},
@@ -43,7 +43,7 @@ VARIANTS: dict[str, dict[str, float]] = {
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this part."""
     parser.add_argument("--data", type=Path, required=True, help="folder of images, see cases.py")
-    parser.add_argument("--size", type=int, default=64, help="rows and columns of the image")
+    parser.add_argument("--size", type=int, default=128, help="rows and columns of the image")
 
 
 def measure(arguments: argparse.Namespace) -> str:
