@@ -4,8 +4,8 @@
 
 FOLDER is described in cases.py. To clean images white noise is added, and then structure of one kind. The table, which is written to
 benchmarks/results/structured.md, has for each kind the mean PSNR of the noisy image and of the result, the loss against the same image
-with the white noise alone, and by how much the kept step is worse than the best snapshot of the run: mean and largest. An enlarged image loses what three of four
-pixels would have told.
+with the white noise alone, and by how much the kept step is worse than the best snapshot of the run: mean and largest. An enlarged image
+loses what three of four pixels would have told.
 """
 
 from __future__ import annotations
