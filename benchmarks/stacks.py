@@ -8,7 +8,7 @@ together (``frames.fit``). The part ``starts`` compares fits of a generator that
 (``frames.start``), by PSNR and steps. The part ``volumes`` compares the slices at the ends of a volume with those in the middle, and with
 the same slices frame by frame. For volumes that are Gaussian fields the table also has what no estimate can exceed: the Wiener filter that
 knows the covariance. The part ``constants`` shows what the reach and the stride of the patches of a stack were chosen by, on other
-stacks, and the part ``steps`` how many steps a frame takes that others help. The tables are written to results/stacks.md. All takes half
+stacks, and the part ``network`` what the network of ``default`` adds there. The tables are written to results/stacks.md. All takes half
 an hour on a core.
 """
 
@@ -315,21 +315,21 @@ def constants(folder: Path, presets: Sequence[str], only: str) -> str:
     return f"{TITLES['constants']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
 
 
-def steps(folder: Path, presets: Sequence[str], only: str) -> str:
-    """Return the table of the steps of a frame that others help, with ``default``."""
-    shares, rows = (1, 2, 4, 6, 12, 30), []
+def network(folder: Path, presets: Sequence[str], only: str) -> str:
+    """Return the table of frames that others help, with and without the network of ``default``."""
+    rows = []
     scenes = {title: make(folder) for title, make in TUNING.items()}
     scenes["without relation"] = np.concatenate([field((1, 96, 96), (0, 2, 2), seed) for seed in range(20, 24)])
     for title, clean in scenes.items():
         _, before = run(clean, "default", "TYX", frames__fit="separate")
-        estimate, _ = run(clean, "quick", "TYX")
-        done = [run(clean, "default", "TYX", frames__n_steps=str(n)) for n in shares]
-        cells = [f"{mean_psnr(psnr):.2f} ({seconds / before:.2f})" for psnr, seconds in done]
-        rows.append([title, f"{mean_psnr(estimate):.2f}", *cells])
+        done = [run(clean, "default", "TYX", frames__network=each) for each in ("auto", "always")]
+        rows.append([title, *(f"{mean_psnr(psnr):.2f} ({seconds / before:.2f})" for psnr, seconds in done)])
         print(*rows[-1], flush=True)
-    head = ["stack", "the estimate alone", *(f"{n} steps" for n in shares)]
-    text = "PSNR in dB with `default`, and in brackets the time relative to that of frames alone, with all steps."
-    return f"{TITLES['steps']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
+    head = ["stack", "the estimate alone", "and the network"]
+    text = (
+        "PSNR in dB with `default`, and in brackets the time relative to that of frames that are denoised one by one."
+    )
+    return f"{TITLES['network']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
 
 
 def _ends_and_middle(psnr: np.ndarray) -> tuple[str, str]:
@@ -342,10 +342,10 @@ TITLES = {
     "starts": "### Starts from the frame before",
     "volumes": "### Volumes",
     "constants": "### Constants of stacks",
-    "steps": "### Steps of a frame that others help",
+    "network": "### The network of frames that others help",
 }
 
-PARTS = {"stacks": stacks, "starts": starts, "volumes": volumes, "constants": constants, "steps": steps}
+PARTS = {"stacks": stacks, "starts": starts, "volumes": volumes, "constants": constants, "network": network}
 
 
 def main() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from annotated_types import Ge, Le
 from pydantic import Field
 
-from napari_convgen.config.base import Auto, Settings
+from napari_convgen.config.base import Settings
 
 
 class FramesConfig(Settings):
@@ -27,10 +26,9 @@ class FramesConfig(Settings):
         "was kept, with the state of the optimizer). Previous takes fewer steps where frames are alike; after a cut a frame starts "
         "afresh. It is for generators without a guide, and needs a patience of at least 100 steps.",
     )
-    n_steps: Auto | Annotated[int, Ge(1), Le(10_000_000)] = Field(
+    network: Literal["auto", "always"] = Field(
         "auto",
-        title="Steps of a frame",
-        description="Largest number of steps of the network of a frame that frames before and after help: auto (a fifth of n_steps where "
-        "the network is mixed with the non-local estimate, which is then so good that more steps hardly change the image; all for other "
-        "networks), or a number.",
+        title="Network of a frame",
+        description="Frames to which a network is fitted: always (to each), or auto (not to those that frames before and after help, "
+        "where it would be mixed with the non-local estimate, which is so good then that the network hardly changes it).",
     )

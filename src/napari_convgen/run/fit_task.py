@@ -18,7 +18,7 @@ from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.setup.build import generator_entry
 from napari_convgen.run.setup.fits import denoising_fit, start_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, time_step
-from napari_convgen.run.setup.groups import FrameGroup, n_steps_of
+from napari_convgen.run.setup.groups import FrameGroup, fits_networks, n_steps_of
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import ResultT, Task
 
@@ -202,7 +202,7 @@ def peak_bytes(
     snapshots = n_values * (2 * itemsize + 4 * (config.n_seeds > 1))  # of all frames
     under_way = min(bound, n * snapshots / n_fits)
     kept = max(min(2, n) * snapshots, min(bound, n * snapshots) if keeps_snapshots else under_way)
-    fit = 0 if config.generator.is_guide_alone else prepared.generator_bytes()
+    fit = 0 if config.generator.is_guide_alone or not fits_networks(prepared) else prepared.generator_bytes()
     if generator_entry(config).network.makes_tensors_anew and prepared.device.type == "cpu":
         fit = int(HELD * fit)
     guides = GUIDE_BYTES * math.prod(prepared.image_size) * prepared.n_outputs * config.generator.has_guide

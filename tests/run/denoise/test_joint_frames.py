@@ -10,7 +10,7 @@ from napari_convgen.core.image import ImageTensor, Layout, Measured
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import HeldOut
 from napari_convgen.errors import ConfigError
-from napari_convgen.run.denoise.run import FEWER_STEPS, JOINT, DenoiseTask, denoise
+from napari_convgen.run.denoise.run import JOINT, NO_NETWORK, DenoiseTask, denoise
 from napari_convgen.run.setup import groups
 from napari_convgen.run.setup.build import build_noise
 from napari_convgen.run.setup.guides import make_guides
@@ -49,21 +49,23 @@ def test_frames_that_move_help_each_other_and_a_note_says_so():
     assert JOINT not in alone.notes
 
 
-def test_the_network_of_a_frame_that_others_help_takes_fewer_steps_and_a_note_says_so():
+def test_no_network_is_fitted_to_frames_that_others_help_unless_it_is_asked_for():
     _, noisy = frames_that_move(2, shape=(16, 18))
     config = preset("default").replace({**SMALL, "n_steps": 10})
 
-    def n_steps_of(image, **changes):
-        task = DenoiseTask(image, config.replace({name.replace("__", "."): each for name, each in changes.items()}))
+    def told(image, **changes):
+        task = DenoiseTask(image, config.replace({f"frames.{name}": each for name, each in changes.items()}))
         for progress in task:
             assert progress.n_steps == task.forecast().n_steps
-        steps = {len(frame.loss) for frame in task.result().frames}
-        return steps, FEWER_STEPS.format(2, 10) in task.result().notes
+        result = task.result()
+        return {len(frame.loss) for frame in result.frames}, NO_NETWORK in result.notes, result.image
 
-    assert n_steps_of(noisy) == ({2}, True)
-    assert n_steps_of(noisy, frames__fit="separate") == ({10}, False)
-    assert n_steps_of(noisy, frames__n_steps=5)[0] == {5}
-    assert n_steps_of(noisy[0]) == ({10}, False)
+    n_steps, is_noted, image = told(noisy)
+    assert (n_steps, is_noted) == ({1}, True)
+    np.testing.assert_array_equal(image, fitted(noisy, "auto").image)
+    assert told(noisy, fit="separate")[:2] == ({10}, False)
+    assert told(noisy, network="always")[:2] == ({10}, False)
+    assert told(noisy[0])[:2] == ({10}, False)
 
 
 def test_frames_without_relation_lose_almost_nothing():

@@ -22,7 +22,7 @@ from napari_convgen.run.denoise.result import DenoiseResult
 from napari_convgen.run.denoise.told_error import told_error
 from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.setup.forecast import Forecast
-from napari_convgen.run.setup.groups import FrameGroup, PartOfStack, frame_groups, n_steps_of
+from napari_convgen.run.setup.groups import FrameGroup, PartOfStack, fits_networks, frame_groups
 from napari_convgen.run.setup.inputs import ImageLike, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.setup.starts import PREVIOUS_NOTE, previous_starts
@@ -33,8 +33,11 @@ JOINT = (
 )
 """Note on a stack whose frames are denoised together."""
 
-FEWER_STEPS = "The network of a frame takes {} steps at most, not {}: more hardly change a frame that others help (frames.n_steps)."
-"""Note on networks that take fewer steps for it."""
+NO_NETWORK = (
+    "No network was fitted to the frames: it hardly changes frames that others help. "
+    "Choose frames.network = 'always' to fit one to each."
+)
+"""Note on such a stack whose images are the non-local estimate."""
 
 CONSTANT = "It is constant or missing throughout: left as it is."
 NO_NOISE = "No noise was found: left as it is."
@@ -105,8 +108,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         self._part = part
         self._starts = previous_starts(prepared)
         self._notes += [JOINT] * (self._groups is not None) + [PREVIOUS_NOTE] * (self._starts is not None)
-        if (n_steps := n_steps_of(prepared)) < self.config.n_steps:
-            self._notes.append(FEWER_STEPS.format(n_steps, self.config.n_steps))
+        self._notes += [NO_NETWORK] * (not fits_networks(prepared) and not prepared.config.generator.is_guide_alone)
         self._keeps_snapshots = keeps_snapshots
         self.left: dict[int, str] = {}
         self._frames: list[FrameResult] = []

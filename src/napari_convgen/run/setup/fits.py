@@ -16,7 +16,7 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import SnapshotStore, Units
 from napari_convgen.core.stopping import Members, StoppingRule
 from napari_convgen.run.setup.build import build_optimizer, random_source
-from napari_convgen.run.setup.groups import FrameGroup, n_steps_of
+from napari_convgen.run.setup.groups import FrameGroup, fits_networks, n_steps_of
 from napari_convgen.run.setup.guides import make_guides
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -61,7 +61,8 @@ def new_fit(
     optimizer = build_optimizer(config, generator)
     mixture = None
     if guides is not None:
-        mixture = Mixture(problem, guides, members, config.generator.known_share)
+        share = config.generator.known_share if fits_networks(prepared) else 0.0
+        mixture = Mixture(problem, guides, members, share)
     return Fit(
         problem,
         generator,

@@ -250,11 +250,12 @@ def frame_groups(prepared: Prepared, part: PartOfStack | None = None) -> FrameGr
     return None
 
 
+def fits_networks(prepared: Prepared) -> bool:
+    """Return False if the image of each frame is the estimate that frames before and after help, see ``frames.network``."""
+    generator, is_always = prepared.config.generator, prepared.config.frames.network == "always"
+    return is_always or generator.improves_joint_frames or frame_groups(prepared) is None
+
+
 def n_steps_of(prepared: Prepared) -> int:
-    """Return the largest number of steps of a frame's fit: fewer where frames before and after help it, see ``frames.n_steps``."""
-    config = prepared.config
-    if frame_groups(prepared) is None:
-        return config.n_steps
-    if config.frames.n_steps == "auto":
-        return max(1, round(config.generator.helped_share * config.n_steps))
-    return config.frames.n_steps
+    """Return the largest number of steps of a frame's fit: one if no network is fitted."""
+    return prepared.config.n_steps if fits_networks(prepared) else 1
