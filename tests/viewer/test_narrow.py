@@ -10,6 +10,9 @@ from napari_convgen.viewer.plots.tabs import PlotTabs
 LEAST_SIZE = 300, 700
 """Width and height of a narrow dock, in pixels."""
 
+FRAME = 4
+"""Pixels that the frame of a floating dock takes."""
+
 LARGE_SIZE = 600, 2000
 """Width and height of a dock on a 4K screen, in pixels."""
 
@@ -27,11 +30,13 @@ NAMES = (
 def viewer(make_napari_viewer, workers_end, noisy, small, monkeypatch):
     monkeypatch.setitem(PRESETS, "tiny", small)
     viewer = make_napari_viewer()
-    viewer.add_image(noisy, name="cells")
+    viewer.add_image(noisy, name="20261129_experiment_with_a_long_name_of_60_characters_001.tif")
     return viewer
 
 
-def test_no_text_of_a_button_or_a_number_is_cut(viewer, hands, qtbot):
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_no_text_of_a_button_or_a_number_is_cut_and_the_dock_is_no_wider_than_it_may_be(viewer, hands, qtbot, theme):
+    viewer.theme = theme
     for name in NAMES:
         dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", name)
         dock.setFloating(True)
@@ -49,6 +54,7 @@ def test_no_text_of_a_button_or_a_number_is_cut(viewer, hands, qtbot):
                 assert (name, page, user.cut) == (name, page, [])
         qtbot.wait(50)
         assert (name, user.cut) == (name, [])
+        assert dock.width() <= LEAST_SIZE[0] + FRAME, name
         dock.resize(*LARGE_SIZE)
         qtbot.wait(50)
         plots = [each for each in widget.findChildren(PlotWidget) if each.isVisible()]
