@@ -123,7 +123,7 @@ def test_what_the_values_are_decides_the_noise_of_every_method(viewer, widget, u
     assert (widget.config().noise.kind, widget.config().channels) == ("gaussian", "joint")
     user.press("Run")
     assert "an image with two channels" in user.text
-    user.fill("Values are", "measured intensities")
+    user.fill("Values are", "intensities")
     assert widget.config().channels == "auto"
 
 

@@ -43,17 +43,17 @@ def shown(user):
         (["ORIGINAL", "M"], ("magnitude (MRI)", "rician")),
         (["ORIGINAL", "PHASE"], ("real or phase (MRI)", "gaussian")),
         (["ORIGINAL", "IMAGINARY"], ("real or phase (MRI)", "gaussian")),
-        (["ORIGINAL", "MIXED"], ("measured intensities", "auto")),
+        (["ORIGINAL", "MIXED"], ("intensities", "auto")),
     ],
 )
 def test_the_file_of_a_layer_says_what_its_values_are(viewer, user, scan, words, values):
-    assert shown(user) == ("measured intensities", "auto")
+    assert shown(user) == ("intensities", "auto")
     scan("scan", Modality="MR", ImageType=words)
     assert shown(user) == values
     user.fill("Preset", "other")
     assert shown(user) == values
     viewer.layers.selection.active = viewer.layers["cells"]
-    assert shown(user) == ("measured intensities", "auto")
+    assert shown(user) == ("intensities", "auto")
 
 
 def test_what_a_user_chooses_stays_and_sets_the_noise(viewer, widget, user, scan):
@@ -64,7 +64,7 @@ def test_what_a_user_chooses_stays_and_sets_the_noise(viewer, widget, user, scan
     user.run()
     assert widget.session.result.config.noise.kind == "rician"
     user.fill("Noise", "poisson-gaussian")
-    assert shown(user) == ("measured intensities", "poisson-gaussian")
+    assert shown(user) == ("intensities", "poisson-gaussian")
     user.fill("Values are", "real or phase (MRI)")
     assert shown(user) == ("real or phase (MRI)", "gaussian")
 
@@ -86,7 +86,7 @@ def test_a_complex_pair_is_fitted_as_two_channels_together(viewer, widget, user,
     user.press("Run")
     assert "an axis C of length 2. The axes of this image are YX" in user.text
     assert not widget.session.is_busy
-    user.fill("Values are", "measured intensities")
+    user.fill("Values are", "intensities")
     viewer.add_image(np.stack([noisy, noisy[::-1]]).astype(np.float32) - 100, name="pair")
     user.fill("Values are", "complex pair (MRI)")
     assert user.value("Axes") == "CYX"

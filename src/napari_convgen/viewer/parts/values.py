@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INTENSITIES = "intensities"
 
 TITLES = {
-    INTENSITIES: "measured intensities",
+    INTENSITIES: "intensities",
     "magnitude": "magnitude (MRI)",
     "real": "real or phase (MRI)",
     "complex": "complex pair (MRI)",
