@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import Ge, Le
 from pydantic import Field
 
-from napari_convgen.config.base import Settings
+from napari_convgen.config.base import Auto, Settings
 
 
 class FramesConfig(Settings):
@@ -18,6 +19,12 @@ class FramesConfig(Settings):
         description="Way in which the frames of a stack are denoised: separate (each alone), joint (the non-local estimate looks for "
         "similar patches in the frames before and after too, along T or Z), or auto (joint where there is a non-local estimate, and the "
         "frames, or the tiles that they are fitted in, are planes of less than 1.4 million values).",
+    )
+    group: Auto | Annotated[int, Ge(1), Le(64)] = Field(
+        "auto",
+        title="Frames of a group",
+        description="Largest number of frames whose non-local estimates are made together, with two frames before and two after: auto (8, "
+        "or fewer where frames are large), or a number. More take more memory, and a little less time.",
     )
     start: Literal["fresh", "previous"] = Field(
         "fresh",

@@ -11,7 +11,6 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import HeldOut
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.denoise.run import JOINT, NO_NETWORK, DenoiseTask, denoise
-from napari_convgen.run.setup import groups
 from napari_convgen.run.setup.build import build_noise
 from napari_convgen.run.setup.guides import make_guides
 
@@ -81,8 +80,7 @@ def _one(seed):
     return clean, (clean + 0.1 * rng.standard_normal(clean.shape)).astype(np.float32)
 
 
-def test_each_frame_of_a_lazy_stack_is_read_once_and_no_sooner_than_its_group(monkeypatch):
-    monkeypatch.setattr(groups, "MOST_FRAMES", 2)
+def test_each_frame_of_a_lazy_stack_is_read_once_and_no_sooner_than_its_group():
     clean, noisy = frames_that_move(8, shape=(16, 18))
     read = []
 
@@ -91,7 +89,7 @@ def test_each_frame_of_a_lazy_stack_is_read_once_and_no_sooner_than_its_group(mo
         return noisy[index]
 
     lazy = type("Lazy", (), {"shape": noisy.shape, "dtype": noisy.dtype, "__getitem__": take})()
-    task, n_read = DenoiseTask(lazy, QUICK, axes="TYX"), {}
+    task, n_read = DenoiseTask(lazy, QUICK.replace({"frames.group": 2}), axes="TYX"), {}
     for progress in task:
         n_read.setdefault(progress.frame, len(read))
     assert read == list(range(8))

@@ -119,6 +119,9 @@ class FrameGroups:
     @property
     def most_frames(self) -> int:
         """Largest number of frames of a group."""
+        chosen = self._prepared.config.frames.group
+        if chosen != "auto":
+            return chosen
         fit = MOST_PIXELS // (math.prod(self._prepared.size) * self._prepared.n_outputs) - 2 * N_AROUND
         return min(max(1, fit), MOST_FRAMES)
 
