@@ -19,6 +19,7 @@ from napari_convgen.run.setup.build import generator_entry
 from napari_convgen.run.setup.fits import denoising_fit, start_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, time_step
 from napari_convgen.run.setup.groups import FrameGroup, fits_networks, n_steps_of
+from napari_convgen.run.setup.guides import GUIDE_BYTES
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import ResultT, Task
 
@@ -29,10 +30,6 @@ STOPPED_BEFORE = "Stopped before the estimates that guide the fit were finished.
 HELD = 2.3
 """Memory that a fit on the CPU holds, relative to what is in use, where tensors of many sizes are made anew in each step: the C library
 seldom uses what was freed whole again. About that in benchmarks/large.py, part growth."""
-
-GUIDE_BYTES = 350
-"""Bytes for each value of a frame while the estimates that guide its fit are made, and of what is measured of its noise: about that in
-benchmarks/large.py, part growth."""
 
 
 class FitTask(Task[DenoiseProgress, ResultT]):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from napari_convgen.core.image import Image
-from napari_convgen.core.operators.phase import led_array, through_focus
+from napari_convgen.core.operators.phase import PhaseImaging, led_array, through_focus
 from napari_convgen.core.optics.objective import Objective
 from napari_convgen.core.phase import refinement
 from napari_convgen.core.phase.calibration import Estimate
@@ -18,8 +18,9 @@ from napari_convgen.core.phase.starts import hold_out
 from napari_convgen.core.regularized.choice import regularize
 from napari_convgen.core.regularized.plug_and_play import plug_and_play_stages
 from napari_convgen.core.regularized.total_variation import TotalVariation
-from napari_convgen.errors import ConfigError, InputError
+from napari_convgen.errors import ConfigError, InputError, ShortMemoryError
 from napari_convgen.run.reconstruct.run import ReconstructTask
+from napari_convgen.run.setup import forecast
 from napari_convgen.run.simulate import simulate
 
 MICRON = "micrometer"
@@ -167,7 +168,25 @@ FOCUS = Image(np.asarray(SEEN.data)[2:3], "ZYX", SEEN.scale, SEEN.units)
         ({"wavelength": 0.52}, ConfigError, "operator.wavelength cannot be 0.52"),
         ({"n_zernikes": 34}, ConfigError, "operator.n_zernikes cannot be 34"),
         ({"image": FOCUS}, InputError, "The phase is not visible: the farthest plane is 0 micrometers"),
-        ({"image": FOCUS, "depths": [3.0]}, ConfigError, "image does not determine 3 aberrations, but 0 at most"),
+        (
+            {"image": FOCUS, "depths": [3.0]},
+            ConfigError,
+            "The image cannot tell any aberration. Set operator.n_zernikes to 0",
+        ),
+        (
+            {"z_step": 900.0},
+            InputError,
+            "the images are 6.4 wide. Check that the distances of the planes are in micrometers",
+        ),
+        ({"depths": [-4000.0, -2000.0, 0.0, 2000.0, 4000.0]}, InputError, "The farthest plane is 4e+03 micrometers"),
+        ({"depths": np.arange(5.0), "lights": np.full((5, 2), 0.1)}, InputError, "Both depths and lights are given"),
+        ({"depths": ["far"] * 5}, InputError, "planes from the focus must be real numbers, got <U3"),
+        ({"lights": [["a", "b"]] * 5}, InputError, "directions of the lights must be real numbers"),
+        (
+            {"lights": 0.9 * np.eye(2)[np.array([0, 1, 0, 1, 0])]},
+            InputError,
+            "all lights are beyond the aperture, from sin θ = 0.9 on",
+        ),
         ({"pixel_size": 0.6}, InputError, "Pixels are too coarse for the aperture"),
         ({"depths": [1.0, 2.0]}, InputError, "expected 5 finite numbers in micrometers"),
         ({"lights": np.zeros((4, 2))}, InputError, "expected (5, 2), got (4, 2)"),
@@ -183,3 +202,18 @@ FOCUS = Image(np.asarray(SEEN.data)[2:3], "ZYX", SEEN.scale, SEEN.units)
 def test_what_shows_no_phase_is_refused_before_anything_starts(given, error, sentence):
     with pytest.raises(error, match=re.escape(sentence)):
         ReconstructTask(**{"image": SEEN, "problem": "phase", "n_zernikes": 3} | given)
+
+
+def test_equal_planes_are_as_many_images_as_were_measured():
+    truth = Image(bumps((24, 20)), "YX", (0.2, 0.2), (MICRON,) * 2)
+    made = simulate(truth, problem="phase", depths=[3.0, 3.0]).measurement
+    assert made.data.shape == (2, 24, 20)
+    np.testing.assert_array_equal(made.data[0], made.data[1])
+    ReconstructTask(made, problem="phase", depths=[3.0, 3.0], n_zernikes=0, pixel_size=0.2)
+
+
+def test_a_measurement_too_large_for_the_memory_is_refused_before_anything_is_computed(monkeypatch):
+    monkeypatch.setattr(forecast, "free_bytes", lambda device: 100_000)
+    monkeypatch.setattr(PhaseImaging, "_pupils", property(lambda self: pytest.fail("pupils were computed")))
+    with pytest.raises(ShortMemoryError, match="are free on cpu"):
+        ReconstructTask(SEEN, problem="phase", n_zernikes=3)

@@ -123,6 +123,13 @@ def test_memory_and_time_are_predicted_with_the_guides():
     ("kspace", "given", "error", "sentence"),
     [
         (np.abs(KSPACE), {}, InputError, "this looks like an image"),
+        (KSPACE.real.astype(np.complex64), {}, InputError, "an imaginary part of 0 throughout"),
+        (
+            KSPACE,
+            {"coil_maps": np.full(KSPACE.shape, "a")},
+            InputError,
+            "The coil sensitivities must be numbers, got <U1",
+        ),
         ("scan.cfl", {}, FileError, "does not exist"),
         (KSPACE, {"coil_maps": SCAN.coil_maps[:3]}, InputError, "expected 4 coils of 36 × 32, got (3, 36, 32)"),
         (KSPACE, {"coil_maps": 0 * SCAN.coil_maps}, InputError, "0 throughout"),
@@ -136,6 +143,15 @@ def test_memory_and_time_are_predicted_with_the_guides():
 def test_what_cannot_be_reconstructed_is_refused(kspace, given, error, sentence):
     with pytest.raises(error, match=re.escape(sentence)):
         ReconstructTask(kspace, problem="sense", **given)
+
+
+def test_a_mask_with_points_that_are_zero_is_noted():
+    whole = ReconstructTask(KSPACE, GUIDED, problem="sense", is_sampled=np.ones(KSPACE.shape[1:], bool)).posed.notes
+    n_empty = int((KSPACE == 0).all(0).sum())
+    assert any(note.startswith(f"{n_empty} points that the mask says were sampled are 0") for note in whole)
+    assert not any(
+        "points that the mask" in note for note in ReconstructTask(KSPACE, GUIDED, problem="sense").posed.notes
+    )
 
 
 def test_denoising_has_no_kspace():

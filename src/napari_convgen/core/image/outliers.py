@@ -22,6 +22,9 @@ Our choice, no benchmark."""
 FEW = 0.02
 """Largest share of the pixels that are outliers: more are structure, or impulses of the noise. Our choice, no benchmark."""
 
+MOST_MARKS = 3
+"""Largest number of different values for missing data at either end. Our choice, no benchmark."""
+
 CLUSTER = 9
 """Largest number of pixels of a cluster of different values: 3 × 3."""
 
@@ -39,7 +42,8 @@ def find_outliers(
 ) -> Bool[np.ndarray, "*spatial"]:
     """Return the single pixels and clusters of a channel that lie far outside the range of all others and rise abruptly.
 
-    A cluster has up to `CLUSTER` pixels, or up to `LARGE` of one exact value. Points that optics has drawn, such as beads and stars, are
+    A cluster has up to `CLUSTER` pixels, or up to `LARGE` of one exact value; of a value that is far from all others there may be any
+    number. Points that optics has drawn, such as beads and stars, are
     not among them: they have a slope.
 
     Parameters
@@ -49,16 +53,40 @@ def find_outliers(
     is_observed
         False where a value is missing.
     """
-    none = np.zeros_like(is_observed)
     with np.errstate(over="ignore", invalid="ignore"):  # of clusters without surroundings
-        low, high = _usual_range(values[is_observed])
-        far = is_observed & ((values < low) | (values > high))
-        if not far.any() or far.sum() > FEW * is_observed.sum():
-            return none
-        found = _is_abrupt(values, is_observed, far)
-        rest = values[is_observed & ~found]
+        marks = _find_marks(values, is_observed)
+        is_rest = is_observed & ~marks
+        low, high = _usual_range(values[is_rest])
+        far = is_rest & ((values < low) | (values > high))
+        if not far.any() or far.sum() > FEW * is_rest.sum():
+            return marks
+        found = _is_abrupt(values, is_rest, far)
+        rest = values[is_rest & ~found]
         margin = BEYOND * (rest.max() - rest.min())
-        return np.asarray(found & ((values < rest.min() - margin) | (values > rest.max() + margin)))
+        return np.asarray(marks | found & ((values < rest.min() - margin) | (values > rest.max() + margin)))
+
+
+def _find_marks(
+    values: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray, "*spatial"]
+) -> Bool[np.ndarray, "*spatial"]:
+    """Return the pixels with one exact value, the largest or the smallest, that is far from all others: values for missing data.
+
+    There are more of them than `FEW`, anywhere in the image; fewer are found by their neighbors.
+    """
+    marks = np.zeros_like(is_observed)
+    for end in (np.max, np.min):
+        for _ in range(MOST_MARKS):
+            known = values[is_observed & ~marks]
+            if not known.size:
+                break
+            value = end(known)
+            rest = known[known != value]
+            if len(known) - len(rest) <= max(CLUSTER, FEW * len(known)) or not rest.size:
+                break
+            if not abs(value - end(rest)) > REACH * (rest.max() - rest.min()) > 0:
+                break
+            marks |= is_observed & (values == value)
+    return marks
 
 
 def _usual_range(values: Float[np.ndarray, "n"]) -> tuple[float, float]:

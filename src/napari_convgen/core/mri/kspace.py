@@ -92,6 +92,10 @@ def check_kspace(kspace: NDArray[Any]) -> Complex[np.ndarray, "coils y x"]:
         )
     if not coils.any():
         raise InputError("K-space is 0 throughout: no point was sampled. Give the k-space of a scan.")
+    if not coils.imag.any():
+        raise InputError(
+            f"K-space has an imaginary part of 0 throughout: this is the real part or the magnitude alone. {FORM}"
+        )
     _check_center(np.square(np.abs(coils / np.abs(coils).max()), dtype=np.float64).sum(0))
     checked: Complex[np.ndarray, "coils y x"] = coils
     return checked

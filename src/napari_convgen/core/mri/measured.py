@@ -138,6 +138,8 @@ def check_maps(maps: NDArray[Any], shape: tuple[int, ...]) -> Complex[np.ndarray
     InputError
         Another number of coils or pixels.
     """
+    if maps.dtype.kind not in "buifc":
+        raise InputError(f"The coil sensitivities must be numbers, got {maps.dtype}. Give those of this scan, or none.")
     given = maps if maps.ndim == 3 else maps[np.newaxis]
     if given.shape != shape:
         raise InputError(

@@ -23,11 +23,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Bool, Complex, Float, Int
 from scipy.fft import next_fast_len
 from torch import Tensor
 
@@ -37,6 +38,10 @@ from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.optics.objective import Objective
 from napari_convgen.core.optics.zernike import FIRST, orders, zernike
 from napari_convgen.errors import InputError, mismatch
+
+MOST_REACH = 4.0
+"""Largest distance that light may spread on its way from the focus, relative to the width of the images: beyond that a distance has another
+unit. Our choice, no benchmark."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,23 +79,32 @@ class PhaseImaging:
     n_zernikes: int = 0
     factor: int = 1
     has_absorption: bool = False
-    _pupils: Constant = field(init=False)
-    _waves: Constant = field(init=False)
-    _zernikes: Constant = field(init=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _pupils(self) -> Constant:
         sine = np.hypot(*self._sines)
-        is_open = sine <= self.objective.numerical_aperture
-        axial = _axial(np.where(is_open, sine, 0), self.objective)
-        pupils = is_open * np.exp(1j * np.multiply.outer(_once(self.depths), axial))
+        axial = _axial(np.where(self._is_open, sine, 0), self.objective)
+        depths = (
+            self.depths if len(_once(self.waves)) == 1 else _once(self.depths)
+        )  # one of both tells how many images there are
+        pupils = self._is_open * np.exp(1j * np.multiply.outer(depths, axial))
+        return Constant(torch.from_numpy(np.fft.ifftshift(pupils, (-2, -1))))
+
+    @cached_property
+    def _waves(self) -> Constant:
         places = [(np.arange(n) - n // 2) * d for n, d in zip(self.size, self.spacing, strict=True)]
         turn = 2 * np.pi / self.objective.wavelength
         rows, columns = (each[:, None, None] for each in _once(self.waves).T)
-        waves = np.exp(1j * turn * (rows * places[0][:, None] + columns * places[1]))
-        zernikes = np.array([is_open * each for each in self.zernikes()]).reshape(-1, *self.size)
-        ordered = {"_pupils": np.fft.ifftshift(pupils, (-2, -1)), "_zernikes": np.fft.ifftshift(zernikes, (-2, -1))}
-        for name, values in (ordered | {"_waves": waves}).items():
-            object.__setattr__(self, name, Constant(torch.from_numpy(values)))
+        return Constant(torch.from_numpy(np.exp(1j * turn * (rows * places[0][:, None] + columns * places[1]))))
+
+    @cached_property
+    def _zernikes(self) -> Constant:
+        zernikes = np.array([self._is_open * each for each in self.zernikes()]).reshape(-1, *self.size)
+        return Constant(torch.from_numpy(np.fft.ifftshift(zernikes, (-2, -1))))
+
+    @property
+    def _is_open(self) -> Bool[np.ndarray, "h w"]:
+        return np.asarray(np.hypot(*self._sines) <= self.objective.numerical_aperture)
 
     @property
     def n_images(self) -> int:
@@ -263,7 +277,15 @@ def through_focus(
         Pixels too coarse for the aperture, or phase that no plane shows.
     """
     _check_sampling(objective, spacing, size)
-    reach = max(map(abs, depths), default=0.0) * math.tan(objective.angle) + objective.airy_radius
+    farthest = max(map(abs, depths), default=0.0)
+    reach = farthest * math.tan(objective.angle) + objective.airy_radius
+    width = max(n * d for n, d in zip(size, spacing, strict=True))
+    if reach > MOST_REACH * width:
+        raise InputError(
+            f"The farthest plane is {farthest:.3g} micrometers from the focus: the light of a point is {2 * reach:.3g} micrometers wide "
+            f"there, and the images are {width:.3g} wide. Check that the distances of the planes are in micrometers, and which plane is in "
+            "focus."
+        )
     margins = [0 if is_periodic else _margin(reach / d, n) for n, d in zip(size, spacing, strict=True)]
     return PhaseImaging(
         objective,

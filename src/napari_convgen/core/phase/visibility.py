@@ -42,15 +42,16 @@ def check_visible(imaging: PhaseImaging) -> None:
     contrast = imaging.linearized(like, parameters).norm(like, torch.Generator().manual_seed(0), 1e-2)
     if contrast >= LEAST_CONTRAST:
         return
-    farthest = float(np.abs(imaging.depths).max())
-    where = (
-        f"the farthest plane is {farthest:.3g} micrometers from the focus"
-        if not imaging.waves.any()
-        else "the lights are too near the axis"
-    )
+    farthest, sines = float(np.abs(imaging.depths).max()), np.hypot(*imaging.waves.T)
+    if not imaging.waves.any():
+        where = f"the farthest plane is {farthest:.3g} micrometers from the focus"
+    elif (sines > imaging.objective.numerical_aperture).all():
+        where = f"all lights are beyond the aperture, from sin θ = {sines.min():.3g} on"
+    else:
+        where = "the lights are too near the axis"
     raise InputError(
         f"The phase is not visible: {where}, and a weak phase of one radian changes the intensity by {100 * contrast:.1g} % at most. "
-        "Measure planes out of focus, or give z_step and the plane in focus."
+        "Measure planes out of focus, or lights within the aperture, or give z_step and the plane in focus."
     )
 
 
@@ -71,10 +72,14 @@ def check_determined(imaging: PhaseImaging, noise: float) -> None:
     """
     n = count_determined(imaging, noise)
     if n < imaging.n_zernikes:
-        images = "image does" if imaging.n_images == 1 else f"{imaging.n_images} images do"
+        images = "The image" if imaging.n_images == 1 else f"The {imaging.n_images} images"
+        if not n:
+            raise ConfigError(
+                f"{images} cannot tell any aberration. Set operator.n_zernikes to 0, or measure more images."
+            )
         raise ConfigError(
-            f"The {images} not determine {imaging.n_zernikes} aberrations, but {n} at most. Set operator.n_zernikes to {n} or less, or "
-            "measure more images."
+            f"{images} cannot tell {imaging.n_zernikes} aberrations, but {n} at most. Set operator.n_zernikes to {n} or less, or measure "
+            "more images."
         )
 
 

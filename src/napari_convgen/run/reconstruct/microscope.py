@@ -11,7 +11,7 @@ from napari_convgen.core.operators.phase import PhaseImaging, led_array, through
 from napari_convgen.core.optics.objective import Objective
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.reconstruct.problems.base import Given
-from napari_convgen.run.setup.inputs import as_array
+from napari_convgen.run.setup.inputs import as_numbers
 from napari_convgen.run.setup.point_spreads import NANOMETER
 
 
@@ -42,6 +42,10 @@ def build_imaging(
     """
     settings = given.config.operator
     assert isinstance(settings, PhaseConfig)
+    if depths is not None and lights is not None:
+        raise InputError(
+            "Both depths and lights are given: images are taken either through focus or under several lights. Give one of them."
+        )
     axes = given.image.axes if given.axes is None else given.axes
     apart = distances(given.image, axes) if axes is not None else {}
     objective = Objective(settings.numerical_aperture, NANOMETER * settings.wavelength, settings.refractive_index)
@@ -76,7 +80,7 @@ def _planes(settings: ThroughFocusConfig, n_planes: int, known: float | None) ->
 
 
 def _given_planes(depths: ArrayLike, n_planes: int) -> np.ndarray:
-    planes = np.asarray(as_array(depths, "distances of the planes from the focus"), np.float64)
+    planes = as_numbers(depths, "distances of the planes from the focus")
     if planes.shape != (n_planes,) or not np.isfinite(planes).all():
         raise InputError(
             mismatch(
@@ -94,7 +98,7 @@ def _directions(lights: ArrayLike | None, n_images: int) -> np.ndarray:
         raise InputError(
             "An array of lights needs the direction of each. Give lights, or operator.kind = 'through-focus'."
         )
-    waves = np.asarray(as_array(lights, "directions of the lights"), np.float64)
+    waves = as_numbers(lights, "directions of the lights")
     if waves.shape != (n_images, 2):
         raise InputError(
             mismatch(

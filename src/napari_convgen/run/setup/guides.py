@@ -32,6 +32,10 @@ from napari_convgen.run.setup.forecast import Seconds
 GuideStages = Generator[Stage[NDArray[Any]], None, Guides]
 """Estimates as they get better, and the guides in the end."""
 
+GUIDE_BYTES = 350
+"""Bytes for each value of a frame while the estimates that guide its fit are made, and of what is measured of its noise: about that in
+benchmarks/large.py, part growth."""
+
 PROBE_SIZE = 0.1
 """Standard deviation of the probe, relative to that of the noise. Chosen on the tuning images of benchmarks/non_local.py, part probe."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from jaxtyping import Float
 
 from napari_convgen.config import Config, preset
 from napari_convgen.core.image import ArrayLike, Image
@@ -86,6 +87,25 @@ def as_array(image: Any, name: str = "image") -> ArrayLike:
             f"The {name} must be an array of numbers, got {describe_type(image)}. Give its values as a NumPy array."
         )
     return values
+
+
+def as_numbers(values: Any, name: str) -> Float[np.ndarray, "..."]:
+    """Return an array of real numbers in double precision.
+
+    Parameters
+    ----------
+    values, name
+        As for `as_array`.
+
+    Raises
+    ------
+    InputError
+        They are no array of real numbers.
+    """
+    array = np.asarray(as_array(values, name))
+    if array.dtype.kind not in "buif":
+        raise InputError(f"The {name} must be real numbers, got {array.dtype}. Give a NumPy array of numbers.")
+    return array.astype(np.float64)
 
 
 def resolve_config(

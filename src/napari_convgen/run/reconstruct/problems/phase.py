@@ -34,7 +34,7 @@ from napari_convgen.run.reconstruct.microscope import build_imaging, describe_im
 from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem, Observation
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
-from napari_convgen.run.setup.forecast import Seconds
+from napari_convgen.run.setup.forecast import Seconds, check_memory
 from napari_convgen.run.setup.guides import GuideStages
 from napari_convgen.run.setup.inputs import as_array
 from napari_convgen.run.setup.prepared import Prepared
@@ -98,6 +98,8 @@ class Phase(InverseProblem):
                 )
             )
         self.imaging = imaging = build_imaging(given, images.shape, depths, lights)
+        n_bytes = COPIES * 8 * imaging.n_images * math.prod(imaging.size)
+        check_memory(n_bytes, torch.device("cpu"))
         check_visible(imaging)
         settings = given.config.noise
         options = settings.model_dump() if settings.is_modeled else {}

@@ -41,6 +41,12 @@ MATRIX_BYTES = 48
 COPIES = 12
 """Arrays of the size of k-space that are held at once: measurement, weights, predictions, and temporaries of the transforms."""
 
+EMPTY = (
+    "{} points that the mask says were sampled are 0 in all coils. If they were not sampled, the image is wrong: leave the mask out, which "
+    "takes the points that are not 0."
+)
+"""Note on a mask that does not fit."""
+
 
 class Sense(InverseProblem):
     """Reconstruct the image of a scan with several coils from undersampled k-space.
@@ -79,7 +85,8 @@ class Sense(InverseProblem):
         sampling = find_sampling(kspace, mask, n_calibration)
         noise = _noise(given, kspace, sampling)
         self.kspace = MeasuredKSpace.of(kspace, sampling, noise, maps)
-        notes = tuple(_notes(self.kspace))
+        n_empty = 0 if mask is None else int((sampling.is_sampled & (kspace == 0).all(0)).sum())
+        notes = (*_notes(self.kspace), *([EMPTY.format(n_empty)] if n_empty else ()))
         super().__init__(_PreparedKSpace(given, self.kspace), notes=notes, measured=measured)
         self._check_groups()
 

@@ -28,7 +28,7 @@ from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InversePr
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.forecast import Seconds, check_memory
-from napari_convgen.run.setup.guides import GuideStages, make_plug_and_play_guides
+from napari_convgen.run.setup.guides import GUIDE_BYTES, GuideStages, make_plug_and_play_guides
 from napari_convgen.run.setup.inputs import as_array
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -183,6 +183,7 @@ def _operator(given: Given, shape: tuple[int, ...], patterns: ArrayLike | None) 
             raise InputError(
                 "The sums do not tell the size of the image. Give n_rows and n_columns, or the patterns of weights."
             )
+        check_memory(GUIDE_BYTES * n_channels * n_rows * n_columns, torch.device("cpu"))
         rng = random_source(settings.matrix_seed)
         if settings.matrix == "cosines":
             return cosine_sensing((n_channels, n_rows, n_columns), n_sums, rng), 1.0
