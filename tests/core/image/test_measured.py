@@ -56,6 +56,28 @@ AREAS = {
 }
 
 
+@pytest.mark.parametrize("lost", [[0], [2], [3, 4], [5]])
+@pytest.mark.parametrize("value", [0.0, 90.0])
+def test_lost_slices_of_a_volume_are_left_out_and_unchanged(lost, value):
+    volume = np.stack([60 + 100 * blobs(2)[:32, :40] + 10 * noise(i, (32, 40)) for i in range(6)])
+    volume[lost] = value
+    left = measured(volume, "ZYX", "volume")
+    is_lost = np.isin(np.arange(6), lost)[:, None, None] & np.ones(volume.shape, bool)
+    np.testing.assert_array_equal(left.is_kept[0], is_lost)
+    np.testing.assert_array_equal(left.is_observed[0], ~is_lost)
+
+
+@pytest.mark.parametrize("share", [0.03, 0.3])
+@pytest.mark.parametrize("value", [3.4e38, 65535.0, -9999.0])
+def test_values_for_missing_data_are_left_out_however_many_they_are_and_wherever(share, value):
+    frame, is_lost = textured(), np.random.default_rng(2).random(SIZE) < share
+    frame[is_lost] = value
+    frame[0, 0], is_lost[0, 0] = 2 * value if value < 1e30 else value, True  # a second such value, alone
+    left = measured(frame)
+    np.testing.assert_array_equal(left.is_observed[0], ~is_lost)
+    assert left.left_out.n_outliers == is_lost.sum()
+
+
 @pytest.mark.parametrize("name", AREAS)
 def test_large_areas_of_one_exact_value_are_left_out_of_scale_and_noise(name):
     frame, is_fill = AREAS[name]()

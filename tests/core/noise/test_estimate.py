@@ -78,8 +78,8 @@ def test_rician_noise_is_measured(percent):
     assert estimate(image).kind in ("rician", "gaussian")
 
 
-@pytest.mark.parametrize("percent", [4, 10])
-def test_a_phantom_of_flat_areas_is_recognized_as_rician(percent):
+@pytest.mark.parametrize("percent", [2, 4, 10])
+def test_a_phantom_of_flat_areas_is_recognized_as_rician_in_any_unit_and_rounded(percent):
     y, x = np.mgrid[:256, :256]
     radius = np.hypot((y - 128) / 1.3, x - 128)
     clean = np.select(
@@ -89,9 +89,17 @@ def test_a_phantom_of_flat_areas_is_recognized_as_rician(percent):
     )
     rng = np.random.default_rng(0)
     real, imaginary = 2.55 * percent * rng.standard_normal((2, 256, 256))
-    model = estimate(np.hypot(clean + real, imaginary))
-    assert model.kind == "rician"
-    assert model.sigma[0] == pytest.approx(2.55 * percent, rel=0.15)
+    image = np.hypot(clean + real, imaginary)
+    for each, unit in (
+        (image, 1),
+        (0.01 * image, 0.01),
+        (1000 * image, 1000),
+        (image.round(), 1),
+        (0.3 * image.round(), 0.3),
+    ):
+        model = estimate(each)
+        assert model.kind == "rician"
+        assert model.sigma[0] == pytest.approx(2.55 * percent * unit, rel=0.04)
 
 
 @pytest.mark.parametrize("image", [gaussian(10), np.abs(gaussian(25)), photons(30)])

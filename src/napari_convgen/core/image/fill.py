@@ -66,7 +66,7 @@ RARE = 0.15
 def find_fill(
     values: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray, "*spatial"]
 ) -> Bool[np.ndarray, "*spatial"]:
-    """Return where a channel has large connected areas of one exact value that end abruptly.
+    """Return where a channel has large connected areas of one exact value that end abruptly, and of a volume the planes of one value.
 
     Noise cannot make them. Where the noise was cut off at a limit, or photons are few, pixels with other values come to lie between, more
     and more towards the border; such areas are not among them, nor are overexposed ones: their border is blurred, or they are
@@ -79,6 +79,28 @@ def find_fill(
     is_observed
         False where a value is missing.
     """
+    planes = _constant_planes(values, is_observed)
+    return np.asarray(planes | _find_areas(values, is_observed & ~planes))
+
+
+def _constant_planes(
+    values: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray, "*spatial"]
+) -> Bool[np.ndarray, "*spatial"]:
+    """Return the planes of a volume, such as lost slices, that have one value each, if others vary."""
+    found = np.zeros_like(is_observed)
+    for axis in range(values.ndim if values.ndim > 2 else 0):
+        across = tuple(each for each in range(values.ndim) if each != axis)
+        highest = np.max(values, across, where=is_observed, initial=-np.inf, keepdims=True)
+        lowest = np.min(values, across, where=is_observed, initial=np.inf, keepdims=True)
+        if (highest > lowest).any():
+            found |= is_observed & (highest == lowest)
+    return found
+
+
+def _find_areas(
+    values: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray, "*spatial"]
+) -> Bool[np.ndarray, "*spatial"]:
+    """Return the large connected areas of one exact value that end abruptly."""
     none = np.zeros_like(is_observed)
     cores = _cores(values, is_observed)
     if not cores.any():

@@ -69,23 +69,21 @@ def find_outliers(
 def _find_marks(
     values: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray, "*spatial"]
 ) -> Bool[np.ndarray, "*spatial"]:
-    """Return the pixels with one exact value, the largest or the smallest, that is far from all others: values for missing data.
+    """Return the pixels that have the largest value, or the smallest, or one of the next few, far from all others: marks of missing data.
 
     There are more of them than `FEW`, anywhere in the image; fewer are found by their neighbors.
     """
     marks = np.zeros_like(is_observed)
-    for end in (np.max, np.min):
-        for _ in range(MOST_MARKS):
-            known = values[is_observed & ~marks]
-            if not known.size:
+    for sign in (1, -1):
+        signed = sign * values
+        known = signed[is_observed & ~marks]
+        for value in np.unique(known)[: -1 - MOST_MARKS : -1]:
+            rest = known[known < value]
+            n = len(known) - len(rest)
+            is_frequent = max(CLUSTER, FEW * len(known)) < n < len(rest)
+            if is_frequent and value - rest.max() > REACH * (rest.max() - rest.min()) > 0:
+                marks |= is_observed & (signed >= value)
                 break
-            value = end(known)
-            rest = known[known != value]
-            if len(known) - len(rest) <= max(CLUSTER, FEW * len(known)) or not rest.size:
-                break
-            if not abs(value - end(rest)) > REACH * (rest.max() - rest.min()) > 0:
-                break
-            marks |= is_observed & (values == value)
     return marks
 
 

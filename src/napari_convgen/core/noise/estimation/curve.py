@@ -119,7 +119,9 @@ class Line:
         return np.asarray(self.slope * mean + self.intercept)
 
 
-def fit_line(curve: Curve, slope: float | None = None, origin: tuple[float, float] | None = None) -> Line:
+def fit_line(
+    curve: Curve, slope: float | None = None, origin: tuple[float, float] | None = None, has_events: bool = True
+) -> Line:
     """Fit a line by weighted least squares; variances above it, which have structure in them, count less.
 
     A measured variance is uncertain by its chi-squared spread and, of few events, by their fourth cumulant.
@@ -132,6 +134,8 @@ def fit_line(curve: Curve, slope: float | None = None, origin: tuple[float, floa
         Slope of the line; fitted if ``None``.
     origin
         Point (mean and variance) that the line goes through; fitted if ``None``.
+    has_events
+        True, the default, if the slope is the gain of an event, such as a photon, in the units of the mean.
     """
     x, y = curve.mean, curve.variance
     if not y.any():
@@ -153,7 +157,7 @@ def fit_line(curve: Curve, slope: float | None = None, origin: tuple[float, floa
         if is_free.any():
             free = columns[:, is_free] * weights[:, None]
             answer[is_free] = np.linalg.lstsq(free, (y - known_line) * weights, rcond=None)[0]
-        gain = max(0.0, float(answer[0]))
+        gain = max(0.0, float(answer[0])) * has_events
         line = np.maximum(columns @ answer, floor)
     error = 0.0
     if is_free[0]:

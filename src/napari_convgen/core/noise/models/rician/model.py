@@ -29,8 +29,8 @@ distribution's, and the least share of such blocks. Chosen on the tuning images 
 NEAR_ZERO, BELOW_ONE = 0.5, 1.0
 """Magnitudes, in standard deviations of the noise, below which values are counted: signal hardly reaches there."""
 
-RAYLEIGH_RATIO = (1 - np.exp(-(NEAR_ZERO**2) / 2)) / (1 - np.exp(-(BELOW_ONE**2) / 2))
-"""Ratio of these numbers without signal: a Rayleigh distribution has the share 1 - exp(-m² / 2) below m."""
+ON_GRID = 1e-3
+"""Largest distance of values from multiples of their least difference, relative to it, where they are rounded to these."""
 
 RATIO_TOLERANCE, MIN_BELOW = 0.04, 50
 """Largest error of that ratio, and the least number of values that it is taken from. Chosen on the tuning images of benchmarks/noise.py."""
@@ -74,12 +74,12 @@ class RicianNoise(NoiseModel):
             return False
         sigma = float(np.sqrt(curve.variance[0] / RAYLEIGH_VARIANCE))
         is_bright = curve.mean > BRIGHT * sigma
-        n_near_zero, n_below = ((values < m * sigma).sum() - (values == 0).sum() for m in (NEAR_ZERO, BELOW_ONE))
+        n_below, off = _rayleigh_ratio(values, sigma)
         return bool(
             abs(curve.mean[0] / sigma / RAYLEIGH_MEAN - 1) < MEAN_TOLERANCE
             and (channel.blocks.mean < BACKGROUND_END * sigma).mean() > MIN_BACKGROUND
             and n_below > MIN_BELOW
-            and abs(n_near_zero / n_below - RAYLEIGH_RATIO) < RATIO_TOLERANCE
+            and abs(off) < RATIO_TOLERANCE
             and is_bright.sum() >= MIN_BRIGHT
             and MIN_VARIANCE < float(curve.variance[is_bright].min()) / sigma**2 < MAX_VARIANCE
         )
@@ -113,6 +113,31 @@ class RicianNoise(NoiseModel):
         return np.zeros_like(low)
 
 
+def _rayleigh_ratio(values: Float[np.ndarray, "*shape"], sigma: float) -> tuple[int, float]:
+    """Return how many values are small, and how the share of those near zero among them differs from that of a Rayleigh distribution.
+
+    Zeros, which may mark what was not measured, are not counted. A Rayleigh distribution has the share exp(-m² / 2) above m. Rounded values
+    are counted between the limits to which they were rounded.
+    """
+    step = _rounding(values[values < 2 * BELOW_ONE * sigma]) / sigma
+    limits = [0.5 * step, *((np.floor(m / step) + 0.5) * step if step else m for m in (NEAR_ZERO, BELOW_ONE))]
+    n_near_zero, n_below = (int(((values > 0) & (values < limit * sigma)).sum()) for limit in limits[1:])
+    none, near_zero, below = (np.exp(-(limit**2) / 2) for limit in limits)
+    if not n_below or limits[1] <= limits[0]:
+        return 0, np.inf
+    return n_below, float(n_near_zero / n_below - (none - near_zero) / (none - below))
+
+
+def _rounding(values: Float[np.ndarray, "n"]) -> float:
+    """Return the unit to which values are rounded; 0 if they are not."""
+    different = np.unique(values)
+    if len(different) < 2:
+        return 0.0
+    step = float(np.diff(different).min())
+    multiples = different / step
+    return step if np.abs(multiples - np.rint(multiples)).max() < ON_GRID else 0.0
+
+
 def _sigma(curve: Curve) -> float:
     """Return the standard deviation with which the variance at each intensity is that of a Rice distribution with this mean."""
     amplitudes = np.linspace(0, TABLE_END, N_TABLE)
@@ -122,5 +147,6 @@ def _sigma(curve: Curve) -> float:
         if sigma <= 0:
             break
         expected = np.interp(curve.mean / sigma, means, variances)
-        sigma = float(np.sqrt(max(0.0, fit_line(replace(curve, mean=expected), origin=(0.0, 0.0)).slope)))
+        line = fit_line(replace(curve, mean=expected), origin=(0.0, 0.0), has_events=False)
+        sigma = float(np.sqrt(max(0.0, line.slope)))
     return sigma
