@@ -22,10 +22,12 @@ from napari_convgen.run.setup.build import random_source
 TITLE = "Magnetic resonance imaging"
 
 SAMPLINGS: dict[str, Callable[[tuple[int, int]], np.ndarray]] = {
-    "every 3rd row": lambda size: equispaced(size, 3),
-    "every 5th row": lambda size: equispaced(size, 5),
-    "Poisson disc, 1/8": lambda size: poisson_disc(size, 8),
+    "every 5th row": lambda size: equispaced(size, 5, 16),
+    "every 8th row": lambda size: equispaced(size, 8, 12),
+    "Poisson disc": lambda size: poisson_disc(size, 8),
 }
+"""Where k-space is sampled; the table adds how many times fewer points are sampled, those for calibration included."""
+
 NOISES = (0.0, 0.01)
 """Standard deviation of the real and of the imaginary part of k-space, relative to the largest magnitude of the image."""
 
@@ -74,10 +76,11 @@ def _cases(size: tuple[int, int], arguments: argparse.Namespace) -> Iterator[Cas
     for seed in range(arguments.first, arguments.first + arguments.phantoms):
         image = head(size, seed)
         for name, sampled in SAMPLINGS.items():
+            is_sampled = sampled(size)
             for noise in NOISES:
                 draws = range(arguments.draws if noise else 1)
-                scans = [scan(image, sampled(size), noise=noise, seed=draw) for draw in draws]
-                yield Case(f"head {seed}, {name}, noise {100 * noise:.0f} %", scans)
+                scans = [scan(image, is_sampled, noise=noise, seed=draw) for draw in draws]
+                yield Case(f"head {seed}, {name} (R = {1 / is_sampled.mean():.1f}), noise {100 * noise:.0f} %", scans)
 
 
 METHODS = ("zero-filled", "CG-SENSE", "L1-wavelet", "TV", "generator")
