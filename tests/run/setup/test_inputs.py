@@ -137,7 +137,7 @@ def test_three_values_that_are_taken_for_colors_are_told():
         (image, None, True),
         (image, "YXS", False),
         (image, "YXZ", False),
-        (image.astype(np.uint8), None, False),
+        (image.astype(np.uint8), None, True),
     ]:
         notes = list(Prepared(given, "deep-decoder", axes=axes).input_notes())
         assert any(each.startswith(note) for each in notes) == is_told

@@ -92,3 +92,22 @@ def test_a_wrapped_phase_is_better_denoised_by_its_real_and_imaginary_part():
     )
     assert by_parts < 0.5 * noisy
     assert by_parts < 0.5 * by_phase
+
+
+def labels():
+    quiet = np.zeros(CLEAN.shape, np.float32)
+    quiet[10:20, 10:20] = 200
+    return quiet
+
+
+@pytest.mark.parametrize("quiet", [labels, lambda: 120 * (Y > 20).astype(np.float32)])
+@pytest.mark.parametrize("axes", ["YXS", "CYX"])
+def test_a_channel_without_noise_is_set_aside_and_the_others_are_denoised(quiet, axes):
+    noisy = [NOISY, NOISY[::-1], quiet()]
+    image = np.stack(noisy, axes.index("S") if "S" in axes else 0)
+    config = QUICK.replace({"channels": "joint"} if "C" in axes else {})
+    result = denoise(image, config, axes=axes)
+    channels = np.moveaxis(result.image, -1, 0) if "S" in axes else result.image
+    np.testing.assert_array_equal(channels[2], noisy[2])
+    assert psnr(channels[0], CLEAN, 120) > psnr(NOISY, CLEAN, 120) + 4
+    assert sum("No noise was found in channel 2 (from 0), unlike in the others" in note for note in result.notes) == 1

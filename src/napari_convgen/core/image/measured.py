@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -156,6 +156,18 @@ class Measured:
         )
         values = np.where(is_observed, values, np.nan)
         return cls(values[chosen], is_observed[chosen], is_kept[chosen], channels, left_out)
+
+    def only(self, is_wanted: Bool[np.ndarray, "c"]) -> Measured:
+        """Return the measured part of some of the channels, one truth value for each of `channels`."""
+        chosen = np.flatnonzero(is_wanted)
+        channels = tuple(self.channels[each] for each in chosen)
+        return replace(
+            self,
+            values=self.values[chosen],
+            is_observed=self.is_observed[chosen],
+            is_kept=self.is_kept[chosen],
+            channels=channels,
+        )
 
     def take(self, frame: NDArray[Any], layout: Layout) -> Float[np.ndarray, "c *spatial"]:
         """Return the values of the fitted channels of another frame of this shape, channels first."""

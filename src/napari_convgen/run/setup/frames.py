@@ -59,6 +59,7 @@ class Frames:
         self._checks: dict[int, FrameCheck] = {}
         self._latest: tuple[int, NDArray[Any]] | None = None
         self._measured: tuple[int, Measured] | None = None
+        self._fitted: tuple[int, Measured] | None = None
         self._check_values()
 
     @property
@@ -107,9 +108,16 @@ class Frames:
 
     def measured(self, number: int) -> Measured:
         """Return what of a frame was measured; the latest is remembered."""
-        if self._measured is None or self._measured[0] != number:
-            self._measured = number, Measured.of(self.frame(number), self.layout)
-        return self._measured[1]
+        if self._fitted is None or self._fitted[0] != number:
+            frame = self.frame(number)
+            if self._measured is None or self._measured[0] != number:
+                self._measured = number, Measured.of(frame, self.layout)
+            self._fitted = number, self._fitted_part(number, self._measured[1])
+        return self._fitted[1]
+
+    def _fitted_part(self, number: int, measured: Measured) -> Measured:
+        """Return what is fitted of what was measured: here all."""
+        return measured
 
     def first_frame(self) -> int:
         """Return the number of the first frame that is not constant."""

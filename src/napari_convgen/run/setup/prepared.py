@@ -56,6 +56,8 @@ from napari_convgen.run.setup.inputs import (
 )
 from napari_convgen.run.setup.result_type import ResultType
 
+QUIET_NOTE = "No noise was found in channel {} (from 0), unlike in the others: left out of the fit, and unchanged."
+
 COLOR_NOTE = (
     "The last axis, of {} values, is taken for the samples of a color image, since no axes are named. If it counts slices or channels, "
     "name the axes: axes = 'YXZ' or 'YXC'."
@@ -144,6 +146,7 @@ class Prepared(Frames):
         letters = check_letters(given.axes if axes is None else axes)
         self._latest_noise: tuple[int, NoiseModel | None] | None = None
         self._precision: Precision | None = None
+        self._quiet_channels: set[int] = set()
         super().__init__(array, Layout.of(array.shape, letters, self.config.z_axis), tiles)
         self._is_color_a_guess = letters is None and self.layout.is_color
         # A task for a single image fits the channels together unless it is told to fit them alone.
@@ -210,6 +213,8 @@ class Prepared(Frames):
         """Say what a file's reading said, what is left out of the fits, and what the frames look like."""
         yield from self._file_notes
         yield from self.look_notes()
+        if self._quiet_channels:
+            yield QUIET_NOTE.format(", ".join(map(str, sorted(self._quiet_channels))))
         if self._is_color_a_guess:
             yield COLOR_NOTE.format(self.image.shape[-1])
 
@@ -218,6 +223,22 @@ class Prepared(Frames):
         if self._latest_noise is None or self._latest_noise[0] != number:
             self._latest_noise = number, build_noise(self.measured(number), self.layout, self.config.noise)
         return self._latest_noise[1]
+
+    def _fitted_part(self, number: int, measured: Measured) -> Measured:
+        """Return what is fitted: no channels without noise beside others with noise, where the generator needs to know it."""
+        config = self.config
+        if len(measured.channels) < 2 or not (config.generator.draws_from_image and config.noise.is_estimated):
+            return measured
+        noise = build_noise(measured, self.layout, config.noise)
+        assert noise is not None
+        self._latest_noise = number, noise
+        values = np.nan_to_num(measured.values)
+        is_noisy = noise.variance(values).max(tuple(range(1, values.ndim))) > 0
+        if is_noisy.all() or not is_noisy.any():
+            return measured
+        self._latest_noise = None
+        self._quiet_channels |= set(np.asarray(measured.channels)[~is_noisy].tolist())
+        return measured.only(is_noisy)
 
     def any_noise_model(self, number: int) -> NoiseModel:
         """Return the model of a frame's noise; estimated also if the configuration fits the frame as it is."""
