@@ -26,7 +26,7 @@ SAMPLINGS: dict[str, Callable[[tuple[int, int]], np.ndarray]] = {
     "every 8th row": lambda size: equispaced(size, 8, 12),
     "Poisson disc": lambda size: poisson_disc(size, 8),
 }
-"""Where k-space is sampled; the table adds how many times fewer points are sampled, those for calibration included."""
+"""Samplings of k-space; the table adds how many times fewer points are sampled, those for calibration included."""
 
 NOISES = (0.0, 0.01)
 """Standard deviation of the real and of the imaginary part of k-space, relative to the largest magnitude of the image."""

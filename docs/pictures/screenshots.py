@@ -106,6 +106,69 @@ def reconstruct() -> None:
     viewer.close()
 
 
+def open_problem(sample: str, problem: str) -> tuple[napari.Viewer, QScrollArea]:
+    """Open a window with a sample that was not measured whole, and the widget for its problem beside it, without the reference."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 800)
+    viewer.open_sample("napari-convgen", sample)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
+    viewer.layers.remove(next(layer for layer in viewer.layers if "reference" in layer.name))
+    viewer.layers.selection.active = viewer.layers[-1]
+    widget._problem.name.value = problem
+    wait(lambda: False, 1)
+    return viewer, widget
+
+
+def show_both(viewer: napari.Viewer) -> None:
+    """Show the measurement and what was made of it side by side."""
+    first, *_, last = (layer for layer in viewer.layers if layer.visible)
+    for layer in viewer.layers:
+        layer.visible = layer in (first, last)
+    viewer.canvas.grid.enabled = True
+    wait(lambda: False, 1)
+    viewer.reset_view()
+
+
+def deblur() -> None:
+    """Take the picture of blurred beads, and of what was made of them."""
+    viewer, widget = open_problem("blurred_beads", "deblur")
+    widget._problem._psf.value = next(layer for layer in viewer.layers if "point spread" in layer.name)
+    widget.run()
+    wait(lambda: not widget.session.is_busy)
+    show_both(viewer)
+    shoot(viewer, "reconstruct-deblur")
+    viewer.close()
+
+
+def enlarge() -> None:
+    """Take the picture of a part of the sample with pixels half as large."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 800)
+    viewer.open_sample("napari-convgen", "fluorescence")
+    clean, noisy = viewer.layers
+    viewer.layers.remove(clean)
+    noisy.data = noisy.data[:96, :96]
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
+    widget._problem.name.value = "enlarge"
+    wait(lambda: False, 1)
+    widget.run()
+    wait(lambda: not widget.session.is_busy)
+    show_both(viewer)
+    shoot(viewer, "reconstruct-enlarge")
+    viewer.close()
+
+
+def scan() -> None:
+    """Take the picture of a head that was reconstructed from the k-space of its coils."""
+    viewer, widget = open_problem("kspace", "sense")
+    widget.run()
+    wait(lambda: not widget.session.is_busy)
+    wait(lambda: False, 1)
+    viewer.reset_view()
+    shoot(viewer, "reconstruct-scan")
+    viewer.close()
+
+
 def phase() -> None:
     """Take the picture of a phase that was found through focus, with the aberrations."""
     viewer = napari.Viewer()
@@ -193,6 +256,9 @@ def why_it_works() -> None:
 PARTS = {
     "denoise": denoise,
     "reconstruct": reconstruct,
+    "deblur": deblur,
+    "enlarge": enlarge,
+    "scan": scan,
     "phase": phase,
     "compare": compare,
     "kernels": kernels,

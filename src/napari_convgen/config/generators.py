@@ -68,7 +68,7 @@ class GeneratorSettings(Kind):
 
     @property
     def improves_joint_frames(self) -> bool:
-        """True if it is worth its time for a frame of a stack that frames before and after help."""
+        """True if it improves a frame of a stack that frames before and after help."""
         return True
 
     @property

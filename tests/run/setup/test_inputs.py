@@ -143,6 +143,20 @@ def test_three_values_that_are_taken_for_colors_are_told():
         assert any(each.startswith(note) for each in notes) == is_told
 
 
+def test_colors_that_are_to_be_fitted_alone_are_told_to_be_together():
+    image = np.random.default_rng(0).normal(100, 9, (20, 24, 3))
+    config = preset("deep-decoder").replace({"channels": "separate"})
+    said = {axes: " ".join(Prepared(image, config, axes=axes).input_notes()) for axes in ("YXS", "YXC")}
+    assert ["fitted together, although channels = 'separate'" in said[axes] for axes in said] == [True, False]
+
+
+def test_a_list_of_names_is_no_image():
+    with pytest.raises(
+        InputError, match=r"must be an array of numbers, got text\. Name one file, or use denoise_files"
+    ):
+        denoise(["a.tif", "b.tif"])
+
+
 @pytest.mark.parametrize(("kind", "expected"), [("auto", "rician"), ("gaussian", "gaussian"), ("none", "none")])
 def test_the_noise_that_the_source_of_an_image_says_is_taken_if_no_other_is_named(kind, expected):
     image = Image(np.random.default_rng(0).normal(100, 9, (20, 24)), noise_kind="rician")

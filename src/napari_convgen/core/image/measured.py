@@ -148,7 +148,7 @@ class Measured:
         chosen = list(channels)
         kept, counts = np.unique(values[chosen][is_kept[chosen]], return_counts=True)
         left_out = LeftOut(
-            whole.left_out.n_missing,
+            int((~is_seen[chosen]).sum()),
             int(outliers[chosen].sum()),
             int(bad_lines[chosen].sum()),
             Counter(dict(zip(kept.tolist(), counts.tolist(), strict=True))),

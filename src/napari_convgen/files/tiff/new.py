@@ -51,7 +51,8 @@ def new_tags(
             entries |= {f"PhysicalSize{letter}": distance, f"PhysicalSize{letter}Unit": symbol_of(unit)}
     description = tifffile.OmeXml()
     n_planes, n_samples = math.prod(shape[: axes.index("Y")]), shape[-1] if axes.endswith("S") else 1
-    stored = (n_planes, 1, 1, *shape[axes.index("Y") :][:2], n_samples)
+    n_rows, n_columns = shape[axes.index("Y") :][:2]
+    stored = (n_planes, 1, 1, n_rows, n_columns, n_samples)
     description.addimage(dtype, tuple(shape), stored, axes=axes, **entries)
     return tags | {"description": description.tostring(declaration=True).encode()}
 

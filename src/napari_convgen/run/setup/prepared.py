@@ -17,6 +17,7 @@ from napari_convgen.core.image import (
     TOGETHER,
     ImageTensor,
     Layout,
+    Measured,
     share_structure,
 )
 from napari_convgen.core.linear_map import LinearMap
@@ -57,6 +58,11 @@ from napari_convgen.run.setup.inputs import (
 from napari_convgen.run.setup.result_type import ResultType
 
 QUIET_NOTE = "No noise was found in channel {} (from 0), unlike in the others: left out of the fit, and unchanged."
+
+TOGETHER_NOTE = (
+    "The samples of a color image are fitted together, although channels = 'separate'. "
+    "Name their axis C, not S, to fit each alone."
+)
 
 COLOR_NOTE = (
     "The last axis, of {} values, is taken for the samples of a color image, since no axes are named. If it counts slices or channels, "
@@ -215,6 +221,8 @@ class Prepared(Frames):
         yield from self.look_notes()
         if self._quiet_channels:
             yield QUIET_NOTE.format(", ".join(map(str, sorted(self._quiet_channels))))
+        if self.layout.is_color and self.config.channels == "separate":
+            yield TOGETHER_NOTE
         if self._is_color_a_guess:
             yield COLOR_NOTE.format(self.image.shape[-1])
 
