@@ -4,7 +4,7 @@
     python benchmarks/inverse.py [--output FILE] inpaint|inpaint-missing|enlarge|deblur|sensing --data FOLDER
         [--draws 1] [--tune] [--presets quick default]
     python benchmarks/inverse.py [--output FILE] phase [--size 64] [--draws 2] [--starts 10]
-    python benchmarks/inverse.py [--output FILE] constants --data FOLDER
+    python benchmarks/inverse.py [--output FILE] constants|stop --data FOLDER
 
 Every rival is given the same measurement, operator and held-out entries as the generator; what it leaves open, a weight or a number of
 steps, is chosen by those entries too. Each part writes its section of benchmarks/results/inverse.md and leaves the others as they are.
@@ -18,6 +18,7 @@ from pathlib import Path
 import inverse_constants
 import inverse_mri
 import inverse_phase
+import inverse_stop
 from inverse_images import Deblur, Enlarge, Inpaint, InpaintMissing, Sensing
 from sections import write_section
 
@@ -30,6 +31,7 @@ PARTS = {
     "phase": inverse_phase,
     "sensing": Sensing(),
     "constants": inverse_constants,
+    "stop": inverse_stop,
 }
 """Modules of the parts; each has a title, ``add_options``, and ``measure``, which returns its section as text."""
 

@@ -145,6 +145,12 @@ def test_what_cannot_be_reconstructed_is_refused(kspace, given, error, sentence)
         ReconstructTask(kspace, problem="sense", **given)
 
 
+def test_a_stop_waits_longer_as_held_out_lines_are_little_but_noise():
+    config = TINY.replace({"stopping.kind": "auto", "stopping.min_patience": 3, "stopping.patience": 0, "n_steps": 200})
+    result = ReconstructTask(KSPACE, config, problem="sense").finish()
+    assert len(result.loss) == int(np.argmin(result.criterion)) + 1 + 4 * 3 + 1
+
+
 def test_a_mask_with_points_that_are_zero_is_noted():
     whole = ReconstructTask(KSPACE, GUIDED, problem="sense", is_sampled=np.ones(KSPACE.shape[1:], bool)).posed.notes
     n_empty = int((KSPACE == 0).all(0).sum())

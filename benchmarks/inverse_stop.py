@@ -1,0 +1,77 @@
+"""The part ``stop`` of benchmarks/inverse.py: by how much the step that held-out entries choose is worse than the best one."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from inverse_images import JUDGING, Deblur, ImagePart, Inpaint, Sensing, load
+from napari_convgen.core.mri.simulation import equispaced, head, scan
+from napari_convgen.run.compare.result import markdown_table
+from napari_convgen.run.reconstruct.run import ReconstructTask
+
+TITLE = "The stop by held-out entries"
+
+PRESET = "deep-decoder"
+"""A generator alone, which is fitted until it fits noise, or what the measurement does not tell."""
+
+CASES: tuple[tuple[ImagePart, float], ...] = ((Inpaint(), 0.05), (Deblur(), 30.0), (Sensing(), 0.05))
+"""Problems with images, and what differs between their measurements."""
+
+SCAN = {"size": (96, 80), "rows": 5, "calibration": 16, "noise": 0.01, "heads": (100, 101, 102)}
+"""Scans of heads: points, distance of the sampled rows, rows for calibration, noise, and seeds."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this part."""
+    parser.add_argument("--data", type=Path, required=True, help="folder of images, see cases.py")
+    parser.add_argument("--size", type=int, default=96, help="rows and columns of the image")
+
+
+def measure(arguments: argparse.Namespace) -> str:
+    """Return the table."""
+    torch.set_num_threads(1)
+    rows = []
+    for name, runs in _cases(arguments):
+        gaps, steps = zip(*(_gap(each) for each in runs), strict=True)
+        rows.append(
+            [
+                name,
+                str(len(gaps)),
+                f"{statistics.median(gaps):.2f}",
+                f"{max(gaps):.2f}",
+                f"{statistics.median(steps):.0f}",
+            ]
+        )
+        print(*rows[-1], sep=" | ", flush=True)
+    table = markdown_table(["measurement", "runs", "median", "worst", "kept step, median"], rows)
+    return (
+        f"By how many dB the generator's image at the kept step is worse than the best of the run, preset `{PRESET}`, "
+        f"{arguments.size} × {arguments.size} pixels, scans {SCAN['size'][0]} × {SCAN['size'][1]}.\n\n{table}"
+    )
+
+
+def _cases(arguments: argparse.Namespace) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    for part, setting in CASES:
+        runs = []
+        for name, side in JUDGING.items():
+            scene = load(arguments.data / name, side, arguments.size + 2 * part.margin)
+            measured, truth, inputs = part.observe(scene, setting, np.random.default_rng(0))
+            runs.append({"image": measured, "reference": truth, "problem": part.problem, **inputs})
+        yield f"{part.TITLE.lower()}, {part.settings[setting].lower()}", runs
+    is_sampled = equispaced(SCAN["size"], SCAN["rows"], SCAN["calibration"])
+    scans = [scan(head(SCAN["size"], seed), is_sampled, noise=SCAN["noise"]) for seed in SCAN["heads"]]
+    runs = [{"image": each.kspace, "reference": np.abs(each.image), "problem": "sense"} for each in scans]
+    yield f"scans, R = {1 / is_sampled.mean():.1f}, noise {100 * SCAN['noise']:.0f} %", runs
+
+
+def _gap(run: dict[str, Any]) -> tuple[float, int]:
+    """Return by how many dB the kept step is worse than the best, and the kept step."""
+    result = ReconstructTask(config=PRESET, changes={"n_threads": 1}, **run).finish()
+    return max(result.psnr_by_step.values()) - result.scores(result.generator_image).psnr, result.step
