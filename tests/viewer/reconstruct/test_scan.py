@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 from raw_data import header, write_fastmri
@@ -10,6 +11,7 @@ from napari_convgen import new_image, read_kspace, reconstruct, write_image
 from napari_convgen.config import PRESETS
 from napari_convgen.core.image import Image
 from napari_convgen.core.mri.simulation import equispaced, head, scan
+from napari_convgen.core.operators.fourier import centered_ifft
 from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
 
 SIZE = (36, 32)
@@ -78,11 +80,15 @@ def test_magnitude_phase_and_coil_maps_are_shown_in_their_place(viewer, widget, 
     open_file(user, path, monkeypatch)
     user.wait_for(lambda: "in the middle" in user.text)
     user.fill("Preset", "tiny")
+    user.check("Zero-filled")
     user.run()
     expected = reconstruct(read_kspace(path).image, widget.config(), problem="sense")
-    names = ["knee k-space", "knee magnitude", "knee phase", "knee coil maps", "knee snapshots"]
+    names = ["knee k-space", "knee magnitude", "knee zero-filled", "knee phase", "knee coil maps", "knee snapshots"]
     assert [layer.name for layer in viewer.layers] == names
-    _, magnitude, phase, maps, snapshots = viewer.layers
+    _, magnitude, plain, phase, maps, snapshots = viewer.layers
+    coils = centered_ifft(torch.from_numpy(np.asarray(read_kspace(path).image.data)), (1, 2)).numpy()
+    combined = np.abs((expected.extras["coil_maps"].conj() * coils).sum(0))
+    assert np.corrcoef(plain.data.ravel(), combined.ravel())[0, 1] > 0.999
     np.testing.assert_array_equal(magnitude.data, np.abs(expected.image))
     np.testing.assert_array_equal(phase.data, np.angle(expected.image))
     np.testing.assert_array_equal(maps.data, np.abs(expected.extras["coil_maps"]))

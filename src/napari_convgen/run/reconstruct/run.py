@@ -16,6 +16,7 @@ from torch import Tensor
 from napari_convgen.config import Config
 from napari_convgen.core.consistency import choose_rho, make_consistent
 from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.image import HIGH, LOW
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import FitError
@@ -153,12 +154,16 @@ class ReconstructTask(FitTask[ReconstructResult]):
     def baseline(self) -> NDArray[Any]:
         """Return the image that follows from a linear measurement without a generator, in its units.
 
-        It is the mean of the values that a pixel was part of, weighted as it was: an enlarged image of repeated pixels for the weighting
-        ``"box"``, an interpolated one for ``"lanczos"``; NaN where less than half of these were measured.
+        Of a scan it is what k-space makes that is 0 where it was not sampled. Otherwise it is the mean of the values that a pixel was part
+        of, weighted as it was: an enlarged image of repeated pixels for the weighting ``"box"``, an interpolated one for ``"lanczos"``; NaN
+        where less than half of these were measured.
         """
         problem = self.prepared.problem(self.posed.scaled)
         operator = problem.forward_model
         assert isinstance(operator, LinearMap)
+        if problem.measurement.is_complex():
+            nothing = problem.weights.new_full(operator.in_shape, (LOW + HIGH) / 2)
+            return self._restored(nothing - operator.adjoint(problem.weights * problem.residual(nothing)))
         is_seen = (problem.weights > 0).to(problem.weights.dtype)
         total, whole = (operator.adjoint(seen) for seen in (is_seen, torch.ones_like(is_seen)))
         mean = operator.adjoint(is_seen * problem.measurement) / total

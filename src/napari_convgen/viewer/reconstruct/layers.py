@@ -105,7 +105,8 @@ class ReconstructionLayers:
     def _layers_beside(self, details: Details) -> list[Image]:
         """Return the layers that are wanted beside the result, the snapshots last."""
         name = self.source.name
-        images = {"generator": details.generator_image, "plainly enlarged": details.baseline}
+        plain = "plainly enlarged" if details.phase is None else "zero-filled"
+        images = {"generator": details.generator_image, plain: details.baseline}
         layers = [self._layer(image, f"{name} {what}") for what, image in images.items() if image is not None]
         if details.phase is not None:
             look = {"colormap": "twilight", "contrast_limits": (-np.pi, np.pi)}

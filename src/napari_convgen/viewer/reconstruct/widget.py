@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 GROUP = "reconstruct"
 """Name of the widget's group of preferences."""
 
+BASELINES = {"enlarge": "Plain enlargement", "sense": "Zero-filled"}
+"""Titles of the image without a generator, by the problems that offer one."""
+
 AT_HAND = ("z_axis", "n_steps", "seed", "device")
 """Settings that are always in sight; the others are folded away."""
 
@@ -177,9 +180,9 @@ class ReconstructWidget(DockWidget):
         )
         self._baseline = CheckBox(
             value=False,
-            text="Plain enlargement",
-            tooltip="Add the image enlarged without a generator, to compare with: its pixels repeated (box), or interpolated (lanczos); as "
-            "a layer, hidden at first.",
+            text=BASELINES["enlarge"],
+            tooltip="Add the image without a generator, to compare with: enlarged, its pixels repeated (box) or interpolated (lanczos), or "
+            "of a scan whose missing points are 0; as a layer, hidden at first.",
         )
         self._boxes = {
             "snapshots": self._snapshots,
@@ -219,7 +222,8 @@ class ReconstructWidget(DockWidget):
         self._input.describe()
         self._input.description.setVisible(name != "sense")
         self._residual.native.setVisible(name != "phase")
-        self._baseline.native.setVisible(name == "enlarge")
+        self._baseline.native.setVisible(name in BASELINES)
+        self._baseline.native.setText(BASELINES.get(name, BASELINES["enlarge"]))
         self._choose_preset()
 
     def _choose_preset(self) -> None:
