@@ -180,8 +180,9 @@ FOCUS = Image(np.asarray(SEEN.data)[2:3], "ZYX", SEEN.scale, SEEN.units)
         ),
         ({"depths": [-4000.0, -2000.0, 0.0, 2000.0, 4000.0]}, InputError, "The farthest plane is 4e+03 micrometers"),
         ({"depths": np.arange(5.0), "lights": np.full((5, 2), 0.1)}, InputError, "Both depths and lights are given"),
-        ({"depths": ["far"] * 5}, InputError, "planes from the focus must be real numbers, got <U3"),
-        ({"lights": [["a", "b"]] * 5}, InputError, "directions of the lights must be real numbers"),
+        ({"depths": ["far"] * 5}, InputError, "planes from the focus must be an array of numbers, got text"),
+        ({"depths": 1j * np.ones(5)}, InputError, "planes from the focus must be real numbers, got complex128"),
+        ({"lights": [["a", "b"]] * 5}, InputError, "directions of the lights must be an array of numbers, got text"),
         (
             {"lights": 0.9 * np.eye(2)[np.array([0, 1, 0, 1, 0])]},
             InputError,

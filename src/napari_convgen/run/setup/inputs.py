@@ -83,9 +83,8 @@ def as_array(image: Any, name: str = "image") -> ArrayLike:
             f"The {name} cannot be read as an array: {reason or type(error).__name__}. Give a NumPy array of numbers."
         ) from error
     if values.dtype.kind in "US":
-        raise InputError(
-            f"The {name} must be an array of numbers, got text. Name one file, or use denoise_files for several."
-        )
+        advice = "Name one file, or use denoise_files for several." if name == "image" else "Give a NumPy array."
+        raise InputError(f"The {name} must be an array of numbers, got text. {advice}")
     if values.dtype == object and not values.shape:
         raise InputError(
             f"The {name} must be an array of numbers, got {describe_type(image)}. Give its values as a NumPy array."
