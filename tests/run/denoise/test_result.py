@@ -228,6 +228,7 @@ def frame_result(number, step, outcome):
 )
 def test_the_reason_of_a_stack_sums_up_its_frames(outcomes, expected):
     result = denoise(noisy((3, 16, 17)), QUICK.replace({"n_steps": 1}))
+    assert str(result.reason) == "3 frames were denoised."
     steps = [10, 30, 15]
     frames = tuple(map(frame_result, range(3), steps, outcomes))
     object.__setattr__(result, "frames", frames)

@@ -103,10 +103,12 @@ class DenoiseResult(ShownResult):
             return self.frames[0].reason
         steps = [frame.step for frame in self.frames]
         outcomes = {frame.reason.outcome for frame in self.frames}
-        sentence = (
-            f"{len(steps)} {'tiles' if self.n_tiles > 1 else 'frames'} were fitted; the steps kept lie between {min(steps)} and "
-            f"{max(steps)}, at {statistics.median(steps):g} in the median."
-        )
+        pieces = f"{len(steps)} {'tiles' if self.n_tiles > 1 else 'frames'}"
+        if max(steps) > 1:
+            kept = f"the steps kept lie between {min(steps)} and {max(steps)}, at {statistics.median(steps):g} in the median"
+            sentence = f"{pieces} were fitted; {kept}."
+        else:
+            sentence = f"{pieces} were denoised."
         return StopReason(outcomes.pop() if len(outcomes) == 1 else Outcome.RULE, sentence)
 
     @property
