@@ -78,6 +78,13 @@ def test_values_for_missing_data_are_left_out_however_many_they_are_and_wherever
     assert left.left_out.n_outliers == is_lost.sum()
 
 
+def test_overexposed_objects_with_sharp_edges_are_measured():
+    frame = 40 + 8 * noise()
+    disks = ((Y % 48 - 24) ** 2 + (X % 48 - 24) ** 2) < 10**2
+    frame[np.broadcast_to(disks, SIZE)] = 255
+    assert measured(frame.clip(0, 255)).is_observed.all()
+
+
 @pytest.mark.parametrize("name", AREAS)
 def test_large_areas_of_one_exact_value_are_left_out_of_scale_and_noise(name):
     frame, is_fill = AREAS[name]()

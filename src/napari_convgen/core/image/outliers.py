@@ -25,6 +25,10 @@ FEW = 0.02
 MOST_MARKS = 3
 """Largest number of different values for missing data at either end. Our choice, no benchmark."""
 
+INSIDE = 0.2
+"""Least share of pixels inside of objects. Where marks are anywhere, it is at most the square of the square of their share, 6 %. Our
+choice, no benchmark."""
+
 CLUSTER = 9
 """Largest number of pixels of a cluster of different values: 3 × 3."""
 
@@ -71,7 +75,7 @@ def _find_marks(
 ) -> Bool[np.ndarray, "*spatial"]:
     """Return the pixels that have the largest value, or the smallest, or one of the next few, far from all others: marks of missing data.
 
-    There are more of them than `FEW`, anywhere in the image; fewer are found by their neighbors.
+    There are more of them than `FEW`, anywhere in the image, but not as large objects; fewer are found by their neighbors.
     """
     marks = np.zeros_like(is_observed)
     for sign in (1, -1):
@@ -82,9 +86,18 @@ def _find_marks(
             n = len(known) - len(rest)
             is_frequent = max(CLUSTER, FEW * len(known)) < n < len(rest)
             if is_frequent and value - rest.max() > REACH * (rest.max() - rest.min()) > 0:
-                marks |= is_observed & (signed >= value)
+                marks |= _without_objects(is_observed & (signed >= value))
                 break
     return marks
+
+
+def _without_objects(marks: Bool[np.ndarray, "*spatial"]) -> Bool[np.ndarray, "*spatial"]:
+    """Return marks without those that are large objects, such as overexposed ones: most of their pixels have such neighbors only."""
+    inside = ndimage.binary_erosion(marks, _cross(marks.ndim))
+    if inside.sum() < INSIDE * marks.sum():
+        return marks
+    clusters, _ = ndimage.label(marks)
+    return np.asarray(marks & (np.bincount(clusters.ravel())[clusters] < LARGE))
 
 
 def _usual_range(values: Float[np.ndarray, "n"]) -> tuple[float, float]:
