@@ -4,7 +4,7 @@
     python benchmarks/inverse.py [--output FILE] inpaint|inpaint-missing|enlarge|deblur|sensing --data FOLDER
         [--draws 1] [--tune] [--presets quick default]
     python benchmarks/inverse.py [--output FILE] phase [--size 64] [--draws 2] [--starts 10]
-    python benchmarks/inverse.py [--output FILE] constants|stop --data FOLDER
+    python benchmarks/inverse.py [--output FILE] constants|stop|doubt --data FOLDER
 
 Every rival is given the same measurement, operator and held-out entries as the generator; what it leaves open, a weight or a number of
 steps, is chosen by those entries too. Each part writes its section of benchmarks/results/inverse.md and leaves the others as they are.
@@ -16,6 +16,7 @@ import argparse
 from pathlib import Path
 
 import inverse_constants
+import inverse_doubt
 import inverse_mri
 import inverse_phase
 import inverse_stop
@@ -32,6 +33,7 @@ PARTS = {
     "sensing": Sensing(),
     "constants": inverse_constants,
     "stop": inverse_stop,
+    "doubt": inverse_doubt,
 }
 """Modules of the parts; each has a title, ``add_options``, and ``measure``, which returns its section as text."""
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Iterator
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import torch
 
-from inverse_images import TUNING, Deblur, Enlarge, ImagePart, Inpaint, load
+from inverse_images import TUNING, Deblur, Enlarge, ImagePart, Inpaint, add_folder, load
 from napari_convgen.core.quality.metrics import psnr, reference_range
 from napari_convgen.core.regularized import plug_and_play
 from napari_convgen.run.compare.result import markdown_table
@@ -42,8 +41,7 @@ VARIANTS: dict[str, dict[str, float]] = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this part."""
-    parser.add_argument("--data", type=Path, required=True, help="folder of images, see cases.py")
-    parser.add_argument("--size", type=int, default=128, help="rows and columns of the image")
+    add_folder(parser, 128)
 
 
 def measure(arguments: argparse.Namespace) -> str:

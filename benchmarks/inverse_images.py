@@ -45,6 +45,12 @@ VOLUME = "stacks3d/stardist_synth_nuclei_u16.tif"
 """A small volume, for deblurring."""
 
 
+def add_folder(parser: argparse.ArgumentParser, size: int) -> None:
+    """Add the folder of images, and the side of the part that is taken of each."""
+    parser.add_argument("--data", type=Path, required=True, help="folder of images, see cases.py")
+    parser.add_argument("--size", type=int, default=size, help="rows and columns of the image")
+
+
 class ImagePart(ABC):
     """A part of the benchmark, with a table for each of its settings.
 
@@ -82,8 +88,7 @@ class ImagePart(ABC):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Add the options of this part."""
-        parser.add_argument("--data", type=Path, required=True, help="folder of images, see cases.py")
-        parser.add_argument("--size", type=int, default=128, help="rows and columns of the image")
+        add_folder(parser, 128)
         parser.add_argument("--draws", type=int, default=1, help="number of draws of mask and noise")
         parser.add_argument("--tune", action="store_true", help="the tuning images in the place of the judging ones")
         parser.add_argument("--images", nargs="*", default=(), help="parts of the names of the images to take")

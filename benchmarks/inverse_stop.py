@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from inverse_images import JUDGING, Deblur, ImagePart, Inpaint, Sensing, load
+from inverse_images import JUDGING, Deblur, ImagePart, Inpaint, Sensing, add_folder, load
 from napari_convgen.core.mri.simulation import equispaced, head, scan
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.reconstruct.run import ReconstructTask
@@ -30,8 +29,7 @@ SCAN = {"size": (96, 80), "rows": 5, "calibration": 16, "noise": 0.01, "heads": 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this part."""
-    parser.add_argument("--data", type=Path, required=True, help="folder of images, see cases.py")
-    parser.add_argument("--size", type=int, default=96, help="rows and columns of the image")
+    add_folder(parser, 96)
 
 
 def measure(arguments: argparse.Namespace) -> str:
