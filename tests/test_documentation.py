@@ -18,7 +18,7 @@ from napari_convgen import cli, new_image, samples, write_image
 from napari_convgen.config import PRESETS
 from napari_convgen.core.image import Image as CoreImage
 from napari_convgen.core.mri.simulation import equispaced, head, scan
-from napari_convgen.core.operators.phase import led_array, through_focus
+from napari_convgen.core.operators.microscopes import led_array, through_focus
 from napari_convgen.core.optics.objective import Objective
 from napari_convgen.core.regularized.plug_and_play import plug_and_play_stages
 

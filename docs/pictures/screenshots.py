@@ -87,36 +87,39 @@ def denoise() -> None:
     viewer.close()
 
 
-def reconstruct() -> None:
-    """Take the picture of a scratch, drawn as shapes over a part of the sample, that was filled in."""
-    viewer = napari.Viewer()
-    viewer.window.resize(1280, 800)
-    viewer.open_sample("napari-convgen", "fluorescence")
-    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
-    clean, noisy = viewer.layers
-    noisy.data = noisy.data[:128, :128]
-    viewer.layers.remove(clean)
-    scratch = [[[10, 35], [14, 33], [96, 82], [94, 87]], [[60, 10], [64, 8], [112, 50], [109, 54]]]
-    viewer.add_shapes(scratch, shape_type="polygon", name="scratch", scale=noisy.scale, units=noisy.units, opacity=0.4)
-    wait(lambda: False, 1)
-    viewer.reset_view()
-    widget.run()
-    wait(lambda: not widget.session.is_busy)
-    shoot(viewer, "reconstruct")
-    viewer.close()
-
-
-def open_problem(sample: str, problem: str) -> tuple[napari.Viewer, QScrollArea]:
-    """Open a window with a sample that was not measured whole, and the widget for its problem beside it, without the reference."""
+def open_problem(sample: str, problem: str, side: int | None = None) -> tuple[napari.Viewer, QScrollArea]:
+    """Open a window with a sample, or a corner of it, and beside it the widget for its problem; the truth is left out."""
     viewer = napari.Viewer()
     viewer.window.resize(1280, 800)
     viewer.open_sample("napari-convgen", sample)
     _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
-    viewer.layers.remove(next(layer for layer in viewer.layers if "reference" in layer.name))
+    viewer.layers.remove(viewer.layers[0])
+    if side is not None:
+        viewer.layers[-1].data = viewer.layers[-1].data[..., :side, :side]
     viewer.layers.selection.active = viewer.layers[-1]
     widget._problem.name.value = problem
     wait(lambda: False, 1)
+    viewer.reset_view()
     return viewer, widget
+
+
+def solve(widget: QScrollArea) -> None:
+    """Reconstruct."""
+    widget.run()
+    wait(lambda: not widget.session.is_busy)
+    wait(lambda: False, 1)
+
+
+def reconstruct() -> None:
+    """Take the picture of a scratch, drawn as shapes over a part of the sample, that was filled in."""
+    viewer, widget = open_problem("fluorescence", "inpaint", 128)
+    noisy = viewer.layers[-1]
+    scratch = [[[10, 35], [14, 33], [96, 82], [94, 87]], [[60, 10], [64, 8], [112, 50], [109, 54]]]
+    viewer.add_shapes(scratch, shape_type="polygon", name="scratch", scale=noisy.scale, units=noisy.units, opacity=0.4)
+    wait(lambda: False, 1)
+    solve(widget)
+    shoot(viewer, "reconstruct")
+    viewer.close()
 
 
 def show_both(viewer: napari.Viewer) -> None:
@@ -133,8 +136,7 @@ def deblur() -> None:
     """Take the picture of blurred beads, and of what was made of them."""
     viewer, widget = open_problem("blurred_beads", "deblur")
     widget._problem._psf.value = next(layer for layer in viewer.layers if "point spread" in layer.name)
-    widget.run()
-    wait(lambda: not widget.session.is_busy)
+    solve(widget)
     show_both(viewer)
     shoot(viewer, "reconstruct-deblur")
     viewer.close()
@@ -142,17 +144,8 @@ def deblur() -> None:
 
 def enlarge() -> None:
     """Take the picture of a part of the sample with pixels half as large."""
-    viewer = napari.Viewer()
-    viewer.window.resize(1280, 800)
-    viewer.open_sample("napari-convgen", "fluorescence")
-    clean, noisy = viewer.layers
-    viewer.layers.remove(clean)
-    noisy.data = noisy.data[:96, :96]
-    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
-    widget._problem.name.value = "enlarge"
-    wait(lambda: False, 1)
-    widget.run()
-    wait(lambda: not widget.session.is_busy)
+    viewer, widget = open_problem("fluorescence", "enlarge", 96)
+    solve(widget)
     show_both(viewer)
     shoot(viewer, "reconstruct-enlarge")
     viewer.close()
@@ -161,9 +154,7 @@ def enlarge() -> None:
 def scan() -> None:
     """Take the picture of a head that was reconstructed from the k-space of its coils."""
     viewer, widget = open_problem("kspace", "sense")
-    widget.run()
-    wait(lambda: not widget.session.is_busy)
-    wait(lambda: False, 1)
+    solve(widget)
     viewer.reset_view()
     shoot(viewer, "reconstruct-scan")
     viewer.close()
@@ -171,19 +162,9 @@ def scan() -> None:
 
 def phase() -> None:
     """Take the picture of a phase that was found through focus, with the aberrations."""
-    viewer = napari.Viewer()
-    viewer.window.resize(1280, 800)
-    viewer.open_sample("napari-convgen", "cells_through_focus")
-    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
-    truth, stack = viewer.layers
-    stack.data = stack.data[:, :96, :96]
-    viewer.layers.remove(truth)
-    viewer.layers.selection.active = stack
-    widget._problem.name.value = "phase"
-    wait(lambda: False, 1)
-    viewer.reset_view()
-    widget.run()
-    wait(lambda: not widget.session.is_busy)
+    viewer, widget = open_problem("cells_through_focus", "phase", 96)
+    stack = viewer.layers[-1]
+    solve(widget)
     stack.visible = False
     wait(lambda: False, 1)
     widget.ensureWidgetVisible([view for view in widget.findChildren(PanelView) if view.isVisible()][-1])

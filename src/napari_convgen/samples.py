@@ -160,7 +160,7 @@ def cells_through_focus() -> Sample:
     """
     import torch  # not before it is needed
 
-    from napari_convgen.core.operators.phase import through_focus
+    from napari_convgen.core.operators.microscopes import through_focus
 
     rng = np.random.default_rng(CELLS_SEED)
     planes = [CELLS_STEP * (number - CELLS_PLANES // 2) for number in range(CELLS_PLANES)]

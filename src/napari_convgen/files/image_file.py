@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.files.magnetic_resonance import Part
-from napari_convgen.files.orientation import UPRIGHT
+from napari_convgen.files.orientation import UPRIGHT, is_sideways
 
 Calibration = tuple[tuple[float, ...], tuple[str, ...]]
 """Distance between neighboring values along each axis, and the unit of each."""
@@ -71,6 +71,17 @@ class ImageFile:
     def of_type(self, dtype: DTypeLike) -> ImageFile:
         """Return the image of a file with zeros of another type: what the file of a result is like."""
         return replace(self, data=np.broadcast_to(np.zeros((), dtype), self.data.shape))
+
+    @property
+    def turned_calibration(self) -> Calibration | None:
+        """Distances and units of the picture as it is looked at, if these are as it is stored, and the other way around."""
+        if self.calibration is None or not is_sideways(self.orientation):
+            return self.calibration
+        order = list(range(len(self.axes)))
+        y, x = self.axes.index("Y"), self.axes.index("X")
+        order[y], order[x] = x, y
+        distances, units = self.calibration
+        return tuple(distances[k] for k in order), tuple(units[k] for k in order)
 
     @property
     def image(self) -> Image:

@@ -21,7 +21,7 @@ from napari_convgen.files.explained import LaterValues, explained
 from napari_convgen.files.formats import find_format, find_writable_format
 from napari_convgen.files.image_file import ImageFile, Recipe
 from napari_convgen.files.magnetic_resonance import Part
-from napari_convgen.files.orientation import UPRIGHT, is_sideways, swapped, turn_back, turn_upright
+from napari_convgen.files.orientation import UPRIGHT, turn_back, turn_upright
 from napari_convgen.files.tiff.new import new_tags
 
 
@@ -168,7 +168,4 @@ def _upright(stored: ImageFile) -> ImageFile:
     if stored.orientation == UPRIGHT:
         return stored
     data = turn_upright(np.asarray(stored.data), stored.axes, stored.orientation)
-    calibration = stored.calibration
-    if calibration is not None and is_sideways(stored.orientation):
-        calibration = swapped(calibration, stored.axes)
-    return dataclasses.replace(stored, data=data, calibration=calibration)
+    return dataclasses.replace(stored, data=data, calibration=stored.turned_calibration)

@@ -76,17 +76,6 @@ def stored_shape(shape: Sequence[int], axes: str, orientation: int) -> tuple[int
     return tuple(lengths)
 
 
-def swapped(
-    calibration: tuple[tuple[float, ...], tuple[str, ...]], axes: str
-) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """Return distances and units of a picture whose rows become columns."""
-    order = list(range(len(axes)))
-    y, x = axes.index("Y"), axes.index("X")
-    order[y], order[x] = x, y
-    distances, units = calibration
-    return tuple(distances[k] for k in order), tuple(units[k] for k in order)
-
-
 def _swapped(data: NDArray[Any], axes: str) -> NDArray[Any]:
     return np.ascontiguousarray(data.swapaxes(axes.index("Y"), axes.index("X")))
 

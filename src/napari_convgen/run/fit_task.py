@@ -53,6 +53,7 @@ class FitTask(Task[DenoiseProgress, ResultT]):
         check_memory(n_bytes, self.device)
         self.n_bytes = n_bytes
         self._notes: list[str] = []
+        self._n_steps = n_steps_of(prepared)
         self._n_steps_taken = 0
         self._guide: tuple[ImageTensor, NDArray[Any]] | None = None
         self._guide_seconds = 0.0
@@ -144,7 +145,7 @@ class FitTask(Task[DenoiseProgress, ResultT]):
         """Return the progress of a frame's fit: before its first step, or with the state of the fit."""
         generator = self.config.generator
         guide = {"guide_share": 1.0 if generator.has_guide else None, "guide_steps": generator.guide_steps}
-        known = {"n_steps": n_steps_of(self.prepared), "n_steps_taken": self._n_steps_taken}
+        known = {"n_steps": self._n_steps, "n_steps_taken": self._n_steps_taken}
         n_tiles = self.prepared.n_tiles
         frame, tile = divmod(number, n_tiles)
         place = {"frame": frame, "n_frames": self.n_pieces // n_tiles, "tile": tile, "n_tiles": n_tiles, "seed": seed}

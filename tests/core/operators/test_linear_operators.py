@@ -12,7 +12,7 @@ from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.operators.fourier import fourier
 from napari_convgen.core.operators.identity import identity
 from napari_convgen.core.operators.masking import masking
-from napari_convgen.core.operators.phase import led_array
+from napari_convgen.core.operators.microscopes import led_array
 from napari_convgen.core.operators.resizing import box_downsampling, lanczos_downsampling
 from napari_convgen.core.operators.sensing import cosine_sensing, gaussian_sensing
 from napari_convgen.core.optics.objective import Objective

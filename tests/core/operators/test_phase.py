@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_convgen.core.operators.phase import led_array, through_focus
+from napari_convgen.core.operators.microscopes import led_array, through_focus
 from napari_convgen.core.optics.objective import Objective
 from napari_convgen.core.optics.zernike import zernike
 from napari_convgen.errors import InputError

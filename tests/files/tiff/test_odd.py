@@ -175,7 +175,7 @@ def test_turned_pictures_are_read_upright_and_written_as_they_were(tmp_path, ori
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
-@pytest.mark.parametrize("name", ["copy.ome.tif", "copy.zarr", "copy.nii"])
+@pytest.mark.parametrize("name", ["copy.ome.tif", "copy.zarr", "copy.nii", "copy.cfl"])
 def test_a_turned_picture_is_upright_in_files_of_other_formats_too(tmp_path, orientation, name):
     path, picture = tmp_path / "image.tif", Image.fromarray(values((40, 50), "uint8"))
     exif = Image.Exif()

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from napari_convgen.core.image import Image
-from napari_convgen.core.operators.phase import PhaseImaging, led_array, through_focus
+from napari_convgen.core.operators.microscopes import led_array, through_focus
+from napari_convgen.core.operators.phase import PhaseImaging
 from napari_convgen.core.optics.objective import Objective
 from napari_convgen.core.phase import refinement
 from napari_convgen.core.phase.calibration import Estimate

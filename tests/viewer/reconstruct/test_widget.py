@@ -6,7 +6,7 @@ from qtpy.QtWidgets import QLineEdit
 
 from napari_convgen.config import PRESETS
 from napari_convgen.core.image import Image
-from napari_convgen.core.operators.phase import led_array
+from napari_convgen.core.operators.microscopes import led_array
 from napari_convgen.core.optics.objective import Objective
 from napari_convgen.run.reconstruct.problems import PROBLEMS as SOLVED
 from napari_convgen.run.reconstruct.run import ReconstructTask

@@ -225,7 +225,8 @@ class _Files:
 def _summary(result: ReconstructResult, notes: Sequence[str]) -> Iterator[str]:
     yield f"Kept step {result.step}. {result.reason}"
     yield f"The image is {magnitude(result.image).dtype}, {' × '.join(map(str, result.image.shape))} values ({result.layout.axes})."
-    yield from result.prediction_lines()
+    if result.prediction:
+        yield result.prediction
     yield from (f"Note: {note}" for note in (*notes, *result.notes))
     if result.reference is not None:
         scores = result.scores(result.image)

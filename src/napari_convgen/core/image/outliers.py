@@ -26,8 +26,8 @@ MOST_MARKS = 3
 """Largest number of different values for missing data at either end. Our choice, no benchmark."""
 
 INSIDE = 0.2
-"""Least share of pixels inside of objects. Where marks are anywhere, it is at most the square of the square of their share, 6 %. Our
-choice, no benchmark."""
+"""Share of marks with marks on all sides from which they are objects. Of marks by chance, in half of the pixels, 6 % are so. Our choice, no
+benchmark."""
 
 CLUSTER = 9
 """Largest number of pixels of a cluster of different values: 3 × 3."""
@@ -47,8 +47,7 @@ def find_outliers(
     """Return the single pixels and clusters of a channel that lie far outside the range of all others and rise abruptly.
 
     A cluster has up to `CLUSTER` pixels, or up to `LARGE` of one exact value; of a value that is far from all others there may be any
-    number. Points that optics has drawn, such as beads and stars, are
-    not among them: they have a slope.
+    number. Points that optics has drawn, such as beads and stars, are not among them: they have a slope.
 
     Parameters
     ----------

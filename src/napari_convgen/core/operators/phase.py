@@ -21,7 +21,6 @@ microscopy", Nat. Photonics 7, 2013. Bostan, Heckel, Chen, Kellman and Waller, "
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +28,6 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Bool, Complex, Float, Int
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from napari_convgen.core.linear_map import LinearMap
@@ -37,11 +35,6 @@ from napari_convgen.core.operators.constant import Constant
 from napari_convgen.core.operators.forward_model import ForwardModel
 from napari_convgen.core.optics.objective import Objective
 from napari_convgen.core.optics.zernike import FIRST, orders, zernike
-from napari_convgen.errors import InputError, mismatch
-
-MOST_REACH = 4.0
-"""Largest distance that light may spread on its way from the focus, relative to the width of the images: beyond that a distance has another
-unit. Our choice, no benchmark."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +77,8 @@ class PhaseImaging:
     def _pupils(self) -> Constant:
         sine = np.hypot(*self._sines)
         axial = _axial(np.where(self._is_open, sine, 0), self.objective)
-        depths = (
-            self.depths if len(_once(self.waves)) == 1 else _once(self.depths)
-        )  # one of both tells how many images there are
+        is_lit_once = len(_once(self.waves)) == 1  # then the pupils tell how many images there are
+        depths = self.depths if is_lit_once else _once(self.depths)
         pupils = self._is_open * np.exp(1j * np.multiply.outer(depths, axial))
         return Constant(torch.from_numpy(np.fft.ifftshift(pupils, (-2, -1))))
 
@@ -243,118 +235,6 @@ class PhaseImaging:
         return rows * self.objective.wavelength, columns * self.objective.wavelength
 
 
-def through_focus(
-    objective: Objective,
-    spacing: Sequence[float],
-    depths: Sequence[float],
-    size: Sequence[int],
-    n_zernikes: int = 0,
-    has_absorption: bool = False,
-    is_periodic: bool = False,
-) -> PhaseImaging:
-    """Return the imaging of an object through focus, lit by light along the axis.
-
-    Parameters
-    ----------
-    objective
-        Objective and light.
-    spacing
-        Distance between neighboring pixels along rows and columns, in micrometers.
-    depths
-        Distance of each plane from the focus in micrometers.
-    size
-        Number of rows and columns of the images.
-    n_zernikes
-        Number of aberrations; default 0.
-    has_absorption
-        True if the object absorbs light; default False.
-    is_periodic
-        True for an object that goes on at the other end; False, the default, for one that is larger than its images by the light's reach.
-
-    Raises
-    ------
-    InputError
-        Pixels too coarse for the aperture, or phase that no plane shows.
-    """
-    _check_sampling(objective, spacing, size)
-    farthest = max(map(abs, depths), default=0.0)
-    reach = farthest * math.tan(objective.angle) + objective.airy_radius
-    width = max(n * d for n, d in zip(size, spacing, strict=True))
-    if reach > MOST_REACH * width:
-        raise InputError(
-            f"The farthest plane is {farthest:.3g} micrometers from the focus: the light of a point is {2 * reach:.3g} micrometers wide "
-            f"there, and the images are {width:.3g} wide. Check that the distances of the planes are in micrometers, and which plane is in "
-            "focus."
-        )
-    margins = [0 if is_periodic else _margin(reach / d, n) for n, d in zip(size, spacing, strict=True)]
-    return PhaseImaging(
-        objective,
-        (spacing[0], spacing[1]),
-        (size[0] + 2 * margins[0], size[1] + 2 * margins[1]),
-        (margins[0], margins[1]),
-        np.asarray(depths, np.float64),
-        np.zeros((len(depths), 2)),
-        n_zernikes,
-        has_absorption=has_absorption,
-    )
-
-
-def led_array(
-    objective: Objective,
-    spacing: Sequence[float],
-    waves: Float[np.ndarray, "*lights"],
-    size: Sequence[int],
-    n_zernikes: int = 0,
-    factor: int = 1,
-    has_absorption: bool = False,
-    is_periodic: bool = False,
-) -> PhaseImaging:
-    """Return the imaging of an object in focus, lit from several directions one after the other.
-
-    Parameters
-    ----------
-    objective, n_zernikes, has_absorption, is_periodic
-        As for `through_focus`.
-    spacing
-        Distance between neighboring pixels of the object, ``factor`` times finer than the camera's.
-    waves
-        Direction of each light, ``(rows, columns)`` as sin θ times the refractive index.
-    size
-        Number of rows and columns of the images.
-    factor
-        Number of the object's pixels along each side of a camera's pixel; default 1.
-
-    Raises
-    ------
-    InputError
-        Pixels too coarse for the aperture, or lights without a direction each.
-    """
-    lights = np.asarray(waves, np.float64)
-    if lights.ndim != 2 or lights.shape[1] != 2 or not np.isfinite(lights).all():
-        raise InputError(
-            mismatch(
-                "The lights must have a direction each, along rows and columns",
-                expected="(images, 2) finite numbers",
-                got=lights.shape,
-                advice="Give sin θ times the refractive index along both.",
-            )
-        )
-    _check_sampling(objective, [d * factor for d in spacing], size)
-    reaches = [objective.lateral_reach / d for d in spacing]
-    margins = [0 if is_periodic else _margin(r, factor * n, factor) for n, r in zip(size, reaches, strict=True)]
-    return PhaseImaging(
-        objective,
-        (spacing[0], spacing[1]),
-        (factor * size[0] + 2 * margins[0], factor * size[1] + 2 * margins[1]),
-        (margins[0], margins[1]),
-        np.zeros(len(lights)),
-        lights,
-        n_zernikes,
-        factor,
-        has_absorption,
-    )
-
-
 def _once(each: Float[np.ndarray, "k *more"]) -> Float[np.ndarray, "n *more"]:
     """Return what belongs to each image once, if it is the same for all."""
     return each[:1] if (each == each[:1]).all() else each
@@ -377,30 +257,7 @@ def _real_product(one: Complex[Tensor, "*shape"], other: Complex[Tensor, "*shape
     return (one * other.conj()).real
 
 
-def _margin(reach: float, n: int, factor: int = 1) -> int:
-    """Return at least ``reach`` pixels beyond both ends, and a few more with which Fourier transforms of the whole are fast."""
-    margin = factor * math.ceil(reach / factor)
-    while next_fast_len(n + 2 * margin) > n + 2 * margin:
-        margin += factor
-    return margin
-
-
 def _axial(sine: Float[np.ndarray, "h w"], objective: Objective) -> Float[np.ndarray, "h w"]:
     """Return the wavenumber along the axis, relative to that of light along it, in radians per micrometer."""
     index = objective.refractive_index
     return 2 * np.pi / objective.wavelength * (np.sqrt(index**2 - sine**2) - index)
-
-
-def _check_sampling(objective: Objective, spacing: Sequence[float], size: Sequence[int]) -> None:
-    """Refuse pixels that miss what the objective lets through."""
-    most = objective.wavelength / (2 * objective.numerical_aperture)
-    if len(spacing) != 2 or not all(0 < d < math.inf for d in spacing):
-        raise InputError(
-            f"Phase needs the distance between pixels along rows and columns in micrometers, got {tuple(spacing)}."
-        )
-    if max(spacing) > most:
-        raise InputError(
-            f"Pixels are too coarse for the aperture: they are {max(spacing):.3g} micrometers apart, and at numerical aperture "
-            f"{objective.numerical_aperture:g} and {1000 * objective.wavelength:.0f} nm they may be {most:.3g} at most. Check the pixel "
-            "size and its unit, the wavelength and the aperture."
-        )

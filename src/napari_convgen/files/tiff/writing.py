@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import replacing
-from napari_convgen.files.image_file import Calibration, ImageFile, Tags
-from napari_convgen.files.orientation import is_sideways, stored_shape, swapped
+from napari_convgen.files.image_file import ImageFile, Tags
+from napari_convgen.files.orientation import stored_shape
 from napari_convgen.files.tiff.new import new_tags
 from napari_convgen.files.tiff.tags import escaped, free_letters, is_hyperstack, is_ome, ome_root, tags_of_type
 
@@ -92,18 +92,12 @@ def tags_for(path: Path, like: ImageFile, dtype: np.dtype[Any]) -> Tags:
     if is_ome(tags) or not is_ome_name(path):
         return tags
     shape = stored_shape(like.data.shape, like.axes, like.orientation)
-    new = new_tags(shape, dtype, like.axes, _stored_calibration(like), like.recipe)
+    new = new_tags(shape, dtype, like.axes, like.turned_calibration, like.recipe)
     if not is_ome(new):
         raise FileError(
             f"{path} cannot be OME-TIFF, which has no place for the axes {like.axes} with {dtype} values. Leave the .ome away."
         )
     return {**new, **{name: tags[name] for name in KEPT_TAGS if name in tags}}
-
-
-def _stored_calibration(like: ImageFile) -> Calibration | None:
-    if like.calibration is None or not is_sideways(like.orientation):
-        return like.calibration
-    return swapped(like.calibration, like.axes)
 
 
 def write(path: Path, data: NDArray[Any], like: ImageFile) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 from napari_convgen.config import LedArrayConfig, PhaseConfig, ThroughFocusConfig
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.core.image.lengths import distances
-from napari_convgen.core.operators.phase import PhaseImaging, led_array, through_focus
+from napari_convgen.core.operators.microscopes import led_array, through_focus
+from napari_convgen.core.operators.phase import PhaseImaging
 from napari_convgen.core.optics.objective import Objective
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.reconstruct.problems.base import Given

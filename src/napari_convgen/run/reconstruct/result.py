@@ -156,17 +156,17 @@ class ReconstructResult(ShownResult):
             "the generator's" if math.isinf(self.rho) else "near the generator's, and in agreement with the measurement"
         )
         yield f"The image is {near}."
-        yield from (
-            self.prediction_lines()
-            if self.measurement_error is not None
-            else ("No entry of the measurement was held out.",)
-        )
+        yield self.prediction or "No entry of the measurement was held out."
         yield f"{format_seconds(self.seconds)} on {format_place(self.device, self.backend, self.n_threads)}, {self._count_notes()}."
 
-    def prediction_lines(self) -> Iterator[str]:
-        """Say how well entries of the measurement are predicted that were held out, if any were: it is not the error of the image."""
-        if self.measurement_error is not None:
-            yield f"Held-out entries of the measurement are predicted to {self.measurement_error:.3g}, their noise included."
+    @property
+    def prediction(self) -> str:
+        """Sentence on how well held-out entries of the measurement are predicted, not on the error of the image; empty without any."""
+        if self.measurement_error is None:
+            return ""
+        return (
+            f"Held-out entries of the measurement are predicted to {self.measurement_error:.3g}, their noise included."
+        )
 
     def report(self) -> dict[str, Any]:
         """Return the run as plain values for JSON: what was run, how it ended, the curves, and the scores if there is a reference."""

@@ -238,7 +238,8 @@ class Prepared(Frames):
         if len(measured.channels) < 2 or not (config.generator.draws_from_image and config.noise.is_estimated):
             return measured
         noise = build_noise(measured, self.layout, config.noise)
-        assert noise is not None
+        if noise is None:
+            return measured
         self._latest_noise = number, noise
         values = np.nan_to_num(measured.values)
         is_noisy = noise.variance(values).max(tuple(range(1, values.ndim))) > 0

@@ -119,8 +119,7 @@ class CompareWidget(DockWidget):
         with self._controls.error.shown_errors():
             request = self._request()
             self.session.run(request)
-            of_image = self._values.settings() if self._values.is_recognized else {}  # not for the next image
-            kept = request.config.replace(dict.fromkeys(of_image, "auto"))
+            kept = self._values.kept(request.config)
             keep_config(GROUP, self._preset.value, kept, residuals=self._residuals.value)
             self._titles = request.titles
             self._table.clear_rows()

@@ -257,8 +257,7 @@ class DenoiseWidget(DockWidget):
 
     def _keep_choices(self, request: DenoiseRequest) -> None:
         boxes = {name: box.value for name, box in self._boxes.items()}
-        of_image = self._values.settings() if self._values.is_recognized else {}  # not for the next image
-        keep_config(GROUP, self._chosen_preset, request.config.replace(dict.fromkeys(of_image, "auto")), **boxes)
+        keep_config(GROUP, self._chosen_preset, self._values.kept(request.config), **boxes)
 
     def _allow_expected_error(self) -> None:
         """Disable the expected error of a single fit, which has no other fit to differ from."""

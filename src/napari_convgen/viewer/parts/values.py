@@ -8,6 +8,7 @@ from magicgui.widgets import ComboBox
 from magicgui.widgets.bases import ValueWidget
 from napari.layers import Layer
 
+from napari_convgen.config import Config
 from napari_convgen.errors import InputError
 from napari_convgen.files.images import part_of_file
 from napari_convgen.viewer.layers.door import LayerInput
@@ -77,6 +78,10 @@ class ValuesChoice:
         if self._shown == INTENSITIES:
             return {}
         return {"noise.kind": NOISE_KINDS[self._shown]} | ({"channels": JOINT} if self._shown == "complex" else {})
+
+    def kept(self, config: Config) -> Config:
+        """Return a configuration as it is kept for other images: without what was found in the file of this one."""
+        return config.replace(dict.fromkeys(self.settings(), "auto")) if self.is_recognized else config
 
     def check(self, source: LayerInput) -> None:
         """Refuse an image that is no complex pair, if that is chosen.

@@ -25,7 +25,8 @@ def _lines(result: ReconstructResult, request: ReconstructRequest) -> Iterator[s
     yield str(result.reason)
     off = float(np.sqrt(np.nanmean(np.square(magnitude(result.residual), dtype=np.float64))))
     yield f"The image agrees with the measurement to {off:.3g} (root mean square)."
-    yield from result.prediction_lines()
+    if result.prediction:
+        yield result.prediction
     if not math.isinf(result.rho):
         yield f"It is the generator's, moved to where it agrees better (ρ = {result.rho:.2g})."
     if request.rounds_colors:

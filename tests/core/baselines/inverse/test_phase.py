@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_convgen.core.baselines.inverse.phase import gerchberg_saxton, transport_of_intensity, tuned_transport
-from napari_convgen.core.operators.phase import through_focus
+from napari_convgen.core.operators.microscopes import through_focus
 from napari_convgen.core.optics.objective import Objective
 
 IMAGING = through_focus(Objective(0.4, 0.52, 1.0), (0.2, 0.2), [-4.0, -2.0, 0.0, 2.0, 4.0], (40, 36))

@@ -37,7 +37,7 @@ HEADROOM = 1.2
 
 PATIENCE = 4
 """Factor of the least patience: lines beyond the middle of k-space are little but noise, so that the error of those held out hardly falls
-for a hundred steps, while the image gets better by 10 dB. Chosen on heads 100 to 102 at 96 × 80 points, two of which ended too early."""
+for a hundred steps, while the image gets much better. Chosen on heads 100 to 102 at 96 × 80 points, two of which ended too early."""
 
 MATRIX_BYTES = 48
 """Bytes of an entry of the matrices that sensitivities are found by, one a pixel and pair of coils: complex, with two temporaries."""
