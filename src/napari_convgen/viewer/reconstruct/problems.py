@@ -36,7 +36,7 @@ class Problem:
         return tuple(name for name, generator in able.items() if generator.has_guide or not generator.draws_from_image)
 
 
-NO_PROBLEM = Problem("none: the image itself", "", ("identity",))
+NO_PROBLEM = Problem("none", "", ("identity",))
 """Choice of widgets that look at an image, which need not be a measurement of another one."""
 
 LOOKED_AT = ("inpaint", "deblur", "enlarge")
