@@ -33,7 +33,7 @@ class CpuPasses:
         starts = patches.starts(image.shape)
         n_lines, n_columns = len(starts[0]) * len(starts[1]), len(starts[2])
         places = torch.empty(n_lines * n_columns, patches.n_similar, dtype=torch.int32)
-        n_compared = places.numel() * math.prod(patches.reach)
+        n_compared = places.numel() * math.prod(2 * each + 1 for each in patches.reach)
         arguments = (image.numpy(), patches.size, patches.reach, *starts, places.numpy())
         share_out(cpu_kernels.match, n_lines, n_compared, *arguments, n_threads=self.n_threads)
         return places
