@@ -27,7 +27,8 @@ def taught(generator, clean, level=0.1, weights=None, spectrum=None, n_steps=0, 
     optimizer = torch.optim.Adam(generator.parameters(), 0.003)
     for _ in range(n_steps):
         optimizer.zero_grad()
-        generator.lesson_losses().sum().backward()
+        for member in range(len(generator.networks)):
+            generator.lesson_loss(member).backward()
         optimizer.step()
     return noisy
 
@@ -78,7 +79,7 @@ def test_a_lesson_is_the_error_on_crops_of_the_guide_with_fresh_noise():
     generator = network()
     taught(generator, waves(20, 26), level=0.1)
     unit = float(generator.unit)  # the network takes nothing off yet: what is left is the noise
-    losses = torch.stack([generator.lesson_losses() for _ in range(20)]).detach()
+    losses = torch.stack([generator.lesson_loss(0) for _ in range(20)]).detach()
     assert losses.mean() == pytest.approx((0.1 / unit) ** 2, rel=0.03)
     assert losses.unique().numel() == 20
 
@@ -87,10 +88,24 @@ def test_members_are_networks_of_their_own():
     generator = network(n=2)
     taught(generator, waves(20, 26), n_steps=1)
     generator.zero_grad()
-    first, second = generator.lesson_losses()
+    first, second = generator.lesson_loss(0), generator.lesson_loss(1)
     assert first != second
     first.backward()
     assert all(p.grad is None or not p.grad.any() for p in generator.networks[1].parameters())
+
+
+def test_no_image_is_kept_before_noise_is_taken_off():
+    generator = network(n_lessons=30)
+    taught(generator, waves(20, 26))
+    settled = []
+    for _ in range(4):
+        generator()
+        settled.append(generator.is_settled)
+    assert settled == [False, False, False, True]
+    before = generator.state_dict()
+    generator = network(n_lessons=30)
+    generator.load_state_dict(before)
+    assert generator.is_settled
 
 
 def test_pixels_that_are_left_out_are_in_no_image():
@@ -113,7 +128,7 @@ def test_noise_in_lessons_has_the_spectrum_of_the_noise():
     seen = []
     generator.networks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     for _ in range(100):
-        generator.lesson_losses()
+        generator.lesson_loss(0)
     noise = torch.cat(seen)[:, 0]
     neighbors = [noise[..., 1:] * noise[..., :-1], noise[..., 1:, :] * noise[..., :-1, :]]
     white = [float(each.mean() / noise.square().mean()) for each in neighbors]
@@ -139,7 +154,7 @@ def test_crops_have_all_orientations():
     seen = []
     generator.networks[0].register_forward_pre_hook(lambda _, inputs: seen.extend(inputs[0]))
     for _ in range(30):
-        generator.lesson_losses()
+        generator.lesson_loss(0)
     corners = {round(float((crop * generator.unit + generator.center)[0, 0, 1]), 4) for crop in seen}
     expected = {round(float(turned(clean, turn, 2)[0, 0, 1]), 4) for turn in range(8)}
     assert corners == expected

@@ -141,10 +141,21 @@ def test_no_network_is_computed_where_the_image_is_the_estimate_alone(monkeypatc
 
 
 def test_a_step_is_as_many_lessons_as_are_set(monkeypatch):
-    given, lesson_losses = [], TaughtNetwork.lesson_losses
-    monkeypatch.setattr(TaughtNetwork, "lesson_losses", lambda self: given.append(1) or lesson_losses(self))
+    given, lesson_loss = [], TaughtNetwork.lesson_loss
+    monkeypatch.setattr(
+        TaughtNetwork, "lesson_loss", lambda self, member: given.append(member) or lesson_loss(self, member)
+    )
     denoise(pair()[1], TAUGHT.replace({"n_steps": 2, "stopping.kind": "fixed"}))
-    assert len(given) == 2 * TAUGHT.generator.n_lessons
+    n_members = len(set(given))
+    assert n_members > 1
+    assert len(given) == 2 * n_members * TAUGHT.generator.n_lessons
+
+
+def test_members_learn_the_same_on_any_number_of_threads():
+    _, noisy = pair()
+    config = TAUGHT.replace({"n_steps": 3, "stopping.kind": "fixed"})
+    images = [denoise(noisy, config.replace({"n_threads": n})).snapshots[-1].iterate for n in (1, 2)]
+    np.testing.assert_array_equal(*images)
 
 
 def test_without_a_share_of_the_network_the_image_is_the_estimate():

@@ -87,6 +87,27 @@ def share_out_tasks(work: Callable[[int], None], n_tasks: int, n_threads: int) -
         wait(helpers)
 
 
+def for_each_member(work: Callable[[int], None], n_members: int, device: torch.device) -> None:
+    """Compute something for each member of a generator; on the CPU several at a time, each on a single thread.
+
+    Small images and crops hardly gain by more threads, while the members do not depend on each other.
+
+    Parameters
+    ----------
+    work
+        Function of the number of a member. It sets what PyTorch keeps for each thread, such as whether gradients are recorded.
+    n_members
+        Number of members.
+    device
+        Device that computes.
+    """
+    if device.type == "cpu":
+        share_out_tasks(work, n_members, torch.get_num_threads())
+        return
+    for member in range(n_members):
+        work(member)
+
+
 @contextlib.contextmanager
 def alone() -> Iterator[int]:
     """Let PyTorch compute on the calling thread alone; the value is the number of threads that it was set to.

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_convgen.core.cpu.threads import for_each_member
 from napari_convgen.core.fit.cuda_graph import CapturedStep, Step
 from napari_convgen.core.fit.curves import Curves
 from napari_convgen.core.fit.guides import Mixture
@@ -322,10 +323,14 @@ class LessonStep(DescentStep):
 
     def __call__(self) -> tuple[Tensor, ...]:
         """Change the weights; return the members' outputs and losses from afterwards."""
+
+        def learn(member: int) -> None:
+            with torch.enable_grad():
+                self.generator.lesson_loss(member).backward()
+
         for _ in range(self.generator.n_lessons):
             self.optimizer.zero_grad()
-            with torch.enable_grad():
-                self.generator.lesson_losses().sum().backward()  # each member's gradient is that of its own loss
+            for_each_member(learn, len(self.measurements), self.measurements.device)
             self.optimizer.step()
         with torch.no_grad():
             outputs = self.generator()

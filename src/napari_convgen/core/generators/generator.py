@@ -38,7 +38,7 @@ class Generator(nn.Module):
     is_capturable
         True if a step can be recorded as a CUDA graph: it takes no values from the host.
     n_lessons
-        Number of lessons in a step, for a generator that learns from examples which it makes itself, see `lesson_losses`; 0, the default,
+        Number of lessons in a step, for a generator that learns from examples which it makes itself, see `lesson_loss`; 0, the default,
         for one that is fitted to the measurement.
     makes_tensors_anew
         True if each step makes its hidden tensors anew, of many sizes; False, the default, if they are few or stay.
@@ -91,8 +91,8 @@ class Generator(nn.Module):
         """Return each member's image, values around [0, 1]."""
         raise NotImplementedError
 
-    def lesson_losses(self) -> Float[Tensor, "m"]:
-        """Return each member's loss in the next lesson."""
+    def lesson_loss(self, member: int) -> Float[Tensor, ""]:
+        """Return a member's loss in its next lesson."""
         raise NotImplementedError
 
     def draw(self) -> Iterator[Float[Tensor, "p c *spatial"]]:

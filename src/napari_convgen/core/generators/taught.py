@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from napari_convgen.core.cpu.threads import for_each_member
 from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, named_layers
 from napari_convgen.core.generators.grids import Size, grid_sizes, strides
 from napari_convgen.core.generators.image_input import ImageInput
@@ -27,6 +28,9 @@ from napari_convgen.core.generators.skip import LEAK
 
 N_CROPS, CROP_PIXELS = 2, 96**2
 """Number of crops in a lesson, and of pixels in each, about. Chosen on the tuning images of benchmarks/quality.py."""
+
+LEAST_LESSONS = 100
+"""Number of lessons before which no image is kept. Chosen on the tuning images of benchmarks/quality.py: by then noise is taken off."""
 
 LEAST_HALF = 4
 """Least number of pixels along a halved axis of the coarsest grid with which layers are computed in half precision: strided convolutions of
@@ -137,18 +141,32 @@ class TaughtNetwork(ImageInput):
         self.center.copy_(guides.mean(over).view_as(self.center))
         self.unit.copy_(guides.std(over, correction=0).view_as(self.unit) + self.noise_level)
 
-    def lesson_losses(self) -> Float[Tensor, "m"]:
-        """Return each member's mean squared error on fresh crops of its guide, in units of the guide's deviation and the noise."""
-        members: Any = zip(self.networks, self.noises, self.guides, strict=True)
-        return torch.stack([self._lesson_loss(network, noise, guide) for network, noise, guide in members])
+    def lesson_loss(self, member: int) -> Float[Tensor, ""]:
+        """Return a member's mean squared error on fresh crops of its guide, in units of the guide's deviation and the noise."""
+        noise: Any = self.noises[member]
+        clean = torch.stack([self._crop(self.guides[member], noise) for _ in range(N_CROPS)])
+        noisy = clean + self.as_measured(noise(clean))
+        error: Tensor = self.networks[member]((noisy - self.center) / self.unit) - (clean - self.center) / self.unit
+        return error.square().mean()
 
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return the members' images, computed in the next orientation: output channels first."""
         turn = int(self.n_images) % self.n_orientations
         self.n_images += 1
         scaled = turned((self.inputs - self.center) / self.unit, turn, self.n_axes)
-        images = [network(x[None])[0] for network, x in zip(self.networks, scaled, strict=True)]
+        images, has_gradient = list(scaled), torch.is_grad_enabled()
+
+        def draw(member: int) -> None:
+            with torch.set_grad_enabled(has_gradient):
+                images[member] = self.networks[member](scaled[member, None])[0]
+
+        for_each_member(draw, len(images), scaled.device)
         return turned_back(torch.stack(images), turn, self.n_axes) * self.unit + self.center
+
+    @property
+    def is_settled(self) -> bool:
+        """True once there were `LEAST_LESSONS`: before, the images are nearly the measurement, noise and all."""
+        return int(self.n_images) * self.n_lessons >= LEAST_LESSONS
 
     @property
     def n_orientations(self) -> int:
@@ -173,12 +191,6 @@ class TaughtNetwork(ImageInput):
         """Return the convolution weights of each layer, down from the image's grid and up again, one tensor a member."""
         *hidden, output = zip(*(network.weights() for network in self._denoisers), strict=True)
         return named_layers(hidden, output)
-
-    def _lesson_loss(self, network: nn.Module, noise: GaussianNoise, guide: Tensor) -> Tensor:
-        clean = torch.stack([self._crop(guide, noise) for _ in range(N_CROPS)])
-        noisy = clean + self.as_measured(noise(clean))
-        error: Tensor = network((noisy - self.center) / self.unit) - (clean - self.center) / self.unit
-        return error.square().mean()
 
     def _crop(self, guide: Float[Tensor, "c *spatial"], noise: GaussianNoise) -> Float[Tensor, "c *crop"]:
         """Return a crop of a guide, at a place and in an orientation by chance."""
@@ -285,9 +297,9 @@ def memory_bytes(
     itemsize: int = FLOAT_BYTES,
     **_: Any,
 ) -> int:
-    """Return about how many bytes a step of a fit takes at its peak: that of an image, as crops are small."""
+    """Return about how many bytes a step of a fit takes at its peak: that of the members' images, drawn at once, as crops are small."""
     pixels, n_axes = math.prod(size), len(size)
-    features = itemsize * pixels * (3 * n_fine_channels + 2 * n_channels)
+    features = n_members * itemsize * pixels * (3 * n_fine_channels + 2 * n_channels)
     images = FLOAT_BYTES * pixels * N_IMAGES * n_outputs * n_members
     wide = max(n_channels, n_fine_channels)
     weights = FLOAT_BYTES * N_WEIGHT_COPIES * n_members * WIDTH**n_axes * wide**2 * (4 * n_scales + 2)
