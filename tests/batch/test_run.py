@@ -20,6 +20,7 @@ from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemor
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.run import denoise
 from napari_convgen.run.setup.prepared import Prepared
+from napari_convgen.run.setup.starts import PREVIOUS_NOTE
 
 
 def break_pieces(monkeypatch, numbers, error):
@@ -218,10 +219,22 @@ def test_a_forecast_counts_pieces_time_memory_and_disk(folder, few):
     assert not Path("out").exists()
 
 
-def test_a_start_at_the_frame_before_is_refused(folder, few):
-    config = few.replace({"stopping.kind": "auto", "frames.start": "previous"})
-    with pytest.raises(ConfigError, match=r"Choose frames\.start = 'fresh', or denoise each file by itself"):
-        denoise_files("in", "out", config)
+def test_chains_of_frames_are_pieces_with_the_numbers_of_one_run(folder, few):
+    first, second = tifffile.imread("in/stack.tif")
+    stack = np.stack([first, second, first, second, first])
+    tifffile.imwrite("in/stack.tif", stack, imagej=True, metadata={"axes": "TYX"})
+    changes = {"stopping.kind": "auto", "noise.sigma": 15.0, "n_steps": 40, "n_threads": 1, "tiles.size": "whole"}
+    fresh = few.replace({**changes, "dtype": "float32"})
+    config = fresh.replace({"frames.start": "previous", "frames.chain": 3})
+    task = BatchTask(["in/stack.tif"], "out", config, n_workers=1)
+    assert [len(range(*each.index[0].indices(5))) for each in task.plans[0].pieces] == [3, 2]
+    for _ in task:
+        pass
+    out = tifffile.imread("out/stack.tif")
+    np.testing.assert_array_equal(out, denoise(stack, config, axes="TYX").image)
+    is_fresh = (out == denoise(stack, fresh, axes="TYX").image).all((1, 2))
+    assert is_fresh.tolist() == [True, False, False, True, False]
+    assert PREVIOUS_NOTE in task.plans[0].cut.notes
 
 
 def test_the_memory_of_a_piece_does_not_depend_on_how_many_there_are(few):

@@ -18,13 +18,14 @@ from napari_convgen import __version__
 from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record, write_record
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
-from napari_convgen.errors import ConfigError, FileError
+from napari_convgen.errors import FileError
 from napari_convgen.files.formats import FORMATS, find_format, suffix_like
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.run import JOINT
 from napari_convgen.run.fit_task import peak_bytes
 from napari_convgen.run.setup.groups import N_AROUND, PartOfStack, frame_groups, neighbor_axis
 from napari_convgen.run.setup.prepared import Prepared
+from napari_convgen.run.setup.starts import PREVIOUS_NOTE, chain_of, previous_starts
 
 WORK = ".pieces"
 """Folder, in that of the outputs, for what is done of files that are not finished."""
@@ -68,7 +69,8 @@ class Cut:
     is_joint
         True if its channels are fitted together.
     n_together
-        Number of neighboring frames of a piece, which are denoised together; 0 if a piece is a frame, or a tile of one, for itself.
+        Number of neighboring frames of a piece, which are denoised together, or in a chain; 0 if a piece is a frame, or a tile of one,
+        for itself.
     dtype
         Type of the result.
     dtype_setting
@@ -113,11 +115,11 @@ class Cut:
     @classmethod
     def of_prepared(cls, prepared: Prepared, output: str = "") -> Self:
         """Find out about an image that was checked, with its tiles; its result will be in the file ``output``."""
-        _check_frames(prepared)
         result_type = prepared.result_type
         n_values = math.prod(prepared.size) * prepared.n_outputs
         layout, shape, groups = prepared.layout, tuple(prepared.image.shape), frame_groups(prepared)
-        n_together = 0 if groups is None else groups.size
+        is_chained = previous_starts(prepared) is not None
+        n_together = groups.size if groups else chain_of(prepared.config) if is_chained else 0
         division = Division(prepared.pieces, prepared.n_tiles, prepared.size)
         n_fits, itemsize = max(1, n_together), result_type.dtype.itemsize
         n_bytes = peak_bytes(prepared, n_values * n_fits, itemsize, n_fits, keeps_snapshots=False)
@@ -129,11 +131,11 @@ class Cut:
             n_together=n_together,
             dtype=str(result_type.dtype),
             dtype_setting=result_type.setting,
-            n_pieces=len(_pieces(division, layout, shape, n_together)),
+            n_pieces=len(_pieces(division, layout, shape, n_together, prepared.config)),
             n_tiles=prepared.n_tiles,
             n_values=n_values,
             n_bytes=n_bytes + (0 if groups is None else groups.n_bytes),
-            notes=(*prepared.notes, *[JOINT] * (groups is not None)),
+            notes=(*prepared.notes, *[JOINT] * (groups is not None), *[PREVIOUS_NOTE] * is_chained),
         )
 
     @classmethod
@@ -214,12 +216,13 @@ class Plan:
         """The pieces."""
         tiles = self.request.config.tiles
         division = Division.of(self.layout, self.cut.shape, tiles.size, tiles.overlap)
-        return _pieces(division, self.layout, self.cut.shape, self.cut.n_together)
+        return _pieces(division, self.layout, self.cut.shape, self.cut.n_together, self.request.config)
 
     @property
     def config(self) -> Config:
         """Settings of a piece: what was decided for the whole file is no longer automatic."""
-        fit, channels = ("joint" if each else "separate" for each in (self.cut.n_together, self.cut.is_joint))
+        is_joint = self.cut.n_together > 0 and not _has_chains(self.request.config)
+        fit, channels = ("joint" if each else "separate" for each in (is_joint, self.cut.is_joint))
         decided = {"tiles.size": "whole", "dtype": self.cut.dtype_setting, "frames.fit": fit, "channels": channels}
         return self.request.config.replace(decided)
 
@@ -297,27 +300,19 @@ class Plan:
         return others + [self.output] * (self.output.exists() and not is_own)
 
 
-def _check_frames(prepared: Prepared) -> None:
-    """Refuse what would need other frames than that of a piece.
-
-    Raises
-    ------
-    ConfigError
-        The configuration demands it.
-    """
-    if prepared.config.frames.start == "previous":
-        raise ConfigError(
-            "The pieces of a batch know nothing of each other, so that frames.start cannot be 'previous'. "
-            "Choose frames.start = 'fresh', or denoise each file by itself."
-        )
-
-
-def _pieces(division: Division, layout: Layout, shape: tuple[int, ...], n_together: int) -> tuple[Piece, ...]:
-    """Return the pieces of an image: its frames or tiles, or groups of as many neighboring ones."""
+def _pieces(
+    division: Division, layout: Layout, shape: tuple[int, ...], n_together: int, config: Config
+) -> tuple[Piece, ...]:
+    """Return the pieces of an image: its frames or tiles, or groups of as many neighboring ones; chains know nothing of those around."""
     if not n_together:
         return division.pieces
     axis, _ = neighbor_axis(layout, shape)
-    return division.groups(axis, shape[axis], n_together, N_AROUND)
+    return division.groups(axis, shape[axis], n_together, 0 if _has_chains(config) else N_AROUND)
+
+
+def _has_chains(config: Config) -> bool:
+    """Return True if the network of a frame starts from the frame before."""
+    return config.frames.start == "previous"
 
 
 def count(statuses: Mapping[int, str]) -> tuple[int, int]:

@@ -33,6 +33,12 @@ class FramesConfig(Settings):
         "was kept, with the state of the optimizer). Previous takes fewer steps where frames are alike; after a cut a frame starts "
         "afresh. It is for generators without a guide, and needs a patience of at least 100 steps.",
     )
+    chain: Auto | Annotated[int, Ge(2), Le(10_000)] = Field(
+        "auto",
+        title="Frames of a chain",
+        description="Number of neighboring frames of which each network starts from the frame before, if frames start so; the next frame "
+        "starts afresh. A chain is a piece of a batch, whose workers do several at a time: auto (16), or a number.",
+    )
     network: Literal["auto", "always"] = Field(
         "auto",
         title="Network of a frame",

@@ -67,6 +67,20 @@ def test_tiles_start_from_the_same_tile(stack):
     np.testing.assert_array_equal(tiled[:, :16, :18], alone)
 
 
+def test_the_first_frame_of_each_chain_starts_afresh(stack):
+    _, noisy = stack
+    frames = np.stack([noisy[0], noisy[1], noisy[0], noisy[1]])
+    few = {"n_steps": 4, "generator.n_channels": 4}
+    chained, whole, fresh = (
+        denoise(frames, config.replace(few), axes="TYX").image
+        for config in (PREVIOUS.replace({"frames.chain": 2}), PREVIOUS, CONFIG)
+    )
+    np.testing.assert_array_equal(chained[::2], fresh[::2])
+    np.testing.assert_array_equal(chained[1], whole[1])
+    np.testing.assert_array_equal(chained[1], chained[3])
+    assert (whole[2] != fresh[2]).any()
+
+
 def test_what_would_do_harm_is_refused(stack):
     _, noisy = stack
     for changes, advice in {
