@@ -1,6 +1,6 @@
 """Batches that are disturbed: processes are killed at random times, and the same command goes on; and several workers against one.
 
-    python benchmarks/batch.py [kills] [scheduler] [workers]
+    python benchmarks/batch.py [kills] [scheduler] [cluster] [workers]
 
 Each part writes its section of results/batch.md; without a name, all do. Images are small, and made by formula. All takes some minutes.
 
@@ -10,6 +10,8 @@ Each part writes its section of results/batch.md; without a name, all do. Images
 - **scheduler**: the pieces are done by the workers of a Dask cluster, whose scheduler is ended by SIGKILL at random times. The command must
   end by itself, with the exit status of an error and one sentence; then a new scheduler and new workers are started, and the same command
   is given again. Needs the package ``distributed``.
+- **cluster**: the same, but the workers of the cluster are ended by SIGKILL at random times. Dask starts others, and the command must go on
+  by itself to its end.
 - **workers**: CPU seconds of all pieces, and seconds by the clock, with one and with two workers.
 """
 
@@ -43,8 +45,8 @@ RESULT = Path(__file__).parent / "results" / "batch.md"
 N_KILLS = 10
 """Processes that are killed, for each number of workers."""
 
-N_SCHEDULER_KILLS, N_CLUSTER_WORKERS = 10, 2
-"""Schedulers that are killed, and workers of their cluster."""
+N_CLUSTER_KILLS, N_CLUSTER_WORKERS = 10, 2
+"""Schedulers that are killed, or workers of a cluster; and number of its workers."""
 
 LONGEST_END = 60
 """Seconds within which a command must end whose scheduler is gone."""
@@ -200,7 +202,9 @@ def start_cluster(folder: Path) -> tuple[psutil.Popen, psutil.Popen]:
     dask, where = [sys.executable, "-m", "dask"], ["--scheduler-file", str(file), "--no-dashboard"]
     scheduler = psutil.Popen([*dask, "scheduler", *where, "--host", "127.0.0.1", "--port", "0"], **options)
     number = ["--nworkers", str(N_CLUSTER_WORKERS), "--nthreads", "1", "--preload", __file__]
-    environment = {**os.environ, LOG: str(folder / "begun.txt")}
+    # Dask loads a copy of this file, which finds what it imports by the path.
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, LOG: str(folder / "begun.txt"), "PYTHONPATH": path}
     cluster_workers = psutil.Popen([*dask, "worker", *where, *number], env=environment, **options)
     while not file.exists():
         time.sleep(0.1)
@@ -243,6 +247,51 @@ def scheduler() -> tuple[str, str]:
     return "The scheduler of a Dask cluster is killed", f"{text}\n\n{markdown_table(head, [row])}"
 
 
+def cluster() -> tuple[str, str]:
+    """Kill workers of a cluster at random times."""
+    rng, rows, n_killed = random.Random(0), [], 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        n_pieces = make_inputs(folder / "in")
+        denoise_files(folder / "in", folder / "whole", config(), n_workers=1)
+        the_scheduler, cluster_workers = start_cluster(folder)
+        try:
+            while n_killed < N_CLUSTER_KILLS:
+                rows.append(lost_workers(folder, len(rows), cluster_workers, N_CLUSTER_KILLS - n_killed, rng))
+                n_killed += int(rows[-1][1])
+                print(rows[-1], flush=True)
+        finally:
+            end(cluster_workers)
+            end(the_scheduler)
+    head = ["run", "kills", "hashes equal", "pieces done again", "exit status"]
+    text = f"{n_pieces} pieces of 3 files, {N_CLUSTER_WORKERS} workers; SIGKILL of one of them at random times, and nothing else is done."
+    return "Workers of a Dask cluster are killed", f"{text}\n\n{markdown_table(head, rows)}"
+
+
+def lost_workers(
+    folder: Path, number: int, cluster_workers: psutil.Popen, n_most: int, rng: random.Random
+) -> list[str]:
+    """Run a batch to its end while workers of the cluster are killed; return a row of the table."""
+    log, out, settings = (folder / each for each in ("begun.txt", f"out-{number}", "few.toml"))
+    log.write_text("")
+    settings.write_text(config().to_toml())
+    command = ["batch", str(folder / "in"), "-o", str(out), "--config", str(settings), "--quiet"]
+    command = [sys.executable, "-m", "napari_convgen.cli", *command, "--scheduler", str(folder / "scheduler.json")]
+    process, n_killed = psutil.Popen(command), 0
+    while process.poll() is None:
+        n_begun = len(log.read_text())
+        while process.poll() is None and len(log.read_text()) == n_begun:
+            time.sleep(0.01)  # until it is at work
+        time.sleep(rng.uniform(*SECONDS_BETWEEN))
+        found = [each for each in cluster_workers.children(recursive=True) if "spawn_main" in " ".join(each.cmdline())]
+        if process.poll() is None and found and n_killed < n_most:
+            rng.choice(found).kill()
+            n_killed += 1
+    n_again = len(log.read_text().splitlines()) - len(records(out))
+    equal = "yes" if hashes(out) == hashes(folder / "whole") else "NO"
+    return [str(number + 1), str(n_killed), equal, str(n_again), str(process.wait())]
+
+
 def lost_schedulers(folder: Path, rng: random.Random) -> list[str]:
     """Run a batch to its end while schedulers are killed; return a row of the table."""
     log, out, settings, errors = (folder / each for each in ("begun.txt", "out", "few.toml", "errors.txt"))
@@ -259,10 +308,10 @@ def lost_schedulers(folder: Path, rng: random.Random) -> list[str]:
             process = psutil.Popen(command, stderr=file)
         while process.poll() is None and len(log.read_text()) == n_begun:
             time.sleep(0.01)  # until it is at work
-        if n_killed < N_SCHEDULER_KILLS:
+        if n_killed < N_CLUSTER_KILLS:
             time.sleep(rng.uniform(*SECONDS_BETWEEN))
             before |= records(out)
-        if n_killed < N_SCHEDULER_KILLS and process.poll() is None:
+        if n_killed < N_CLUSTER_KILLS and process.poll() is None:
             the_scheduler.kill()
             n_killed += 1
             started = time.monotonic()
@@ -300,7 +349,12 @@ def workers() -> tuple[str, str]:
     return "Two workers against one", f"The same inputs. {busy}.\n\n{markdown_table(head, rows)}"
 
 
-PARTS: dict[str, Callable[[], tuple[str, str]]] = {"kills": kills, "scheduler": scheduler, "workers": workers}
+PARTS: dict[str, Callable[[], tuple[str, str]]] = {
+    "kills": kills,
+    "scheduler": scheduler,
+    "cluster": cluster,
+    "workers": workers,
+}
 
 
 def main() -> None:
