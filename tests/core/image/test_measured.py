@@ -232,6 +232,19 @@ def test_a_wrapped_phase_is_told_from_other_images_of_its_range():
     smooth = np.interp(textured(), (textured().min(), textured().max()), (-np.pi, np.pi))
     frames[False] += [smooth, np.round(phase(2, 0.3)).astype(np.int16), 2 * phase(2, 0.3), 0.5 * phase(0.1, 0.1)]
     frames[False] += [10 * (phase(2, 0.3) + np.pi)]  # from 0 on, but beyond 2π
+    turns = phase(2, 0.3) / (2 * np.pi)
+    frames[True] += [360 * turns, np.round(360 * (turns + 0.5)).astype(np.int16), np.float32(180 + 360 * turns)]
+    frames[True] += [np.floor(256 * (turns + 0.5)).astype(np.uint8), np.floor(4096 * (turns + 0.5)).astype(np.uint16)]
+    frames[True] += [
+        np.round(8192 * turns).astype(np.int16),
+        np.random.default_rng(0).integers(0, 4096, SIZE, np.uint16),
+    ]
+    two = np.where(X % 16 < 8, 30.0, 225.0)  # two values with noise, edges between them
+    photograph = 128 + 2 * (smooth * 30 + 40 * noise(3))
+    frames[False] += [
+        np.clip(each, 0, 255).astype(np.uint8) for each in (two + 12 * noise(1), photograph, 128 + 42 * noise(4))
+    ]
+    frames[False] += [np.clip(255 * np.round(turns + 0.5), 0, 255).astype(np.uint8), 360 * (smooth / (2 * np.pi) + 0.5)]
     for is_wrapped, images in frames.items():
         for image in images:
             notes = check_array(image, Layout.of(SIZE))[0].notes
