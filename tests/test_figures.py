@@ -1,0 +1,205 @@
+"""Figures in sentences of the documentation are those of the tables that the benchmarks wrote."""
+
+import csv
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+from napari_convgen.config import PRESETS
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def rows_of(name):
+    """The images of a table of quality.py, with numbers where there are some."""
+    with (RESULTS / name).open(encoding="utf-8") as file:
+        return [{key: number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def table(name, start):
+    """The cells of the table whose head begins so."""
+    lines = (RESULTS / name).read_text(encoding="utf-8").splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith(f"| {start}"))
+    body = []
+    for line in lines[first + 2 :]:
+        if not line.startswith("|"):
+            break
+        body.append([cell.strip() for cell in line.strip("|").split("|")])
+    return body
+
+
+def figures(page, sentence):
+    """The numbers of a sentence of a page, in which ``#`` stands for each."""
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    [found] = re.findall(re.escape(sentence).replace(r"\#", r"(\d+(?:\.\d+)?)"), text)
+    return [float(each) for each in ([found] if isinstance(found, str) else found)]
+
+
+def near(*expected):
+    """Equal up to the rounding to one decimal, in which sentences have decibels."""
+    return pytest.approx(list(expected), abs=0.051)
+
+
+DEFAULT = rows_of("quality-default.csv")
+BEST = rows_of("quality-best.csv")
+
+
+def kinds(rows, *parts):
+    return [row for row in rows if any(part in row["kind"] for part in parts)]
+
+
+def gains(rows, over):
+    return [row["convgen"] - row[over] for row in rows]
+
+
+def test_default_beside_other_methods():
+    by_kind = [
+        statistics.fmean(gains(kinds(DEFAULT, kind), "bm3d")) for kind in ("gauss15", "gauss25", "gauss50", "shared25")
+    ]
+    stated = figures("README.md", "is # to # dB better than BM3D on photographs with white noise, in the mean")
+    assert stated == near(min(by_kind), max(by_kind))
+    smoothed = kinds(DEFAULT, "correlated25")
+    wide = [row for row in DEFAULT if "WideField" in row["image"]]
+    ahead = [min(min(gains(rows, "bm3d")), min(gains(rows, "nlm"))) for rows in (smoothed, wide)]
+    stated = figures("README.md", "non-local means by # dB and more, on a wide-field image by # dB")
+    assert stated[0] <= ahead[0] < stated[0] + 0.1
+    assert stated[1:] == near(ahead[1])
+    others = [row for row in DEFAULT if row["is_white"] == "True" and "natural" not in row["kind"]]
+    level = [each for each, row in zip(gains(others, "bm3d"), others, strict=True) if "od1" not in row["image"]]
+    assert "about level with it on fluorescence and magnitude images" in (ROOT / "README.md").read_text()
+    assert statistics.median(level) == pytest.approx(0, abs=0.2)
+    assert min(level) > -0.15
+
+
+def test_what_default_adds_to_its_estimate():
+    page = "docs/stopping-notes.md"
+    white = [row for row in DEFAULT if row["is_white"] == "True"]
+    [mean, of_bacteria] = figures(
+        page,
+        "# dB in the mean over images with white noise, and nothing without the saturated bacteria, where it adds #",
+    )
+    assert mean == pytest.approx(statistics.fmean(gains(white, "lichi")), abs=0.006)
+    assert [of_bacteria] == near(*gains([row for row in DEFAULT if "od1" in row["image"]], "lichi"))
+    others = [row for row in white if "od1" not in row["image"]]
+    assert statistics.fmean(gains(others, "lichi")) == pytest.approx(0, abs=0.01)
+    [n_images, loss] = figures(page, "On two of the # images the mixture is # dB worse than the estimate alone")
+    worse = [row for row in DEFAULT if row["convgen"] - row["lichi"] < -0.1]
+    assert n_images == len(DEFAULT)
+    assert [loss] * 2 == near(*(-gain for gain in gains(worse, "lichi")))
+    assert [row["image"].split("/")[-1] for row in worse] == ["11:correlated25", "kodim13:shared25"]
+    told = [row for row in white if row["estimated"] != ""]
+    is_near = [abs(row["estimated"] - row["convgen"]) < 1 for row in told]
+    [share] = figures(page, "is within 1 dB on # % of the images with white noise for which it is told")
+    assert share == round(100 * statistics.fmean(is_near))
+    assert figures(page, "For # of the # images nothing is told") == [len(white) - len(told), len(white)]
+
+
+def test_what_best_adds_to_the_estimate():
+    [least, most, loss] = figures(
+        "docs/presets.md",
+        "gains from # to # dB over the non-local estimate on five, next to nothing on three, and loses # dB on one",
+    )
+    added = sorted(gains(BEST, "lichi"))
+    assert len(added) == 9
+    assert added[0] == pytest.approx(-loss, abs=0.006)
+    assert all(abs(each) < 0.02 for each in added[1:4])
+    assert all(least <= each <= most for each in added[4:])
+
+
+def test_frames_that_help_each_other():
+    gained, least = {}, {}
+    for stack, preset, *_, gain, of_frame, _ in table("stacks.md", "stack                                |  preset"):
+        gained[stack, preset], least[stack, preset] = float(gain), float(of_frame)
+    related = [gain for (stack, _), gain in gained.items() if stack != "frames without relation"]
+    page = "docs/napari.md"
+    stated = figures(page, "That gains # to # dB where the frames show much the same")
+    assert stated == [round(min(related)), round(max(related))]
+    stated = figures(page, "lose about # dB at most with `quick`, and # dB with `default`")
+    assert stated == near(*(-least["frames without relation", preset] for preset in ("quick", "default")))
+    changes = []
+    for stack, alone, both in table("stacks.md", "stack            | the estimate alone"):
+        psnr = [float(cell.split()[0]) for cell in (alone, both)]
+        changes += [abs(psnr[1] - psnr[0])] * (stack != "without relation")
+    [most] = figures("docs/how-to/choose-a-preset.md", "changes the image by # dB at most")
+    assert max(changes) <= most < max(changes) + 0.05
+
+
+def test_scans_beside_total_variation_and_wavelets():
+    scans = {name: [float(cell.split()[0]) for cell in cells] for name, *cells in table("inverse.md", "scan ")}
+    del scans["mean"]
+    noisy = [cells for name, cells in scans.items() if name.endswith("1 %")]
+    page = "docs/reconstruct.md"
+    over_tv = [ours - tv for *_, tv, ours in noisy]
+    over_wavelets = [ours - wavelets for *_, wavelets, _, ours in noisy]
+    assert figures(page, "it is # to # dB better than total variation") == near(min(over_tv), max(over_tv))
+    stated = figures(page, "and # to # dB better than wavelets where there is noise")
+    assert stated == near(min(over_wavelets), max(over_wavelets))
+    assert all(cells[-1] > max(cells[:-1]) for cells in scans.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "is_photograph"),
+    [
+        ("quality.csv", "At 256 pixels it is within 1 dB for # of # images with white noise", False),
+        ("quality-128.csv", "# of # are within 1 dB", False),
+        ("quality-128.csv", "# of # photographs with Gaussian noise among them", True),
+    ],
+)
+def test_the_estimated_psnr_of_the_deep_decoder(name, sentence, is_photograph):
+    told = [row for row in rows_of(name) if row["is_white"] == "True" and row["estimated"] != ""]
+    if is_photograph:
+        told = kinds(told, "gauss")
+    is_near = [abs(row["estimated"] - row["convgen"]) < 1 for row in told]
+    assert figures("docs/stopping-notes.md", sentence) == [sum(is_near), len(told)]
+
+
+@pytest.mark.parametrize(
+    ("row", "setting"),
+    [
+        ("channels", "generator.n_channels"),
+        ("scales", "generator.n_scales"),
+        ("lessons a step", "generator.n_lessons"),
+        ("learning rate", "optimizer.learning_rate"),
+        ("steps at most", "n_steps"),
+        ("networks fitted together", "n_seeds"),
+        ("generators fitted together", "n_seeds"),
+        ("order", "generator.order"),
+        ("kernel", "generator.kernel"),
+    ],
+)
+def test_settings_of_the_presets(row, setting):
+    lines = (ROOT / "docs" / "presets.md").read_text(encoding="utf-8").splitlines()
+    n_checked = 0
+    for i, line in enumerate(lines):
+        if not line.startswith(f"| {row} |"):
+            continue
+        head = next(each for each in reversed(lines[:i]) if each.startswith("| | "))
+        for name, cell in zip(cells(head)[1:], cells(line)[1:], strict=True):
+            first = cell.split(",")[0].replace(" ", "")
+            if first and PRESETS[name].has(setting):
+                value = value_of(PRESETS[name], setting)
+                numbers = cell.replace(",", "") if setting == "n_steps" else cell
+                shown = {"relu-norm": "ReLU, norm", "norm-relu": "norm, ReLU"}.get(value, str(value))
+                assert value == "auto" or numbers.startswith(shown), (row, name, cell, value)
+                n_checked += 1
+    assert n_checked
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def value_of(config, setting):
+    for part in setting.split("."):
+        config = getattr(config, part)
+    return config
