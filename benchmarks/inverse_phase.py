@@ -1,11 +1,13 @@
-"""The part ``phase`` of benchmarks/inverse.py: simulated cells through focus, with unknown aberrations."""
+"""The part ``phase`` of benchmarks/inverse.py: simulated cells through focus or under an array of lights, with unknown aberrations."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,12 +25,31 @@ from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.simulate import simulate
 from napari_convgen.samples import phase_of_cells
 
-TITLE = "Phase through focus, aberrations unknown"
+TITLE = "Phase, aberrations unknown"
 
 N_PLANES, STEP, PIXEL, N_ZERNIKES, ABERRATION = 7, 2.0, 0.2, 9, 0.6
 """Planes, micrometers between them, side of a pixel, number of aberrations and their root mean square in radians."""
 
-COLUMNS = ("photons", "method", "PSNR of the phase (dB)", "error (rad)", "error of the aberrations (rad)", "s")
+N_LIGHTS, SINE = 8, 0.4
+"""Lights around the one on the axis, and sine of their angle to it."""
+
+ANGLES = np.arange(N_LIGHTS) * 2 * np.pi / N_LIGHTS
+
+IMAGES: Mapping[str, Mapping[str, Any]] = {
+    f"{N_PLANES} planes": {"n_planes": N_PLANES, "z_step": STEP},
+    f"{1 + N_LIGHTS} lights": {"lights": SINE * np.array([(0, 0), *zip(np.sin(ANGLES), np.cos(ANGLES), strict=True)])},
+}
+"""Images that are taken, and what simulates them."""
+
+COLUMNS = (
+    "images",
+    "photons",
+    "method",
+    "PSNR of the phase (dB)",
+    "error (rad)",
+    "error of the aberrations (rad)",
+    "s",
+)
 
 RIGHT = 0.9
 """Correlation of a start with the truth above which it has found it: that of right ones is at least 0.92 at 50 photons, for the noise."""
@@ -49,29 +70,31 @@ def measure(arguments: argparse.Namespace) -> str:
     """Return the tables."""
     torch.set_num_threads(1)
     rows, failures = [], []
-    for photons in arguments.photons:
-        draws = [_scores(arguments, photons, draw) for draw in range(arguments.draws)]
+    for images, photons in itertools.product(IMAGES, arguments.photons):
+        draws = [_scores(arguments, images, photons, draw) for draw in range(arguments.draws)]
         for name in draws[0][0]:
-            rows.append([str(photons), name, *(_mean([each[0][name][i] for each in draws]) for i in range(4))])
+            shown = [_mean([each[0][name][i] for each in draws]) for i in range(4)]
+            rows.append([images, str(photons), name, *shown])
         counts = np.sum([each[1] for each in draws], 0)
-        failures.append([str(photons), *map(str, counts)])
+        failures.append([images, str(photons), *map(str, counts)])
     return "\n\n".join(
         [
-            f"Cells of {arguments.size} × {arguments.size} pixels with up to about 1.5 radians, {N_PLANES} planes {STEP:g} µm apart, "
+            f"Cells of {arguments.size} × {arguments.size} pixels with up to about 1.5 radians, {N_PLANES} planes {STEP:g} µm apart, or "
+            f"{N_LIGHTS} lights around one on the axis, the sine of their angle {SINE:g}; "
             f"numerical aperture 0.5, 520 nm, pixels of {PIXEL:g} µm, {N_ZERNIKES} aberrations of {ABERRATION:g} radians together; "
-            f"{arguments.draws} draws of object, aberrations and photons. TV is given the aberrations that were found, and its weight is "
-            "chosen by held-out entries; transport of intensity and Gerchberg-Saxton know none, and choose their strength or number of "
+            f"{arguments.draws} draws of object, aberrations and photons, mean ± standard deviation. TV is given the aberrations that were "
+            "found, and its weight is chosen by held-out entries; transport of intensity and Gerchberg-Saxton know none, and choose their strength or number of "
             "steps by entries that they have not seen. Seconds of one CPU thread.",
             markdown_table([*COLUMNS], rows),
             f"{arguments.starts} starts {FAR:g} radians from zero phase for each draw, most of which are meant to fail: how many found the "
             f"phase (correlation of {RIGHT:g} with the truth), how many of the others were rejected or doubted, and how many were not.",
-            markdown_table(["photons", "found", "failed and detected", "failed and undetected"], failures),
+            markdown_table(["images", "photons", "found", "failed and detected", "failed and undetected"], failures),
         ]
     )
 
 
 def _scores(
-    arguments: argparse.Namespace, photons: int, draw: int
+    arguments: argparse.Namespace, kind: str, photons: int, draw: int
 ) -> tuple[Mapping[str, tuple[float, float, float, float]], tuple[int, int, int]]:
     rng = np.random.default_rng(draw)
     margin = 60
@@ -79,9 +102,7 @@ def _scores(
     aberrations = rng.standard_normal(N_ZERNIKES)
     aberrations *= ABERRATION / np.linalg.norm(aberrations)
     scale = {"scale": (PIXEL, PIXEL), "units": ("micrometer",) * 2}
-    made = simulate(
-        Image(whole, "YX", **scale), problem="phase", aberrations=aberrations.tolist(), n_planes=N_PLANES, z_step=STEP
-    )
+    made = simulate(Image(whole, "YX", **scale), problem="phase", aberrations=aberrations.tolist(), **IMAGES[kind])
     inside = (slice(margin, -margin),) * 2
     clean = np.asarray(made.measurement.data, np.float64)[(slice(None), *inside)]
     images = rng.poisson(photons * clean).astype(np.float32)
@@ -89,7 +110,8 @@ def _scores(
     stack = Image(images, "ZYX", (STEP, PIXEL, PIXEL), ("micrometer",) * 3)
 
     def task() -> ReconstructTask:
-        return ReconstructTask(stack, problem="phase", n_zernikes=N_ZERNIKES, changes={"n_threads": 1})
+        lights = {name: value for name, value in IMAGES[kind].items() if name == "lights"}
+        return ReconstructTask(stack, problem="phase", n_zernikes=N_ZERNIKES, changes={"n_threads": 1}, **lights)
 
     def score(phase: np.ndarray, started: float, off: float = float("nan")) -> tuple[float, float, float, float]:
         centered = phase - phase.mean()
@@ -113,16 +135,19 @@ def _scores(
     *_, stage = plug_and_play_stages(problem)
     scores["plug and play"] = score(posed.units.restore(stage.image.numpy()), started, off)
     values = posed.calibration.measurement
-    for name, solve in (
-        ("transport of intensity", lambda: tuned_transport(imaging, values)),
-        ("Gerchberg-Saxton", lambda: gerchberg_saxton(imaging, values, out)),
-    ):
+    others = {
+        "transport of intensity": lambda: tuned_transport(imaging, values),
+        "Gerchberg-Saxton": lambda: gerchberg_saxton(imaging, values, out),
+    }
+    if "lights" in IMAGES[kind]:
+        del others["transport of intensity"]  # it needs planes
+    for name, solve in others.items():
         started = time.process_time()
         scores[name] = score(solve()[0].numpy()[view].astype(np.float64), started)
     for name, each in scores.items():
-        print(photons, draw, name, *(f"{value:.3g}" for value in each), flush=True)
+        print(kind, photons, draw, name, *(f"{value:.3g}" for value in each), flush=True)
     counts = _count_failures(posed, observed, out, truth, arguments.starts)
-    print(photons, draw, "found, detected, undetected:", *counts, flush=True)
+    print(kind, photons, draw, "found, detected, undetected:", *counts, flush=True)
     return scores, counts
 
 
@@ -146,4 +171,4 @@ def _count_failures(
 def _mean(values: list[float]) -> str:
     if np.isnan(values).any():
         return "–"
-    return f"{statistics.fmean(values):.2f}"
+    return f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{values[0]:.2f}"
