@@ -83,8 +83,8 @@ def measure(arguments: argparse.Namespace) -> str:
             f"{N_LIGHTS} lights around one on the axis, the sine of their angle {SINE:g}; "
             f"numerical aperture 0.5, 520 nm, pixels of {PIXEL:g} µm, {N_ZERNIKES} aberrations of {ABERRATION:g} radians together; "
             f"{arguments.draws} draws of object, aberrations and photons, mean ± standard deviation. TV is given the aberrations that were "
-            "found, and its weight is chosen by held-out entries; transport of intensity and Gerchberg-Saxton know none, and choose their strength or number of "
-            "steps by entries that they have not seen. Seconds of one CPU thread.",
+            "found, and its weight is chosen by held-out entries; transport of intensity and Gerchberg-Saxton know none, and choose their "
+            "strength or number of steps by entries that they have not seen. Seconds of one CPU thread.",
             markdown_table([*COLUMNS], rows),
             f"{arguments.starts} starts {FAR:g} radians from zero phase for each draw, most of which are meant to fail: how many found the "
             f"phase (correlation of {RIGHT:g} with the truth), how many of the others were rejected or doubted, and how many were not.",
