@@ -39,7 +39,7 @@ class PreviousStarts:
 
     def begin(self, fit: Fit, number: int, seed: int) -> None:
         """Let a frame's fit begin where that of the frame before has ended, if it is of the same chain and seed, and its image helps."""
-        place = self._prepared.pieces[number].index[self._axis]
+        place: int = self._prepared.pieces[number].index[self._axis]  # type: ignore[assignment]
         before = self._ends.pop(number - self._distance, None)
         if place % self._chain and before is not None and before[0] == seed:
             fit.begin_at(before[1])

@@ -3,8 +3,9 @@ import pytest
 from scipy import ndimage
 
 from napari_convgen.config import PRESETS
+from napari_convgen.core.image import Layout, check_array
 from napari_convgen.core.noise import estimate_noise
-from napari_convgen.core.noise.estimation.stripes import measure_stripes, without_stripes
+from napari_convgen.core.noise.estimation.stripes import has_drift, measure_stripes, without_stripes
 from napari_convgen.run.denoise.run import denoise
 
 SIGMA, SIDE = 5.0, 128
@@ -46,6 +47,27 @@ def test_offsets_of_rows_or_columns_are_measured_and_taken_away(strength, kind, 
 def test_stripes_in_both_directions_are_found():
     image = noisy() + offsets("independent", 6.0)[:, None] + np.random.default_rng(9).normal(0, 6.0, SIDE)
     assert min(measure_stripes(image[None], np.ones((1, SIDE, SIDE), bool))) > 4
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_drift_of_rows_or_columns_is_noticed_and_kept(axis):
+    seen = np.ones((1, SIDE, SIDE), bool)
+    image = (noisy() + np.expand_dims(np.cumsum(offsets("independent", 8.0)), 1 - axis))[None]
+    assert has_drift(image, seen) == (axis == 0, axis == 1)
+    assert measure_stripes(image, seen)[1 - axis] == 0
+    [note] = [note for note in check_array(image[0], Layout.of((SIDE, SIDE)))[0].notes if "drifts" in note]
+    assert note.startswith(f"The offset of {('rows', 'columns')[axis]} drifts")
+
+
+def test_structure_is_not_taken_for_a_drift():
+    seen = np.ones((1, SIDE, SIDE), bool)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    waves, bars, slope = 60 * np.sin(y / 2), 80.0 * (y // 6 % 2), 2.0 * y + 0.02 * x**2
+    stripes = (offsets("independent", 8.0)[:, None], offsets("alternating", 8.0))
+    for structure in (0, waves, bars, slope, 30 * np.sin(x / 1.5), *stripes):
+        assert has_drift((noisy() + structure)[None], seen) == (False, False)
+    assert has_drift(noisy()[None, 0], seen[:, 0]) == (False, False)
+    assert has_drift(np.zeros((1, SIDE, SIDE)), seen) == (False, False)
 
 
 def test_structure_is_not_taken_for_stripes():

@@ -27,8 +27,8 @@ HALF_TURN = (0.35, 0.65)
 """Differences of neighbors, in periods, of which there are few where a phase is smooth: it jumps by a whole period or hardly at all."""
 
 LEAST_RATIO = 0.1
-"""Least number of jumps relative to that of differences of about half a turn. It is above 1 for a smooth phase, and 0.13 for angles that are
-noise alone; edges of other images differ by half of the range far more often than by all of it. Our choice, no benchmark."""
+"""Least number of jumps relative to that of differences of about half a turn. It is above 1 for a smooth phase, and 0.13 for angles that
+are noise alone; edges of other images differ by half of the range far more often than by all of it. Our choice, no benchmark."""
 
 MOST_AT_ENDS, LEAST_BETWEEN = 0.02, 0.15
 """Largest share of values at the very ends of the range, and least share in its middle half: dark and bright areas of other images are
@@ -77,7 +77,7 @@ def _has_jumps(turns: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndar
         steps = np.abs(np.diff(seen, axis=axis))
         n_jumps += int((steps > JUMP).sum())
         n_half += int(((steps > HALF_TURN[0]) & (steps < HALF_TURN[1])).sum())
-    return n_jumps >= max(MIN_JUMPS, JUMP_SHARE * is_observed.sum(), LEAST_RATIO * n_half)
+    return n_jumps >= max(MIN_JUMPS, JUMP_SHARE * int(is_observed.sum()), LEAST_RATIO * n_half)
 
 
 def _is_spread_out(turns: Float[np.ndarray, "n"]) -> bool:

@@ -1,4 +1,4 @@
-"""Stripes: offsets that all pixels of a row or of a column have in common, as line scanners and cameras add them."""
+"""Stripes and drifts: offsets that all pixels of a row or of a column have in common, as line scanners and cameras add them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ structure, which goes on from line to line, is larger."""
 MAX_EXCESS = 1.2
 """Largest standard deviation of the offsets that would be taken away, relative to that of the stripes: where it is larger, too much
 structure would be taken away. Chosen likewise."""
+
+MAX_RELATION = 0.25
+"""Largest size of the correlations of a drift's changes from line to line with those of the next line, and of the one after: structure goes
+on, or comes back. Chosen with the images of benchmarks/cases.py, so that none of them is wrongly taken for one that drifts."""
+
+MAX_BORDERS = 0.05
+"""Largest share of changes from line to line that are far larger than the others: more are bars. Our choice, no benchmark."""
 
 N_SPREADS = 6.0
 """Largest second difference that counts, in median absolute ones: the border of an object is no stripe."""
@@ -81,6 +88,19 @@ def measure_stripes(
     return strength(ROWS), strength(COLUMNS)
 
 
+def has_drift(
+    values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]
+) -> tuple[bool, bool]:
+    """Return whether the offsets of rows, and of columns, drift: they change from line to line, and the changes add up.
+
+    Arguments are those of `measure_stripes`. What drifts is like structure that is the same along each line, and cannot be taken away.
+    """
+    if values.ndim < 3:
+        return False, False
+    rows, columns = (_Lines.of(values, is_observed, axis) for axis in (ROWS, COLUMNS))
+    return rows.are_drifting(columns), columns.are_drifting(rows)
+
+
 def without_stripes(
     values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"], stripes: tuple[float, float]
 ) -> Float[np.ndarray, "c *spatial"]:
@@ -131,11 +151,17 @@ class _Lines:
         Standard deviation that the noise of single pixels gives them.
     correlation
         Correlation of neighboring second differences; 0 where there are none.
+    drift
+        Standard deviation of the changes of their offsets from line to line that are left where independent offsets cancel out.
+    relations
+        Correlations of these changes with those of the next line, and of the one after.
     """
 
     strength: float
     of_pixels: float
     correlation: float
+    drift: float = 0.0
+    relations: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def of(
@@ -157,7 +183,9 @@ class _Lines:
         correlation = float(products.mean()) / power if power and products.size else 0.0
         of_pixels = MEDIAN_ERROR * spread / float(np.sqrt(2 * np.median(n_pixels)))
         gain = 6 + 10 * min(1.0, max(0.0, -3 * correlation - 2))  # of independent offsets 6, of alternating ones 16
-        return cls(float(np.sqrt(power / gain)), of_pixels, correlation)
+        return cls(
+            float(np.sqrt(power / gain)), of_pixels, correlation, *_drift(np.moveaxis(steps, axis, 0), of_pixels)
+        )
 
     def are_striped(self, other: _Lines) -> bool:
         """Return True if these lines have offsets of their own; ``other`` are the lines of the other direction."""
@@ -166,3 +194,21 @@ class _Lines:
         is_crossed = other.correlation < MAX_CORRELATION and other.strength > MIN_CROSSED * other.of_pixels
         is_directed = self.strength > MIN_STRENGTH * self.of_pixels and self.strength > MIN_RATIO * other.strength
         return is_directed or (is_crossed and self.strength > MIN_CROSSED * self.of_pixels)
+
+    def are_drifting(self, other: _Lines) -> bool:
+        """Return True if the offsets of these lines drift; ``other`` are the lines of the other direction."""
+        is_strong = self.drift > MIN_STRENGTH * self.of_pixels and self.drift > MIN_RATIO * other.drift
+        return is_strong and max(map(abs, self.relations)) < MAX_RELATION
+
+
+def _drift(steps: Float[np.ndarray, "..."], of_pixels: float) -> tuple[float, tuple[float, float]]:
+    """Return the drift and its relations, see `_Lines`, from the changes from line to line, along the first axis."""
+    steps = steps - np.median(steps)
+    most = N_SPREADS * MAD * float(np.median(np.abs(steps)))
+    if np.mean(np.abs(steps) > most) > MAX_BORDERS:
+        return 0.0, (0.0, 0.0)
+    steps = np.clip(steps, -most, most)  # the border of an object is no drift
+    power, next_one, after_it = (float(np.mean(steps[n:] * steps[: len(steps) - n])) for n in range(3))
+    # The medians of lines have errors of their own, which the changes on both sides of a line share with opposite signs.
+    own = max(power - 2 * of_pixels**2, SMALLEST)
+    return math.sqrt(max(0.0, power + 2 * next_one)), ((next_one + of_pixels**2) / own, after_it / own)
