@@ -47,7 +47,6 @@ def preset_names() -> str:
 
 def widgets() -> str:
     """Return the table of the widgets and their menus."""
-    titles = {each["id"]: each["title"] for each in MANIFEST["commands"]}
     layers = {
         command["command"]: menu.split("/")[-1].capitalize()
         for menu, items in MANIFEST["menus"].items()
@@ -55,8 +54,8 @@ def widgets() -> str:
     }
     rows = []
     for widget in MANIFEST["widgets"]:
-        command = widget["command"]
-        rows.append((f"*{widget['display_name']}*", f"*Layers → {layers[command]} → {titles[command]}*"))
+        name, menu = widget["display_name"], layers[widget["command"]]
+        rows.append((f"*{name}*", f"*Layers → {menu} → {name} (Convolutional generators)*"))
     return table(("in *Plugins → Convolutional generators*", "also in"), rows)
 
 

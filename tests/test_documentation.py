@@ -200,7 +200,7 @@ def test_parts_that_the_program_writes():
         assert "{{" not in parts.on_page_markdown(text), page
     shown = parts.on_page_markdown("{{ presets }}\n\n{{ widgets }}\n\n{{ quality }}")
     assert all(f"`{name}`" in shown for name in PRESETS)
-    assert "| *Reconstruct* | *Layers → Filter → Reconstruct (fill in, deblur, enlarge, MRI scan, phase)* |" in shown
+    assert "| *Reconstruct* | *Layers → Filter → Reconstruct (Convolutional generators)* |" in shown
     assert re.search(r"\| all \| \d+ \|( \d+\.\d\d \|){5}", shown)
 
 

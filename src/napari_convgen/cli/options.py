@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -161,6 +162,16 @@ _DATA_RANGE = "peak value for PSNR and SSIM, in image units (default: 255 for 8-
 def read_config(options: argparse.Namespace, default: str = "default") -> Config:
     """Return the settings: those of the preset (``default`` if none is named) or file, changed by --set, changed by other options."""
     return (read_named_config(options) or preset(default)).replace(read_changes(options))
+
+
+def read_chosen_step(options: argparse.Namespace) -> int | None:
+    """Return the step that is kept in the place of the rule's: that of --keep, or the one in a report that is repeated."""
+    if options.keep is not None or options.config is None or options.config.suffix != ".json":
+        step: int | None = options.keep
+        return step
+    report = json.loads(options.config.read_text(encoding="utf-8"))
+    chosen = report.get("chosen_step") if isinstance(report, dict) else None
+    return chosen if isinstance(chosen, int) else None
 
 
 def read_named_config(options: argparse.Namespace) -> Config | None:

@@ -96,7 +96,9 @@ def read_recipe(path: str | Path) -> Recipe:
     except FileError:
         raise
     except Exception as error:
-        raise FileError(f"{path} has no settings of a run. Choose a file that this program has written.") from error
+        raise FileError(
+            f"{path} has no settings of a run. Choose a result that was saved from napari, or a report (.json)."
+        ) from error
     return recipe
 
 

@@ -53,8 +53,19 @@ def test_the_input_is_seen_after_several_runs_and_where_it_was_hidden(viewer, us
     user.press("Show input")
     assert visible(viewer) == ["truth", "cells"]
     user.press("Show input")
+    assert visible(viewer) == ["truth", "cells denoised [1]", "cells snapshots [1]"]  # of the run that is compared
+    viewer.layers.selection.active = viewer.layers["cells denoised"]
     assert visible(viewer) == before
-    viewer.layers.remove("cells")
+    user.press("Swipe")
+    assert visible(viewer) == ["truth", "cells denoised", "cells snapshots", "cells before the line"]
+    viewer.layers.selection.active = viewer.layers["cells denoised [1]"]
+    assert visible(viewer) == before
+    viewer.layers["cells"].name = "named anew"
+    user.press("Show input")
+    assert visible(viewer) == ["truth", "named anew"]
+    user.press("Show input")
+    viewer.layers.selection.active = viewer.layers["cells denoised"]
+    viewer.layers.remove("named anew")
     user.press("Show input")
     assert not user.button("Show input").isChecked()
     assert "not in the viewer any more" in user.text

@@ -14,6 +14,7 @@ from napari_convgen.cli import main
 from napari_convgen.config import PRESETS, Config
 from napari_convgen.errors import FileError
 from napari_convgen.files.images import read_image, read_recipe
+from napari_convgen.viewer.denoise import save_menu
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.layers.door import METADATA_KEY
 from napari_convgen.viewer.parts.loading import ZARR_FILES
@@ -119,11 +120,29 @@ def test_a_report_says_its_input_and_a_run_is_copied_as_a_command_and_as_python(
     assert name == "napari-convgen"
     main([*arguments, "--quiet"])
     np.testing.assert_array_equal(read_image("cells_denoised.tif").data, widget.session.result.image)
+    before = widget.session.result.image
     viewer.dims.set_point(0, 7)
     user.press("Promote step 7")
+    chosen = widget.session.result.image
+    assert (chosen != before).any()
     choose("Copy Python")
     exec(QApplication.clipboard().text(), {})
-    np.testing.assert_array_equal(read_image("cells_denoised.tif").data, widget.session.result.image)
+    np.testing.assert_array_equal(read_image("cells_denoised.tif").data, chosen)
+    choose("Copy command line")
+    main([*shlex.split(QApplication.clipboard().text())[1:], "--quiet", "--force"])
+    np.testing.assert_array_equal(read_image("cells_denoised.tif").data, chosen)
+    answer("moved.json")
+    choose("Save report …")
+    main(["denoise", "cells.tif", "--config", "moved.json", "-o", "moved.tif", "--quiet"])
+    np.testing.assert_array_equal(read_image("moved.tif").data, chosen)
+
+
+def test_a_copy_for_a_layer_without_a_file_says_so(viewer, widget, user, choose, monkeypatch):
+    said = []
+    monkeypatch.setattr(save_menu, "show_info", said.append)
+    user.run()
+    choose("Copy command line")
+    assert said == ["Copied. 'cells' is no whole file: save that layer first, under the name of the file in the text."]
 
 
 def test_a_saved_run_is_opened_in_another_session_scrubbed_promoted_and_undone(

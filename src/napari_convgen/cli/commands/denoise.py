@@ -27,6 +27,7 @@ from napari_convgen.cli.options import (
     add_snapshots,
     check_outputs,
     notes_of,
+    read_chosen_step,
     read_config,
     read_input,
     read_reference,
@@ -65,11 +66,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_reference(parser)
     add_snapshots(parser)
     add("--expected-error", type=Path, metavar="FILE", help=_EXPECTED_ERROR)
+    add("--keep", type=int, metavar="STEP", help=_KEEP)
     add_report(parser)
     add_force(parser)
     add_quiet(parser)
 
 
+_KEEP = (
+    "step to keep, in the place of the one that the rule chooses: the latest snapshot up to it (default: the rule's, or the one that was "
+    "chosen in the report given as --config)"
+)
 _OUTPUT = (
     "denoised image to write, needed unless --dry-run: .tif, .ome.tif, .nii.gz, .nii, .zarr and .cfl keep all metadata of such an image, "
     ".png resolution and color profile"
@@ -88,6 +94,9 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"--expected-error compares generators with different starts: n_seeds must be at least 2, got {config.n_seeds}."
         )
+    chosen_step = read_chosen_step(options)
+    if chosen_step is not None and chosen_step < 1:
+        raise ConfigError(f"--keep must be a step, 1 or more, got {chosen_step}.")
     image, reference = _read_input(options), read_reference(options)
     if options.output is not None:
         _check_outputs(options, image)
@@ -98,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
         config,
         reference=None if reference is None else reference.data,
         data_range=options.data_range,
-        keeps_snapshots=bool(options.snapshots or options.reference),
+        keeps_snapshots=bool(options.snapshots or options.reference or chosen_step),
     )
     if options.dry_run:
         deliver("\n".join(_forecast(denoising, notes_of(image, reference))))
@@ -112,6 +121,8 @@ def run(options: argparse.Namespace) -> int:
         if not denoising.has_result:
             raise
         failure, is_interrupted, result = error, False, denoising.result()
+    if chosen_step is not None:
+        result = result.keep(chosen_step)
     _write(options, result, image)
     if not options.quiet:
         tell("\n".join(_summary(options, result, notes_of(image, reference))))

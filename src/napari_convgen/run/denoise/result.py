@@ -75,6 +75,8 @@ class DenoiseResult(ShownResult):
         Seconds of the estimates that guide the fits; 0, the default, if there are none.
     n_tiles
         Number of tiles of a frame; 1, the default, if it is whole.
+    chosen_step
+        Step that the user has chosen, see `keep`; ``None``, the default, if it is that of the run.
     """
 
     image: NDArray[Any]
@@ -90,6 +92,7 @@ class DenoiseResult(ShownResult):
     reference: Reference | None = None
     guide_seconds: float = 0.0
     n_tiles: int = 1
+    chosen_step: int | None = None
 
     @property
     def step(self) -> int:
@@ -105,8 +108,9 @@ class DenoiseResult(ShownResult):
         outcomes = {frame.reason.outcome for frame in self.frames}
         pieces = f"{len(steps)} {'tiles' if self.n_tiles > 1 else 'frames'}"
         if max(steps) > 1:
-            kept = f"the steps kept lie between {min(steps)} and {max(steps)}, at {statistics.median(steps):g} in the median"
-            sentence = f"{pieces} were fitted; {kept}."
+            middle = statistics.median_low(steps)
+            kept = f"the steps kept lie between {min(steps)} and {max(steps)}, at {middle} in the median"
+            sentence = f"{pieces} were fitted; {kept if min(steps) < max(steps) else f'step {middle} of each is kept'}."
         else:
             sentence = f"{pieces} were denoised."
         return StopReason(outcomes.pop() if len(outcomes) == 1 else Outcome.RULE, sentence)
@@ -188,7 +192,7 @@ class DenoiseResult(ShownResult):
             error = frame.error if snapshot.step == frame.step else None
             frames.append(replace(frame, step=snapshot.step, reason=reason, error=error))
             image[frame.index] = snapshot.image
-        return replace(self, image=image, frames=tuple(frames))
+        return replace(self, image=image, frames=tuple(frames), chosen_step=step)
 
     @property
     def estimated_psnr(self) -> tuple[float, float] | None:
@@ -271,6 +275,7 @@ class DenoiseResult(ShownResult):
             "n_threads": self.n_threads,
             "backend": self.backend,
             "step": self.step,
+            "chosen_step": self.chosen_step,
             "reason": str(self.reason),
             "outcome": self.reason.outcome.value,
             "notes": list(self.notes),

@@ -183,8 +183,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
 
     @property
     def can_extend(self) -> bool:
-        """True if `extend` can be called: a single frame's fit has ended."""
-        return self.n_pieces == 1 and self._position == 1 and self._now is not None
+        """True if `extend` can be called: a single frame's fit has ended, and has a network."""
+        return self.n_pieces == 1 and self._position == 1 and self._now is not None and self._now.fit.has_network
 
     def step_before_extension(self, from_step: int | None = None) -> int:
         """Return the step that `extend` would go on from.
@@ -226,7 +226,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
     def _fit_to_extend(self) -> Fit:
         if not self.can_extend or self._now is None:
             raise ConfigError(
-                "Only a finished fit of a single image can be continued. Run a stack anew with more steps."
+                "Only a finished fit of a network to a single image can be continued. Run a stack anew with more steps, or choose a preset "
+                "that fits a network."
             )
         return self._now.fit
 

@@ -69,6 +69,11 @@ class RunLayers:
         """Return True for a layer of the run with the data that the run gave it."""
         return self._own.owns(layer)
 
+    def images_in_sight(self) -> list[Image]:
+        """Return the layers of the run that are in the viewer and visible."""
+        layers = (self.result, self.snapshots, self.residual, self.expected_error)
+        return [each for each in layers if each is not None and each in self.viewer.layers and each.visible]
+
     def begin(self) -> None:
         """Note what is shown before the run is continued; `undo` returns to it."""
         self._had_result = self._own.has(self.result)
@@ -135,16 +140,24 @@ class RunLayers:
             self._before = {}
             return
         layers = self.viewer.layers
-        if self.source.name not in layers:
+        source = layers[self.source.name] if self.source.name in layers else self._renamed_source()
+        if source is None:
             raise InputError(
                 f"The layer '{self.source.name}' is not in the viewer any more. Use Swipe to see the input."
             )
-        source = layers[self.source.name]
         above = [layer for layer in layers[layers.index(source) + 1 :] if isinstance(layer, Image) and layer.visible]
         self._before = {layer: layer.visible for layer in (source, *above)}
         source.visible = True
         for layer in above:
             layer.visible = False
+
+    def _renamed_source(self) -> Image | None:
+        """Return the layer of the input, whatever its name is now; ``None`` if it is gone."""
+        data = self.source.data
+        for layer in (each for each in self.viewer.layers if isinstance(each, Image)):
+            if layer.data is data or (isinstance(data, np.ndarray) and _is_equal(layer.data, data)):
+                return layer
+        return None
 
     def show_image(self, image: NDArray[Any], report: Mapping[str, Any] | None = None) -> None:
         """Put an image into the result layer, which is made anew if it was removed or changed.
@@ -211,3 +224,8 @@ class RunLayers:
 
     def _iteration_axis(self, layer: Image) -> int:
         return int(self.viewer.dims.ndim - layer.ndim)
+
+
+def _is_equal(values: Any, data: NDArray[Any]) -> bool:
+    """Return True for an array with the same values."""
+    return isinstance(values, np.ndarray) and np.array_equal(values, data)

@@ -10,13 +10,14 @@ from napari_convgen.viewer.layers.door import LayerInput
 from napari_convgen.viewer.parts.presets import nearest_preset
 
 
-def command_line(source: LayerInput, config: Config) -> str:
-    """Return the command that denoises the file of a layer with the same settings."""
+def command_line(source: LayerInput, config: Config, step: int | None) -> str:
+    """Return the command that denoises the file of a layer with the same settings; parameters are those of `python`."""
     name = nearest_preset(config)
     settings = [f"{key}={value}" for key, value in config.changes_from(PRESETS[name]).items()]
     path = _path(source)
     parts = ["napari-convgen", "denoise", str(path), "--output", str(_output(path)), "--axes", source.axes]
     parts += ["--preset", name, *(["--set", *settings] if settings else [])]
+    parts += [] if step is None else ["--keep", str(step)]
     return shlex.join(parts)
 
 
@@ -51,4 +52,4 @@ def _path(source: LayerInput) -> Path:
 
 
 def _output(path: Path) -> Path:
-    return path.with_name(f"{path.stem}_denoised.tif")
+    return path.with_name(f"{path.name.partition('.')[0] or path.stem}_denoised.tif")

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QMessageBox, QPushB
 from napari_convgen.files.atomic import write_text
 from napari_convgen.viewer.denoise.recipe import command_line, python
 from napari_convgen.viewer.denoise.session import DenoiseSession
-from napari_convgen.viewer.layers.door import read_layer
+from napari_convgen.viewer.layers.door import LayerInput, read_layer
 from napari_convgen.viewer.layers.kept_place import keep_place, layer_at
 from napari_convgen.viewer.parts.loading import Guard, add_load_actions, guarded_action
 from napari_convgen.viewer.writing import write_layer
@@ -98,15 +98,11 @@ class SaveMenu(QPushButton):
 
     def _copy_command(self) -> None:
         run = self._session.current_run()
-        _copy(command_line(run.request.source, run.result.config))
-        if run.chosen_steps:
-            show_info(
-                f"The command keeps the step that its rule chooses, not your step {run.result.step}. 'Copy Python' keeps yours."
-            )
+        _copy(command_line(run.request.source, run.result.config, run.result.chosen_step), run.request.source)
 
     def _copy_python(self) -> None:
         run = self._session.current_run()
-        _copy(python(run.request.source, run.result.config, run.result.step if run.chosen_steps else None))
+        _copy(python(run.request.source, run.result.config, run.result.chosen_step), run.request.source)
 
     def _open_run(self) -> None:
         from napari_convgen.run.denoise.saved import load_run
@@ -148,8 +144,10 @@ def _plain_place(result: DenoiseResult, name: str) -> dict[str, Any]:
     return keep_place(read_layer(Image(result.input, name=name, rgb=axes.endswith("S")), axes))
 
 
-def _copy(text: str) -> None:
+def _copy(text: str, source: LayerInput) -> None:
+    """Copy what denoises the file of a layer, and say so where there is no such file."""
     clipboard = QApplication.clipboard()
     if clipboard is not None:
         clipboard.setText(text)
-    show_info("Copied.")
+    missing = f" '{source.name}' is no whole file: save that layer first, under the name of the file in the text."
+    show_info(f"Copied.{'' if source.path else missing}")

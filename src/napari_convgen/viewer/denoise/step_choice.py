@@ -55,6 +55,7 @@ class StepChoice(QWidget):
         session.kept.connect(self.refresh)
         session.turned.connect(self.refresh)
         session.viewer.dims.events.point.connect(self.name_step)
+        session.viewer.layers.events.removed.connect(lambda event: self.refresh())
         self.refresh()
 
     def refresh(self) -> None:
@@ -65,7 +66,7 @@ class StepChoice(QWidget):
         where = "from" if session.has_task or not session.can_undo else "near"
         self._continue.setText("Continue" if step is None else f"Continue {where} step {step}")
         self._more_steps.setEnabled(step is not None)
-        has_snapshots = layers is not None and layers.snapshots is not None
+        has_snapshots = layers is not None and layers.snapshots in session.viewer.layers
         self._promote.setEnabled(session.state is State.IDLE and has_snapshots)
         self._undo.setEnabled(session.can_undo)
         self.name_step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -58,7 +59,8 @@ def take_part(source: LayerInput, index: Sequence[slice]) -> LayerInput:
     data = source.data[tuple(index)]
     # A copy, lest the part keep the whole alive; what is lazy stays so.
     first = [each.start or 0 for each in index[: len(source.units)]]
-    return source.on_grid(data.copy() if isinstance(data, np.ndarray) else data, first, (1,) * len(first))
+    part = source.on_grid(data.copy() if isinstance(data, np.ndarray) else data, first, (1,) * len(first))
+    return part if data.shape == source.data.shape else replace(part, path=None)  # a part of a file is no file
 
 
 def part_name(name: str, axes: str, shape: Sequence[int], index: Sequence[slice]) -> str:

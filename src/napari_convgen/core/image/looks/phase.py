@@ -20,8 +20,9 @@ JUMP = 0.8
 MIN_JUMPS, JUMP_SHARE = 8, 2e-4
 """Least number of jumps, and share of all neighbors: a line of jumps across a frame of 1024 × 1024 pixels has 5 of 10,000."""
 
-PERIODS = (2 * math.pi, 360.0, *(2.0**n for n in (8, 10, 12, 13, 14, 16)))
-"""A turn in radians, in degrees, and in the integers that scanners and cameras write."""
+PERIODS = (2 * math.pi, 360.0, *(2.0**n for n in (10, 12, 13, 14, 16)))
+"""A turn in radians, in degrees, and in the integers that scanners and cameras write. Not in 8 bits: many images of all kinds have their
+whole range."""
 
 HALF_TURN = (0.35, 0.65)
 """Differences of neighbors, in periods, of which there are few where a phase is smooth: it jumps by a whole period or hardly at all."""

@@ -39,6 +39,7 @@ class BeforeAfter(QWidget):
         self._swipe = Swipe(session.viewer)
         self._line: Shapes | None = None
         self._blinked: RunLayers | None = None  # whose input is shown
+        self._hidden: list[Any] = []  # images of other runs
         self._blink = button(
             "Show input",
             f"Show the input in place of the result; press again to see the result. The key {KEY} does the same.",
@@ -83,6 +84,7 @@ class BeforeAfter(QWidget):
         """Enable what there is a run for, and show the current one."""
         for each in (self._blink, self._split):
             each.setChecked(False)
+        self._show_others()
         has_result = self._session.result is not None and not self._session.is_busy
         for each in self._buttons:
             each.setEnabled(has_result)
@@ -90,6 +92,19 @@ class BeforeAfter(QWidget):
 
     def _press(self, viewer: Any) -> None:
         self._blink.click()
+
+    def _hide_others(self) -> None:
+        """Hide the images of other runs, which would cover this one, until another run is looked at."""
+        others = [each for each in self._session.all_layers if each is not self._session.layers]
+        for layer in [layer for each in others for layer in each.images_in_sight()]:
+            layer.visible = False
+            self._hidden.append(layer)
+
+    def _show_others(self) -> None:
+        for layer in self._hidden:
+            if layer in self._session.viewer.layers:
+                layer.visible = True
+        self._hidden = []
 
     def _show_input(self, is_input: bool) -> None:
         if self._blinked is not None:
@@ -99,10 +114,13 @@ class BeforeAfter(QWidget):
         if is_input and layers is not None:
             try:
                 with self._guard():
+                    self._hide_others()
                     layers.show_input(True)
                     self._blinked = layers
             finally:
                 self._blink.setChecked(self._blinked is not None)
+                if self._blinked is None:
+                    self._show_others()
 
     def _show_swipe(self, is_wanted: bool) -> None:
         layers = self._session.layers
@@ -110,9 +128,12 @@ class BeforeAfter(QWidget):
         if is_wanted and layers is not None:
             try:
                 with self._guard():
+                    self._hide_others()
                     self._swipe.show(layers.source)
             finally:
                 self._split.setChecked(self._swipe.layer is not None)
+                if self._swipe.layer is None:
+                    self._show_others()
 
     def _show_line(self, is_wanted: bool) -> None:
         viewer, layers = self._session.viewer, self._session.layers
