@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 os.environ["NAPARI_CONFIG"] = ""  # before napari is imported: no preferences are read, none are written
 
 import napari
-from PIL import Image
+from PIL import Image, ImageDraw
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QDockWidget, QPushButton
 from screenshots import FOLDER, wait
@@ -37,6 +38,9 @@ STATES = ("before", "during", "after")
 CELL = 300
 """Width of a picture on the sheet, in pixels: narrow docks are as large as they are."""
 
+MARGIN, LINE = 90, 24
+"""Width of the names of the rows, and height of those of the columns, in pixels."""
+
 PREVIEW_SECONDS = 4.0
 """Longest time, in seconds, to wait for a layer before the run is paused: some widgets add none before the end."""
 
@@ -56,8 +60,8 @@ def few_methods(widget: object) -> None:
 
 
 def few_steps(widget: object) -> None:
-    """Take few steps."""
-    widget._settings.editors["n_steps"].value = 200
+    """Take few steps, but enough for the run to go on while it is looked at."""
+    widget._settings.editors["n_steps"].value = 1500
 
 
 def few_vectors(widget: object) -> None:
@@ -98,6 +102,7 @@ def sizes(viewer: napari.Viewer, dock: QDockWidget, widget: object) -> dict[str,
         viewer.reset_view()
         wait(lambda: False, 0.5)
         taken[name] = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+    taken[name] = grabbed(dock)  # of the largest window the dock alone: the rest is the image
     return taken
 
 
@@ -139,11 +144,15 @@ def sheet(pictures: dict[tuple[str, str, str, str], Image.Image]) -> Image.Image
         small = picture.resize((CELL, round(CELL * picture.height / picture.width)), Image.Resampling.LANCZOS)
         rows.setdefault((size, state, theme), []).append((list(WIDGETS).index(name), small))
     heights = {row: max(small.height for _, small in cells) for row, cells in rows.items()}
-    whole = Image.new("RGB", (CELL * len(WIDGETS), sum(heights.values())), "gray")
-    y = 0
+    whole = Image.new("RGB", (MARGIN + CELL * len(WIDGETS), LINE + sum(heights.values())), "gray")
+    pen, y = ImageDraw.Draw(whole), LINE
+    for column, name in enumerate(WIDGETS):
+        pen.text((MARGIN + CELL * column + 5, 6), name, "white", font_size=13)
     for row in sorted(rows, key=lambda row: (SIZES.index(row[0]), row[2], STATES.index(row[1]))):
+        size, state, theme = row
+        pen.text((5, y + 5), f"{size}\n{theme}\n{state}", "white", font_size=13)
         for column, small in rows[row]:
-            whole.paste(small, (CELL * column, y))
+            whole.paste(small, (MARGIN + CELL * column, y))
         y += heights[row]
     return whole.quantize(N_COLORS, dither=Image.Dither.NONE)
 
@@ -165,6 +174,9 @@ def main() -> None:
                         picture.save(kept / f"{theme}-{name}-{state}-{size}.png")
         pictures = {tuple(path.stem.split("-")): Image.open(path).convert("RGB") for path in sorted(kept.glob("*.png"))}
     sheet(pictures).save(FOLDER / "widgets.png", optimize=True)
+    runs = itertools.product(arguments.themes, (name for name, prepare in WIDGETS.items() if prepare), STATES, SIZES)
+    if missing := [" ".join(each) for each in runs if each not in pictures]:
+        sys.exit(f"No picture of: {', '.join(missing)}.")
 
 
 if __name__ == "__main__":

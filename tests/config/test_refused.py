@@ -11,7 +11,7 @@ from napari_convgen.errors import ConfigError
     ("name", "content", "message"),
     [
         ("a.toml", b"seed = ", r"a\.toml is not valid TOML"),
-        ("a.toml", b"\xff\xfe\x00", r"a\.toml cannot be read"),
+        ("a.toml", b"\xff\xfe\x00", r"a\.toml is no text"),
         ("a.json", b"{", r"a\.json is not valid JSON"),
         ("a.json", b"[1]", r"a\.json is no report of a run: it must hold a JSON object"),
         ("a.json", b'{"config": 3}', r"a\.json is no report of a run: it must hold a JSON object"),

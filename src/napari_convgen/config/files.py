@@ -41,8 +41,12 @@ def read_values(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration {path} cannot be read: {error}. Name another file.") from error
+    except OSError as error:
+        raise ConfigError(f"The configuration {path} cannot be read: {error.strerror}. Name another file.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"The configuration {path} is no text. Name a .toml file, or the report (.json) of a run."
+        ) from error
     if path.suffix.lower() != ".json":
         return read_toml(text, str(path))
     try:

@@ -92,6 +92,8 @@ def test_the_report_and_the_summary_tell_the_run(folder, capsys):
     assert set(keys.split()) <= set(report)
     scores = "psnr ssim input_psnr input_ssim data_range psnr_by_step best_step best_psnr"
     assert set(scores.split()) <= set(report)
+    assert report["input"]["path"] == "noisy.tif"
+    assert len(report["input"]["sha256"]) == 64
     assert report["curves"]["step"] == [1, 2, 3, 4, 5, 6]
     assert report["curves"]["criterion"] == [None] * 6
     assert report["data_range"] == 255

@@ -87,7 +87,7 @@ def test_what_a_form_does_not_have_is_said(make_widget, hands, noisy):
     user.widget.viewer.add_layer(Image(noisy, name="run", metadata={METADATA_KEY: {"config": config}}))
     load(user, "Load settings from this layer")
     assert user.value("Preset") == "paper"
-    assert "left as in the preset: optimizer.learning_rate = 0.007." in user.text
+    assert "are left as in the preset: optimizer.learning_rate = 0.007." in user.text
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from napari_convgen.cli.options import (
 )
 from napari_convgen.cli.progress import advance
 from napari_convgen.cli.terminal import deliver, tell
+from napari_convgen.core.image import identity_of
 from napari_convgen.errors import ConfigError, FileError, FitError, InputError
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
@@ -199,7 +200,8 @@ def _write(options: argparse.Namespace, result: DenoiseResult, image: ImageFile)
     if options.expected_error and result.expected_error is not None:
         write_image(options.expected_error, result.expected_error, image)
     if options.report:
-        write_text(options.report, json.dumps(result.report(), indent=2, allow_nan=False) + "\n")
+        report = {**result.report(), "input": identity_of(options.input.name, image.data, str(options.input))}
+        write_text(options.report, json.dumps(report, indent=2, allow_nan=False) + "\n")
 
 
 def _forecast(denoising: DenoiseTask, notes: Sequence[str]) -> Iterator[str]:

@@ -30,7 +30,7 @@ def error_plot(curves: Sequence[tuple[str, ArrayLike, ArrayLike]], steps: Sequen
         for name, _, errors in curves
         if np.isfinite(errors).all()
     ]
-    return Plot("Left to fit", "step", "error / variance", lines, "log", "log")
+    return Plot("Left to fit", "step", "share left to fit", lines, "log", "log")
 
 
 def distance_plot(curves: Sequence[tuple[str, ArrayLike]], layers: Sequence[str], step: int) -> Plot:

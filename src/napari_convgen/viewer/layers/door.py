@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -84,10 +83,7 @@ class LayerInput:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What a report says of its input: name, shape, type, file and, of an array in memory, the SHA-256 of its values."""
-        is_in_memory = isinstance(self.data, np.ndarray)
-        digest = hashlib.sha256(np.ascontiguousarray(self.data).data).hexdigest() if is_in_memory else None
-        shape = [int(n) for n in self.data.shape]
-        return {"name": self.name, "shape": shape, "dtype": str(self.data.dtype), "path": self.path, "sha256": digest}
+        return core.identity_of(self.name, self.data, self.path)
 
     @property
     def image(self) -> core.Image:

@@ -129,4 +129,8 @@ def config_of(report: Mapping[str, Any], shown: Mapping[str, Any]) -> Config:
 def describe_missing(wanted: Config, shown: Config) -> str:
     """Say which settings of a configuration a form does not have; nothing if it shows all."""
     missing = ", ".join(f"{name} = {value}" for name, value in wanted.changes_from(shown).items())
-    return f"Not in this form, and left as in the preset: {missing}." if missing else ""
+    return (
+        f"Settings of the run that this form does not have, and that are left as in the preset: {missing}."
+        if missing
+        else ""
+    )
