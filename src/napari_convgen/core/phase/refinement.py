@@ -30,13 +30,20 @@ FLAT_SHARE = 0.5
 
 
 def refined_stages(
-    problem: Problem, weights: Float[Tensor, "1 k rows columns"], is_out: Float[Tensor, "1 k rows columns"]
+    problem: Problem,
+    weights: Float[Tensor, "1 k rows columns"],
+    is_out: Float[Tensor, "1 k rows columns"],
+    has_planes: bool = True,
 ) -> Iterator[Stage[Tensor]]:
     """Yield better and better phases.
 
     Images out of focus hardly show coarse structures, and none of those that are harmonic over the whole view, such as a slope; nor can
     entries that are held out tell them. Total variation leaves them flat. The denoiser draws fine structures better, and knows nothing of
     coarse ones; so it begins from the image of total variation, and keeps what the images do not show as it is there.
+
+    Under lights, all in focus, coarse structures are seen only as far as the aperture cuts one of the two waves that they scatter. Their
+    noise is amplified so much that the denoiser takes it for structure: the phase is worse after the turns (benchmarks/inverse.py, part
+    phase, *plug and play* under lights). There the image of total variation is the last.
 
     Parameters
     ----------
@@ -46,6 +53,8 @@ def refined_stages(
         Weights of the entries of the measurement.
     is_out
         1 at entries that are held out to find the weight of total variation, 0 at others.
+    has_planes
+        True, the default, for images through focus; False for those under several lights.
     """
     seen = weights * (1 - is_out)
     start, found = torch.full(problem.forward_model.in_shape, 0.5).to(weights), None
@@ -53,6 +62,9 @@ def refined_stages(
         yield Stage(found.whole, FLAT_SHARE * min(1.0, n_done / USUAL_WEIGHTS))
     assert found is not None
     flat = fista(problem, TotalVariation(), found.weight, 1.0, weights, found.members[0], N_PATH)
+    if not has_planes:
+        yield Stage(flat, 1.0)
+        return
     for stage in plug_and_play_stages(problem, weights, start=flat, tolerance=TOLERANCE):
         yield Stage(stage.image, FLAT_SHARE + (1 - FLAT_SHARE) * stage.share)
 

@@ -315,7 +315,8 @@ class _PreparedPhase(Prepared):
         config, weights = self.config, problem.weights
         out = hold_out(problem.forward_model, self.is_observed, random_source(config.seed, HELD_OUT)).to(weights)
         whole = torch.full(problem.forward_model.in_shape, 0.5).to(weights)
-        for stage in refined_stages(problem, weights, out):
+        has_planes = bool(np.ptp(self.calibration.imaging.depths))
+        for stage in refined_stages(problem, weights, out, has_planes):
             whole = stage.image
             yield Stage(whole.cpu().numpy(), stage.share)
             if is_stopping():
