@@ -35,11 +35,14 @@ class Environment:
         Package of Qt: ``"PyQt6"`` or ``"PySide6"``.
     napari
         Version of napari, such as ``"0.8"``; ``"newest"`` for the newest one.
+    is_built_there
+        True to install the source distribution, which pip builds; False, the default, for the wheel.
     """
 
     python: str
     binding: str
     napari: str
+    is_built_there: bool = False
 
     def __str__(self) -> str:
         return f"{self.python}+{self.binding}+{self.napari}"
@@ -51,10 +54,12 @@ class Environment:
 
 
 MATRIX = (
-    Environment("3.11", "PyQt6", "newest"),
+    Environment("3.11", "PyQt6", "newest", is_built_there=True),
     Environment("3.12", "PySide6", "0.8"),
     Environment("3.13", "PyQt6", "newest"),
+    Environment("3.13", "PySide6", "newest"),
     Environment("3.11", "PySide6", "0.6"),
+    Environment("3.12", "PyQt6", "0.6"),
 )
 
 
@@ -94,12 +99,26 @@ def check(environment: Environment, wheel: Path, folder: Path) -> list[str]:
     def run(*command: str | Path) -> None:
         subprocess.run(command, check=True, cwd=folder, env=variables)
 
-    name = [environment.python, environment.binding, environment.napari]
+    name = [
+        environment.python,
+        environment.binding,
+        environment.napari,
+        "source" if environment.is_built_there else "wheel",
+    ]
+    package = next(wheel.parent.glob("*.tar.gz")) if environment.is_built_there else wheel
     step, found = "installing", ["", "", ""]
     try:
         subprocess.run([f"python{environment.python}", "-m", "venv", folder / "venv"], check=True)
         run(
-            python, "-m", "pip", "install", "--quiet", "--no-compile", pinned("torch"), environment.requirement(), wheel
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-compile",
+            pinned("torch"),
+            environment.requirement(),
+            package,
         )
         step = "command line and Python"
         run(python, "-I", ROOT / "tools" / "release" / "commands.py")
@@ -118,7 +137,7 @@ def pinned(package: str) -> str:
 
 def table(wheel: str, rows: list[list[str]]) -> str:
     """Return the results as Markdown."""
-    head = ["Python", "Qt", "napari", "napari installed", "torch", "NumPy", "result"]
+    head = ["Python", "Qt", "napari", "installed from", "napari installed", "torch", "NumPy", "result"]
     lines = [f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows]]
     return (
         f"`{wheel}`, built from the source distribution and installed without a checkout. In each environment: the version, a denoising "
