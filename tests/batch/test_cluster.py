@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_a_cluster_gives_the_same_files(folder, few, hashes, place):
 
 
 def test_a_scheduler_that_is_lost_ends_the_batch_with_a_sentence(folder, few, monkeypatch):
-    monkeypatch.setattr("napari_convgen.batch.cluster.TIMEOUT", "0.5s")
+    monkeypatch.setattr("napari_convgen.batch.cluster.TIMEOUT", 0.5)
     logged = []
     handler = logging.Handler()
     monkeypatch.setattr(handler, "emit", logged.append)
@@ -51,6 +52,9 @@ def test_a_scheduler_that_is_lost_ends_the_batch_with_a_sentence(folder, few, mo
 
 
 def test_a_scheduler_that_is_not_there_is_refused(folder, few, monkeypatch):
-    monkeypatch.setattr("napari_convgen.batch.cluster.TIMEOUT", "0.5s")
-    with pytest.raises(DeviceError, match=r"There is no Dask scheduler at tcp://127\.0\.0\.1:9\."):
-        BatchTask(["in"], "out", few, scheduler="tcp://127.0.0.1:9")
+    monkeypatch.setattr("napari_convgen.batch.cluster.TIMEOUT", 0.5)
+    (folder / "empty.json").write_text("{}")
+    (folder / "text.json").write_text("hello")
+    for scheduler in ("tcp://127.0.0.1:9", "nowhere.json", "node", "empty.json", "text.json"):
+        with pytest.raises(DeviceError, match=rf"There is no Dask scheduler at {re.escape(scheduler)}\."):
+            BatchTask(["in"], "out", few, scheduler=scheduler)

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_convgen.batch import output as output_module
 from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch import run as run_module
-from napari_convgen.batch.plan import Cut
+from napari_convgen.batch.output import put_together
+from napari_convgen.batch.plan import Cut, Plan
 from napari_convgen.batch.run import BatchTask, denoise_files
+from napari_convgen.core.image import Image
 from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
-from napari_convgen.files.images import read_image
+from napari_convgen.files.images import new_image, read_image, write_image
 from napari_convgen.run.denoise.run import denoise
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.setup.starts import PREVIOUS_NOTE
@@ -217,6 +220,66 @@ def test_a_forecast_counts_pieces_time_memory_and_disk(folder, few):
     assert forecast.n_disk_bytes > tifffile.imread("in/plane.tif").nbytes
     assert str(forecast).startswith("2 files, 5 pieces, 5 of them to do. At most ")
     assert not Path("out").exists()
+
+
+@pytest.fixture
+def zarr_input(folder):
+    """A stack of three frames as OME-Zarr, the only input."""
+    pytest.importorskip("zarr")
+    stack = np.concatenate([tifffile.imread("in/stack.tif"), tifffile.imread("in/stack.tif")[:1]])
+    shutil.rmtree("in")
+    Path("in").mkdir()
+    write_image("in/stack.zarr", stack, new_image(Image(stack, "TYX")))
+    return stack
+
+
+def test_an_ome_zarr_output_is_replaced_where_it_may_be(zarr_input, folder, few, monkeypatch):
+    denoise_files("in", "whole", few)
+    expected = np.asarray(read_image("whole/stack.zarr").data)
+
+    def killed(*_):
+        raise KeyboardInterrupt  # as if the process ended after the output had its name, and before its record was written
+
+    monkeypatch.setattr(output_module, "_record", killed)
+    with pytest.raises(KeyboardInterrupt):
+        denoise_files("in", "out", few)
+    assert Path("out/stack.zarr").is_dir()
+    assert not Path("out/stack.zarr.json").exists()
+    monkeypatch.undo()
+    os.chdir(folder)
+    assert denoise_files("in", "out", few).n_files("done") == 1
+    np.testing.assert_array_equal(np.asarray(read_image("out/stack.zarr").data), expected)
+    other = few.replace({"seed": 7})
+    with pytest.raises(FileError, match="is there already"):
+        denoise_files("in", "out", other)
+    assert denoise_files("in", "out", other, is_forced=True).n_files("done") == 1
+    assert (np.asarray(read_image("out/stack.zarr").data) != expected).any()
+    assert not Path("out/.pieces").exists()
+
+
+def test_another_process_that_has_just_written_the_output_is_waited_for(zarr_input, few, monkeypatch):
+    task = BatchTask(["in"], "out", few, n_workers=1)
+    monkeypatch.setattr("napari_convgen.batch.run.put_together", lambda plan: False)
+    task.finish()  # all pieces are there
+
+    def slower(path, *_):
+        path.mkdir()  # that of the other process
+        raise FileError(f"{path} cannot be written: Directory not empty.")
+
+    monkeypatch.setattr(output_module, "write_image", slower)
+    states = iter([False] * 5)
+    monkeypatch.setattr(Plan, "is_done", property(lambda plan: next(states, True)))
+    assert put_together(task.plans[0])
+
+
+def test_what_changed_within_a_folder_is_noticed(zarr_input, few):
+    before = BatchTask(["in"], "out", few).plans[0].digest
+    assert BatchTask(["in"], "out", few).plans[0].digest == before
+    chunk = next(
+        path for path in sorted(Path("in/stack.zarr").rglob("*")) if path.is_file() and path.parent.name != "stack.zarr"
+    )
+    os.utime(chunk, ns=(0, 0))
+    assert BatchTask(["in"], "out", few).plans[0].digest != before
 
 
 def test_chains_of_frames_are_pieces_with_the_numbers_of_one_run(folder, few):

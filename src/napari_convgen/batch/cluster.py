@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import logging
+import socket
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,8 @@ from napari_convgen.batch.piece import Job, do_piece
 from napari_convgen.batch.workers import N_ATTEMPTS, Outcome, given_up
 from napari_convgen.errors import ConvgenError, DeviceError
 
-TIMEOUT = "10s"
-"""Time within which a scheduler must answer."""
+TIMEOUT = 10
+"""Seconds within which a scheduler must answer."""
 
 N_WAITING = 2
 """Number of pieces that are handed over for each thread of the cluster: one to do, and one to go on with."""
@@ -41,10 +43,10 @@ class Cluster:
             )
         import distributed
 
-        where = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
         try:
-            self._client = distributed.Client(timeout=TIMEOUT, set_as_default=False, **where)
-        except (OSError, ValueError, TimeoutError) as error:
+            address = _address_of(scheduler)
+            self._client = distributed.Client(address, timeout=f"{TIMEOUT}s", set_as_default=False)
+        except Exception as error:  # what is there may answer anything
             raise DeviceError(
                 f"There is no Dask scheduler at {scheduler}. Start it, or give its address or file."
             ) from error
@@ -93,6 +95,26 @@ class Cluster:
             with contextlib.suppress(Exception):  # whatever keeps it from being closed, it is left
                 self._client.cancel(list(job_of))
                 self._client.close()
+
+
+def _address_of(scheduler: str) -> str:
+    """Return the address of a scheduler, or the one in its file, once something listens there.
+
+    Dask's client waits for long where nothing does, and leaves threads behind that complain.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError, TypeError
+        There is none.
+    """
+    from distributed.comm.addressing import get_address_host_port
+
+    file = Path(scheduler)
+    address = str(json.loads(file.read_text(encoding="utf-8"))["address"]) if file.is_file() else scheduler
+    scheme, _, _ = address.partition("://")
+    if scheme in (address, "tcp", "tls"):
+        socket.create_connection(get_address_host_port(address, strict=True), TIMEOUT).close()
+    return address
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,9 +15,13 @@ from numpy.typing import NDArray
 
 from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.records import DONE, hash_file, read_record, write_record
+from napari_convgen.errors import FileError
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import read_image, write_image
 from napari_convgen.run.denoise.result import versions
+
+LONGEST_WAIT = 5.0
+"""Seconds for which another process is waited for that has written the output, and not yet its record."""
 
 
 def put_together(plan: Plan, like: ImageFile | None = None) -> bool:
@@ -37,16 +42,45 @@ def put_together(plan: Plan, like: ImageFile | None = None) -> bool:
             return plan.is_done
         with _gathered(plan) as values:
             file = like or read_image(plan.path, plan.request.axes, plan.request.series)
-            write_image(plan.output, values, file)
-    except FileNotFoundError:
-        if plan.is_done:
+            if plan.is_done:
+                return True
+            with _set_aside(plan):
+                write_image(plan.output, values, file)
+        record = _record(plan, [record for record in records if record is not None])
+    except (FileNotFoundError, FileError):
+        if _is_done_soon(plan):
             return True
         raise
-    write_record(plan.record, _record(plan, [record for record in records if record is not None]))
+    write_record(plan.record, record)
     shutil.rmtree(plan.work, ignore_errors=True)
     with contextlib.suppress(OSError):  # it is not empty
         plan.work.parent.rmdir()
     return True
+
+
+@contextlib.contextmanager
+def _set_aside(plan: Plan) -> Iterator[None]:
+    """Take a folder away that is there in the place of the output, which only a file can replace; back if the block fails.
+
+    It is that of another plan, which the user wants to be replaced, or was written by a process that was killed before it could say so.
+    """
+    aside = plan.work / f"replaced-{uuid.uuid4().hex}"
+    if plan.output.is_dir():
+        plan.output.rename(aside)
+    try:
+        yield
+    except BaseException:
+        if aside.is_dir() and not plan.output.exists():
+            aside.rename(plan.output)
+        raise
+
+
+def _is_done_soon(plan: Plan) -> bool:
+    """Return True if another process, which was quicker, has put the output together, or is about to say that it has."""
+    until = time.monotonic() + LONGEST_WAIT
+    while not plan.is_done and plan.output.exists() and time.monotonic() < until:
+        time.sleep(LONGEST_WAIT / 50)
+    return plan.is_done
 
 
 @contextlib.contextmanager

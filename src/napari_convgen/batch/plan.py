@@ -6,6 +6,7 @@ import contextlib
 import functools
 import glob
 import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -160,7 +161,8 @@ class Plan:
     request
         What is asked.
     digest
-        Hash of all that decides the result: the file's size and time of change, the settings, and the version of this package.
+        Hash of all that decides the result: size and time of change of the file, or of all files of a folder, the settings, and the
+        version of this package.
     cut
         How it is cut.
     """
@@ -326,8 +328,24 @@ def _digest(path: Path, request: Request) -> str:
         state = path.stat()
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}. Name another file.") from error
-    values = {"size": state.st_size, "changed": state.st_mtime_ns, "axes": request.axes, "series": request.series}
+    values: dict[str, Any] = {
+        "size": state.st_size,
+        "changed": state.st_mtime_ns,
+        "axes": request.axes,
+        "series": request.series,
+    }
+    if path.is_dir():  # of a folder that is an image these say nothing of what is in it
+        values |= {"files": list(_states_in(path))}
     return hash_values(values | {"config": request.config.model_dump(), "version": __version__})
+
+
+def _states_in(folder: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield the names, sizes and times of change of all files in a folder, in order."""
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            state = os.stat(os.path.join(place, name))
+            yield os.path.relpath(os.path.join(place, name), folder), state.st_size, state.st_mtime_ns
 
 
 def _work_folder(path: Path, request: Request, digest: str) -> Path:

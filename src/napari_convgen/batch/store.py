@@ -164,7 +164,7 @@ class StoreTask(Task[StoreProgress, StoreResult]):
         digest = hash_values({"input": identity, "config": chosen.model_dump(), "version": __version__})
         cut = Cut.of_prepared(self.prepared, path.name)
         self.plan = Plan(path, Request(path.parent, chosen, image.axes), digest, cut)
-        if not self.plan.is_done:
+        if not self.plan.is_done and not self.plan.work.exists():
             check_image(path, self._like, cut.dtype)
         self.n_bytes = PROCESS_BYTES + cut.n_bytes
         self._first = dict(first or {})
