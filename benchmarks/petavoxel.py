@@ -25,6 +25,7 @@ from napari_convgen.batch.piece import Job
 from napari_convgen.batch.run import BatchTask
 from napari_convgen.config import Config, preset
 from napari_convgen.core.image import Division, Layout
+from napari_convgen.core.image.tiles import AUTO_SIDE
 from napari_convgen.run.compare.result import markdown_table
 
 RESULT = Path(__file__).parent / "results" / "petavoxel.md"
@@ -35,8 +36,14 @@ N_VOXELS = 10**15
 VOLUME = (2048, 4096, 4096)
 """Shape of one volume of the archive: 64 GiB of 16-bit values, as a light-sheet microscope writes for a position."""
 
-SIDE, OVERLAP = 512, 32
+SIDE, OVERLAP = AUTO_SIDE, 32
 """Side and overlap of tiles: those of ``tiles.size = "auto"``."""
+
+CHUNK = 512
+"""Side of the chunks of a plane, each of which is read whole by every tile that has a pixel of it."""
+
+N_WRITTEN, N_READ_BACK = 3, 2
+"""Number of times that a value of the result is written: as a piece, gathered on the disk, and in the output; and read back between."""
 
 BYTES_IN, BYTES_OUT = 2, 2
 """Bytes of a voxel, without compression: 16 bits."""
@@ -152,8 +159,13 @@ def archive(figures: Measured, plan_seconds: float) -> str:
         ["pieces of a volume", f"{frames * division.n_tiles:,}"],
         ["pieces", f"{n_pieces:.2e}"],
         ["voxels read, with those around tiles", f"{n_read:.2e} ({n_read / N_VOXELS:.2f} × the archive)"],
-        ["bytes read", _bytes(n_read * BYTES_IN)],
-        ["bytes written", _bytes(N_VOXELS * BYTES_OUT)],
+        ["bytes read of the images", _bytes(n_read * BYTES_IN)],
+        [
+            f"the same, from chunks of {CHUNK} × {CHUNK}",
+            _bytes(n_volumes * frames * _chunk_pixels(division) * BYTES_IN),
+        ],
+        ["bytes written: pieces, gathered, output", _bytes(N_WRITTEN * N_VOXELS * BYTES_OUT)],
+        ["bytes read back between", _bytes(N_READ_BACK * N_VOXELS * BYTES_OUT)],
         ["bytes of records", f"{_bytes(n_pieces * record)} ({record:.0f} a piece)"],
         ["files of a volume while it is under way", f"{2 * frames * division.n_tiles:,}"],
         ["CPU of a piece", f"{piece:.0f} s"],
@@ -171,6 +183,15 @@ def archive(figures: Measured, plan_seconds: float) -> str:
         ],
     ]
     return markdown_table(["a petavoxel", ""], rows)
+
+
+def _chunk_pixels(division: Division) -> int:
+    """Return the pixels of all chunks that the tiles of a plane read, as often as they read them."""
+    total = 0
+    for piece in division.pieces:
+        n_chunks = [(part.stop - 1) // CHUNK - part.start // CHUNK + 1 for part in piece.window[-2:]]
+        total += n_chunks[0] * n_chunks[1] * CHUNK**2
+    return total
 
 
 def _bytes(n: float) -> str:

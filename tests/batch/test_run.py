@@ -181,6 +181,7 @@ def test_outputs_of_another_plan_are_only_replaced_if_that_is_asked_for(folder, 
         (["nowhere.tif"], "out", {}, FileError, r"nowhere\.tif does not exist"),
         (["nowhere/*.tif"], "out", {}, FileError, r"No image file matches nowhere/\*\.tif"),
         (["empty"], "out", {}, FileError, r"The folder empty holds no image file: names must end in \.tif"),
+        (["texts"], "out", {}, FileError, r"The folder texts holds no image file: names must end in \.tif"),
         (["in/notes.txt"], "out", {}, FileError, r"in/notes\.txt is of no known format"),
         (["in"], "in", {}, FileError, r"in/plane\.tif is an input, and would be replaced"),
         (["in", "copies"], "out", {}, FileError, r"in/plane\.tif and copies/plane\.tif would both be written to out/"),
@@ -194,8 +195,9 @@ def test_outputs_of_another_plan_are_only_replaced_if_that_is_asked_for(folder, 
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is(folder, few, inputs, output, options, error, message):
-    for name in ("empty", "copies", "bad"):
+    for name in ("empty", "copies", "bad", "texts"):
         Path(name).mkdir()
+    Path("texts/notes.txt").write_text("no image")
     shutil.copy("in/plane.tif", "copies")
     shutil.copy("in/plane.tif", "bad/good.tif")
     Path("bad/damaged.tif").write_bytes(b"II*\0 nothing more")

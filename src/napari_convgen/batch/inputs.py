@@ -39,8 +39,9 @@ def _files(name: str | Path) -> Iterator[Path]:
         return
     if path.is_dir():
         images = sorted(each for each in path.iterdir() if _is_image(each))
-        claiming = next((each for each in FORMATS if each.claims(path)), None) if any(path.iterdir()) else None
-        is_one = claiming is not None and all(find_format(each) is claiming for each in images)
+        claiming = next((each for each in FORMATS if each.claims(path)), None)
+        may_be_one = bool(images) or any(map(_may_be_slice, path.iterdir()))
+        is_one = claiming is not None and may_be_one and all(find_format(each) is claiming for each in images)
         images = [path] if is_one else images  # such as the slices of a scanner, whose names may have no ending
         what = f"The folder {path} holds no image file"
     elif glob.has_magic(str(name)):
@@ -51,6 +52,11 @@ def _files(name: str | Path) -> Iterator[Path]:
     if not images:
         raise FileError(f"{what}: names must end in {', '.join(_suffixes())}. Name another one.")
     yield from images
+
+
+def _may_be_slice(path: Path) -> bool:
+    """Return True for a file whose name has no ending, or a number in its place, as slices of a scanner have."""
+    return path.is_file() and (not path.suffix or path.suffix[1:].isdigit()) and not path.name.startswith(".")
 
 
 def _is_image(path: Path) -> bool:

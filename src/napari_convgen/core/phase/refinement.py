@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_convgen.core.non_local import Stage
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.regularized.choice import FIRST_WEIGHT, N_PATH, try_weights
+from napari_convgen.core.regularized.choice import FIRST_WEIGHT, N_PATH, regularize, try_weights
 from napari_convgen.core.regularized.fista import fista
 from napari_convgen.core.regularized.plug_and_play import N_TURNS, plug_and_play_stages
 from napari_convgen.core.regularized.total_variation import TotalVariation
@@ -58,13 +58,14 @@ def refined_stages(
     """
     seen = weights * (1 - is_out)
     start, found = torch.full(problem.forward_model.in_shape, 0.5).to(weights), None
-    for n_done, found in enumerate(try_weights(problem, seen[None], TotalVariation, start), 1):
+    find = try_weights if has_planes else regularize
+    for n_done, found in enumerate(find(problem, seen[None], TotalVariation, start), 1):
         yield Stage(found.whole, FLAT_SHARE * min(1.0, n_done / USUAL_WEIGHTS))
     assert found is not None
-    flat = fista(problem, TotalVariation(), found.weight, 1.0, weights, found.members[0], N_PATH)
     if not has_planes:
-        yield Stage(flat, 1.0)
+        yield Stage(found.whole, 1.0)
         return
+    flat = fista(problem, TotalVariation(), found.weight, 1.0, weights, found.members[0], N_PATH)
     for stage in plug_and_play_stages(problem, weights, start=flat, tolerance=TOLERANCE):
         yield Stage(stage.image, FLAT_SHARE + (1 - FLAT_SHARE) * stage.share)
 
