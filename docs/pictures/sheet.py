@@ -61,7 +61,7 @@ def few_methods(widget: object) -> None:
 
 def few_steps(widget: object) -> None:
     """Take few steps, but enough for the run to go on while it is looked at."""
-    widget._settings.editors["n_steps"].value = 1500
+    widget._settings.editors["n_steps"].value = 600
 
 
 def few_vectors(widget: object) -> None:
