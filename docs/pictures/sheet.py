@@ -38,6 +38,9 @@ STATES = ("before", "during", "after")
 CELL = 300
 """Width of a picture on the sheet, in pixels: narrow docks are as large as they are."""
 
+HEIGHT = 720
+"""Largest height of a picture on the sheet, in pixels: below that a dock on a 4K screen is empty."""
+
 MARGIN, LINE = 90, 24
 """Width of the names of the rows, and height of those of the columns, in pixels."""
 
@@ -142,6 +145,7 @@ def sheet(pictures: dict[tuple[str, str, str, str], Image.Image]) -> Image.Image
     rows: dict[tuple[str, str, str], list[tuple[int, Image.Image]]] = {}
     for (theme, name, state, size), picture in pictures.items():
         small = picture.resize((CELL, round(CELL * picture.height / picture.width)), Image.Resampling.LANCZOS)
+        small = small.crop((0, 0, CELL, min(small.height, HEIGHT)))
         rows.setdefault((size, state, theme), []).append((list(WIDGETS).index(name), small))
     heights = {row: max(small.height for _, small in cells) for row, cells in rows.items()}
     whole = Image.new("RGB", (MARGIN + CELL * len(WIDGETS), LINE + sum(heights.values())), "gray")

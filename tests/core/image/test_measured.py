@@ -234,7 +234,8 @@ def test_a_wrapped_phase_is_told_from_other_images_of_its_range():
     frames[False] += [10 * (phase(2, 0.3) + np.pi)]  # from 0 on, but beyond 2π
     turns = phase(2, 0.3) / (2 * np.pi)
     frames[True] += [360 * turns, np.round(360 * (turns + 0.5)).astype(np.int16), np.float32(180 + 360 * turns)]
-    frames[True] += [np.floor(256 * (turns + 0.5)).astype(np.uint8), np.floor(4096 * (turns + 0.5)).astype(np.uint16)]
+    frames[False] += [np.floor(256 * (turns + 0.5)).astype(np.uint8)]  # as many images have their whole range
+    frames[True] += [np.floor(4096 * (turns + 0.5)).astype(np.uint16)]
     frames[True] += [
         np.round(8192 * turns).astype(np.int16),
         np.random.default_rng(0).integers(0, 4096, SIZE, np.uint16),

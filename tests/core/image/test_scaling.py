@@ -58,6 +58,12 @@ def test_integers_and_truth_values_come_back_exactly(frame):
     np.testing.assert_array_equal(round_trip(frame)[1], frame, strict=True)
 
 
+def test_a_few_values_in_a_small_frame_are_no_marks_of_missing_data():
+    frame = np.full((4, 6), 3, np.float32)
+    frame[:2] = [[0, 4, 0, 0, 0, 0], [0, 0, 0, 0, 0, 3]]
+    np.testing.assert_allclose(round_trip(frame)[1], frame, rtol=1e-6, atol=1e-6)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     st.sampled_from([np.float32, np.float64]).flatmap(

@@ -182,7 +182,7 @@ def test_notes_are_not_repeated_when_a_run_is_extended(noisy):
 
 def test_a_run_that_cannot_be_extended_says_why(noisy):
     run = DenoiseTask(noisy(), QUICK)
-    with pytest.raises(ConfigError, match="Only a finished fit of a single image can be continued"):
+    with pytest.raises(ConfigError, match="Only a finished fit of a network to a single image can be continued"):
         run.extend(5)
     list(run)
     with pytest.raises(ConfigError, match="at least 1 to continue, got 0"):
