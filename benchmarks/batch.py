@@ -268,16 +268,21 @@ def cluster() -> tuple[str, str]:
     return "Workers of a Dask cluster are killed", f"{text}\n\n{markdown_table(head, rows)}"
 
 
+def batch_command(folder: Path, out: Path) -> list[str]:
+    """Return the command that lets the cluster of `start_cluster` do all pieces."""
+    settings = folder / "few.toml"
+    settings.write_text(config().to_toml())
+    command = [sys.executable, "-m", "napari_convgen.cli", "batch", str(folder / "in"), "-o", str(out), "--quiet"]
+    return [*command, "--config", str(settings), "--scheduler", str(folder / "scheduler.json")]
+
+
 def lost_workers(
     folder: Path, number: int, cluster_workers: psutil.Popen, n_most: int, rng: random.Random
 ) -> list[str]:
     """Run a batch to its end while workers of the cluster are killed; return a row of the table."""
-    log, out, settings = (folder / each for each in ("begun.txt", f"out-{number}", "few.toml"))
+    log, out = folder / "begun.txt", folder / f"out-{number}"
     log.write_text("")
-    settings.write_text(config().to_toml())
-    command = ["batch", str(folder / "in"), "-o", str(out), "--config", str(settings), "--quiet"]
-    command = [sys.executable, "-m", "napari_convgen.cli", *command, "--scheduler", str(folder / "scheduler.json")]
-    process, n_killed = psutil.Popen(command), 0
+    process, n_killed = psutil.Popen(batch_command(folder, out)), 0
     while process.poll() is None:
         n_begun = len(log.read_text())
         while process.poll() is None and len(log.read_text()) == n_begun:
@@ -294,11 +299,9 @@ def lost_workers(
 
 def lost_schedulers(folder: Path, rng: random.Random) -> list[str]:
     """Run a batch to its end while schedulers are killed; return a row of the table."""
-    log, out, settings, errors = (folder / each for each in ("begun.txt", "out", "few.toml", "errors.txt"))
+    log, out, errors = (folder / each for each in ("begun.txt", "out", "errors.txt"))
     log.write_text("")
-    settings.write_text(config().to_toml())
-    command = ["batch", str(folder / "in"), "-o", str(out), "--config", str(settings), "--quiet"]
-    command = [sys.executable, "-m", "napari_convgen.cli", *command, "--scheduler", str(folder / "scheduler.json")]
+    command = batch_command(folder, out)
     before: dict[tuple[str, int], Any] = {}
     ends, seconds, n_killed, status = set(), [0.0], 0, None
     while status != 0:

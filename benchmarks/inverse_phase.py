@@ -34,6 +34,7 @@ N_LIGHTS, SINE = 8, 0.4
 """Lights around the one on the axis, and sine of their angle to it."""
 
 ANGLES = np.arange(N_LIGHTS) * 2 * np.pi / N_LIGHTS
+"""Their directions around the axis, in radians."""
 
 IMAGES: Mapping[str, Mapping[str, Any]] = {
     f"{N_PLANES} planes": {"n_planes": N_PLANES, "z_step": STEP},

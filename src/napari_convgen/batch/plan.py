@@ -20,7 +20,7 @@ from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record,
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
 from napari_convgen.errors import FileError
-from napari_convgen.files.formats import FORMATS, find_format, suffix_like
+from napari_convgen.files.formats import FORMATS, stem_of, suffix_like
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.run import JOINT
 from napari_convgen.run.fit_task import peak_bytes
@@ -110,7 +110,7 @@ class Cut:
         """
         file = read_image(path, request.axes, request.series)
         cut = cls.of_prepared(Prepared(file.image, request.config, has_tiles=True))
-        output = _stem(path) + suffix_like(path, file.of_type(cut.dtype))
+        output = stem_of(path) + suffix_like(path, file.of_type(cut.dtype))
         return replace(cut, output=output, notes=(*file.notes, *cut.notes))
 
     @classmethod
@@ -326,16 +326,12 @@ def count(statuses: Mapping[int, str]) -> tuple[int, int]:
 def _digest(path: Path, request: Request) -> str:
     try:
         state = path.stat()
+        # Of a folder that is an image its own state says nothing of what is in it.
+        files = {"files": list(_states_in(path))} if path.is_dir() else {}
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}. Name another file.") from error
-    values: dict[str, Any] = {
-        "size": state.st_size,
-        "changed": state.st_mtime_ns,
-        "axes": request.axes,
-        "series": request.series,
-    }
-    if path.is_dir():  # of a folder that is an image these say nothing of what is in it
-        values |= {"files": list(_states_in(path))}
+    values: dict[str, Any] = {"size": state.st_size, "changed": state.st_mtime_ns, **files}
+    values |= {"axes": request.axes, "series": request.series}
     return hash_values(values | {"config": request.config.model_dump(), "version": __version__})
 
 
@@ -352,15 +348,9 @@ def _work_folder(path: Path, request: Request, digest: str) -> Path:
     return request.folder / WORK / f"{path.name}-{digest[:N_DIGITS]}"
 
 
-def _stem(path: Path) -> str:
-    """Return the name of a file without its ending, which may have several dots."""
-    endings = [ending for ending in find_format(path).suffixes if path.name.lower().endswith(ending)]
-    return path.name[: -len(max(endings, key=len))] if endings else path.stem
-
-
 def _finished(path: Path, request: Request) -> Iterator[dict[str, Any]]:
     """Yield the records of outputs that may be those of a file."""
     for each in FORMATS:
-        record = read_record(request.folder / f"{_stem(path)}{each.suffixes[0]}.json")
+        record = read_record(request.folder / f"{stem_of(path)}{each.suffixes[0]}.json")
         if record is not None and {"digest", "cut"} <= record.keys():
             yield record

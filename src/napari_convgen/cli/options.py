@@ -166,7 +166,7 @@ def read_config(options: argparse.Namespace, default: str = "default") -> Config
 
 def read_chosen_step(options: argparse.Namespace) -> int | None:
     """Return the step that is kept in the place of the rule's: that of --keep, or the one in a report that is repeated."""
-    if options.keep is not None or options.config is None or options.config.suffix != ".json":
+    if options.keep is not None or options.config is None or options.config.suffix.lower() != ".json":
         step: int | None = options.keep
         return step
     report = json.loads(options.config.read_text(encoding="utf-8"))

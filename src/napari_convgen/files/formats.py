@@ -56,6 +56,12 @@ def find_writable_format(path: Path) -> WritableFormat:
     raise FileError(f"{path} must end in {' or '.join(suffix for each in writable for suffix in each.suffixes)}.")
 
 
+def stem_of(path: Path) -> str:
+    """Return the name of an image file without its ending, which may have several dots."""
+    endings = [ending for each in FORMATS for ending in each.suffixes if path.name.lower().endswith(ending)]
+    return path.name[: -len(max(endings, key=len))] if endings else path.stem
+
+
 def suffix_like(path: Path, like: ImageFile) -> str:
     """Return the ending for images that are written like the one read from ``path``: in its format if that can hold them, else TIFF.
 

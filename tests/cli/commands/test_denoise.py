@@ -218,6 +218,7 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
         ("denoise noisy.tif -o new.tif --reference stack.tif", "The reference must have the shape of the image"),
         ("denoise noisy.tif -o out.tif --preset good", "There is no preset 'good'"),
         ("denoise noisy.tif -o out.tif --preset paper --config run.toml", "--config is complete"),
+        ("denoise noisy.tif -o out.tif --keep 0", "--keep must be a step, 1 or more, got 0"),
         ("denoise noisy.tif -o out.tif --config missing.toml", "missing.toml cannot be read"),
         ("denoise noisy.tif -o out.tif --set n_steps", "--set takes settings as KEY=VALUE, got 'n_steps'"),
         ("denoise noisy.tif -o out.tif --set colors=3", "There is no setting 'colors'"),

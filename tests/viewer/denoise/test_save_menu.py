@@ -1,5 +1,6 @@
 import json
 import shlex
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from napari_convgen.config import PRESETS, Config
 from napari_convgen.errors import FileError
 from napari_convgen.files.images import read_image, read_recipe
 from napari_convgen.viewer.denoise import save_menu
+from napari_convgen.viewer.denoise.recipe import command_line
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.layers.door import METADATA_KEY
 from napari_convgen.viewer.parts.loading import ZARR_FILES
@@ -135,6 +137,13 @@ def test_a_report_says_its_input_and_a_run_is_copied_as_a_command_and_as_python(
     choose("Save report …")
     main(["denoise", "cells.tif", "--config", "moved.json", "-o", "moved.tif", "--quiet"])
     np.testing.assert_array_equal(read_image("moved.tif").data, chosen)
+
+
+@pytest.mark.parametrize("name", ["head.nii.gz", "cells.v2.tif"])
+def test_the_name_of_an_output_is_that_of_the_input_without_its_ending(name):
+    source = SimpleNamespace(name="cells", path=name, axes="YX")
+    command = command_line(source, PRESETS["default"], None)
+    assert f"{name.removesuffix('.nii.gz').removesuffix('.tif')}_denoised.tif" in command.split()
 
 
 def test_a_copy_for_a_layer_without_a_file_says_so(viewer, widget, user, choose, monkeypatch):

@@ -169,6 +169,15 @@ def test_frames_of_a_stack_are_announced(viewer, user):
     assert "axes" in user.label("stack").text()
 
 
+def test_a_run_without_a_network_is_not_continued(viewer, user):
+    user.fill("Preset", "quick")
+    user.run()
+    assert not user.button("Continue").isEnabled()
+    user.run()
+    viewer.layers.selection.active = viewer.layers["cells denoised"]  # of a run whose task is gone
+    assert not user.button("Continue").isEnabled()
+
+
 def test_continue_button_adds_steps(viewer, user):
     user.run()
     user.fill("Steps to add", 12)

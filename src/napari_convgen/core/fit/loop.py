@@ -90,9 +90,10 @@ class Fit:
         self.is_extended = False
         self._is_stopping = False
         self._next_snapshot = 1
-        self._mixture = mixture
-        self._health = HealthCheck(problem) if has_health_check and self.has_network else None
+        is_fitted = mixture is None or not mixture.is_guide_alone
+        self._health = HealthCheck(problem) if has_health_check and is_fitted else None
         rule.begin(problem, members)
+        self._mixture = mixture
         if mixture is None or (problem.is_denoising and mixture.noise_level is None):
             generator.prepare(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
         if mixture is not None:
@@ -109,11 +110,6 @@ class Fit:
     def is_mixed(self) -> bool:
         """True if the generator's images are mixed with guides."""
         return self._mixture is not None
-
-    @property
-    def has_network(self) -> bool:
-        """False if the image is the guide alone, which no step changes."""
-        return self._mixture is None or not self._mixture.is_guide_alone
 
     @property
     def kept_step(self) -> int:

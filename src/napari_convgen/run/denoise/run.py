@@ -184,7 +184,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
     @property
     def can_extend(self) -> bool:
         """True if `extend` can be called: a single frame's fit has ended, and has a network."""
-        return self.n_pieces == 1 and self._position == 1 and self._now is not None and self._now.fit.has_network
+        has_ended = self.n_pieces == 1 and self._position == 1 and self._now is not None
+        return has_ended and not self.config.generator.is_guide_alone
 
     def step_before_extension(self, from_step: int | None = None) -> int:
         """Return the step that `extend` would go on from.

@@ -55,6 +55,8 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         finished, task = self._finished, self._task_at_hand
         if self.is_busy or finished is None or not finished.ended.is_single:
             return None
+        if finished.ended.config.generator.is_guide_alone:  # no step changes it
+            return None
         step = _chosen_step(finished)
         if task is None:
             return step or len(finished.ended.frames[0].loss)
