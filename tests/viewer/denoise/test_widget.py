@@ -188,6 +188,12 @@ def test_continue_button_adds_steps(viewer, user):
     assert viewer.layers["cells snapshots"].data.shape[0] == 43
 
 
+def test_without_its_layer_no_snapshot_is_promoted(viewer, user):
+    user.run()
+    viewer.layers.remove("cells snapshots")
+    assert not user.button("Promote snapshot").isEnabled()
+
+
 def test_promote_button_takes_the_step_on_the_slider(viewer, user):
     user.run()
     viewer.dims.set_current_step(0, 4)
