@@ -36,8 +36,8 @@ class FramesConfig(Settings):
     chain: Auto | Annotated[int, Ge(2), Le(10_000)] = Field(
         "auto",
         title="Frames of a chain",
-        description="Number of neighboring frames of which each network starts from the frame before, if frames start so; the next frame "
-        "starts afresh. A chain is a piece of a batch, whose workers do several at a time: auto (16), or a number.",
+        description="Number of frames in a row after which a network starts afresh, where networks start from the frame before. These "
+        "chains are the pieces of a batch, and several are done at a time: auto (16), or a number.",
     )
     network: Literal["auto", "always"] = Field(
         "auto",

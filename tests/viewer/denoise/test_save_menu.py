@@ -151,7 +151,7 @@ def test_a_copy_for_a_layer_without_a_file_says_so(viewer, widget, user, choose,
     monkeypatch.setattr(save_menu, "show_info", said.append)
     user.run()
     choose("Copy command line")
-    assert said == ["Copied. 'cells' is no whole file: save that layer first, under the name of the file in the text."]
+    assert said == ["Copied. There is no file of 'cells': save it first, under the name in the text."]
 
 
 def test_a_saved_run_is_opened_in_another_session_scrubbed_promoted_and_undone(

@@ -149,5 +149,5 @@ def _copy(text: str, source: LayerInput) -> None:
     clipboard = QApplication.clipboard()
     if clipboard is not None:
         clipboard.setText(text)
-    missing = f" '{source.name}' is no whole file: save that layer first, under the name of the file in the text."
+    missing = f" There is no file of '{source.name}': save it first, under the name in the text."
     show_info(f"Copied.{'' if source.path else missing}")

@@ -17,5 +17,5 @@ def drift_note(
         return ""
     return (
         f"The offset of {lines} drifts, as where a laser or an amplifier changes during a scan. It cannot be told from structure, and is "
-        "kept. Correct it first, by a part of each line that is known to be even."
+        "kept. Correct it first, by a part of each line where the specimen is the same everywhere, such as the background."
     )
