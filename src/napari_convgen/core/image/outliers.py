@@ -25,8 +25,8 @@ FEW = 0.02
 MOST_MARKS = 3
 """Largest number of different values for missing data at either end. Our choice, no benchmark."""
 
-LEAST_LEVELS = 8
-"""Least number of different values of all others for their range to be known: of fewer it is chance. Our choice, no benchmark."""
+LEAST_OTHERS = 64
+"""Least number of other pixels for their range to be known: that of fewer is chance. Our choice, no benchmark."""
 
 INSIDE = 0.2
 """Share of marks with marks on all sides from which they are objects. Of marks by chance, in half of the pixels, 6 % are so. Our choice, no
@@ -87,9 +87,8 @@ def _find_marks(
             rest = known[known < value]
             n = len(known) - len(rest)
             is_frequent = max(CLUSTER, FEW * len(known)) < n < len(rest)
-            if not is_frequent or len(np.unique(rest)) < LEAST_LEVELS:
-                continue
-            if value - rest.max() > REACH * (rest.max() - rest.min()):
+            is_known = len(rest) >= LEAST_OTHERS
+            if is_known and is_frequent and value - rest.max() > REACH * (rest.max() - rest.min()) > 0:
                 marks |= _without_objects(is_observed & (signed >= value))
                 break
     return marks
