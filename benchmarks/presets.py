@@ -1,4 +1,4 @@
-"""The choice of the preset ``default``: one setting is changed at a time, on a few pairs.
+"""The choice of the preset ``deep-decoder``: one setting is changed at a time, on a few pairs.
 
     python benchmarks/presets.py --data FOLDER
 
@@ -21,7 +21,7 @@ NAMES = ["confocal_BPAE_R_noisy", "Confocal_FISH_noisy", "044_0_noisy"]
 """Names of the pairs: two confocal images and a wide-field one."""
 
 VARIANTS = {
-    "default": {},
+    "deep-decoder": {},
     "ReLU before norm": {"generator.order": "relu-norm"},
     "linear kernel": {"generator.kernel": "linear"},
     "five scales": {"generator.n_scales": 5},

@@ -2,10 +2,10 @@
 
     python benchmarks/speed.py [--device cuda] [--threads N] [--part steps] [--quick]
 
-The tables are the time of a step, several nets at once, the peak memory, a volume, the time until an image is as good as that of the
-authors' network, and the quality of the faster methods. Each is printed as soon as it is finished; all are written to
-benchmarks/results/speed.md. On two CPU cores this takes half an hour. Do not use the machine meanwhile: other programs slow down threads
-that wait for each other.
+The tables are the time of a step, that of the preset `paper`, several nets at once, the peak memory, a volume, the time until an image is
+as good as that of the authors' network, and the quality of the faster methods. Each is printed as soon as it is finished; all are written
+to benchmarks/results/speed.md. On two CPU cores this takes half an hour. Do not use the machine meanwhile: other programs slow down
+threads that wait for each other.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from speed_floor import floor_section
+from speed_floor import floor_section, paper_section
 from speed_memory import memory_section, peak_memory
 from speed_methods import (
     AUTHORS,
     CHANNELS_LAST,
     FORMULA,
+    FORMULAS,
     FUSED,
     FUSED_BFLOAT16,
-    FUSED_DEFAULT,
+    FUSED_PRESET,
     LEGEND,
-    METHODS,
     UNFUSED,
     Case,
     Machine,
@@ -53,26 +53,29 @@ from twins import check_twins
 CASES = [Case((256, 256), 128), Case((512, 512), 128), Case((512, 512), 512), Case((1024, 1024), 128)]
 """Images whose steps are timed. Chosen so that sizes and channels each grow fourfold, up to those that fit into the memory of a laptop."""
 
+PAPER = Case((512, 512), 512)
+"""Image and channels of the preset ``paper`` in the paper's Figure 2."""
+
 VOLUME = Case((32, 128, 128), 64, n_scales=3)
 """Volume whose steps are timed. Chosen so that it has as many voxels as an image of 724 × 724 pixels."""
 
 
 def steps_section(cases: Sequence[Case], machine: Machine, n_turns: int) -> str:
-    times = {case: step_times(list(METHODS), case, machine, n_turns) for case in cases}
-    head = ["ms a step", *METHODS, "authors' / fused", "channels-last / fused"]
+    times = {case: step_times(FORMULAS, case, machine, n_turns) for case in cases}
+    head = ["ms a step", *FORMULAS, "authors' / fused", "channels-last / fused"]
     rows = []
     for case, seconds in times.items():
         ratios = [seconds[AUTHORS] / seconds[FUSED], seconds[CHANNELS_LAST] / seconds[FUSED]]
         rows.append([str(case), *map(format_milliseconds, seconds.values()), *map(format_ratio, ratios)])
     text = f"### A step\n\nForward, backward and Adam; one output channel, five scales.\n\n{LEGEND}\n{markdown_table(head, rows)}"
-    return text + (floor_section(times, machine) if machine.device.type == "cuda" else "")
+    return text + floor_section(times, machine)
 
 
 TOGETHER = [Case((128, 128), 64, n_scales=3), Case((256, 256), 64, n_scales=4)]
-"""Images that several nets are fitted to: two sizes, with the channels of the preset ``default``."""
+"""Images that several nets are fitted to: two sizes, with the channels of the preset ``deep-decoder``."""
 
 N_MEMBERS = [1, 2, 4]
-"""Numbers of nets. Chosen so that they include two, the ensemble of the preset ``default``."""
+"""Numbers of nets. Chosen so that they include two, the ensemble of the preset ``deep-decoder``."""
 
 
 def together_section(machine: Machine, n_turns: int) -> str:
@@ -91,7 +94,7 @@ def together_section(machine: Machine, n_turns: int) -> str:
                 [str(case), str(n_members), format_milliseconds(together), format_milliseconds(one_by_one), ratio]
             )
     head = ["ms a step of all", "nets", "together", "one by one", "one by one / together"]
-    return f"### Several nets at once\n\nThe preset `default`.\n\n{markdown_table(head, rows)}"
+    return f"### Several nets at once\n\nThe preset `deep-decoder`.\n\n{markdown_table(head, rows)}"
 
 
 def _members(case: Case, machine: Machine, seeds: Sequence[int]) -> nn.Module:
@@ -105,7 +108,7 @@ def _members(case: Case, machine: Machine, seeds: Sequence[int]) -> nn.Module:
 
 
 def volume_section(machine: Machine, n_turns: int) -> str:
-    seconds = step_times([FORMULA, UNFUSED, FUSED, FUSED_DEFAULT, FUSED_BFLOAT16], VOLUME, machine, n_turns)
+    seconds = step_times([FORMULA, UNFUSED, FUSED, FUSED_PRESET, FUSED_BFLOAT16], VOLUME, machine, n_turns)
     rows = []
     for method, time_of_step in seconds.items():
         ratio = format_ratio(seconds[FORMULA] / time_of_step)
@@ -123,7 +126,9 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="take a few steps of the smallest case alone, to test the script"
     )
-    parser.add_argument("--part", choices=["steps", "together", "memory", "volume", "quality", "all"], default="all")
+    parser.add_argument(
+        "--part", choices=["steps", "paper", "together", "memory", "volume", "quality", "all"], default="all"
+    )
     parser.add_argument(
         "--images",
         nargs="*",
@@ -139,6 +144,7 @@ def main() -> None:
     cases, n_turns = (CASES[:1], 1) if is_quick else (CASES, 5)
     sections = {
         "steps": [lambda: steps_section(cases, machine, n_turns)],
+        "paper": [lambda: paper_section(CASES[0] if is_quick else PAPER, machine, n_turns)],
         "together": [lambda: together_section(machine, n_turns)],
         "memory": [lambda: memory_section(cases, machine)],
         "volume": [lambda: volume_section(machine, n_turns)],

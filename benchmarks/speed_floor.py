@@ -1,15 +1,28 @@
-"""The shortest time that a step can take on a GPU: matrix products and memory traffic at the measured speed of the machine."""
+"""The shortest time that a step can take: matrix products, on a GPU memory traffic too, at the measured speed of the machine."""
 
 from __future__ import annotations
 
 import math
 
-from speed_methods import FUSED, FUSED_BFLOAT16, Case, Machine, format_milliseconds, format_ratio, pace
+from speed_methods import (
+    AUTHORS,
+    FUSED,
+    FUSED_AUTHORS,
+    FUSED_AUTHORS_BFLOAT16,
+    FUSED_BFLOAT16,
+    Case,
+    Machine,
+    format_milliseconds,
+    format_ratio,
+    pace,
+    step_times,
+)
 
 # It sets how PyTorch's threads wait, so it comes before PyTorch.
 # isort: split
 import torch
 
+from napari_convgen.core.generators.fused.products import Precision, Products
 from napari_convgen.run.compare.result import markdown_table
 
 TRAFFIC = 14
@@ -21,28 +34,84 @@ written and read by the sums and the adjoint of the layer before (3). All values
 """
 
 
+PRECISIONS: dict[str, Precision] = {
+    FUSED: "float32",
+    FUSED_BFLOAT16: "bfloat16",
+    FUSED_AUTHORS: "float32",
+    FUSED_AUTHORS_BFLOAT16: "bfloat16",
+}
+"""Number format of the products of each method that is compared with the floor."""
+
+
 def floor_section(times: dict[Case, dict[str, float]], machine: Machine) -> str:
-    copies = memory_speed(machine)
-    rows, speeds = [], []
-    for precision, method in {"float32": FUSED, "bfloat16": FUSED_BFLOAT16}.items():
-        products = product_speed(precision, machine)
-        speeds.append(f"{products / 1e12:.0f} TFLOP/s in {precision}")
+    """Return the table of the fused decoder's steps beside their floor."""
+    floor = Floor(machine)
+    rows = []
+    for method in (FUSED, FUSED_BFLOAT16):
         for case, seconds in times.items():
-            least = operations(case) / products + traffic(case) / copies
-            rows.append([str(case), precision, format_milliseconds(least), format_milliseconds(seconds[method])])
-            rows[-1].append(format_ratio(seconds[method] / least))
+            rows.append([str(case), PRECISIONS[method], *floor.compare(case, method, seconds[method])])
     head = ["ms a step", "precision", "floor", "fused", "fused / floor"]
-    return (
-        f"\n### The floor\n\nMatrix products and memory traffic of the formula at the speeds measured here: products at "
-        f"{' and '.join(speeds)}, a copy at {copies / 1e12:.2f} TB/s.\n\n{markdown_table(head, rows)}"
-    )
+    return f"\n### The floor\n\n{floor}\n\n{markdown_table(head, rows)}"
 
 
-def operations(case: Case) -> int:
-    """Return the number of floating-point operations in the matrix products between hidden layers in a step."""
+def paper_section(case: Case, machine: Machine, n_turns: int) -> str:
+    """Return the table of the network of the preset ``paper``."""
+    floor = Floor(machine)
+    seconds = step_times([AUTHORS, FUSED_AUTHORS, FUSED_AUTHORS_BFLOAT16], case, machine, n_turns)
+    rows = []
+    for method, time_of_step in seconds.items():
+        least, _, ratio = floor.compare(case, method, time_of_step) if method in PRECISIONS else ("", "", "")
+        ratio_to_authors = format_ratio(seconds[AUTHORS] / time_of_step)
+        rows.append([method, format_milliseconds(time_of_step), ratio_to_authors, least, ratio])
+    head = ["method", "ms a step", "authors' / it", "floor", "it / floor"]
+    return f"### The preset `paper`\n\nThe authors' network, {case}. {floor}\n\n{markdown_table(head, rows)}"
+
+
+class Floor:
+    """The shortest time of a step on a machine, by the speeds measured there; `str` says them.
+
+    Parameters
+    ----------
+    machine
+        The machine.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self.products = {precision: product_speed(precision, machine) for precision in ("float32", "bfloat16")}
+        self.copies = memory_speed(machine) if machine.device.type == "cuda" else math.inf
+
+    def __str__(self) -> str:
+        speeds = " and ".join(
+            f"{1e-12 * speed:.2g} TFLOP/s in {precision}" for precision, speed in self.products.items()
+        )
+        text = f"Least time of a step: the matrix products at the speed measured here, {speeds}"
+        return text + (
+            "."
+            if math.isinf(self.copies)
+            else f", and the memory traffic at that of a copy, {1e-12 * self.copies:.2f} TB/s."
+        )
+
+    def compare(self, case: Case, method: str, seconds: float) -> tuple[str, str, str]:
+        """Return the floor of a step of a method, the time that it took, and their ratio, as text."""
+        has_extra_layer = method in (FUSED_AUTHORS, FUSED_AUTHORS_BFLOAT16)
+        least = operations(case, has_extra_layer) / self.products[PRECISIONS[method]] + traffic(case) / self.copies
+        return format_milliseconds(least), format_milliseconds(seconds), format_ratio(seconds / least)
+
+
+def operations(case: Case, has_extra_layer: bool = False) -> int:
+    """Return the number of floating-point operations in the matrix products between hidden layers in a step.
+
+    Parameters
+    ----------
+    case
+        Image and decoder.
+    has_extra_layer
+        True for the authors' network, which has another hidden layer on the finest grid. Default: false.
+    """
     # Forward, and the gradients with respect to the weights and to the input; the latent needs none.
     pixels = _coarse_pixels(case)
-    return 2 * case.n_channels**2 * (3 * sum(pixels) - pixels[-1])
+    n_pixels = sum(pixels) + (math.prod(case.size) if has_extra_layer else 0)
+    return 2 * case.n_channels**2 * (3 * n_pixels - pixels[-1])
 
 
 def traffic(case: Case) -> int:
@@ -55,11 +124,17 @@ def _coarse_pixels(case: Case) -> list[int]:
     return [math.prod(case.size) // 2 ** (len(case.size) * i) for i in range(1, case.n_scales + 1)]
 
 
-def product_speed(precision: str, machine: Machine, n: int = 8192) -> float:
-    """Return the operations per second in a product of matrices with ``n`` rows and columns."""
-    x = torch.rand(n, n, device=machine.device).to(getattr(torch, precision))
+def product_speed(precision: Precision, machine: Machine, n: int = 8192) -> float:
+    """Return the operations per second in a product of matrices: with ``n`` rows and columns on a GPU, on a CPU as the decoder does it."""
+    if machine.device.type == "cuda":
+        x = torch.rand(n, n, device=machine.device).to(getattr(torch, precision))
+        out = torch.empty_like(x)
+        return 2 * n**3 / min(pace(lambda: torch.mm(x, x, out=out), machine) for _ in range(5))
+    k = 512
+    x, matrix = torch.rand(1, 8 * n, k), torch.rand(1, k, k)
     out = torch.empty_like(x)
-    return 2 * n**3 / min(pace(lambda: torch.mm(x, x, out=out), machine) for _ in range(5))
+    products = Products(precision)
+    return 2 * 8 * n * k**2 / min(pace(lambda: products.multiply(x, matrix, out), machine) for _ in range(5))
 
 
 def memory_speed(machine: Machine, n: int = 2**28) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from speed_methods import FORMULA, METHODS, Case, Machine, Training, format_mebibytes, say
+from speed_methods import FORMULA, FORMULAS, Case, Machine, Training, format_mebibytes, say
 
 # It sets how PyTorch's threads wait, so it comes before PyTorch.
 # isort: split
@@ -64,11 +64,11 @@ def _forget_peak(machine: Machine) -> None:
 def memory_section(cases: Sequence[Case], machine: Machine) -> str:
     rows = []
     for case in cases:
-        peaks = {method: peak_memory(method, case, machine) for method in METHODS}
+        peaks = {method: peak_memory(method, case, machine) for method in FORMULAS}
         rows.append(
             [str(case), *(f"{format_mebibytes(peak)} ({peak / peaks[FORMULA]:.2f})" for peak in peaks.values())]
         )
     return (
         "### Peak memory of a step\n\nAbove what is in use once everything is loaded, in a fresh process for each number; "
-        f"in parentheses, of that of the formula, channels first.\n\n{markdown_table(['MiB', *METHODS], rows)}"
+        f"in parentheses, of that of the formula, channels first.\n\n{markdown_table(['MiB', *FORMULAS], rows)}"
     )

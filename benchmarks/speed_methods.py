@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import platform
@@ -21,8 +22,10 @@ from torch import Tensor, nn
 
 from napari_convgen import PRESETS
 from napari_convgen.core.fit.cuda_graph import CapturedStep
+from napari_convgen.core.fit.optimizers import Adam
 from napari_convgen.core.generators import DeepDecoder
 from napari_convgen.core.generators.fused import fuse
+from napari_convgen.core.generators.fused.products import Precision
 from napari_convgen.run.denoise.result import versions
 from napari_convgen.run.setup.devices import resolve_backend
 from twins import PlainDecoder
@@ -127,11 +130,15 @@ def _fused(case: Case, machine: Machine) -> nn.Module:
     return fuse(decoder(case, machine.device), machine.backend)
 
 
-def fused_authors_network(case: Case, machine: Machine) -> nn.Module:
-    return fuse(decoder(case, machine.device, extra_layer="last"), machine.backend)
+def fused_authors_network(case: Case, machine: Machine, precision: Precision = "float32") -> nn.Module:
+    return fuse(decoder(case, machine.device, extra_layer="last"), machine.backend, precision)
 
 
-def _fused_default(case: Case, machine: Machine) -> nn.Module:
+def _fused_authors_network_bfloat16(case: Case, machine: Machine) -> nn.Module:
+    return fused_authors_network(case, machine, "bfloat16")
+
+
+def _fused_preset(case: Case, machine: Machine) -> nn.Module:
     preset = PRESETS["deep-decoder"]
     settings = preset.generator.model_dump(exclude={"kind", "n_channels", "n_scales"})
     return fuse(decoder(case, machine.device, **settings), machine.backend, preset.precision)
@@ -142,8 +149,15 @@ def _fused_bfloat16(case: Case, machine: Machine) -> nn.Module:
 
 
 AUTHORS, FORMULA, CHANNELS_LAST = "authors' network", "formula", "formula, channels-last"
-UNFUSED, FUSED, FUSED_DEFAULT, FUSED_BFLOAT16 = "unfused", "fused", "fused, preset deep-decoder", "fused, bfloat16"
-"""Names of the methods; `LEGEND` explains them."""
+UNFUSED, FUSED, FUSED_PRESET, FUSED_BFLOAT16 = "unfused", "fused", "fused, preset deep-decoder", "fused, bfloat16"
+FUSED_AUTHORS, FUSED_AUTHORS_BFLOAT16 = "authors' network, fused", "authors' network, fused, bfloat16"
+"""Names of the methods; `LEGEND` explains those of the paper's formula."""
+
+FORMULAS = [AUTHORS, FORMULA, CHANNELS_LAST, UNFUSED, FUSED, FUSED_PRESET, FUSED_BFLOAT16]
+"""Methods that are compared on each case."""
+
+SAME = [(FORMULA, CHANNELS_LAST, UNFUSED, FUSED), (AUTHORS, FUSED_AUTHORS)]
+"""Methods that compute the same function."""
 
 METHODS: dict[str, Callable[[Case, Machine], nn.Module]] = {
     AUTHORS: authors_network,
@@ -151,8 +165,10 @@ METHODS: dict[str, Callable[[Case, Machine], nn.Module]] = {
     CHANNELS_LAST: _channels_last,
     UNFUSED: _unfused,
     FUSED: _fused,
-    FUSED_DEFAULT: _fused_default,
+    FUSED_PRESET: _fused_preset,
     FUSED_BFLOAT16: _fused_bfloat16,
+    FUSED_AUTHORS: fused_authors_network,
+    FUSED_AUTHORS_BFLOAT16: _fused_authors_network_bfloat16,
 }
 """Function of each method that builds its generator."""
 
@@ -162,7 +178,7 @@ LEGEND = f"""\
 - **{CHANNELS_LAST}**: the same in PyTorch's channels-last memory format.
 - **{UNFUSED}**: the package's plain twin of the formula, backend `torch`.
 - **{FUSED}**: the package's fused decoder; the same function as the formula, with the same start.
-- **{FUSED_DEFAULT}**: with the settings of the preset `default`, except for the k and the scales of the row.
+- **{FUSED_PRESET}**: with the settings of the preset `deep-decoder`, except for the k and the scales of the row.
 - **{FUSED_BFLOAT16}**: the formula with the factors of the matrix products in bfloat16.
 """
 """Explanation of the methods, in Markdown."""
@@ -186,9 +202,8 @@ class Training:
         if isinstance(generator, PlainDecoder):
             self.optimizer = torch.optim.Adam(generator.parameters(), lr=0.01)
         else:  # as in a fit of the package
-            is_cuda = target.device.type == "cuda"
-            self.optimizer = torch.optim.Adam(generator.parameters(), lr=0.01, fused=True, capturable=is_cuda)
-            if is_cuda:
+            self.optimizer = Adam(generator.parameters(), 0.01)
+            if target.device.type == "cuda":
                 self._take_step = CapturedStep(self._move)
 
     @classmethod
@@ -227,7 +242,8 @@ def step_times(methods: Sequence[str], case: Case, machine: Machine, n_turns: in
     """Return the median seconds of a step of each method. The methods take turns; the first turn is to warm up and does not count."""
     say(f"time of a step: {case}")
     trainings = {method: Training.of(method, case, machine) for method in methods}
-    _check_same_image([trainings[method] for method in methods if method in (FORMULA, CHANNELS_LAST, UNFUSED, FUSED)])
+    for same in SAME:
+        _check_same_image([trainings[method] for method in methods if method in same])
     turns = [
         {method: pace(training.step, machine) for method, training in trainings.items()} for _ in range(1 + n_turns)
     ]
@@ -236,8 +252,8 @@ def step_times(methods: Sequence[str], case: Case, machine: Machine, n_turns: in
 
 @torch.no_grad()
 def _check_same_image(trainings: list[Training]) -> None:
-    first, *others = (training.generator() for training in trainings)
-    for other in others:
+    images = [training.generator() for training in trainings]
+    for first, other in itertools.pairwise(images):
         torch.testing.assert_close(other, first, rtol=0, atol=5e-3)  # TF32 has ten bits
 
 
