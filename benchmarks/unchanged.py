@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from napari_convgen.errors import ConvgenError
 from unchanged_cases import all_cases
-from unchanged_denoise import Case, is_optional
+from unchanged_denoise import Case
 from unchanged_digest import digest
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -83,7 +84,10 @@ def header() -> dict[str, Any]:
 def measure(name: str, case: Case, is_verbose: bool) -> dict[str, str]:
     """Run a case and return the digest of each part."""
     start = time.perf_counter()
-    parts = case()
+    try:
+        parts = case()
+    except ConvgenError as error:  # a refusal is a result too
+        parts = {"sentence": str(error)}
     if is_verbose:
         texts = [str(parts[part]) for part in ("status", "reason", "sentence") if part in parts]
         print(f"{time.perf_counter() - start:6.2f} s  {name}  {' '.join(texts)}", flush=True)
@@ -101,7 +105,7 @@ def compare_case(name: str, case: Case, recorded: Mapping[str, str] | None, is_v
         print(f"{name}: failed\n{traceback.format_exc()}")
         return 0, len(recorded)
     differences = {part: "is new" for part in now if part not in recorded}
-    differences |= {part: "is gone" for part in recorded if part not in now and not is_optional(part)}
+    differences |= {part: "is gone" for part in recorded if part not in now}
     differences |= {part: "differs" for part in recorded if part in now and now[part] != recorded[part]}
     for part, what in differences.items():
         print(f"{name}: {part} {what}", flush=True)

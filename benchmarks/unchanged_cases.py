@@ -41,6 +41,7 @@ from unchanged_verbs import (
     explored,
     fits_compared,
     fits_stopped,
+    reconstructed,
     samples_drawn,
     spectrum_of,
     spectrum_predicted,
@@ -51,7 +52,20 @@ from unchanged_verbs import (
 
 def all_cases() -> Iterator[tuple[str, Case]]:
     """Yield each case with its name."""
-    for group in (presets, data, generators, settings, rules, optimizers, continued, verbs, kernels, studies, noises):
+    for group in (
+        presets,
+        data,
+        generators,
+        settings,
+        rules,
+        optimizers,
+        continued,
+        verbs,
+        inverse,
+        kernels,
+        studies,
+        noises,
+    ):
         for name, case in group():
             yield f"{group.__name__}: {name}", case
     for name, case in files():
@@ -290,8 +304,7 @@ def verbs() -> Iterator[tuple[str, Case]]:
 
     image = gaussian((24, 24))
     narrow = {"generator.n_channels": 8, "generator.n_fine_channels": 4, "generator.n_scales": 2}
-    # The name of the case is the one that was first recorded.
-    yield "spectrum, foreseen", partial(spectrum_predicted, image, narrow, rank=7, at_steps=(3, 0, 3))  # prose: allow
+    yield "spectrum, predicted", partial(spectrum_predicted, image, narrow, rank=7, at_steps=(3, 0, 3))
     yield "spectrum", partial(spectrum_of, image, narrow, rank=10)
     yield "spectrum, later steps", partial(spectrum_of, image, narrow, rank=6, at_steps=(0, 5), seed=3)
     no_noise = narrow | {"noise.kind": "none"}  # then no descent is predicted, which takes longest
@@ -304,6 +317,21 @@ def verbs() -> Iterator[tuple[str, Case]]:
     for kind in ("skip-network", "guided-network"):
         changes = narrow | {"generator.kind": kind}
         yield f"spectrum, {kind}", partial(spectrum_of, image[:16, :16], changes, rank=4, at_steps=(3,))
+
+
+def inverse() -> Iterator[tuple[str, Case]]:
+    optics = {"numerical_aperture": 0.5, "wavelength": 520, "pixel_size": 0.2, "refractive_index": 1.0, "z_step": 2.0}
+    problems: dict[str, dict[str, Any]] = {
+        "inpaint": {"missing": 0.5},
+        "deblur": {"sigma": 1.5, "photons": 100},
+        "enlarge": {"factor": 2, "noise": 0.02},
+        "sensing": {"measured": 0.5, "noise": 0.02},
+        "sense": {"acceleration": 2, "noise": 0.02, "n_coils": 4},
+        "phase": {**optics, "n_planes": 5, "photons": 500},
+    }
+    for problem, options in problems.items():
+        for preset in ("quick", "default", "deep-decoder"):
+            yield f"{problem}, {preset}", partial(reconstructed, clean_image((48, 48)), preset, problem, **options)
 
 
 def kernels() -> Iterator[tuple[str, Case]]:

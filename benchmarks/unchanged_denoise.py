@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_convgen import PRESETS, Config, DenoiseTask, denoise
 from napari_convgen.config import GROUPS
-from unchanged_digest import in_earlier_wording, without_untimely
+from unchanged_digest import without_untimely
 
 Parts = dict[str, Any]
 """Parts of what a case gives, by name; each is compared by itself."""
@@ -33,14 +33,6 @@ SMALL = {
 }
 """Settings of the fits in the cases, unless a case changes them. Chosen so that a fit takes a fraction of a second on one thread."""
 
-EARLIER_NAMES = {"stopping.kind": "stopping.rule", "optimizer.kind": "optimizer.method"}
-"""Names that settings had when they were first recorded."""
-
-
-def is_optional(part: str) -> bool:
-    """Return True for a part that only some kinds have: a setting, or the patience of the next run."""
-    return part == "again: patience" or part.partition(".")[0] in GROUPS
-
 
 def small_config(changes: Changes = {}, preset: str = "deep-decoder") -> Config:  # noqa: B006
     """Return a preset with `SMALL` settings and with those changes that its kinds have."""
@@ -54,7 +46,7 @@ def settings_of(config: Config) -> Parts:
     parts: Parts = {}
     for name, value in config.model_dump(exclude={"operator"}).items():
         parts |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, dict) else {name: value}
-    return {EARLIER_NAMES.get(name, name): value for name, value in parts.items()}
+    return parts
 
 
 def all_rules() -> Sequence[str]:
@@ -193,7 +185,7 @@ def noise_values(noise: Any) -> Any:
         return None
     stable = None if noise.stable is None else [[each.mean, each.variance, each.level] for each in noise.stable]
     numbers = [*noise_parameters(noise), stable, noise.correlation_length, noise.is_shared]
-    return [noise.kind, *numbers, noise.clipped_low, noise.clipped_high, noise.impulses, in_earlier_wording(noise)]
+    return [noise.kind, *numbers, noise.clipped_low, noise.clipped_high, noise.impulses, str(noise)]
 
 
 def noise_parameters(noise: Any) -> list[tuple[float, ...]]:

@@ -1,4 +1,4 @@
-"""Digests of the results that unchanged.py compares, with texts in the wording in which they were first recorded."""
+"""Digests of the results that unchanged.py compares."""
 
 from __future__ import annotations
 
@@ -14,38 +14,6 @@ N_DIGITS = 16
 
 UNTIMELY = ("seconds", "seconds_per_step", "versions", "config")
 """Entries of a report that are not compared, because they depend on time or repeat the request."""
-
-EARLIER_WORDING = {
-    "noise correlation length": "alike within",  # prose: allow
-    "predicted (SURE)": "foreseen (SURE)",  # prose: allow
-    "Predicted error": "Error foreseen",  # prose: allow
-    "Predicted gradient descent": "Gradient descent foreseen",  # prose: allow
-    "Predicted degrees of freedom": "Degrees of freedom foreseen",  # prose: allow
-    "is_last_predicted": "is_last_foreseen",  # prose: allow
-    "values that the image reproduces": "values that the image follows",
-    "Fitted in each step": "Drawn in each step",
-    "signal not fitted": "signal not drawn",
-    "noise fitted": "noise drawn",
-    "The error is lowest at the first predicted step": "The error is least at the first step foreseen",  # prose: allow
-    "The error is lowest at the last predicted step": "The error is least at the last step foreseen",  # prose: allow
-    "Shown step: error": "Shown: error",
-    "The noise of neighboring pixels is correlated, which the prediction does not account for": (
-        "The noise of neighboring pixels is alike, which the estimate does not know of"  # prose: allow
-    ),
-    "Lowest bound at any step": "Least bound at any step",
-    "predicted error at the best step": "foreseen at the best step",  # prose: allow
-    "The bound is never below 1": "Never below 1",
-    "The bound falls below 1": "Below 1",
-}
-"""Current wordings, each with the one that was first recorded, so that a new wording is not reported as a difference."""
-
-
-def in_earlier_wording(value: Any) -> str:
-    """Return a value as text, in the wording in which it was first recorded."""
-    text = str(value)
-    for word, earlier in EARLIER_WORDING.items():
-        text = text.replace(word, earlier)
-    return text
 
 
 def digest(value: Any) -> str:
@@ -83,14 +51,7 @@ def _feed(state: Any, value: Any) -> None:
 
 
 def without_untimely(value: Any) -> Any:
-    """Return a report without the entries `UNTIMELY`, in the wording and the form in which it was first recorded.
-
-    In this form each model of the noise has a gain and an offset, which are 0 if its kind has none.
-    """
+    """Return a report without the entries `UNTIMELY`."""
     if isinstance(value, Mapping):
-        if "clipped_low" in value:
-            value = dict.fromkeys(("gain", "offset"), [0.0] * len(value["sigma"])) | dict(value)
-        return {without_untimely(key): without_untimely(v) for key, v in value.items() if key not in UNTIMELY}
-    if isinstance(value, (list, tuple)):
-        return [without_untimely(v) for v in value]
-    return in_earlier_wording(value) if isinstance(value, str) else value
+        return {key: without_untimely(each) for key, each in value.items() if key not in UNTIMELY}
+    return [without_untimely(each) for each in value] if isinstance(value, (list, tuple)) else value

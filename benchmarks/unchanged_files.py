@@ -17,7 +17,7 @@ from PIL import Image
 
 from napari_convgen import Config
 from unchanged_denoise import SMALL, Case, Parts, Values
-from unchanged_digest import in_earlier_wording, without_untimely
+from unchanged_digest import without_untimely
 from unchanged_images import clean_image, color, eight_bits, gaussian, photons
 from unchanged_verbs import file_written_again, run_command
 
@@ -85,7 +85,7 @@ def _command(arguments: Sequence[str]) -> Parts:
             if path.suffix == ".tif":
                 parts[path.name] = tifffile.imread(path)
             elif path.suffix == ".csv":
-                parts[path.name] = in_earlier_wording(path.read_text())
+                parts[path.name] = path.read_text()
             elif path.suffix == ".json":
                 report = without_untimely(json.loads(path.read_text()))
                 parts |= {f"{path.name}: {name}": value for name, value in report.items()}

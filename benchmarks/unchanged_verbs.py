@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_convgen import TargetsConfig, compare_fits, denoise, spectrum
+from napari_convgen import TargetsConfig, compare_fits, denoise, reconstruct, simulate, spectrum
 from napari_convgen.cli import main as command_line
 from napari_convgen.core.image import Layout, channels_first
 from napari_convgen.core.noise.estimate import estimate_noise
@@ -38,7 +38,7 @@ from unchanged_denoise import (
     small_config,
     snapshot_parts,
 )
-from unchanged_digest import in_earlier_wording, without_untimely
+from unchanged_digest import without_untimely
 
 
 def estimated(image: Values, axes: str, options: Changes) -> Parts:
@@ -55,7 +55,7 @@ def estimated(image: Values, axes: str, options: Changes) -> Parts:
         "is shared": noise.is_shared,
         "clipped": [noise.clipped_low, noise.clipped_high],
         "impulses": noise.impulses,
-        "sentence": in_earlier_wording(noise),
+        "sentence": str(noise),
         "variance": noise.variance(values),
     }
 
@@ -103,6 +103,31 @@ def comparison_parts(result: Any) -> Parts:
         if each.fit is not None:
             parts |= {f"{name} fit: {part}": value for part, value in result_parts(each.fit).items()}
     return parts
+
+
+def reconstructed(truth: Values, preset: str, problem: str, **options: Any) -> Parts:
+    """Simulate a measurement of an image, and reconstruct the image from it."""
+    config = small_config({"n_steps": 8}, preset)
+    measured = simulate(truth, config, problem=problem, seed=1, **options)
+    given = {"is_missing": measured.is_missing, "psf": measured.psf, "is_sampled": measured.is_sampled}
+    kept = {name: value for name, value in given.items() if value is not None}
+    result = reconstruct(measured.measurement, measured.config, problem=problem, **kept)
+    parts: Parts = {
+        "measurement": measured.measurement.data,
+        "image": result.image,
+        "generator's image": result.generator_image,
+        "rho": result.rho,
+        "residual": result.residual,
+        "measurement error": result.measurement_error,
+        "step": result.step,
+        "reason": str(result.reason),
+        "loss": result.loss,
+        "criterion": result.criterion,
+        "notes": result.notes,
+        "report": without_untimely(result.report()),
+    }
+    parts |= {f"extra {name}": value for name, value in result.extras.items()}
+    return parts | snapshot_parts("snapshots", result.snapshots)
 
 
 def fits_compared(image: Values, changes: Changes, targets: Changes = {}, **options: Any) -> Parts:  # noqa: B006
@@ -202,12 +227,12 @@ def panels_values(panels: Sequence[Any]) -> list[Any]:
     shown: list[Any] = []
     for panel in panels:
         if isinstance(panel, Plot):
-            curves = [[in_earlier_wording(curve.label), curve.x, curve.y, curve.style] for curve in panel.curves]
+            curves = [[curve.label, curve.x, curve.y, curve.style] for curve in panel.curves]
             scales = [panel.x_scale, panel.y_scale]
-            labels = [in_earlier_wording(text) for text in (panel.title, panel.x_label, panel.y_label)]
+            labels = [panel.title, panel.x_label, panel.y_label]
             shown.append([*labels, curves, scales, list(panel.marks), panel.span])
         else:
-            shown.append([in_earlier_wording(panel.title), panel.values, panel.limits, panel.is_signed])
+            shown.append([panel.title, panel.values, panel.limits, panel.is_signed])
     return shown
 
 

@@ -104,3 +104,13 @@ def test_what_cannot_be_simulated_is_refused(truth, problem, given, error, sente
     given = {"truth": truth} | given
     with pytest.raises(error, match=re.escape(sentence)):
         simulate(given.pop("truth"), problem=problem, **given)
+
+
+@pytest.mark.parametrize(
+    ("problem", "name"), [("inpaint", "is_missing"), ("deblur", "psf"), ("sense", "is_sampled"), ("sense", "coil_maps")]
+)
+def test_what_comes_along_is_taken_as_it_is_by_the_reconstruction(truth, problem, name):
+    made = simulate(truth, problem=problem)
+    image, array = ({name: part} for part in (getattr(made, name), getattr(made, name).data))
+    tasks = [ReconstructTask(made.measurement, made.config, problem=problem, **given) for given in (image, array)]
+    assert len({task.config for task in tasks}) == 1

@@ -56,7 +56,7 @@ def as_array(image: Any, name: str = "image") -> ArrayLike:
     Parameters
     ----------
     image
-        Array of any library, nested sequences of numbers, or path of an image file.
+        Array of any library, `Image`, nested sequences of numbers, or path of an image file.
     name
         Name for messages; default ``"image"``.
 
@@ -69,6 +69,8 @@ def as_array(image: Any, name: str = "image") -> ArrayLike:
     """
     if isinstance(image, str | PathLike):
         return read_image(Path(image)).data
+    if isinstance(image, Image):
+        image = image.data
     for kind in NOT_ARRAYS:
         if kind.is_one(image):
             raise InputError(f"The {name} must be an array of numbers, got {kind.describe(image)}. {kind.advice}")
