@@ -109,3 +109,12 @@ def test_pixels_of_background_alone_have_equal_error_weights():
     weights = problem.error_weights_at(dark)
     assert weights.unit >= 0
     assert float(weights.weights.sum()) == pytest.approx(1, rel=1e-5)
+
+
+def test_events_are_counted_without_the_stripes_that_were_taken_away():
+    rng = np.random.default_rng(0)
+    frame = rng.poisson(100, (32, 40)) + 20.0 * rng.standard_normal((32, 1)).round()
+    noise = PoissonGaussianNoise((0.0,), (1.0,), (0.0,), stripes=(20.0, 0.0))
+    counts = ImageTensor.of(frame, Layout.of(frame.shape), noise).counts[0]
+    assert np.diff(frame.mean(1)).std() > 10
+    assert np.diff(counts.mean(1)).std() < 5

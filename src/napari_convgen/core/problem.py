@@ -69,6 +69,8 @@ class Problem:
         Function from an image to its `ErrorWeights`; ``None`` if the user's units are the generator's.
     operator
         Map from an image to a prediction of the measurement; ``None``, the default, is the identity, which is denoising.
+    is_level_given
+        True if a user gave the noise level; default False: it was estimated.
     """
 
     measurement: Shaped[Tensor, "c *entries"]
@@ -80,6 +82,7 @@ class Problem:
     from_counts: Callable[[Tensor, float], Tensor] | None = None
     error_weights: Callable[[Tensor], ErrorWeights] | None = None
     operator: ForwardModel | None = None
+    is_level_given: bool = False
 
     @classmethod
     def of(
@@ -88,7 +91,6 @@ class Problem:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         operator: ForwardModel | None = None,
-        weights: Float[np.ndarray, "c *entries"] | None = None,
     ) -> Self:
         """Put a scaled measurement on a device.
 
@@ -100,8 +102,6 @@ class Problem:
             Device and floating point type of the tensors.
         operator
             Map from an image to a prediction of the measurement; the identity if ``None``.
-        weights
-            Inverse variance of each value's noise, relative to the noise level; ``None`` for 1 where a value is observed.
         """
 
         def tensor(values: NDArray[Any]) -> Tensor:
@@ -122,7 +122,7 @@ class Problem:
         is_counted = image.has_counts
         return cls(
             tensor(image.values),
-            tensor(image.is_observed if weights is None else weights * image.is_observed),
+            tensor(image.is_observed if image.weights is None else image.weights * image.is_observed),
             tensor(level) if (level > 0).all() else None,
             length,
             image.noise_spectrum,
@@ -130,6 +130,7 @@ class Problem:
             (lambda counts, share: tensor(image.from_counts(counts.cpu().numpy(), share))) if is_counted else None,
             error_weights,
             operator,
+            noise is not None and noise.is_given,
         )
 
     @property

@@ -8,6 +8,7 @@ from skimage.data import camera
 from napari_convgen.core.baselines import BASELINES
 from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.baselines.lichi import combine_patches
+from napari_convgen.core.baselines.missing import fill_missing
 from napari_convgen.run import labels
 
 INSTALLED = {name: baseline for name, baseline in BASELINES.items() if name != "bm3d"}
@@ -98,3 +99,14 @@ def test_noise_far_below_the_range_is_not_replaced_by_larger_errors():
     noise = 1e-4 * np.random.default_rng(0).standard_normal(clean.shape)
     found = combine_patches(NoisyFrame((clean + noise)[np.newaxis], np.array([1e-4])))
     assert np.std(found[0] - clean) < 1.02 * np.std(noise)
+
+
+def test_a_color_of_which_one_sample_is_missing_is_missing_in_the_differences_of_colors_too():
+    clean = 0.5 + 0.3 * np.sin(np.indices((40, 40)).sum(0) / 4) * np.array([1.0, 0.8, 0.6])[:, None, None]
+    noisy = clean + 0.05 * np.random.default_rng(0).standard_normal(clean.shape)
+    is_observed = np.ones(noisy.shape, bool)
+    is_observed[0, 16:24, 16:24] = False
+    filled = fill_missing(np.where(is_observed, noisy, 0.5), is_observed)
+    frame = NoisyFrame(filled, np.full(3, 0.05), is_color=True, is_observed=is_observed)
+    error = np.abs(combine_patches(frame)[0, 16:24, 16:24] - clean[0, 16:24, 16:24]).mean()
+    assert error < 0.011  # 0.014 where the red that was filled in counts in the differences of colors

@@ -204,3 +204,21 @@ def test_layers_are_named_and_alive():
     assert generator.dead_fraction() < 1
     torch.nn.init.zeros_(generator.networks[1].up[-1].weights)
     assert generator.dead_fraction() == 1
+
+
+def test_noise_that_is_correlated_along_one_axis_is_turned_with_the_crop():
+    generator = network(size=(24, 24))
+    along_columns = np.broadcast_to(1 / (1 + 0.5 * np.arange(8.0) ** 2), (8, 8))
+    taught(generator, torch.zeros(1, 24, 24), spectrum=along_columns)
+    crops, seen = [], []
+    crop = generator._crop
+    generator._crop = lambda *args: crops.append(crop(*args)) or crops[-1]
+    generator.networks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for _ in range(60):
+        generator.lesson_loss(0)
+    noise = torch.cat(seen)[:, 0]
+    upright = torch.stack([turned_back(x, turn, 2) for x, (_, turn) in zip(noise, crops, strict=True)])
+    assert len({turn >> 2 for _, turn in crops}) == 2
+    power = upright.square().mean()
+    assert float((upright[..., 1:] * upright[..., :-1]).mean() / power) > 0.3
+    assert abs(float((upright[..., 1:, :] * upright[..., :-1, :]).mean() / power)) < 0.05

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_convgen.core.noise.models.poisson_gaussian import PoissonGaussianNoise
+from napari_convgen.core.noise.models import PoissonGaussianNoise, RicianNoise
+from napari_convgen.core.noise.models.rician.rice import rice_mean
 from napari_convgen.core.noise.precision import LEAST_VARIANCE, Precision
 
 
@@ -37,3 +38,15 @@ def test_a_channel_without_noise_has_equal_weights():
     )
     assert (found.weights == 1).all()
     assert found.noise.sigma == (0.0,)
+
+
+def test_the_variance_of_magnitudes_is_that_of_the_amplitude_from_which_noise_raises_them():
+    amplitudes = np.where(np.arange(64) < 32, 0.0, 400.0) * np.ones((1, 48, 64))
+    real, imaginary = 10 * np.random.default_rng(0).standard_normal((2, 1, 48, 64))
+    noise = RicianNoise(sigma=(10.0,))
+    found = Precision.of(noise, np.hypot(amplitudes + real, imaginary), np.ones(amplitudes.shape, bool))
+    ratio = found.weights[0, :, 5:25].mean() / found.weights[0, :, 40:60].mean()
+    assert ratio == pytest.approx(1 / (2 - np.pi / 2), rel=0.1)
+    np.testing.assert_allclose(
+        noise.clean_of_mean(10 * rice_mean(np.linspace(0.2, 30, 50))[None]), [np.linspace(2, 300, 50)], rtol=2e-3
+    )

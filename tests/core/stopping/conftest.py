@@ -24,7 +24,9 @@ class TwoBandFit:
         self.sigma = torch.as_tensor(sigma, dtype=torch.float64).expand(shape[0])
         column = self.sigma.view(-1, *(1,) * len(grid))
         self.noise = column * torch.randn(shape, generator=rng, dtype=torch.float64)
-        self.problem = Problem(self.truth + self.noise, torch.ones(shape, dtype=torch.float64), self.sigma)
+        self.problem = Problem(
+            self.truth + self.noise, torch.ones(shape, dtype=torch.float64), self.sigma, is_level_given=True
+        )
 
     def filtered(self, images, gains):
         return torch.fft.ifftn(gains * torch.fft.fftn(images, dim=self.axes), dim=self.axes).real

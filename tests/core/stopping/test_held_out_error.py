@@ -243,3 +243,42 @@ def test_once_a_generator_is_settled_what_it_drew_before_is_not_kept():
         judgment = rule.judge(range(1, step + 1))
         assert judgment.step == step
         assert judgment.interval == (step, step)
+
+
+def test_a_noise_level_that_was_given_is_no_source_of_error_and_that_of_a_small_image_is_known_less():
+    def told(side, **known):
+        noise = torch.zeros((1, side, side), dtype=torch.float64)
+        return residual.noise_level_error(Problem(noise, torch.ones_like(noise), torch.ones(1), **known))
+
+    assert told(32, is_level_given=True) == 0
+    assert told(32) > 2 * told(256) > 2 * residual.LEVEL_ERROR
+
+
+def test_a_frame_that_is_background_alone_is_not_said_to_be_predicted_too_well():
+    problem = dataclasses.replace(
+        problem_of((1, 40, 40)),
+        noise_level=torch.ones(1, dtype=torch.float64),
+        error_weights=lambda values: ErrorWeights(
+            torch.ones_like(values) / values.numel(), 0.0, torch.ones_like(values)
+        ),
+    )
+    rule = HeldOut(0.1, 1, 0.4, 100, "iterate")
+    begin(rule, problem)
+    outputs = torch.zeros((1, 1, 40, 40), dtype=torch.float64)
+    rule.observe(iterate_of(1, outputs, outputs))
+    assert rule.judge([1]).warnings == ()
+
+
+def test_the_map_of_an_image_is_scaled_for_that_image_though_an_earlier_one_is_kept():
+    noise = SIGMA * torch.randn((1, 120, 120), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    problem = Problem(0.5 + noise, torch.ones_like(noise), torch.tensor([SIGMA], dtype=torch.float64))
+    rule = HeldOut(0.1, 1, 0.4, 100, "iterate")
+    members = begin(rule, problem, n_seeds=2)
+    for step, influence in ((1, 0.05), (2, 0.6)):
+        outputs = smoothed(problem.measurement, members, influence)
+        rule.observe(iterate_of(step, outputs, outputs))
+        judgment = rule.judge(range(1, step + 1))
+    assert judgment.step == 1
+    slope, offset = judgment.calibration
+    told = slope * float(local_variance(outputs).mean()) + offset
+    assert told == pytest.approx(float(((outputs.mean(0) - 0.5) ** 2).mean()), rel=0.2)

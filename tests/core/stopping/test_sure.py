@@ -204,6 +204,7 @@ def test_the_interval_holds_the_steps_that_cannot_be_told_from_the_best(two_band
 
 def test_a_noise_level_is_less_well_known_with_correlated_noise_and_so_is_the_error(two_band_fit):
     fit = two_band_fit()
+    fit.problem = dataclasses.replace(fit.problem, is_level_given=False)
     white = fit.run(MonteCarloSure("iterate"), n_steps=40)[2].error
     fit.problem = dataclasses.replace(fit.problem, correlation_length=2)
     correlated = fit.run(MonteCarloSure("iterate"), n_steps=40)[2].error

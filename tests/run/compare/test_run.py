@@ -263,3 +263,12 @@ def test_the_report_and_the_table_tell_it_all():
     assert "PSNR" not in without.table()
     assert "noisy" not in without.table()
     assert "psnr" not in without.report()["methods"][0]
+
+
+def test_what_stripes_are_taken_away_is_no_residual():
+    rng = np.random.default_rng(0)
+    striped = noisy((64, 60)) + 15 * rng.standard_normal((64, 1)).astype(np.float32)
+    result = compare(striped, QUICK, methods=("wavelet",))
+    assert result.noise[0].stripes[0] > 5
+    assert 0.8 < result.methods[0].residual.spread < 1.2
+    assert abs(result.methods[0].residual.autocorrelation) < 0.15

@@ -192,3 +192,13 @@ def test_a_run_that_cannot_be_extended_says_why(noisy):
     assert not stack.can_extend
     with pytest.raises(ConfigError, match="Run a stack anew with more steps"):
         stack.extend(5)
+
+
+def test_a_run_whose_early_snapshots_were_dropped_goes_back_to_the_states_before_them(noisy):
+    run = DenoiseTask(noisy(), QUICK.replace({"snapshot_memory": 0.001, "n_steps": 20, "n_threads": 1}))
+    run.finish()
+    assert run.result().snapshots[0].step > 5
+    assert run.step_before_extension(5) <= 5
+    run.extend(10, from_step=5)
+    result = run.finish()
+    assert result.snapshots[-1].step == run.step_before_extension(100)

@@ -127,8 +127,9 @@ def test_frames_without_noise_are_left_as_they_are():
         False,
         True,
     ]
-    with pytest.raises(InputError, match="No noise was found"):
-        DenoiseTask(np.stack([exact, exact]), GUIDED, axes="TYX").finish()
+    for frames in ([exact, exact], [exact, 0 * exact], [0 * exact, exact]):
+        with pytest.raises(InputError, match="No noise was found"):
+            DenoiseTask(np.stack(frames), GUIDED, axes="TYX").finish()
 
 
 def test_no_network_is_computed_where_the_image_is_the_estimate_alone(monkeypatch):

@@ -169,3 +169,16 @@ def test_tiles_of_a_group_help_each_other_as_a_stack_of_that_tile_alone():
             result.image[(slice(None), *piece.index[1:])], alone[(slice(None), *piece.inside)]
         )
     assert error(result.image, clean) < 0.7 * error(fitted(noisy, "separate").image, clean)
+
+
+def test_what_is_particular_to_a_frame_is_taken_from_that_frame_alone():
+    clean, noisy = frames_that_move(shape=(48, 48))
+    rng = np.random.default_rng(1)
+    offsets = rng.standard_normal((48, 1)).astype(np.float32)
+    noisy[3] += 0.2 * (offsets - offsets.mean())
+    noisy[1].flat[rng.choice(48 * 48, 60, replace=False)] = 3 + rng.random(60)
+    together, alone = fitted(noisy, "auto"), fitted(noisy, "separate")
+    assert [any(frame.noise.stripes) for frame in together.frames] == [False, False, False, True, False]
+    assert [frame.noise.impulses > 0 for frame in together.frames] == [False, True, False, False, False]
+    for i in (1, 3):
+        assert error(together.image[i], clean[i]) < error(alone.image[i], clean[i])

@@ -323,3 +323,9 @@ def test_the_error_left_of_white_noise_is_estimated_within_its_own_uncertainty(m
     assert result.frames[0].noise.sigma[0] == pytest.approx(0.1, rel=0.06)
     first, last = result.frames[0].interval
     assert first <= result.step <= last
+
+
+def test_what_the_estimate_of_a_frame_is_off_by_others_are_off_by_too():
+    frame = noisy((48, 48))
+    one, many = denoise(frame, WATCHED), denoise(np.stack([frame] * 4), WATCHED, axes="TYX")
+    assert many.estimated_psnr[1] == pytest.approx(one.estimated_psnr[1], rel=0.05)

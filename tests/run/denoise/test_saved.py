@@ -24,6 +24,9 @@ def test_a_run_that_was_saved_is_the_same_after_it_was_read(noisy, same, kind, t
         assert same(one.image, other.image)
         assert same(one.expected_error, other.expected_error)
         assert one.reason == other.reason
+        assert one.chosen_step == other.chosen_step
+    save_run(tmp_path / "kept.npz", result.keep(3))
+    assert load(tmp_path / "kept.npz").chosen_step == 3
     assert [each.step for each in again.snapshots] == [each.step for each in result.snapshots]
     assert again.frames[0].noise == result.frames[0].noise
 

@@ -8,6 +8,8 @@ import pytest
 from napari_convgen import Config, DenoiseTask, Image, denoise
 from napari_convgen.config import preset
 from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.operators.blurring import blurring
+from napari_convgen.core.optics.point_spread import PointSpread
 from napari_convgen.errors import InputError
 from napari_convgen.run.setup.inputs import resolve_config
 from napari_convgen.run.setup.prepared import Prepared
@@ -140,3 +142,20 @@ def test_negative_magnitudes_of_any_frame_are_refused_before_the_start():
     magnitudes[2, 3:9, 4:9] -= 200
     with pytest.raises(InputError, match="not negative"):
         Prepared(magnitudes, config)
+
+
+def test_the_weights_of_a_frame_stay_with_it_whatever_frame_is_looked_at_next():
+    rng = np.random.default_rng(0)
+    photons = rng.poisson(np.linspace(20, 400, 40) * np.ones((2, 32, 40))).astype(np.float32)
+    config = QUICK.replace({"noise.kind": "poisson-gaussian", "stopping.kind": "held-out"})
+    prepared = Prepared(
+        photons,
+        config,
+        axes="TYX",
+        operator=lambda shape: blurring(shape, PointSpread.of(np.outer([1.0, 2, 1], [1.0, 2, 1]))),
+    )
+    first = prepared.scaled(0)
+    weights = prepared.problem(first).weights
+    prepared.scaled(1)
+    assert float(weights.std()) > 0.1
+    assert np.array_equal(prepared.problem(first).weights, weights)

@@ -45,16 +45,18 @@ def patch_stages(frame: NoisyFrame, device: torch.device) -> Iterator[Stage[NDAr
         Device that computes; in the place of MPS, which has no double precision, the CPU.
     """
     device = torch.device("cpu") if device.type == "mps" else device
-    values, levels = frame.values, frame.noise_level
+    values, levels, is_observed = frame.values, frame.noise_level, frame.is_observed
     if frame.is_color:
         values, levels = to_opponents(values, levels)
+        if is_observed is not None:  # an opponent is known where all colors are
+            is_observed = np.broadcast_to(is_observed.all(0), is_observed.shape)
     size, has_noise = float(np.nanmax(values) - np.nanmin(values)), levels > 0
     dtype = np.float64 if (levels[has_noise] < SINGLE_LEVEL * size).any() else np.float32
     stages = non_local_stages(
         torch.from_numpy(values.astype(dtype)).to(device),
         torch.from_numpy(np.maximum(levels, LEAST_LEVEL * size).astype(dtype)),
         is_joint=frame.is_color,
-        is_observed=None if frame.is_observed is None else torch.from_numpy(frame.is_observed).to(device),
+        is_observed=None if is_observed is None else torch.from_numpy(is_observed.copy()).to(device),
         noise_spectrum=frame.noise_spectrum,
         is_stack=frame.is_stack,
     )

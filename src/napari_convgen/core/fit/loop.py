@@ -154,7 +154,9 @@ class Fit:
         self.snapshots.cut(state)
         self.iterate = None
         self._next_snapshot = next_snapshot_step(state)
-        self.judgment = self.rule.judge(self.snapshots.steps)
+        self.judgment = (
+            self.rule.judge(self.snapshots.steps) if len(self.snapshots) else None
+        )  # if memory was short for early ones
         self.reason = StopReason(Outcome.USER, f"The fit was taken back to step {state}.")
         return state
 

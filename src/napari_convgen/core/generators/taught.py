@@ -143,9 +143,11 @@ class TaughtNetwork(ImageInput):
 
     def lesson_loss(self, member: int) -> Float[Tensor, ""]:
         """Return a member's mean squared error on fresh crops of its guide, in units of the guide's deviation and the noise."""
-        noise: Any = self.noises[member]
-        clean = torch.stack([self._crop(self.guides[member], noise) for _ in range(N_CROPS)])
-        noisy = clean + self.as_measured(noise(clean))
+        rng: Any = self.noises[member]
+        crops, turns = zip(*(self._crop(self.guides[member], rng) for _ in range(N_CROPS)), strict=True)
+        clean = torch.stack(crops)
+        noise = [self._noise_like_measured(white, turn) for white, turn in zip(rng(clean), turns, strict=True)]
+        noisy = clean + torch.stack(noise)
         error: Tensor = self.networks[member]((noisy - self.center) / self.unit) - (clean - self.center) / self.unit
         return error.square().mean()
 
@@ -192,12 +194,18 @@ class TaughtNetwork(ImageInput):
         *hidden, output = zip(*(network.weights() for network in self._denoisers), strict=True)
         return named_layers(hidden, output)
 
-    def _crop(self, guide: Float[Tensor, "c *spatial"], noise: GaussianNoise) -> Float[Tensor, "c *crop"]:
-        """Return a crop of a guide, at a place and in an orientation by chance."""
+    def _crop(self, guide: Float[Tensor, "c *spatial"], noise: GaussianNoise) -> tuple[Float[Tensor, "c *crop"], int]:
+        """Return a crop of a guide, at a place and in an orientation by chance, and the number of the orientation."""
         draws = noise.integers(guide.new_empty(guide.ndim), torch.int32).long().abs().tolist()
         places = [draw % (n - side + 1) for draw, n, side in zip(draws, guide.shape[1:], self.crop_size, strict=False)]
         crop = guide[:, *(slice(i, i + side) for i, side in zip(places, self.crop_size, strict=True))]
-        return turned(crop, draws[-1] % self.n_orientations, self.n_axes)
+        turn = draws[-1] % self.n_orientations
+        return turned(crop, turn, self.n_axes), turn
+
+    def _noise_like_measured(self, white: Float[Tensor, "c *crop"], turn: int) -> Float[Tensor, "c *crop"]:
+        """Give white noise of a crop in an orientation what the measurement's has there, which may be correlated along one axis alone."""
+        [noise] = self.as_measured(turned_back(white[None], turn, self.n_axes))
+        return turned(noise, turn, self.n_axes)
 
 
 class _Denoiser(nn.Module):

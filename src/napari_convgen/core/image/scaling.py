@@ -16,12 +16,9 @@ from scipy import ndimage
 
 from napari_convgen.core.image.layout import Layout
 from napari_convgen.core.image.measured import Measured
-from napari_convgen.core.noise.estimation.checkerboard import without_checkerboard
 from napari_convgen.core.noise.estimation.correlation import correlation_length
 from napari_convgen.core.noise.estimation.impulses import find_impulses
-from napari_convgen.core.noise.estimation.interference import without_waves
 from napari_convgen.core.noise.estimation.spectrum import noise_spectrum
-from napari_convgen.core.noise.estimation.stripes import without_stripes
 from napari_convgen.core.noise.models import NoiseModel
 from napari_convgen.core.noise.stabilizer import Stabilizer, Unchanged
 
@@ -68,6 +65,9 @@ class ImageTensor:
         What of the frame was measured; the rest of its channels, and areas of one exact value, are restored as they are.
     dtype
         Type of a denoised frame.
+    weights
+        Inverse variance of each value's noise, relative to the noise level, where it is not the same for all; ``None``, the default, if
+        it is.
     """
 
     values: Float[np.ndarray, "c *spatial"]
@@ -81,6 +81,7 @@ class ImageTensor:
     layout: Layout
     measured: Measured
     dtype: np.dtype[Any]
+    weights: Float[np.ndarray, "c *spatial"] | None = None
 
     @classmethod
     def of(
@@ -115,8 +116,7 @@ class ImageTensor:
         values, is_observed = measured.values, measured.is_observed
         differences = None
         if noise is not None:
-            values = without_waves(values, is_observed, noise.n_waves)
-            values = without_stripes(without_checkerboard(values, noise.checkerboard), is_observed, noise.stripes)
+            values = noise.without_artifacts(values, is_observed)
             if noise.impulses:
                 is_observed = is_observed & ~find_impulses(values, is_observed, noise.stabilizers_of(values.shape[1:]))
             noise.check(values, is_observed)
@@ -297,7 +297,8 @@ class ImageTensor:
 
         Read noise is replaced by a number of additional events with the same variance.
         """
-        return np.where(self.is_observed, self._counting.counts(self.measured.values), 0.0)
+        values = self._counting.without_artifacts(self.measured.values, self.measured.is_observed)
+        return np.where(self.is_observed, self._counting.counts(values), 0.0)
 
     def from_counts(
         self, counts: Float[np.ndarray, "c *spatial"], share: float = 1.0

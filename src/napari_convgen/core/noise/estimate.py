@@ -20,7 +20,7 @@ from napari_convgen.core.noise.estimation.stable import measure_stable
 from napari_convgen.core.noise.estimation.stripes import measure_stripes, without_stripes
 from napari_convgen.core.noise.estimation.variance import noise_variance
 from napari_convgen.core.noise.models import NOISE_MODELS, NoiseModel
-from napari_convgen.core.noise.models.base import Settings, given
+from napari_convgen.core.noise.models.base import REMOVED, Settings, given
 from napari_convgen.errors import ConfigError
 
 Auto = Literal["auto"]
@@ -113,7 +113,9 @@ def estimate_noise(
     model = replace(model, stripes=stripes, checkerboard=checkerboard, n_waves=n_waves)
     if has_impulses != "no":
         model, is_observed = _leave_out_impulses(wanted, model, values, is_observed, has_impulses == "yes")
-    if not model.is_signal_dependent or any(given(settings, name) is not None for name in model.strengths):
+    is_given = [given(settings, name) is not None for name in model.strengths]
+    model = replace(model, is_given=all(is_given))
+    if not model.is_signal_dependent or any(is_given):
         return model
     stable = [each.forward(x) for each, x in zip(model.stabilizers_of(values.shape[1:]), values, strict=True)]
     return replace(model, stable=measure_stable(model.stabilizers(), stable, is_observed, model.correlation_length))
@@ -132,7 +134,7 @@ def _leave_out_impulses(
     if not share or (not is_sure and share < MIN_IMPULSES):
         return model, is_observed
     is_left = is_observed & ~found
-    removed = {name: getattr(model, name) for name in ("stripes", "checkerboard", "n_waves")}
+    removed = {name: getattr(model, name) for name in REMOVED}
     model = replace(wanted.estimate(values, is_left), **removed)
     found = find_impulses(values, is_observed, model.stabilizers_of(values.shape[1:]))
     share = found.sum() / is_observed.sum()

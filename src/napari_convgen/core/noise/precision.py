@@ -49,7 +49,7 @@ class Precision:
             Noisy image in its own units, and where it is known.
         """
         smooth = np.stack([_smooth(x, seen) for x, seen in zip(values.astype(float), is_observed, strict=True)])
-        variance, weights = noise.variance_in(smooth), np.zeros(values.shape)
+        variance, weights = noise.variance_in(noise.clean_of_mean(smooth)), np.zeros(values.shape)
         levels = []
         for own, seen, weight in zip(variance, is_observed, weights, strict=True):
             known = own[seen]

@@ -7,6 +7,7 @@ back is no algebraic inverse: it returns the clean value for which that mean is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,10 @@ from jaxtyping import Bool, Float
 
 HALF_STEP = 0.01
 """Half of the step of the central differences that a slope is taken from, small against the transformed noise, which is 1."""
+
+
+CURVED_STEP = 0.5
+"""Step of the second differences that a curvature is taken from: half the transformed noise, so that tables are smooth over it."""
 
 
 class Stabilizer(ABC):
@@ -117,11 +122,11 @@ class Leveled(Stabilizer):
 
     def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Return the clean values of a whole channel, in the image's units."""
-        return self.inner.inverse(self._unleveled(y))
+        return self._for_level(self.inner.inverse, y)
 
     def slope(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Return the slope of `inverse` at each pixel of a channel."""
-        return np.asarray(self.level * self.inner.slope(self._unleveled(y)))
+        return np.asarray(self.level * self._for_level(self.inner.slope, y))
 
     def ends(self, limits: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
         """Return limits of the transformed values of a channel with these limits: those where the noise is weakest."""
@@ -136,6 +141,20 @@ class Leveled(Stabilizer):
     ) -> Float[np.ndarray, "*shape"]:
         """Return the probability that there is any signal at each pixel of a channel."""
         return self.inner.signal_share(self._unleveled(y), is_observed)
+
+    def _for_level(
+        self,
+        inverse: Callable[[Float[np.ndarray, "*shape"]], Float[np.ndarray, "*shape"]],
+        y: Float[np.ndarray, "*shape"],
+    ) -> Float[np.ndarray, "*shape"]:
+        """Return an inverse that is without bias where the noise has its level, given one for noise of 1, or the same of its slope.
+
+        The mean of a curved transform is off by half its curvature times the noise's variance, of which ``inverse`` takes away that of 1.
+        """
+        u = self._unleveled(y)
+        at = inverse(u)
+        curvature = (inverse(u + CURVED_STEP) - 2 * at + inverse(u - CURVED_STEP)) / CURVED_STEP**2
+        return np.asarray(at + (self.level**2 - 1) / 2 * curvature)
 
     def _unleveled(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         return np.asarray(self.center + (y - self.center) * self.level)

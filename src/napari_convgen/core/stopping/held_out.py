@@ -178,8 +178,8 @@ class HeldOut:
         else:
             kept = self._errors.as_good_as(best, steps)[-1]
         estimate = self._estimates.get(kept)
-        error, calibration = (None, None) if estimate is None else (estimate.error, estimate.calibration)
-        warnings = (TOO_GOOD,) if estimate is not None and error is None else ()
+        latest_estimate = self._estimates.get(steps[-1])
+        warnings = (TOO_GOOD,) if estimate is not None and estimate.is_too_good else ()
         reason = None
         if self._is_settled[steps[-1]] and is_over(steps[-1], latest, self.patience, self.min_patience):
             squares = "" if self.size == 1 else f" (squares of {self.size}, for correlated noise)"
@@ -190,7 +190,15 @@ class HeldOut:
                 f"step {kept} {why}."
             )
             reason = StopReason(Outcome.RULE, sentence)
-        return Judgment(kept, reason, (as_good[0], as_good[-1]), error, calibration, {}, warnings)
+        return Judgment(
+            kept,
+            reason,
+            (as_good[0], as_good[-1]),
+            None if estimate is None else estimate.error,
+            None if latest_estimate is None else latest_estimate.calibration,
+            {},
+            warnings,
+        )
 
     def _estimate(self, iterate: Iterate) -> _Estimate:
         """Estimate the error of the image, and how it depends on the members' variance; neither if the noise level is wrong."""
@@ -222,7 +230,7 @@ class HeldOut:
             influence, unseen, deviation = 0.0, mean - noise, of_mean
             mse = unseen - distance
         if unseen <= 0:
-            return _Estimate(scale.unit * mse)
+            return _Estimate(scale.unit * mse, is_too_good=True)
         deviation = math.hypot(deviation, 2 * noise_level_error(self._problem) * abs(1 - 2 * influence) * noise)
         estimated = max(mse, 0.1 * deviation)
         calibration = None
@@ -264,6 +272,8 @@ class _Estimate:
     mse: float
     error: ErrorEstimate | None = None
     calibration: tuple[float, float] | None = None
+    is_too_good: bool = False
+    """True if entries left out are predicted better than the level of the noise allows."""
 
 
 def _calibrate(

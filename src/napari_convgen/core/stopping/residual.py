@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -11,10 +13,18 @@ from napari_convgen.errors import ConfigError
 LEVEL_ERROR, CORRELATED_LEVEL_ERROR = 0.02, 0.05
 """Assumed relative errors of an estimated noise level, for white and for correlated noise; from `benchmarks/noise.py`."""
 
+CHANCE_ERROR = 1.1
+"""Standard error of a noise level that is estimated from n values, relative to it, times the root of n: that of smooth images of 32 to 256
+pixels a side. In theory it is 0.7 if all values are used."""
+
 
 def noise_level_error(problem: Problem) -> float:
-    """Return the assumed relative error of the noise level."""
-    return LEVEL_ERROR if problem.correlation_length == 1 else CORRELATED_LEVEL_ERROR
+    """Return the assumed relative error of the noise level; 0 if a user has given it."""
+    if problem.is_level_given:
+        return 0.0
+    error = LEVEL_ERROR if problem.correlation_length == 1 else CORRELATED_LEVEL_ERROR
+    n_observed = int((problem.weights > 0).sum())
+    return math.hypot(error, CHANCE_ERROR * problem.correlation_length / math.sqrt(max(1, n_observed)))
 
 
 def weighted_mean(values: Float[Tensor, "*shape"], weights: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:

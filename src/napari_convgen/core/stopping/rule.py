@@ -189,7 +189,7 @@ class Judgment:
     error
         Estimated error of the kept image; ``None`` if it is not known, as with any operator but the identity.
     calibration
-        Slope and offset of the expected squared error of the kept image at a pixel against the members' variance there, see
+        Slope and offset of the expected squared error of the latest image at a pixel against the members' variance there, see
         `napari_convgen.core.stopping.ensemble`; in the generator's units.
     votes
         Step that each rule would keep, by the rule's name.

@@ -248,7 +248,9 @@ class CompareTask(Task[CompareProgress, CompareResult]):
             index = self.prepared.pieces[number].index
             measured = self.prepared.measured(number)
             denoised = measured.take(image[index], self.layout)
-            parts.append(residual_of(measured.values, denoised, measured.is_observed, self._noise_model(number)))
+            noise = self._noise_model(number)
+            values = noise.without_artifacts(measured.values, measured.is_observed)
+            parts.append(residual_of(values, denoised, measured.is_observed, noise))
         return Residual.mean(parts)
 
     def _tensor(self, number: int) -> ImageTensor:

@@ -198,6 +198,7 @@ class DenoiseResult(ShownResult):
     def estimated_psnr(self) -> tuple[float, float] | None:
         """PSNR in dB estimated without a reference, and its standard error; ``None`` if a frame's error is not known, or is 0.
 
+        What a frame's estimate is off by, such as the level of the noise, others are off by too: their mean has the mean standard error.
         The peak is the reference's data range if there is one, otherwise that of the image, see `data_range`.
         """
         errors = [frame.error for frame in self.frames]
@@ -205,7 +206,7 @@ class DenoiseResult(ShownResult):
         mse = statistics.fmean(error.mse for error in known) if known else 0.0
         if len(known) < len(errors) or mse <= 0 or self.data_range <= 0:
             return None
-        deviation = math.hypot(*(error.deviation for error in known)) / len(known)
+        deviation = statistics.fmean(error.deviation for error in known)
         return 10 * math.log10(self.data_range**2 / mse), 10 / math.log(10) * deviation / mse
 
     @property

@@ -15,12 +15,13 @@ from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor, Index
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.snapshot import UnitsOfPart
-from napari_convgen.errors import ConfigError, FitError
+from napari_convgen.errors import ConfigError, FitError, InputError
 from napari_convgen.run.denoise.frame_result import FrameResult
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import DenoiseResult
 from napari_convgen.run.denoise.told_error import told_error
 from napari_convgen.run.fit_task import FitTask, peak_bytes
+from napari_convgen.run.setup.build import NO_NOISE_ANYWHERE
 from napari_convgen.run.setup.forecast import Forecast
 from napari_convgen.run.setup.groups import FrameGroup, PartOfStack, fits_networks, frame_groups
 from napari_convgen.run.setup.inputs import ImageLike, resolve_config
@@ -153,8 +154,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
                     continue
                 group = self._groups.of(number) if self._groups else None
                 image = group.images[number] if group else self.prepared.scaled(number)
-                is_last_hope = self._part is None and self._position == self.n_pieces - 1 and not self._frames
-                if self.lacks_noise(image) and not is_last_hope:
+                if self.lacks_noise(image):
                     self._pass_by(number, NO_NOISE, f"No noise was found in frame {number}; it was left as it is.")
                     continue
                 self._noise = image.noise
@@ -162,6 +162,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
                 self._now = yield from self._start_frame(number, image, self.config.seed, group)
             yield from self._take_steps(self._now.fit, self._now.number, self._now.seed)
             self._now = yield from self._finish_frame(self._now)
+        if self._part is None and not self._frames and not self._is_stopping:
+            raise InputError(NO_NOISE_ANYWHERE)
 
     def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
         first = 0 if self._part is None else self._part.own.start

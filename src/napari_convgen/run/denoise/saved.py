@@ -120,7 +120,7 @@ def load(path: str | Path) -> DenoiseResult:
     return result.keep(steps[-1]) if steps else result
 
 
-PLAIN = ("notes", "device", "n_threads", "backend", "seconds", "guide_seconds", "n_tiles")
+PLAIN = ("notes", "device", "n_threads", "backend", "seconds", "guide_seconds", "n_tiles", "chosen_step")
 """Attributes of a result that are plain values."""
 
 IMAGES = ("iterate", "average", "expected_error")

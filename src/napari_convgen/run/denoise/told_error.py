@@ -20,7 +20,9 @@ is 1.1 dB."""
 MOST_CLIPPED = 0.02
 """Largest share of the pixels at which noise was cut off: on images of benchmarks/calibration.py with more the estimate is 6 dB off."""
 
-UNCERTAIN = "The quality of the image cannot be told: it is so clean that the uncertainty of the noise level, about 2 %, hides its error."
+UNCERTAIN = (
+    "The quality of the image cannot be told: it is so clean that the uncertainty of the noise level hides its error."
+)
 CLIPPED = "The quality of the image cannot be told: the noise of many pixels was cut off at the end of their range, which changes it."
 
 

@@ -56,6 +56,12 @@ from napari_convgen.run.setup.point_spreads import point_spread
 FEATURES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """Types of the hidden layers' values, by precision."""
 
+NO_NOISE_ANYWHERE = (
+    "No noise was found in the image, and a guided or taught network needs its level. Set noise.sigma, or choose the preset "
+    "'deep-decoder'."
+)
+"""Error for an image without noise that a generator draws from."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -174,10 +180,7 @@ def check_noise_level(config: Config, problem: Problem) -> None:
     """
     settings = config.generator
     if settings.draws_from_image and not settings.is_plug_and_play and problem.noise_level is None:
-        raise InputError(
-            "No noise was found in the image, and a guided or taught network needs its level. Set noise.sigma, or choose the preset "
-            "'deep-decoder'."
-        )
+        raise InputError(NO_NOISE_ANYWHERE)
 
 
 def build_noise(measured: Measured, layout: Layout, settings: NoiseConfig) -> NoiseModel | None:

@@ -194,10 +194,13 @@ class FrameGroups:
         return _Look(prepared.frame(number), prepared.measured(number), prepared.noise_model(number))
 
     def _images(self, looks: dict[int, _Look]) -> dict[int, ImageTensor]:
-        """Return the frames with the noise model of the one whose noise is in the middle, in one range."""
+        """Return the frames in one range and with the noise model of the one in the middle, but each with its own stripes and the like."""
         layout, dtype = self._prepared.layout, self._prepared.result_type.dtype
-        noise = _middle_model(list(looks.values()))
-        own = [ImageTensor.of(look.frame, layout, noise, look.measured, dtype) for look in looks.values()]
+        middle = _middle_model(list(looks.values()))
+        own = []
+        for look in looks.values():
+            noise = middle if middle is None or look.noise is None else middle.of_frame(look.noise)
+            own.append(ImageTensor.of(look.frame, layout, noise, look.measured, dtype))
         low, high = np.min([each.low for each in own], 0), np.max([each.high for each in own], 0)
         return {number: image.within(low, high) for number, image in zip(looks, own, strict=True)}
 

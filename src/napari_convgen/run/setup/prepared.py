@@ -151,7 +151,6 @@ class Prepared(Frames):
         tiles = self.config.tiles if has_tiles else None
         letters = check_letters(given.axes if axes is None else axes)
         self._latest_noise: tuple[int, NoiseModel | None] | None = None
-        self._precision: Precision | None = None
         self._quiet_channels: set[int] = set()
         super().__init__(array, Layout.of(array.shape, letters, self.config.z_axis), tiles)
         self._is_color_a_guess = letters is None and self.layout.is_color
@@ -256,8 +255,10 @@ class Prepared(Frames):
 
     def scaled(self, number: int) -> ImageTensor:
         """Return a frame in the generator's units, its noise stabilized; under a forward operator, which maps intensities, it is not."""
-        self._precision = precision = self._find_precision(number)
-        return self.scaled_for(number, self.noise_model(number) if precision is None else precision.noise)
+        precision = self._find_precision(number)
+        if precision is None:
+            return self.scaled_for(number, self.noise_model(number))
+        return replace(self.scaled_for(number, precision.noise), weights=precision.weights)
 
     def scaled_for(self, number: int, noise: NoiseModel | None) -> ImageTensor:
         """Return a frame in the generator's units, stabilized for this model of its noise."""
@@ -280,9 +281,7 @@ class Prepared(Frames):
 
     def problem(self, image: ImageTensor) -> Problem:
         """Return the problem that a frame poses on the device."""
-        precision = self._precision
-        weights = precision.weights if precision is not None and image.noise is precision.noise else None
-        problem = Problem.of(image, self.device, operator=self._operator(image.values.shape), weights=weights)
+        problem = Problem.of(image, self.device, operator=self._operator(image.values.shape))
         check_noise_level(self.config, problem)
         return problem
 

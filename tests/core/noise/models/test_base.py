@@ -176,6 +176,8 @@ def test_a_channel_in_which_nothing_can_be_measured_has_the_noise_that_is_given(
     assert model.unmeasured({"sigma": 3.0}).sigma == (3,)
     assert not model.unmeasured({"sigma": "auto"}).has_noise
     assert model.unmeasured({"sigma": 3.0}).has_noise
+    everything = dict.fromkeys(model.parameters(), 2.0)
+    assert [getattr(model.unmeasured(everything), name) for name in model.parameters()] == [(2.0,)] * len(everything)
 
 
 @every_kind

@@ -3,6 +3,7 @@ import pytest
 from scipy import stats
 
 from napari_convgen.core.noise import estimate_noise
+from napari_convgen.core.noise.estimation.level import LevelMap
 from napari_convgen.core.noise.models.poisson_gaussian import PoissonGaussianNoise, PoissonGaussianStabilizer, _poisson
 from napari_convgen.core.noise.stabilizer import Unchanged
 
@@ -116,3 +117,16 @@ def test_it_has_no_floor():
 def test_the_probability_of_counts_is_that_of_scipy():
     counts, events = np.arange(60.0), np.array([[0.0], [0.3], [17.2]])
     np.testing.assert_allclose(_poisson(counts, events), stats.poisson.pmf(counts, events), rtol=1e-13)
+
+
+def test_a_read_noise_that_is_given_stays_where_the_noise_does_not_grow_with_the_signal():
+    rng = np.random.default_rng(0)
+    image = np.linspace(50, 200, 64) + np.linspace(8, 4, 64) * rng.standard_normal((1, 64, 64))
+    noise = estimate_noise(image, np.ones(image.shape, bool), kind="poisson-gaussian", sigma=2.0, is_uniform="yes")
+    assert (noise.gain, noise.sigma) == ((0.0,), (2.0,))
+
+
+def test_no_events_are_counted_where_a_flat_field_has_divided_them():
+    level_map = LevelMap((0.1,) * 8, (30.0,), 3.0)
+    assert PoissonGaussianNoise((0.0,), (1.0,), (0.0,)).has_counts
+    assert not PoissonGaussianNoise((0.0,), (1.0,), (0.0,), level_map=level_map).has_counts

@@ -11,11 +11,21 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from napari_convgen.core.noise.estimation.channel import Channel
+from napari_convgen.core.noise.estimation.checkerboard import without_checkerboard
+from napari_convgen.core.noise.estimation.interference import without_waves
 from napari_convgen.core.noise.estimation.level import LevelMap, level_noise
+from napari_convgen.core.noise.estimation.stripes import without_stripes
 from napari_convgen.core.noise.stabilizer import Stabilizer, StableNoise
 
 Settings = Mapping[str, float | Literal["auto"]]
 """Parameters of a model by name, as a user gives them; ``"auto"`` or a missing one is estimated."""
+
+
+REMOVED = ("stripes", "checkerboard", "n_waves")
+"""Fields of a model that say what is taken from the values before the noise is measured."""
+
+OF_FRAME = (*REMOVED, "impulses", "clipped_low", "clipped_high")
+"""Fields of a model that hold for one frame alone, though all frames of a stack have the same noise."""
 
 
 def given(settings: Settings, name: str) -> float | None:
@@ -57,6 +67,8 @@ class NoiseModel(ABC):
     level_map
         Level of the noise at each place, relative to that where it is weakest, which the parameters are of; ``None`` if it is the same
         everywhere.
+    is_given
+        True if a user gave all parameters that say how strong the noise is.
     """
 
     strengths: ClassVar[tuple[str, ...]] = ("sigma",)
@@ -91,6 +103,7 @@ class NoiseModel(ABC):
     checkerboard: tuple[float, ...] = ()
     n_waves: int = 0
     level_map: LevelMap | None = None
+    is_given: bool = False
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in self.parameters()}
@@ -105,9 +118,9 @@ class NoiseModel(ABC):
 
     @classmethod
     def unmeasured(cls, settings: Settings) -> Self:
-        """Return the noise of one channel in which none can be measured: the standard deviation that is given, or 0."""
-        none: dict[str, Any] = dict.fromkeys(cls.parameters(), (0.0,))
-        return cls(**none | {"sigma": (given(settings, "sigma") or 0.0,)})
+        """Return the noise of one channel in which none can be measured: the parameters that are given, 0 in the place of others."""
+        known: dict[str, Any] = {name: (given(settings, name) or 0.0,) for name in cls.parameters()}
+        return cls(**known)
 
     @classmethod
     def of_channels(cls, channels: Sequence[NoiseModel], *, correlation_length: int, is_shared: bool) -> Self:
@@ -168,6 +181,16 @@ class NoiseModel(ABC):
             Clean values, channels first, in the image's units.
         """
 
+    def clean_of_mean(self, mean: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Return the clean values of which noisy ones have these means, which are the means themselves unless the noise raises them.
+
+        Parameters
+        ----------
+        mean
+            Means of noisy values, channels first, in the image's units.
+        """
+        return mean
+
     @abstractmethod
     def stabilizers(self) -> tuple[Stabilizer, ...]:
         """Return a transform for each channel that makes the variance the same everywhere."""
@@ -187,6 +210,25 @@ class NoiseModel(ABC):
         if self.level_map is not None:
             changes["level_map"] = replace(self.level_map, centers=n * self.level_map.centers)
         return replace(self, **changes)
+
+    def of_frame(self, frame: NoiseModel) -> Self:
+        """Return this noise with what is particular to a frame, such as its stripes, whose own model is ``frame``."""
+        return replace(self, **{name: getattr(frame, name) for name in OF_FRAME})
+
+    def without_artifacts(
+        self, values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]
+    ) -> Float[np.ndarray, "c *spatial"]:
+        """Return the noisy values of an image without the waves, the checkerboard and the stripes that are part of its noise.
+
+        Parameters
+        ----------
+        values
+            Noisy values, channels first, in the image's units.
+        is_observed
+            False where a value is missing.
+        """
+        values = without_waves(values, is_observed, self.n_waves)
+        return without_stripes(without_checkerboard(values, self.checkerboard), is_observed, self.stripes)
 
     def multiplied(self, factor: float) -> Self:
         """Return noise that is stronger by a factor."""

@@ -88,7 +88,9 @@ class PoissonGaussianNoise(NoiseModel):
         line = fit_line(curve, slope, dark)
         gain = max(line.slope, 0.0)
         if not gain:
-            return cls((float(np.sqrt(max(line.intercept, 0.0))),), (0.0,), (0.0,))
+            return cls(
+                (float(np.sqrt(max(line.intercept, 0.0))) if sigma is None else sigma,), (0.0,), (offset or 0.0,)
+            )
         if offset is not None:
             in_dark = float(line.at(np.array([offset]))[0])
             return cls((float(np.sqrt(max(in_dark, 0.0))) if sigma is None else sigma,), (gain,), (offset,))
@@ -126,8 +128,8 @@ class PoissonGaussianNoise(NoiseModel):
 
     @property
     def has_counts(self) -> bool:
-        """True if all channels count events."""
-        return min(self.gain) > 0
+        """True if all channels count events, and the noise is that of their number: not if a flat field has divided it."""
+        return min(self.gain) > 0 and self.level_map is None
 
     def counts(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Return detected events; read noise is taken for as many more events as give its variance."""

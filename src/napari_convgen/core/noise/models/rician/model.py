@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from napari_convgen.core.noise.estimation.channel import Channel
 from napari_convgen.core.noise.estimation.curve import Curve, fit_line
 from napari_convgen.core.noise.models.base import NoiseModel, Settings, given
-from napari_convgen.core.noise.models.rician.rice import rice_mean, rice_variance
+from napari_convgen.core.noise.models.rician.rice import rice_amplitude, rice_mean, rice_variance
 from napari_convgen.core.noise.models.rician.stabilizer import RicianStabilizer
 from napari_convgen.core.noise.stabilizer import Stabilizer, Unchanged
 from napari_convgen.errors import InputError
@@ -95,6 +95,11 @@ class RicianNoise(NoiseModel):
         sigma = self.column("sigma", x.ndim)
         unit = np.where(sigma > 0, sigma, 1.0)
         return np.asarray(sigma**2 * rice_variance(np.maximum(x, 0) / unit))
+
+    def clean_of_mean(self, mean: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Return the clean amplitudes of which magnitudes have these means."""
+        sigma = self.column("sigma", mean.ndim)
+        return np.where(sigma > 0, sigma * rice_amplitude(mean / np.where(sigma > 0, sigma, 1.0)), mean)
 
     def stabilizers(self) -> tuple[Stabilizer, ...]:
         """Return the transform of each channel; the identity where there is no noise."""

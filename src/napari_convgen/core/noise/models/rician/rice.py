@@ -6,6 +6,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ive
 
+INVERTED_TO, N_INVERTED = 10.0, 2000
+"""Amplitude up to which the mean is inverted by a table, and its entries: enough for three digits near 0, where the mean is flat."""
+
 FAR = 100.0
 """Amplitude from which the variance is that of the first terms of its series, 1 - 1 / (2 ν²), exact to 1e-8 there."""
 
@@ -19,6 +22,14 @@ def rice_mean(nu: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """
     t = nu**2 / 4
     return np.asarray(np.sqrt(np.pi / 2) * ((1 + 2 * t) * ive(0, t) + 2 * t * ive(1, t)))
+
+
+def rice_amplitude(mean: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Return the clean amplitude of which magnitudes have this mean, for noise of standard deviation 1; 0 for means below the least."""
+    far = mean > INVERTED_TO  # sqrt(mean² - 1) is exact to 1e-3 there
+    amplitudes = np.linspace(0, INVERTED_TO, N_INVERTED)
+    near = np.interp(mean, rice_mean(amplitudes), amplitudes)
+    return np.asarray(np.where(far, np.sqrt(np.where(far, mean, 1.0) ** 2 - 1), near))
 
 
 def rice_variance(nu: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
