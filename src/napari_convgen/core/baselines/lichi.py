@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_convgen.core.baselines.color import from_opponents, to_opponents
 from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.non_local import Stage, non_local_stages
+from napari_convgen.core.non_local.passes import computed_on
 
 SINGLE_LEVEL, LEAST_LEVEL = 2e-3, 1e-6
 """Standard deviations of the noise, relative to the range of the values: below the first, errors of single precision can be larger than the
@@ -42,9 +43,8 @@ def patch_stages(frame: NoisyFrame, device: torch.device) -> Iterator[Stage[NDAr
     frame
         Frame and what is known of its noise.
     device
-        Device that computes; in the place of MPS, which has no double precision, the CPU.
+        Device that computes.
     """
-    device = torch.device("cpu") if device.type == "mps" else device
     values, levels, is_observed = frame.values, frame.noise_level, frame.is_observed
     if frame.is_color:
         values, levels = to_opponents(values, levels)
@@ -53,10 +53,10 @@ def patch_stages(frame: NoisyFrame, device: torch.device) -> Iterator[Stage[NDAr
     size, has_noise = float(np.nanmax(values) - np.nanmin(values)), levels > 0
     dtype = np.float64 if (levels[has_noise] < SINGLE_LEVEL * size).any() else np.float32
     stages = non_local_stages(
-        torch.from_numpy(values.astype(dtype)).to(device),
+        torch.from_numpy(values.astype(dtype)).to(computed_on(device)),
         torch.from_numpy(np.maximum(levels, LEAST_LEVEL * size).astype(dtype)),
         is_joint=frame.is_color,
-        is_observed=None if is_observed is None else torch.from_numpy(is_observed.copy()).to(device),
+        is_observed=None if is_observed is None else torch.from_numpy(is_observed.copy()),
         noise_spectrum=frame.noise_spectrum,
         is_stack=frame.is_stack,
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_convgen.core.cpu.threads import alone
 from napari_convgen.core.non_local.mixing import Mixed, mix_noisy, mix_patches, mix_pixels
-from napari_convgen.core.non_local.passes import Passes, passes_on
+from napari_convgen.core.non_local.passes import Passes, computed_on, passes_on
 from napari_convgen.core.non_local.patches import Patches
 
 Channels = Float[Tensor, "c z y x"]
@@ -149,10 +149,12 @@ def refine(
     places
         Groups of patches, from a pilot before; ``None``, the default, to look for them in this one.
     """
+    home, device = values.device, computed_on(values.device)
+    values, pilot = values.to(device), pilot.to(device)
     patches = PATCHES[n_axes].within(values.shape[1:])
-    offsets = torch.from_numpy(patches.offsets(values.shape[1:])).to(values.device)
+    offsets = torch.from_numpy(patches.offsets(values.shape[1:])).to(device)
     with alone() as n_threads:
-        passes = passes_on(values.device, n_threads)
+        passes = passes_on(device, n_threads)
         groups = passes.match(pilot[0], patches) if places is None else places
         level = values.new_ones(len(groups))
 
@@ -161,7 +163,7 @@ def refine(
 
         pairs = zip(pilot, values, strict=True)
         estimates = [_mix(clean, noisy, groups, offsets, patches, mix, passes)[0] for clean, noisy in pairs]
-    return torch.stack(estimates), groups
+    return torch.stack(estimates).to(home), groups
 
 
 def _first_estimate(noisy: Noisy, passes: Passes) -> Channels:

@@ -14,6 +14,7 @@ from torch import Tensor
 from napari_convgen.core.cpu.threads import alone
 from napari_convgen.core.noise import shaping_filter
 from napari_convgen.core.non_local.chain import N_CHAIN_STEPS, Noisy, improve, patches_of
+from napari_convgen.core.non_local.passes import computed_on
 from napari_convgen.core.non_local.patches import Patches
 from napari_convgen.core.non_local.scales import N_SCALES, half_shape, half_spectrum, halve, merge
 
@@ -111,6 +112,8 @@ def non_local_stages(
     Stage
         Better and better images.
     """
+    home, device = values.device, computed_on(values.device)
+    values, is_observed = values.to(device), None if is_observed is None else is_observed.to(device)
     factor = 1.0 if noise_spectrum is None else CORRELATED_LEVEL
     levels = factor * torch.nan_to_num(noise_level.to(values)).view(-1, *(1,) * (values.ndim - 1))
     noisy = [i for i, level in enumerate(levels.flatten().tolist()) if level > 0]
@@ -129,9 +132,9 @@ def non_local_stages(
         for estimate, share in _frame_stages(frame):
             image = image.clone()
             image[channels] = estimate.view(len(channels), *values.shape[1:]) * levels[channels]
-            yield Stage(image, (position + share) / len(groups))
+            yield Stage(image.to(home), (position + share) / len(groups))
     if not groups:
-        yield Stage(image, 1.0)
+        yield Stage(image.to(home), 1.0)
 
 
 @dataclass(frozen=True, eq=False)

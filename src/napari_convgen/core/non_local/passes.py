@@ -70,6 +70,11 @@ class Passes(Protocol):
         ...
 
 
+def computed_on(device: torch.device) -> torch.device:
+    """Return where the estimate of an image on a device is computed: there, but for MPS, which lacks double precision, on the CPU."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def passes_on(device: torch.device, n_threads: int) -> Passes:
     """Return the fastest passes on a device: those of Numba on the CPU if it can be loaded, otherwise those of PyTorch.
 
