@@ -60,7 +60,8 @@ class _HeldOutRule(_PatientRule):
         gt=0,
         lt=0.9,
         title="Share held out",
-        description="Share of the pixels that each generator's fit leaves out.",
+        description="Share of the pixels that each generator's fit leaves out; at most one over the number of generators, which leave out "
+        "different ones.",
     )
     held_out_size: Auto | Annotated[int, Ge(1)] = Field(
         "auto",

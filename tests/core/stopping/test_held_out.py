@@ -10,6 +10,7 @@ from napari_convgen.core.image import ImageTensor, Layout
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.stopping import HeldOut
+from napari_convgen.core.stopping.entries import draw_entries
 
 
 def test_held_out_pixels_get_no_weight_and_all_others_theirs():
@@ -234,3 +235,11 @@ def test_the_steps_that_cannot_be_told_from_the_best_are_an_interval():
     curve = {5: 2.0, 10: with_paired_differences(weights, 0.9), 20: torch.ones_like(weights)}
     curve |= {30: with_paired_differences(weights, 0.5), 40: 2.0}
     assert show_curve(rule, problem, curve).interval == (10, 30)
+
+
+@pytest.mark.parametrize("n", [5, 7, 40])
+@pytest.mark.parametrize("n_sets", [1, 2, 3])
+def test_sets_of_entries_are_disjoint_also_where_they_are_half_of_a_few(n, n_sets):
+    sets = draw_entries(torch.ones(n, dtype=torch.bool), 1 / 2, n_sets, torch.Generator().manual_seed(0))
+    assert all(0 < int(each.sum()) < n for each in sets)
+    assert int(torch.stack(sets).sum(0).max()) == 1

@@ -132,11 +132,3 @@ def test_it_stops_in_the_valley_between_structure_and_noise(two_band_fit, rule):
     assert fit.excess(judgment.step, members) < 1.5
     assert judgment.reason.outcome is Outcome.RULE
     assert f"least at step {judgment.step} " in judgment.reason.sentence
-
-
-def test_a_stop_much_later_than_the_valley_is_objected_to(two_band_fit):
-    rule = WindowedVariance(10, min_patience=30)
-    assert rule.veto(1) is None
-    best = two_band_fit(sigma=0.3).run(rule)[2].step
-    assert rule.veto(3 * best) is None
-    assert "times as late" in rule.veto(3 * best + 1)

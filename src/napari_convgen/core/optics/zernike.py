@@ -10,9 +10,6 @@ from jaxtyping import Float
 FIRST = 4
 """Noll's number of the first aberration, defocus: the three before it are no light lost but a constant, and two shifts of the image."""
 
-MOST = 33
-"""Largest number of aberrations, all up to Noll's number 36: of finer ones each pixel of a usual pupil sees only a few periods."""
-
 NAMES = (
     "defocus",
     "oblique astigmatism",

@@ -53,8 +53,6 @@ class AutomaticStop:
             self._voters["whiteness"] = ResidualWhiteness(output)
         if sum(members.is_kept) > 1:
             self._voters["agreement"] = SeedAgreement(output)
-        if not problem.is_denoising:
-            self._voters = {name: rule for name, rule in self._voters.items() if not rule.needs_identity}
         for rule in (self.held_out, *self._voters.values()):
             rule.begin(problem, members)
 

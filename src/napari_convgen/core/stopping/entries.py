@@ -26,7 +26,7 @@ def square_size(correlation_length: int) -> int:
 def draw_entries(
     observed: Bool[Tensor, "n"], fraction: float, n_sets: int, rng: torch.Generator
 ) -> list[Bool[Tensor, "n"]]:
-    """Draw disjoint sets of single entries, each with one entry at least but not all.
+    """Draw sets of single entries, each with one entry at least but not all; disjoint ones unless there are fewer entries than sets.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def draw_entries(
     """
     places = observed.nonzero().squeeze(1)
     places = places[torch.randperm(len(places), generator=rng)]
-    n = min(max(1, round(fraction * len(places))), max(1, len(places) - 1))
+    n = max(1, min(round(fraction * len(places)), len(places) // n_sets, len(places) - 1))
     sets = []
     for i in range(n_sets):
         drawn = torch.zeros_like(observed)

@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_convgen.core.problem import ErrorWeights, Problem, squared
 from napari_convgen.core.snapshot import Outcome, Output, StopReason
 from napari_convgen.core.stopping.ensemble import local_variance, variance_between
-from napari_convgen.core.stopping.entries import draw_entries, draw_groups, draw_squares, square_size
+from napari_convgen.core.stopping.entries import MIDDLE_SIDE, draw_entries, draw_groups, draw_squares, square_size
 from napari_convgen.core.stopping.paired import MAX_PAIRED, PairedErrors
 from napari_convgen.core.stopping.residual import noise_level_error
 from napari_convgen.core.stopping.rule import ErrorEstimate, Iterate, Judgment, Members, is_over, plain_members
@@ -227,7 +227,8 @@ class HeldOut:
             of_residual = of_mean * math.sqrt(len(left_out) / self._n_observed)
             deviation = math.hypot(of_residual, residual * of_ratio / ratio)
         else:  # only the middle of squares is watched: what residuals say of single pixels does not carry over to it
-            influence, unseen, deviation = 0.0, mean - noise, of_mean
+            n_alike = MIDDLE_SIDE ** (images.ndim - 2)  # pixels in the middle of a square have about the same noise
+            influence, unseen, deviation = 0.0, mean - noise, of_mean * math.sqrt(n_alike)
             mse = unseen - distance
         if unseen <= 0:
             return _Estimate(scale.unit * mse, is_too_good=True)

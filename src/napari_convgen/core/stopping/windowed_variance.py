@@ -25,9 +25,6 @@ class _VarianceRule(ABC):
 
     needs_identity = False
 
-    VETO_FACTOR = 3.0
-    """Factor by which the stop of another rule may be later than this rule's before this rule objects; chosen on tuning images."""
-
     def __init__(self, energy_range: EnergyRange | None, patience: float, min_patience: int) -> None:
         self.energy_range = energy_range
         self.patience = patience
@@ -72,13 +69,6 @@ class _VarianceRule(ABC):
             f"step {best} is kept."
         )
         return Judgment(best, StopReason(Outcome.RULE, sentence))
-
-    def veto(self, step: int) -> str | None:
-        """Say what speaks against a step that another rule would keep; ``None`` if nothing does."""
-        best = self._best()
-        if best is None or step <= self.VETO_FACTOR * best:
-            return None
-        return f"The outputs varied least at step {best}; step {step} is {step / best:.1f} times as late and may contain noise."
 
     def _best(self) -> int | None:
         values = {step: float(value) for step, value in self._values.items()}
