@@ -227,8 +227,10 @@ class HeldOut:
             of_residual = of_mean * math.sqrt(len(left_out) / self._n_observed)
             deviation = math.hypot(of_residual, residual * of_ratio / ratio)
         else:  # only the middle of squares is watched: what residuals say of single pixels does not carry over to it
-            n_alike = MIDDLE_SIDE ** (images.ndim - 2)  # pixels in the middle of a square have about the same noise
-            influence, unseen, deviation = 0.0, mean - noise, of_mean * math.sqrt(n_alike)
+            n_correlated = MIDDLE_SIDE ** (
+                images.ndim - 2
+            )  # pixels in the middle of a square have about the same noise
+            influence, unseen, deviation = 0.0, mean - noise, of_mean * math.sqrt(n_correlated)
             mse = unseen - distance
         if unseen <= 0:
             return _Estimate(scale.unit * mse, is_too_good=True)
