@@ -16,10 +16,11 @@ from napari_convgen.batch import output as output_module
 from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch import run as run_module
 from napari_convgen.batch.output import put_together
-from napari_convgen.batch.plan import Cut, Plan
+from napari_convgen.batch.plan import N_COPIES_READ, Cut, Plan
 from napari_convgen.batch.run import BatchTask, denoise_files
 from napari_convgen.core.image import Image
 from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
+from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import new_image, read_image, write_image
 from napari_convgen.run.denoise.run import denoise
 from napari_convgen.run.setup.prepared import Prepared
@@ -309,3 +310,18 @@ def test_the_memory_of_a_piece_does_not_depend_on_how_many_there_are(few):
     short, long = (Cut.of_prepared(Prepared(np.random.default_rng(0).random((n, 64, 64)), config)) for n in (1, 20))
     assert (short.n_pieces, long.n_pieces) == (1, 20)
     assert long.n_bytes == short.n_bytes > 10 * 64 * 64 * 8
+
+
+def test_the_memory_of_an_image_that_is_read_as_a_whole_is_counted(folder, few, monkeypatch):
+    at_once = BatchTask(["in/plane.tif"], "out", few, n_workers=2)
+    monkeypatch.setattr("napari_convgen.files.tiff.pages.LARGEST_READ", 0)
+    as_needed = BatchTask(["in/plane.tif"], "out", few, n_workers=2)
+    n_bytes = tifffile.imread("in/plane.tif").nbytes
+    assert at_once.n_workers == as_needed.n_workers == 2
+    assert at_once.forecast().n_bytes == as_needed.forecast().n_bytes + (2 + N_COPIES_READ) * n_bytes
+    monkeypatch.undo()
+    os.chdir(folder)
+
+    monkeypatch.setattr(ImageFile, "n_held_bytes", 2**31)
+    with pytest.raises(ShortMemoryError, match=r"in/plane\.tif is read as a whole, 2\.0 GiB\. Save it in a format"):
+        BatchTask(["in/plane.tif"], "out", few, memory=4)

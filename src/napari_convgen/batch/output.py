@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_convgen.batch.piece import open_file
 from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.records import DONE, hash_file, read_record, write_record
 from napari_convgen.errors import FileError
 from napari_convgen.files.image_file import ImageFile
-from napari_convgen.files.images import read_image, write_image
+from napari_convgen.files.images import write_image
 from napari_convgen.run.denoise.result import versions
 
 LONGEST_WAIT = 5.0
@@ -41,7 +42,7 @@ def put_together(plan: Plan, like: ImageFile | None = None) -> bool:
         if any(record is None or record["status"] != DONE for record in records):
             return plan.is_done
         with _gathered(plan) as values:
-            file = like or read_image(plan.path, plan.request.axes, plan.request.series)
+            file = like or open_file(plan)
             if plan.is_done:
                 return True
             with _set_aside(plan):

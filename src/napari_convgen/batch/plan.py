@@ -31,6 +31,9 @@ from napari_convgen.run.setup.starts import PREVIOUS_NOTE, chain_of, previous_st
 WORK = ".pieces"
 """Folder, in that of the outputs, for what is done of files that are not finished."""
 
+N_COPIES_READ = 3
+"""Copies of an image in memory while it is read as a whole: what is stored, its parts, and the values that they become (a DICOM series)."""
+
 N_DIGITS = 12
 """Number of digits of a plan's hash in the name of its folder: two plans for one file will not share them."""
 
@@ -84,6 +87,8 @@ class Cut:
         Bytes that the fit of each takes at its peak, about.
     notes
         Sentences for the user.
+    n_held_bytes
+        Bytes that an image that is read as a whole takes all the time; 0, the default, for one that is read as it is needed.
     """
 
     output: str
@@ -98,6 +103,7 @@ class Cut:
     n_values: int
     n_bytes: int
     notes: tuple[str, ...]
+    n_held_bytes: int = 0
 
     @classmethod
     def of(cls, path: Path, request: Request) -> Self:
@@ -111,7 +117,7 @@ class Cut:
         file = read_image(path, request.axes, request.series)
         cut = cls.of_prepared(Prepared(file.image, request.config, has_tiles=True))
         output = stem_of(path) + suffix_like(path, file.of_type(cut.dtype))
-        return replace(cut, output=output, notes=(*file.notes, *cut.notes))
+        return replace(cut, output=output, notes=(*file.notes, *cut.notes), n_held_bytes=file.n_held_bytes)
 
     @classmethod
     def of_prepared(cls, prepared: Prepared, output: str = "") -> Self:
@@ -143,6 +149,11 @@ class Cut:
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Read the form that a record has."""
         return cls(**{**record, "shape": tuple(record["shape"]), "notes": tuple(record["notes"])})
+
+    @property
+    def n_peak_bytes(self) -> int:
+        """Bytes that a process takes at its peak, beside what is loaded: as it reads an image as a whole, or as it fits a piece."""
+        return max(N_COPIES_READ * self.n_held_bytes, self.n_held_bytes + self.n_bytes)
 
     @property
     def n_result_bytes(self) -> int:

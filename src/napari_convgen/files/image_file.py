@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.core.image import ArrayLike, Image
+from napari_convgen.core.image.lazy import held_bytes
 from napari_convgen.files.magnetic_resonance import Part
 from napari_convgen.files.orientation import UPRIGHT, is_sideways
 
@@ -71,6 +72,11 @@ class ImageFile:
     def of_type(self, dtype: DTypeLike) -> ImageFile:
         """Return the image of a file with zeros of another type: what the file of a result is like."""
         return replace(self, data=np.broadcast_to(np.zeros((), dtype), self.data.shape))
+
+    @property
+    def n_held_bytes(self) -> int:
+        """Bytes of memory that the values hold all the time; 0 if they are read as they are needed."""
+        return held_bytes(self.data)
 
     @property
     def turned_calibration(self) -> Calibration | None:
