@@ -175,6 +175,17 @@ def test_outputs_of_another_plan_are_only_replaced_if_that_is_asked_for(folder, 
         BatchTask(["in/stack.tif"], "begun", few)
 
 
+@pytest.mark.parametrize("said", [{"Modality": "MR"}, {"digest": "of something else"}])
+def test_a_file_in_the_place_of_a_record_is_only_replaced_if_that_is_asked_for(folder, few, said):
+    Path("out").mkdir()
+    Path("out/plane.tif.json").write_text(json.dumps(said))
+    with pytest.raises(FileError, match=r"out/plane\.tif\.json is there already, and is no record of a batch.*--force"):
+        BatchTask(["in/plane.tif"], "out", few)
+    assert json.loads(Path("out/plane.tif.json").read_text()) == said
+    assert denoise_files("in/plane.tif", "out", few, is_forced=True).n_files("done") == 1
+    assert json.loads(Path("out/plane.tif.json").read_text())["input"] == "in/plane.tif"
+
+
 @pytest.mark.parametrize(
     ("inputs", "output", "options", "error", "message"),
     [

@@ -34,6 +34,9 @@ WORK = ".pieces"
 N_COPIES_READ = 3
 """Copies of an image in memory while it is read as a whole: what is stored, its parts, and the values that they become (a DICOM series)."""
 
+RECORDED = {"digest", "cut", "pieces"}
+"""Entries that tell the record of an output from other JSON files."""
+
 N_DIGITS = 12
 """Number of digits of a plan's hash in the name of its folder: two plans for one file will not share them."""
 
@@ -277,7 +280,7 @@ class Plan:
     def is_done(self) -> bool:
         """True if the output is there, and of this plan."""
         record = read_record(self.record)
-        return record is not None and record["digest"] == self.digest and self.output.exists()
+        return record is not None and record.get("digest") == self.digest and self.output.exists()
 
     def statuses(self) -> dict[int, str]:
         """Return what the records say of the pieces that have any, by their number."""
@@ -289,7 +292,7 @@ class Plan:
     def begin(self, *, retries_failed: bool = False) -> None:
         """Make the folder for the pieces; remove what is there of other plans, and of pieces that failed if these are tried again."""
         for other in self.others():
-            if other == self.output:
+            if other in (self.output, self.record):
                 self.record.unlink(missing_ok=True)
             else:
                 shutil.rmtree(other, ignore_errors=True)
@@ -305,12 +308,13 @@ class Plan:
                     self.record_of(number).unlink(missing_ok=True)
 
     def others(self) -> list[Path]:
-        """Return what is there of other plans for the same output: of other settings, of another input, or not of a batch."""
+        """Return what is there in the way of the output: of other settings, of another input, or a file that is not of a batch."""
         record = read_record(self.record)
         is_own = self.work.exists() if record is None else record.get("digest") == self.digest
         pattern = f"{glob.escape(self.path.name)}-{'?' * N_DIGITS}"
         others = [each for each in self.work.parent.glob(pattern) if each != self.work]
-        return others + [self.output] * (self.output.exists() and not is_own)
+        is_foreign = record is not None and not record.keys() >= RECORDED
+        return others + [self.record] * is_foreign + [self.output] * (self.output.exists() and not is_own)
 
 
 def _pieces(
@@ -363,5 +367,5 @@ def _finished(path: Path, request: Request) -> Iterator[dict[str, Any]]:
     """Yield the records of outputs that may be those of a file."""
     for each in FORMATS:
         record = read_record(request.folder / f"{stem_of(path)}{each.suffixes[0]}.json")
-        if record is not None and {"digest", "cut"} <= record.keys():
+        if record is not None and record.keys() >= RECORDED:
             yield record
