@@ -370,11 +370,9 @@ def _refuse_clashes(plans: Sequence[Plan]) -> None:
 
 def _refuse_others(plans: Sequence[Plan]) -> None:
     """Refuse to replace outputs that are there of other plans."""
-    for plan, other in ((plan, each) for plan in plans for each in plan.others()):
+    for own, other in ((plan.record, each) for plan in plans for each in plan.others()):
         what = (
-            "and is no record of a batch"
-            if other == plan.record
-            else "from another input, other settings or another version"
+            "and is no record of a batch" if other == own else "from another input, other settings or another version"
         )
         raise FileError(
             f"{other} is there already, {what}. Choose another output folder, or replace it with --force (is_forced=True in Python)."
