@@ -142,6 +142,36 @@ def test_a_full_disk_ends_the_batch_with_a_sentence_and_what_is_done_stays(folde
     assert task.forecast().n_pieces_left == 4
 
 
+@pytest.mark.parametrize("place", ["values", "output", "short"])
+@pytest.mark.parametrize("ending", ["tif", "zarr"])
+def test_a_full_disk_while_an_output_is_put_together(folder, few, monkeypatch, place, ending):
+    values = tifffile.imread("in/stack.tif")
+    if ending == "zarr":
+        pytest.importorskip("zarr")
+        write_image("in/stack.zarr", values, new_image(Image(values, "TYX")))
+
+    def fail(*_):
+        said = ["160000 requested and 7376 written"] if place == "short" else [errno.ENOSPC, "No space left on device"]
+        raise OSError(*said)
+
+    with monkeypatch.context() as patch:
+        if place == "values":
+            patch.setattr(os, "posix_fallocate", fail, raising=False)
+        else:
+            patch.setattr(
+                f"napari_convgen.files.{'tiff.writing.write_tiff' if ending == 'tif' else 'ome_zarr.writing._store'}",
+                fail,
+            )
+        with pytest.raises(
+            FileError, match=r"The disk of out is full\. Make room, and run it again: what is done stays done\."
+        ):
+            denoise_files(f"in/stack.{ending}", "out", few)
+    assert not Path(f"out/stack.{ending}").exists()
+    task = BatchTask([f"in/stack.{ending}"], "out", few)
+    assert task.result().files[0].n_done == 2
+    assert task.finish().n_files("done") == 1
+
+
 def test_damaged_outputs_are_found(folder, few):
     denoise_files("in", "out", few)
     task = BatchTask(["in"], "out", few)

@@ -178,7 +178,10 @@ def test_a_folder_that_is_there_is_not_replaced_and_nothing_is_left_of_a_failure
         "napari_convgen.files.ome_zarr.writing._store",
         lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device")),
     )
-    with pytest.raises(FileError, match=r"copy\.zarr cannot be written: No space left on device"):
+    with pytest.raises(
+        FileError,
+        match=r"copy\.zarr cannot be written: No space left on device\. Make room, or choose another folder\.",
+    ):
         write_image(tmp_path / "copy.zarr", np.asarray(image.data[:]), image)
     assert os.listdir(tmp_path) == ["image.zarr"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from collections.abc import Generator
@@ -17,7 +16,7 @@ from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.records import DONE, FAILED, hash_file, write_record
 from napari_convgen.core.image import Image, Index, Piece, check_frame
 from napari_convgen.errors import FileError
-from napari_convgen.files.atomic import replacing
+from napari_convgen.files.atomic import is_full_disk, replacing
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.frame_result import FrameResult
@@ -25,9 +24,6 @@ from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import DenoiseResult
 from napari_convgen.run.denoise.run import CONSTANT, NO_NOISE, DenoiseTask
 from napari_convgen.run.setup.forecast import Seconds
-
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-"""Errors of the operating system that say that a disk is full."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +76,7 @@ def advance_piece(job: Job) -> Generator[DenoiseProgress, None, dict[str, Any]]:
             np.save(file, values)
         record = {"status": DONE, "sha256": hash_file(plan.values_of(job.number)), **course}
     except Exception as error:  # whatever it is, it is of this piece
-        refuse_full_disk(error, plan.work)
+        refuse_full_disk(error, plan.request.folder)
         record = failure(" ".join(str(error).split()) or type(error).__name__)
     seconds = Seconds.now() - started
     record |= {"seconds": round(seconds.wall, 3), "cpu_seconds": round(seconds.cpu, 3), "host": socket.gethostname()}
@@ -103,8 +99,10 @@ def refuse_full_disk(error: BaseException, folder: Path) -> None:
     """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in NO_SPACE:
-            raise FileError(f"The disk of {folder} is full. Make room, and run the same command again.") from error
+        if is_full_disk(cause):
+            raise FileError(
+                f"The disk of {folder} is full. Make room, and run it again: what is done stays done."
+            ) from error
         cause = cause.__cause__
 
 

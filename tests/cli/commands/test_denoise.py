@@ -270,7 +270,10 @@ def test_what_fails_while_writing_leaves_no_half_file(folder, capsys, monkeypatc
     monkeypatch.setattr(tifffile, "imwrite", fill_disk)
     before = sorted(os.listdir())
     assert cli.main(["denoise", "noisy.tif", "-o", "out.tif", "--quiet", *QUICK]) == 2
-    assert capsys.readouterr().err == "napari-convgen: out.tif cannot be written: No space left on device.\n"
+    assert (
+        capsys.readouterr().err
+        == "napari-convgen: out.tif cannot be written: No space left on device. Make room, or choose another folder.\n"
+    )
     assert sorted(os.listdir()) == before
 
 
