@@ -18,7 +18,7 @@ from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record
 from napari_convgen.batch.run import N_COPIES
 from napari_convgen.config import Config
 from napari_convgen.core.image import Image, Piece
-from napari_convgen.errors import ConfigError
+from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.images import check_image, new_image
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import versions
@@ -164,6 +164,8 @@ class StoreTask(Task[StoreProgress, StoreResult]):
         digest = hash_values({"input": identity, "config": chosen.model_dump(), "version": __version__})
         cut = Cut.of_prepared(self.prepared, path.name)
         self.plan = Plan(path, Request(path.parent, chosen, image.axes), digest, cut)
+        if not self.plan.is_done:
+            _refuse_others(self.plan)
         if not self.plan.is_done and not self.plan.work.exists():
             check_image(path, self._like, cut.dtype)
         self.n_bytes = PROCESS_BYTES + cut.n_bytes
@@ -248,6 +250,23 @@ class StoreTask(Task[StoreProgress, StoreResult]):
             n_ended=n_ended,
             n_before=n_before,
             fit=fit,
+        )
+
+
+def _refuse_others(plan: Plan) -> None:
+    """Refuse to replace what is there in the place of an image, or what is done of it with other settings.
+
+    Raises
+    ------
+    FileError
+        Something is there.
+    """
+    for other in plan.others():
+        origin = "other settings, another image or another version"
+        kinds = {plan.output: f"an image, from {origin}", plan.record: "a file that is no record of a run"}
+        what = kinds.get(other, f"what is done of {plan.output.name} with {origin}")
+        raise FileError(
+            f"{other} is there already: {what}. It is not replaced. Choose another file, go back to the settings of before, or remove it."
         )
 
 

@@ -56,6 +56,8 @@ class ImageFile:
         ``None``, the default, for formats that need no more.
     recipe
         Plain values on how the image was made, which a file of a format that has a place for it carries; ``None``, the default, for none.
+    smaller
+        The image in lower resolutions, as the file has them, the largest first; none by default.
     """
 
     data: ArrayLike
@@ -68,6 +70,7 @@ class ImageFile:
     noise_kind: str | None = None
     header: Any = None
     recipe: Recipe | None = None
+    smaller: tuple[ArrayLike, ...] = ()
 
     def of_type(self, dtype: DTypeLike) -> ImageFile:
         """Return the image of a file with zeros of another type: what the file of a result is like."""

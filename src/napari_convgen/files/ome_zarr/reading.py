@@ -58,7 +58,8 @@ def read(path: Path, axes: str | None, series: int) -> ImageFile:
     calibration = _calibration(multiscale)
     letters = letters if axes is None else Layout.of(data.shape, axes).axes
     tags = new_tags(data.shape, data.dtype, letters, calibration)
-    return ImageFile(data, letters, tags, notes=notes, calibration=calibration, header=pyramid)
+    smaller = tuple(group[each.path] for each in pyramid.levels[1:])
+    return ImageFile(data, letters, tags, notes=notes, calibration=calibration, header=pyramid, smaller=smaller)
 
 
 def _find_images(path: Path, group: Any) -> list[tuple[Any, int]]:
