@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_convgen.batch.piece import open_file, refuse_full_disk
 from napari_convgen.batch.plan import Plan
-from napari_convgen.batch.records import DONE, hash_file, read_record, write_record
+from napari_convgen.batch.records import DONE, hash_file, read_head, read_record, write_record
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import is_full_disk
 from napari_convgen.files.image_file import ImageFile
@@ -41,16 +41,19 @@ def put_together(plan: Plan, like: ImageFile | None = None) -> bool:
         The output cannot be written, as where the disk is full.
     """
     try:
-        records = [read_record(plan.record_of(number)) for number in range(plan.cut.n_pieces)]
-        if any(record is None or record["status"] != DONE for record in records):
-            return plan.is_done
+        records = []
+        for number in range(plan.cut.n_pieces):
+            piece = read_record(plan.record_of(number))
+            if piece is None or piece["status"] != DONE:
+                return plan.is_done
+            records.append(piece)
         with _gathered(plan) as values:
             file = like or open_file(plan)
             if plan.is_done:
                 return True
             with _set_aside(plan):
                 write_image(plan.output, values, file)
-        write_record(plan.record, _record(plan, [record for record in records if record is not None]))
+        write_record(plan.record, _record(plan, records))
     except (OSError, FileError) as error:
         refuse_full_disk(error, plan.request.folder)
         if _is_done_soon(plan):
@@ -137,5 +140,5 @@ def _record(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
 
 def is_intact(plan: Plan) -> bool:
     """Return True if the output of a file that is done is what was written."""
-    record = read_record(plan.record)
+    record = read_head(plan.record)
     return record is not None and plan.output.exists() and hash_file(plan.output) == record["sha256"]

@@ -16,7 +16,16 @@ from typing import Any, Self
 import numpy as np
 
 from napari_convgen import __version__
-from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record, write_record
+from napari_convgen.batch.records import (
+    DONE,
+    FAILED,
+    Ended,
+    EndedPieces,
+    hash_values,
+    read_head,
+    read_record,
+    write_record,
+)
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
 from napari_convgen.errors import FileError
@@ -34,7 +43,7 @@ WORK = ".pieces"
 N_COPIES_READ = 3
 """Copies of an image in memory while it is read as a whole: what is stored, its parts, and the values that they become (a DICOM series)."""
 
-RECORDED = {"digest", "cut", "pieces"}
+RECORDED = {"digest", "cut"}
 """Entries that tell the record of an output from other JSON files."""
 
 N_DIGITS = 12
@@ -216,7 +225,7 @@ class Plan:
         """Record of the result; once it is there, the file is done."""
         return self.output.with_name(f"{self.output.name}.json")
 
-    @property
+    @functools.cached_property
     def work(self) -> Path:
         """Folder for the pieces, until the file is done."""
         return _work_folder(self.path, self.request, self.digest)
@@ -279,15 +288,20 @@ class Plan:
     @property
     def is_done(self) -> bool:
         """True if the output is there, and of this plan."""
-        record = read_record(self.record)
+        record = read_head(self.record)
         return record is not None and record.get("digest") == self.digest and self.output.exists()
 
-    def statuses(self) -> dict[int, str]:
+    def ended(self) -> dict[int, Ended]:
         """Return what the records say of the pieces that have any, by their number."""
-        numbers = [int(path.stem) for path in self.work.glob("[0-9]*.json")]
-        found = {number: read_record(self.record_of(number)) for number in numbers}
-        statuses = {number: record["status"] for number, record in found.items() if record is not None}
-        return {n: status for n, status in statuses.items() if status == FAILED or self.values_of(n).is_file()}
+        return self._ended.read()
+
+    @functools.cached_property
+    def _ended(self) -> EndedPieces:
+        return EndedPieces(self.work)
+
+    def statuses(self) -> dict[int, str]:
+        """Return the status of the pieces that have ended, by their number."""
+        return {number: ended.status for number, ended in self.ended().items()}
 
     def begin(self, *, retries_failed: bool = False) -> None:
         """Make the folder for the pieces; remove what is there of other plans, and of pieces that failed if these are tried again."""
@@ -309,7 +323,7 @@ class Plan:
 
     def others(self) -> list[Path]:
         """Return what is there in the way of the output: of other settings, of another input, or a file that is not of a batch."""
-        record = read_record(self.record)
+        record = read_head(self.record)
         is_own = self.work.exists() if record is None else record.get("digest") == self.digest
         pattern = f"{glob.escape(self.path.name)}-{'?' * N_DIGITS}"
         others = [each for each in self.work.parent.glob(pattern) if each != self.work]
@@ -366,6 +380,6 @@ def _work_folder(path: Path, request: Request, digest: str) -> Path:
 def _finished(path: Path, request: Request) -> Iterator[dict[str, Any]]:
     """Yield the records of outputs that may be those of a file."""
     for each in FORMATS:
-        record = read_record(request.folder / f"{stem_of(path)}{each.suffixes[0]}.json")
+        record = read_head(request.folder / f"{stem_of(path)}{each.suffixes[0]}.json")
         if record is not None and record.keys() >= RECORDED:
             yield record

@@ -7,10 +7,10 @@ import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from napari_convgen.batch.plan import Plan
-from napari_convgen.batch.records import DONE, FAILED, read_record
+from napari_convgen.batch.records import DONE, FAILED, read_head
 from napari_convgen.files.atomic import write_text
 
 UNFINISHED = "unfinished"
@@ -51,25 +51,22 @@ class FileState:
     @classmethod
     def of(cls, plan: Plan) -> Self:
         """Read how far a file is from the records."""
-        if plan.is_done:
-            record: dict[str, Any] = read_record(plan.record) or {}
-            pieces = record["pieces"]
-        else:
-            numbers = sorted(plan.statuses())
-            pieces = [found for number in numbers if (found := read_record(plan.record_of(number)))]
-        failed = [piece for piece in pieces if piece["status"] == FAILED]
-        n_done = len(pieces) - len(failed)
-        status = UNFINISHED if len(pieces) < plan.cut.n_pieces else FAILED if failed else UNFINISHED
+        n_pieces = plan.cut.n_pieces
+        if plan.is_done and (head := read_head(plan.record)) is not None:
+            times = head["seconds"], head["cpu_seconds"]
+            return cls(str(plan.path), str(plan.output), DONE, n_pieces, n_pieces, 0, *times, error="")
+        pieces = list(plan.ended().values())
+        failed = [piece for piece in pieces if piece.status == FAILED]
         return cls(
             input=str(plan.path),
             output=str(plan.output),
-            status=DONE if plan.is_done else status,
-            n_pieces=plan.cut.n_pieces,
-            n_done=n_done,
+            status=FAILED if failed and len(pieces) == n_pieces else UNFINISHED,
+            n_pieces=n_pieces,
+            n_done=len(pieces) - len(failed),
             n_failed=len(failed),
-            seconds=round(sum(piece["seconds"] for piece in pieces), 3),
-            cpu_seconds=round(sum(piece["cpu_seconds"] for piece in pieces), 3),
-            error=failed[0]["error"] if failed else "",
+            seconds=round(sum(piece.seconds for piece in pieces), 3),
+            cpu_seconds=round(sum(piece.cpu_seconds for piece in pieces), 3),
+            error=failed[0].error if failed else "",
         )
 
 
