@@ -29,7 +29,7 @@ from napari_convgen.batch.records import (
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
 from napari_convgen.errors import FileError
-from napari_convgen.files.formats import FORMATS, stem_of, suffix_like
+from napari_convgen.files.formats import FORMATS, split_place, stem_of, suffix_like
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.run import JOINT
 from napari_convgen.run.fit_task import peak_bytes
@@ -325,7 +325,7 @@ class Plan:
         """Return what is there in the way of the output: of other settings, of another input, or a file that is not of a batch."""
         record = read_head(self.record)
         is_own = self.work.exists() if record is None else record.get("digest") == self.digest
-        pattern = f"{glob.escape(self.path.name)}-{'?' * N_DIGITS}"
+        pattern = f"{glob.escape(_work_name(self.path))}-{'?' * N_DIGITS}"
         others = [each for each in self.work.parent.glob(pattern) if each != self.work]
         is_foreign = record is not None and not record.keys() >= RECORDED
         return others + [self.record] * is_foreign + [self.output] * (self.output.exists() and not is_own)
@@ -353,14 +353,15 @@ def count(statuses: Mapping[int, str]) -> tuple[int, int]:
 
 
 def _digest(path: Path, request: Request) -> str:
+    file, place = split_place(path)
     try:
-        state = path.stat()
+        state = file.stat()
         # Of a folder that is an image its own state says nothing of what is in it.
-        files = {"files": list(_states_in(path))} if path.is_dir() else {}
+        files = {"files": list(_states_in(file))} if file.is_dir() else {}
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}. Name another file.") from error
     values: dict[str, Any] = {"size": state.st_size, "changed": state.st_mtime_ns, **files}
-    values |= {"axes": request.axes, "series": request.series}
+    values |= {"axes": request.axes, "series": request.series} | ({"place": place} if place else {})
     return hash_values(values | {"config": request.config.model_dump(), "version": __version__})
 
 
@@ -374,7 +375,12 @@ def _states_in(folder: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def _work_folder(path: Path, request: Request, digest: str) -> Path:
-    return request.folder / WORK / f"{path.name}-{digest[:N_DIGITS]}"
+    return request.folder / WORK / f"{_work_name(path)}-{digest[:N_DIGITS]}"
+
+
+def _work_name(path: Path) -> str:
+    """Return what the folders for the pieces of a file have in common, whatever is asked of it."""
+    return stem_of(path) if split_place(path)[1] else path.name
 
 
 def _finished(path: Path, request: Request) -> Iterator[dict[str, Any]]:

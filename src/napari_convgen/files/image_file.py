@@ -104,6 +104,11 @@ def never(path: Path) -> bool:
     return False
 
 
+def whole(path: Path) -> tuple[Path, str]:
+    """Return a path, and no place within it: an image is a file, or a folder."""
+    return path, ""
+
+
 def without_recipe(path: Path) -> Any:
     """Raise an error: files of a format have no place for how an image was made."""
     raise ValueError(f"{path.suffix} files carry no recipe")
@@ -128,6 +133,8 @@ class Format:
     claims
         Function that recognizes paths which are no files with such an ending and can be read all the same: folders, and places within
         a file. By default there are none.
+    split
+        Function that returns the file or folder that a path leads to, and the place of the image in it; empty, the default, if it is all.
     part
         Function that reads of an image of magnetic resonance which part of complex values it has, without its pixels. By default files
         do not say.
@@ -138,6 +145,7 @@ class Format:
     suffixes: tuple[str, ...]
     read: Callable[[Path, str | None, int], ImageFile]
     claims: Callable[[Path], bool] = never
+    split: Callable[[Path], tuple[Path, str]] = whole
     part: Callable[[Path], Part | None] = unsaid
     recipe: Callable[[Path], Any] = without_recipe
 
