@@ -97,7 +97,7 @@ def test_a_piece_that_fails_stops_no_other_and_is_tried_again_if_asked(folder, f
     result = denoise_files("in", "out", few)
     assert [state.status for state in result.files] == ["failed", "done"]
     assert (result.files[0].n_done, result.files[0].error) == (2, "something went wrong")
-    assert "1 pieces of 1 files failed, the first of in/plane.tif: something went wrong" in str(result)
+    assert "1 piece of 1 file failed, the first of in/plane.tif: something went wrong" in str(result)
     assert not Path("out/plane.tif").exists()
     assert next(csv.DictReader(Path("out/report.csv").read_text().splitlines()))["error"] == "something went wrong"
 

@@ -12,6 +12,7 @@ from typing import Self
 from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.records import DONE, FAILED, read_head
 from napari_convgen.files.atomic import write_text
+from napari_convgen.run.labels import format_count, format_done
 
 UNFINISHED = "unfinished"
 """Status of a file of which pieces are left."""
@@ -119,13 +120,13 @@ class BatchResult:
 
     def __str__(self) -> str:
         done, pieces = self.n_files(DONE), sum(each.n_pieces for each in self.files)
-        text = (
-            f"{done} of {len(self.files)} files are done, {sum(each.n_done for each in self.files)} of {pieces} pieces."
-        )
+        n_done = sum(each.n_done for each in self.files)
+        text = f"{format_done(done, len(self.files), 'file')}, {n_done} of {format_count(pieces, 'piece')}."
         failed = [each for each in self.files if each.n_failed]
         if failed:
             text += (
-                f" {self.n_failed_pieces} pieces of {len(failed)} files failed, the first of {failed[0].input}: {failed[0].error} "
+                f" {format_count(self.n_failed_pieces, 'piece')} of {format_count(len(failed), 'file')} failed, the first of "
+                f"{failed[0].input}: {failed[0].error} "
                 "Try them again with --retry-failed."
             )
         return text
