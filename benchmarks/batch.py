@@ -18,7 +18,6 @@ Each part writes its section of results/batch.md; without a name, all do. Images
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import random
@@ -35,8 +34,11 @@ import psutil
 import tifffile
 
 from napari_convgen.batch import piece as piece_module
+from napari_convgen.batch.records import hash_file
 from napari_convgen.batch.run import BatchTask, denoise_files
 from napari_convgen.config import Config, preset
+from napari_convgen.core.image import Image
+from napari_convgen.files.images import new_image, write_image
 from napari_convgen.run.compare.result import markdown_table
 from sections import write_section
 
@@ -53,6 +55,9 @@ LONGEST_END = 60
 
 WORKERS = (1, 2, 3)
 """Numbers of workers."""
+
+ENDINGS = "tif", "zarr"
+"""Endings of the outputs."""
 
 LOG = "CONVGEN_BENCHMARK_LOG"
 """Variable of the environment with the file in which each piece that is begun leaves a line."""
@@ -79,7 +84,7 @@ def config() -> Config:
 
 
 def make_inputs(folder: Path) -> int:
-    """Write a plane in tiles, a stack and a small plane; return their number of pieces."""
+    """Write a plane in tiles, a stack, a small plane and an OME-Zarr image; return their number of pieces."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:256, :256]
     clean = 120 + 60 * np.sin(x / 9) * np.cos(y / 7)
@@ -91,12 +96,14 @@ def make_inputs(folder: Path) -> int:
     tifffile.imwrite(folder / "plane.tif", noisy(256, 256), imagej=True)
     tifffile.imwrite(folder / "stack.tif", noisy(12, 64, 64), imagej=True, metadata={"axes": "TYX"})
     tifffile.imwrite(folder / "small.tif", noisy(64, 64), imagej=True)
+    volume = noisy(4, 64, 64)
+    write_image(folder / "volume.zarr", volume, new_image(Image(volume, "ZYX")))
     return sum(plan.cut.n_pieces for plan in BatchTask([folder], folder.parent / "unused", config()).plans)
 
 
 def hashes(folder: Path) -> dict[str, str]:
     """Return the hashes of the outputs in a folder."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.tif"))}
+    return {path.name: hash_file(path) for ending in ENDINGS for path in sorted(folder.glob(f"*.{ending}"))}
 
 
 def records(folder: Path) -> dict[tuple[str, int], Any]:
@@ -107,7 +114,7 @@ def records(folder: Path) -> dict[tuple[str, int], Any]:
             found[path.parent.name.rpartition("-")[0], int(path.stem)] = json.loads(path.read_text())
         except FileNotFoundError:  # its file has just been put together
             continue
-    for path in folder.glob("*.tif.json"):
+    for path in (each for ending in ENDINGS for each in folder.glob(f"*.{ending}.json")):
         pieces = json.loads(path.read_text())["pieces"]
         found |= {(path.name.removesuffix(".json"), number): each for number, each in enumerate(pieces)}
     return found
@@ -188,7 +195,7 @@ def kills() -> tuple[str, str]:
         "one a worker and kill",
         "records changed",
     ]
-    text = f"{n_pieces} pieces of 3 files; SIGKILL at random times, and the same command again."
+    text = f"{n_pieces} pieces of 4 files; SIGKILL at random times, and the same command again."
     return "Kills", f"{text}\n\n{markdown_table(head, rows)}"
 
 
@@ -241,7 +248,7 @@ def scheduler() -> tuple[str, str]:
         "longest time to the end (s)",
     ]
     text = (
-        f"{n_pieces} pieces of 3 files, {N_CLUSTER_WORKERS} workers; SIGKILL of the scheduler at random times, a new scheduler with new "
+        f"{n_pieces} pieces of 4 files, {N_CLUSTER_WORKERS} workers; SIGKILL of the scheduler at random times, a new scheduler with new "
         "workers, and the same command again."
     )
     return "The scheduler of a Dask cluster is killed", f"{text}\n\n{markdown_table(head, [row])}"
@@ -264,7 +271,7 @@ def cluster() -> tuple[str, str]:
             end(cluster_workers)
             end(the_scheduler)
     head = ["run", "kills", "hashes equal", "pieces done again", "exit status"]
-    text = f"{n_pieces} pieces of 3 files, {N_CLUSTER_WORKERS} workers; SIGKILL of one of them at random times, and nothing else is done."
+    text = f"{n_pieces} pieces of 4 files, {N_CLUSTER_WORKERS} workers; SIGKILL of one of them at random times, and nothing else is done."
     return "Workers of a Dask cluster are killed", f"{text}\n\n{markdown_table(head, rows)}"
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import socket
 
 import pytest
 
@@ -56,5 +57,17 @@ def test_a_scheduler_that_is_not_there_is_refused(folder, few, monkeypatch):
     (folder / "empty.json").write_text("{}")
     (folder / "text.json").write_text("hello")
     for scheduler in ("tcp://127.0.0.1:9", "nowhere.json", "node", "empty.json", "text.json"):
-        with pytest.raises(DeviceError, match=rf"There is no Dask scheduler at {re.escape(scheduler)}\."):
+        with pytest.raises(
+            DeviceError, match=rf"There is no Dask scheduler at {re.escape(scheduler)}, or it has not answered"
+        ):
             BatchTask(["in"], "out", few, scheduler=scheduler)
+
+
+def test_what_listens_and_is_no_scheduler_is_refused(folder, few, monkeypatch):
+    monkeypatch.setattr("napari_convgen.batch.cluster.TIMEOUT", 0.5)
+    refused = pytest.raises(DeviceError, match=r"There is no Dask scheduler at .*, or it has not answered")
+    with socket.create_server(("127.0.0.1", 0)) as silent, refused:
+        BatchTask(["in"], "out", few, scheduler=f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(protocol="tcp", **options) as cluster, refused:
+        BatchTask(["in"], "out", few, scheduler=cluster.workers[0].address)

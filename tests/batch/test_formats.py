@@ -7,6 +7,7 @@ import pytest
 
 from napari_convgen import cli
 from napari_convgen.batch.run import BatchTask, denoise_files
+from napari_convgen.errors import FileError
 from napari_convgen.files.images import read_image
 from napari_convgen.files.ome_zarr import writing
 from napari_convgen.run.denoise.run import denoise
@@ -65,6 +66,27 @@ def test_nifti(folder, few, noisy):
     file = check("scan.nii.gz", few.replace({"noise.kind": "gaussian"}))
     assert file.calibration[0] == (2.0, 0.5, 0.5)
     np.testing.assert_array_equal(nibabel.load("out/scan.nii.gz").affine, image.affine)
+
+
+def test_datasets_of_hdf5_files(folder, few, noisy):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File("two.h5", "w") as file:
+        file["a/raw"], file["b/raw"] = noisy, noisy[::-1]
+    check("two.h5:/a/raw", few)
+    result = denoise_files(["two.h5:/a/raw", "t*.h5:/b/raw"], "out", few)
+    assert [(state.input, state.output, state.status) for state in result.files] == [
+        ("two.h5:/a/raw", "out/two_a_raw.tif", "done"),
+        ("two.h5:/b/raw", "out/two_b_raw.tif", "done"),
+    ]
+    first, second = (read_image(f"out/two_{name}_raw.tif").data for name in "ab")
+    np.testing.assert_array_equal(first[::-1], second)
+    for name, sentence in (
+        ("two.h5:/c", "holds no dataset c, but"),
+        ("no*.h5:/a", "No image file matches"),
+        ("no.h5:/a", "does not exist"),
+    ):
+        with pytest.raises(FileError, match=sentence):
+            BatchTask([name], "out", few)
 
 
 def test_a_folder_of_slices_is_one_image(folder, few, noisy):

@@ -16,10 +16,11 @@ from napari_convgen.batch import output as output_module
 from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch import run as run_module
 from napari_convgen.batch.output import put_together
-from napari_convgen.batch.plan import Cut, Plan
+from napari_convgen.batch.plan import N_COPIES_READ, Cut, Plan
 from napari_convgen.batch.run import BatchTask, denoise_files
 from napari_convgen.core.image import Image
 from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
+from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import new_image, read_image, write_image
 from napari_convgen.run.denoise.run import denoise
 from napari_convgen.run.setup.prepared import Prepared
@@ -96,7 +97,7 @@ def test_a_piece_that_fails_stops_no_other_and_is_tried_again_if_asked(folder, f
     result = denoise_files("in", "out", few)
     assert [state.status for state in result.files] == ["failed", "done"]
     assert (result.files[0].n_done, result.files[0].error) == (2, "something went wrong")
-    assert "1 pieces of 1 files failed, the first of in/plane.tif: something went wrong" in str(result)
+    assert "1 piece of 1 file failed, the first of in/plane.tif: something went wrong" in str(result)
     assert not Path("out/plane.tif").exists()
     assert next(csv.DictReader(Path("out/report.csv").read_text().splitlines()))["error"] == "something went wrong"
 
@@ -141,6 +142,36 @@ def test_a_full_disk_ends_the_batch_with_a_sentence_and_what_is_done_stays(folde
     assert task.forecast().n_pieces_left == 4
 
 
+@pytest.mark.parametrize("place", ["values", "output", "short"])
+@pytest.mark.parametrize("ending", ["tif", "zarr"])
+def test_a_full_disk_while_an_output_is_put_together(folder, few, monkeypatch, place, ending):
+    values = tifffile.imread("in/stack.tif")
+    if ending == "zarr":
+        pytest.importorskip("zarr")
+        write_image("in/stack.zarr", values, new_image(Image(values, "TYX")))
+
+    def fail(*_):
+        said = ["160000 requested and 7376 written"] if place == "short" else [errno.ENOSPC, "No space left on device"]
+        raise OSError(*said)
+
+    with monkeypatch.context() as patch:
+        if place == "values":
+            patch.setattr(os, "posix_fallocate", fail, raising=False)
+        else:
+            patch.setattr(
+                f"napari_convgen.files.{'tiff.writing.write_tiff' if ending == 'tif' else 'ome_zarr.writing._store'}",
+                fail,
+            )
+        with pytest.raises(
+            FileError, match=r"The disk of out is full\. Make room, and run it again: what is done stays done\."
+        ):
+            denoise_files(f"in/stack.{ending}", "out", few)
+    assert not Path(f"out/stack.{ending}").exists()
+    task = BatchTask([f"in/stack.{ending}"], "out", few)
+    assert task.result().files[0].n_done == 2
+    assert task.finish().n_files("done") == 1
+
+
 def test_damaged_outputs_are_found(folder, few):
     denoise_files("in", "out", few)
     task = BatchTask(["in"], "out", few)
@@ -172,6 +203,17 @@ def test_outputs_of_another_plan_are_only_replaced_if_that_is_asked_for(folder, 
     shutil.copy("in/stack.tif", "begun/stack.tif")
     with pytest.raises(FileError, match=r"begun/stack\.tif is there already"):
         BatchTask(["in/stack.tif"], "begun", few)
+
+
+@pytest.mark.parametrize("said", [{"Modality": "MR"}, {"digest": "of something else"}])
+def test_a_file_in_the_place_of_a_record_is_only_replaced_if_that_is_asked_for(folder, few, said):
+    Path("out").mkdir()
+    Path("out/plane.tif.json").write_text(json.dumps(said))
+    with pytest.raises(FileError, match=r"out/plane\.tif\.json is there already, and is no record of a batch.*--force"):
+        BatchTask(["in/plane.tif"], "out", few)
+    assert json.loads(Path("out/plane.tif.json").read_text()) == said
+    assert denoise_files("in/plane.tif", "out", few, is_forced=True).n_files("done") == 1
+    assert json.loads(Path("out/plane.tif.json").read_text())["input"] == "in/plane.tif"
 
 
 @pytest.mark.parametrize(
@@ -309,3 +351,18 @@ def test_the_memory_of_a_piece_does_not_depend_on_how_many_there_are(few):
     short, long = (Cut.of_prepared(Prepared(np.random.default_rng(0).random((n, 64, 64)), config)) for n in (1, 20))
     assert (short.n_pieces, long.n_pieces) == (1, 20)
     assert long.n_bytes == short.n_bytes > 10 * 64 * 64 * 8
+
+
+def test_the_memory_of_an_image_that_is_read_as_a_whole_is_counted(folder, few, monkeypatch):
+    at_once = BatchTask(["in/plane.tif"], "out", few, n_workers=2)
+    monkeypatch.setattr("napari_convgen.files.tiff.pages.LARGEST_READ", 0)
+    as_needed = BatchTask(["in/plane.tif"], "out", few, n_workers=2)
+    n_bytes = tifffile.imread("in/plane.tif").nbytes
+    assert at_once.n_workers == as_needed.n_workers == 2
+    assert at_once.forecast().n_bytes == as_needed.forecast().n_bytes + (2 + N_COPIES_READ) * n_bytes
+    monkeypatch.undo()
+    os.chdir(folder)
+
+    monkeypatch.setattr(ImageFile, "n_held_bytes", 2**31)
+    with pytest.raises(ShortMemoryError, match=r"in/plane\.tif is read as a whole, 2\.0 GiB\. Save it in a format"):
+        BatchTask(["in/plane.tif"], "out", few, memory=4)

@@ -55,6 +55,23 @@ def test_it_begins_with_the_frame_and_tile_on_screen_and_goes_on_where_it_was_st
         StoreTask(image, settings.replace({"seed": 1}), tmp_path / "out.zarr", IDENTITY)
 
 
+def test_what_is_done_with_other_settings_is_not_replaced(tmp_path, image, settings):
+    task = StoreTask(image, settings, tmp_path / "out.zarr", IDENTITY)
+    for progress in task:
+        if progress.n_ended == 1:
+            task.stop()
+    other = settings.replace({"seed": 1})
+    with pytest.raises(
+        FileError,
+        match=r"\.pieces/out\.zarr-.* is there already: what is done of out\.zarr with other settings.* or remove it",
+    ):
+        StoreTask(image, other, tmp_path / "out.zarr", IDENTITY)
+    assert StoreTask(image, settings, tmp_path / "out.zarr", IDENTITY).result().n_done == 1
+    (tmp_path / "else.zarr.json").write_text("{}")
+    with pytest.raises(FileError, match=r"else\.zarr\.json is there already: a file that is no record"):
+        StoreTask(image, other, tmp_path / "else.zarr", IDENTITY)
+
+
 def test_a_piece_that_fails_is_told_and_tried_again(tmp_path, image, settings, monkeypatch):
     fit = piece_module._fit
 

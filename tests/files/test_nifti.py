@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import tifffile
 
 from napari_convgen import cli
 from napari_convgen.errors import FileError
+from napari_convgen.files import converted
 from napari_convgen.files.images import check_image, read_image, write_image
 
 nibabel = pytest.importorskip("nibabel")
@@ -37,6 +39,16 @@ def raw_header(path):
     with nibabel.openers.ImageOpener(path) as file:
         kind = nibabel.load(path).header_class
         return kind.from_fileobj(file)
+
+
+def with_slope(path, slope, intercept):
+    """Write an image whose header has a slope and an intercept."""
+    save(path, np.arange(24, dtype="int16").reshape(4, 3, 2))
+    with nibabel.openers.ImageOpener(path) as file:
+        content = bytearray(file.read())
+    content[112:120] = np.array([slope, intercept], "<f4").tobytes()
+    with nibabel.openers.ImageOpener(path, "wb") as file:
+        file.write(bytes(content))
 
 
 def differences(one, other):
@@ -73,17 +85,46 @@ def test_every_field_is_kept(tmp_path, suffix, kind, dtype, shape):
 
 def test_a_slope_is_applied_and_the_result_is_written_without(tmp_path):
     path, copy = tmp_path / "image.nii.gz", tmp_path / "copy.nii.gz"
-    save(path, np.arange(24, dtype="int16").reshape(4, 3, 2))
-    content = bytearray(nibabel.openers.ImageOpener(path).read())
-    content[112:120] = np.array([0.5, -3], "<f4").tobytes()
-    with nibabel.openers.ImageOpener(path, "wb") as file:
-        file.write(bytes(content))
+    with_slope(path, 0.5, -3)
     image = read_image(path)
     assert image.data.dtype == np.float32
     np.testing.assert_allclose(image.data, nibabel.load(path).get_fdata().T)
     write_image(copy, image.data, image)
     assert differences(raw_header(path), raw_header(copy)) == {"datatype", "bitpix", "scl_slope", "scl_inter"}
     np.testing.assert_allclose(nibabel.load(copy).get_fdata(), nibabel.load(path).get_fdata())
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_large_image_with_a_slope_is_converted_as_it_is_needed(tmp_path, suffix, monkeypatch):
+    path, copy = tmp_path / f"image{suffix}", tmp_path / f"copy{suffix}"
+    with_slope(path, 0.5, -3)
+    whole = read_image(path)
+    monkeypatch.setattr(converted, "LARGEST_READ", 0)
+    converts, parts = converted.ConvertedValues.__getitem__, []
+    monkeypatch.setattr(
+        converted.ConvertedValues, "__getitem__", lambda self, index: parts.append(index) or converts(self, index)
+    )
+    image = read_image(path)
+    assert (image.data.shape, image.data.dtype) == (whole.data.shape, np.float32)
+    assert image.n_held_bytes == (2 * whole.data.size if suffix == ".nii.gz" else 0)
+    assert image.notes == whole.notes
+    assert Ellipsis not in parts
+    np.testing.assert_array_equal(image.data[1:, 2], whole.data[1:, 2])
+    write_image(copy, np.asarray(image.data), image)
+    np.testing.assert_array_equal(read_image(copy).data, whole.data)
+
+
+def test_a_compressed_image_that_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "image.nii.gz"
+    save(path, np.ones((4, 3, 2), "int16"))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20))
+    monkeypatch.setattr("psutil.swap_memory", lambda: SimpleNamespace(free=20))
+    with pytest.raises(
+        FileError, match=r"is compressed, and is therefore read as a whole.* gunzip --keep .*image\.nii\.gz"
+    ):
+        read_image(path)
+    nibabel.save(nibabel.load(path), tmp_path / "image.nii")
+    assert read_image(tmp_path / "image.nii").data.shape == (2, 3, 4)
 
 
 def test_the_order_of_bytes_and_colors_are_kept(tmp_path):

@@ -67,8 +67,10 @@ def save(path, version, data, **changes):
             "compressors": zarr.codecs.GzipCodec(level=3),
             "dimension_names": list("tczyx"),
             "filters": [zarr.codecs.TransposeCodec(order=(0, 1, 2, 4, 3))],
+            "serializer": zarr.codecs.BytesCodec(endian="big"),
             "fill_value": 7,
         }
+    storage["attributes"] = {"detector": "sCMOS"}
     for name, values in (("full", data), ("half", half)):
         group.create_array(name, shape=values.shape, dtype=values.dtype, chunks=(1, 1, 1, 4, 8), **storage)[:] = values
     return group
@@ -101,11 +103,20 @@ def test_an_image_is_written_as_it_was_stored(tmp_path, data, version, dtype):
         assert new.compressors == old.compressors
         assert new.metadata.zarr_format == old.metadata.zarr_format
         if dtype == "uint16":  # filters and fill values are those of a type
-            assert (new.filters, new.fill_value) == (old.filters, 7)
+            assert (new.filters, new.serializer, new.fill_value) == (old.filters, old.serializer, 7)
+        assert dict(new.attrs) == {"detector": "sCMOS"}
     np.testing.assert_array_equal(copy["full"][:], result)
     blocks = result.reshape(2, 2, 3, 7, 2, 11)[..., :10].mean(4)
     means = blocks.reshape(2, 2, 3, 7, 5, 2).mean(-1)
     np.testing.assert_allclose(copy["half"][:], means, atol=1.0 if dtype == "uint16" else 1e-4)
+
+
+def test_labels_are_not_copied_and_a_note_says_so(tmp_path, data):
+    save(tmp_path / "image.zarr", "0.5", data)
+    assert read_image(tmp_path / "image.zarr").notes == ()
+    zarr.open_group(tmp_path / "image.zarr", mode="a").create_group("labels")
+    [note] = read_image(tmp_path / "image.zarr").notes
+    assert "has labels, which its result does not get" in note
 
 
 def test_an_image_of_another_format_gets_a_pyramid(tmp_path):
@@ -178,7 +189,10 @@ def test_a_folder_that_is_there_is_not_replaced_and_nothing_is_left_of_a_failure
         "napari_convgen.files.ome_zarr.writing._store",
         lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device")),
     )
-    with pytest.raises(FileError, match=r"copy\.zarr cannot be written: No space left on device"):
+    with pytest.raises(
+        FileError,
+        match=r"copy\.zarr cannot be written: No space left on device\. Make room, or choose another folder\.",
+    ):
         write_image(tmp_path / "copy.zarr", np.asarray(image.data[:]), image)
     assert os.listdir(tmp_path) == ["image.zarr"]
 

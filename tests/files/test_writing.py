@@ -99,7 +99,11 @@ def test_a_failure_in_the_middle_leaves_the_old_file_and_no_other(tmp_path, gray
     before = sorted(os.listdir(tmp_path))
     monkeypatch.setattr(writing, "write_tiff", write_half)
     raised = FileError if isinstance(error, OSError) else type(error)
-    sentence = r"image\.tif cannot be written: No space left on device\.$" if raised is FileError else None
+    sentence = (
+        r"image\.tif cannot be written: No space left on device\. Make room, or choose another folder\.$"
+        if raised is FileError
+        else None
+    )
     for write in (
         lambda: write_image(target, gray.data, gray),
         lambda: write_stack(target, [gray.data], "step", [1], gray),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import json
 import logging
 import socket
 from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,8 @@ class Cluster:
             self._client = distributed.Client(address, timeout=f"{TIMEOUT}s", set_as_default=False)
         except Exception as error:  # what is there may answer anything
             raise DeviceError(
-                f"There is no Dask scheduler at {scheduler}. Start it, or give its address or file."
+                f"There is no Dask scheduler at {scheduler}, or it has not answered within {TIMEOUT} seconds. Start it, or give its "
+                "address or file."
             ) from error
         self.scheduler = scheduler
         self.n_workers: int = sum(self._client.nthreads().values())
@@ -98,14 +101,15 @@ class Cluster:
 
 
 def _address_of(scheduler: str) -> str:
-    """Return the address of a scheduler, or the one in its file, once something listens there.
+    """Return the address of a scheduler, or the one in its file, once it has said that it is one.
 
-    Dask's client waits for long where nothing does, and leaves threads behind that complain.
+    Where nothing listens, Dask's client waits for long, and leaves threads behind that complain.
+    Where something else does, it waits forever.
 
     Raises
     ------
-    OSError, ValueError, KeyError, TypeError
-        There is none.
+    Exception
+        There is none: almost anything.
     """
     from distributed.comm.addressing import get_address_host_port
 
@@ -114,7 +118,30 @@ def _address_of(scheduler: str) -> str:
     scheme, _, _ = address.partition("://")
     if scheme in (address, "tcp", "tls"):
         socket.create_connection(get_address_host_port(address, strict=True), TIMEOUT).close()
+        with ThreadPoolExecutor(1) as thread:  # this one may have a loop of its own, as in a notebook
+            thread.submit(asyncio.run, asyncio.wait_for(_check_scheduler(address), TIMEOUT)).result()
     return address
+
+
+async def _check_scheduler(address: str) -> None:
+    """Ask what listens at an address whether it is a scheduler.
+
+    Raises
+    ------
+    OSError, ValueError
+        It is not.
+    """
+    from distributed.comm.core import connect
+    from distributed.core import send_recv
+    from distributed.security import Security
+
+    connection = await connect(address, timeout=TIMEOUT, **Security().get_connection_args("client"))
+    try:
+        kind = (await send_recv(connection, op="identity"))["type"]
+    finally:
+        connection.abort()
+    if kind != "Scheduler":
+        raise ValueError(f"a Dask {kind.lower()} listens at {address}")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from napari_convgen.batch.piece import Job
 from napari_convgen.errors import FitError, InputError
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.run import DenoiseTask
-from napari_convgen.run.labels import format_bytes, format_seconds
+from napari_convgen.run.labels import format_bytes, format_count, format_seconds
 from napari_convgen.run.setup.forecast import Seconds
 
 PROCESS_BYTES = 550 * 2**20
@@ -51,9 +51,12 @@ class BatchForecast:
         return self.total.wall / max(1, self.n_workers)
 
     def __str__(self) -> str:
-        workers = f"{self.n_workers} worker{'s' * (self.n_workers != 1)}"
+        workers, files, pieces = (
+            format_count(n, noun)
+            for n, noun in ((self.n_workers, "worker"), (self.n_files, "file"), (self.n_pieces, "piece"))
+        )
         return (
-            f"{self.n_files} file{'s' * (self.n_files != 1)}, {self.n_pieces} pieces, {self.n_pieces_left} of them to do. "
+            f"{files}, {pieces}, {self.n_pieces_left} of them to do. "
             f"At most {format_seconds(self.seconds)} with {workers}, {format_seconds(self.total.cpu)} of CPU time. "
             f"About {format_bytes(self.n_bytes)} of memory, and {format_bytes(self.n_disk_bytes)} on the disk, of which "
             f"{format_bytes(self.n_disk_bytes_free)} are free."

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from napari_convgen.errors import FileError
-from napari_convgen.files.formats import FORMATS, find_format
+from napari_convgen.files.formats import FORMATS, find_format, split_place
 
 
 def find_inputs(names: Sequence[str | Path]) -> tuple[Path, ...]:
@@ -18,7 +18,7 @@ def find_inputs(names: Sequence[str | Path]) -> tuple[Path, ...]:
     ----------
     names
         Files, folders (whose image files are meant, without those of folders within; slices of a scanner in DICOM files are one
-        image), and patterns such as ``"data/**/*.tif"``.
+        image), patterns such as ``"data/**/*.tif"``, and places within files or patterns, such as ``"scan.h5:/raw/0"``.
 
     Raises
     ------
@@ -36,6 +36,10 @@ def _files(name: str | Path) -> Iterator[Path]:
     if path.is_file() or (path.is_dir() and _is_image(path)):
         find_format(path)
         yield path
+        return
+    file, place = split_place(path)
+    if place and (files := [file] if file.is_file() else sorted(map(Path, glob.glob(str(file), recursive=True)))):
+        yield from (Path(str(path).replace(str(file), str(each), 1)) for each in files)
         return
     if path.is_dir():
         images = sorted(each for each in path.iterdir() if _is_image(each))

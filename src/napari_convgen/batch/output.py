@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_convgen.batch.piece import open_file, refuse_full_disk
 from napari_convgen.batch.plan import Plan
-from napari_convgen.batch.records import DONE, hash_file, read_record, write_record
+from napari_convgen.batch.records import DONE, hash_file, read_head, read_record, write_record
 from napari_convgen.errors import FileError
+from napari_convgen.files.atomic import is_full_disk
 from napari_convgen.files.image_file import ImageFile
-from napari_convgen.files.images import read_image, write_image
+from napari_convgen.files.images import write_image
 from napari_convgen.run.denoise.result import versions
 
 LONGEST_WAIT = 5.0
@@ -34,24 +38,27 @@ def put_together(plan: Plan, like: ImageFile | None = None) -> bool:
     Raises
     ------
     FileError
-        The output cannot be written.
+        The output cannot be written, as where the disk is full.
     """
     try:
-        records = [read_record(plan.record_of(number)) for number in range(plan.cut.n_pieces)]
-        if any(record is None or record["status"] != DONE for record in records):
-            return plan.is_done
+        records = []
+        for number in range(plan.cut.n_pieces):
+            piece = read_record(plan.record_of(number))
+            if piece is None or piece["status"] != DONE:
+                return plan.is_done
+            records.append(piece)
         with _gathered(plan) as values:
-            file = like or read_image(plan.path, plan.request.axes, plan.request.series)
+            file = like or open_file(plan)
             if plan.is_done:
                 return True
             with _set_aside(plan):
                 write_image(plan.output, values, file)
-        record = _record(plan, [record for record in records if record is not None])
-    except (FileNotFoundError, FileError):
+        write_record(plan.record, _record(plan, records))
+    except (OSError, FileError) as error:
+        refuse_full_disk(error, plan.request.folder)
         if _is_done_soon(plan):
             return True
         raise
-    write_record(plan.record, record)
     shutil.rmtree(plan.work, ignore_errors=True)
     with contextlib.suppress(OSError):  # it is not empty
         plan.work.parent.rmdir()
@@ -88,13 +95,32 @@ def _gathered(plan: Plan) -> Iterator[NDArray[Any]]:
     """Return the values of all pieces as one array on the disk, so that memory does not grow with the image."""
     path = plan.work / f"output-{uuid.uuid4().hex}.npy"
     values = np.lib.format.open_memmap(path, "w+", np.dtype(plan.cut.dtype), plan.cut.shape)
-    for number, piece in enumerate(plan.pieces):
-        values[piece.index] = np.load(plan.values_of(number))
     try:
+        _take_room(path)
+        for number, piece in enumerate(plan.pieces):
+            values[piece.index] = np.load(plan.values_of(number))
         yield values
     finally:
         del values
         path.unlink(missing_ok=True)
+
+
+def _take_room(path: Path) -> None:
+    """Take the room of a file on the disk: a full disk ends a process that writes to a part of a mapped file that has none.
+
+    Raises
+    ------
+    OSError
+        The disk is full.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        if is_full_disk(error):
+            raise  # others say that the file system cannot do this
 
 
 def _record(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -114,5 +140,5 @@ def _record(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
 
 def is_intact(plan: Plan) -> bool:
     """Return True if the output of a file that is done is what was written."""
-    record = read_record(plan.record)
+    record = read_head(plan.record)
     return record is not None and plan.output.exists() and hash_file(plan.output) == record["sha256"]

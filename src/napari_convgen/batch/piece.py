@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import functools
 import os
 import socket
 from collections.abc import Generator
@@ -18,16 +16,14 @@ from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.records import DONE, FAILED, hash_file, write_record
 from napari_convgen.core.image import Image, Index, Piece, check_frame
 from napari_convgen.errors import FileError
-from napari_convgen.files.atomic import replacing
+from napari_convgen.files.atomic import is_full_disk, replacing
+from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.frame_result import FrameResult
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import DenoiseResult
 from napari_convgen.run.denoise.run import CONSTANT, NO_NOISE, DenoiseTask
 from napari_convgen.run.setup.forecast import Seconds
-
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-"""Errors of the operating system that say that a disk is full."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +76,7 @@ def advance_piece(job: Job) -> Generator[DenoiseProgress, None, dict[str, Any]]:
             np.save(file, values)
         record = {"status": DONE, "sha256": hash_file(plan.values_of(job.number)), **course}
     except Exception as error:  # whatever it is, it is of this piece
-        refuse_full_disk(error, plan.work)
+        refuse_full_disk(error, plan.request.folder)
         record = failure(" ".join(str(error).split()) or type(error).__name__)
     seconds = Seconds.now() - started
     record |= {"seconds": round(seconds.wall, 3), "cpu_seconds": round(seconds.cpu, 3), "host": socket.gethostname()}
@@ -103,21 +99,31 @@ def refuse_full_disk(error: BaseException, folder: Path) -> None:
     """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in NO_SPACE:
-            raise FileError(f"The disk of {folder} is full. Make room, and run the same command again.") from error
+        if is_full_disk(cause):
+            raise FileError(
+                f"The disk of {folder} is full. Make room, and run it again: what is done stays done."
+            ) from error
         cause = cause.__cause__
 
 
-@functools.lru_cache(maxsize=1)
-def _open(path: Path, axes: str | None, series: int, digest: str) -> Image:
-    """Return the image of a file; the latest is remembered, so that its pieces read it once."""
-    return read_image(path, axes, series).image
+_latest: dict[str, ImageFile] = {}
+"""The file that was read last, by the digest of its plan and its name."""
+
+
+def open_file(plan: Plan) -> ImageFile:
+    """Return the file of a plan; the latest is remembered, so that its pieces read it once, and forgotten before another is read."""
+    key = f"{plan.digest} {plan.path}"
+    file = _latest.get(key)
+    if file is None:
+        _latest.clear()
+        file = _latest[key] = read_image(plan.path, plan.request.axes, plan.request.series)
+    return file
 
 
 def _fit(job: Job) -> Generator[DenoiseProgress, None, tuple[NDArray[Any], dict[str, Any]]]:
     """Return what is kept of a piece, denoised, and what its record says of the fit."""
     plan, piece = job.plan, job.piece
-    image = job.image or _open(plan.path, plan.request.axes, plan.request.series, plan.digest)
+    image = job.image or open_file(plan).image
     window = plan.window_of(image, piece)
     values = np.asarray(window.data)
     part = plan.part_of(job.number, piece)

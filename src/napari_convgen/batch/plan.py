@@ -16,11 +16,20 @@ from typing import Any, Self
 import numpy as np
 
 from napari_convgen import __version__
-from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record, write_record
+from napari_convgen.batch.records import (
+    DONE,
+    FAILED,
+    Ended,
+    EndedPieces,
+    hash_values,
+    read_head,
+    read_record,
+    write_record,
+)
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
 from napari_convgen.errors import FileError
-from napari_convgen.files.formats import FORMATS, stem_of, suffix_like
+from napari_convgen.files.formats import FORMATS, split_place, stem_of, suffix_like
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.run import JOINT
 from napari_convgen.run.fit_task import peak_bytes
@@ -30,6 +39,12 @@ from napari_convgen.run.setup.starts import PREVIOUS_NOTE, chain_of, previous_st
 
 WORK = ".pieces"
 """Folder, in that of the outputs, for what is done of files that are not finished."""
+
+N_COPIES_READ = 3
+"""Copies of an image in memory while it is read as a whole: what is stored, its parts, and the values that they become (a DICOM series)."""
+
+RECORDED = {"digest", "cut"}
+"""Entries that tell the record of an output from other JSON files."""
 
 N_DIGITS = 12
 """Number of digits of a plan's hash in the name of its folder: two plans for one file will not share them."""
@@ -84,6 +99,8 @@ class Cut:
         Bytes that the fit of each takes at its peak, about.
     notes
         Sentences for the user.
+    n_held_bytes
+        Bytes that an image that is read as a whole takes all the time; 0, the default, for one that is read as it is needed.
     """
 
     output: str
@@ -98,6 +115,7 @@ class Cut:
     n_values: int
     n_bytes: int
     notes: tuple[str, ...]
+    n_held_bytes: int = 0
 
     @classmethod
     def of(cls, path: Path, request: Request) -> Self:
@@ -111,7 +129,7 @@ class Cut:
         file = read_image(path, request.axes, request.series)
         cut = cls.of_prepared(Prepared(file.image, request.config, has_tiles=True))
         output = stem_of(path) + suffix_like(path, file.of_type(cut.dtype))
-        return replace(cut, output=output, notes=(*file.notes, *cut.notes))
+        return replace(cut, output=output, notes=(*file.notes, *cut.notes), n_held_bytes=file.n_held_bytes)
 
     @classmethod
     def of_prepared(cls, prepared: Prepared, output: str = "") -> Self:
@@ -143,6 +161,11 @@ class Cut:
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Read the form that a record has."""
         return cls(**{**record, "shape": tuple(record["shape"]), "notes": tuple(record["notes"])})
+
+    @property
+    def n_peak_bytes(self) -> int:
+        """Bytes that a process takes at its peak, beside what is loaded: as it reads an image as a whole, or as it fits a piece."""
+        return max(N_COPIES_READ * self.n_held_bytes, self.n_held_bytes + self.n_bytes)
 
     @property
     def n_result_bytes(self) -> int:
@@ -202,7 +225,7 @@ class Plan:
         """Record of the result; once it is there, the file is done."""
         return self.output.with_name(f"{self.output.name}.json")
 
-    @property
+    @functools.cached_property
     def work(self) -> Path:
         """Folder for the pieces, until the file is done."""
         return _work_folder(self.path, self.request, self.digest)
@@ -265,20 +288,25 @@ class Plan:
     @property
     def is_done(self) -> bool:
         """True if the output is there, and of this plan."""
-        record = read_record(self.record)
-        return record is not None and record["digest"] == self.digest and self.output.exists()
+        record = read_head(self.record)
+        return record is not None and record.get("digest") == self.digest and self.output.exists()
+
+    def ended(self) -> dict[int, Ended]:
+        """Return what the records say of the pieces that have any, by their number."""
+        return self._ended.read()
+
+    @functools.cached_property
+    def _ended(self) -> EndedPieces:
+        return EndedPieces(self.work)
 
     def statuses(self) -> dict[int, str]:
-        """Return what the records say of the pieces that have any, by their number."""
-        numbers = [int(path.stem) for path in self.work.glob("[0-9]*.json")]
-        found = {number: read_record(self.record_of(number)) for number in numbers}
-        statuses = {number: record["status"] for number, record in found.items() if record is not None}
-        return {n: status for n, status in statuses.items() if status == FAILED or self.values_of(n).is_file()}
+        """Return the status of the pieces that have ended, by their number."""
+        return {number: ended.status for number, ended in self.ended().items()}
 
     def begin(self, *, retries_failed: bool = False) -> None:
         """Make the folder for the pieces; remove what is there of other plans, and of pieces that failed if these are tried again."""
         for other in self.others():
-            if other == self.output:
+            if other in (self.output, self.record):
                 self.record.unlink(missing_ok=True)
             else:
                 shutil.rmtree(other, ignore_errors=True)
@@ -294,12 +322,13 @@ class Plan:
                     self.record_of(number).unlink(missing_ok=True)
 
     def others(self) -> list[Path]:
-        """Return what is there of other plans for the same output: of other settings, of another input, or not of a batch."""
-        record = read_record(self.record)
+        """Return what is there in the way of the output: of other settings, of another input, or a file that is not of a batch."""
+        record = read_head(self.record)
         is_own = self.work.exists() if record is None else record.get("digest") == self.digest
-        pattern = f"{glob.escape(self.path.name)}-{'?' * N_DIGITS}"
+        pattern = f"{glob.escape(_work_name(self.path))}-{'?' * N_DIGITS}"
         others = [each for each in self.work.parent.glob(pattern) if each != self.work]
-        return others + [self.output] * (self.output.exists() and not is_own)
+        is_foreign = record is not None and not record.keys() >= RECORDED
+        return others + [self.record] * is_foreign + [self.output] * (self.output.exists() and not is_own)
 
 
 def _pieces(
@@ -324,14 +353,15 @@ def count(statuses: Mapping[int, str]) -> tuple[int, int]:
 
 
 def _digest(path: Path, request: Request) -> str:
+    file, place = split_place(path)
     try:
-        state = path.stat()
+        state = file.stat()
         # Of a folder that is an image its own state says nothing of what is in it.
-        files = {"files": list(_states_in(path))} if path.is_dir() else {}
+        files = {"files": list(_states_in(file))} if file.is_dir() else {}
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}. Name another file.") from error
     values: dict[str, Any] = {"size": state.st_size, "changed": state.st_mtime_ns, **files}
-    values |= {"axes": request.axes, "series": request.series}
+    values |= {"axes": request.axes, "series": request.series} | ({"place": place} if place else {})
     return hash_values(values | {"config": request.config.model_dump(), "version": __version__})
 
 
@@ -345,12 +375,17 @@ def _states_in(folder: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def _work_folder(path: Path, request: Request, digest: str) -> Path:
-    return request.folder / WORK / f"{path.name}-{digest[:N_DIGITS]}"
+    return request.folder / WORK / f"{_work_name(path)}-{digest[:N_DIGITS]}"
+
+
+def _work_name(path: Path) -> str:
+    """Return what the folders for the pieces of a file have in common, whatever is asked of it."""
+    return stem_of(path) if split_place(path)[1] else path.name
 
 
 def _finished(path: Path, request: Request) -> Iterator[dict[str, Any]]:
     """Yield the records of outputs that may be those of a file."""
     for each in FORMATS:
-        record = read_record(request.folder / f"{stem_of(path)}{each.suffixes[0]}.json")
-        if record is not None and {"digest", "cut"} <= record.keys():
+        record = read_head(request.folder / f"{stem_of(path)}{each.suffixes[0]}.json")
+        if record is not None and record.keys() >= RECORDED:
             yield record

@@ -7,11 +7,12 @@ import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from napari_convgen.batch.plan import Plan
-from napari_convgen.batch.records import DONE, FAILED, read_record
+from napari_convgen.batch.records import DONE, FAILED, read_head
 from napari_convgen.files.atomic import write_text
+from napari_convgen.run.labels import format_count, format_done
 
 UNFINISHED = "unfinished"
 """Status of a file of which pieces are left."""
@@ -51,25 +52,22 @@ class FileState:
     @classmethod
     def of(cls, plan: Plan) -> Self:
         """Read how far a file is from the records."""
-        if plan.is_done:
-            record: dict[str, Any] = read_record(plan.record) or {}
-            pieces = record["pieces"]
-        else:
-            numbers = sorted(plan.statuses())
-            pieces = [found for number in numbers if (found := read_record(plan.record_of(number)))]
-        failed = [piece for piece in pieces if piece["status"] == FAILED]
-        n_done = len(pieces) - len(failed)
-        status = UNFINISHED if len(pieces) < plan.cut.n_pieces else FAILED if failed else UNFINISHED
+        n_pieces = plan.cut.n_pieces
+        if plan.is_done and (head := read_head(plan.record)) is not None:
+            times = head["seconds"], head["cpu_seconds"]
+            return cls(str(plan.path), str(plan.output), DONE, n_pieces, n_pieces, 0, *times, error="")
+        pieces = list(plan.ended().values())
+        failed = [piece for piece in pieces if piece.status == FAILED]
         return cls(
             input=str(plan.path),
             output=str(plan.output),
-            status=DONE if plan.is_done else status,
-            n_pieces=plan.cut.n_pieces,
-            n_done=n_done,
+            status=FAILED if failed and len(pieces) == n_pieces else UNFINISHED,
+            n_pieces=n_pieces,
+            n_done=len(pieces) - len(failed),
             n_failed=len(failed),
-            seconds=round(sum(piece["seconds"] for piece in pieces), 3),
-            cpu_seconds=round(sum(piece["cpu_seconds"] for piece in pieces), 3),
-            error=failed[0]["error"] if failed else "",
+            seconds=round(sum(piece.seconds for piece in pieces), 3),
+            cpu_seconds=round(sum(piece.cpu_seconds for piece in pieces), 3),
+            error=failed[0].error if failed else "",
         )
 
 
@@ -122,13 +120,13 @@ class BatchResult:
 
     def __str__(self) -> str:
         done, pieces = self.n_files(DONE), sum(each.n_pieces for each in self.files)
-        text = (
-            f"{done} of {len(self.files)} files are done, {sum(each.n_done for each in self.files)} of {pieces} pieces."
-        )
+        n_done = sum(each.n_done for each in self.files)
+        text = f"{format_done(done, len(self.files), 'file')}, {n_done} of {format_count(pieces, 'piece')}."
         failed = [each for each in self.files if each.n_failed]
         if failed:
             text += (
-                f" {self.n_failed_pieces} pieces of {len(failed)} files failed, the first of {failed[0].input}: {failed[0].error} "
+                f" {format_count(self.n_failed_pieces, 'piece')} of {format_count(len(failed), 'file')} failed, the first of "
+                f"{failed[0].input}: {failed[0].error} "
                 "Try them again with --retry-failed."
             )
         return text

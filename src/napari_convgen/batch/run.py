@@ -16,7 +16,7 @@ from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pie
 from napari_convgen.batch.inputs import find_inputs
 from napari_convgen.batch.output import is_intact, put_together
 from napari_convgen.batch.piece import Job
-from napari_convgen.batch.plan import Plan, Request
+from napari_convgen.batch.plan import N_COPIES_READ, Plan, Request
 from napari_convgen.batch.records import DONE, FAILED
 from napari_convgen.batch.result import BatchResult
 from napari_convgen.batch.workers import Here, Processes, Workers
@@ -137,17 +137,23 @@ class BatchTask:
         if self._cluster is not None:
             return self._cluster.n_workers
         n_bytes = host_bytes() if memory is None else int(memory * 2**30)
-        n_fitting = n_bytes // self._worker_bytes
-        if not n_fitting and self._jobs:
+        if self._worker_bytes > n_bytes and self._jobs:
+            largest = max((job.plan for job in self._jobs), key=lambda plan: plan.cut.n_peak_bytes)
             raise ShortMemoryError(
-                f"A worker needs about {format_bytes(self._worker_bytes)} of memory, but only {format_bytes(n_bytes)} are there. Choose "
-                "smaller tiles (tiles.size), or fewer channels (generator.n_channels)."
+                f"A worker needs about {format_bytes(self._worker_bytes)} of memory, but only {format_bytes(n_bytes)} are there. "
+                f"{_advice_on_memory(largest)}"
             )
+        n_fitting = (n_bytes - self._most_held_bytes) // self._worker_bytes  # this process puts outputs together
         return max(1, min(n_wanted or self._n_gpus or n_processors(), n_fitting, len(self._jobs)))
 
     @property
     def _worker_bytes(self) -> int:
-        return PROCESS_BYTES + max((job.plan.cut.n_bytes for job in self._jobs), default=0)
+        return PROCESS_BYTES + max((job.plan.cut.n_peak_bytes for job in self._jobs), default=0)
+
+    @property
+    def _most_held_bytes(self) -> int:
+        """Bytes that this process takes, beside its workers, to read an input again, whose output is like it."""
+        return N_COPIES_READ * max((job.plan.cut.n_held_bytes for job in self._jobs), default=0)
 
     @property
     def _disk_bytes(self) -> int:
@@ -175,7 +181,8 @@ class BatchTask:
             n_pieces_left=len(self._jobs),
             n_workers=self.n_workers,
             total=time_pieces(self._jobs),
-            n_bytes=self._worker_bytes * self.n_workers + PROCESS_BYTES * (self.n_workers > 1),
+            n_bytes=self._worker_bytes * self.n_workers
+            + (PROCESS_BYTES + self._most_held_bytes) * (self.n_workers > 1),
             n_disk_bytes=self._disk_bytes,
             n_disk_bytes_free=_free_bytes(self.folder),
         )
@@ -363,11 +370,24 @@ def _refuse_clashes(plans: Sequence[Plan]) -> None:
 
 def _refuse_others(plans: Sequence[Plan]) -> None:
     """Refuse to replace outputs that are there of other plans."""
-    for other in (each for plan in plans for each in plan.others()):
-        raise FileError(
-            f"{other} is there already, from another input, other settings or another version. Choose another output folder, or replace it "
-            "with --force (is_forced=True in Python)."
+    for own, other in ((plan.record, each) for plan in plans for each in plan.others()):
+        what = (
+            "and is no record of a batch" if other == own else "from another input, other settings or another version"
         )
+        raise FileError(
+            f"{other} is there already, {what}. Choose another output folder, or replace it with --force (is_forced=True in Python)."
+        )
+
+
+def _advice_on_memory(plan: Plan) -> str:
+    """Return what to do where a worker cannot have its memory."""
+    cut = plan.cut
+    if cut.n_held_bytes > cut.n_bytes:
+        return (
+            f"{plan.path} is read as a whole, {format_bytes(cut.n_held_bytes)}. Save it in a format that is read as it is needed: "
+            "OME-Zarr, plain TIFF or NIfTI that is not compressed."
+        )
+    return "Choose smaller tiles (tiles.size), or fewer channels (generator.n_channels)."
 
 
 def _free_bytes(folder: Path) -> int:

@@ -18,10 +18,11 @@ from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record
 from napari_convgen.batch.run import N_COPIES
 from napari_convgen.config import Config
 from napari_convgen.core.image import Image, Piece
-from napari_convgen.errors import ConfigError
+from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.images import check_image, new_image
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.denoise.result import versions
+from napari_convgen.run.labels import format_done
 from napari_convgen.run.setup.devices import resolve_threads
 from napari_convgen.run.setup.inputs import resolve_config
 from napari_convgen.run.setup.prepared import Prepared
@@ -73,7 +74,7 @@ class StoreProgress(Progress):
         frames = "group of frames" if self.is_together else "frame"
         places = {frames: (frame, self.n_pieces // self.n_tiles), "tile": (tile, self.n_tiles)}
         text = ", ".join(f"{name} {i + 1} of {n}" for name, (i, n) in places.items() if n > 1) or "the image"
-        return f"{text[0].upper()}{text[1:]}; {self.n_ended} of {self.n_pieces} are done."
+        return f"{text[0].upper()}{text[1:]}; {self.n_ended} of {self.n_pieces} {'is' if self.n_pieces == 1 else 'are'} done."
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +113,13 @@ class StoreResult:
         } | counts
 
     def __str__(self) -> str:
+        n_pieces = self.plan.cut.n_pieces
         if self.plan.is_done:
-            return f"All {self.plan.cut.n_pieces} pieces are done, and written to {self.plan.output}."
+            return (
+                f"{f'All {n_pieces} pieces are' if n_pieces > 1 else 'It is'} done, and written to {self.plan.output}."
+            )
         failed = f" {self.n_failed} failed: {self.error}" if self.n_failed else ""
-        return f"{self.n_done} of {self.plan.cut.n_pieces} pieces are done and kept.{failed} Run again to go on, with the same settings."
+        return f"{format_done(self.n_done, n_pieces, 'piece')} and kept.{failed} Run again to go on, with the same settings."
 
 
 class StoreTask(Task[StoreProgress, StoreResult]):
@@ -164,6 +168,8 @@ class StoreTask(Task[StoreProgress, StoreResult]):
         digest = hash_values({"input": identity, "config": chosen.model_dump(), "version": __version__})
         cut = Cut.of_prepared(self.prepared, path.name)
         self.plan = Plan(path, Request(path.parent, chosen, image.axes), digest, cut)
+        if not self.plan.is_done:
+            _refuse_others(self.plan)
         if not self.plan.is_done and not self.plan.work.exists():
             check_image(path, self._like, cut.dtype)
         self.n_bytes = PROCESS_BYTES + cut.n_bytes
@@ -248,6 +254,23 @@ class StoreTask(Task[StoreProgress, StoreResult]):
             n_ended=n_ended,
             n_before=n_before,
             fit=fit,
+        )
+
+
+def _refuse_others(plan: Plan) -> None:
+    """Refuse to replace what is there in the place of an image, or what is done of it with other settings.
+
+    Raises
+    ------
+    FileError
+        Something is there.
+    """
+    for other in plan.others():
+        origin = "other settings, another image or another version"
+        kinds = {plan.output: f"an image, from {origin}", plan.record: "a file that is no record of a run"}
+        what = kinds.get(other, f"what is done of {plan.output.name} with {origin}")
+        raise FileError(
+            f"{other} is there already: {what}. It is not replaced. Choose another file, go back to the settings of before, or remove it."
         )
 
 

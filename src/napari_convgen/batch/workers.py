@@ -114,11 +114,11 @@ class Processes:
         FileError
             The disk is full.
         """
-        waiting, n_ends = collections.deque(jobs), collections.Counter[Job]()
+        waiting, n_ends = iter(jobs), collections.Counter[Job]()
         workers = [_Worker.start(gpu) for gpu in self._gpus]
         try:
             for worker in workers:
-                worker.give(waiting.popleft() if waiting else None)
+                worker.give(next(waiting, None))
             while busy := {each.connection: (each, each.job) for each in workers if each.job is not None}:
                 for worker, job in [busy[connection] for connection in busy.keys() & wait(list(busy))]:
                     answer = worker.answer()
@@ -134,7 +134,7 @@ class Processes:
                             worker.give(job)
                             continue
                         answer = given_up(job)
-                    worker.give(waiting.popleft() if waiting else None)
+                    worker.give(next(waiting, None))
                     yield job, answer
         finally:
             for worker in workers:

@@ -18,7 +18,8 @@ class FramesConfig(Settings):
         title="Frames are",
         description="Way in which the frames of a stack are denoised: separate (each alone), joint (the non-local estimate looks for "
         "similar patches in the frames before and after too, along T or Z), or auto (joint where there is a non-local estimate, and the "
-        "frames, or the tiles that they are fitted in, are planes of less than 1.4 million values).",
+        "frames, or the tiles that they are fitted in, are planes of less than 1.4 million values). Slices along Z are fitted as one "
+        "volume with z_axis = 'volume'.",
     )
     group: Auto | Annotated[int, Ge(1), Le(64)] = Field(
         "auto",

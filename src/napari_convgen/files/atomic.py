@@ -26,6 +26,9 @@ from napari_convgen.errors import FileError
 DESCRIPTORS = "/proc/self/fd"
 """Folder in which Linux shows the open files of this process."""
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of the operating system that say that a disk is full."""
+
 NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 """Errors of file systems, and of old versions of Linux, that have no files without names."""
 
@@ -265,6 +268,14 @@ def _mode(target: Path) -> int | None:
     return stat.S_IMODE(mode)
 
 
+def is_full_disk(error: BaseException) -> bool:
+    """Return True for an error that says that a disk is full; numpy says it in words of its own, and gives no number."""
+    is_short = isinstance(error, OSError) and error.errno is None and " requested and " in str(error)
+    return is_short or (isinstance(error, OSError) and error.errno in NO_SPACE)
+
+
 def _refusal(path: str | Path, error: OSError | ValueError, advice: str = "") -> FileError:
+    if is_full_disk(error):
+        return FileError(f"{path} cannot be written: {os.strerror(errno.ENOSPC)}. Make room, or choose another folder.")
     sentence = f"{path} cannot be written: {getattr(error, 'strerror', None) or error}."
     return FileError(f"{sentence} {advice}." if advice else sentence)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.core.image import ArrayLike
-from napari_convgen.core.image.lazy import LazyArray
+from napari_convgen.core.image.lazy import LazyArray, held_bytes
 from napari_convgen.errors import ConvgenError, FileError
 
 
@@ -46,6 +46,8 @@ class LaterValues(LazyArray):
     ----------
     shape, dtype
         Shape and type of the image.
+    n_held_bytes
+        Bytes of memory that the values hold all the time.
     """
 
     def __init__(self, path: Path, values: ArrayLike) -> None:
@@ -53,6 +55,7 @@ class LaterValues(LazyArray):
         self._values = values
         self.shape = tuple(values.shape)
         self.dtype = np.dtype(values.dtype)
+        self.n_held_bytes = held_bytes(values)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read a part of the values.

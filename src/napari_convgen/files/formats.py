@@ -56,10 +56,18 @@ def find_writable_format(path: Path) -> WritableFormat:
     raise FileError(f"{path} must end in {' or '.join(suffix for each in writable for suffix in each.suffixes)}.")
 
 
+def split_place(path: Path) -> tuple[Path, str]:
+    """Return the file or folder that a path leads to, and the place of the image in it; empty if the image is all of it."""
+    splits = (each.split(path) for each in FORMATS)
+    return next((split for split in splits if split[1]), (path, ""))
+
+
 def stem_of(path: Path) -> str:
-    """Return the name of an image file without its ending, which may have several dots."""
-    endings = [ending for each in FORMATS for ending in each.suffixes if path.name.lower().endswith(ending)]
-    return path.name[: -len(max(endings, key=len))] if endings else path.stem
+    """Return the name of an image file without its ending, which may have several dots; with the place of an image in it, if it has one."""
+    file, place = split_place(path)
+    endings = [ending for each in FORMATS for ending in each.suffixes if file.name.lower().endswith(ending)]
+    stem = file.name[: -len(max(endings, key=len))] if endings else file.stem
+    return "_".join([stem, *filter(None, place.split("/"))])
 
 
 def suffix_like(path: Path, like: ImageFile) -> str:

@@ -23,17 +23,17 @@ SEPARATOR = ":/"
 """What stands between the name of a file and the path of a dataset in it."""
 
 
-def _split(path: Path) -> tuple[Path, str | None]:
-    """Return the file, and the dataset that is named in it; ``None`` if none is."""
+def _split(path: Path) -> tuple[Path, str]:
+    """Return the file, and the dataset that is named in it; empty if none is."""
     for suffix in SUFFIXES:
         file, separator, dataset = str(path).partition(f"{suffix}{SEPARATOR}")
         if separator:
             return Path(file + suffix), dataset
-    return path, None
+    return path, ""
 
 
 def _claims(path: Path) -> bool:
-    return _split(path)[1] is not None
+    return bool(_split(path)[1])
 
 
 def _read(path: Path, axes: str | None, series: int) -> ImageFile:
@@ -51,8 +51,8 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
     )
 
 
-def _find(path: Path, file: h5py.File, name: str | None) -> h5py.Dataset:
-    """Return the dataset of a name, or the only one with two axes or more.
+def _find(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    """Return the dataset of a name or, without one, the only one with two axes or more.
 
     Raises
     ------
@@ -68,16 +68,16 @@ def _find(path: Path, file: h5py.File, name: str | None) -> h5py.Dataset:
             found.append(each)
 
     file.visititems(note)
-    if name is None and len(found) == 1:
+    if not name and len(found) == 1:
         name = found[0]
-    if name is not None and isinstance(dataset := file.get(name), h5py.Dataset):
+    if name and isinstance(dataset := file.get(name), h5py.Dataset):
         return dataset
     shapes = [f"{each} ({' × '.join(map(str, file[each].shape))})" for each in found[:N_NAMED]]
     more = f", and {len(found) - N_NAMED} more" if len(found) > N_NAMED else ""
     file.close()
     if not found:
         raise FileError(f"{path} holds no dataset with two axes or more. Name another file.")
-    what = "several datasets" if name is None else f"no dataset {name}, but"
+    what = f"no dataset {name}, but" if name else "several datasets"
     raise FileError(f"{path} holds {what}: {', '.join(shapes)}{more}. Name one: {path}{SEPARATOR}{found[0]}")
 
 
@@ -107,4 +107,4 @@ def _calibration(data: h5py.Dataset, letters: str) -> Calibration | None:
     return tuple(sizes.get(x, 1.0) for x in letters), tuple("µm" if x in sizes else "pixel" for x in letters)
 
 
-FORMAT = Format(SUFFIXES, _read, claims=_claims)
+FORMAT = Format(SUFFIXES, _read, claims=_claims, split=_split)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.core.image import ArrayLike, Image
+from napari_convgen.core.image.lazy import held_bytes
 from napari_convgen.files.magnetic_resonance import Part
 from napari_convgen.files.orientation import UPRIGHT, is_sideways
 
@@ -55,6 +56,8 @@ class ImageFile:
         ``None``, the default, for formats that need no more.
     recipe
         Plain values on how the image was made, which a file of a format that has a place for it carries; ``None``, the default, for none.
+    smaller
+        The image in lower resolutions, as the file has them, the largest first; none by default.
     """
 
     data: ArrayLike
@@ -67,10 +70,16 @@ class ImageFile:
     noise_kind: str | None = None
     header: Any = None
     recipe: Recipe | None = None
+    smaller: tuple[ArrayLike, ...] = ()
 
     def of_type(self, dtype: DTypeLike) -> ImageFile:
         """Return the image of a file with zeros of another type: what the file of a result is like."""
         return replace(self, data=np.broadcast_to(np.zeros((), dtype), self.data.shape))
+
+    @property
+    def n_held_bytes(self) -> int:
+        """Bytes of memory that the values hold all the time; 0 if they are read as they are needed."""
+        return held_bytes(self.data)
 
     @property
     def turned_calibration(self) -> Calibration | None:
@@ -93,6 +102,11 @@ class ImageFile:
 def never(path: Path) -> bool:
     """Return False: a format recognizes its files by their endings alone."""
     return False
+
+
+def whole(path: Path) -> tuple[Path, str]:
+    """Return a path, and no place within it: an image is a file, or a folder."""
+    return path, ""
 
 
 def without_recipe(path: Path) -> Any:
@@ -119,6 +133,8 @@ class Format:
     claims
         Function that recognizes paths which are no files with such an ending and can be read all the same: folders, and places within
         a file. By default there are none.
+    split
+        Function that returns the file or folder that a path leads to, and the place of the image in it; empty, the default, if it is all.
     part
         Function that reads of an image of magnetic resonance which part of complex values it has, without its pixels. By default files
         do not say.
@@ -129,6 +145,7 @@ class Format:
     suffixes: tuple[str, ...]
     read: Callable[[Path, str | None, int], ImageFile]
     claims: Callable[[Path], bool] = never
+    split: Callable[[Path], tuple[Path, str]] = whole
     part: Callable[[Path], Part | None] = unsaid
     recipe: Callable[[Path], Any] = without_recipe
 

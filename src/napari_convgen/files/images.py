@@ -52,7 +52,8 @@ def read_image(path: str | Path, axes: str | None = None, series: int = 0) -> Im
     with explained(path):
         stored = format_of_file.read(path, axes, series)
     if not isinstance(stored.data, np.ndarray):
-        stored = dataclasses.replace(stored, data=LaterValues(path, stored.data))
+        smaller = tuple(LaterValues(path, each) for each in stored.smaller)
+        stored = dataclasses.replace(stored, data=LaterValues(path, stored.data), smaller=smaller)
     return _upright(stored)
 
 

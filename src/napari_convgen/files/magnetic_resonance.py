@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from napari_convgen.core.image import ArrayLike
 
 Part = Literal["magnitude", "real", "complex"]
 """What the values of an image of magnetic resonance are: magnitudes; real parts, imaginary parts or phases; or complex values."""
@@ -33,7 +34,7 @@ def part_of(modality: Any, image_type: Sequence[Any]) -> Part | None:
     return "real" if words & NO_MAGNITUDES else "magnitude"
 
 
-def is_magnitude(modality: Any, image_type: Sequence[Any], data: NDArray[Any]) -> bool:
+def is_magnitude(modality: Any, image_type: Sequence[Any], data: ArrayLike) -> bool:
     """Return True for magnitudes of magnetic resonance: an image of this modality of which nothing says that it is another part.
 
     Parameters
@@ -45,4 +46,9 @@ def is_magnitude(modality: Any, image_type: Sequence[Any], data: NDArray[Any]) -
     data
         Values of the image; magnitudes are not negative.
     """
-    return part_of(modality, image_type) == "magnitude" and data.dtype.kind in "uif" and bool(np.nanmin(data) >= 0)
+    return part_of(modality, image_type) == "magnitude" and is_nowhere_negative(data)
+
+
+def is_nowhere_negative(data: ArrayLike) -> bool:
+    """Return True for real numbers of which none is below 0; they are looked at plane by plane."""
+    return data.dtype.kind in "uif" and not any((np.asarray(data[place]) < 0).any() for place in range(data.shape[0]))

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import FileError
+from napari_convgen.files.converted import converted
 from napari_convgen.files.image_file import Calibration, Format, ImageFile
 from napari_convgen.files.optional import load
 from napari_convgen.files.series import choose_series
@@ -26,7 +27,7 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
     calibration = _calibration(file, letters)
     letters = letters if axes is None else Layout.of(data.shape, axes).axes
     if not data.dtype.isnative:
-        data = data.astype(data.dtype.newbyteorder("="))
+        data = converted(data, data.dtype.newbyteorder("="))
     return ImageFile(data, letters, new_tags(data.shape, data.dtype, letters, calibration), calibration=calibration)
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
-from napari_convgen.core.image import Layout
+from napari_convgen.core.image import ArrayLike, Layout
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import replacing
+from napari_convgen.files.converted import converted
 from napari_convgen.files.image_file import RECIPE, Calibration, ImageFile, WritableFormat
-from napari_convgen.files.magnetic_resonance import NOTE, RICIAN, Part, is_magnitude, part_of
+from napari_convgen.files.magnetic_resonance import NOTE, RICIAN, Part, is_magnitude, is_nowhere_negative, part_of
 from napari_convgen.files.optional import load
 from napari_convgen.files.series import choose_series
 from napari_convgen.files.tiff.new import new_tags
@@ -50,19 +53,14 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
     with file.file_map["image"].get_prepare_fileobj("rb") as content:
         header = type(file.header).from_fileobj(content)  # as it is: of a loaded image, slope and offset are gone
     choose_series(path, [" × ".join(map(str, header.get_data_shape()))], series)
-    stored = np.asanyarray(file.dataobj.get_unscaled())
-    slope, intercept = header.get_slope_inter()
-    if slope is not None and (slope, intercept) != (1, 0):
-        stored = (stored * np.float64(slope) + np.float64(intercept or 0)).astype(np.float32)
-    data = stored.T
-    letters = LETTERS[: data.ndim][::-1]
-    if data.dtype.fields:
-        data, letters = (
-            data.view(np.uint8).reshape(*data.shape, len(data.dtype.fields)),
-            letters.replace("C", "P") + "S",
-        )
-    if not data.dtype.isnative:
-        data = data.astype(data.dtype.newbyteorder("="))
+    if path.name.lower().endswith(".gz"):
+        _refuse_too_large(path, header)
+    stored = np.asanyarray(file.dataobj.get_unscaled()).T
+    letters = LETTERS[: stored.ndim][::-1]
+    if stored.dtype.fields:
+        n_colors = len(stored.dtype.fields)
+        stored, letters = stored.view(np.uint8).reshape(*stored.shape, n_colors), letters.replace("C", "P") + "S"
+    data = _in_units(stored, *header.get_slope_inter())
     calibration = _calibration(header, letters)
     letters = letters if axes is None else Layout.of(data.shape, axes).axes
     says_magnitude = (
@@ -80,12 +78,37 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
     )
 
 
-def _says_magnitude(path: Path, data: NDArray[Any]) -> bool | None:
+def _refuse_too_large(path: Path, header: nibabel.Nifti1Header) -> None:
+    """Refuse a compressed image that does not fit into memory: all of it is read, as its parts cannot be found in the file.
+
+    Raises
+    ------
+    FileError
+        Less memory is free than its values take.
+    """
+    n_bytes = math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+    n_free = psutil.virtual_memory().available + psutil.swap_memory().free
+    if n_bytes > n_free:
+        raise FileError(
+            f"{path} is compressed, and is therefore read as a whole, which takes {n_bytes / 2**30:.1f} GiB of memory, but only "
+            f"{n_free / 2**30:.1f} GiB are free. Decompress it: gunzip --keep {path}. Of a .nii, only what is needed is read."
+        )
+
+
+def _in_units(stored: NDArray[Any], slope: float | None, intercept: float | None) -> ArrayLike:
+    """Return values in the units that the header says, in the order of bytes of this machine."""
+    if slope is not None and (slope, intercept) != (1, 0):
+        factor, offset = np.float64(slope), np.float64(intercept or 0)
+        return converted(stored, np.float32, lambda part: part * factor + offset)
+    return stored if stored.dtype.isnative else converted(stored, stored.dtype.newbyteorder("="))
+
+
+def _says_magnitude(path: Path, data: ArrayLike) -> bool | None:
     """Return what the BIDS description beside a file says of it; ``None`` if there is none that names a modality."""
     said = _description(path)
     if "Modality" in said:
         return is_magnitude(said["Modality"], said.get("ImageType") or (), data)
-    return None if data.dtype.kind in "uif" and data.min() >= 0 else False
+    return None if is_nowhere_negative(data) else False
 
 
 def _part(path: Path) -> Part | None:
@@ -130,24 +153,23 @@ def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
         header["vox_offset"] = 0  # is set as it is written
     if header.get_slope_inter() not in ((None, None), (1, 0)):
         header.set_slope_inter(1, 0)
-    values = data.astype(dtype.base if dtype.fields is None else np.uint8)
     if "S" in like.axes:
-        values = np.ascontiguousarray(np.moveaxis(values, like.axes.index("S"), -1)).view(dtype)[..., 0]
-    values = values.transpose(order).reshape(header.get_data_shape()[::-1])
+        data = np.ascontiguousarray(np.moveaxis(data, like.axes.index("S"), -1)).view(dtype)[..., 0]
+    values = data.transpose(order)
     with replacing(path) as file:
         if path.name.lower().endswith(".gz"):
             with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
-                _store(compressed, header, values)  # type: ignore[arg-type]
+                _store(compressed, header, values, dtype)  # type: ignore[arg-type]
         else:
-            _store(file, header, values)
+            _store(file, header, values, dtype)
 
 
-def _store(file: BinaryIO, header: nibabel.Nifti1Header, values: NDArray[Any]) -> None:
-    """Write a header with its extensions, and values from the slowest axis to the fastest."""
+def _store(file: BinaryIO, header: nibabel.Nifti1Header, values: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Write a header with its extensions, and values of a type from the slowest axis to the fastest, plane by plane."""
     header.write_to(file)
     file.write(b"\0" * (int(header["vox_offset"]) - file.tell()))
-    for plane in values.reshape(-1, *values.shape[-2:]):
-        file.write(plane.astype(plane.dtype.newbyteorder(header.endianness)).tobytes())
+    for place in np.ndindex(values.shape[:-2]):
+        file.write(values[place].astype(dtype.newbyteorder(header.endianness)).tobytes())
 
 
 def _stored_type(dtype: np.dtype[Any], axes: str, shape: tuple[int, ...]) -> np.dtype[Any]:

@@ -14,6 +14,16 @@ def format_bytes(n_bytes: float) -> str:
     return f"{number:.{1 if number < 10 else 0}f} {'KMGT'[exponent - 1]}iB"
 
 
+def format_count(n: int, noun: str) -> str:
+    """Return a number of things as text: ``"1 piece"``, ``"3 pieces"``."""
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
+def format_done(n_done: int, n: int, noun: str) -> str:
+    """Return how many things are done as text: ``"1 of 1 piece is done"``, ``"2 of 3 pieces are done"``."""
+    return f"{n_done} of {format_count(n, noun)} {'is' if n == 1 else 'are'} done"
+
+
 def format_seconds(seconds: float) -> str:
     """Return a duration as text: ``"4.2 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``."""
     seconds = round(seconds) if seconds >= 10 else round(seconds, 1)

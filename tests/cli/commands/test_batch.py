@@ -36,7 +36,7 @@ def test_what_a_batch_prints_and_its_exit_status(folder, capsys, monkeypatch):
         patch.setattr(piece_module, "_fit", lambda job: 1 / 0)
         assert batch() == 1
     captured = capsys.readouterr()
-    assert "0 of 1 files are done" in captured.out
+    assert "0 of 1 file is done, 0 of 3 pieces. 3 pieces of 1 file failed" in captured.out
     assert "Try them again with --retry-failed." in captured.out
     assert "3 of 3 pieces, 3 failed" in captured.err or "of 3 pieces" in captured.err
 
@@ -44,10 +44,16 @@ def test_what_a_batch_prints_and_its_exit_status(folder, capsys, monkeypatch):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["piece"], line["status"], line["n_done"]) for line in lines] == [(n, "done", n + 1) for n in range(3)]
     assert batch("--verify") == 0
-    assert capsys.readouterr().out == "1 of 1 finished outputs are what was written.\n"
+    assert capsys.readouterr().out == "1 of 1 finished output is what was written.\n"
+    Path("out/noisy.tif").unlink()
+    assert batch("--verify") == 0
+    assert "1 file is not finished. Give the same command without --verify" in capsys.readouterr().out
     Path("out/noisy.tif").write_bytes(b"")
     assert batch("--verify") == 1
-    assert "out/noisy.tif is not what was written. Remove it" in capsys.readouterr().out
+    assert (
+        "out/noisy.tif is not what was written. Remove it, and give the same command without --verify"
+        in capsys.readouterr().out
+    )
 
 
 def test_ctrl_c_ends_a_batch_with_130_and_a_sentence(folder, capsys, monkeypatch):
@@ -56,7 +62,7 @@ def test_ctrl_c_ends_a_batch_with_130_and_a_sentence(folder, capsys, monkeypatch
 
     monkeypatch.setattr(BatchTask, "finish", interrupt)
     assert batch() == 130
-    assert "ended by Ctrl-C. 0 of 1 files are done, 0 of 3 pieces." in capsys.readouterr().err
+    assert "ended by Ctrl-C. 0 of 1 file is done, 0 of 3 pieces." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,12 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
         ("denoise noisy.tif -o out.tif --data-range wide", "argument --data-range: invalid float value: 'wide'"),
         ("denoise missing.tif -o out.tif", "missing.tif does not exist"),
         (
+            "denoise noisy.tif float.tif -o out.tif",
+            "takes one image, got 2. To denoise several: napari-convgen batch noisy.tif float.tif --output FOLDER",
+        ),
+        ("denoise *.png -o out.tif", "match a pattern: napari-convgen batch '*.png' --output FOLDER"),
+        ("denoise noisy.tif -o out.tif --set frames.fit=volume", "are fitted as one volume with z_axis = 'volume'"),
+        (
             "denoise noisy.tif -o out.tif --series 1",
             "noisy.tif holds 1 image (0: 24 × 20 uint8 YX), but none with the number 1",
         ),
@@ -270,7 +276,10 @@ def test_what_fails_while_writing_leaves_no_half_file(folder, capsys, monkeypatc
     monkeypatch.setattr(tifffile, "imwrite", fill_disk)
     before = sorted(os.listdir())
     assert cli.main(["denoise", "noisy.tif", "-o", "out.tif", "--quiet", *QUICK]) == 2
-    assert capsys.readouterr().err == "napari-convgen: out.tif cannot be written: No space left on device.\n"
+    assert (
+        capsys.readouterr().err
+        == "napari-convgen: out.tif cannot be written: No space left on device. Make room, or choose another folder.\n"
+    )
     assert sorted(os.listdir()) == before
 
 

@@ -61,6 +61,27 @@ def test_a_stopped_run_shows_what_is_done_and_the_input_and_goes_on(part, noisy,
     assert shown.metadata["napari-convgen"]["n_done"] == 4
 
 
+def test_a_finished_image_is_shown_in_all_its_resolutions(part, noisy, monkeypatch):
+    widget, user = part
+    layers = widget.viewer.layers
+    monkeypatch.setattr("napari_convgen.files.ome_zarr.writing.SIDE", max(noisy.shape) // 2)
+    user.press("Run")
+    user.wait_until_idle()
+    shown = layers["stack denoised"]
+    assert [layer.name for layer in layers] == ["truth", "cells", "stack", "stack denoised"]
+    assert (shown.multiscale, [level.shape for level in shown.data]) == (
+        True,
+        [(4, *noisy.shape), (4, *(n // 2 for n in noisy.shape))],
+    )
+    assert (shown.scale == (2, 1, 1)).all()
+    assert shown.metadata["napari-convgen"]["n_done"] == 4
+    assert layers.selection.active is layers["stack"]
+
+    user.press("Run")
+    user.wait_until_idle()
+    assert layers["stack denoised"].multiscale
+
+
 def test_a_plane_begins_with_the_middle_of_the_view(part, noisy):
     widget, _ = part
     height, width = noisy.shape[0], 3 * noisy.shape[1]

@@ -15,7 +15,7 @@ from napari_convgen.cli.options import add_config, add_fit, add_quiet, add_resul
 from napari_convgen.cli.progress import progress_display
 from napari_convgen.cli.terminal import deliver, tell, warn
 from napari_convgen.errors import ConfigError
-from napari_convgen.run.labels import format_seconds
+from napari_convgen.run.labels import format_count, format_seconds
 
 if TYPE_CHECKING:
     from napari_convgen.batch.result import FileState
@@ -145,7 +145,7 @@ def describe(progress: BatchProgress) -> str:
     """Return a line on the progress of a batch."""
     p = progress
     failed = f", {p.n_failed} failed" if p.n_failed else ""
-    return f"{p.n_done + p.n_failed} of {p.n_pieces} pieces{failed}  about {format_seconds(p.seconds_left)} left"
+    return f"{p.n_done + p.n_failed} of {format_count(p.n_pieces, 'piece')}{failed}  about {format_seconds(p.seconds_left)} left"
 
 
 def _plain(progress: BatchProgress) -> dict[str, object]:
@@ -154,14 +154,21 @@ def _plain(progress: BatchProgress) -> dict[str, object]:
 
 def _line(state: FileState) -> str:
     failed = f", {state.n_failed} failed" if state.n_failed else ""
-    return f"{state.input}: {state.status}, {state.n_done} of {state.n_pieces} pieces done{failed}"
+    return f"{state.input}: {state.status}, {state.n_done} of {format_count(state.n_pieces, 'piece')} done{failed}"
 
 
 def _verify(task: BatchTask) -> int:
-    damaged, n_done = task.damaged(), task.result().n_files("done")
+    damaged, result = task.damaged(), task.result()
+    n_done = result.n_files("done")
     for path in damaged:
-        deliver(f"{path} is not what was written. Remove it, and run the batch again.")
-    deliver(f"{n_done - len(damaged)} of {n_done} finished outputs are what was written.")
+        deliver(
+            f"{path} is not what was written. Remove it, and give the same command without --verify: it is made anew."
+        )
+    are = "is" if n_done == 1 else "are"
+    deliver(f"{n_done - len(damaged)} of {format_count(n_done, 'finished output')} {are} what was written.")
+    if n_left := len(result.files) - n_done:
+        are = "is" if n_left == 1 else "are"
+        deliver(f"{format_count(n_left, 'file')} {are} not finished. Give the same command without --verify to go on.")
     return INCOMPLETE if damaged else 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import glob
 import json
 import shlex
 from collections.abc import Iterator, Sequence
@@ -59,6 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add = parser.add_argument
     add_input(parser)
+    add("others", nargs="*", type=Path, help=argparse.SUPPRESS)  # refused in a sentence
     add("-o", "--output", type=Path, metavar="FILE", help=_OUTPUT)
     add_dry_run(parser)
     add_config(parser)
@@ -135,14 +137,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read_input(options: argparse.Namespace) -> ImageFile:
-    """Read the noisy image; of a folder that is no image, say how all images in it are denoised."""
+    """Read the noisy image; of several, of a pattern and of a folder that is no image, say how all images are denoised."""
+    names = [str(options.input), *map(str, options.others)]
+    batch = shlex.join(["napari-convgen", "batch", *names, "--output", "FOLDER"])
+    if options.others:
+        raise ConfigError(f"denoise takes one image, got {len(names)}. To denoise several: {batch}")
     try:
         return read_input(options)
     except FileError as error:
-        if not options.input.is_dir():
-            raise
-        batch = shlex.join(["napari-convgen", "batch", str(options.input), "--output", "FOLDER"])
-        raise FileError(f"{error} To denoise all images of a folder: {batch}") from error
+        if options.input.is_dir():
+            raise FileError(f"{error} To denoise all images of a folder: {batch}") from error
+        if glob.has_magic(names[0]) and not options.input.exists():
+            raise FileError(f"{error} To denoise all images that match a pattern: {batch}") from error
+        raise
 
 
 def _check_outputs(options: argparse.Namespace, image: ImageFile) -> None:

@@ -17,10 +17,13 @@ class LazyArray(ABC):
     ----------
     shape, dtype
         Shape and type of the whole array.
+    n_held_bytes
+        Bytes of memory that it holds all the time; 0, the default, if all is read or computed as it is needed.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    n_held_bytes: int = 0
 
     @abstractmethod
     def __getitem__(self, index: Any) -> NDArray[Any]: ...
@@ -40,6 +43,13 @@ class LazyArray(ABC):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[...], dtype)
+
+
+def held_bytes(data: Any) -> int:
+    """Return the bytes of memory that an array holds all the time: none if it is mapped from a file, or read as it is needed."""
+    if isinstance(data, np.ndarray):
+        return 0 if isinstance(data, np.memmap) else data.nbytes
+    return getattr(data, "n_held_bytes", 0)
 
 
 def whole_index(index: Any, n_axes: int) -> list[Any]:

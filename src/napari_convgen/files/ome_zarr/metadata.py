@@ -24,11 +24,11 @@ class Level:
         Shape of the array.
     storage
         Keyword arguments with which `zarr.Group.create_array` makes an array of any type that is stored like this one: chunks, shards,
-        compression, separators.
+        compression, separators, attributes.
     dtype
         Type of the values of an array that was read; ``None``, the default, for a new one.
     of_type
-        Keyword arguments for arrays of that type alone: filters, value of what is not stored; empty by default.
+        Keyword arguments for arrays of that type alone: filters, how values become bytes, value of what is not stored; empty by default.
     """
 
     path: str

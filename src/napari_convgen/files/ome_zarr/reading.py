@@ -20,6 +20,9 @@ FILES = "OME-Zarr images"
 MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 """Files of which every folder of Zarr has one."""
 
+LABELS = "labels"
+"""Group of segmentations in that of an image."""
+
 
 def is_zarr(path: Path) -> bool:
     """Return True for a folder of Zarr, whatever its name."""
@@ -52,13 +55,19 @@ def read(path: Path, axes: str | None, series: int) -> ImageFile:
     images = _find_images(path, node)
     notes = choose_series(path, [_describe(group, number) for group, number in images], series)
     group, number = images[series]
+    if LABELS in group:
+        notes = (
+            *notes,
+            f"{path} has labels, which its result does not get: copy the folder {LABELS} if you need them there.",
+        )
     pyramid, multiscale = _pyramid(path, group, number)
     data = group[pyramid.levels[0].path]
     letters = _letters(multiscale, data.shape)
     calibration = _calibration(multiscale)
     letters = letters if axes is None else Layout.of(data.shape, axes).axes
     tags = new_tags(data.shape, data.dtype, letters, calibration)
-    return ImageFile(data, letters, tags, notes=notes, calibration=calibration, header=pyramid)
+    smaller = tuple(group[each.path] for each in pyramid.levels[1:])
+    return ImageFile(data, letters, tags, notes=notes, calibration=calibration, header=pyramid, smaller=smaller)
 
 
 def _find_images(path: Path, group: Any) -> list[tuple[Any, int]]:
@@ -116,6 +125,7 @@ def _pyramid(path: Path, group: Any, number: int) -> tuple[Pyramid, Mapping[str,
 
 def _level(path: str, array: Any) -> Level:
     storage = {"chunks": array.chunks, "shards": array.shards, "compressors": array.compressors, "order": array.order}
+    storage["attributes"] = dict(array.attrs)
     of_type = {"filters": array.filters, "fill_value": array.fill_value}
     if array.metadata.zarr_format == 2:
         storage["chunk_key_encoding"] = {"name": "v2", "separator": array.metadata.dimension_separator}
@@ -125,6 +135,7 @@ def _level(path: str, array: Any) -> Level:
         storage["chunk_key_encoding"] = {"name": encoding.name, "separator": encoding.separator}
         storage["dimension_names"] = array.metadata.dimension_names
         storage.pop("order")
+        of_type["serializer"] = array.serializer
     return Level(path, tuple(array.shape), storage, array.dtype, of_type)
 
 

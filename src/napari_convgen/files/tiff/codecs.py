@@ -72,7 +72,7 @@ def help_to_decode(page: tifffile.TiffPage) -> None:
     is_for_pillow = page.compression in (*BYTES, *FAX, *JPEG, *PICTURES)
     is_packed, is_subsampled = _is_packed(page), _is_subsampled(page)
     needs_codecs = is_for_pillow or is_packed or page.predictor == FLOAT_PREDICTOR
-    if not is_subsampled and (importlib.util.find_spec("imagecodecs") or not needs_codecs):
+    if not is_subsampled and (not needs_codecs or importlib.util.find_spec("imagecodecs")):
         return
     plain: Any = copy.copy(page)  # the same page, as if its pieces were not compressed
     plain.compression = tifffile.COMPRESSION.NONE

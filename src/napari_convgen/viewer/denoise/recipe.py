@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from napari_convgen.config import PRESETS, Config
-from napari_convgen.files.formats import stem_of
+from napari_convgen.files.formats import split_place, stem_of
 from napari_convgen.viewer.layers.door import LayerInput
 from napari_convgen.viewer.parts.presets import nearest_preset
 
@@ -53,4 +53,4 @@ def _path(source: LayerInput) -> Path:
 
 
 def _output(path: Path) -> Path:
-    return path.with_name(f"{stem_of(path)}_denoised.tif")
+    return split_place(path)[0].with_name(f"{stem_of(path)}_denoised.tif")

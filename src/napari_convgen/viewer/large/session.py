@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,10 +62,13 @@ class StoreRequest(Request["StoreTask", "StoreResult"]):
         return sorted(task.plan.statuses()) if is_new else None
 
     def details(self, task: StoreTask, result: StoreResult) -> Any:
-        """Return the values of the image that was written; ``None`` if it is not finished."""
+        """Return the levels of the image that was written, the largest first; ``None`` if it is not finished."""
         from napari_convgen.files.images import read_image
 
-        return read_image(result.plan.output).data if result.plan.is_done else None
+        if not result.plan.is_done:
+            return None
+        file = read_image(result.plan.output)
+        return [file.data, *file.smaller]
 
 
 class StoreLayers:
@@ -110,10 +113,13 @@ class StoreLayers:
                     self.result.data[plan.pieces[number].index] = plan.values_of(number)
             self.result.refresh(extent=False, highlight=False, thumbnail=False)
 
-    def finish(self, values: Any, report: Mapping[str, Any]) -> None:
-        """Show the image on the disk, if it is finished."""
-        if values is not None:
-            self._show(values)
+    def finish(self, levels: Sequence[Any] | None, report: Mapping[str, Any]) -> None:
+        """Show the image on the disk in all its resolutions, if it is finished."""
+        if levels is not None:
+            is_multiscale = self.result is not None and self._own.has(self.result) and self.result.multiscale
+            self._show(levels if is_multiscale else levels[0])
+            if self.result is not None and len(levels) > 1 and not is_multiscale:
+                self.result = self._own.change(self.result, levels)
         if self.result is not None:
             put_report(self.result, report)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
@@ -48,6 +49,17 @@ class OwnLayers:
             layer.data = data
         finally:
             self._is_writing = False
+
+    def change(self, old: Image, data: Sequence[Any]) -> Image:
+        """Return a layer that shows data of several resolutions in the place of one of the layers, and looks as that one looks."""
+        _, look, _ = old.as_layer_data_tuple()
+        place, is_active = self.viewer.layers.index(old), self.viewer.layers.selection.active is old
+        self.remove(old)
+        new = self.add(Image(data, **{**look, "multiscale": True}))
+        self.viewer.layers.move(self.viewer.layers.index(new), place)
+        if is_active:
+            self.viewer.layers.selection.active = new
+        return new
 
     def show(self, old: Image | None, new: Image) -> Image:
         """Show in an old layer, if it may be written to, what a new one would show, or else add the new one; return the one in use."""
