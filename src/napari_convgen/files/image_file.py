@@ -100,9 +100,8 @@ def without_recipe(path: Path) -> Any:
     raise ValueError(f"{path.suffix} files carry no recipe")
 
 
-def unsaid(path: Path) -> Part | None:
-    """Return ``None``: files of a format do not say what they measured."""
-    return None
+def unsaid(path: Path, axes: str = "") -> None:
+    """Return ``None``: files of a format do not say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +123,9 @@ class Format:
         do not say.
     recipe
         Function that returns how an image was made, from a file that this program has written. By default files do not say.
+    pixel_size
+        Function that reads the distances between pixels along axes, given by a letter each, without the pixels. By default files do not
+        say; a format has it where napari's own reader leaves them out.
     """
 
     suffixes: tuple[str, ...]
@@ -131,6 +133,7 @@ class Format:
     claims: Callable[[Path], bool] = never
     part: Callable[[Path], Part | None] = unsaid
     recipe: Callable[[Path], Any] = without_recipe
+    pixel_size: Callable[[Path, str], Calibration | None] = unsaid
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

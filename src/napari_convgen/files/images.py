@@ -19,7 +19,7 @@ from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable
 from napari_convgen.files.explained import LaterValues, explained
 from napari_convgen.files.formats import find_format, find_writable_format
-from napari_convgen.files.image_file import ImageFile, Recipe
+from napari_convgen.files.image_file import Calibration, ImageFile, Recipe
 from napari_convgen.files.magnetic_resonance import Part
 from napari_convgen.files.orientation import UPRIGHT, turn_back, turn_upright
 from napari_convgen.files.tiff.new import new_tags
@@ -74,6 +74,29 @@ def part_of_file(path: str | Path) -> Part | None:
     path = Path(path)
     with suppress(Exception):  # what is no readable file says nothing
         return find_format(path).part(path)
+    return None
+
+
+def pixel_size_of_file(path: str | Path, axes: str) -> Calibration | None:
+    """Return the distances between pixels along some axes, and their units, that a file says and napari's own reader leaves out.
+
+    Only its description is read, not its pixels.
+
+    Parameters
+    ----------
+    path
+        Image file.
+    axes
+        One letter for each axis.
+
+    Returns
+    -------
+    tuple or None
+        ``None`` if the file does not say, cannot be read, or is of a format whose distances napari reads.
+    """
+    path = Path(path)
+    with suppress(Exception):  # what is no readable file says nothing
+        return find_format(path).pixel_size(path, axes)
     return None
 
 

@@ -31,7 +31,8 @@ class TextLabel(QLabel):
         super().__init__()
         self.setWordWrap(True)
         self.setMinimumWidth(1)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        flags = Qt.TextInteractionFlag
+        self.setTextInteractionFlags(flags.TextSelectableByMouse | flags.LinksAccessibleByMouse)
         self.setAlignment(Qt.AlignmentFlag.AlignTop)
 
     def setText(self, text: str | None) -> None:
