@@ -147,8 +147,6 @@ class WritableFormat(Format):
     write
         Function that writes values, as they are stored, to a path, completely or not at all (`napari_convgen.files.atomic.replacing`),
         with the metadata of an image that was read.
-    is_folder
-        True if what is written is a folder; default False.
     has_orientation
         True if files say from which side their pictures are looked at, see `napari_convgen.files.orientation`; default False: pictures are
         written as they are looked at.
@@ -156,5 +154,4 @@ class WritableFormat(Format):
 
     check: Callable[[Path, ImageFile], None]
     write: Callable[[Path, NDArray[Any], ImageFile], None]
-    is_folder: bool = False
     has_orientation: bool = False

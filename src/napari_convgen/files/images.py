@@ -144,7 +144,7 @@ def check_image(path: str | Path, like: ImageFile, dtype: DTypeLike | None = Non
     """
     path = Path(path)
     format_of_file = find_writable_format(path)
-    check_writable(path, format_of_file.suffixes, is_folder=format_of_file.is_folder)
+    check_writable(path, format_of_file.suffixes, format_of_file.claims)
     format_of_file.check(path, like if dtype is None else like.of_type(dtype))
 
 
@@ -154,7 +154,8 @@ def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
     Parameters
     ----------
     path
-        File to write. TIFF keeps all metadata of ``like``, PNG keeps resolution and color profile.
+        File to write, or folder of OME-Zarr; one of the same format that is there is replaced. TIFF
+        keeps all metadata of ``like``, PNG keeps resolution and color profile.
     data
         Values of the shape of ``like.data``.
     like
