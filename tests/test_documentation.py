@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -130,6 +131,9 @@ def folder(tmp_path, monkeypatch, image, short_estimates, no_figures):
     size = (32, 24)
     small = scan(head(size), equispaced(size, 2), noise=0.01)
     monkeypatch.setattr(samples, "kspace", lambda: small)
+    whole = samples.mri_volume()
+    part = {name: getattr(whole, name)[:5, 30:62, 30:58] for name in ("noisy", "clean")}
+    monkeypatch.setattr(samples, "mri_volume", lambda: replace(whole, **part))
     write_fastmri("scan.h5", np.stack([small.kspace] * 13))
     for name, values in (("scan", small.kspace), ("maps", small.coil_maps)):
         write_image(f"{name}.cfl", values, new_image(CoreImage(values, "CYX")))

@@ -10,6 +10,7 @@ from napari_convgen.samples import (
     cells_through_focus,
     fluorescence,
     mri,
+    mri_volume,
     sparse_confocal,
 )
 
@@ -61,6 +62,16 @@ def test_the_mri_sample_has_rician_noise():
     assert noisy[air].mean() == pytest.approx(sigma * np.sqrt(np.pi / 2), rel=0.02)
     bright = clean > 300
     assert (noisy - clean)[bright].std() == pytest.approx(sigma, rel=0.03)
+
+
+def test_the_volume_has_rician_noise_and_structures_that_go_on_from_slice_to_slice():
+    sample = mri_volume()
+    assert sample.noisy.shape == sample.clean.shape == (24, 96, 96)
+    assert sample.z_step == sample.pixel_size
+    noisy, clean = sample.noisy.astype(float), sample.clean.astype(float)
+    assert (noisy**2 - clean**2).mean() / (2 * (0.06 * 600) ** 2) == pytest.approx(1, rel=0.02)
+    steps = np.abs(np.diff(clean, axis=0)).mean(), np.abs(np.diff(clean, axis=1)).mean()
+    assert steps[0] < 1.2 * steps[1]
 
 
 @pytest.mark.parametrize("draw", SAMPLES.values(), ids=SAMPLES)

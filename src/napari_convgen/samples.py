@@ -35,8 +35,8 @@ class Sample:
     name
         Name of the kind of image that it imitates.
     noisy, clean
-        Images of shape (256, 256) with the same dtype and units; where nothing was measured, ``noisy`` is NaN. Of a phase, ``noisy`` is a
-        stack of intensities, ``(planes, 128, 128)``, and ``clean`` the phase in radians.
+        Images of shape (256, 256) with the same dtype and units, or volumes; where nothing was measured, ``noisy`` is NaN. Of a phase,
+        ``noisy`` is a stack of intensities, ``(planes, 128, 128)``, and ``clean`` the phase in radians.
     pixel_size
         Side of a pixel, in ``unit``.
     unit
@@ -46,7 +46,7 @@ class Sample:
     psf
         Point spread function by which the measurement is blurred; ``None``, the default, if it is not.
     z_step
-        Distance between neighboring planes of a stack, in ``unit``; ``None``, the default, for a single image.
+        Distance between neighboring planes of a stack or a volume, in ``unit``; ``None``, the default, for a single image.
     """
 
     name: str
@@ -102,6 +102,37 @@ def mri() -> Sample:
     sigma = 0.04 * 600
     noisy = np.hypot(clean + rng.normal(0, sigma, clean.shape), rng.normal(0, sigma, clean.shape))
     return Sample("MRI", noisy.astype(np.float32), clean.astype(np.float32), 0.9, "mm")
+
+
+VOLUME_SIZE = 24, 96, 96
+"""Numbers of slices, rows and columns of the volume, whose voxels are cubes."""
+
+
+def mri_volume() -> Sample:
+    """Return the upper part of a head as a volume of magnitudes: Rician noise with 6 % of the signal of white matter.
+
+    Values are float32 in arbitrary units, white matter at about 600; voxels have sides of 2 mm.
+    """
+    rng = np.random.default_rng(1971)
+    z, y, x = np.mgrid[
+        0 : VOLUME_SIZE[0] / 48 : VOLUME_SIZE[0] * 1j, -1 : 1 : VOLUME_SIZE[1] * 1j, -1 : 1 : VOLUME_SIZE[2] * 1j
+    ]
+    folds = ndimage.gaussian_filter(rng.standard_normal(VOLUME_SIZE), 1.8)
+    folds /= folds.std()
+    radius = np.sqrt((x / 0.72) ** 2 + (y / 0.88) ** 2 + (z / 0.8) ** 2)
+    depth = 1 - radius / 0.86
+    signal = np.zeros(VOLUME_SIZE)
+    signal[radius < 1.0] = 780.0  # scalp fat
+    signal[radius < 0.955] = 60.0  # skull
+    signal[radius < 0.885] = 160.0  # fluid
+    signal[depth > 0] = 600.0  # white matter
+    signal[(depth > 0) & ((depth < 0.05) | ((depth < 0.30) & (np.abs(folds) < 0.42)))] = 400.0  # gray matter
+    signal[(depth > 0) & (depth < 0.24) & (np.abs(folds) < 0.12)] = 190.0  # fluid between the folds
+    signal[((np.abs(x) - 0.10) / 0.07) ** 2 + ((y + 0.05) / 0.26) ** 2 + (z / 0.3) ** 2 < 1] = 150.0  # ventricles
+    clean = ndimage.gaussian_filter(signal, 0.6) * (1.05 - 0.18 * x + 0.12 * y)
+    sigma = 0.06 * 600
+    noisy = np.hypot(clean + rng.normal(0, sigma, clean.shape), rng.normal(0, sigma, clean.shape))
+    return Sample("MRI volume", noisy.astype(np.float32), clean.astype(np.float32), 2.0, "mm", z_step=2.0)
 
 
 def sparse_confocal() -> Sample:

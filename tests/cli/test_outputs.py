@@ -35,12 +35,12 @@ def test_every_command_that_writes_needs_force_to_replace(tmp_path, monkeypatch,
     assert (tmp_path / there).read_bytes() != b"old"
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes_commands_presets_and_rules(capsys, shell):
     pytest.importorskip("shtab")
     assert cli.main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    assert all(word in script for word in ("compare-fits", "--expected-error", "deep-image-prior", "held-out"))
+    assert all(word in script for word in ("compare-fits", "expected-error", "deep-image-prior", "held-out"))
 
 
 def test_what_completion_needs_is_told(capsys, monkeypatch):

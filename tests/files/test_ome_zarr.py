@@ -178,30 +178,44 @@ def test_several_images_are_chosen_from_and_others_refused(tmp_path, data):
             read_image(tmp_path / name)
 
 
-def test_a_folder_that_is_there_is_not_replaced_and_nothing_is_left_of_a_failure(tmp_path, data, monkeypatch):
+def test_an_image_is_replaced_as_a_whole_and_no_other_folder(tmp_path, data):
     save(tmp_path / "image.zarr", "0.5", data)
     image = read_image(tmp_path / "image.zarr")
-    with pytest.raises(
-        FileError, match=r"is there already, and folders are not replaced\. Remove it, or choose another"
-    ):
-        check_image(tmp_path / "image.zarr", image)
+    (tmp_path / "image.zarr" / "notes.txt").write_text("old")
+    write_image(tmp_path / "image.zarr", np.asarray(image.data[:]) + 1, image)
+    np.testing.assert_array_equal(read_image(tmp_path / "image.zarr").data[:], data + 1)
+    assert not (tmp_path / "image.zarr" / "notes.txt").exists()
+    (tmp_path / "other.zarr").mkdir()
+    with pytest.raises(FileError, match=r"other\.zarr is a folder\. Name a file in it"):
+        check_image(tmp_path / "other.zarr", image)
+    assert sorted(os.listdir(tmp_path)) == ["image.zarr", "other.zarr"]
+
+
+def test_nothing_is_left_of_a_failure(tmp_path, data, monkeypatch):
+    save(tmp_path / "image.zarr", "0.5", data)
+    image = read_image(tmp_path / "image.zarr")
     monkeypatch.setattr(
         "napari_convgen.files.ome_zarr.writing._store",
         lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device")),
     )
-    with pytest.raises(
-        FileError,
-        match=r"copy\.zarr cannot be written: No space left on device\. Make room, or choose another folder\.",
-    ):
-        write_image(tmp_path / "copy.zarr", np.asarray(image.data[:]), image)
+    for name in ("copy.zarr", "image.zarr"):
+        with pytest.raises(
+            FileError,
+            match=rf"{name} cannot be written: No space left on device\. Make room, or choose another folder\.",
+        ):
+            write_image(tmp_path / name, np.asarray(image.data[:]), image)
     assert os.listdir(tmp_path) == ["image.zarr"]
+    np.testing.assert_array_equal(read_image(tmp_path / "image.zarr").data[:], data)
 
 
-def test_an_image_is_denoised_from_folder_to_folder(tmp_path, data):
+def test_an_image_is_denoised_from_folder_to_folder(tmp_path, data, capsys):
     save(tmp_path / "in.ome.zarr", "0.4", data)
     source, target = str(tmp_path / "in.ome.zarr"), str(tmp_path / "out.ome.zarr")
     settings = ["--preset", "deep-decoder", "--steps", "3", "--set", "generator.n_channels=8", "--quiet"]
     assert cli.main(["denoise", source, "-o", target, *settings]) == 0
+    assert cli.main(["denoise", source, "-o", target, *settings]) == 2
+    assert "out.ome.zarr exists already." in capsys.readouterr().err
+    assert cli.main(["denoise", source, "-o", target, *settings, "--force"]) == 0
     result = read_image(target)
     assert result.data.shape == data.shape
     assert 0 < np.abs(result.data[:] - data.astype(float)).mean() < 90

@@ -44,6 +44,9 @@ def test_no_text_of_a_button_or_a_number_is_cut_and_all_is_as_wide_as_the_dock(v
             user.run()
             user.fill("Steps to add", 99_999)
             assert user.button("Continue from step 30").isEnabled()
+            outcome = user.label("is kept")
+            end = outcome.mapTo(widget.viewport(), outcome.rect().bottomLeft()).y()
+            assert end < widget.viewport().height()
         for tabs in widget.findChildren(PlotTabs):
             for page in tabs.views:
                 tabs.show_page(page)

@@ -8,10 +8,11 @@ from napari_convgen.viewer.samples import (
     open_fluorescence,
     open_kspace,
     open_mri,
+    open_mri_volume,
     open_sparse_confocal,
 )
 
-SAMPLES = [open_fluorescence, open_mri, open_sparse_confocal, open_blurred_beads]
+SAMPLES = [open_fluorescence, open_mri, open_mri_volume, open_sparse_confocal, open_blurred_beads]
 
 
 @pytest.mark.parametrize("open_sample", SAMPLES)

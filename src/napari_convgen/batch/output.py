@@ -51,8 +51,7 @@ def put_together(plan: Plan, like: ImageFile | None = None) -> bool:
             file = like or open_file(plan)
             if plan.is_done:
                 return True
-            with _set_aside(plan):
-                write_image(plan.output, values, file)
+            write_image(plan.output, values, file)
         write_record(plan.record, _record(plan, records))
     except (OSError, FileError) as error:
         refuse_full_disk(error, plan.request.folder)
@@ -63,23 +62,6 @@ def put_together(plan: Plan, like: ImageFile | None = None) -> bool:
     with contextlib.suppress(OSError):  # it is not empty
         plan.work.parent.rmdir()
     return True
-
-
-@contextlib.contextmanager
-def _set_aside(plan: Plan) -> Iterator[None]:
-    """Take a folder away that is there in the place of the output, which only a file can replace; back if the block fails.
-
-    It is that of another plan, which the user wants to be replaced, or was written by a process that was killed before it could say so.
-    """
-    aside = plan.work / f"replaced-{uuid.uuid4().hex}"
-    if plan.output.is_dir():
-        plan.output.rename(aside)
-    try:
-        yield
-    except BaseException:
-        if aside.is_dir() and not plan.output.exists():
-            aside.rename(plan.output)
-        raise
 
 
 def _is_done_soon(plan: Plan) -> bool:

@@ -249,9 +249,7 @@ def check_outputs(read: Mapping[str, Path | None], written: Mapping[str, Path | 
         for other, other_path in files[:i]:
             if name in written and _is_same_file(path, other_path):
                 raise FileError(f"{name} and {other} are the same file, {path}. Write to another one.")
-    there = (
-        [] if is_forced else [path for path in written.values() if path and os.path.lexists(path) and not path.is_dir()]
-    )
+    there = [] if is_forced else [path for path in written.values() if path and os.path.lexists(path)]
     if there:
         others = f" and {len(there) - 1} more of the outputs exist" if len(there) > 1 else " exists"
         raise FileError(f"{there[0]}{others} already. Write to another place, or replace what is there with --force.")

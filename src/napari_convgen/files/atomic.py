@@ -15,7 +15,7 @@ import platform
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,7 +79,8 @@ def making_folder(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path
-        Folder to make; it must not be there. A process that is killed leaves a temporary folder beside it, see above.
+        Folder to make. One that is there stays until the block ends, and is then removed. A process that is killed leaves a temporary
+        folder beside it, see above.
 
     Raises
     ------
@@ -87,18 +88,27 @@ def making_folder(path: str | Path) -> Iterator[Path]:
         The operating system does not allow it.
     """
     target = _target(path)
-    temporary = _temporary(target)
+    temporary, old = _temporary(target), _temporary(target)
     _remove_stale(temporary)
     try:
         temporary.mkdir()
         yield temporary
-        temporary.rename(target)
+        if target.exists():
+            target.rename(old)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
     except FileError:
         raise
     except OSError as error:
         raise _refusal(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -120,7 +130,9 @@ def write_text(path: str | Path, text: str) -> None:
         file.write(text.encode())
 
 
-def check_writable(path: str | Path, suffixes: Sequence[str], is_folder: bool = False) -> None:
+def check_writable(
+    path: str | Path, suffixes: Sequence[str], is_own_folder: Callable[[Path], bool] = lambda _: False
+) -> None:
     """Refuse a path to which nothing could be written, before any work is done for it.
 
     Parameters
@@ -129,8 +141,8 @@ def check_writable(path: str | Path, suffixes: Sequence[str], is_folder: bool = 
         File to be written later; nothing is left there.
     suffixes
         Allowed endings, in lower case: ``(".tif", ".tiff")``.
-    is_folder
-        True for a folder that is to be made, which must not be there; default False.
+    is_own_folder
+        Function that recognizes a folder that may be replaced by a new one. By default none may.
 
     Raises
     ------
@@ -142,14 +154,14 @@ def check_writable(path: str | Path, suffixes: Sequence[str], is_folder: bool = 
     if not path.name.lower().endswith(tuple(suffixes)):
         raise FileError(f"{path} must end in {' or '.join(suffixes)}.")
     target = _target(path)
-    if is_folder and target.exists():
-        raise FileError(f"{path} is there already, and folders are not replaced. Remove it, or choose another name.")
-    if target.is_dir():
+    is_folder = target.is_dir()
+    if is_folder and not is_own_folder(target):
         raise FileError(f"{path} is a folder. Name a file in it.")
     if not target.parent.is_dir():
         raise FileError(f"{path} cannot be written: the folder {target.parent} does not exist. Create it first.")
     try:
-        _mode(target)
+        if not is_folder:
+            _mode(target)
         check_folder(target.parent)
     except FileError:
         raise

@@ -114,9 +114,8 @@ def without_recipe(path: Path) -> Any:
     raise ValueError(f"{path.suffix} files carry no recipe")
 
 
-def unsaid(path: Path) -> Part | None:
-    """Return ``None``: files of a format do not say what they measured."""
-    return None
+def unsaid(path: Path, axes: str = "") -> None:
+    """Return ``None``: files of a format do not say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +139,9 @@ class Format:
         do not say.
     recipe
         Function that returns how an image was made, from a file that this program has written. By default files do not say.
+    pixel_size
+        Function that reads the distances between pixels along axes, given by a letter each, without the pixels. By default files do not
+        say; a format has it where napari's own reader leaves them out.
     """
 
     suffixes: tuple[str, ...]
@@ -148,6 +150,7 @@ class Format:
     split: Callable[[Path], tuple[Path, str]] = whole
     part: Callable[[Path], Part | None] = unsaid
     recipe: Callable[[Path], Any] = without_recipe
+    pixel_size: Callable[[Path, str], Calibration | None] = unsaid
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -161,8 +164,6 @@ class WritableFormat(Format):
     write
         Function that writes values, as they are stored, to a path, completely or not at all (`napari_convgen.files.atomic.replacing`),
         with the metadata of an image that was read.
-    is_folder
-        True if what is written is a folder; default False.
     has_orientation
         True if files say from which side their pictures are looked at, see `napari_convgen.files.orientation`; default False: pictures are
         written as they are looked at.
@@ -170,5 +171,4 @@ class WritableFormat(Format):
 
     check: Callable[[Path, ImageFile], None]
     write: Callable[[Path, NDArray[Any], ImageFile], None]
-    is_folder: bool = False
     has_orientation: bool = False

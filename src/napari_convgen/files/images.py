@@ -19,7 +19,7 @@ from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable
 from napari_convgen.files.explained import LaterValues, explained
 from napari_convgen.files.formats import find_format, find_writable_format
-from napari_convgen.files.image_file import ImageFile, Recipe
+from napari_convgen.files.image_file import Calibration, ImageFile, Recipe
 from napari_convgen.files.magnetic_resonance import Part
 from napari_convgen.files.orientation import UPRIGHT, turn_back, turn_upright
 from napari_convgen.files.tiff.new import new_tags
@@ -78,6 +78,29 @@ def part_of_file(path: str | Path) -> Part | None:
     return None
 
 
+def pixel_size_of_file(path: str | Path, axes: str) -> Calibration | None:
+    """Return the distances between pixels along some axes, and their units, that a file says and napari's own reader leaves out.
+
+    Only its description is read, not its pixels.
+
+    Parameters
+    ----------
+    path
+        Image file.
+    axes
+        One letter for each axis.
+
+    Returns
+    -------
+    tuple or None
+        ``None`` if the file does not say, cannot be read, or is of a format whose distances napari reads.
+    """
+    path = Path(path)
+    with suppress(Exception):  # what is no readable file says nothing
+        return find_format(path).pixel_size(path, axes)
+    return None
+
+
 def read_recipe(path: str | Path) -> Recipe:
     """Return how an image was made, from a file that this program has written.
 
@@ -122,7 +145,7 @@ def check_image(path: str | Path, like: ImageFile, dtype: DTypeLike | None = Non
     """
     path = Path(path)
     format_of_file = find_writable_format(path)
-    check_writable(path, format_of_file.suffixes, is_folder=format_of_file.is_folder)
+    check_writable(path, format_of_file.suffixes, format_of_file.claims)
     format_of_file.check(path, like if dtype is None else like.of_type(dtype))
 
 
@@ -132,7 +155,8 @@ def write_image(path: str | Path, data: NDArray[Any], like: ImageFile) -> None:
     Parameters
     ----------
     path
-        File to write. TIFF keeps all metadata of ``like``, PNG keeps resolution and color profile.
+        File to write, or folder of OME-Zarr; one of the same format that is there is replaced. TIFF
+        keeps all metadata of ``like``, PNG keeps resolution and color profile.
     data
         Values of the shape of ``like.data``.
     like

@@ -23,6 +23,11 @@ def open_mri() -> list[LayerData]:
     return _layers(samples.mri(), "gray")
 
 
+def open_mri_volume() -> list[LayerData]:
+    """Open the MRI volume, its clean reference below it."""
+    return _layers(samples.mri_volume(), "gray")
+
+
 def open_sparse_confocal() -> list[LayerData]:
     """Open the confocal sample with its missing pixels as labels, its clean reference below it."""
     return _layers(samples.sparse_confocal(), "magma", "with missing pixels")
@@ -53,7 +58,9 @@ def open_kspace() -> list[LayerData]:
 
 
 def _layers(sample: samples.Sample, colormap: str, condition: str = "noisy") -> list[LayerData]:
-    place = {"scale": (sample.pixel_size,) * 2, "units": (sample.unit,) * 2, "axis_labels": ("y", "x")}
+    above = () if sample.noisy.ndim == 2 else (sample.z_step,)
+    scale = (*above, sample.pixel_size, sample.pixel_size)
+    place = {"scale": scale, "units": (sample.unit,) * len(scale), "axis_labels": ("z", "y", "x")[-len(scale) :]}
     names = {"reference": f"{sample.name} (clean reference)", "measured": f"{sample.name} ({condition})"}
     limits = (float(sample.clean.min()), float(sample.clean.max()))
     measured = limits if sample.psf is None else (float(sample.noisy.min()), float(sample.noisy.max()))

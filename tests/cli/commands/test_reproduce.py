@@ -66,6 +66,20 @@ def test_the_fastest_studies_write_their_files_and_agree(tmp_path, capsys, monke
     assert b"<svg" in (out / f"{FASTEST[0]}.svg").read_bytes()
 
 
+def test_a_study_of_the_other_size_is_only_replaced_if_that_is_asked_for(tmp_path, study, capsys):
+    command = ["reproduce", "fig3", "--device", "cpu", "--out", str(tmp_path)]
+    assert cli.main(command) == 0
+    assert cli.main(command) == 0  # it goes on in its own folder
+    capsys.readouterr()
+    assert cli.main([*command, "--full"]) == 2
+    assert (
+        "fig3.json holds the study with --quick, and would be replaced by one with --full." in capsys.readouterr().err
+    )
+    assert json.loads((tmp_path / "fig3.json").read_text())["size"] == "quick"
+    assert cli.main([*command, "--full", "--force"]) == 0
+    assert json.loads((tmp_path / "fig3.json").read_text())["size"] == "full"
+
+
 def few_drawings(path, panels):
     """Write a picture of each figure, and a drawing of the first alone: that takes as long again."""
     if path.suffix == ".png" or path.stem == FASTEST[0]:

@@ -169,7 +169,13 @@ def test_a_saved_run_is_opened_in_another_session_scrubbed_promoted_and_undone(
     other = hands(again)
     choose("Open run …", again)
     layers = again.viewer.layers
-    assert [layer.name for layer in layers] == ["cells", "cells denoised", "cells snapshots", "cells expected error"]
+    assert [layer.name for layer in layers] == [
+        "cells",
+        "cells denoised",
+        "cells snapshots",
+        "cells residual",
+        "cells expected error",
+    ]
     for layer in layers[:2]:
         assert tuple(layer.scale) == (0.5, 0.25)
         assert tuple(layer.translate) == (3, 4)
@@ -177,6 +183,7 @@ def test_a_saved_run_is_opened_in_another_session_scrubbed_promoted_and_undone(
     np.testing.assert_array_equal(layers["cells denoised"].data, widget.session.result.image)
     assert layers["cells expected error"].metadata[METADATA_KEY] == layers["cells denoised"].metadata[METADATA_KEY]
     residual = widget.viewer.layers["cells residual"]
+    np.testing.assert_array_equal(layers["cells residual"].data, residual.data)
     assert residual.metadata[METADATA_KEY] == widget.viewer.layers["cells denoised"].metadata[METADATA_KEY]
     assert other.value("Preset") == user.value("Preset")
     assert other.curves.n_steps == 30

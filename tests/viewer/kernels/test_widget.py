@@ -108,6 +108,16 @@ def test_a_triangle_has_a_whole_width_and_other_kernels_what_they_need(user):
     assert user.choices("From layer") == ["none", "cells"]
 
 
+def test_a_fault_of_the_program_says_what_to_do(widget, user, qtbot, notes, monkeypatch):
+    def fail(*arguments, **options):
+        raise IndexError("no such thing")
+
+    monkeypatch.setattr("napari_convgen.viewer.kernels.session.all_panels", fail)
+    user.fill("Width", 2.0)
+    settle(widget, qtbot)
+    assert "Unexpected IndexError: no such thing. Please report it" in user.text
+
+
 def test_custom_kernel_goes_with_its_layer(viewer, widget, user, qtbot, notes):
     cells = viewer.layers["cells"]
     taps = viewer.add_image(np.array([[1.0, 2.0, 1.0]]), name="taps")

@@ -1,6 +1,8 @@
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
 
-from napari_convgen.viewer.parts.labels import BREAK, LONGEST_NAME, breakable, name_of_layer
+from napari_convgen.viewer.parts.labels import BREAK, LONGEST_NAME, breakable, name_of_layer, text_label
 
 
 @pytest.mark.parametrize("text", ["short words", "a < b & c > d", "<b>bold</b> text", "in&lt;put &amp; co", ""])
@@ -29,3 +31,13 @@ def test_a_very_long_name_loses_its_middle():
     assert shown.endswith("end</b>")
     assert len(shown) < LONGEST_NAME + 12
     assert name_of_layer("<i>") == "<b>&lt;i&gt;</b>"
+
+
+def test_what_is_copied_from_a_label_is_what_was_written(qtbot):
+    text = f"Cannot read /data/{'deep/' * 20}cells.tif: 9.8 % of it is missing.\nSave it again."
+    label = text_label(text)
+    qtbot.addWidget(label)
+    assert BREAK in label.text()
+    label.setSelection(0, len(label.text()))
+    qtbot.keyClick(label, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert QApplication.clipboard().text() == text

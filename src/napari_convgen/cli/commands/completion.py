@@ -15,10 +15,11 @@ HELP = "print the script that completes commands in a shell"
 DESCRIPTION = "Print the script that lets a shell complete commands, options, presets, stopping rules and file names at the tab key."
 EPILOG = (
     "For bash: napari-convgen completion bash > ~/.local/share/bash-completion/completions/napari-convgen. "
-    "For zsh: napari-convgen completion zsh > FOLDER/_napari-convgen, where FOLDER is one of $fpath."
+    "For zsh: napari-convgen completion zsh > FOLDER/_napari-convgen, where FOLDER is one of $fpath. "
+    "For fish: napari-convgen completion fish > ~/.config/fish/completions/napari-convgen.fish."
 )
 
-SHELLS = ("bash", "zsh", "tcsh")
+SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 VALUES = {"preset": tuple(PRESETS), "stopping": tuple(kinds_of(StoppingConfig))}
 """Values that are completed, by option; the command line itself checks them later, with sentences of its own."""

@@ -44,6 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(device="auto")
     add("--images", type=Path, metavar="FOLDER", help=_IMAGES)
     add_output_folder(parser, "figures, curves, numbers and README.md", is_required=True)
+    parser.add_argument("--force", action="store_true", help="replace studies that are there in the other size")
     add_quiet(parser)
 
 
@@ -55,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
     names = _names(options)
     if options.images is not None and not options.images.is_dir():
         raise FileError(f"--images must be a folder, got {options.images}.")
+    _check_sizes(names, options)
     make_folder(options.output)
     from napari_convgen.reproduction.report import record, to_markdown
     from napari_convgen.reproduction.study import Setting
@@ -89,6 +91,17 @@ def _names(options: argparse.Namespace) -> list[str]:
     if options.all == bool(options.names):
         raise ConfigError(f"Name the studies, or give --all. The studies are {', '.join(STUDIES)}.")
     return [name for name in STUDIES if options.all or name in options.names]
+
+
+def _check_sizes(names: Sequence[str], options: argparse.Namespace) -> None:
+    """Refuse to replace a study by one of the other size, unless it is forced."""
+    size = "full" if options.full else "quick"
+    for entry in _records(options.output):
+        if entry["study"] in names and entry["size"] != size and not options.force:
+            raise FileError(
+                f"{options.output / entry['study']}.json holds the study with --{entry['size']}, and would be replaced by one with "
+                f"--{size}. Name another folder, or replace what is there with --force."
+            )
 
 
 class _StudyProgress:

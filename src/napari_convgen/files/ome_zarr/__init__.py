@@ -4,4 +4,4 @@ from napari_convgen.files.image_file import WritableFormat
 from napari_convgen.files.ome_zarr.reading import is_zarr, read, read_recipe
 from napari_convgen.files.ome_zarr.writing import check, write
 
-FORMAT = WritableFormat((".zarr",), read, is_zarr, recipe=read_recipe, check=check, write=write, is_folder=True)
+FORMAT = WritableFormat((".zarr",), read, is_zarr, recipe=read_recipe, check=check, write=write)

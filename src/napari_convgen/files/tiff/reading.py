@@ -72,6 +72,17 @@ def read(path: Path, axes: str | None, series: int) -> ImageFile:
     return ImageFile(data, letters, tags, png, (*notes, *note), _calibration(tags, letters), orientation)
 
 
+def read_pixel_size(path: Path, axes: str) -> Calibration | None:
+    """Return the distances between pixels along some axes, without reading these; ``None`` if the file does not store them."""
+    with tifffile.TiffFile(path) as file:
+        if file.is_ome:
+            return ome_calibration((file.ome_metadata or "").encode(), axes)
+        tags = file.pages.first.tags
+        resolution = tags.valueof("XResolution"), tags.valueof("YResolution")
+        described = file.imagej_metadata or (file.shaped_metadata or ({},))[0]
+        return imagej_calibration(None if None in resolution else resolution, described, axes)
+
+
 def _describe(series: tifffile.TiffPageSeries) -> str:
     name = f"'{series.name}' " if series.name and series.kind == "ome" else ""
     return f"{name}{' × '.join(map(str, series.shape))} {series.dtype} {series.axes}"

@@ -69,8 +69,6 @@ COLOR_NOTE = (
     "name the axes: axes = 'YXZ' or 'YXC'."
 )
 
-"""Note on an image of int8 with negative values."""
-
 
 class Prepared(Frames):
     """The frames of an image, and a configuration that fits them, checked.

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox
+from superqt import QCollapsible
 
 from napari_convgen.config import Config, preset
 from napari_convgen.errors import ConfigError
@@ -18,11 +19,10 @@ from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser, offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
-from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import LoadButton, config_of, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset
-from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
+from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Tooltips
 from napari_convgen.viewer.parts.values import ValuesChoice
 
 if TYPE_CHECKING:
@@ -123,13 +123,11 @@ class CompareWidget(DockWidget):
             keep_config(GROUP, self._preset.value, kept, residuals=self._residuals.value)
             self._titles = request.titles
             self._table.clear_rows()
-            self._text.setText(LOADING)
 
     def forecast(self) -> None:
         """Find out what memory and time the generator would take."""
         with self._controls.error.shown_errors():
             self.session.forecast(self._request())
-            self._text.setText(LOADING)
 
     def _request(self) -> CompareRequest:
         titles, source, reference = self.titles(), self._input.read(), self._input.reference_data()
@@ -140,25 +138,20 @@ class CompareWidget(DockWidget):
         self._controls = RunControls(self.session, TOOLTIPS)
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._table = ScoresTable()
-        self._text = text_label()
+        self._text = RunText(self.session)
         self.column.addWidget(self._input.description)
         boxes = (*self._methods.values(), self._residuals)
         self.column.addLayout(in_two_columns(box.native for box in boxes))
-        self.column.addWidget(
-            labeled_rows(
-                [
-                    self._values.box,
-                    self._preset,
-                    self._input.reference,
-                    self._input.axes,
-                    *self._settings.editors.values(),
-                ]
-            )
-        )
+        at_hand = dict(self._settings.editors)
+        more = QCollapsible("More settings")
+        more.addWidget(labeled_rows([self._input.axes, at_hand.pop("dtype")]))
+        self.column.addWidget(labeled_rows([self._values.box, self._preset, self._input.reference, *at_hand.values()]))
         self.column.addWidget(self._controls)
         self.column.addWidget(self._table)
-        self.column.addWidget(self._text, stretch=1)
+        self.column.addWidget(self._text)
         self.column.addWidget(self._load)
+        self.column.addWidget(more)
+        self.column.addStretch()
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)

@@ -93,7 +93,11 @@ class SaveMenu(QPushButton):
 
         run = self._session.current_run()
         if path := self._ask_where(f"{run.request.source.name} run", RUN):
-            extra = {"place": keep_place(run.request.source), "chosen_steps": run.chosen_steps}
+            extra = {
+                "place": keep_place(run.request.source),
+                "chosen_steps": run.chosen_steps,
+                "has_residual": run.request.outputs.has_residual,
+            }
             save_run(path, run.ended, extra)
 
     def _copy_command(self) -> None:
@@ -111,7 +115,8 @@ class SaveMenu(QPushButton):
         if path:
             result, extra = load_run(path)
             place = extra.get("place") or _plain_place(result, Path(path).stem)
-            self._session.reopen(result, place, tuple(extra.get("chosen_steps", ())))
+            steps, has_residual = extra.get("chosen_steps", ()), extra.get("has_residual", False)
+            self._session.reopen(result, place, tuple(steps), has_residual)
             self.loaded.emit({"config": result.config.model_dump()})
 
     def _ask_where(self, name: str, *kinds: str) -> Path | None:

@@ -154,7 +154,13 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
             raise InputError("There is no finished run. Press Run first.")
         return self._finished
 
-    def reopen(self, result: DenoiseResult, place: Mapping[str, Any], chosen_steps: tuple[int, ...] = ()) -> None:
+    def reopen(
+        self,
+        result: DenoiseResult,
+        place: Mapping[str, Any],
+        chosen_steps: tuple[int, ...] = (),
+        has_residual: bool = False,
+    ) -> None:
         """Show a run that was saved, so that another step of it can be chosen; its input is added where it is not there.
 
         Parameters
@@ -165,6 +171,8 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
             Place and looks of its input, from `napari_convgen.viewer.layers.kept_place.keep_place`.
         chosen_steps
             Steps that the user has chosen since; none by default.
+        has_residual
+            True if the run showed what was taken away, too; by default False.
         """
         self._refuse_if_busy()
         self._release()
@@ -172,7 +180,8 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         if not any(layer.name == source.name and layer.data.shape == source.data.shape for layer in self.viewer.layers):
             add_layer(self.viewer, layer_at(place, result.input))
         reference = None if result.reference is None else result.reference.image
-        request = DenoiseRequest(source, result.config, Outputs(has_expected_error=True), reference)
+        outputs = Outputs(has_residual=has_residual, has_expected_error=True)
+        request = DenoiseRequest(source, result.config, outputs, reference)
         self._choose(Finished(request, self._new_layers(request), result, {}, result), chosen_steps)
         self.state_changed.emit(self.state)
         self.finished.emit(self.result)

@@ -27,7 +27,7 @@ from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import config_of
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset, preset_beside
-from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
+from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Tooltips
 from napari_convgen.viewer.parts.values import ValuesChoice
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.worker.session import State
@@ -132,7 +132,6 @@ class DenoiseWidget(DockWidget):
     def _begin(self) -> None:
         self._noise_before, self._noise_of = self._noise_of, (self._input.layer, None)
         self._show_noise()
-        self._text.setText(LOADING)
 
     def _outputs(self) -> Outputs:
         return Outputs(
@@ -145,8 +144,8 @@ class DenoiseWidget(DockWidget):
         more.addWidget(labeled_rows([self._input.axes, *grouped_rows(self._folded)]))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
         self._noise = text_label(tooltip="Noise that was found. If it is wrong, set it in 'Noise' and 'More settings'.")
-        self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
-        self._try = TryMenu(self.session, self._input, self._controls.error.shown_errors)
+        self._try = TryMenu(self.session, self._input, lambda: self._controls.error.shown_errors())
+        self._controls = RunControls(self.session, TOOLTIPS, bound="at most", others=[self._try])
         self._into_file = IntoFile(self.viewer, self._input, self.config, self.session)
         self._choice = StepChoice(self.session)
         self._before_after = BeforeAfter(self.session, self._controls.error.shown_errors)
@@ -154,7 +153,7 @@ class DenoiseWidget(DockWidget):
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
         self._plot.setToolTip(PLOT_TOOLTIP)
-        self._text = text_label()
+        self._text = RunText(self.session)
 
         self.column.addWidget(self._input.description)
         self.column.addWidget(self._noise)
@@ -162,11 +161,10 @@ class DenoiseWidget(DockWidget):
         self.column.addWidget(labeled_rows(rows))
         self.column.addLayout(in_two_columns(box.native for box in self._boxes.values()))
         self.column.addWidget(self._controls)
-        self.column.addWidget(self._try)
+        self.column.addWidget(self._text)
         self.column.addWidget(self._choice)
         self.column.addWidget(self._before_after)
         self.column.addWidget(self._plot, stretch=1)
-        self.column.addWidget(self._text)
         self.column.addWidget(self._save)
         self.column.addWidget(self._into_file)
         self.column.addWidget(more)

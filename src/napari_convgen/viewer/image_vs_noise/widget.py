@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, LineEdit
@@ -20,11 +20,10 @@ from napari_convgen.viewer.parts.chooser import offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
-from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import LoadButton, config_of, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset
-from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
+from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Tooltips
 from napari_convgen.viewer.plots.curves import REDRAW_SECONDS
 from napari_convgen.viewer.plots.panels import PanelView, ask_and_save
 from napari_convgen.viewer.reconstruct.inputs import looked_at
@@ -126,13 +125,11 @@ class ImageAgainstNoiseWidget(DockWidget):
             keep_config(GROUP, self._preset.value, request.config, **kept)
             self._moments, self._course = [], None
             self._draw()
-            self._show_sentences([LOADING])
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
         with self._controls.error.shown_errors():
             self.session.forecast(self._request())
-            self._show_sentences([LOADING])
 
     def save(self) -> None:
         """Ask for a file, and save the plots of the last run."""
@@ -160,7 +157,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._distances.setToolTip(
             "How far the weights of each layer have moved from where they started, over the norm of the start."
         )
-        self._text, self._details = text_label(), text_label()
+        self._text = RunText(self.session)
 
         self.column.addWidget(self._input.description)
         targets = [self._noise, self._mean, self._added, self._input.reference]
@@ -173,7 +170,6 @@ class ImageAgainstNoiseWidget(DockWidget):
         self.column.addWidget(self._text)
         self.column.addWidget(self._errors, stretch=1)
         self.column.addWidget(self._distances, stretch=1)
-        self.column.addWidget(self._details)
         self.column.addLayout(rows_of((self._save, self._load)))
         self.column.addWidget(more)
         self.column.addStretch()
@@ -206,7 +202,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         if "mean" in report:
             self._noise.value, self._mean.value = report["noise"], report["mean"]
             self._added.value = str(report["added_noise"] or NO_ADDED_NOISE)
-        self._show_sentences([describe_missing(config, self.config()[0])])
+        self._text.setText(describe_missing(config, self.config()[0]))
 
     def _follow_theme(self) -> None:
         for view in (self._errors, self._distances):
@@ -216,7 +212,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._save.setEnabled(self.session.result is not None)
 
     def _on_progress(self, progress: CompareFitsProgress) -> None:
-        self._show_sentences([f"Step {progress.step} of {progress.n_steps}."])
+        self._text.setText(f"Step {progress.step} of {progress.n_steps}.")
         task = self.session.task
         if progress.moment is None or task is None:
             return
@@ -226,19 +222,14 @@ class ImageAgainstNoiseWidget(DockWidget):
             self._draw()
 
     def _on_forecast(self, forecast: Forecast | None) -> None:
-        self._show_sentences([] if forecast is None else [str(forecast)])
+        self._text.setText("" if forecast is None else str(forecast))
 
     def _show_current(self) -> None:
         """Show the current run: after a cancel the one before it, if there was one."""
         result = self.session.result
         self._course = None if result is None else Course.of_result(result)
-        self._show_sentences(() if result is None else (*result.sentences(), *result.notes))
+        self._text.setText("" if result is None else "\n".join((*result.sentences(), *result.notes)))
         self._draw()
-
-    def _show_sentences(self, sentences: Sequence[str]) -> None:
-        """Put the first sentence above the plots, and all others below them."""
-        self._text.setText("".join(sentences[:1]))
-        self._details.setText("\n".join(sentences[1:]))
 
     def _draw(self) -> None:
         """Draw the curves so far, and the weights' distances at the step on screen."""

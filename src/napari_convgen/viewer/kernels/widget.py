@@ -32,7 +32,7 @@ from napari_convgen.viewer.layers.door import finest_level
 from napari_convgen.viewer.layers.names import name_events
 from napari_convgen.viewer.parts.buttons import button
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.errors import shown_errors
+from napari_convgen.viewer.parts.errors import sentence_of, shown_errors
 from napari_convgen.viewer.parts.form import LEAST_WIDTH
 from napari_convgen.viewer.parts.labels import name_of_layer, text_label
 from napari_convgen.viewer.parts.preferences import keep, page
@@ -341,7 +341,7 @@ class KernelWidget(DockWidget):
             self._text.setText("<br>".join(map(html.escape, answer.prediction)))
             self._show_position(answer.step)
         else:
-            self._text.setText(f"<i>{html.escape(str(answer.error))}</i>")
+            self._text.setText(f"<i>{html.escape(sentence_of(answer.error))}</i>")
         self._text.setVisible(bool(self._text.text()))
         self._bound.setText("<br>".join(map(html.escape, answer.bound)))
         self.tabs.show_panels(answer.panels)

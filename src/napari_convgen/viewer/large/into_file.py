@@ -20,7 +20,7 @@ from napari_convgen.viewer.layers.region import middle_of_view
 from napari_convgen.viewer.parts.buttons import button
 from napari_convgen.viewer.parts.chooser import InputChooser
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
+from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Tooltips
 from napari_convgen.viewer.worker.session import Session
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class IntoFile(QCollapsible):
             "Choose where the result is written, as OME-Zarr; by default in a folder for scratch files.",
         )
         self.controls = RunControls(self.session, TOOLTIPS)
-        self._said = text_label()
+        self._said = RunText(self.session)
         self._inside = QWidget()
         column = QVBoxLayout(self._inside)
         column.setContentsMargins(0, 0, 0, 0)
@@ -111,13 +111,11 @@ class IntoFile(QCollapsible):
         """Start, or go on."""
         with self.controls.error.shown_errors():
             self.session.run(self._request())
-            self._said.setText(LOADING)
 
     def forecast(self) -> None:
         """Find out what a run would take."""
         with self.controls.error.shown_errors():
             self.session.forecast(self._request())
-            self._said.setText(LOADING)
 
     def _request(self) -> StoreRequest:
         source, layer = self._chooser.read(), self._chooser.layer

@@ -16,6 +16,7 @@ from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.layers.door import LayerInput, finest_level, guess_axes, read_layer
 from napari_convgen.viewer.layers.frame import find_frame, frame_index, take_frame
 from napari_convgen.viewer.layers.names import name_events
+from napari_convgen.viewer.layers.pixel_size import describe_pixel_size, take_pixel_size, unread_pixel_size
 from napari_convgen.viewer.parts.form import ConfigForm
 from napari_convgen.viewer.parts.labels import name_of_layer, text_label
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 NO_REFERENCE = "none"
+
+TAKE = "<a href='take' style='color: #2f7fd6'>Take it over</a>"
+"""Link that gives the layer the size of the pixels in its file, in a blue that can be read in the dark and the light theme."""
 
 
 class InputChooser:
@@ -60,6 +64,7 @@ class InputChooser:
         self._typed_axes: list[tuple[Layer, str]] = []
         self._wanted_reference: Image | None = None
         self.description = text_label(tooltip="The active image layer: select another one in the layer list.")
+        self.description.linkActivated.connect(self._take_pixel_size)
         self.axes = LineEdit(
             label="Axes",
             tooltip="One letter for each axis of the layer: X, Y, Z, C (channels, fitted together); other axes count frames.",
@@ -166,6 +171,8 @@ class InputChooser:
             text += self._describe_taken(data.shape)
         except ConvgenError as error:
             text += f"<br><i>{error}</i>"
+        if size := unread_pixel_size(layer, self.axes.value):
+            text += f"<br><i>Its file says pixels of {describe_pixel_size(size)}; napari has not read that.</i> {TAKE}"
         self.description.setText(text)
 
     def _describe_taken(self, shape: tuple[int, ...]) -> str:
@@ -178,6 +185,14 @@ class InputChooser:
             n_frames = math.prod(shape[i] for i in counted)
             return f" · {n_frames} frames of {times(layout.frame_shape(shape))}, one after another"
         return ""
+
+    def _take_pixel_size(self) -> None:
+        """Give the layer the size of the pixels in its file."""
+        layer = self.layer
+        if layer is not None and (size := unread_pixel_size(layer, self.axes.value)) is not None:
+            take_pixel_size(layer, size)
+            self.viewer.reset_view()
+        self.describe()
 
     def _follow_data(self, active: Layer | None) -> None:
         """Notice when the active layer is given other data, and not when that of the layer before is."""

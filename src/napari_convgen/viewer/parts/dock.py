@@ -7,7 +7,10 @@ import weakref
 from typing import Any, ClassVar
 
 from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QDockWidget, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QComboBox, QDockWidget, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from napari_convgen.viewer.parts.elided import Elider
 
 MIN_WIDTH = 300
 """Least width of a dock widget, in pixels."""
@@ -61,6 +64,7 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(MIN_WIDTH)
+        self._elider = Elider(self)
 
     def enter(self) -> None:
         """Take up again what `leave` has laid down. By default nothing."""
@@ -74,6 +78,7 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
             parent, dock = self.parent(), self._dock
             if isinstance(parent, QDockWidget):
                 self._dock = parent
+                parent.topLevelChanged.connect(self._elide)
                 self.enter()
             elif parent is None and dock is not None:
                 self._dock, self._window = None, dock.parentWidget()
@@ -81,6 +86,17 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
                 type(self).keep(self)
                 self._staying.start()
         return bool(super().event(event))
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Shorten the texts that are too long for their place."""
+        super().showEvent(event)
+        self._elide()
+
+    def _elide(self) -> None:
+        """Shorten the texts of choices, and the title of the dock, which napari makes anew when the dock floats."""
+        title = None if self._dock is None else getattr(self._dock.titleBarWidget(), "title", None)
+        for widget in (*self.findChildren(QComboBox), *([title] if isinstance(title, QLabel) else [])):
+            widget.installEventFilter(self._elider)
 
     def _stay(self) -> None:
         """Stay in napari's window, which takes the widget along when it closes."""

@@ -20,6 +20,13 @@ def shown_errors() -> Iterator[None]:
         notify(error)
 
 
+def sentence_of(error: Exception) -> str:
+    """Return the sentence of an error that was written for the user, or else what to do with it."""
+    if isinstance(error, ConvgenError):
+        return str(error)
+    return f"Unexpected {type(error).__name__}: {str(error) or 'no message'}. Please report it, with the text in the terminal."
+
+
 class ErrorText(TextLabel):
     """The last error in full, where the user looks; hidden while there is none."""
 
@@ -34,10 +41,7 @@ class ErrorText(TextLabel):
 
     def show_error(self, error: Exception) -> None:
         """Show an error: the sentence that was written for the user, or else what to do with it."""
-        text = str(error)
-        if not isinstance(error, ConvgenError):
-            text = f"Unexpected {type(error).__name__}: {text or 'no message'}. Please report it, with the text in the terminal."
-        self.setText(f"<b>⚠</b> {html.escape(text)}")
+        self.setText(f"<b>⚠</b> {html.escape(sentence_of(error))}")
         self.show()
 
     @contextmanager

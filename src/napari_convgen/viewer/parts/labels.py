@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel
+from qtpy.QtGui import QContextMenuEvent, QKeyEvent, QKeySequence
+from qtpy.QtWidgets import QApplication, QLabel, QMenu
 
 LONGEST_WORD = 24
 """Longest part of a word that stays on one line, in characters: as many as fit into a dock at its least width."""
@@ -29,12 +31,34 @@ class TextLabel(QLabel):
         super().__init__()
         self.setWordWrap(True)
         self.setMinimumWidth(1)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        flags = Qt.TextInteractionFlag
+        self.setTextInteractionFlags(flags.TextSelectableByMouse | flags.LinksAccessibleByMouse)
         self.setAlignment(Qt.AlignmentFlag.AlignTop)
 
     def setText(self, text: str | None) -> None:
         """Show a text, plain or rich."""
         super().setText(breakable(text or ""))
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Copy what is selected."""
+        if event is not None and event.matches(QKeySequence.StandardKey.Copy):
+            self.copy()
+        else:
+            super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:
+        """Offer to copy what is selected."""
+        if event is not None and self.hasSelectedText():
+            menu = QMenu(self)
+            action: Any = menu.addAction("Copy")
+            action.triggered.connect(self.copy)
+            menu.exec(event.globalPos())
+            menu.deleteLater()
+
+    def copy(self) -> None:
+        """Copy what is selected, without the places where lines may be broken."""
+        if self.hasSelectedText() and (clipboard := QApplication.clipboard()) is not None:
+            clipboard.setText(plain(self.selectedText()))
 
 
 def text_label(text: str = "", tooltip: str = "") -> TextLabel:
@@ -56,6 +80,12 @@ def text_label(text: str = "", tooltip: str = "") -> TextLabel:
 def breakable(text: str) -> str:
     """Return a text, plain or rich, with places in its long words where lines may be broken, and none between a number and its unit."""
     return re.sub(r"(?:<[^>]*>|&#?\w+;|[^\s<&])+", _break_word, IN_A_NUMBER.sub("\N{NO-BREAK SPACE}", text))
+
+
+def plain(text: str) -> str:
+    """Return a text that was selected in a label as it was before `breakable`, its lines ended as in a file."""
+    text = re.sub("[\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}]", "\n", text)
+    return text.replace(BREAK, "").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _break_word(word: re.Match[str]) -> str:

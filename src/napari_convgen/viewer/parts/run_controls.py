@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,40 @@ from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 from napari_convgen.run.labels import format_time_left
 from napari_convgen.viewer.parts.buttons import button, rows_of
 from napari_convgen.viewer.parts.errors import ErrorText
+from napari_convgen.viewer.parts.labels import TextLabel
 from napari_convgen.viewer.worker.job import PROGRESS_PARTS
 from napari_convgen.viewer.worker.session import Session, State
 
 LOADING = "Loading … The first fit on a machine takes some seconds more: it compiles what is then kept."
 """Text that a widget shows while a task is loaded."""
+
+PAUSED = "Paused before the first step. What is under way is finished first; 'Resume' goes on."
+"""Text that a widget shows during a pause while there is no progress to show."""
+
+
+class RunText(TextLabel):
+    """What a widget says of its run: at first that it is loaded, or paused before there was any progress; then what it is told.
+
+    Parameters
+    ----------
+    session
+        The session of the run.
+    """
+
+    def __init__(self, session: Session[Any, Any, Any, Any]) -> None:
+        super().__init__()
+        self._is_waiting = False
+        session.state_changed.connect(self._on_state)
+
+    def setText(self, text: str | None) -> None:
+        """Show a text, plain or rich."""
+        self._is_waiting = False
+        super().setText(text)
+
+    def _on_state(self, state: State) -> None:
+        if state is State.LOADING or self._is_waiting:
+            self.setText({State.PAUSED: PAUSED, State.IDLE: ""}.get(state, LOADING))
+            self._is_waiting = state is not State.IDLE
 
 
 @dataclass(frozen=True)
@@ -56,6 +86,8 @@ class RunControls(QWidget):
         What the tooltips say.
     bound
         Word before the time that is left: ``"about"``, or ``"at most"`` where a run may end early.
+    others
+        Further buttons beside *Run* and *Forecast*; none by default.
 
     Attributes
     ----------
@@ -66,11 +98,18 @@ class RunControls(QWidget):
     run_clicked = Signal()
     forecast_clicked = Signal()
 
-    def __init__(self, session: Session[Any, Any, Any, Any], tooltips: Tooltips, bound: str = "about") -> None:
+    def __init__(
+        self,
+        session: Session[Any, Any, Any, Any],
+        tooltips: Tooltips,
+        bound: str = "about",
+        others: Sequence[QWidget] = (),
+    ) -> None:
         super().__init__()
         self._session = session
         self._bound = bound
         self._is_blocked = False
+        self._told = ""  # the progress and the time that is left
         self._run = button("Run", tooltips.run)
         self._forecast = button("Forecast", tooltips.forecast)
         self._pause = button("Pause", tooltips.pause)
@@ -81,7 +120,7 @@ class RunControls(QWidget):
         self.error = ErrorText()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(rows_of((self._run, self._forecast), (self._pause, self._stop, self._cancel)))
+        column.addLayout(rows_of((self._run, self._forecast, *others), (self._pause, self._stop, self._cancel)))
         column.addWidget(self._progress)
         column.addWidget(self.error)
         self._run.clicked.connect(lambda: self.run_clicked.emit())
@@ -105,7 +144,8 @@ class RunControls(QWidget):
         self._progress.setRange(0, PROGRESS_PARTS)
         self._progress.setValue(round(PROGRESS_PARTS * progress.share))
         left = format_time_left(progress.seconds_left, self._bound)
-        self._progress.setFormat(f"%p % · {left}" if left else "%p %")
+        self._told = f"%p % · {left}" if left else "%p %"
+        self._progress.setFormat("%p % · paused" if self._session.state is State.PAUSED else self._told)
 
     def _toggle_pause(self) -> None:
         if self._session.state is State.PAUSED:
@@ -133,3 +173,6 @@ class RunControls(QWidget):
             self._progress.setRange(0, PROGRESS_PARTS)
             self._progress.setValue(0)
             self._progress.setFormat("")
+            self._told = ""
+        elif self._told:
+            self._progress.setFormat("%p % · paused" if state is State.PAUSED else self._told)

@@ -15,11 +15,10 @@ from napari_convgen.viewer.parts.chooser import offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
-from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import LoadButton, config_of
 from napari_convgen.viewer.parts.preferences import keep_config, page, read_config, recall
 from napari_convgen.viewer.parts.presets import nearest_preset, preset_beside
-from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
+from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
@@ -96,14 +95,12 @@ class ReconstructWidget(DockWidget):
             self.session.run(request)
             boxes = {name: box.value for name, box in self._boxes.items()}
             keep_config(GROUP, self._preset.value, request.config, problem=request.problem, **boxes)
-            self._text.setText(LOADING)
             self._plot.begin(request.config)
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
         with self._controls.error.shown_errors():
             self.session.forecast(self._request())
-            self._text.setText(LOADING)
 
     def _request(self) -> ReconstructRequest:
         config, name = self.config(), self._problem.name.value
@@ -134,7 +131,7 @@ class ReconstructWidget(DockWidget):
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
         self._plot.setToolTip(PLOT_TOOLTIP)
-        self._text = text_label()
+        self._text = RunText(self.session)
         self._instrument = [PanelView(self.viewer.theme) for _ in range(2)]
 
         self.column.addWidget(self._input.description)
@@ -142,10 +139,10 @@ class ReconstructWidget(DockWidget):
         self.column.addWidget(self._problem.hint)
         self.column.addLayout(in_two_columns(box.native for box in self._boxes.values()))
         self.column.addWidget(self._controls)
+        self.column.addWidget(self._text)
         self.column.addWidget(self._plot, stretch=1)
         for panel in self._instrument:
             self.column.addWidget(panel)
-        self.column.addWidget(self._text)
         self.column.addWidget(self._load)
         self.column.addWidget(more)
         self.column.addStretch()

@@ -17,7 +17,7 @@ from napari_convgen.viewer.parts.form import labeled_rows
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import LoadButton
-from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips, show_notes
+from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Tooltips, show_notes
 from napari_convgen.viewer.reconstruct.inputs import looked_at
 from napari_convgen.viewer.spectrum.form import SpectrumForm
 from napari_convgen.viewer.spectrum.plots import SpectrumPlots
@@ -74,13 +74,11 @@ class WhyItWorksWidget(DockWidget):
             self.session.run(self._request())
             self._form.keep()
             self._prediction = ""
-            self._text.setText(LOADING)
 
     def forecast(self) -> None:
         """Find out what memory and time a run would take."""
         with self._controls.error.shown_errors():
             self.session.forecast(self._request())
-            self._text.setText(LOADING)
 
     def fit(self) -> None:
         """Denoise the image with the same generator, to have a course to compare with; end a fit that is under way."""
@@ -108,7 +106,7 @@ class WhyItWorksWidget(DockWidget):
         self._form.lay_out(self._input)
         self._controls = RunControls(self.session, TOOLTIPS)
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
-        self._text = text_label()
+        self._text = RunText(self.session)
         self._at_slider = text_label(tooltip="The vectors that napari's slider 'component' points to.")
         self._plots = SpectrumPlots(self.viewer)
         self.column.addWidget(self._input.description)
