@@ -112,8 +112,8 @@ class ReconstructWidget(DockWidget):
             source, maps = image_source(scan, title.removesuffix(" k-space")), self._problem.scan.read_maps()
             return ReconstructRequest(source, name, config, outputs=self._outputs(), scan=scan.file, coil_maps=maps)
         if name == "phase":
-            stack, place = read_stack(self._input.layer)
             lights = self._problem.read_lights()
+            stack, place = read_stack(self._input.layer, "plane" if lights is None else "light")
             return ReconstructRequest(place, name, config, outputs=self._outputs(), stack=stack, lights=lights)
         source = self._input.read()
         mask, psf = self._problem.read_mask(), self._problem.read_psf()
@@ -121,8 +121,7 @@ class ReconstructWidget(DockWidget):
 
     def _outputs(self) -> Outputs:
         has_baseline = self._baseline.native.isVisibleTo(self) and self._baseline.value
-        has_residual = self._residual.native.isVisibleTo(self) and self._residual.value
-        return Outputs(self._snapshots.value, self._generator.value, has_residual, has_baseline)
+        return Outputs(self._snapshots.value, self._generator.value, self._residual.value, has_baseline)
 
     def _build(self) -> None:
         self._build_settings()
@@ -176,7 +175,7 @@ class ReconstructWidget(DockWidget):
             value=False,
             text="Residual",
             tooltip="Add the measurement that the result predicts, minus the actual one, as a layer, hidden at first: in the pixels of the "
-            "image, or the logarithm of its magnitude over k-space.",
+            "image, for each image of a phase, or the logarithm of its magnitude over k-space.",
         )
         self._baseline = CheckBox(
             value=False,
@@ -221,7 +220,6 @@ class ReconstructWidget(DockWidget):
         self._at_hand.show_rows()
         self._input.describe()
         self._input.description.setVisible(name != "sense")
-        self._residual.native.setVisible(name != "phase")
         self._baseline.native.setVisible(name in BASELINES)
         self._baseline.native.setText(BASELINES.get(name, BASELINES["enlarge"]))
         self._choose_preset()
