@@ -22,7 +22,7 @@ from napari_convgen.viewer.parts.presets import nearest_preset, preset_beside
 from napari_convgen.viewer.parts.run_controls import LOADING, RunControls, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
-from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
+from napari_convgen.viewer.reconstruct.inputs import ProblemInputs, scan_title
 from napari_convgen.viewer.reconstruct.kspace import image_source
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS, problem_of
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
@@ -109,7 +109,7 @@ class ReconstructWidget(DockWidget):
         config, name = self.config(), self._problem.name.value
         if name == "sense":
             scan, title = self._problem.scan.read()
-            source, maps = image_source(scan, title.removesuffix(" k-space")), self._problem.scan.read_maps()
+            source, maps = image_source(scan, scan_title(title)), self._problem.scan.read_maps()
             return ReconstructRequest(source, name, config, outputs=self._outputs(), scan=scan.file, coil_maps=maps)
         if name == "phase":
             lights = self._problem.read_lights()
@@ -216,10 +216,8 @@ class ReconstructWidget(DockWidget):
             kept = self._preset.value
             self._preset.choices = names
             self._preset.value = kept if kept in names and kept not in usual else self._problem.problem.preset
-        self._input.is_stack = name == "phase"
         self._at_hand.show_rows()
         self._input.describe()
-        self._input.description.setVisible(name != "sense")
         self._baseline.native.setVisible(name in BASELINES)
         self._baseline.native.setText(BASELINES.get(name, BASELINES["enlarge"]))
         self._choose_preset()
