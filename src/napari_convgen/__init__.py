@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from napari_convgen.run.denoise.run import DenoiseTask, denoise
     from napari_convgen.run.denoise.saved import load
     from napari_convgen.run.image_vs_noise.config import TargetsConfig
+    from napari_convgen.run.image_vs_noise.progress import CompareFitsProgress
     from napari_convgen.run.image_vs_noise.result import CompareFitsResult
-    from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask, compare_fits
+    from napari_convgen.run.image_vs_noise.run import CompareFitsTask, compare_fits
     from napari_convgen.run.reconstruct.result import ReconstructResult
     from napari_convgen.run.reconstruct.run import ReconstructTask, reconstruct
     from napari_convgen.run.simulate import Simulation, simulate
@@ -91,7 +92,7 @@ _HOMES = {
     "BatchProgress": "batch.run",
     "BatchResult": "batch.result",
     "BatchTask": "batch.run",
-    "CompareFitsProgress": "run.image_vs_noise.run",
+    "CompareFitsProgress": "run.image_vs_noise.progress",
     "CompareFitsResult": "run.image_vs_noise.result",
     "CompareFitsTask": "run.image_vs_noise.run",
     "CompareProgress": "run.compare.progress",

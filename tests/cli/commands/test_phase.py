@@ -3,10 +3,12 @@
 import json
 
 import numpy as np
+import pytest
 import tifffile
 
-from napari_convgen import cli
-from napari_convgen.files.images import read_image
+from napari_convgen import cli, simulate
+from napari_convgen.core.image import Image
+from napari_convgen.files.images import new_image, read_image, write_image
 
 SMALL = {"generator.n_channels": "4", "generator.n_scales": "1", "n_threads": "1"}
 QUICK = ["--preset", "deep-decoder", "--steps", "4", "--set", *(f"{name}={value}" for name, value in SMALL.items())]
@@ -42,3 +44,26 @@ def test_lights_that_are_no_numbers_are_refused(tmp_path, monkeypatch, capsys):
     words = ["--problem", "phase", "--lights", "lights.csv", "--dry-run"]
     assert cli.main(["reconstruct", "stack.tif", *words]) == 2
     assert "Write two numbers in each row" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_what_a_stack_shows_of_a_generator_is_written(tmp_path, monkeypatch):
+    """The vectors as images of the phase with its pixels, the fits to the stack and to noise, and the stack and the noise."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):
+        monkeypatch.setattr(f"napari_convgen.run.spectrum.run.{name}", 4)
+    y, x = np.mgrid[:18, :17]
+    truth = Image(0.8 * np.exp(-((y - 8) ** 2 + (x - 7) ** 2) / 12), "YX", (0.2, 0.2), ("micrometer",) * 2)
+    made = simulate(truth, problem="phase", n_planes=3, z_step=2.0, photons=500)
+    write_image("stack.tif", np.asarray(made.measurement.data), new_image(made.measurement))
+    words = ["--problem", "phase", "--zernikes", "0", "--starts", "1", "--set", *QUICK[5:]]
+    assert cli.main(["spectrum", "stack.tif", "-o", "vectors", "--rank", "4", *words]) == 0
+    vectors = read_image("vectors/vectors-step0.tif")
+    assert vectors.data.shape == (4, 18, 17)
+    np.testing.assert_allclose(vectors.image.scale[-2:], (0.2, 0.2))
+    assert tifffile.imread("vectors/projections-step0.tif").mean(axis=(1, 2)) == pytest.approx(0, abs=1e-5)
+    assert cli.main(["compare-fits", "stack.tif", "-o", "fits", "--steps", "3", *words]) == 0
+    assert tifffile.imread("fits/image.tif").shape == (3, 18, 17)
+    targets = tifffile.imread("fits/targets.tif")
+    assert targets.shape == (2, 3, 18, 17)
+    np.testing.assert_allclose(targets[0], made.measurement.data, rtol=1e-3)

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from raw_data import header, write_fastmri
 
-from napari_convgen import cli, read_kspace, reconstruct, simulate
+from napari_convgen import cli, compare_fits, read_kspace, reconstruct, simulate, spectrum
 from napari_convgen.config import preset
 from napari_convgen.core.image import Image
 from napari_convgen.core.mri.simulation import equispaced, head, scan
@@ -149,3 +149,50 @@ def test_what_cannot_be_done_is_one_sentence_and_status_2(folder, capsys, argume
     assert (printed, complaint.count("\n")) == ("", 1)
     assert BAD[arguments] in complaint
     assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_vectors_of_a_scan_are_written_as_images_of_it(folder, monkeypatch, capsys):
+    for name in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):
+        monkeypatch.setattr(f"napari_convgen.run.spectrum.run.{name}", 4)
+    small = [f"{name}={value}" for name, value in SMALL.items() if name != "n_restarts"]
+    words = ["--problem", "sense", "--slice", "1", "--calibration", "8", "--rank", "6", "--set", *small]
+    assert cli.main(["spectrum", "scan.h5", "-o", "out", *words]) == 0
+    config = preset("deep-decoder").replace(SMALL)
+    result = spectrum(read_kspace("scan.h5", 1).image, config, problem="sense", n_calibration=8, rank=6)
+    vectors = tifffile.imread("out/vectors-step0.tif")
+    np.testing.assert_array_equal(vectors, [result.vector(number) for number in range(6)])
+    assert vectors.shape == (6, 2, *SIZE)  # real and imaginary part
+    projections = tifffile.imread("out/projections-step0.tif")
+    np.testing.assert_allclose(projections, [np.abs(result.projection(n)) for n in (1, 2, 5, 6)], rtol=1e-6)
+    assert sorted(path.name for path in folder.glob("out/*.tif")) == ["projections-step0.tif", "vectors-step0.tif"]
+    assert "6 vectors hold" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_fits_to_a_scan_and_to_noise_are_written_in_magnitudes(folder):
+    given = ["--problem", "sense", "--coil-maps", "maps.cfl", "--sampling", "rows.tif", "--reference", "truth.tif"]
+    assert cli.main(["compare-fits", "scan.cfl", "-o", "out", *given, *QUICK]) == 0
+    kspace, maps, mask = (read_image(name).data for name in ("scan.cfl", "maps.cfl", "rows.tif"))
+    config = preset("deep-decoder").replace(SMALL | {"n_steps": 3})
+    result = compare_fits(
+        Image(kspace, "CYX"),
+        config,
+        problem="sense",
+        coil_maps=maps,
+        is_sampled=mask,
+        reference=tifffile.imread("truth.tif"),
+    )
+    for target in result.targets:
+        written = tifffile.imread(f"out/{target.name}.tif")
+        np.testing.assert_array_equal(written, [np.abs(snapshot.image) for snapshot in target.snapshots])
+    assert np.isfinite(result["image"].errors).all()
+    targets = tifffile.imread("out/targets.tif")
+    np.testing.assert_allclose(targets, [np.abs(target.values) for target in result.targets], rtol=1e-6)
+    assert targets.shape == (2, *kspace.shape)
+
+
+@pytest.mark.parametrize("command", ["spectrum", "compare-fits"])
+def test_options_of_kspace_are_refused_for_an_image(folder, command, capsys):
+    assert cli.main([command, "truth.tif", "-o", "out", "--slice", "1", *QUICK[:2]]) == 2
+    assert "--slice is for the problem 'sense'" in capsys.readouterr().err

@@ -45,6 +45,7 @@ def test_a_problem_and_its_inputs_are_those_of_the_verb(folder, noisy):
     for words, inputs in (
         (["--problem", "inpaint", "--mask", "mask.tif"], {"problem": "inpaint", "is_missing": is_missing}),
         (["--problem", "deblur", "--sigma", "0.8"], {"problem": "deblur", "sigma": 0.8}),
+        (["--problem", "enlarge", "--factor", "2"], {"problem": "enlarge", "factor": 2}),
     ):
         assert run(*words, "--force") == 0
         [found] = spectrum(noisy, config, axes="YX", rank=6, **inputs).spectra

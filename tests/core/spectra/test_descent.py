@@ -66,7 +66,7 @@ def test_few_products_and_probes_do_for_a_long_spectrum():
 def test_the_interval_lies_around_the_least_risk():
     steps = torch.arange(1.0, 8)
     risk = torch.tensor([9.0, 3, 1, 0.8, 1.1, 0.95, 2])
-    descent = Descent(steps, steps, steps, risk, 1.0)
+    descent = Descent(steps, steps, steps, risk, 1.0, 0.5)
     assert descent.best == 3
     assert descent.near_best(0.0) == (3, 3)
     assert descent.near_best(0.25) == (2, 3)  # what comes after a rise does not count

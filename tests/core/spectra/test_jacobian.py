@@ -7,7 +7,8 @@ from napari_convgen.core.generators import DeepDecoder, GuidedNetwork, SkipNetwo
 from napari_convgen.core.generators.convolutional import WIDTHS, ConvolutionalGenerator
 from napari_convgen.core.generators.two_layer import TwoLayer
 from napari_convgen.core.linear_map import LinearMap
-from napari_convgen.core.spectra.jacobian import GROUPS, gram, jacobian, module_jacobian, observed, remove_mean
+from napari_convgen.core.spectra.centering import ChannelMeans, remove_mean
+from napari_convgen.core.spectra.jacobian import GROUPS, gram, jacobian, module_jacobian, observed
 
 LIKE = torch.zeros(1, dtype=torch.float64)
 
@@ -167,7 +168,7 @@ def test_what_is_observed_is_what_a_projection_leaves():
     a = torch.randn((8, 5), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     whole = LinearMap(lambda v: (a @ v).view(1, 2, 4), (5,), (1, 2, 4), lambda y: a.T @ y.flatten())
     weights = torch.tensor([[1.0, 1, 0, 1], [1, 1, 1, 1]], dtype=torch.float64)
-    part = observed(whole, weights)
+    part = observed(whole, ChannelMeans(weights))
     w = [row[:, None] for row in weights]
     blocks = [torch.diag(x.flatten()) - x @ x.T / x.sum() for x in w]  # zeros, and means, taken out
     assert torch.allclose(part.matrix(LIKE), torch.block_diag(*blocks) @ a)

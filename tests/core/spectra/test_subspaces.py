@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.spectra.centering import ChannelMeans
 from napari_convgen.core.spectra.jacobian import observed
 from napari_convgen.core.spectra.pace import finish
 from napari_convgen.core.spectra.subspaces import energy_shares, paced_alignment, principal_angles
@@ -46,11 +47,12 @@ def test_alignment_is_the_length_of_the_pulled_back_image():
     a = torch.randn((12, 7), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     weights = torch.ones((1, 12), dtype=torch.float64)
     weights[0, 3] = 0
+    centered = ChannelMeans(weights)
     linear_map = observed(
-        LinearMap(lambda v: (a @ v).view(1, 1, 12), (7,), (1, 1, 12), lambda y: a.T @ y.flatten()), weights
+        LinearMap(lambda v: (a @ v).view(1, 1, 12), (7,), (1, 1, 12), lambda y: a.T @ y.flatten()), centered
     )
     image = torch.arange(12.0, dtype=torch.float64)[None] ** 2
-    length, noise = finish(paced_alignment(linear_map, image, weights, 3000, torch.Generator().manual_seed(1)))
+    length, noise = finish(paced_alignment(linear_map, image, centered, 3000, torch.Generator().manual_seed(1)))
     keep = weights[0] > 0
     centered = torch.zeros(12, dtype=torch.float64)
     centered[keep] = image[0][keep] - image[0][keep].mean()

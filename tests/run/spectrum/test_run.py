@@ -6,6 +6,7 @@ import torch
 
 from napari_convgen.config import Config
 from napari_convgen.core.problem import Problem
+from napari_convgen.core.spectra.centering import ChannelMeans
 from napari_convgen.core.spectra.jacobian import module_jacobian, observed
 from napari_convgen.errors import ConfigError, FitError, InputError, ShortMemoryError
 from napari_convgen.figures.panel import Plot
@@ -52,7 +53,7 @@ def dense(image, config, groups=("convolutions", "norms", "output"), steps=0):
         list(fit)
         generator.load_state_dict(fit._now.fit.generator.state_dict())
     problem = Problem.of(run.scaled, torch.device("cpu"))
-    linear_map = observed(module_jacobian(generator, groups), problem.weights)
+    linear_map = observed(module_jacobian(generator, groups), ChannelMeans(problem.weights))
     rows = [linear_map.adjoint(unit.view(linear_map.out_shape)) for unit in torch.eye(problem.measurement.numel())]
     y = problem.measurement - problem.measurement.mean(tuple(range(1, problem.measurement.ndim)), keepdim=True)
     return torch.stack(rows).double(), y.flatten().double()

@@ -3,8 +3,11 @@ import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
+from napari_convgen.core.mri.simulation import equispaced, head, scan
+from napari_convgen.files.kspace.reading import KSpaceFile
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
+from napari_convgen.viewer.reconstruct.kspace import OpenScan, kspace_layer
 
 SCROLL_BAR = 16
 """Width in pixels that it takes of a dock."""
@@ -143,3 +146,21 @@ def test_a_generator_is_looked_at_through_a_measurement(viewer, widget, user, no
     assert [layer.data.shape[-2:] for layer in shown] == [(64, 64)] * 2
     for layer in shown:
         np.testing.assert_allclose(layer.extent.world[:, -2:], viewer.layers["cells"].extent.world, atol=0.26)
+
+
+def test_a_scan_is_fitted_beside_noise_and_shown_in_magnitudes(viewer, widget, user):
+    size = (20, 18)
+    made = scan(head(size, 3), equispaced(size, 2, 12), n_coils=3, noise=0.005)
+    data, look, _ = kspace_layer(OpenScan(KSpaceFile(made.kspace, made.is_sampled, 0, 1, None)), "knee k-space")
+    viewer.layers.selection.active = viewer.add_image(data, **look)
+    user.fill("Problem", "MRI scan")
+    user.run()
+    result = widget.session.result
+    assert result.config.operator.kind == "fourier"
+    assert result["noise"].values.shape == made.kspace.shape
+    fitted = [layer for layer in viewer.layers if layer.name.startswith(("image, step", "noise, step"))]
+    assert len(fitted) == 2
+    last = result["image"].snapshots[-1]
+    np.testing.assert_array_equal(fitted[0].data[last.step], np.abs(last.image))
+    assert "noise that is fitted" not in viewer.layers  # it is k-space
+    assert "left to fit" in user.text

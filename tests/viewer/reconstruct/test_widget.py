@@ -92,6 +92,7 @@ def test_a_phase_is_found_from_a_stack_and_its_aberrations_are_plotted(viewer, w
     ]
     user.fill("Aberrations", 2)
     user.fill("Starts", 1)
+    user.check("Residual")
     user.run()
     assert "stack phase (rad)" in viewer.layers, user.text
     layer = viewer.layers["stack phase (rad)"]
@@ -102,6 +103,7 @@ def test_a_phase_is_found_from_a_stack_and_its_aberrations_are_plotted(viewer, w
     shown = [view.panel.title for view in widget.findChildren(PanelView) if view.isVisibleTo(widget)]
     assert shown[0] == "Aberrations"
     assert shown[1].startswith("Phase of the pupil (radians, up to ±")
+    assert_residual_of_each_image(viewer, widget, "stack", "plane")
 
 
 def test_a_phase_is_found_under_an_array_of_lights(viewer, user, tmp_path):
@@ -120,6 +122,7 @@ def test_a_phase_is_found_under_an_array_of_lights(viewer, user, tmp_path):
     user.fill("Aberrations", 0)
     user.fill("Starts", 1)
     user.fill("Enlargement", 2)
+    user.check("Residual")
     user.press("Run")
     assert "The directions of the lights are missing" in user.text
     path = tmp_path / "lights.csv"
@@ -137,6 +140,21 @@ def test_a_phase_is_found_under_an_array_of_lights(viewer, user, tmp_path):
     assert layer.data.shape == (40, 36)
     np.testing.assert_allclose(layer.scale, (0.2, 0.2))
     np.testing.assert_allclose(layer.translate, (-0.1, -0.1))
+    assert_residual_of_each_image(viewer, user.widget, "lights", "light")
+
+
+def assert_residual_of_each_image(viewer, widget, name, counted):
+    """The residual lies where the stack lies, image by image, in its units, and is its prediction minus the stack."""
+    stack, residual = viewer.layers[name], viewer.layers[f"{name} residual"]
+    np.testing.assert_array_equal(residual.data, widget.session.result.residual[0])
+    assert residual.data.dtype == np.float32
+    assert residual.data.shape == stack.data.shape
+    assert residual.axis_labels == (counted, "y", "x")
+    assert residual.units == stack.units
+    np.testing.assert_allclose(residual.scale, stack.scale)
+    np.testing.assert_allclose(residual.contrast_limits[0], -residual.contrast_limits[1])
+    assert not residual.visible
+    assert 0 < np.std(residual.data) < np.std(stack.data)
 
 
 def test_an_image_alone_shows_no_phase(user):

@@ -24,7 +24,7 @@ def descent(risk, loss=None):
     n = len(risk)
     loss = np.linspace(1, 0.1, n) if loss is None else loss
     as_tensor = lambda values: torch.as_tensor(np.asarray(values, float))  # noqa: E731
-    return Descent(as_tensor(10 ** np.arange(n)), as_tensor(loss), as_tensor(np.arange(n)), as_tensor(risk), 0.5)
+    return Descent(as_tensor(10 ** np.arange(n)), as_tensor(loss), as_tensor(np.arange(n)), as_tensor(risk), 0.5, 0.01)
 
 
 def one(step, predicted, energy=(0.4, 0.6, 0.92, 0.95)):

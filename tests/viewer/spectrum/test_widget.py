@@ -4,7 +4,13 @@ import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
+from napari_convgen.core.image import Image
+from napari_convgen.core.mri.simulation import equispaced, head, scan
+from napari_convgen.files.kspace.reading import KSpaceFile
+from napari_convgen.run.simulate import simulate
+from napari_convgen.run.spectrum.run import spectrum
 from napari_convgen.viewer.plots.tabs import PlotTabs
+from napari_convgen.viewer.reconstruct.kspace import OpenScan, kspace_layer
 from napari_convgen.viewer.spectrum.request import SpectrumSettings
 from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
 
@@ -244,3 +250,45 @@ def test_a_jacobian_is_taken_through_a_measurement(viewer, widget, user):
     assert viewer.layers["vectors, cells"].data.shape[-2:] == viewer.layers["cells"].data.shape
     widget.fit()
     assert "Only a fit to the image itself is compared" in user.text
+
+
+def test_a_jacobian_is_taken_through_a_scan_and_shown_as_images_of_it(viewer, widget, user):
+    size = (20, 18)
+    made = scan(head(size, 3), equispaced(size, 2, 12), n_coils=3, noise=0.005)
+    data, look, _ = kspace_layer(OpenScan(KSpaceFile(made.kspace, made.is_sampled, 0, 1, None)), "knee k-space")
+    viewer.layers.selection.active = viewer.add_image(data, **look)
+    user.fill("Problem", "MRI scan")
+    assert [label for label in ("K-space", "Images are") if user.editor(label).isVisibleTo(widget)] == ["K-space"]
+    user.run()
+    result = widget.session.result
+    expected = spectrum(
+        Image(made.kspace, "CYX"), result.config, problem="sense", is_sampled=made.is_sampled, rank=4, n_passes=1
+    )
+    np.testing.assert_allclose(result.spectra[0].singular_values, expected.spectra[0].singular_values, rtol=1e-4)
+    names = [layer.name for layer in viewer.layers if "knee" in layer.name]
+    assert names == ["knee k-space", "vectors, knee", "projection, knee"]
+    vectors, projection = viewer.layers["vectors, knee"].data, viewer.layers["projection, knee"].data
+    assert vectors.shape == projection.shape == (5, *size)
+    np.testing.assert_array_equal(vectors[2], result.vector(1)[0])
+    np.testing.assert_array_equal(projection[4], np.abs(result.projection(4)))
+    viewer.dims.set_point(0, 2)
+    assert "Vector 2" in user.text
+
+
+def test_a_jacobian_is_taken_through_a_stack_of_a_phase(viewer, widget, user):
+    y, x = np.mgrid[:18, :17]
+    truth = Image(0.8 * np.exp(-((y - 8) ** 2 + (x - 7) ** 2) / 12), "YX", (0.2, 0.2), ("um", "um"))
+    made = simulate(truth, problem="phase", n_planes=3, z_step=2.0, photons=500)
+    layer = viewer.add_image(np.asarray(made.measurement.data), name="stack", scale=(2, 0.2, 0.2), units=("um",) * 3)
+    viewer.layers.selection.active = layer
+    user.fill("Problem", "Phase microscopy")
+    assert "3 images of 18 × 17, all taken" in user.text
+    user.fill("Aberrations", 0)
+    user.fill("Starts", 1)
+    user.run()
+    assert widget.session.result.spectra[0].left_vectors.shape == (4, 1, 3, 18, 17)
+    shown = viewer.layers["projection, stack"]
+    assert shown.data.shape == (5, 18, 17)
+    np.testing.assert_allclose(shown.scale[1:], (0.2, 0.2))
+    user.fill("Problem", "none")
+    assert "the shown frame only" in user.text

@@ -23,20 +23,20 @@ from napari_convgen.cli.options import (
     make_folder,
     notes_of,
     read_config,
-    read_input,
     read_reference,
 )
 from napari_convgen.config import GENERATOR_ALONE
+from napari_convgen.core.image import magnitude
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
-from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.run.image_vs_noise.config import MEAN_KINDS, NOISE_SHAPES, TargetsConfig
 from napari_convgen.run.labels import format_place, format_seconds, format_time_left
 
 if TYPE_CHECKING:
+    from napari_convgen.run.image_vs_noise.progress import CompareFitsProgress
     from napari_convgen.run.image_vs_noise.result import CompareFitsResult
-    from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask
+    from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 
 HELP = "compare how fast a generator fits an image and noise"
 DESCRIPTION = (
@@ -88,22 +88,22 @@ def run(options: argparse.Namespace) -> int:
     config = read_config(options, default=GENERATOR_ALONE)
     targets = TargetsConfig(options.noise, options.mean, options.added_noise)
     require_output(options)
-    image, reference = read_input(options), read_reference(options)
+    measurement, reference = measured.read_measurement(options), read_reference(options)
     from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 
     fits = CompareFitsTask(
-        image.image,
+        measurement.image,
         config,
         reference=None if reference is None else reference.data,
         targets=targets,
-        **measured.read_problem(options),
+        **measurement.inputs,
     )
     return run_and_write(
         options,
         fits,
-        lambda: _Files(options.output, image, fits),
+        lambda: _Files(options.output, measurement, fits),
         _Describer(fits.names),
-        lambda result: _summary(result, notes_of(image, reference)),
+        lambda result: _summary(result, (*measurement.notes, *notes_of(reference))),
     )
 
 
@@ -114,15 +114,15 @@ class _Files:
     ----------
     folder
         Folder of the files; created if missing.
-    like
-        Noisy image, whose axes and pixel size the files get.
+    measurement
+        Measurement, whose axes and pixel size the files get.
     fits
         Comparison that is to be run.
     """
 
-    def __init__(self, folder: Path, like: ImageFile, fits: CompareFitsTask) -> None:
-        self._folder, self._like = folder, like
-        self._like_fits = measured.like_generated(like, fits.look)
+    def __init__(self, folder: Path, measurement: measured.Measurement, fits: CompareFitsTask) -> None:
+        self._folder = folder
+        self._like, self._like_fits = measurement.like_entries(fits.look), measurement.like_generated(fits.look)
         self._snapshots = {name: folder / f"{name.replace(' ', '-')}.tif" for name in fits.names}
         self._targets = folder / "targets.tif"
         self._curves, self._report = folder / "curves.csv", folder / "report.json"
@@ -133,7 +133,7 @@ class _Files:
         make_folder(self._folder)
         stacks, others = (*self._snapshots.values(), self._targets), (self._curves, self._report, *self._figures)
         for path in stacks:
-            check_stack(path, self._like)
+            check_stack(path, self._like if path == self._targets else self._like_fits)
         for path in others:
             check_writable(path, (path.suffix,))
         check_outputs(read, {str(path): path for path in (*stacks, *others)}, is_forced=is_forced)
@@ -141,10 +141,11 @@ class _Files:
     def write(self, result: CompareFitsResult) -> None:
         """Write the snapshots of each target, the targets, curves, plots and the report."""
         for target in result.targets:
-            images, steps = [s.image for s in target.snapshots], [s.step for s in target.snapshots]
+            images, steps = [magnitude(s.image) for s in target.snapshots], [s.step for s in target.snapshots]
             write_stack(self._snapshots[target.name], images, "step", steps, self._like_fits)
         names = [target.name for target in result.targets]
-        write_stack(self._targets, [target.values for target in result.targets], "target", names, self._like)
+        values = [magnitude(target.values) for target in result.targets]
+        write_stack(self._targets, values, "target", names, self._like)
         panels = result.panels()
         write_curves(self._curves, panels)
         for path in self._figures:

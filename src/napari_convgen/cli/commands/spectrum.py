@@ -25,10 +25,9 @@ from napari_convgen.cli.options import (
     check_outputs,
     make_folder,
     read_config,
-    read_input,
 )
 from napari_convgen.config import GENERATOR_ALONE
-from napari_convgen.core.image import Layout
+from napari_convgen.core.image import Layout, magnitude
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.image_file import ImageFile
@@ -38,6 +37,7 @@ from napari_convgen.run.labels import format_place, format_seconds, format_time_
 if TYPE_CHECKING:
     from napari_convgen.run.spectrum.progress import SpectrumProgress
     from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
+    from napari_convgen.run.spectrum.run import SpectrumTask
 
 HELP = "show which structures of an image a generator fits first"
 DESCRIPTION = (
@@ -90,24 +90,24 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     config = read_config(options, default=GENERATOR_ALONE)
     require_output(options)
-    image = read_input(options)
+    measurement = measured.read_measurement(options)
     from napari_convgen.run.spectrum.run import SpectrumTask
 
     spectrum_run = SpectrumTask(
-        image.image,
+        measurement.image,
         config,
         rank=options.rank,
         n_passes=options.passes,
         at_steps=options.at_step,
         groups=options.groups,
-        **measured.read_problem(options),
+        **measurement.inputs,
     )
     return run_and_write(
         options,
         spectrum_run,
-        lambda: _Files(options.output, image, spectrum_run.at_steps),
+        lambda: _Files(options.output, measurement.like_projected(spectrum_run.look), spectrum_run),
         _describe,
-        lambda result: _summary(result, image),
+        lambda result: _summary(result, measurement.notes),
     )
 
 
@@ -119,18 +119,16 @@ class _Files:
     folder
         Folder of the files; created if missing.
     like
-        Noisy image, whose pixel size the files get.
-    steps
-        Numbers of steps at which the Jacobian is computed.
+        Noisy image, whose pixel size the files get; of a measurement that is no image, one of the generator's.
+    task
+        Computation that is to be run.
     """
 
-    def __init__(self, folder: Path, like: ImageFile, steps: Sequence[int]) -> None:
+    def __init__(self, folder: Path, like: ImageFile, task: SpectrumTask) -> None:
         self._folder, self._like = folder, like
-        self._stacks = {
-            (step, what): folder / f"{what}-step{step}.tif"
-            for step in steps
-            for what in ("vectors", "projections", "remainders", "sensitivity")
-        }
+        self._measures_image = task.look.measures_image
+        kinds = ("vectors", "projections", *(("remainders", "sensitivity") if self._measures_image else ()))
+        self._stacks = {(step, what): folder / f"{what}-step{step}.tif" for step in task.at_steps for what in kinds}
         self._others = {name: folder / name for name in ("values.csv", "curves.csv", "report.json")}
         self._figures = [folder / f"spectrum{suffix}" for suffix in (".png", ".svg")]
 
@@ -159,15 +157,18 @@ class _Files:
 
     def _write_images(self, result: SpectrumResult, position: int, spectrum: Spectrum) -> None:
         paths = {what: path for (step, what), path in self._stacks.items() if step == spectrum.step}
-        plain = _plain(self._like, result.config.z_axis, len(spectrum.sensitivity))
-        vectors = [_squeezed(vector) for vector in spectrum.left_vectors]
+        images = [result.vector(number, position) for number in range(spectrum.rank)]
+        plain = _plain(self._like, result.config.z_axis, len(images[0]))
+        vectors = [_squeezed(image) for image in images]
         write_stack(paths["vectors"], vectors, "vector", list(range(1, spectrum.rank + 1)), plain)
-        maps = [_squeezed(spectrum.sensitivity), _squeezed(spectrum.sensitivity_error)]
-        write_stack(paths["sensitivity"], maps, "map", ["sensitivity", "standard error"], plain)
         ranks = [rank for rank in PROJECTION_RANKS if rank < spectrum.rank] + [spectrum.rank]
         shape = self._like.data.shape
-        projections = [result.projection(rank, position).reshape(shape) for rank in ranks]
+        projections = [magnitude(result.projection(rank, position)).reshape(shape) for rank in ranks]
         write_stack(paths["projections"], projections, "rank", ranks, self._like)
+        if not self._measures_image:
+            return
+        maps = [_squeezed(spectrum.sensitivity), _squeezed(spectrum.sensitivity_error)]
+        write_stack(paths["sensitivity"], maps, "map", ["sensitivity", "standard error"], plain)
         remainders = [result.remainder(rank, position).reshape(shape) for rank in ranks]
         write_stack(paths["remainders"], remainders, "rank", ranks, self._like)
 
@@ -195,11 +196,11 @@ def _describe(progress: SpectrumProgress) -> str:
     return f"step {p.step}  {p.doing}  {p.n_done}/{p.n_total}  {format_time_left(p.seconds_left)}".rstrip()
 
 
-def _summary(result: SpectrumResult, image: ImageFile) -> Iterator[str]:
+def _summary(result: SpectrumResult, notes: Sequence[str]) -> Iterator[str]:
     for s in result.spectra:
         noise = s.noise_alignment.mean()
         shares = f"{100 * s.image_energy[-1]:.1f} % of the image and {100 * s.noise_energy[-1]:.1f} % of white noise"
         gain = f"the Jacobian passes the image {s.alignment / noise:.1f} times as well"
         yield f"Step {s.step}: {s.rank} vectors hold {shares}, means left out; {gain}."
-    yield from (f"Note: {note}" for note in (*image.notes, *result.notes))
+    yield from (f"Note: {note}" for note in (*notes, *result.notes))
     yield f"Computed in {format_seconds(result.seconds)} on {format_place(result.device, 'torch', result.n_threads)}."

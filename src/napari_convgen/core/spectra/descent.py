@@ -34,6 +34,8 @@ class Descent:
         Stein's unbiased estimate of the mean squared error of the image at each step, in squared image units.
     rate
         Step size, on half the squared residual.
+    noise_variance
+        Mean variance of the noise of a value, in squared image units.
     """
 
     steps: Float[Tensor, "t"]
@@ -41,6 +43,7 @@ class Descent:
     freedom: Float[Tensor, "t"]
     risk: Float[Tensor, "t"]
     rate: float
+    noise_variance: float
 
     @property
     def best(self) -> int:
@@ -132,4 +135,4 @@ def paced_descent(
     loss = summed(fit, 2) / n
     influence = sum((weights.sum() - summed((nodes, weights), 1) for nodes, weights in traces), torch.zeros_like(steps))
     influence = influence / (n * n_probes)
-    return Descent(steps, loss, n * influence / variance, loss - variance + 2 * influence, eta)
+    return Descent(steps, loss, n * influence / variance, loss - variance + 2 * influence, eta, variance)

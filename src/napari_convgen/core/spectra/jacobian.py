@@ -8,15 +8,15 @@ from collections.abc import Callable, Collection, Mapping
 from typing import cast
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import functional_call, vjp
 
 from napari_convgen.core.generators.generator import GROUPS, Generator, Group
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.spectra.centering import Centering, as_real, from_real
 
-__all__ = ["GROUPS", "Group", "gram", "jacobian", "measured", "module_jacobian", "observed", "remove_mean"]
+__all__ = ["GROUPS", "Group", "gram", "jacobian", "measured", "module_jacobian", "observed"]
 
 Parameters = Mapping[str, Tensor]
 
@@ -71,7 +71,7 @@ def module_jacobian(generator: Generator, groups: Collection[Group] = GROUPS) ->
     return jacobian(lambda parameters: functional_call(still, dict(parameters), ()), moved)
 
 
-def measured(linear_map: LinearMap, operator: LinearMap) -> LinearMap:
+def measured(linear_map: LinearMap, operator: LinearMap, is_complex: bool = False) -> LinearMap:
     """Return what an operator measures of the images of a map.
 
     Parameters
@@ -80,48 +80,38 @@ def measured(linear_map: LinearMap, operator: LinearMap) -> LinearMap:
         Map to images of one ensemble member, ``(1, c, *spatial)``, such as a Jacobian.
     operator
         Map from such an image to its measurement.
+    is_complex
+        True if the measurement is complex: then it comes as pairs of real numbers along a last axis; default False.
     """
     return LinearMap(
-        lambda vector: operator.apply(linear_map.apply(vector)[0])[None],
+        lambda vector: as_real(operator.apply(linear_map.apply(vector)[0]))[None],
         linear_map.in_shape,
-        (1, *operator.out_shape),
-        lambda y: linear_map.adjoint(operator.adjoint(y[0])[None]),
+        (1, *operator.out_shape, *((2,) if is_complex else ())),
+        lambda y: linear_map.adjoint(operator.adjoint(from_real(y[0], is_complex))[None]),
     )
 
 
-def observed(linear_map: LinearMap, weights: Float[Tensor, "c *spatial"]) -> LinearMap:
-    """Restrict the output of a map to observed values, and remove the mean of each channel.
-
-    The mean behaves unlike the rest of the image: convolutions between a norm and the output cannot change it, and with the norm before
-    the ReLU it changes more than anything else. It carries no structure and would hide the other directions.
+def observed(linear_map: LinearMap, centered: Centering) -> LinearMap:
+    """Restrict the output of a map to what was observed and has structure.
 
     Parameters
     ----------
     linear_map
-        Map to images of one ensemble member, ``(1, c, *spatial)``.
-    weights
-        Mask: 1 for each observed value, 0 for each missing one.
+        Map to images or measurements of one ensemble member, ``(1, c, *spatial)``.
+    centered
+        Projection of one of them.
     """
     shape = linear_map.out_shape
 
-    def seen(image: Tensor) -> Tensor:
-        return remove_mean(image.view(weights.shape), weights).view(shape)
+    def seen(values: Tensor) -> Tensor:
+        return centered(values.view(shape[1:])).view(shape)
 
     return LinearMap(
         lambda vector: seen(linear_map.apply(vector)),
         linear_map.in_shape,
         shape,
-        lambda image: linear_map.adjoint(seen(image)),
+        lambda values: linear_map.adjoint(seen(values)),
     )
-
-
-def remove_mean(
-    image: Float[Tensor, "c *spatial"], weights: Float[Tensor, "c *spatial"]
-) -> Float[Tensor, "c *spatial"]:
-    """Subtract the mean of each channel's observed values from them; missing values become 0."""
-    over = tuple(range(1, image.ndim))
-    mean = (weights * image).sum(over, keepdim=True) / weights.sum(over, keepdim=True).clamp_min(1)
-    return weights * (image - mean)
 
 
 def gram(linear_map: LinearMap) -> Callable[[Tensor], Tensor]:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_convgen.core.linear_map import LinearMap
-from napari_convgen.core.spectra.jacobian import remove_mean
+from napari_convgen.core.spectra.centering import Centering
 from napari_convgen.core.spectra.pace import Paced
 
 
@@ -48,7 +48,7 @@ def principal_angles(a: Float[Tensor, "n p"], b: Float[Tensor, "n q"]) -> Float[
 def paced_alignment(
     linear_map: LinearMap,
     image: Float[Tensor, "c *spatial"],
-    weights: Float[Tensor, "c *spatial"],
+    centered: Centering,
     n_draws: int,
     rng: torch.Generator,
 ) -> Paced[tuple[float, Float[Tensor, "d"]]]:
@@ -60,8 +60,8 @@ def paced_alignment(
     ----------
     linear_map
         Jacobian J, to images ``(1, c, *spatial)``.
-    image, weights
-        Image, and its mask: 1 for each observed value, 0 for each missing one.
+    image, centered
+        Image, and the projection onto what was observed and has structure.
     n_draws
         Number of random draws of the noise.
     rng
@@ -76,11 +76,11 @@ def paced_alignment(
     ----------
     Heckel and Soltanolkotabi, ICLR 2020, figure 12, which does not remove the means.
     """
-    image = remove_mean(image, weights)
+    image = centered(image)
     lengths = [float(linear_map.adjoint(image.view(linear_map.out_shape)).norm())]
     yield
     for _ in range(n_draws):
-        noise = remove_mean(torch.randn(image.shape, generator=rng).to(image), weights)
+        noise = centered(torch.randn(image.shape, generator=rng).to(image))
         noise *= image.norm() / noise.norm()
         lengths.append(float(linear_map.adjoint(noise.view(linear_map.out_shape)).norm()))
         yield

@@ -114,7 +114,7 @@ class InducedFilter:
             loss[i], freedom[i] = (decay**2 @ energy) / n, n - decay @ counts.ravel()
         risk = loss + noise_level**2 * (2 * freedom / n - 1)
         taken, losses, freedoms, risks = map(torch.from_numpy, (steps, loss, freedom, risk))
-        return Descent(taken, losses, freedoms, risks, self.rate)
+        return Descent(taken, losses, freedoms, risks, self.rate, noise_level**2)
 
 
 def induced_filter(kernel: Float[np.ndarray, "*spatial"], rate: float | None = None) -> InducedFilter:

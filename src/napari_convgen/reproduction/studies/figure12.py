@@ -14,7 +14,8 @@ from skimage.data import shepp_logan_phantom
 from skimage.transform import resize
 
 from napari_convgen.core.generators import DeepDecoder, Generator, SkipNetwork
-from napari_convgen.core.spectra.jacobian import module_jacobian, remove_mean
+from napari_convgen.core.spectra.centering import remove_mean
+from napari_convgen.core.spectra.jacobian import module_jacobian
 from napari_convgen.figures.panel import Curve, Panel, Plot
 from napari_convgen.reproduction.study import Claim, Study
 

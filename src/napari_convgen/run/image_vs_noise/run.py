@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,14 @@ from torch import Tensor
 
 from napari_convgen.config import GENERATOR_ALONE, Config
 from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.image import ImageTensor, magnitude
 from napari_convgen.core.problem import squared
 from napari_convgen.core.snapshot import GeneratorUnits, Outcome, Snapshot, SnapshotStore, StopReason, n_snapshots
 from napari_convgen.core.stopping import FixedStep, Iterate, Members
 from napari_convgen.errors import FitError, InputError
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
+from napari_convgen.run.image_vs_noise.entries import build_entry_targets
+from napari_convgen.run.image_vs_noise.progress import CompareFitsProgress, Moment
 from napari_convgen.run.image_vs_noise.result import CompareFitsResult, TargetFit
 from napari_convgen.run.image_vs_noise.targets import Target, build_targets, variance
 from napari_convgen.run.image_vs_noise.weights import WeightDistances
@@ -27,7 +29,7 @@ from napari_convgen.run.reconstruct.look import pose_look
 from napari_convgen.run.setup.fits import new_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, time_step
 from napari_convgen.run.setup.inputs import ImageLike, check_reference, resolve_config
-from napari_convgen.run.task import Progress, Task
+from napari_convgen.run.task import Task
 
 LEAST_NOTED = 1e-3
 """Share of a target's variance from which on it is noted that this part cannot be fitted: what two digits of percent show."""
@@ -44,48 +46,6 @@ ONE_FIT = {
     "noise.is_shared": "no",
 }
 """Settings of every fit: all pixels by a single generator, to the last step."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """What was noted at a step; one value for each target, in their order.
-
-    Attributes
-    ----------
-    step
-        Number of the step, from 1.
-    losses, errors
-        Losses and errors of the targets, as in `napari_convgen.run.image_vs_noise.result.TargetFit`.
-    distances
-        Relative distance of each layer's weights from their start after the step.
-    """
-
-    step: int
-    losses: tuple[float, ...]
-    errors: tuple[float, ...]
-    distances: tuple[tuple[float, ...], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareFitsProgress(Progress):
-    """The state of the fits.
-
-    Attributes
-    ----------
-    step, n_steps
-        Step of all fits, from 1, and number of steps.
-    moment
-        What was noted at this step; ``None`` if nothing was.
-    """
-
-    step: int
-    n_steps: int
-    moment: Moment | None
-
-    @property
-    def share(self) -> float:
-        """Share of the steps that are taken, 0 to 1."""
-        return self.step / self.n_steps
 
 
 class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
@@ -110,8 +70,9 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
     targets
         What is fitted beside the image; uniform noise around the image's mean if ``None``.
     problem
-        Name of the problem that the image is the measurement of, such as ``"deblur"``: then the measurement of the generator's image is
-        fitted to it and to noise, and the reference, in the shape of a reconstruction, is no target of its own. ``None``, the default, fits
+        Name of the problem that the image is the measurement of, such as ``"deblur"`` or ``"sense"``: then the measurement of the
+        generator's image is fitted to it and to noise, and the reference, in the shape of a reconstruction, is no target of its own; that
+        of ``"phase"`` is linear, near the phase that is found first. ``None``, the default, fits
         the generator's image itself.
     **inputs
         What the problem needs beside the image, as for `napari_convgen.reconstruct`.
@@ -150,23 +111,43 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         self.look = pose_look(problem, image, one, axes, n_spared_threads, single, inputs)
         super().__init__(self.look.prepared)
         truth = check_reference(reference, None, self.look.image_shape)
-        self._image, layout = self.look.scaled, self.prepared.layout
-        clean = None if truth is None else truth.image[self.prepared.pieces[0].index]
-        self._has_operator = problem is not None
-        self._targets = tuple(
-            build_targets(self._image, layout, clean, self.targets, self.config.seed, self._has_operator)
-        )
-        self.names = tuple(target.name for target in self._targets)
-        self._variances = np.array([target.variance for target in self._targets])
-        if self._variances.min() < CONSTANT:
-            raise InputError(f"The {self.names[int(np.argmin(self._variances))]} is constant. Choose another one.")
+        self._truth = None if truth is None else truth.image
+        self._is_found_out = not self.look.has_instrument
+        self._pose()
         check_memory(self.n_bytes, self.device)
         self._moments: list[Moment] = []
         # Each image is held once, and counted twice: as the iterate, and in the place of the average.
         self._store = SnapshotStore(2 * self.config.snapshot_memory * 2**20, GeneratorUnits(), "iterate")
+        self._begin()
+
+    def _pose(self) -> None:
+        """Build the targets."""
+        self._targets = tuple(self._build_targets())
+        self.names = tuple(target.name for target in self._targets)
+        self._variances = np.array([target.variance for target in self._targets])
+        if self._variances.min() < CONSTANT:
+            raise InputError(f"The {self.names[int(np.argmin(self._variances))]} is constant. Choose another one.")
+
+    def _build_targets(self) -> Iterator[Target]:
+        look, truth = self.look, self._truth
+        if not look.measures_image:
+            assert look.posed is not None
+            aligned = None if truth is None else look.posed.aligned(truth).reshape(-1, *look.image_shape[-2:])
+            yield from build_entry_targets(look, aligned, self.targets, self.config.seed)
+            return
+        clean = None if truth is None else truth[self.prepared.pieces[0].index]
+        has_operator = look.posed is not None
+        yield from build_targets(look.scaled, self.prepared.layout, clean, self.targets, self.config.seed, has_operator)
+
+    def _begin(self) -> None:
+        """Put the fits at their start."""
         self._fit = self._new_fit()
         self._distances = WeightDistances(self._fit.generator)
         self.layers = self._distances.layers
+
+    @property
+    def _image(self) -> ImageTensor:
+        return self.look.scaled
 
     @property
     def n_bytes(self) -> int:
@@ -191,6 +172,9 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         )
 
     def _advance(self) -> Iterator[CompareFitsProgress]:
+        yield from self._find_out()
+        if not self._is_found_out:
+            return
         fit = self._fit
 
         def is_noted(iterate: Iterate) -> bool:
@@ -202,6 +186,17 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
 
         for iterate, moment in self._paced(noted(), lambda step: step[1] is not None):
             yield CompareFitsProgress(step=iterate.step, n_steps=fit.n_steps, moment=moment, seconds=self._seconds)
+
+    def _find_out(self) -> Iterator[CompareFitsProgress]:
+        """Find out, once, what the measurement tells of the instrument; the problem, and so the fits, are others then."""
+        if self._is_found_out:
+            return
+        for _ in self._paced(self.look.find_out(lambda: self._is_stopping)):
+            yield CompareFitsProgress(step=0, n_steps=self._fit.n_steps, moment=None, seconds=self._seconds)
+        if not self._is_stopping:
+            self._is_found_out = True
+            self._pose()
+            self._begin()
 
     def _let_go(self) -> None:
         """Hold on to the fit: its snapshots are the result so far."""
@@ -217,8 +212,14 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         return bool(self._moments)
 
     def target(self, name: str) -> NDArray[Any]:
-        """Return what the generator is fitted to, in the image's shape, dtype and units, held within the image's range."""
+        """Return what the generator is fitted to, in the image's shape, dtype and units, held within the image's range.
+
+        A measurement that is no image is not held within a range.
+        """
         values = next(target.values for target in self._targets if target.name == name)
+        if not self.look.measures_image:
+            assert self.look.posed is not None
+            return self.look.posed.measured_as(values)
         return self._image.restore(values, is_denoised=False).reshape(self.image.shape)
 
     def snapshots(self) -> dict[str, tuple[Snapshot, ...]]:
@@ -289,7 +290,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
                     yield (
                         f"{format_share(share)} of the {target.name} cannot be fitted: it has values that the generator cannot output."
                     )
-        yield from self.prepared.input_notes()
+        yield from self.look.notes()
         if self._store.n_dropped:
             yield f"{self._store.n_dropped} snapshots were dropped to stay within snapshot_memory."
 
@@ -303,7 +304,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         )
         return new_fit(
             self.prepared,
-            self.prepared.problem(self._image),
+            self.look.problem(),
             self._image,
             FixedStep(),
             members,
@@ -337,15 +338,19 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         """Mean squared difference from the clean image, over that one's variance; NaN if there is none."""
         if target.clean is None:
             return math.nan
-        values = self._image.measured.take(image, self.prepared.layout)
+        if self.look.measures_image:
+            values = self._image.measured.take(image, self.prepared.layout)
+        else:
+            values = magnitude(image).reshape(target.clean.shape)
         is_known = ~np.isnan(target.clean)
-        if not self._has_operator:
+        if self.look.posed is None:
             is_known &= self._image.is_observed
         square = float(np.mean((values - target.clean) ** 2, where=is_known))
         return square / variance(target.clean, is_known)
 
     def _tensor(self, values: NDArray[np.generic]) -> Tensor:
-        return torch.as_tensor(values, dtype=torch.float32).to(self.device)
+        tensor = torch.as_tensor(values)
+        return tensor.to(self.device, torch.complex64 if tensor.is_complex() else torch.float32)
 
 
 def compare_fits(

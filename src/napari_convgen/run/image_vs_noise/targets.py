@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from numpy.typing import NDArray
 
 from napari_convgen.core.image import ImageTensor, Layout
@@ -25,7 +25,7 @@ class Target:
     name
         Name: ``"image"``, ``"noise"``, ``"reference"`` or ``"added noise"``.
     values
-        Target in the generator's units; 0.5 where not observed.
+        Target in the generator's units; 0.5 where a pixel is not observed.
     is_observed
         True where a value counts.
     clean
@@ -33,7 +33,7 @@ class Target:
     """
 
     name: str
-    values: Float[np.ndarray, "c *spatial"]
+    values: Shaped[np.ndarray, "c *spatial"]
     is_observed: Bool[np.ndarray, "c *spatial"]
     clean: Float[np.ndarray, "c *spatial"] | None = None
 
@@ -78,14 +78,14 @@ def build_targets(
     frame = image.measured.take(image.frame, layout)
     truth = None if reference is None else image.measured.take(reference, layout)
     yield Target("image", image.values, image.is_observed, truth)
-    rng = _source(seed, NOISE_SOURCE)
+    rng = source_of(seed, NOISE_SOURCE)
     noise = noise_like(image.values, image.is_observed, config.noise, config.mean, rng)
     yield Target("noise", noise, image.is_observed)
     if truth is not None and not has_operator:
         is_known = ~np.isnan(truth)
         yield Target("reference", np.where(is_known, image.scale(truth), 0.5), is_known)
     if config.added_noise:
-        added = _source(seed, ADDED_NOISE_SOURCE).normal(0, config.added_noise, frame.shape)
+        added = source_of(seed, ADDED_NOISE_SOURCE).normal(0, config.added_noise, frame.shape)
         values = np.where(image.is_observed, image.scale(frame + added), 0.5)
         clean = None if has_operator else frame
         yield Target("added noise", values, image.is_observed, clean if truth is None else truth)
@@ -141,5 +141,6 @@ def _ratio(
     return _mean(image**2, is_observed) / np.maximum(_mean(draw**2, is_observed), np.finfo(float).tiny)
 
 
-def _source(seed: int, number: int) -> np.random.Generator:
+def source_of(seed: int, number: int) -> np.random.Generator:
+    """Return a source of chance for one of the targets."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any
 
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
 from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Units
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.reconstruct.inputs import pose_problem
-from napari_convgen.run.reconstruct.problems import PROBLEMS
+from napari_convgen.run.reconstruct.problems import InverseProblem
 from napari_convgen.run.setup.inputs import ImageLike
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -26,21 +29,69 @@ class Look:
     ----------
     prepared
         The checked input, with its operator.
-    scaled
-        Measurement in the generator's units.
-    units
-        Conversion from the generator's images to the user's.
-    image_shape
-        Shape of these images.
-    pixel_ratio
-        Number of their pixels in one of the measurement along each spatial axis.
+    posed
+        The problem that it poses; ``None`` for an image that is looked at itself.
     """
 
     prepared: Prepared
-    scaled: ImageTensor
-    units: Units
-    image_shape: tuple[int, ...]
-    pixel_ratio: tuple[int, ...]
+    posed: InverseProblem | None = None
+
+    @functools.cached_property
+    def _own(self) -> ImageTensor:
+        return self.prepared.scaled(0)
+
+    @property
+    def scaled(self) -> ImageTensor:
+        """Measurement in the generator's units; where it is no image, what takes its place."""
+        return self._own if self.posed is None else self.posed.scaled
+
+    @property
+    def units(self) -> Units:
+        """Conversion from the generator's images to the user's."""
+        return self._own if self.posed is None else self.posed.units
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of these images."""
+        return tuple(self.prepared.image.shape) if self.posed is None else self.posed.image_shape
+
+    @property
+    def pixel_ratio(self) -> tuple[int, ...]:
+        """Number of their pixels in one of the measurement along each spatial axis."""
+        return (1,) * len(self.prepared.size) if self.posed is None else self.posed.pixel_ratio
+
+    @property
+    def field_of_view(self) -> tuple[slice, ...] | EllipsisType:
+        """Part of the generator's image, along the spatial axes, that the measurement shows."""
+        return ... if self.posed is None else self.posed.field_of_view
+
+    @property
+    def measures_image(self) -> bool:
+        """True if the measurement is an image."""
+        return self.posed is None or self.posed.measures_image
+
+    @property
+    def has_instrument(self) -> bool:
+        """True if the measurement tells of the instrument, so that `find_out` finds another problem."""
+        return self.posed is not None and self.posed.find_out_share > 0
+
+    def problem(self) -> Problem:
+        """Return the problem in the generator's units, on the device; of one that is not linear, its linearization."""
+        return self.prepared.problem(self.scaled)
+
+    def find_out(self, is_stopping: Callable[[], bool]) -> Iterator[float]:
+        """Find out what the measurement tells of the instrument; yield the share that is done. Afterwards the problem is another."""
+        if self.posed is not None:
+            yield from (share for _, share in self.posed.find_out(is_stopping))
+
+    def notes(self) -> Iterator[str]:
+        """Say what of the input the user should know."""
+        if not self.measures_image:
+            assert self.posed is not None
+            yield from self.posed.left_out()
+            yield from self.posed.notes
+        else:
+            yield from self.prepared.input_notes()
 
     def restore(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return an image of the generator, as it is, in the user's units."""
@@ -65,7 +116,7 @@ def pose_look(
     problem
         Name of the problem that it poses; ``None`` for an image that is looked at itself.
     image
-        The measurement, an image.
+        The measurement.
     config
         Settings.
     axes, n_spared_threads, single
@@ -84,12 +135,12 @@ def pose_look(
         prepared = Prepared(
             image, config, axes=axes, n_spared_threads=n_spared_threads, single=single, has_operator=False
         )
-        scaled = prepared.scaled(0)
-        return Look(prepared, scaled, scaled, tuple(prepared.image.shape), (1,) * len(prepared.size))
-    if problem in PROBLEMS and not PROBLEMS[problem].measures_image:
-        able = [repr(name) for name, each in PROBLEMS.items() if each.measures_image]
-        raise ConfigError(
-            f"The measurement of the problem {problem!r} is no image to look at. Choose {' or '.join(able)}."
-        )
+        return Look(prepared)
     posed = pose_problem(problem, image, config, {}, axes, n_spared_threads, inputs)
-    return Look(posed.prepared, posed.scaled, posed.units, posed.image_shape, posed.pixel_ratio)
+    chosen = posed.prepared.config
+    if chosen.generator.draws_from_image and chosen.operator.kind != "identity":
+        raise ConfigError(
+            "A guided or taught network draws from the image, and what was measured is another one. Choose generator.kind = 'deep-decoder' "
+            "or 'skip-network'."
+        )
+    return Look(posed.prepared, posed)

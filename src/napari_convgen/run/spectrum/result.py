@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 
 from napari_convgen.config import Config
 from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.snapshot import Units
 from napari_convgen.core.spectra.descent import Descent
 from napari_convgen.core.spectra.jacobian import Group
+from napari_convgen.errors import ConfigError
 from napari_convgen.figures.panel import Curve, Panel, Picture, Plot
 from napari_convgen.run.labels import format_seconds, format_share
 from napari_convgen.run.shown import ShownResult
@@ -45,7 +48,8 @@ class Spectrum:
         distance. Singular values that are well separated are far more accurate.
     left_vectors
         Left singular vectors as images of shape ``(rank, c, *spatial)``, each of Euclidean norm 1 and without a mean in any channel; 0
-        where the image is not observed. The sign is the one for which the value of largest magnitude is positive.
+        where the image is not observed. The sign is the one for which the value of largest magnitude is positive. Of a measurement that is
+        no image they have its shape, complex for k-space, and lack what constant images would measure.
     coefficients
         Coefficients of the noisy image in the left singular vectors.
     image_energy
@@ -54,8 +58,8 @@ class Spectrum:
         Mean share of the energy of white noise in the first 1, 2, … vectors: the number of vectors over the number of observed values less
         the number of channels.
     sensitivity, sensitivity_error
-        Estimated diagonal of JJ', shape ``(c, *spatial)``, and its standard error. It is the squared norm of the derivative of a pixel with
-        respect to all parameters.
+        Estimated diagonal of JJ', shape ``(c, *spatial)``, and its standard error. It is the squared norm of the derivative of a pixel, or
+        entry of the measurement, with respect to all parameters.
     trace, trace_error
         Estimated sum of all squared singular values, and its standard error.
     tail_ranks, tail_values
@@ -68,6 +72,11 @@ class Spectrum:
         Gradient descent from this step as predicted by the linearized generator; ``None`` if the noise level is not known.
     angles
         Principal angles between the span of the left singular vectors and that at the first of the steps, rising, in radians.
+    images
+        Images of the linearized generator that are measured as the left vectors, shape ``(rank, c, *spatial)``; ``None``, the default, if
+        the measurement is an image, which the left vectors then are.
+    levels
+        Value of each channel with which constant images explain the measurement best, where it is no image; else ``None``, the default.
     """
 
     step: int
@@ -87,6 +96,8 @@ class Spectrum:
     noise_alignment: Float[np.ndarray, "d"]
     descent: Descent | None
     angles: Float[np.ndarray, "r"]
+    images: Float[np.ndarray, "r c *spatial"] | None = None
+    levels: Float[np.ndarray, "c"] | None = None
 
     @property
     def rank(self) -> int:
@@ -113,13 +124,17 @@ class SpectrumResult(ShownResult):
     config
         Configuration of the generator and its fit.
     image
-        Noisy frame in the generator's units.
+        Noisy frame in the generator's units; where the measurement is no image, what takes its place.
     notes
         Sentences that the user should know.
     seconds
         Seconds that the computation took.
     device, n_threads
         Device of the computation, such as ``"cpu"``, and number of threads of the CPU.
+    units
+        Conversion from the generator's images to the user's, where the measurement is no image; else ``None``, the default.
+    field_of_view
+        Part of these images, along the spatial axes, that the measurement shows; all by default.
     """
 
     spectra: tuple[Spectrum, ...]
@@ -130,9 +145,35 @@ class SpectrumResult(ShownResult):
     seconds: float
     device: str
     n_threads: int
+    units: Units | None = None
+    field_of_view: tuple[slice, ...] | EllipsisType = ...
+
+    def vector(self, number: int, position: int = 0) -> Float[np.ndarray, "c *spatial"]:
+        """Return a left singular vector as an image, or the image that is measured as one, of Euclidean norm 1.
+
+        Parameters
+        ----------
+        number
+            Number of the vector, from 0.
+        position
+            Position of the step in ``spectra``, 0 by default.
+        """
+        spectrum = self.spectra[position]
+        if spectrum.images is None:
+            return np.asarray(spectrum.left_vectors[number])
+        seen = self._seen(spectrum.images[number])
+        return np.asarray(seen / max(float(np.linalg.norm(seen)), np.finfo(seen.dtype).tiny))
+
+    def _seen(self, image: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        if isinstance(self.field_of_view, EllipsisType):
+            return image
+        return np.asarray(image[(slice(None), *self.field_of_view)])
 
     def projection(self, n_vectors: int, position: int = 0) -> NDArray[Any]:
         """Return the projection of the image onto the first vectors plus the channels' means, in the image's shape, dtype and units.
+
+        Where the measurement is no image, it is the image of the linearized generator that is measured as that projection, in the shape and
+        units of a reconstruction: complex for k-space.
 
         Parameters
         ----------
@@ -142,14 +183,34 @@ class SpectrumResult(ShownResult):
             Position of the step in ``spectra``, 0 by default.
         """
         spectrum = self.spectra[position]
+        if spectrum.images is not None:
+            return self._image_of(spectrum, n_vectors)
         drawn = np.einsum("n,n...->...", spectrum.coefficients[:n_vectors], spectrum.left_vectors[:n_vectors])
         values = self.image.values
         over = tuple(range(1, values.ndim))
         mean = np.mean(values, axis=over, keepdims=True, where=self.image.is_observed)
         return self.image.restore(drawn + mean, is_denoised=False)
 
+    def _image_of(self, spectrum: Spectrum, n_vectors: int) -> NDArray[Any]:
+        assert spectrum.images is not None
+        assert spectrum.levels is not None
+        assert self.units is not None
+        images = spectrum.images[:n_vectors]
+        drawn = np.einsum("n,n...->...", spectrum.coefficients[:n_vectors], images)
+        return self.units.restore(drawn + spectrum.levels.reshape(-1, *(1,) * (images.ndim - 2)))
+
     def remainder(self, n_vectors: int, position: int = 0) -> NDArray[np.float32]:
-        """Return the image minus its `projection`, in its units; the parameters are the same."""
+        """Return the image minus its `projection`, in its units; the parameters are the same.
+
+        Raises
+        ------
+        ConfigError
+            The measurement is no image.
+        """
+        if self.spectra[position].images is not None:
+            raise ConfigError(
+                "The measurement is no image, so that there is none of what is left of it. Look at coefficients and left_vectors."
+            )
         difference: NDArray[np.float32] = self.image.frame.astype(np.float32) - self.projection(n_vectors, position)
         return difference
 
@@ -196,11 +257,12 @@ class SpectrumResult(ShownResult):
         panels: list[Panel] = [_values(self.spectra), _energies(self.spectra), _alignments(self.spectra)]
         panels += _descents(self.spectra)
         first = self.spectra[0]
-        panels.append(Picture(f"Root of the sensitivity, step {first.step}", np.sqrt(_plane(first.sensitivity))))
-        vectors = first.left_vectors[:N_SHOWN_VECTORS]
-        titles = (f"Vector {i}, σ = {value:.3g}" for i, value in enumerate(first.singular_values, 1))
+        if first.images is None:
+            panels.append(Picture(f"Root of the sensitivity, step {first.step}", np.sqrt(_plane(first.sensitivity))))
+        values = first.singular_values[:N_SHOWN_VECTORS]
         return panels + [
-            Picture(title, _plane(vector), is_signed=True) for title, vector in zip(titles, vectors, strict=False)
+            Picture(f"Vector {i + 1}, σ = {value:.3g}", _plane(self.vector(i)), is_signed=True)
+            for i, value in enumerate(values)
         ]
 
 

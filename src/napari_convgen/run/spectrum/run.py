@@ -8,28 +8,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.config import GENERATOR_ALONE, Config
 from napari_convgen.core import generators
 from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.spectra.descent import Descent, paced_descent
 from napari_convgen.core.spectra.eigenpairs import Eigenpairs, n_eigenpair_products, paced_eigenpairs
-from napari_convgen.core.spectra.jacobian import (
-    GROUPS,
-    Group,
-    gram,
-    measured,
-    module_jacobian,
-    observed,
-    remove_mean,
-)
+from napari_convgen.core.spectra.jacobian import GROUPS, Group, gram, module_jacobian, observed
 from napari_convgen.core.spectra.pace import Paced
 from napari_convgen.core.spectra.sensitivity import paced_sensitivity, paced_tail
 from napari_convgen.core.spectra.subspaces import energy_shares, paced_alignment, principal_angles
 from napari_convgen.errors import ConfigError, FitError
+from napari_convgen.run.reconstruct.entries import Entries, as_array
 from napari_convgen.run.reconstruct.look import pose_look
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.devices import Backend
@@ -57,6 +50,9 @@ N_DESCENT_PRODUCTS = 100
 
 N_MATRICES = 5
 """Number of matrices as large as all singular vectors that are held at once beside those of each step."""
+
+INSTRUMENT = "finding out about the instrument"
+"""Name of the part of the work that comes before the first product, of a measurement that needs it."""
 
 RANDOM_SOURCES = 1000
 """First number of the task's own sources of chance; the generators have those before."""
@@ -88,8 +84,9 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
     groups
         Groups of parameters that the Jacobian is taken for: ``"convolutions"``, ``"norms"``, ``"output"``; default all.
     problem
-        Name of the problem that the image is the measurement of, such as ``"deblur"``: then the Jacobian is that of the measurement of the
-        generator's image. ``None``, the default, for the generator's image itself.
+        Name of the problem that the image is the measurement of, such as ``"deblur"`` or ``"sense"``: then the Jacobian is that of the
+        measurement of the generator's image; of ``"phase"``, near the phase that is found first. ``None``, the default, for the generator's
+        image itself.
     **inputs
         What the problem needs beside the image, as for `napari_convgen.reconstruct`.
 
@@ -97,8 +94,8 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
     ----------
     at_steps, groups
         Steps and groups in order, each once.
-    scaled
-        Frame in the generator's units.
+    look
+        The checked image or measurement.
 
     Raises
     ------
@@ -127,13 +124,10 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
             "The spectrum is that of a single image",
             resolve_config(config, default=GENERATOR_ALONE).replace(changes),
         )
-        posed = pose_look(problem, image, whole, axes, n_spared_threads, single, inputs)
-        super().__init__(posed.prepared)
-        self.scaled, self._units = posed.scaled, posed.units
-        self._problem = self.prepared.problem(self.scaled)
-        self._is_observed = (self._problem.weights > 0).to(self._problem.weights)
-        self._n_values = int(self._is_observed.sum()) - len(self.scaled.values)
-        self.rank, self.n_passes = check_rank(rank, self._n_values), n_passes
+        self.look = pose_look(problem, image, whole, axes, n_spared_threads, single, inputs)
+        super().__init__(self.look.prepared)
+        self._take_problem()
+        self.rank, self.n_passes = check_rank(rank, self._entries.centered.n_values), n_passes
         if n_passes < 1:
             raise ConfigError(f"n_passes must be at least 1, got {n_passes}.")
         check_memory(self.n_bytes, self.device)
@@ -143,9 +137,19 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         self._computation = self._go_through()
 
     @property
+    def scaled(self) -> ImageTensor:
+        """Frame in the generator's units; where the measurement is no image, what takes its place."""
+        return self.look.scaled
+
+    def _take_problem(self) -> None:
+        self._problem = self.look.problem()
+        self._entries = Entries(self._problem, self.look.measures_image)
+
+    @property
     def n_products(self) -> int:
         """Number of products with the Jacobian, for all steps."""
-        n_each = n_eigenpair_products(self.scaled.values.size, self.rank, self.n_passes)
+        n_each = n_eigenpair_products(self._entries.image.numel(), self.rank, self.n_passes)
+        n_each += 0 if self.look.measures_image else self.rank
         n_each += 1 + N_NOISE_DRAWS + N_SENSITIVITY_PROBES + N_TAIL_PRODUCTS
         n_each += 2 * N_DESCENT_PRODUCTS if self._problem.noise_level is not None else 0
         return n_each * len(self.at_steps)
@@ -155,7 +159,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         """Bytes at the peak, about: the generator with its derivative, and the vectors."""
         generator = 2 * self.prepared.generator_bytes(len(self.scaled.values), "torch")
         n_matrices = N_MATRICES + len(self.at_steps)
-        return generator + torch.float32.itemsize * n_matrices * self.rank * self.scaled.values.size
+        return generator + torch.float32.itemsize * n_matrices * self.rank * self._entries.image.numel()
 
     @property
     def has_result(self) -> bool:
@@ -166,8 +170,8 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         """Predict memory and time: two products are taken, timed and forgotten."""
 
         def products() -> Iterator[float]:
-            linear_map = self._jacobian(self._generator("torch"))
-            image = torch.zeros_like(self._problem.measurement).flatten()
+            linear_map = self._entries.jacobian(self._jacobian(self._generator("torch")))
+            image = torch.zeros_like(self._entries.image).flatten()
             for _ in range(3):
                 started = time.perf_counter()
                 float(gram(linear_map)(image).sum())
@@ -190,7 +194,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
 
         def counted() -> Iterator[tuple[int, str]]:
             for place in self._computation:
-                self._n_done += 1
+                self._n_done += place[1] != INSTRUMENT
                 if self._is_stopping:
                     self._computation.close()
                     return
@@ -221,6 +225,8 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
             seconds=self._seconds,
             device=str(self.device),
             n_threads=self.n_threads,
+            units=None if self.look.measures_image else self.look.units,
+            field_of_view=self.look.field_of_view,
         )
 
     def _notes(self) -> Iterator[str]:
@@ -235,10 +241,13 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
             )
         if self._problem.correlation_length > 1:
             yield "The noise is correlated: the generator fits it sooner than the white noise that it is compared with."
-        yield from self.prepared.input_notes()
+        yield from self.look.notes()
 
     def _go_through(self) -> Generator[tuple[int, str], None, None]:
         """Pause after each product and each step of the fit."""
+        for _ in self.look.find_out(lambda: self._is_stopping):
+            yield 0, INSTRUMENT
+        self._take_problem()
         generator = self._generator("torch")
         fit: Fit | None = None
         for at_step in self.at_steps:
@@ -247,73 +256,72 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
                 for step in fit_until(fit, at_step):
                     yield step, "fit"
                 copy_state(fit.generator, generator)
-            spectrum = yield from self._look(generator, at_step)
+            spectrum = yield from self._look_at(generator, at_step)
             self._spectra.append(spectrum)
 
-    def _look(self, generator: generators.Generator, step: int) -> Generator[tuple[int, str], None, Spectrum]:
+    def _look_at(self, generator: generators.Generator, step: int) -> Generator[tuple[int, str], None, Spectrum]:
         """Take the Jacobian apart."""
-        problem, is_observed = self._problem, self._is_observed
-        image = remove_mean(problem.measurement, is_observed)
-        whole = self._jacobian(generator)
-        part = observed(whole, is_observed)
+        entries, image = self._entries, self._entries.image
+        images = self._jacobian(generator)
+        whole = entries.jacobian(images)
+        part = observed(whole, entries.centered)
         rng = random_source(self.config.seed, RANDOM_SOURCES + step)
         pairs = yield from _named(
             step, "singular vectors", paced_eigenpairs(gram(part), image.flatten(), self.rank, self.n_passes, rng)
         )
         alignment, draws = yield from _named(
-            step, "alignment", paced_alignment(part, image, is_observed, N_NOISE_DRAWS, rng)
+            step, "alignment", paced_alignment(part, image, entries.centered, N_NOISE_DRAWS, rng)
         )
         sensitivity = yield from _named(step, "sensitivity", paced_sensitivity(part, pairs, N_SENSITIVITY_PROBES, rng))
         tail = yield from _named(step, "other singular values", paced_tail(gram(part), pairs, N_TAIL_PRODUCTS, 1, rng))
         descent: Descent | None = None
-        if problem.noise_level is not None:
+        if (level := entries.noise_level) is not None:
             with torch.no_grad():
                 start = generator.eval()()
-            descent = yield from _named(step, "descent", self._predict(whole, start[0], problem.noise_level, rng))
+            descent = yield from _named(step, "descent", self._predict(whole, start[0], level, rng))
         signs = _signs(pairs)
         vectors = pairs.vectors * signs
         if self._first_vectors is None:
             self._first_vectors = vectors
+        measured_as: Tensor | None = None
+        if not self.look.measures_image:
+            found = yield from _named(step, "images of the vectors", entries.images(images, part, pairs))
+            measured_as = signs.view(-1, *(1,) * (found.ndim - 1)) * found
         values = pairs.values.sqrt()
         length = float(image.norm())
-        shape = tuple(image.shape)
         return Spectrum(
             step=step,
-            singular_values=_numpy(values),
-            errors=_numpy(pairs.errors / values.clamp_min(torch.finfo(values.dtype).tiny)),
-            left_vectors=_numpy(vectors.T).reshape(-1, *shape),
-            coefficients=_numpy(vectors.T @ image.flatten()),
-            image_energy=_numpy(energy_shares(vectors, image.flatten())),
-            noise_energy=np.arange(1, self.rank + 1) / self._n_values,
-            sensitivity=_numpy(sensitivity.values).reshape(shape),
-            sensitivity_error=_numpy(sensitivity.errors).reshape(shape),
+            singular_values=as_array(values),
+            errors=as_array(pairs.errors / values.clamp_min(torch.finfo(values.dtype).tiny)),
+            left_vectors=entries.shaped(vectors),
+            coefficients=as_array(vectors.T @ image.flatten()),
+            image_energy=as_array(energy_shares(vectors, image.flatten())),
+            noise_energy=np.arange(1, self.rank + 1) / entries.centered.n_values,
+            sensitivity=entries.power(sensitivity.values),
+            sensitivity_error=entries.error(sensitivity.errors),
             trace=sensitivity.trace,
             trace_error=sensitivity.trace_error,
-            tail_ranks=_numpy(tail.ranks),
-            tail_values=_numpy(tail.values.sqrt()),
+            tail_ranks=as_array(tail.ranks),
+            tail_values=as_array(tail.values.sqrt()),
             alignment=alignment / length,
-            noise_alignment=_numpy(draws / length),
+            noise_alignment=as_array(draws / length),
             descent=descent,
-            angles=_numpy(principal_angles(self._first_vectors, vectors)),
+            angles=as_array(principal_angles(self._first_vectors, vectors)),
+            images=None if measured_as is None else as_array(measured_as),
+            levels=None if entries.levels is None else as_array(entries.levels),
         )
 
-    def _predict(self, whole: LinearMap, start: Tensor, level: Tensor, rng: torch.Generator) -> Paced[Descent]:
+    def _predict(self, whole: LinearMap, start: Tensor, levels: Tensor, rng: torch.Generator) -> Paced[Descent]:
         """Predict the descent to the observed values, their means among them."""
-        problem = self._problem
-        places = self._is_observed.flatten().nonzero().squeeze(1)
-        difference = problem.residual(start)
+        entries = self._entries
 
         def gram_at_places(values: Tensor) -> Tensor:
-            image = difference.new_zeros(difference.numel()).index_copy(0, places, values)
-            return gram(whole)(image)[places]
+            return entries.gathered(gram(whole)(entries.spread(values)))
 
-        residual = difference.flatten()[places]
-        levels = level.view(-1, *(1,) * (difference.ndim - 1)).expand_as(difference).flatten()[places]
-        return paced_descent(gram_at_places, residual, levels, rng, N_DESCENT_PRODUCTS)
+        return paced_descent(gram_at_places, entries.residual(start), levels, rng, N_DESCENT_PRODUCTS)
 
     def _jacobian(self, generator: generators.Generator) -> LinearMap:
-        operator, whole = self._problem.forward_model, module_jacobian(generator, self.groups)
-        return measured(whole, operator) if isinstance(operator, LinearMap) and not operator.is_identity else whole
+        return module_jacobian(generator, self.groups)
 
     def _generator(self, backend: Backend) -> generators.Generator:
         problem = self._problem
@@ -322,7 +330,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         return built
 
     def _new_fit(self) -> Fit:
-        return denoising_fit(self.prepared, self.scaled, self.config.seed, 1, max_bytes=0, units=self._units)
+        return denoising_fit(self.prepared, self.scaled, self.config.seed, 1, max_bytes=0, units=self.look.units)
 
 
 def spectrum(
@@ -386,8 +394,3 @@ def _signs(pairs: Eigenpairs) -> Tensor:
     """Of each vector's largest value."""
     largest = pairs.vectors.abs().argmax(0, keepdim=True)
     return pairs.vectors.gather(0, largest).sign()
-
-
-def _numpy(values: Tensor) -> NDArray[Any]:
-    array: NDArray[Any] = values.cpu().numpy()
-    return array

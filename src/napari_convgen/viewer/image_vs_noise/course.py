@@ -13,8 +13,9 @@ from napari_convgen.figures.panel import Plot
 from napari_convgen.run.image_vs_noise.panels import distance_plot, error_plot
 
 if TYPE_CHECKING:
+    from napari_convgen.run.image_vs_noise.progress import Moment
     from napari_convgen.run.image_vs_noise.result import CompareFitsResult
-    from napari_convgen.run.image_vs_noise.run import CompareFitsTask, Moment
+    from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,14 +43,14 @@ class FitsLayers:
     viewer
         Viewer that the layers are added to, and shown side by side.
     source
-        Image that is fitted.
+        Image that is fitted, or the place of the generator's images if the measurement is none.
 
     Attributes
     ----------
     layers
         Layers of the fits by the name of the target; empty before the first snapshots.
     noise
-        Layer of the noise that is fitted; ``None`` before the first snapshots.
+        Layer of the noise that is fitted; ``None`` before the first snapshots, and if it is no image.
     """
 
     def __init__(self, viewer: ViewerModel, source: LayerInput) -> None:
@@ -68,10 +68,10 @@ class FitsLayers:
         """Return True for a layer of the run with the data that the run gave it."""
         return self._own.owns(layer)
 
-    def show(self, snapshots: Mapping[str, Sequence[Snapshot]], noise: NDArray[Any]) -> None:
-        """Show the noise and each target's snapshots so far; a slider at the last of them stays at the last."""
+    def show(self, snapshots: Mapping[str, Sequence[Snapshot]], noise: NDArray[Any] | None) -> None:
+        """Show the noise, if it is an image, and each target's snapshots so far; a slider at the last of them stays at the last."""
         is_first = not self.layers
-        if is_first:
+        if is_first and noise is not None:
             self._show_noise(noise)
         is_at_last = is_first or self.step_on_screen() == self._last_step
         for name, of_target in snapshots.items():
@@ -87,7 +87,7 @@ class FitsLayers:
         self.name_steps()
 
     def finish(
-        self, snapshots: Mapping[str, Sequence[Snapshot]], noise: NDArray[Any], report: Mapping[str, Any]
+        self, snapshots: Mapping[str, Sequence[Snapshot]], noise: NDArray[Any] | None, report: Mapping[str, Any]
     ) -> None:
         """Show all snapshots, in new layers where the user has replaced the data, and put the report into each layer's metadata."""
         for name, layer in self.layers.items():

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
-from napari_convgen.core.image import ArrayLike
+from napari_convgen.core.image import ArrayLike, magnitude
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
-from napari_convgen.viewer.reconstruct.inputs import Measured
+from napari_convgen.viewer.reconstruct.measured import Measured
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.work import Request
 
 if TYPE_CHECKING:
+    from napari_convgen.run.image_vs_noise.progress import CompareFitsProgress
     from napari_convgen.run.image_vs_noise.result import CompareFitsResult  # noqa: F401  # in the base's brackets
-    from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, CompareFitsTask
+    from napari_convgen.run.image_vs_noise.run import CompareFitsTask
+
+
+def in_magnitudes(snapshots: Sequence[Snapshot]) -> tuple[Snapshot, ...]:
+    """Return snapshots with the magnitudes of complex images, since napari shows no complex numbers."""
+    return tuple(replace(each, iterate=magnitude(each.iterate), average=magnitude(each.average)) for each in snapshots)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +34,12 @@ class Preview:
     Attributes
     ----------
     noise
-        Noise that is fitted.
+        Noise that is fitted; ``None`` if the measurement is no image, so that it is none either.
     snapshots
         Snapshots of each fit, by the name of its target.
     """
 
-    noise: NDArray[Any]
+    noise: NDArray[Any] | None
     snapshots: Mapping[str, tuple[Snapshot, ...]]
 
 
@@ -67,15 +73,19 @@ class FitsRequest(Request["CompareFitsTask", "CompareFitsResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 
+        measured = self.measured
         return CompareFitsTask(
-            self.source.image,
+            self.source.image if measured is None else measured.image(self.source),
             self.config,
             reference=self.reference,
             n_spared_threads=N_SPARED_THREADS,
             targets=self.targets,
-            **({} if self.measured is None else self.measured.inputs()),
+            **({} if measured is None else measured.inputs()),
         )
 
     def preview(self, task: CompareFitsTask, progress: CompareFitsProgress, is_due: bool) -> Preview | None:
         """Return the snapshots so far, if there is a new one."""
-        return Preview(task.target("noise"), task.snapshots()) if is_due and progress.moment is not None else None
+        if not is_due or progress.moment is None:
+            return None
+        noise = task.target("noise") if task.look.measures_image else None
+        return Preview(noise, {name: in_magnitudes(each) for name, each in task.snapshots().items()})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_convgen.viewer.image_vs_noise.layers import FitsLayers
-from napari_convgen.viewer.image_vs_noise.request import FitsRequest, Preview
+from napari_convgen.viewer.image_vs_noise.request import FitsRequest, Preview, in_magnitudes
 from napari_convgen.viewer.worker.session import Finished, Session
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ class FitsSession(Session[FitsRequest, "CompareFitsTask", "CompareFitsResult", F
         self, finished: Finished[FitsRequest, CompareFitsResult, FitsLayers], task: CompareFitsTask, details: None
     ) -> None:
         layers, result = finished.layers, finished.result
-        snapshots = {target.name: target.snapshots for target in result.targets}
-        layers.finish(snapshots, result["noise"].values, finished.report)
+        snapshots = {target.name: in_magnitudes(target.snapshots) for target in result.targets}
+        noise = result["noise"].values if task.look.measures_image else None
+        layers.finish(snapshots, noise, finished.report)
         layers.point_to(result.first_step("image") or result.steps[-1])
 
     def _undo(self, layers: FitsLayers) -> None:

@@ -32,7 +32,7 @@ from napari_convgen.viewer.worker.session import State
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_convgen.run.image_vs_noise.run import CompareFitsProgress, Moment
+    from napari_convgen.run.image_vs_noise.progress import CompareFitsProgress, Moment
     from napari_convgen.run.setup.forecast import Forecast
 
 OWN_SETTINGS = ("z_axis", "n_steps", "seed", "device")
@@ -137,11 +137,12 @@ class ImageAgainstNoiseWidget(DockWidget):
             ask_and_save(self, self.session.result.panels(), "fits")
 
     def _request(self) -> FitsRequest:
-        source, measured = self._input.read(), self._problem.read()
-        config, targets = self.config()
+        measured, (config, targets) = self._problem.read(), self.config()
         if measured is not None:
             config = config.replace(measured.settings)
-        return FitsRequest(source, config, targets, self._input.reference_data(), measured)
+            if measured.place is not None:  # no layer has the shape of both the measurement and the image
+                return FitsRequest(measured.place, config, targets, None, measured)
+        return FitsRequest(self._input.read(), config, targets, self._input.reference_data(), measured)
 
     def _build(self) -> None:
         self._controls = RunControls(self.session, TOOLTIPS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +25,11 @@ from napari_convgen.viewer.layers.units import format_lengths
 from napari_convgen.viewer.parts.form import ConfigForm, leave_out
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.reconstruct.problems import LOOKED_AT, NO_PROBLEM, PROBLEMS, Problem
+from napari_convgen.viewer.reconstruct.kspace import image_source
+from napari_convgen.viewer.reconstruct.measured import Measured
+from napari_convgen.viewer.reconstruct.problems import NO_PROBLEM, PROBLEMS, Problem
 from napari_convgen.viewer.reconstruct.scan_chooser import ScanChooser
+from napari_convgen.viewer.reconstruct.stack import read_stack
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -51,35 +53,9 @@ KIND = "operator.kind"
 """Name of the setting that the problem decides."""
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What an image is the measurement of, for widgets that look at one.
-
-    Attributes
-    ----------
-    problem
-        Name of the problem.
-    is_missing
-        Mask of the pixels that are missing; ``None`` for those that are NaN.
-    psf
-        Point spread function; ``None`` for that of the settings.
-    settings
-        Settings of the operator, by dotted name.
-    """
-
-    problem: str
-    is_missing: NDArray[np.bool_] | None
-    psf: core.Image | None
-    settings: Mapping[str, Any]
-
-    def inputs(self) -> dict[str, Any]:
-        """Return the problem and what it needs, by keyword of the verbs."""
-        return {"problem": self.problem, "is_missing": self.is_missing, "psf": self.psf}
-
-
 def looked_at(viewer: ViewerModel, image: ImageChooser) -> ProblemInputs:
     """Return editors of what an image is the measurement of, at first of nothing but itself."""
-    return ProblemInputs(viewer, image, {"": NO_PROBLEM} | {name: PROBLEMS[name] for name in LOOKED_AT})
+    return ProblemInputs(viewer, image, {"": NO_PROBLEM, **PROBLEMS})
 
 
 class ProblemInputs:
@@ -204,13 +180,20 @@ class ProblemInputs:
 
         Raises
         ------
-        InputError
-            Shapes without an area.
+        InputError, FileError
+            Shapes without an area, no k-space, no stack, or no directions of the lights.
         """
-        name = self.name.value
-        return (
-            None if self.problem is NO_PROBLEM else Measured(name, self.read_mask(), self.read_psf(), self.settings())
-        )
+        name, settings = self.name.value, self.settings()
+        if self.problem is NO_PROBLEM:
+            return None
+        if name == "sense":
+            scan, title = self.scan.read()
+            beside = {"is_sampled": scan.file.is_sampled, "coil_maps": self.scan.read_maps()}
+            return Measured(name, settings, beside, scan.file.image, image_source(scan, scan_title(title)))
+        if name == "phase":
+            lights, (stack, place) = self.read_lights(), read_stack(self._image.layer)
+            return Measured(name, settings, {"lights": lights}, stack.image, place)
+        return Measured(name, settings, {"is_missing": self.read_mask(), "psf": self.read_psf()})
 
     def read_lights(self) -> NDArray[np.float64] | None:
         """Return the directions of the lights; ``None`` if all images have the same.
@@ -261,6 +244,10 @@ class ProblemInputs:
         leave_out(self._images, name != "phase")
         leave_out(self._lights, name != "phase" or self._images.value != "led-array")
         self.scan.show(name == "sense")
+        self._image.description.setVisible(name != "sense")
+        if self._image.is_stack != (name == "phase"):
+            self._image.is_stack = name == "phase"
+            self._image.describe()
         kind = {"deblur": self._psf.value, "phase": self._images.value}.get(name, kind)
         editor, kind = self._settings.editors[KIND], kind if isinstance(kind, str) else "identity"
         if editor.value != kind:
@@ -325,6 +312,11 @@ def describe_psf(settings: Mapping[str, Any], image: Image, layout: Layout) -> s
         return f"Full width at half maximum: {FWHM * sigma:.3g} pixels."
     width, full_width = (format_lengths(factor * sigma * pixels, units) for factor in (1, FWHM))
     return f"Standard deviation {width}, full width at half maximum {full_width}."
+
+
+def scan_title(name: str) -> str:
+    """Return the name of a scan from that of the layer of its k-space."""
+    return name.removesuffix(" k-space")
 
 
 def describe_lights(lights: NDArray[np.float64] | None) -> str:

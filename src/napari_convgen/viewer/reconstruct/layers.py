@@ -47,6 +47,7 @@ class ReconstructionLayers:
     def __init__(self, viewer: ViewerModel, request: ReconstructRequest) -> None:
         self.viewer = viewer
         self.source = request.source
+        self._measured = request.stack or request.source
         self.result: Image | None = None
         self._name = f"{request.source.name} {PROBLEMS[request.problem].result}"
         self._limits: tuple[float, ...] = ()  # of the result, as they were set last without the user
@@ -118,7 +119,7 @@ class ReconstructionLayers:
             shown, look, _ = logarithm_layer(details.residual, f"{name} residual")
             layers.append(Image(shown, **look))
         elif details.residual is not None:
-            layers.append(residual_layer(self.source, details.residual, f"{name} residual"))
+            layers.append(residual_layer(self._measured, details.residual, f"{name} residual"))
         if details.snapshots:
             last = details.snapshots[-1].image
             source = visible(on_image_grid(self.source, last), last)

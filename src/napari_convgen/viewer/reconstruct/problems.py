@@ -39,9 +39,6 @@ class Problem:
 NO_PROBLEM = Problem("none", "", ("identity",))
 """Choice of widgets that look at an image, which need not be a measurement of another one."""
 
-LOOKED_AT = ("inpaint", "deblur", "enlarge")
-"""Problems whose measurement such widgets can look at: it is an image."""
-
 PROBLEMS = {
     "inpaint": Problem("Fill in missing pixels", "filled in", ("identity",)),
     "deblur": Problem("Deblur", "deblurred", ("blur", "widefield", "confocal")),

@@ -14,6 +14,7 @@ from napari_convgen.core import image as core
 from napari_convgen.core.image import magnitude
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.files.kspace.reading import KSpaceFile
+from napari_convgen.viewer.layers.door import LayerInput
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.work import Request
@@ -34,8 +35,8 @@ class Outputs:
     has_generator_image
         True for a layer of the generator's image at the step that is kept; by default False.
     has_residual
-        True for a layer of the measurement that the result predicts, minus the actual one, of scans of its logarithm over k-space; by
-        default False.
+        True for a layer of the measurement that the result predicts, minus the actual one, of scans of its logarithm over k-space, of a
+        phase each of its images; by default False.
     has_baseline
         True for a layer of the image that follows from the measurement without a generator; by default False.
     """
@@ -57,7 +58,7 @@ class Details:
     snapshots
         Images of the generator during the fit.
     residual
-        Predicted measurement minus the actual one; of scans complex, over the coils and k-space.
+        Predicted measurement minus the actual one; of scans complex, over the coils and k-space, of a phase a stack of images.
     phase, coil_maps
         Phase of the image in radians, and magnitude of the sensitivity of each coil; ``None``, the default, but for scans.
     """
@@ -103,7 +104,7 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
     psf: core.Image | None = None
     outputs: Outputs = Outputs()
     scan: KSpaceFile | None = None
-    stack: core.Image | None = None
+    stack: LayerInput | None = None
     lights: NDArray[np.float64] | None = None
     coil_maps: NDArray[Any] | None = None
 
@@ -121,9 +122,9 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.reconstruct.run import ReconstructTask
 
-        others = [each for each in (self.stack, None if self.scan is None else self.scan.image) if each is not None]
+        measured = self.scan or self.stack or self.source
         return ReconstructTask(
-            others[0] if others else self.source.image,
+            measured.image,
             self.config,
             problem=self.problem,
             is_missing=self.is_missing,

@@ -7,18 +7,19 @@ from dataclasses import replace
 import numpy as np
 from napari.layers import Image, Layer
 
-from napari_convgen.core import image as core
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.viewer.layers.door import LayerInput, finest_level, read_layer
 
 
-def read_stack(layer: Layer | None) -> tuple[core.Image, LayerInput]:
+def read_stack(layer: Layer | None, counted: str = "plane") -> tuple[LayerInput, LayerInput]:
     """Return a stack of images, and the place of an image of its rows and columns.
 
     Parameters
     ----------
     layer
         Layer of the stack: planes through focus or images under several lights, rows, columns.
+    counted
+        Label of the first axis in layers like that of the stack: ``"plane"``, the default, or ``"light"``.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def read_stack(layer: Layer | None) -> tuple[core.Image, LayerInput]:
                 advice="Choose another layer, or stack the images (Layer → Merge to Stack).",
             )
         )
-    stack = read_layer(layer, "ZYX").image
+    stack = replace(read_layer(layer, "ZYX"), axis_labels=(counted, "y", "x"))
     plane = Image(
         np.zeros(shape[1:], np.float32),
         name=source.name,

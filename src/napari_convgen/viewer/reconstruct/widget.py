@@ -21,7 +21,7 @@ from napari_convgen.viewer.parts.presets import nearest_preset, preset_beside
 from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
-from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
+from napari_convgen.viewer.reconstruct.inputs import ProblemInputs, scan_title
 from napari_convgen.viewer.reconstruct.kspace import image_source
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS, problem_of
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
@@ -106,11 +106,11 @@ class ReconstructWidget(DockWidget):
         config, name = self.config(), self._problem.name.value
         if name == "sense":
             scan, title = self._problem.scan.read()
-            source, maps = image_source(scan, title.removesuffix(" k-space")), self._problem.scan.read_maps()
+            source, maps = image_source(scan, scan_title(title)), self._problem.scan.read_maps()
             return ReconstructRequest(source, name, config, outputs=self._outputs(), scan=scan.file, coil_maps=maps)
         if name == "phase":
-            stack, place = read_stack(self._input.layer)
             lights = self._problem.read_lights()
+            stack, place = read_stack(self._input.layer, "plane" if lights is None else "light")
             return ReconstructRequest(place, name, config, outputs=self._outputs(), stack=stack, lights=lights)
         source = self._input.read()
         mask, psf = self._problem.read_mask(), self._problem.read_psf()
@@ -118,8 +118,7 @@ class ReconstructWidget(DockWidget):
 
     def _outputs(self) -> Outputs:
         has_baseline = self._baseline.native.isVisibleTo(self) and self._baseline.value
-        has_residual = self._residual.native.isVisibleTo(self) and self._residual.value
-        return Outputs(self._snapshots.value, self._generator.value, has_residual, has_baseline)
+        return Outputs(self._snapshots.value, self._generator.value, self._residual.value, has_baseline)
 
     def _build(self) -> None:
         self._build_settings()
@@ -173,7 +172,7 @@ class ReconstructWidget(DockWidget):
             value=False,
             text="Residual",
             tooltip="Add the measurement that the result predicts, minus the actual one, as a layer, hidden at first: in the pixels of the "
-            "image, or the logarithm of its magnitude over k-space.",
+            "image, for each image of a phase, or the logarithm of its magnitude over k-space.",
         )
         self._baseline = CheckBox(
             value=False,
@@ -214,11 +213,8 @@ class ReconstructWidget(DockWidget):
             kept = self._preset.value
             self._preset.choices = names
             self._preset.value = kept if kept in names and kept not in usual else self._problem.problem.preset
-        self._input.is_stack = name == "phase"
         self._at_hand.show_rows()
         self._input.describe()
-        self._input.description.setVisible(name != "sense")
-        self._residual.native.setVisible(name != "phase")
         self._baseline.native.setVisible(name in BASELINES)
         self._baseline.native.setText(BASELINES.get(name, BASELINES["enlarge"]))
         self._choose_preset()

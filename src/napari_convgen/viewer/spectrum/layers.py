@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
 
-from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.image import ImageTensor, magnitude
 from napari_convgen.viewer.layers.component_stack import ComponentStack
 from napari_convgen.viewer.layers.door import (
     LayerInput,
@@ -21,6 +21,7 @@ from napari_convgen.viewer.layers.door import (
 )
 from napari_convgen.viewer.layers.grid import SideBySide
 from napari_convgen.viewer.layers.own_layers import OwnLayers
+from napari_convgen.viewer.reconstruct.layers import on_image_grid
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -46,12 +47,13 @@ class SpectrumLayers:
     viewer
         Viewer that the layers are added to.
     source
-        Frame that the Jacobian was taken for.
+        Frame that the Jacobian was taken for, or the place of the generator's images if the measurement is none.
 
     Attributes
     ----------
     layers
-        Layers by what they show: ``"vectors"``, ``"projection"``, ``"remainder"``, ``"sensitivity"``; empty before the run has ended.
+        Layers by what they show: ``"vectors"``, ``"projection"``, and ``"remainder"`` and ``"sensitivity"`` if the measurement is an image;
+        empty before the run has ended.
     position
         Number of the step that they show, from 0.
     """
@@ -90,7 +92,7 @@ class SpectrumLayers:
         if has_grid:
             side_by_side.show()
         else:
-            for name in ("vectors", "remainder", "sensitivity"):
+            for name in self.layers.keys() - {"projection"}:
                 self.layers[name].visible = False
 
     def show(self, result: SpectrumResult, position: int) -> None:
@@ -123,6 +125,8 @@ class SpectrumLayers:
         return int(np.clip(round(self.viewer.dims.point[self.axis]), 0, self._rank))
 
     def _images(self, result: SpectrumResult, position: int) -> dict[str, Image]:
+        if result.spectra[position].images is not None:
+            return self._images_of_entries(result, position)
         source, name = self.source, self.source.name
         spectrum, image = result.spectra[position], result.image
         is_color = bool(source.look["rgb"])
@@ -150,15 +154,17 @@ class SpectrumLayers:
         sensitive = {"rgb": False, "colormap": "magma", "gamma": 1.0, "contrast_limits": (0.0, most)}
         return {
             "vectors": self._stack(
+                source,
                 ComponentStack(vector, rank, plain, np.float32),
                 f"vectors, {name}",
                 contrast_limits=(-limit, limit),
                 **signed,
             ),
             "projection": self._stack(
-                ComponentStack(projection, rank, shape, source.data.dtype), f"projection, {name}"
+                source, ComponentStack(projection, rank, shape, source.data.dtype), f"projection, {name}"
             ),
             "remainder": self._stack(
+                source,
                 ComponentStack(remainder, rank, plain, np.float32),
                 f"remainder, {name}",
                 contrast_limits=(-rest, rest),
@@ -167,14 +173,39 @@ class SpectrumLayers:
             "sensitivity": image_layer(source, sensitivity, f"sensitivity, {name}", **sensitive),
         }
 
-    def _stack(self, data: ComponentStack, name: str, **look: Any) -> Image:
-        """Make a layer with an axis ``component`` before the frame's own."""
+    def _images_of_entries(self, result: SpectrumResult, position: int) -> dict[str, Image]:
+        """Return the layers of a measurement that is no image: of complex images the real part of the vectors, and magnitudes."""
+        name, rank = self.source.name, result.spectra[position].rank
+
+        def vector(n: int) -> NDArray[Any]:
+            return result.vector(n - 1, position)[0].astype(np.float32) if n else np.zeros(size, np.float32)
+
+        def projection(n: int) -> NDArray[Any]:
+            return magnitude(result.projection(n, position)).astype(np.float32)
+
+        limit = N_DEVIATIONS / float(np.sqrt(result.vector(0, position).size))
+        whole = projection(rank)
+        size = whole.shape
+        ends: dict[str, Any] = {"contrast_limits": (float(whole.min()), float(whole.max()))}
+        signed: dict[str, Any] = {"colormap": SIGNED_COLORS, "contrast_limits": (-limit, limit)}
+        source = on_image_grid(self.source, whole)
+        return {
+            "vectors": self._stack(
+                source, ComponentStack(vector, rank, size, np.float32), f"vectors, {name}", **signed
+            ),
+            "projection": self._stack(
+                source, ComponentStack(projection, rank, size, np.float32), f"projection, {name}", **ends
+            ),
+        }
+
+    def _stack(self, own: LayerInput, data: ComponentStack, name: str, **look: Any) -> Image:
+        """Make a layer with an axis ``component`` before those of a frame."""
         stacked = replace(
-            self.source,
-            transform=self.source.transform.expand_dims([0]),
-            affine=self.source.affine.expand_dims([0]),
-            units=(unit_of_new_axis(self.viewer, len(self.source.units)), *self.source.units),
-            axis_labels=(COMPONENT, *self.source.axis_labels),
+            own,
+            transform=own.transform.expand_dims([0]),
+            affine=own.affine.expand_dims([0]),
+            units=(unit_of_new_axis(self.viewer, len(own.units)), *own.units),
+            axis_labels=(COMPONENT, *own.axis_labels),
         )
         return image_layer(stacked, data, name, **look)
 

@@ -48,12 +48,10 @@ class PredictedStop:
 
 def predict_stop(result: SpectrumResult, position: int = 0) -> PredictedStop | None:
     """Predict the stop from one of the steps that were looked at; ``None`` if the noise level is not known."""
-    descent, image = result.spectra[position].descent, result.image
+    descent = result.spectra[position].descent
     if descent is None:
         return None
-    n_observed = image.is_observed.reshape(len(image.is_observed), -1).sum(1)
-    variance = float(np.average(image.mean_noise_level**2, weights=n_observed))
-    first, last = descent.near_best(TOLERANCE * variance)
+    first, last = descent.near_best(TOLERANCE * descent.noise_variance)
     end = len(descent.steps) - 1
     known = [None if i == end else i for i in (first, descent.best, last)]
     steps = [None if i is None else int(descent.steps[i]) for i in known]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_convgen.config import Config
-from napari_convgen.viewer.reconstruct.inputs import Measured
+from napari_convgen.viewer.reconstruct.measured import Measured
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.work import Request
 
@@ -78,14 +78,14 @@ class SpectrumRequest(Request["SpectrumTask", "SpectrumResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.spectrum.run import SpectrumTask
 
-        settings = self.settings
+        settings, measured = self.settings, self.measured
         return SpectrumTask(
-            self.source.image,
+            self.source.image if measured is None else measured.image(self.source),
             self.config,
             rank=settings.rank,
             n_passes=settings.n_passes,
             at_steps=settings.at_steps,
             groups=settings.groups,  # type: ignore[arg-type]  # checked there
             n_spared_threads=N_SPARED_THREADS,
-            **({} if self.measured is None else self.measured.inputs()),
+            **({} if measured is None else measured.inputs()),
         )

@@ -97,8 +97,12 @@ class WhyItWorksWidget(DockWidget):
             self.fitting.run(DenoiseRequest(request.source, self._form.config(), outputs))
 
     def _request(self) -> SpectrumRequest:
-        source, place, measured = self._input.read(), self._input.place(), self._problem.read()
+        measured = self._problem.read()
         config = self._form.config() if measured is None else self._form.config().replace(measured.settings)
+        if measured is not None and measured.place is not None:
+            source = measured.place
+            return SpectrumRequest(source, config, self._form.settings(), 0, tuple(source.data.shape), measured)
+        source, place = self._input.read(), self._input.place()
         shape = tuple(finest_level(self._input.layer).shape) if self._input.layer else source.data.shape
         return SpectrumRequest(source, config, self._form.settings(), frame_number(shape, place), shape, measured)
 

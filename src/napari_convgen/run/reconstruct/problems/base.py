@@ -216,6 +216,11 @@ class InverseProblem(ABC):
         return self._operator_units
 
     @property
+    def field_of_view(self) -> tuple[slice, ...] | EllipsisType:
+        """Part of the generator's image, along the spatial axes, that the measurement shows."""
+        return self._operator_units.field_of_view
+
+    @property
     def pixel_ratio(self) -> tuple[int, ...]:
         """Number of the image's pixels in one of the measurement along each spatial axis."""
         return (1,) * len(self.prepared.size)
@@ -230,7 +235,19 @@ class InverseProblem(ABC):
         """
         problem = self.prepared.problem(self.scaled)
         residual = torch.where(problem.weights > 0, problem.residual(values), torch.nan)
-        return self._operator_units.residual(residual.cpu().numpy())
+        return self.difference(residual.cpu().numpy())
+
+    def difference(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return a difference of measurements in the generator's units in those of the measurement, channels first."""
+        return self._operator_units.residual(values)
+
+    def measured_as(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return another measurement, given in the generator's units, in the units and the shape of the actual one."""
+        problem = self.prepared.problem(self.scaled)
+        seen = (problem.weights > 0).cpu().numpy()
+        difference = np.where(seen, values - problem.measurement.cpu().numpy(), 0)
+        measured = np.asarray(self.measured)
+        return np.asarray(measured + self.difference(difference).reshape(measured.shape))
 
     @property
     def measurement_unit(self) -> float | None:

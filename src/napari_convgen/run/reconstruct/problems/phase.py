@@ -205,6 +205,13 @@ class Phase(InverseProblem):
         kept = torch.where(self._prepared.is_observed.to(y.device), residual, torch.nan)
         return self._light * kept.cpu().numpy()
 
+    def difference(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return a difference of measurements of the linear problem in the units of the images."""
+        problem = self.prepared.problem(self.scaled)
+        assert problem.noise_level is not None
+        deviation = self._prepared.linearized.deviation.cpu().numpy()
+        return np.asarray(self._light / float(problem.noise_level[0]) * deviation * values)
+
     @property
     def measurement_unit(self) -> float:
         """Units of the measurement in one of the generator's, where the noise is as strong as in the mean."""

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from napari_convgen.config import AutoNoiseConfig, FourierConfig, GaussianNoiseConfig
 from napari_convgen.core.fit.loop import Fit
@@ -129,11 +128,9 @@ class Sense(InverseProblem):
         """Those of the scanner; images are complex."""
         return _ComplexUnits(self._operator_units, self.kspace)
 
-    def residual(self, values: Tensor, image: NDArray[Any]) -> NDArray[Any]:
-        """Return the predicted minus the measured k-space of each coil; NaN where it was not sampled."""
-        problem = self.prepared.problem(self.scaled)
-        residual = torch.where(problem.weights > 0, problem.residual(values), torch.nan)
-        return self.kspace.unwhitened(residual.cpu().numpy() * float(self._operator_units.unit[0]))
+    def difference(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return a difference for the coils as they are, in the units of the scanner."""
+        return self.kspace.unwhitened(values * float(self._operator_units.unit[0]))
 
     def _check_groups(self) -> None:
         """Refuse k-space with nothing to hold out, if the stopping rule asks for it: it draws what it leaves out."""

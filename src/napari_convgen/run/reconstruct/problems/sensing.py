@@ -109,9 +109,9 @@ class Sensing(InverseProblem):
         sums = norm * operator.apply(torch.from_numpy(truth)).numpy()
         return Observation(sums, axes="CX", settings=drawn)
 
-    def residual(self, values: Tensor, image: NDArray[Any]) -> NDArray[Any]:
-        """Return the predicted minus the measured sums of each channel; NaN where nothing was measured."""
-        return np.asarray(self._norm * super().residual(values, image), np.float32)
+    def difference(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return a difference of sums in their units."""
+        return np.asarray(self._norm * super().difference(values), np.float32)
 
     @property
     def measurement_unit(self) -> float | None:

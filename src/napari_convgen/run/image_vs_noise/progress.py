@@ -1,0 +1,49 @@
+"""The state of fits to an image and to noise while they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_convgen.run.task import Progress
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What was noted at a step; one value for each target, in their order.
+
+    Attributes
+    ----------
+    step
+        Number of the step, from 1.
+    losses, errors
+        Losses and errors of the targets, as in `napari_convgen.run.image_vs_noise.result.TargetFit`.
+    distances
+        Relative distance of each layer's weights from their start after the step.
+    """
+
+    step: int
+    losses: tuple[float, ...]
+    errors: tuple[float, ...]
+    distances: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareFitsProgress(Progress):
+    """The state of the fits.
+
+    Attributes
+    ----------
+    step, n_steps
+        Step of all fits, from 1, and number of steps.
+    moment
+        What was noted at this step; ``None`` if nothing was.
+    """
+
+    step: int
+    n_steps: int
+    moment: Moment | None
+
+    @property
+    def share(self) -> float:
+        """Share of the steps that are taken, 0 to 1."""
+        return self.step / self.n_steps
