@@ -10,6 +10,7 @@ from napari_convgen import cli, new_image
 from napari_convgen.core.image import Image
 from napari_convgen.errors import FileError
 from napari_convgen.files.images import check_image, read_image, write_image
+from napari_convgen.files.ome_zarr import writing
 from napari_convgen.files.ome_zarr.writing import shrunk
 
 zarr, yaozarrs = pytest.importorskip("zarr"), pytest.importorskip("yaozarrs")
@@ -221,15 +222,30 @@ def test_an_image_is_denoised_from_folder_to_folder(tmp_path, data, capsys):
     assert 0 < np.abs(result.data[:] - data.astype(float)).mean() < 90
 
 
-def test_other_programs_read_what_is_written(tmp_path):
-    io, reader = (pytest.importorskip(f"ome_zarr.{name}") for name in ("io", "reader"))
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """A new image with two levels, and its values."""
+    monkeypatch.setattr(writing, "SIDE", 12)
     values = np.arange(3 * 20 * 24, dtype=np.uint16).reshape(3, 20, 24)
     path = tmp_path / "image.zarr"
     write_image(path, values, new_image(Image(values, "ZYX", (2.0, 0.5, 0.5), ("micrometer",) * 3)))
+    return path, values
+
+
+def test_ome_zarr_reads_what_is_written(written):
+    io, reader = (pytest.importorskip(f"ome_zarr.{name}") for name in ("io", "reader"))
+    path, values = written
     [node] = reader.Reader(io.parse_url(path))()
+    assert [level.shape for level in node.data] == [(3, 20, 24), (3, 10, 12)]
     np.testing.assert_array_equal(np.asarray(node.data[0]), values)
     assert [axis["unit"] for axis in node.metadata["axes"]] == ["micrometer"] * 3
     assert node.metadata["coordinateTransformations"][0][0]["scale"] == [2.0, 0.5, 0.5]
+
+
+def test_napari_ome_zarr_reads_what_is_written(written):
     plugin = pytest.importorskip("napari_ome_zarr")
+    path, values = written
     [layer] = plugin.napari_get_reader(str(path))(str(path))
+    assert [level.shape for level in layer[0]] == [(3, 20, 24), (3, 10, 12)]
+    np.testing.assert_array_equal(np.asarray(layer[0][0]), values)
     assert layer[1]["scale"] == [2.0, 0.5, 0.5]
