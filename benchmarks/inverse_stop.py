@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from inverse_images import JUDGING, Deblur, ImagePart, Inpaint, Sensing, add_folder, load
+from inverse_images import JUDGING, TUNING, Deblur, ImagePart, Inpaint, Sensing, add_folder, load
 from napari_convgen.core.mri.simulation import equispaced, head, scan
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.reconstruct.run import ReconstructTask
@@ -24,12 +24,29 @@ CASES: tuple[tuple[ImagePart, float], ...] = ((Inpaint(), 0.05), (Deblur(), 30.0
 """Problems with images, and what differs between their measurements."""
 
 SCAN = {"size": (96, 80), "rows": 5, "calibration": 16, "noise": 0.01, "heads": (103, 104, 105)}
-"""Scans of heads: points, distance of the sampled rows, rows for calibration, noise, and seeds; heads 100 to 102 chose the patience."""
+"""Scans of heads: points, distance of the sampled rows, rows for calibration, noise, and seeds."""
+
+TUNING_HEADS = (100, 101, 102)
+"""Seeds of the heads that chose the patience, and the step that is kept."""
+
+MORE_TUNING = {
+    "fluo/clean/ssi_characters875x1355.png": 4,
+    "fluo/clean/ssi_drosophilaslice532x1352.png": 2,
+    "fluo/clean/bpae_nuclei_f32.tif": 2,
+    "natural/set12/05.png": 1,
+    "natural/set12/06.png": 1,
+    "natural/bsd68/test005.png": 1,
+    "seed/phantom256.png": 2,
+}
+"""Tuning images beside those of the other parts, as there."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this part."""
     add_folder(parser, 96)
+    parser.add_argument(
+        "--tune", action="store_true", help="the tuning images and heads in the place of the judging ones"
+    )
 
 
 def measure(arguments: argparse.Namespace) -> str:
@@ -58,13 +75,14 @@ def measure(arguments: argparse.Namespace) -> str:
 def _cases(arguments: argparse.Namespace) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     for part, setting in CASES:
         runs = []
-        for name, side in JUDGING.items():
+        for name, side in ({**TUNING, **MORE_TUNING} if arguments.tune else JUDGING).items():
             scene = load(arguments.data / name, side, arguments.size + 2 * part.margin)
             measured, truth, inputs = part.observe(scene, setting, np.random.default_rng(0))
             runs.append({"image": measured, "reference": truth, "problem": part.problem, **inputs})
         yield f"{part.TITLE.lower()}, {part.settings[setting].lower()}", runs
+    heads = TUNING_HEADS if arguments.tune else SCAN["heads"]
     is_sampled = equispaced(SCAN["size"], SCAN["rows"], SCAN["calibration"])
-    scans = [scan(head(SCAN["size"], seed), is_sampled, noise=SCAN["noise"]) for seed in SCAN["heads"]]
+    scans = [scan(head(SCAN["size"], seed), is_sampled, noise=SCAN["noise"]) for seed in heads]
     runs = [{"image": each.kspace, "reference": np.abs(each.image), "problem": "sense"} for each in scans]
     yield f"scans, R = {1 / is_sampled.mean():.1f}, noise {100 * SCAN['noise']:.0f} %", runs
 

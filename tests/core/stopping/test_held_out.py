@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from held_out_rule import begin, begun, iterate_of, problem_of, show, show_curve
 from scipy import ndimage
 
 from napari_convgen.core.image import ImageTensor, Layout
+from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.core.stopping import HeldOut
@@ -127,6 +129,17 @@ def test_the_latest_step_within_one_standard_error_of_the_least_error_is_kept(la
     curve = {5: torch.full_like(weights, 1.00001), 10: torch.ones_like(weights)}
     curve |= {step: with_paired_differences(weights, mean) for step, mean in later.items()}
     assert show_curve(rule, problem, curve).step == kept
+
+
+def test_through_an_operator_the_step_of_the_least_error_is_kept_though_a_later_one_is_as_good():
+    """What a blur hides of the noise in fine structure does not raise the error of held-out entries."""
+    operator = LinearMap(torch.clone, (1, 40, 40), (1, 40, 40), torch.clone)
+    problem = replace(problem_of((1, 40, 40)), operator=operator)
+    rule, weights = begun(problem)
+    one = torch.ones_like(weights)
+    judgment = show_curve(rule, problem, {10: one, 20: with_paired_differences(weights, 0.9), 200: 2 * one})
+    assert (judgment.step, judgment.interval) == (10, (10, 20))
+    assert str(judgment.reason).endswith("was least at step 10 and has not improved by step 200; it is kept.")
 
 
 def test_noise_common_to_both_steps_does_not_widen_the_standard_error():

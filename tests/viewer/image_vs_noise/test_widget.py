@@ -3,9 +3,11 @@ import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
+from napari_convgen.core.image import Image
 from napari_convgen.core.mri.simulation import equispaced, head, scan
 from napari_convgen.files.kspace.reading import KSpaceFile
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
+from napari_convgen.run.simulate import simulate
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
 from napari_convgen.viewer.reconstruct.kspace import OpenScan, kspace_layer
 
@@ -163,4 +165,22 @@ def test_a_scan_is_fitted_beside_noise_and_shown_in_magnitudes(viewer, widget, u
     last = result["image"].snapshots[-1]
     np.testing.assert_array_equal(fitted[0].data[last.step], np.abs(last.image))
     assert "noise that is fitted" not in viewer.layers  # it is k-space
+    assert "left to fit" in user.text
+
+
+def test_a_stack_of_a_phase_is_fitted_beside_noise_and_shown_in_its_place(viewer, widget, user):
+    y, x = np.mgrid[:18, :17]
+    truth = Image(0.8 * np.exp(-((y - 8) ** 2 + (x - 7) ** 2) / 12), "YX", (0.2, 0.2), ("um", "um"))
+    made = simulate(truth, problem="phase", n_planes=3, z_step=2.0, photons=500)
+    layer = viewer.add_image(np.asarray(made.measurement.data), name="stack", scale=(2, 0.2, 0.2), units=("um",) * 3)
+    viewer.layers.selection.active = layer
+    user.fill("Problem", "Phase microscopy")
+    user.fill("Aberrations", 0)
+    user.fill("Starts", 1)
+    user.run()
+    result = widget.session.result
+    assert result["noise"].values.shape == (3, 18, 17)
+    [fitted] = [layer for layer in viewer.layers if layer.name.startswith("image, step")]
+    assert fitted.data.shape[1:] == (18, 17)
+    np.testing.assert_allclose(fitted.scale[1:], (0.2, 0.2))
     assert "left to fit" in user.text

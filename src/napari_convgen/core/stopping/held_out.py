@@ -53,7 +53,9 @@ class HeldOut:
 
     Of the steps that cannot be told from that of the least error at entries left out, the one of the least estimate is kept, which rests
     on all pixels; where there is none, the latest within one standard error. Where the images are mixed with guides it is the latest, too:
-    a generator that has been fitted longer adds more to them. A guided network is not evaluated before it has its guide.
+    a generator that has been fitted longer adds more to them. Through an operator, a generator alone keeps the step of the least error:
+    what a blur hides of the noise in fine structure does not raise the error of held-out entries, so that the latest step as good can be
+    far too late (chosen by ``benchmarks/inverse.py stop --tune``). A guided network is not evaluated before it has its guide.
 
     Parameters
     ----------
@@ -175,19 +177,21 @@ class HeldOut:
         if is_estimated:
             kept = min(as_good, key=lambda step: self._estimates[step].mse)
             latest = max(best, kept)
-        else:
+            choice = f"step {kept} has the least estimated error of the whole image among those as good"
+        elif self._is_mixed or self._problem.is_denoising:
             kept = self._errors.as_good_as(best, steps)[-1]
+            choice = f"step {kept} is the latest within one standard error of it"
+        else:
+            kept, choice = best, "it is kept"
         estimate = self._estimates.get(kept)
         latest_estimate = self._estimates.get(steps[-1])
         warnings = (TOO_GOOD,) if estimate is not None and estimate.is_too_good else ()
         reason = None
         if self._is_settled[steps[-1]] and is_over(steps[-1], latest, self.patience, self.min_patience):
             squares = "" if self.size == 1 else f" (squares of {self.size}, for correlated noise)"
-            least = "has the least estimated error of the whole image among those as good"
-            why = least if is_estimated else "is the latest within one standard error of it"
             sentence = (
                 f"The error at pixels left out of the fit{squares} was least at step {best} and has not improved by step {steps[-1]}; "
-                f"step {kept} {why}."
+                f"{choice}."
             )
             reason = StopReason(Outcome.RULE, sentence)
         return Judgment(
