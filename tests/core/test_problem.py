@@ -118,3 +118,8 @@ def test_events_are_counted_without_the_stripes_that_were_taken_away():
     counts = ImageTensor.of(frame, Layout.of(frame.shape), noise).counts[0]
     assert np.diff(frame.mean(1)).std() > 10
     assert np.diff(counts.mean(1)).std() < 5
+
+
+def test_the_mean_of_a_block_is_that_of_its_pixels_also_where_they_weigh_less_than_one():
+    y = torch.full((1, 6, 6), 0.5)
+    assert Problem(y, torch.full_like(y, 0.25)).low_pass_error((6, 6)) == 0

@@ -114,3 +114,13 @@ def test_what_comes_along_is_taken_as_it_is_by_the_reconstruction(truth, problem
     image, array = ({name: part} for part in (getattr(made, name), getattr(made, name).data))
     tasks = [ReconstructTask(made.measurement, made.config, problem=problem, **given) for given in (image, array)]
     assert len({task.config for task in tasks}) == 1
+
+
+def test_the_plane_in_focus_comes_along_with_a_simulated_stack():
+    phase = Image(np.random.default_rng(0).random((32, 32)), "YX", (0.2, 0.2), ("micrometer",) * 2)
+    made = simulate(phase, problem="phase", depths=[0.0, 2.0, 4.0, 6.0])
+    task = ReconstructTask(made.measurement, made.config, problem="phase")
+    np.testing.assert_allclose(task.posed.imaging.depths, [0, 2, 4, 6], atol=1e-9)
+    changes = {"operator.kind": "led-array", "operator.factor": 2}
+    with pytest.raises(InputError, match=r"multiple of operator\.factor"):
+        simulate(np.zeros((33, 32)), problem="phase", lights=np.zeros((3, 2)), changes=changes, pixel_size=0.2)

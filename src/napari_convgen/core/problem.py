@@ -193,7 +193,7 @@ class Problem:
         total, count = self.weights * self.measurement, self.weights
         for axis, n in enumerate(grid, start=1):
             total, count = (_add_blocks(x, axis, n) for x in (total, count))
-        blocks = total / count.clamp_min(1)
+        blocks = torch.where(count > 0, total / count.clamp_min(torch.finfo(count.dtype).tiny), 0.0)
         for axis, size in enumerate(self.measurement.shape[1:], start=1):
             blocks = blocks.index_select(axis, _block_of(size, grid[axis - 1], blocks.device))
         return float((self.weights * squared(blocks - self.measurement)).sum() / self.weights.sum())

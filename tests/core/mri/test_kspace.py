@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from napari_convgen.core.mri.kspace import KSpaceNoise, check_calibration, check_kspace, find_sampling
+from napari_convgen.core.mri.kspace import KSpaceNoise, Sampling, check_calibration, check_kspace, find_sampling
 from napari_convgen.core.mri.simulation import equispaced, head, poisson_disc, scan
 from napari_convgen.errors import InputError
 
@@ -114,3 +114,22 @@ def test_points_of_a_poisson_disc_are_apart_and_farther_outside():
     is_outside = np.hypot(*(places.T - 32)) > 24
     assert apart[is_outside].min() > 1.5
     assert np.median(apart[is_outside].min(1)) > np.median(apart[~is_outside].min(1)) + 0.3
+
+
+def test_the_calibration_region_is_no_larger_than_k_space():
+    sampling = Sampling(np.ones((16, 96), bool), None, 24)
+    region = sampling.calibration_region
+    assert sampling.is_sampled[region].shape == (16, 24)
+    assert (region[0].start, region[0].stop) == (0, 16)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25, 0.125])
+def test_noise_where_no_corners_were_sampled_is_a_bound_whatever_the_acceleration(share):
+    rng = np.random.default_rng(0)
+    y, x = np.meshgrid(*[np.linspace(-1, 1, 64)] * 2, indexing="ij")
+    is_sampled = (np.hypot(y, x) < 0.95) & ((rng.random((64, 64)) < share) | (np.hypot(y, x) < 0.2))
+    signal = 1 / (0.002 + y**2 + x**2) ** 1.5
+    values = signal + 0.3 * (rng.standard_normal((4, 64, 64)) + 1j * rng.standard_normal((4, 64, 64)))
+    noise = KSpaceNoise.of(np.where(is_sampled, values, 0), is_sampled)
+    assert noise.is_bound
+    assert noise.level == pytest.approx(1.22, rel=0.15)

@@ -141,3 +141,12 @@ def test_the_conjugate_twin_is_told_apart_by_the_order_of_the_planes():
 def test_what_shows_no_phase_is_refused(make, sentence):
     with pytest.raises(InputError, match=sentence):
         make()
+
+
+def test_lights_so_oblique_that_the_pixels_miss_what_they_show_are_refused():
+    objective = Objective(0.1, 0.5, 1.0)
+    with pytest.raises(InputError, match=r"up to 0\.2.*show up to 0\.025.*operator\.factor"):
+        led_array(objective, (2.0, 2.0), np.array([[0.0, 0.2]]), (32, 32), 0)
+    dark = led_array(objective, (0.8, 0.8), np.array([[0.0, 0.2]]), (32, 32), 0)
+    empty = torch.zeros(dark.in_shape, dtype=torch.float64)
+    assert float(dark.joint(empty, torch.zeros(1, dtype=torch.float64)).abs().max()) < 0.01

@@ -54,15 +54,24 @@ def test_ssim_of_images_too_small_for_a_window_is_nan():
     assert np.isnan(ssim(*pair((2, 30)), 200, None))
 
 
-def test_ssim_compares_missing_pixels_as_zero_and_leaves_its_input_alone():
+def test_ssim_leaves_out_windows_with_missing_pixels_and_its_input_alone():
     image, reference = pair()
-    missing = np.zeros(image.shape, bool)
-    missing[3:6, 4] = True
-    expected = ssim(np.where(missing, 0, image), np.where(missing, 0, reference), 200, None)
-    image[missing] = np.nan
+    expected = ssim(image[:, :-8], reference[:, :-8], 200, None)
+    image[:, -8:] = np.nan
+    image[0, -1] = np.inf
     assert ssim(image, reference, 200, None) == pytest.approx(expected, rel=1e-12)
-    assert np.isnan(image).sum() == 3
-    assert not np.isnan(reference).any()
+    assert np.isnan(image).sum() == 8 * len(image) - 1
+    colors = (np.stack([each] * 2, -1) for each in (image, reference))
+    assert ssim(*colors, 200, 2) == pytest.approx(expected, rel=1e-12)
+    nothing = np.full(image.shape, np.nan)
+    assert np.isnan([ssim(image, nothing, 200, None), psnr(image, nothing, 200)]).all()
+
+
+def test_psnr_is_over_the_pixels_that_are_finite_in_both():
+    image, reference = pair()
+    expected = psnr(image[1:], reference[1:], 200)
+    image[0, :3], reference[0, 3:] = np.inf, np.nan
+    assert psnr(image, reference, 200) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

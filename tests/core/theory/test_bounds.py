@@ -52,3 +52,7 @@ def test_a_signal_without_room_for_noise_is_refused(p):
         stopping_step(WEIGHTS, p, RATE)
     with pytest.raises(InputError, match=f"expected 1 to 39, got {p}"):
         worst_terms(WEIGHTS, RATE, p, 1.0, 1.0, 1)
+
+
+def test_no_noise_is_fitted_beyond_a_signal_that_has_all_weights():
+    assert stopping_step(np.array([1.0, 0.5, 0.0, 0.0]), 2, 0.9) == np.inf

@@ -185,7 +185,7 @@ FOCUS = Image(np.asarray(SEEN.data)[2:3], "ZYX", SEEN.scale, SEEN.units)
         ({"depths": 1j * np.ones(5)}, InputError, "planes from the focus must be real numbers, got complex128"),
         ({"lights": [["a", "b"]] * 5}, InputError, "directions of the lights must be an array of numbers, got text"),
         (
-            {"lights": 0.9 * np.eye(2)[np.array([0, 1, 0, 1, 0])]},
+            {"lights": 0.9 * np.eye(2)[np.array([0, 1, 0, 1, 0])], "pixel_size": 0.18},
             InputError,
             "all lights are beyond the aperture, from sin θ = 0.9 on",
         ),

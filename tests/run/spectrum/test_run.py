@@ -242,7 +242,8 @@ def test_the_report_and_the_figure_hold_what_was_found():
 @pytest.mark.parametrize(
     ("image", "options", "error", "sentence"),
     [
-        (noisy(), {"rank": 0}, ConfigError, "1 to 109, got 0"),
+        (noisy(), {"rank": 0}, ConfigError, "got 0"),
+        (noisy(), {"rank": 9, "groups": ("output",)}, ConfigError, "expected 1 to 6, got 9"),
         (noisy(), {"rank": 110}, ConfigError, "Ask for fewer"),
         (noisy(), {"n_passes": 0}, ConfigError, "n_passes must be at least 1"),
         (noisy(), {"at_steps": ()}, ConfigError, "at least one"),
@@ -292,3 +293,10 @@ def test_a_guided_network_is_looked_at_with_its_input_of_then():
 def test_a_guided_network_needs_noise_to_be_found():
     with pytest.raises(InputError, match="No noise was found"):
         SpectrumTask(np.tile(np.arange(12.0), (12, 1)), Config().replace({"generator.kind": "guided-network"}), rank=3)
+
+
+def test_the_descent_is_predicted_from_the_start_alone():
+    result = spectrum(noisy(), QUICK, rank=2, at_steps=(0, 3))
+    assert [each.descent is None for each in result.spectra] == [False, True]
+    assert any("predicted from step 0 alone" in note for note in result.notes)
+    assert any("predicted from step 0 alone" in note for note in spectrum(noisy(), QUICK, rank=2, at_steps=(3,)).notes)

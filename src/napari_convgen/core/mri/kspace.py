@@ -24,6 +24,10 @@ do not make the sensitivities better (Uecker et al. 2014), while they can be hel
 MIDDLE_SHARE = 0.25
 """Least share of the energy in the middle quarter of rows and columns: that of an image is near 1/16, that of k-space above 1/2."""
 
+OUTER_QUANTILE = 0.95
+"""Share of the sampled points that are nearer to the middle than those from which noise is estimated where corners were not sampled. Our
+choice, no benchmark."""
+
 CORNER_RADIUS = 1.0
 """Distance from the origin from which on k-space has noise alone, relative to the half axes: what lies outside of their ellipse."""
 
@@ -57,10 +61,11 @@ class Sampling:
 
     @property
     def calibration_region(self) -> tuple[slice, ...]:
-        """Index of the calibration region: at most `MOST_CALIBRATION` points along the readout, too."""
+        """Index of the calibration region: at most `MOST_CALIBRATION` points along the readout, too, and no more than there are."""
         sides = [self.n_calibration] * 2
         if self.readout_axis is not None:
             sides[self.readout_axis] = min(MOST_CALIBRATION, self.is_sampled.shape[self.readout_axis])
+        sides = [min(side, n) for side, n in zip(sides, self.is_sampled.shape, strict=True)]
         starts = [n // 2 - side // 2 for n, side in zip(self.is_sampled.shape, sides, strict=True)]
         return tuple(slice(start, start + side) for start, side in zip(starts, sides, strict=True))
 
@@ -217,7 +222,8 @@ class KSpaceNoise:
     def of(cls, kspace: Complex[np.ndarray, "coils y x"], is_sampled: Bool[np.ndarray, "y x"]) -> KSpaceNoise:
         """Estimate the noise from the corners of k-space, which hardly have signal.
 
-        Where the power still falls outwards it is signal: then it is a bound on the noise, and coils stay as they are.
+        Where the power still falls outwards, or the corners were not sampled, it is signal too: then it is a bound on the noise, and coils
+        stay as they are.
 
         Parameters
         ----------
@@ -226,7 +232,8 @@ class KSpaceNoise:
         """
         y, x = np.meshgrid(*((np.arange(n) - n // 2) / (n / 2) for n in is_sampled.shape), indexing="ij")
         radius = np.where(is_sampled & (kspace != 0).any(0), np.hypot(y, x), 0)
-        threshold = CORNER_RADIUS if (radius > CORNER_RADIUS).sum() > 4 * len(kspace) else np.quantile(radius, 0.95)
+        has_corners = (radius > CORNER_RADIUS).sum() > 4 * len(kspace)
+        threshold = CORNER_RADIUS if has_corners else np.quantile(radius[radius > 0], OUTER_QUANTILE)
         is_outer = radius > threshold
         values = kspace[:, is_outer if is_outer.any() else radius > 0].astype(np.complex128)
         power, order = (
@@ -235,7 +242,7 @@ class KSpaceNoise:
         )
         inner, outer = (float(part.mean()) for part in np.array_split(power[order], 2))
         level = math.sqrt(float(power.mean()) / len(kspace))
-        if inner > MOST_UNEVEN * outer or values.shape[1] < 4 * len(kspace) or not level:
+        if not has_corners or inner > MOST_UNEVEN * outer or values.shape[1] < 4 * len(kspace) or not level:
             return cls(level, np.eye(len(kspace), dtype=np.complex128), is_bound=True)
         covariance = values @ values.conj().T / values.shape[1]
         whitening = level * np.linalg.inv(np.linalg.cholesky(covariance + 1e-6 * level**2 * np.eye(len(kspace))))

@@ -170,6 +170,7 @@ def equispaced(
     """
     n = size[0]
     rows = (np.arange(n) - n // 2 - offset) % acceleration == 0
+    n_calibration = min(n_calibration, n)
     rows[n // 2 - n_calibration // 2 :][:n_calibration] = True
     return np.repeat(rows[:, None], size[1], 1)
 
@@ -201,7 +202,9 @@ def poisson_disc(
     for _ in range(12):
         middle = (low + high) / 2
         is_sampled = _thinned(order, middle * growth)
-        is_sampled[tuple(slice(n // 2 - n_calibration // 2, n // 2 + (n_calibration + 1) // 2) for n in size)] = True
+        is_sampled[
+            tuple(slice(max(0, n // 2 - n_calibration // 2), n // 2 + (n_calibration + 1) // 2) for n in size)
+        ] = True
         low, high = (middle, high) if is_sampled.sum() > wanted else (low, middle)
     return is_sampled
 

@@ -115,6 +115,7 @@ def led_array(
             )
         )
     _check_sampling(objective, [d * factor for d in spacing], size)
+    _check_lights(objective, spacing, lights)
     reaches = [objective.lateral_reach / d for d in spacing]
     margins = [0 if is_periodic else _margin(r, factor * n, factor) for n, r in zip(size, reaches, strict=True)]
     return PhaseImaging(
@@ -136,6 +137,18 @@ def _margin(reach: float, n: int, factor: int = 1) -> int:
     while next_fast_len(n + 2 * margin) > n + 2 * margin:
         margin += factor
     return margin
+
+
+def _check_lights(objective: Objective, spacing: Sequence[float], lights: Float[np.ndarray, "k 2"]) -> None:
+    """Refuse lights so oblique that the pixels of the object miss what the objective lets through of them."""
+    for waves, distance in zip(lights.T, spacing, strict=True):
+        oblique, most = float(np.abs(waves).max(initial=0)), objective.wavelength / (2 * distance)
+        if oblique + objective.numerical_aperture > most:
+            raise InputError(
+                f"The lights are too oblique for the pixels: sin θ is up to {oblique:.3g}, and pixels of {distance:.3g} micrometers "
+                f"show up to {most - objective.numerical_aperture:.3g} with the numerical aperture of {objective.numerical_aperture:g}. "
+                "Choose a larger operator.factor, or leave these lights out."
+            )
 
 
 def _check_sampling(objective: Objective, spacing: Sequence[float], size: Sequence[int]) -> None:

@@ -135,11 +135,16 @@ class Calibration:
         n_coarse = N_COARSE if stronger > 1 else 1
         for number in range(N_STEPS):
             factor = max(1.0, stronger ** (1 - number / n_coarse))
-            before = estimate.parameters
-            estimate = self._step(estimate, weights / factor)
+            before, estimate = estimate, self._step(estimate, weights / factor)
             yield estimate
-            if number > n_coarse and float((estimate.parameters - before)[:-1].norm()) < SETTLED:
+            if number > n_coarse and self._change(before, estimate) < SETTLED:
                 return
+
+    def _change(self, before: Estimate, after: Estimate) -> float:
+        """Return how much the aberrations have changed, in radians, or the phase, in the root mean square, where none are sought."""
+        if self.imaging.n_zernikes:
+            return float((after.parameters - before.parameters)[:-1].norm())
+        return float((after.image - before.image)[0][self.imaging.view].square().mean().sqrt())
 
     def _step(self, estimate: Estimate, weights: Tensor) -> Estimate:
         """Take a Gauss-Newton step, or as much of it as lessens what is minimized."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from scipy.ndimage import minimum_filter
 from skimage.metrics import structural_similarity
 
 
@@ -55,7 +56,10 @@ def psnr(image: NDArray[Any], reference: NDArray[Any], data_range: float) -> flo
         Peak value, in the units of the images.
     """
     difference = image.astype(np.float64) - reference.astype(np.float64)
-    error = np.nanmean(difference**2)
+    known = difference[np.isfinite(difference)]
+    if not known.size:
+        return float("nan")
+    error = np.mean(known**2)
     return float(10 * np.log10(data_range**2 / error)) if error else float("inf")
 
 
@@ -65,21 +69,29 @@ def ssim(image: NDArray[Any], reference: NDArray[Any], data_range: float, channe
     Parameters
     ----------
     image, reference
-        Images of the same shape and units; pixels that are NaN in one of them count as zero in both.
+        Images of the same shape and units; windows with a pixel that is not finite in one of them do not count.
     data_range
         As for `psnr`.
     channel
         Position of the channel axis; ``None`` if there is none.
     """
-    missing = np.isnan(image) | np.isnan(reference) if image.dtype.kind == "f" or reference.dtype.kind == "f" else None
     a, b = image.astype(np.float64), reference.astype(np.float64)
-    if missing is not None:
-        a[missing] = b[missing] = 0
+    is_known = np.isfinite(a) & np.isfinite(b)
     side = min(n for axis, n in enumerate(a.shape) if axis != channel)
     if side < 3:
         return float("nan")
     window = min(7, side - (side + 1) % 2)
-    return float(structural_similarity(a, b, win_size=window, data_range=data_range, channel_axis=channel))
+    if is_known.all():
+        return float(structural_similarity(a, b, win_size=window, data_range=data_range, channel_axis=channel))
+    a, b = (np.where(is_known, each, 0.0) for each in (a, b))
+    _, each = structural_similarity(a, b, win_size=window, data_range=data_range, channel_axis=channel, full=True)
+    sides = [1 if axis == channel else window for axis in range(a.ndim)]
+    counts = minimum_filter(is_known.astype(np.uint8), sides).astype(bool)
+    inside = tuple(
+        slice(None) if axis == channel else slice(window // 2, n - window // 2) for axis, n in enumerate(a.shape)
+    )
+    counted = each[inside][counts[inside]]
+    return float(counted.mean()) if counted.size else float("nan")
 
 
 def match_affine(image: NDArray[Any], reference: NDArray[Any]) -> NDArray[np.float64]:

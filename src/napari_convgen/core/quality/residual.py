@@ -31,9 +31,15 @@ class Residual:
 
     @classmethod
     def mean(cls, parts: Sequence[Residual]) -> Self:
-        """Return the residual statistics of several frames together."""
-        spread = np.sqrt(np.mean([part.spread**2 for part in parts]))
-        return cls(float(spread), float(np.mean([part.autocorrelation for part in parts])))
+        """Return the residual statistics of several frames together; those that have none, as they have no noise, do not count."""
+        spreads, correlations = (
+            np.array([value for value in values if np.isfinite(value)])
+            for values in ([part.spread for part in parts], [part.autocorrelation for part in parts])
+        )
+        return cls(
+            float(np.sqrt(np.mean(spreads**2))) if spreads.size else float("nan"),
+            float(correlations.mean()) if correlations.size else float("nan"),
+        )
 
 
 def residual_of(

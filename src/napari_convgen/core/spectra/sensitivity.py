@@ -70,12 +70,12 @@ def paced_sensitivity(
         sample = pairs.remove(linear_map.apply(signs).flatten()) ** 2
         total += sample
         squares += sample**2
-        sums.append(sample.sum(dtype=torch.float64))
+        sums.append(sample.cpu().sum(dtype=torch.float64))
         yield
     mean = total / n_probes
     variance = (squares / n_probes - mean**2).clamp_min(0) / (n_probes - 1)
     traces = torch.stack(sums)
-    trace = max(0.0, float(known.sum(dtype=torch.float64) + traces.mean()))
+    trace = max(0.0, float(known.cpu().sum(dtype=torch.float64) + traces.mean()))
     # Where an output depends on no parameter, rounding and the residuals leave small values of either sign.
     values = (known + mean).clamp_min(0)
     return Sensitivity(values, variance.sqrt(), trace, float(traces.std()) / n_probes**0.5)

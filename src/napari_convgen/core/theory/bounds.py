@@ -88,7 +88,7 @@ def stopping_step(weights: Float[np.ndarray, "n"], n_signal: int, rate: float) -
     Returns
     -------
     step
-        Real number of steps; less than one if the bound does not allow even one step.
+        Real number of steps; less than one if the bound does not allow even one step, infinite if no noise is fitted beyond the signal.
 
     Raises
     ------
@@ -101,7 +101,8 @@ def stopping_step(weights: Float[np.ndarray, "n"], n_signal: int, rate: float) -
     fitted, so its energy is :math:`\varsigma^2 p/n`, that of the noise within the signal's span.
     """
     _check_n_signal(n_signal, len(weights))
-    return float(np.log1p(-np.sqrt(n_signal / len(weights))) / np.log1p(-rate * weights[n_signal]))
+    decay = float(np.log1p(-rate * weights[n_signal]))
+    return float(np.log1p(-np.sqrt(n_signal / len(weights)))) / decay if decay else math.inf
 
 
 def worst_terms(

@@ -205,7 +205,7 @@ def _fit(problem: Problem, n_channels: int, share: float) -> tuple[dict[str, Any
         "distance_ratio": float(paths.distances[-1]) / float(paths.linear_distances[-1]),
         "relative_distance": float(paths.distances[-1]) / first_norm,
         "jacobian_change": float(change / norm),
-        "first_vacuous": int(np.argmax(bounds > np.linalg.norm(problem.measurement))),
+        "first_vacuous": int(np.argmax(np.append(bounds > np.linalg.norm(problem.measurement), True))),
     }
     return row, paths, bounds
 

@@ -319,8 +319,8 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         members = self._fit.members
         over = tuple(range(1, members.weights.ndim))
         residual = self._fit.problem.residual(iterate.outputs, members.measurements)
-        squares = (members.weights * squared(residual)).double().sum(over)
-        losses = (squares / members.weights.double().sum(over)).cpu().numpy() / self._variances
+        squares, weights = (members.weights * squared(residual)).cpu().double(), members.weights.cpu().double()
+        losses = (squares.sum(over) / weights.sum(over)).numpy() / self._variances
         images = [self.look.restore(output) for output in iterate.outputs.cpu().numpy()]
         moment = Moment(
             step=iterate.step,

@@ -306,8 +306,11 @@ def _bound(image_filter: InducedFilter, values: Array, level: float, signal_shar
     order = np.argsort(-image_filter.weights, axis=None, kind="stable")
     weights = image_filter.weights.ravel()[order]
     energy = np.abs(np.fft.fft2(values)) ** 2 / n / level**2
-    outside = energy.ravel()[order][p:].sum() - (n - p)
-    varying = energy.sum() - energy[0, 0] - (n - 1)
+    varied = energy.ravel().copy()
+    varied[0] = 0  # the mean
+    beyond = order[p:]
+    outside = varied[beyond].sum() - (beyond > 0).sum()
+    varying = varied.sum() - (n - 1)
     signal_norm, noise_norm = np.sqrt(max(energy.sum() / n - 1, 0.0)), 1.0
 
     def terms(step: float) -> ErrorTerms:

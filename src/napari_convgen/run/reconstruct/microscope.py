@@ -54,6 +54,15 @@ def build_imaging(
     if lights is not None or isinstance(settings, LedArrayConfig):
         factor = settings.factor if isinstance(settings, LedArrayConfig) else 1
         waves = _directions(lights, shape[0])
+        if is_truth and any(n % factor for n in shape[1:]):
+            raise InputError(
+                mismatch(
+                    "The truth must have a multiple of operator.factor pixels along rows and columns",
+                    expected=f"multiples of {factor}",
+                    got=tuple(shape[1:]),
+                    advice="Crop it, or choose another factor.",
+                )
+            )
         size = [n // factor for n in shape[1:]] if is_truth else shape[1:]
         fine = spacing if is_truth else [d / factor for d in spacing]
         return led_array(objective, fine, waves, size, settings.n_zernikes, factor)

@@ -36,19 +36,19 @@ def check_groups(groups: Collection[Group]) -> tuple[Group, ...]:
     return tuple(group for group in GROUPS if group in groups)
 
 
-def check_rank(rank: int, n_values: int) -> int:
-    """Return a number of singular vectors, at least 1 and at most ``n_values``.
+def check_rank(rank: int, n_values: int, n_parameters: int) -> int:
+    """Return a number of singular vectors, at least 1 and at most ``n_values`` and ``n_parameters``.
 
     Raises
     ------
     ConfigError
         Another number.
     """
-    if not 1 <= rank <= n_values:
+    if not 1 <= rank <= min(n_values, n_parameters):
         raise ConfigError(
             mismatch(
-                "rank must not exceed the image's observed values, less each channel's mean",
-                expected=f"1 to {n_values}",
+                "rank must not exceed the number of parameters, or that of the image's observed values less each channel's mean",
+                expected=f"1 to {min(n_values, n_parameters)}",
                 got=rank,
                 advice="Ask for fewer singular vectors.",
             )

@@ -45,6 +45,9 @@ N_SENSITIVITY_PROBES = 24
 N_TAIL_PRODUCTS = 30
 """Number of products for the singular values beyond the largest, see `benchmarks/spectrum.py`."""
 
+TINY = torch.finfo(torch.float32).tiny
+"""Least singular value that an error is divided by: a bound against division by zero."""
+
 N_DESCENT_PRODUCTS = 100
 """Number of products for each of the two quadratures; the last step predicted is their square."""
 
@@ -127,7 +130,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         self.look = pose_look(problem, image, whole, axes, n_spared_threads, single, inputs)
         super().__init__(self.look.prepared)
         self._take_problem()
-        self.rank, self.n_passes = check_rank(rank, self._entries.centered.n_values), n_passes
+        self.rank, self.n_passes = check_rank(rank, self._entries.centered.n_values, self._n_parameters()), n_passes
         if n_passes < 1:
             raise ConfigError(f"n_passes must be at least 1, got {n_passes}.")
         check_memory(self.n_bytes, self.device)
@@ -151,8 +154,8 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         n_each = n_eigenpair_products(self._entries.image.numel(), self.rank, self.n_passes)
         n_each += 0 if self.look.measures_image else self.rank
         n_each += 1 + N_NOISE_DRAWS + N_SENSITIVITY_PROBES + N_TAIL_PRODUCTS
-        n_each += 2 * N_DESCENT_PRODUCTS if self._problem.noise_level is not None else 0
-        return n_each * len(self.at_steps)
+        has_descent = self._problem.noise_level is not None and 0 in self.at_steps
+        return n_each * len(self.at_steps) + 2 * N_DESCENT_PRODUCTS * has_descent
 
     @property
     def n_bytes(self) -> int:
@@ -234,6 +237,8 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
             yield f"{n_left} of {len(self.at_steps)} steps were not looked at."
         if self._problem.noise_level is None:
             yield "The noise level is not known: the descent is not predicted."
+        elif self.at_steps[-1] > 0:
+            yield "The descent is predicted from step 0 alone: what a fitted generator has of the noise is not accounted for."
         if self.config.generator.draws_from_image:
             yield (
                 "The network's input is the image, or its own result so far: its noise is among the first singular vectors, and the "
@@ -275,7 +280,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         sensitivity = yield from _named(step, "sensitivity", paced_sensitivity(part, pairs, N_SENSITIVITY_PROBES, rng))
         tail = yield from _named(step, "other singular values", paced_tail(gram(part), pairs, N_TAIL_PRODUCTS, 1, rng))
         descent: Descent | None = None
-        if (level := entries.noise_level) is not None:
+        if step == 0 and (level := entries.noise_level) is not None:
             with torch.no_grad():
                 start = generator.eval()()
             descent = yield from _named(step, "descent", self._predict(whole, start[0], level, rng))
@@ -292,7 +297,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         return Spectrum(
             step=step,
             singular_values=as_array(values),
-            errors=as_array(pairs.errors / values.clamp_min(torch.finfo(values.dtype).tiny)),
+            errors=as_array(torch.minimum(pairs.errors / values.clamp_min(TINY), pairs.errors.sqrt())),
             left_vectors=entries.shaped(vectors),
             coefficients=as_array(vectors.T @ image.flatten()),
             image_energy=as_array(energy_shares(vectors, image.flatten())),
@@ -319,6 +324,12 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
             return entries.gathered(gram(whole)(entries.spread(values)))
 
         return paced_descent(gram_at_places, entries.residual(start), levels, rng, N_DESCENT_PRODUCTS)
+
+    def _n_parameters(self) -> int:
+        """Return the number of parameters that the spectrum is about, which is the largest rank of the Jacobian."""
+        generator = self._generator("torch")
+        named = generator.named_parameters()
+        return sum(each.numel() for name, each in named if generator.parameter_group(name) in self.groups)
 
     def _jacobian(self, generator: generators.Generator) -> LinearMap:
         return module_jacobian(generator, self.groups)

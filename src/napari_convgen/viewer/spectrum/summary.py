@@ -20,6 +20,8 @@ CONCERNED = ("generator", "noise", "optimizer")
 
 NO_NOISE = "The noise level is not known, so the descent cannot be predicted."
 
+FITTED = "The descent is predicted from step 0 alone: what a fitted generator has of the noise is not accounted for."
+
 
 def summarize(result: SpectrumResult, position: int) -> str:
     """Say how much larger Jᵀy is for the image than for noise, how few vectors hold the image, and what the user should know."""
@@ -47,7 +49,7 @@ def describe_stop(result: SpectrumResult, position: int) -> str:
     """Say at which step gradient descent is predicted to be best, from one of the steps that were looked at."""
     stop = predict_stop(result, position)
     if stop is None:
-        return NO_NOISE
+        return _why_not(result, position)
     start = f"From step {result.spectra[position].step:,}, gradient descent is predicted to be best"
     if stop.steps[1] is None:
         return f"{start} after more than the {stop.end:,} steps that can be predicted."
@@ -57,7 +59,12 @@ def describe_stop(result: SpectrumResult, position: int) -> str:
 def describe_fit(result: SpectrumResult, fit: FitRecord) -> str:
     """Say at which steps of a fit the prediction puts its best."""
     stop = predict_stop(result)
-    return NO_NOISE if stop is None else "<br>".join(_fit_lines(result, stop, fit))
+    return _why_not(result, 0) if stop is None else "<br>".join(_fit_lines(result, stop, fit))
+
+
+def _why_not(result: SpectrumResult, position: int) -> str:
+    """Say why no descent is predicted from a step."""
+    return FITTED if result.spectra[position].step > 0 else NO_NOISE
 
 
 def _fit_lines(result: SpectrumResult, stop: PredictedStop, fit: FitRecord) -> Iterator[str]:

@@ -43,7 +43,7 @@ STARTS, HELD_OUT = 2_000_000, 2_999_999
 """Numbers of the sources of chance of the starts, and of what they hold out; those before are the generators'."""
 
 HEADROOM = 0.3
-"""Share of the range of the phase at the start by which that of the generator reaches beyond it, at either end."""
+"""Share of half the range of the phase at the start by which that of the generator reaches beyond it, at either end."""
 
 LEAST_RANGE = 0.2
 """Least range of the generator's phase in radians, for an object that hardly delays light."""
@@ -131,7 +131,11 @@ class Phase(InverseProblem):
         )
         around = np.pad(truth, [(0, 0), *((margin, margin) for margin in imaging.margins)], mode="reflect")
         parameters = torch.tensor([*coefficients, 0.0], dtype=torch.float64)
-        return Observation(imaging.joint(torch.from_numpy(around), parameters)[0].numpy(), depths=imaging.depths)
+        images = imaging.joint(torch.from_numpy(around), parameters)[0].numpy()
+        steps = np.diff(imaging.depths)
+        is_stack = not imaging.waves.any() and len(steps) > 0 and np.allclose(steps, steps[0]) and steps[0] > 0
+        settings = {"operator.focus": float(-imaging.depths[0] / steps[0])} if is_stack else {}
+        return Observation(images, depths=imaging.depths, settings=settings)
 
     def find_out(self, is_stopping: Callable[[], bool]) -> Iterator[tuple[NDArray[Any], float]]:
         """Find the aberrations and a phase near the one that is sought, from several starts; yield the phase so far, and the share done."""
@@ -244,7 +248,7 @@ class Phase(InverseProblem):
 
     def aligned(self, reference: NDArray[Any]) -> NDArray[Any]:
         """Return a truth with a mean of 0: no image shows the mean of a phase."""
-        return np.asarray(reference, np.float64) - float(np.mean(reference))
+        return np.asarray(reference, np.float64) - float(np.nanmean(reference))
 
     def place(self, image: NDArray[Any]) -> Image:
         """Return a phase with the distance between its pixels in micrometers."""
@@ -322,7 +326,7 @@ class _PreparedPhase(Prepared):
         config, weights = self.config, problem.weights
         out = hold_out(problem.forward_model, self.is_observed, random_source(config.seed, HELD_OUT)).to(weights)
         whole = torch.full(problem.forward_model.in_shape, 0.5).to(weights)
-        has_planes = bool(np.ptp(self.calibration.imaging.depths))
+        has_planes = not self.calibration.imaging.waves.any()
         for stage in refined_stages(problem, weights, out, has_planes):
             whole = stage.image
             yield Stage(whole.cpu().numpy(), stage.share)
