@@ -279,3 +279,10 @@ def test_the_points_of_all_curves_can_be_written(explored, tmp_path):
     with open(tmp_path / "all.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["plot"] for row in rows} == {panel.title for panel in panels if not isinstance(panel, Picture)}
+
+
+def test_the_mean_is_no_energy_outside_of_functions_that_leave_it_out():
+    rows, columns = np.indices((48, 48))
+    signal = 100 + 20 * (-1.0) ** (rows + columns) + np.random.default_rng(0).standard_normal((48, 48))
+    bound = explore(KernelChoice("custom", taps=np.array([1.0, -1.0])), 60, signal, 1.0, 0.3).prediction.bound
+    assert bound.outside < 0.05

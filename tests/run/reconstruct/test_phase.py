@@ -13,7 +13,7 @@ from napari_convgen.core.operators.microscopes import led_array, through_focus
 from napari_convgen.core.operators.phase import PhaseImaging
 from napari_convgen.core.optics.objective import Objective
 from napari_convgen.core.phase import refinement
-from napari_convgen.core.phase.calibration import Estimate
+from napari_convgen.core.phase.calibration import N_STEPS, SETTLED, Estimate
 from napari_convgen.core.phase.linear import LinearizedPhase
 from napari_convgen.core.phase.starts import hold_out
 from napari_convgen.core.regularized.choice import regularize
@@ -219,3 +219,13 @@ def test_a_measurement_too_large_for_the_memory_is_refused_before_anything_is_co
     monkeypatch.setattr(PhaseImaging, "_pupils", property(lambda self: pytest.fail("pupils were computed")))
     with pytest.raises(ShortMemoryError, match="are free on cpu"):
         ReconstructTask(SEEN, problem="phase", n_zernikes=3)
+
+
+def test_a_phase_without_aberrations_is_improved_until_it_has_settled():
+    seen = Image(images_of(STACK, PHASE, (0, 0, 0), 400), "ZYX", (1.5, 0.2, 0.2), (MICRON,) * 3)
+    posed = ReconstructTask(seen, problem="phase", n_zernikes=0, changes={"n_threads": 1}).posed
+    calibration = posed.calibration
+    start = calibration.start(torch.Generator().manual_seed(0))
+    *others, before, after = calibration.improve(start, torch.ones_like(calibration.measurement))
+    has_settled = float((after.image - before.image).square().mean().sqrt()) < SETTLED
+    assert has_settled or len(others) + 2 == N_STEPS
