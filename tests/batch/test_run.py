@@ -15,6 +15,7 @@ import tifffile
 from napari_convgen.batch import output as output_module
 from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch import run as run_module
+from napari_convgen.batch import source as source_module
 from napari_convgen.batch.output import put_together
 from napari_convgen.batch.plan import N_COPIES_READ, Cut, Plan
 from napari_convgen.batch.run import BatchTask, denoise_files
@@ -203,6 +204,40 @@ def test_outputs_of_another_plan_are_only_replaced_if_that_is_asked_for(folder, 
     shutil.copy("in/stack.tif", "begun/stack.tif")
     with pytest.raises(FileError, match=r"begun/stack\.tif is there already"):
         BatchTask(["in/stack.tif"], "begun", few)
+
+
+def test_an_output_that_somebody_else_has_put_there_is_not_replaced(folder, few):
+    steps = iter(BatchTask(["in/plane.tif"], "out", few, n_workers=1))
+    next(steps)
+    steps.close()
+    Path("out/plane.tif").write_text("mine")
+    with pytest.raises(FileError, match=r"out/plane\.tif is there already"):
+        denoise_files("in/plane.tif", "out", few)
+    assert Path("out/plane.tif").read_text() == "mine"
+    assert denoise_files("in/plane.tif", "out", few, is_forced=True).n_files("done") == 1
+
+
+@pytest.mark.parametrize("differs", ["from the start", "at the end"])
+def test_inputs_of_one_name_size_and_time_are_told_apart(folder, few, differs, monkeypatch):
+    values = tifffile.imread("in/plane.tif")
+    if differs == "at the end":
+        monkeypatch.setattr(source_module, "BLOCK", 8)
+    for name, image in (("first", values), ("second", values[::-1])):
+        Path(name).mkdir()
+        tifffile.imwrite(f"{name}/plane.tif", image)
+        os.utime(f"{name}/plane.tif", (0, 0))
+    denoise_files("first/plane.tif", "out", few)
+    with pytest.raises(FileError, match=r"out/plane\.tif is there already, from another input"):
+        denoise_files("second/plane.tif", "out", few)
+    assert denoise_files("second/plane.tif", "out", few, is_forced=True).files[0].input == "second/plane.tif"
+
+
+def test_what_is_done_of_files_that_were_moved_stays_done(folder, few, monkeypatch):
+    denoise_files("in/plane.tif", "out", few)
+    Path("in").rename("moved")
+    begun = break_pieces(monkeypatch, [], None)
+    assert denoise_files(folder / "moved/plane.tif", folder / "out", few).n_files("done") == 1
+    assert begun == []
 
 
 @pytest.mark.parametrize("said", [{"Modality": "MR"}, {"digest": "of something else"}])

@@ -80,7 +80,13 @@ def _gathered(plan: Plan) -> Iterator[NDArray[Any]]:
     try:
         _take_room(path)
         for number, piece in enumerate(plan.pieces):
-            values[piece.index] = np.load(plan.values_of(number))
+            part = np.load(plan.values_of(number))
+            if part.shape != (expected := values[piece.index].shape):
+                raise FileError(
+                    f"{plan.values_of(number)} has the shape {part.shape}, expected {expected}: it is of another image. "
+                    f"Remove {plan.work}, and run it again."
+                )
+            values[piece.index] = part
         yield values
     finally:
         del values

@@ -94,4 +94,4 @@ def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
     write_text(path.with_suffix(".hdr"), f"# Dimensions\n{' '.join(map(str, dimensions))}\n")
 
 
-FORMAT = WritableFormat((".cfl",), _read, check=_check, write=_write)
+FORMAT = WritableFormat((".cfl",), _read, check=_check, write=_write, beside=lambda path: (path.with_suffix(".hdr"),))
