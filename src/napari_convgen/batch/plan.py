@@ -28,8 +28,9 @@ from napari_convgen.batch.records import (
 from napari_convgen.batch.source import is_another, state_of_image
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
-from napari_convgen.files.formats import FORMATS, split_place, stem_of, suffix_like
-from napari_convgen.files.images import read_image
+from napari_convgen.files.formats import FORMATS, find_writable_format, split_place, stem_of, suffix_like
+from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.images import check_image, read_image
 from napari_convgen.run.denoise.run import JOINT
 from napari_convgen.run.fit_task import peak_bytes
 from napari_convgen.run.setup.groups import N_AROUND, PartOfStack, frame_groups, neighbor_axis
@@ -123,11 +124,13 @@ class Cut:
         Raises
         ------
         FileError, InputError, ConfigError, DeviceError
-            The file cannot be read or denoised.
+            The file cannot be read or denoised, or its result cannot be written.
         """
         file = read_image(path, request.axes, request.series)
         cut = cls.of_prepared(Prepared(file.image, request.config, has_tiles=True))
-        output = stem_of(path) + suffix_like(path, file.of_type(cut.dtype))
+        like = file.of_type(cut.dtype)
+        output = stem_of(path) + suffix_like(path, like)
+        _check_output(request.folder / output, like)
         return replace(cut, output=output, notes=(*file.notes, *cut.notes), n_held_bytes=file.n_held_bytes)
 
     @classmethod
@@ -285,6 +288,11 @@ class Plan:
         return self.work / f"{number:06}.json"
 
     @property
+    def unwritten(self) -> Path:
+        """Record of why the output could not be written, of pieces that are all done."""
+        return self.work / "output.json"
+
+    @property
     def is_done(self) -> bool:
         """True if the output is there, and of this plan."""
         record = read_head(self.record)
@@ -344,6 +352,14 @@ def _pieces(
         return division.pieces
     axis, _ = neighbor_axis(layout, shape)
     return division.groups(axis, shape[axis], n_together, 0 if _has_chains(config) else N_AROUND)
+
+
+def _check_output(path: Path, like: ImageFile) -> None:
+    """Refuse an output that could not be written, before anything is fitted; its folder may still be to be made."""
+    if path.parent.is_dir():
+        check_image(path, like)
+    else:
+        find_writable_format(path).check(path, like)
 
 
 def _has_chains(config: Config) -> bool:

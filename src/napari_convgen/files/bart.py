@@ -84,7 +84,8 @@ def _shape_of(path: Path, like: ImageFile) -> tuple[tuple[int, ...], tuple[int, 
 
 def _check(path: Path, like: ImageFile) -> None:
     _shape_of(path, like)
-    check_writable(path.with_suffix(".hdr"), (".hdr",))
+    if path.parent.is_dir():
+        check_writable(path.with_suffix(".hdr"), (".hdr",))
 
 
 def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
