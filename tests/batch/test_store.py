@@ -60,10 +60,13 @@ def test_it_begins_with_the_frame_and_tile_on_screen_and_goes_on_where_it_was_st
 
 def test_what_is_done_with_other_settings_is_not_replaced(tmp_path, image, settings):
     task = StoreTask(image, settings, tmp_path / "out.zarr", IDENTITY)
+    other = settings.replace({"seed": 1})
+    earlier = StoreTask(image, other, tmp_path / "out.zarr", IDENTITY)
     for progress in task:
         if progress.n_ended == 1:
             task.stop()
-    other = settings.replace({"seed": 1})
+    with pytest.raises(FileError, match="is there already: what is done"):
+        list(earlier)
     with pytest.raises(
         FileError,
         match=r"\.pieces/out\.zarr-.* is there already: what is done of out\.zarr with other settings.* or remove it",

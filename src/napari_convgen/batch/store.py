@@ -201,6 +201,7 @@ class StoreTask(Task[StoreProgress, StoreResult]):
         """Do the pieces that are left. Of the one under way nothing is kept when the iterator is closed."""
         if self.plan.is_done:
             return
+        _refuse_others(self.plan)  # since the task was made another one may have begun
         self.plan.begin(retries_failed=True)
         n_before = n_ended = count(self.plan.statuses())[0]
         for job in self._jobs():
