@@ -68,6 +68,26 @@ def test_nifti(folder, few, noisy):
     np.testing.assert_array_equal(nibabel.load("out/scan.nii.gz").affine, image.affine)
 
 
+def test_a_description_beside_an_input_is_noticed(folder, few, noisy):
+    nibabel = pytest.importorskip("nibabel")
+    nibabel.save(nibabel.Nifti1Image(noisy[0].T, np.eye(4)), "scan.nii")
+    denoise_files("scan.nii", "out", few)
+    (folder / "scan.json").write_text('{"Modality": "MR"}')
+    with pytest.raises(FileError, match=r"out/scan\.nii\.gz is there already, from another input"):
+        denoise_files("scan.nii", "out", few)
+    (folder / "scan.json").unlink()
+    assert denoise_files("scan.nii", "out", few).n_files("done") == 1
+
+
+def test_another_shape_of_values_is_noticed(folder, few, noisy):
+    (folder / "scan.cfl").write_bytes(noisy[0].astype("<c8").tobytes())
+    (folder / "scan.hdr").write_text("# Dimensions\n40 24 1 1\n")
+    denoise_files("scan.cfl", "out", few)
+    (folder / "scan.hdr").write_text("# Dimensions\n24 40 1 1\n")
+    with pytest.raises(FileError, match=r"out/scan\.cfl is there already, from another input"):
+        denoise_files("scan.cfl", "out", few)
+
+
 def test_datasets_of_hdf5_files(folder, few, noisy):
     h5py = pytest.importorskip("h5py")
     with h5py.File("two.h5", "w") as file:

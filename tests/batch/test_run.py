@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_convgen import cli
 from napari_convgen.batch import output as output_module
 from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch import run as run_module
+from napari_convgen.batch import source as source_module
 from napari_convgen.batch.output import put_together
 from napari_convgen.batch.plan import N_COPIES_READ, Cut, Plan
 from napari_convgen.batch.run import BatchTask, denoise_files
@@ -172,6 +174,56 @@ def test_a_full_disk_while_an_output_is_put_together(folder, few, monkeypatch, p
     assert task.finish().n_files("done") == 1
 
 
+def test_an_output_that_cannot_be_written_is_the_failure_of_its_file(folder, few, capsys, monkeypatch):
+    write, names = write_image, ["in/plane.tif", "in/stack.tif"]
+
+    def fail(path, *others):
+        if path.name == "plane.tif":
+            raise FileError(f"{path} cannot be written: the share is gone.")
+        write(path, *others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output_module, "write_image", fail)
+        result = denoise_files(names, "out", few)
+        assert [(state.status, state.n_done, state.n_failed) for state in result.files] == [
+            ("failed", 3, 0),
+            ("done", 2, 0),
+        ]
+        assert (
+            "1 output cannot be written, the first that of in/plane.tif: out/plane.tif cannot be written: the share"
+            in str(result)
+        )
+        rows = list(csv.DictReader(Path("out/report.csv").read_text().splitlines()))
+        assert [(row["status"], "the share is gone" in row["error"]) for row in rows] == [
+            ("failed", True),
+            ("done", False),
+        ]
+        Path("few.toml").write_text(few.to_toml())
+        assert cli.main(["batch", *names, "-o", "out", "--config", "few.toml", "--quiet"]) == 1
+    assert "the share is gone" in str(BatchTask(names, "out", few).result())
+    begun = break_pieces(monkeypatch, [], None)
+    assert denoise_files(names, "out", few).n_files("done") == 2
+    assert begun == []
+    assert not Path("out/.pieces").exists()
+
+
+def test_a_report_has_one_row_for_a_file_however_its_folder_is_named(folder, few):
+    denoise_files("in/stack.tif", "out", few)
+    denoise_files("in", folder / "out", few)
+    rows = list(csv.DictReader(Path("out/report.csv").read_text().splitlines()))
+    assert [(Path(row["output"]).name, row["status"]) for row in rows] == [("plane.tif", "done"), ("stack.tif", "done")]
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_an_output_whose_name_promises_too_much_is_refused_before_anything_is_done(folder, few, is_made):
+    values = tifffile.imread("in/plane.tif")
+    tifffile.imwrite("in/pages.ome.tif", np.stack([values] * 4), ome=False, photometric="minisblack")
+    if is_made:
+        Path("out").mkdir()
+    with pytest.raises(FileError, match=r"out/pages\.ome\.tif cannot be OME-TIFF"):
+        BatchTask(["in"], "out", few)
+
+
 def test_damaged_outputs_are_found(folder, few):
     denoise_files("in", "out", few)
     task = BatchTask(["in"], "out", few)
@@ -203,6 +255,40 @@ def test_outputs_of_another_plan_are_only_replaced_if_that_is_asked_for(folder, 
     shutil.copy("in/stack.tif", "begun/stack.tif")
     with pytest.raises(FileError, match=r"begun/stack\.tif is there already"):
         BatchTask(["in/stack.tif"], "begun", few)
+
+
+def test_an_output_that_somebody_else_has_put_there_is_not_replaced(folder, few):
+    steps = iter(BatchTask(["in/plane.tif"], "out", few, n_workers=1))
+    next(steps)
+    steps.close()
+    Path("out/plane.tif").write_text("mine")
+    with pytest.raises(FileError, match=r"out/plane\.tif is there already"):
+        denoise_files("in/plane.tif", "out", few)
+    assert Path("out/plane.tif").read_text() == "mine"
+    assert denoise_files("in/plane.tif", "out", few, is_forced=True).n_files("done") == 1
+
+
+@pytest.mark.parametrize("differs", ["from the start", "at the end"])
+def test_inputs_of_one_name_size_and_time_are_told_apart(folder, few, differs, monkeypatch):
+    values = tifffile.imread("in/plane.tif")
+    if differs == "at the end":
+        monkeypatch.setattr(source_module, "BLOCK", 8)
+    for name, image in (("first", values), ("second", values[::-1])):
+        Path(name).mkdir()
+        tifffile.imwrite(f"{name}/plane.tif", image)
+        os.utime(f"{name}/plane.tif", (0, 0))
+    denoise_files("first/plane.tif", "out", few)
+    with pytest.raises(FileError, match=r"out/plane\.tif is there already, from another input"):
+        denoise_files("second/plane.tif", "out", few)
+    assert denoise_files("second/plane.tif", "out", few, is_forced=True).files[0].input == "second/plane.tif"
+
+
+def test_what_is_done_of_files_that_were_moved_stays_done(folder, few, monkeypatch):
+    denoise_files("in/plane.tif", "out", few)
+    Path("in").rename("moved")
+    begun = break_pieces(monkeypatch, [], None)
+    assert denoise_files(folder / "moved/plane.tif", folder / "out", few).n_files("done") == 1
+    assert begun == []
 
 
 @pytest.mark.parametrize("said", [{"Modality": "MR"}, {"digest": "of something else"}])
@@ -303,7 +389,7 @@ def test_an_ome_zarr_output_is_replaced_where_it_may_be(zarr_input, folder, few,
 
 def test_another_process_that_has_just_written_the_output_is_waited_for(zarr_input, few, monkeypatch):
     task = BatchTask(["in"], "out", few, n_workers=1)
-    monkeypatch.setattr("napari_convgen.batch.run.put_together", lambda plan: False)
+    monkeypatch.setattr("napari_convgen.batch.run.finish", lambda plan: None)
     task.finish()  # all pieces are there
 
     def slower(path, *_):

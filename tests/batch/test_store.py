@@ -1,11 +1,14 @@
 """An image that is in no file is denoised into an OME-Zarr image, piece by piece, and taken up again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch.store import StoreTask
-from napari_convgen.core.image import Image
+from napari_convgen.core.image import Image, identity_of
+from napari_convgen.core.image.lazy import LazyArray
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.run import denoise
@@ -57,10 +60,13 @@ def test_it_begins_with_the_frame_and_tile_on_screen_and_goes_on_where_it_was_st
 
 def test_what_is_done_with_other_settings_is_not_replaced(tmp_path, image, settings):
     task = StoreTask(image, settings, tmp_path / "out.zarr", IDENTITY)
+    other = settings.replace({"seed": 1})
+    earlier = StoreTask(image, other, tmp_path / "out.zarr", IDENTITY)
     for progress in task:
         if progress.n_ended == 1:
             task.stop()
-    other = settings.replace({"seed": 1})
+    with pytest.raises(FileError, match="is there already: what is done"):
+        list(earlier)
     with pytest.raises(
         FileError,
         match=r"\.pieces/out\.zarr-.* is there already: what is done of out\.zarr with other settings.* or remove it",
@@ -70,6 +76,88 @@ def test_what_is_done_with_other_settings_is_not_replaced(tmp_path, image, setti
     (tmp_path / "else.zarr.json").write_text("{}")
     with pytest.raises(FileError, match=r"else\.zarr\.json is there already: a file that is no record"):
         StoreTask(image, other, tmp_path / "else.zarr", IDENTITY)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"axes": "CYX"}),
+        ({"scale": (1.0, 0.5, 0.5)}, {"scale": (1.0, 0.5, 2.0)}),
+        ({"units": ("s", "µm", "µm")}, {"units": ("s", "nm", "µm")}),
+        ({}, {"noise_kind": "poisson-gaussian"}),
+    ],
+)
+def test_what_is_done_with_other_axes_or_distances_is_not_taken_over(tmp_path, image, settings, before, after):
+    scaled = {"axes": "TYX", "scale": (1.0, 0.5, 0.5), "units": ("s", "µm", "µm")}
+    stacked = replace(image, **scaled | before)
+    changes = settings.replace({"frames.fit": "separate", "channels": "joint", "tiles.size": "whole"})
+    task = StoreTask(stacked, changes, tmp_path / "out.zarr", IDENTITY)
+    for progress in task:
+        if progress.n_ended == 1:
+            task.stop()
+    with pytest.raises(FileError, match="is there already: what is done of out"):
+        StoreTask(replace(stacked, **after), changes, tmp_path / "out.zarr", IDENTITY)
+    assert StoreTask(stacked, changes, tmp_path / "out.zarr", IDENTITY).result().n_done == 1
+
+
+def test_a_piece_of_another_shape_is_not_spread_over_the_image(tmp_path, image, settings):
+    task = StoreTask(image, settings.replace({"tiles.size": "whole"}), tmp_path / "out.zarr", IDENTITY)
+    for progress in task:
+        if progress.n_ended == 1:
+            task.stop()
+    np.save(task.plan.values_of(0), np.zeros((1, 40), np.uint8))
+    again = StoreTask(image, task.plan.request.config, tmp_path / "out.zarr", IDENTITY)
+    with pytest.raises(FileError, match=r"000000\.npy has the shape \(1, 40\), expected \(24, 40\)"):
+        list(again)
+    assert not (tmp_path / "out.zarr").exists()
+
+
+class Later(LazyArray):
+    """Values that are there as they are asked for."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype = values, values.shape, values.dtype
+
+    def __getitem__(self, index):
+        return self.values[index]
+
+
+def test_lazy_images_that_look_alike_are_told_apart(tmp_path, image, settings):
+    first = Later(image.data[:1])
+    path = tmp_path / "cells.raw"
+    path.write_bytes(b"1")
+    identities = [identity_of("cells", first, each) for each in (None, str(path))]
+    for number, identity in enumerate(identities):
+        target = tmp_path / f"{number}.zarr"
+        lazy = replace(image, data=first)
+        assert StoreTask(lazy, settings, target, identity).finish().n_done == 3
+        assert list(StoreTask(lazy, settings, target, identity)) == []
+        with pytest.raises(FileError, match="is there already: an image, from other settings, another image"):
+            StoreTask(replace(image, data=Later(image.data[1:2])), settings, target, identity)
+    path.write_bytes(b"2")
+    with pytest.raises(FileError, match="is there already: an image"):
+        StoreTask(lazy, settings, tmp_path / "1.zarr", identity)
+
+
+def test_a_run_into_the_folder_of_its_image_goes_on(tmp_path, image, settings):
+    identity = {"name": "cells", "path": str(tmp_path)}
+    task = StoreTask(replace(image, data=Later(image.data)), settings, tmp_path / "out.zarr", identity)
+    for progress in task:
+        if progress.n_ended == 2:
+            task.stop()
+    assert StoreTask(task._image, settings, tmp_path / "out.zarr", identity).result().n_done == 2
+
+
+def test_a_folder_in_the_place_of_an_image_that_is_not_finished_is_not_replaced(tmp_path, image, settings):
+    task = StoreTask(image, settings, tmp_path / "out.zarr", IDENTITY)
+    for progress in task:
+        if progress.n_ended == 1:
+            task.stop()
+    (tmp_path / "out.zarr").mkdir()
+    (tmp_path / "out.zarr/mine.txt").write_text("mine")
+    with pytest.raises(FileError, match=r"out\.zarr is there already"):
+        StoreTask(image, settings, tmp_path / "out.zarr", IDENTITY)
+    assert (tmp_path / "out.zarr/mine.txt").read_text() == "mine"
 
 
 def test_a_piece_that_fails_is_told_and_tried_again(tmp_path, image, settings, monkeypatch):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_convgen.batch.piece import open_file, refuse_full_disk
+from napari_convgen.batch.piece import failure, open_file, refuse_full_disk
 from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.records import DONE, hash_file, read_head, read_record, write_record
 from napari_convgen.errors import FileError
@@ -64,6 +64,21 @@ def put_together(plan: Plan, like: ImageFile | None = None) -> bool:
     return True
 
 
+def finish(plan: Plan) -> None:
+    """Put the output of a file together, as `put_together` does. An error is no end of a batch: it becomes that of the file.
+
+    Raises
+    ------
+    FileError
+        The disk is full.
+    """
+    try:
+        put_together(plan)
+    except Exception as error:  # whatever it is, it is of this file
+        refuse_full_disk(error, plan.request.folder)
+        write_record(plan.unwritten, failure(error))
+
+
 def _is_done_soon(plan: Plan) -> bool:
     """Return True if another process, which was quicker, has put the output together, or is about to say that it has."""
     until = time.monotonic() + LONGEST_WAIT
@@ -80,7 +95,13 @@ def _gathered(plan: Plan) -> Iterator[NDArray[Any]]:
     try:
         _take_room(path)
         for number, piece in enumerate(plan.pieces):
-            values[piece.index] = np.load(plan.values_of(number))
+            part = np.load(plan.values_of(number))
+            if part.shape != (expected := values[piece.index].shape):
+                raise FileError(
+                    f"{plan.values_of(number)} has the shape {part.shape}, expected {expected}: it is of another image. "
+                    f"Remove {plan.work}, and run it again."
+                )
+            values[piece.index] = part
         yield values
     finally:
         del values

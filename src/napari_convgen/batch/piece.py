@@ -77,16 +77,16 @@ def advance_piece(job: Job) -> Generator[DenoiseProgress, None, dict[str, Any]]:
         record = {"status": DONE, "sha256": hash_file(plan.values_of(job.number)), **course}
     except Exception as error:  # whatever it is, it is of this piece
         refuse_full_disk(error, plan.request.folder)
-        record = failure(" ".join(str(error).split()) or type(error).__name__)
+        record = failure(error)
     seconds = Seconds.now() - started
     record |= {"seconds": round(seconds.wall, 3), "cpu_seconds": round(seconds.cpu, 3), "host": socket.gethostname()}
     write_record(plan.record_of(job.number), record)
     return record
 
 
-def failure(reason: str) -> dict[str, Any]:
-    """Return the record of a piece that failed."""
-    return {"status": FAILED, "error": reason}
+def failure(reason: str | BaseException) -> dict[str, Any]:
+    """Return the record of a piece, or of an output, that failed, on one line."""
+    return {"status": FAILED, "error": " ".join(str(reason).split()) or type(reason).__name__}
 
 
 def refuse_full_disk(error: BaseException, folder: Path) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import glob
 import math
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -26,11 +25,12 @@ from napari_convgen.batch.records import (
     read_record,
     write_record,
 )
+from napari_convgen.batch.source import is_another, state_of_image
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
-from napari_convgen.errors import FileError
-from napari_convgen.files.formats import FORMATS, split_place, stem_of, suffix_like
-from napari_convgen.files.images import read_image
+from napari_convgen.files.formats import FORMATS, find_writable_format, split_place, stem_of, suffix_like
+from napari_convgen.files.image_file import ImageFile
+from napari_convgen.files.images import check_image, read_image
 from napari_convgen.run.denoise.run import JOINT
 from napari_convgen.run.fit_task import peak_bytes
 from napari_convgen.run.setup.groups import N_AROUND, PartOfStack, frame_groups, neighbor_axis
@@ -124,11 +124,13 @@ class Cut:
         Raises
         ------
         FileError, InputError, ConfigError, DeviceError
-            The file cannot be read or denoised.
+            The file cannot be read or denoised, or its result cannot be written.
         """
         file = read_image(path, request.axes, request.series)
         cut = cls.of_prepared(Prepared(file.image, request.config, has_tiles=True))
-        output = stem_of(path) + suffix_like(path, file.of_type(cut.dtype))
+        like = file.of_type(cut.dtype)
+        output = stem_of(path) + suffix_like(path, like)
+        _check_output(request.folder / output, like)
         return replace(cut, output=output, notes=(*file.notes, *cut.notes), n_held_bytes=file.n_held_bytes)
 
     @classmethod
@@ -184,8 +186,8 @@ class Plan:
     request
         What is asked.
     digest
-        Hash of all that decides the result: size and time of change of the file, or of all files of a folder, the settings, and the
-        version of this package.
+        Hash of all that decides the result: the state of the file (`napari_convgen.batch.source.state_of_image`), the settings, and
+        the version of this package.
     cut
         How it is cut.
     """
@@ -286,10 +288,19 @@ class Plan:
         return self.work / f"{number:06}.json"
 
     @property
+    def unwritten(self) -> Path:
+        """Record of why the output could not be written, of pieces that are all done."""
+        return self.work / "output.json"
+
+    @property
     def is_done(self) -> bool:
         """True if the output is there, and of this plan."""
         record = read_head(self.record)
-        return record is not None and record.get("digest") == self.digest and self.output.exists()
+        return record is not None and self._is_own(record) and self.output.exists()
+
+    def _is_own(self, record: Mapping[str, Any]) -> bool:
+        """Return True if a record is of this plan, and not of another input that looks alike."""
+        return record.get("digest") == self.digest and not is_another(record["input"], self.path)
 
     def ended(self) -> dict[int, Ended]:
         """Return what the records say of the pieces that have any, by their number."""
@@ -323,8 +334,10 @@ class Plan:
 
     def others(self) -> list[Path]:
         """Return what is there in the way of the output: of other settings, of another input, or a file that is not of a batch."""
+        # Another process that is ready writes the record, and then removes the pieces: these are looked at first.
+        is_ready = count(self.statuses())[0] == self.cut.n_pieces
         record = read_head(self.record)
-        is_own = self.work.exists() if record is None else record.get("digest") == self.digest
+        is_own = is_ready if record is None else self._is_own(record)
         pattern = f"{glob.escape(_work_name(self.path))}-{'?' * N_DIGITS}"
         others = [each for each in self.work.parent.glob(pattern) if each != self.work]
         is_foreign = record is not None and not record.keys() >= RECORDED
@@ -341,6 +354,14 @@ def _pieces(
     return division.groups(axis, shape[axis], n_together, 0 if _has_chains(config) else N_AROUND)
 
 
+def _check_output(path: Path, like: ImageFile) -> None:
+    """Refuse an output that could not be written, before anything is fitted; its folder may still be to be made."""
+    if path.parent.is_dir():
+        check_image(path, like)
+    else:
+        find_writable_format(path).check(path, like)
+
+
 def _has_chains(config: Config) -> bool:
     """Return True if the network of a frame starts from the frame before."""
     return config.frames.start == "previous"
@@ -353,25 +374,8 @@ def count(statuses: Mapping[int, str]) -> tuple[int, int]:
 
 
 def _digest(path: Path, request: Request) -> str:
-    file, place = split_place(path)
-    try:
-        state = file.stat()
-        # Of a folder that is an image its own state says nothing of what is in it.
-        files = {"files": list(_states_in(file))} if file.is_dir() else {}
-    except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror}. Name another file.") from error
-    values: dict[str, Any] = {"size": state.st_size, "changed": state.st_mtime_ns, **files}
-    values |= {"axes": request.axes, "series": request.series} | ({"place": place} if place else {})
-    return hash_values(values | {"config": request.config.model_dump(), "version": __version__})
-
-
-def _states_in(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """Yield the names, sizes and times of change of all files in a folder, in order."""
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            state = os.stat(os.path.join(place, name))
-            yield os.path.relpath(os.path.join(place, name), folder), state.st_size, state.st_mtime_ns
+    asked = {"axes": request.axes, "series": request.series, "config": request.config.model_dump()}
+    return hash_values({"input": state_of_image(path), **asked, "version": __version__})
 
 
 def _work_folder(path: Path, request: Request, digest: str) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from napari_convgen.batch.plan import Plan
-from napari_convgen.batch.records import DONE, FAILED, read_head
+from napari_convgen.batch.records import DONE, FAILED, read_head, read_record
 from napari_convgen.files.atomic import write_text
 from napari_convgen.run.labels import format_count, format_done
 
@@ -30,13 +30,13 @@ class FileState:
     input, output
         The file, and that of its result.
     status
-        ``"done"``, ``"failed"`` (nothing is left but pieces that failed) or ``"unfinished"``.
+        ``"done"``, ``"failed"`` (nothing is left but pieces that failed, or an output that cannot be written) or ``"unfinished"``.
     n_pieces, n_done, n_failed
         Number of pieces, of those that are done, and of those that failed.
     seconds, cpu_seconds
         Sum over the pieces that have ended, by the clock and of the CPU.
     error
-        Why the first of the pieces that failed did; empty if none did.
+        Why the first of the pieces that failed did, or why the output cannot be written; empty if nothing failed.
     """
 
     input: str
@@ -57,17 +57,20 @@ class FileState:
             times = head["seconds"], head["cpu_seconds"]
             return cls(str(plan.path), str(plan.output), DONE, n_pieces, n_pieces, 0, *times, error="")
         pieces = list(plan.ended().values())
-        failed = [piece for piece in pieces if piece.status == FAILED]
+        errors = [piece.error for piece in pieces if piece.status == FAILED]
+        n_failed, unwritten = len(errors), read_record(plan.unwritten)
+        if unwritten is not None:
+            errors.append(unwritten["error"])
         return cls(
             input=str(plan.path),
             output=str(plan.output),
-            status=FAILED if failed and len(pieces) == n_pieces else UNFINISHED,
+            status=FAILED if errors and len(pieces) == n_pieces else UNFINISHED,
             n_pieces=n_pieces,
-            n_done=len(pieces) - len(failed),
-            n_failed=len(failed),
+            n_done=len(pieces) - n_failed,
+            n_failed=n_failed,
             seconds=round(sum(piece.seconds for piece in pieces), 3),
             cpu_seconds=round(sum(piece.cpu_seconds for piece in pieces), 3),
-            error=failed[0].error if failed else "",
+            error=errors[0] if errors else "",
         )
 
 
@@ -100,13 +103,23 @@ class BatchResult:
         """Number of pieces that failed."""
         return sum(each.n_failed for each in self.files)
 
+    @property
+    def unwritten(self) -> tuple[FileState, ...]:
+        """The files whose pieces are done, and whose outputs cannot be written."""
+        return tuple(each for each in self.files if each.status == FAILED and not each.n_failed)
+
+    @property
+    def is_failed(self) -> bool:
+        """True if pieces failed, or outputs cannot be written."""
+        return bool(self.n_failed_pieces or self.unwritten)
+
     def write_report(self) -> None:
         """Write the table of the files into the folder of the outputs; what it says of other files there stays."""
         text = io.StringIO()
-        columns, own = [field.name for field in fields(FileState)], {each.output for each in self.files}
+        columns, own = [field.name for field in fields(FileState)], {Path(each.output).name for each in self.files}
         table = csv.DictWriter(text, columns, lineterminator="\n")
         table.writeheader()
-        table.writerows(row for row in self._rows(columns) if row["output"] not in own)
+        table.writerows(row for row in self._rows(columns) if Path(row["output"]).name not in own)
         table.writerows(asdict(each) for each in self.files)
         write_text(self.folder / REPORT, text.getvalue())
 
@@ -128,5 +141,10 @@ class BatchResult:
                 f" {format_count(self.n_failed_pieces, 'piece')} of {format_count(len(failed), 'file')} failed, the first of "
                 f"{failed[0].input}: {failed[0].error} "
                 "Try them again with --retry-failed."
+            )
+        if self.unwritten:
+            text += (
+                f" {format_count(len(self.unwritten), 'output')} cannot be written, the first that of {self.unwritten[0].input}: "
+                f"{self.unwritten[0].error} The pieces are kept, and the same command tries again."
             )
         return text

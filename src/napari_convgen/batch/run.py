@@ -14,7 +14,7 @@ from pathlib import Path
 from napari_convgen.batch.cluster import Cluster
 from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pieces
 from napari_convgen.batch.inputs import find_inputs
-from napari_convgen.batch.output import is_intact, put_together
+from napari_convgen.batch.output import finish, is_intact
 from napari_convgen.batch.piece import Job
 from napari_convgen.batch.plan import N_COPIES_READ, Plan, Request
 from napari_convgen.batch.records import DONE, FAILED
@@ -193,7 +193,7 @@ class BatchTask:
         Raises
         ------
         FileError
-            The disk is full, or an output cannot be written.
+            The disk is full.
         """
         self._begin()
         n_left, n_ended = Counter(job.plan.path for job in self._jobs), Counter[str]()
@@ -204,7 +204,7 @@ class BatchTask:
                 n_ended[record["status"]] += 1
                 n_left[job.plan.path] -= 1
                 if not n_left[job.plan.path]:
-                    put_together(job.plan)
+                    finish(job.plan)
                 now = time.monotonic()
                 if now - reported > REPORT_SECONDS:
                     self.result().write_report()
@@ -240,7 +240,7 @@ class BatchTask:
         for plan in self.plans:
             if not plan.is_done:
                 plan.begin(retries_failed=self._retries_failed)
-                put_together(plan)
+                finish(plan)
 
     def result(self) -> BatchResult:
         """Return how far the files are, from their records."""

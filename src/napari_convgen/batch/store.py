@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_convgen import __version__
 from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pieces
 from napari_convgen.batch.output import put_together
@@ -16,6 +18,7 @@ from napari_convgen.batch.piece import Job, advance_piece
 from napari_convgen.batch.plan import Cut, Plan, Request, count
 from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record
 from napari_convgen.batch.run import N_COPIES
+from napari_convgen.batch.source import state_of_lazy
 from napari_convgen.config import Config
 from napari_convgen.core.image import Image, Piece
 from napari_convgen.errors import ConfigError, FileError
@@ -165,7 +168,7 @@ class StoreTask(Task[StoreProgress, StoreResult]):
         chosen = chosen.replace({"n_threads": resolve_threads(chosen.n_threads, n_spared_threads)})
         super().__init__(Prepared(image, chosen, has_tiles=True))
         self._image, self._like = image, new_image(image)
-        digest = hash_values({"input": identity, "config": chosen.model_dump(), "version": __version__})
+        digest = _digest(image, identity, chosen, path)
         cut = Cut.of_prepared(self.prepared, path.name)
         self.plan = Plan(path, Request(path.parent, chosen, image.axes), digest, cut)
         if not self.plan.is_done:
@@ -198,6 +201,7 @@ class StoreTask(Task[StoreProgress, StoreResult]):
         """Do the pieces that are left. Of the one under way nothing is kept when the iterator is closed."""
         if self.plan.is_done:
             return
+        _refuse_others(self.plan)  # since the task was made another one may have begun
         self.plan.begin(retries_failed=True)
         n_before = n_ended = count(self.plan.statuses())[0]
         for job in self._jobs():
@@ -255,6 +259,18 @@ class StoreTask(Task[StoreProgress, StoreResult]):
             n_before=n_before,
             fit=fit,
         )
+
+
+def _digest(image: Image, identity: Mapping[str, Any], config: Config, output: Path) -> str:
+    """Return the hash of all that decides the result: the image, its axes and distances, the settings and the version of this package."""
+    place = None if identity.get("path") is None else Path(identity["path"])
+    if place is not None and output.absolute().is_relative_to(place.absolute()):
+        place = None  # a folder in which the run itself changes files
+    state = {} if isinstance(image.data, np.ndarray) else state_of_lazy(image.data, place)
+    meaning = {"axes": image.axes, "scale": image.scale, "units": image.units, "noise_kind": image.noise_kind}
+    return hash_values(
+        {"input": {**identity, **state, **meaning}, "config": config.model_dump(), "version": __version__}
+    )
 
 
 def _refuse_others(plan: Plan) -> None:

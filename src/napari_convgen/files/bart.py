@@ -84,7 +84,8 @@ def _shape_of(path: Path, like: ImageFile) -> tuple[tuple[int, ...], tuple[int, 
 
 def _check(path: Path, like: ImageFile) -> None:
     _shape_of(path, like)
-    check_writable(path.with_suffix(".hdr"), (".hdr",))
+    if path.parent.is_dir():
+        check_writable(path.with_suffix(".hdr"), (".hdr",))
 
 
 def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
@@ -94,4 +95,4 @@ def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
     write_text(path.with_suffix(".hdr"), f"# Dimensions\n{' '.join(map(str, dimensions))}\n")
 
 
-FORMAT = WritableFormat((".cfl",), _read, check=_check, write=_write)
+FORMAT = WritableFormat((".cfl",), _read, check=_check, write=_write, beside=lambda path: (path.with_suffix(".hdr"),))

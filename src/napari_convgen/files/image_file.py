@@ -114,6 +114,11 @@ def without_recipe(path: Path) -> Any:
     raise ValueError(f"{path.suffix} files carry no recipe")
 
 
+def alone(path: Path) -> tuple[Path, ...]:
+    """Return no files: an image is read from its own alone."""
+    return ()
+
+
 def unsaid(path: Path, axes: str = "") -> None:
     """Return ``None``: files of a format do not say."""
 
@@ -142,6 +147,8 @@ class Format:
     pixel_size
         Function that reads the distances between pixels along axes, given by a letter each, without the pixels. By default files do not
         say; a format has it where napari's own reader leaves them out.
+    beside
+        Function that returns the files beside one that are read with it, whether they are there or not. By default there are none.
     """
 
     suffixes: tuple[str, ...]
@@ -151,6 +158,7 @@ class Format:
     part: Callable[[Path], Part | None] = unsaid
     recipe: Callable[[Path], Any] = without_recipe
     pixel_size: Callable[[Path, str], Calibration | None] = unsaid
+    beside: Callable[[Path], tuple[Path, ...]] = alone
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

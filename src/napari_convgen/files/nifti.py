@@ -119,12 +119,17 @@ def _part(path: Path) -> Part | None:
 
 def _description(path: Path) -> Mapping[str, Any]:
     """Return the BIDS description beside a file; empty if there is none."""
-    name = path.name[: -len(next(each for each in FORMAT.suffixes if path.name.lower().endswith(each)))]
+    (description,) = _beside(path)
     with contextlib.suppress(OSError, ValueError):
-        said = json.loads(path.with_name(f"{name}.json").read_text(encoding="utf-8"))
+        said = json.loads(description.read_text(encoding="utf-8"))
         if isinstance(said, dict):
             return said
     return {}
+
+
+def _beside(path: Path) -> tuple[Path]:
+    name = path.name[: -len(next(each for each in FORMAT.suffixes if path.name.lower().endswith(each)))]
+    return (path.with_name(f"{name}.json"),)
 
 
 def _calibration(header: nibabel.Nifti1Header, letters: str) -> Calibration:
@@ -230,4 +235,6 @@ def _read_recipe(path: Path) -> Any:
     return next(json.loads(text)[RECIPE] for text in texts if text.startswith(f'{{"{RECIPE}":'.encode()))
 
 
-FORMAT = WritableFormat((".nii.gz", ".nii"), _read, check=_check, write=_write, part=_part, recipe=_read_recipe)
+FORMAT = WritableFormat(
+    (".nii.gz", ".nii"), _read, check=_check, write=_write, part=_part, recipe=_read_recipe, beside=_beside
+)

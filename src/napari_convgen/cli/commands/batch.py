@@ -28,11 +28,12 @@ DESCRIPTION = (
 )
 EPILOG = (
     "What is done stays done: the same command again goes on where one was ended, by Ctrl-C or in any other way, and gives the same files. "
-    "The exit status is 0 if all is done, 1 if pieces failed or are damaged, 2 after an error, and 130 after Ctrl-C."
+    "The exit status is 0 if all is done, 1 if pieces failed, or outputs cannot be written or are damaged, 2 after an error, and 130 "
+    "after Ctrl-C."
 )
 
 INCOMPLETE = 1
-"""Exit status of a batch of which pieces failed, or whose outputs are not what was written."""
+"""Exit status of a batch of which pieces failed, or whose outputs cannot be written or are not what was written."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -126,9 +127,9 @@ def _run(options: argparse.Namespace, task: BatchTask) -> int:
         return INTERRUPTED
     if not options.quiet and options.progress == "text":
         tell(f"{result}\nWrote to {options.output}.")
-    elif result.n_failed_pieces:
+    elif result.is_failed:
         warn(str(result))
-    return INCOMPLETE if result.n_failed_pieces else 0
+    return INCOMPLETE if result.is_failed else 0
 
 
 @contextmanager

@@ -127,7 +127,7 @@ def check(path: Path, like: ImageFile) -> None:
         reason = " ".join(str(error).split()).rstrip(".")
         raise FileError(
             f"{path} cannot hold {like.data.dtype} values of shape {shape} with the tags of the file that was read: {reason}. "
-            "Save the image anew as plain TIFF, and read that."
+            "Save the image anew as plain TIFF, above 4 GiB as BigTIFF, and read that."
         ) from error
 
 
