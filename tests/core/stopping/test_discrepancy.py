@@ -52,7 +52,7 @@ def test_an_image_with_less_than_the_noise_left_is_objected_to(two_band_fit):
     rule = Discrepancy()
     show(rule, two_band_fit().problem, {1: 3.0, 2: 0.9, 3: 0.6})
     assert rule.veto(2) is None
-    assert "0.60" in rule.veto(3)
+    assert "less than 85 %" in rule.veto(3)
 
 
 def test_without_a_noise_level_it_says_so(two_band_fit):

@@ -81,10 +81,9 @@ class Discrepancy:
 
     def veto(self, step: int) -> str | None:
         """Say what speaks against a snapshot that another rule would keep; ``None`` if nothing does."""
-        ratio = float(self._ratios[step])
-        if ratio >= self.LEAST_SHARE:
+        if float(self._ratios[step]) >= self.LEAST_SHARE:
             return None
-        return (
-            f"The residual at step {step} has {ratio:.2f} of the noise's energy: "
+        return (  # the same for all frames of a stack, so that it is said once
+            f"The residual of the kept step has less than {100 * self.LEAST_SHARE:.0f} % of the noise's energy: "
             "the image contains noise, or the noise level is too high."
         )
