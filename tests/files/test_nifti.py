@@ -41,9 +41,9 @@ def raw_header(path):
         return kind.from_fileobj(file)
 
 
-def with_slope(path, slope, intercept):
+def with_slope(path, slope, intercept, data=np.arange(24, dtype="int16").reshape(4, 3, 2)):
     """Write an image whose header has a slope and an intercept."""
-    save(path, np.arange(24, dtype="int16").reshape(4, 3, 2))
+    save(path, data)
     with nibabel.openers.ImageOpener(path) as file:
         content = bytearray(file.read())
     content[112:120] = np.array([slope, intercept], "<f4").tobytes()
@@ -92,6 +92,15 @@ def test_a_slope_is_applied_and_the_result_is_written_without(tmp_path):
     write_image(copy, image.data, image)
     assert differences(raw_header(path), raw_header(copy)) == {"datatype", "bitpix", "scl_slope", "scl_inter"}
     np.testing.assert_allclose(nibabel.load(copy).get_fdata(), nibabel.load(path).get_fdata())
+
+
+def test_complex_values_with_a_slope_stay_complex(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(4, 3, 2)) + 1j * rng.normal(size=(4, 3, 2))
+    with_slope(tmp_path / "image.nii", 2, 0, values.astype("complex64"))
+    image = read_image(tmp_path / "image.nii")
+    assert image.data.dtype == np.complex64
+    np.testing.assert_allclose(image.data, 2 * values.T, rtol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])

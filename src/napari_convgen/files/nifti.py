@@ -99,7 +99,8 @@ def _in_units(stored: NDArray[Any], slope: float | None, intercept: float | None
     """Return values in the units that the header says, in the order of bytes of this machine."""
     if slope is not None and (slope, intercept) != (1, 0):
         factor, offset = np.float64(slope), np.float64(intercept or 0)
-        return converted(stored, np.float32, lambda part: part * factor + offset)
+        dtype = np.complex64 if stored.dtype.kind == "c" else np.float32
+        return converted(stored, dtype, lambda part: part * factor + offset)
     return stored if stored.dtype.isnative else converted(stored, stored.dtype.newbyteorder("="))
 
 
