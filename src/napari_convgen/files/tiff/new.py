@@ -50,10 +50,10 @@ def new_tags(
         if letter in "XYZ" and unit != "pixel" and 0 < distance < math.inf:
             entries |= {f"PhysicalSize{letter}": distance, f"PhysicalSize{letter}Unit": symbol_of(unit)}
     description = tifffile.OmeXml()
-    n_planes, n_samples = math.prod(shape[: axes.index("Y")]), shape[-1] if axes.endswith("S") else 1
-    n_rows, n_columns = shape[axes.index("Y") :][:2]
-    stored = (n_planes, 1, 1, n_rows, n_columns, n_samples)
-    description.addimage(dtype, tuple(shape), stored, axes=axes, **entries)
+    size, n_samples = shape[axes.index("Y") :][:2], shape[axes.index("S")] if "S" in axes else 1
+    n_planes = math.prod(shape) // (math.prod(size) * n_samples)
+    n_separate, n_together = (n_samples, 1) if axes.endswith("SYX") else (1, n_samples)
+    description.addimage(dtype, tuple(shape), (n_planes, n_separate, 1, *size, n_together), axes=axes, **entries)
     return tags | {"description": description.tostring(declaration=True).encode()}
 
 
@@ -63,6 +63,6 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def _has_ome(axes: str, dtype: np.dtype[Any]) -> bool:
-    """Return True if OME-TIFF has these axes, with color in its pixels or in channels, and values of this type."""
+    """Return True if OME-TIFF has these axes, with color in its pixels, in its planes or in channels, and values of this type."""
     is_known = axes.endswith(("YX", "YXS")) and set(axes) <= set(IMAGEJ_AXES) and not {"C", "S"} <= set(axes)
-    return is_known and dtype.name in OME_NAMES
+    return is_known and "S" not in axes[:-3] and dtype.name in OME_NAMES
