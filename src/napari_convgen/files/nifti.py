@@ -40,6 +40,9 @@ UNASKED = (
 )
 COLORS = {3: "RGB", 4: "RGBA"}
 
+LONGEST = 32_767
+"""Number of values along an axis that the header has room for (16 bits with a sign)."""
+
 COMMENT = 6
 """Code of a header's extension with text."""
 
@@ -189,7 +192,7 @@ def _header_for(path: Path, like: ImageFile) -> tuple[nibabel.Nifti1Header, tupl
     Raises
     ------
     FileError
-        NIfTI has no place for one of the axes.
+        NIfTI has no place for one of the axes, or for its length.
     """
     nifti = _load()
     letters = like.axes.replace("S", "")
@@ -200,6 +203,11 @@ def _header_for(path: Path, like: ImageFile) -> tuple[nibabel.Nifti1Header, tupl
         raise FileError(
             f"{path} cannot hold the axes {like.axes}: NIfTI has no {' and '.join(sorted(unknown))}. Name the axes with --axes, from "
             f"{', '.join(LETTERS[:5])}, or write a .tif."
+        )
+    if max(lengths) > LONGEST:
+        raise FileError(
+            f"{path} cannot hold an image of shape {tuple(lengths)}: NIfTI counts {LONGEST:,} values along an axis at most. "
+            "Write a .tif instead."
         )
     n_axes = max(LETTERS.index(letter) for letter in letters) + 1
     length_of = dict(zip(letters, lengths, strict=True))
@@ -219,7 +227,7 @@ def _set_distances(header: nibabel.Nifti1Header, like: ImageFile, letters: str) 
     time = names.get(known["T"][1]) if "T" in known else None
     header.set_xyzt_units(unit, time)
     with_distance = "XYZ" * (unit is not None) + "T" * (time is not None)
-    header.set_zooms([known[x][0] if x in known and x in with_distance else 1.0 for x in letters])
+    header.set_zooms([abs(known[x][0]) if x in known and x in with_distance else 1.0 for x in letters])
 
 
 def _read_recipe(path: Path) -> Any:
