@@ -118,6 +118,11 @@ def unsaid(path: Path, axes: str = "") -> None:
     """Return ``None``: files of a format do not say."""
 
 
+def alone(path: Path) -> tuple[Path, ...]:
+    """Return no other files: an image of a format is in one file, or in one folder."""
+    return ()
+
+
 @dataclass(frozen=True, eq=False)
 class Format:
     """A file format that can be read. Its functions may raise any exception; `napari_convgen.files.images` turns it into one sentence.
@@ -142,6 +147,8 @@ class Format:
     pixel_size
         Function that reads the distances between pixels along axes, given by a letter each, without the pixels. By default files do not
         say; a format has it where napari's own reader leaves them out.
+    beside
+        Function that returns the other files in which the image of a file is. By default there are none.
     """
 
     suffixes: tuple[str, ...]
@@ -151,6 +158,7 @@ class Format:
     part: Callable[[Path], Part | None] = unsaid
     recipe: Callable[[Path], Any] = without_recipe
     pixel_size: Callable[[Path, str], Calibration | None] = unsaid
+    beside: Callable[[Path], tuple[Path, ...]] = alone
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
