@@ -35,6 +35,19 @@ def test_every_command_that_writes_needs_force_to_replace(tmp_path, monkeypatch,
     assert (tmp_path / there).read_bytes() != b"old"
 
 
+def test_the_header_of_an_image_of_bart_is_one_of_the_outputs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tifffile.imwrite("photo.tif", np.random.default_rng(0).normal(100, 9, (20, 24)).astype(np.float32))
+    header = tmp_path / "photo.hdr"
+    header.write_text("ENVI")
+    words = ["denoise", "photo.tif", "-o", "photo.cfl", *SHORT]
+    assert cli.main(words) == 2
+    assert "photo.hdr exists already." in capsys.readouterr().err
+    assert header.read_text() == "ENVI"
+    assert cli.main([*words, "--force"]) == 0
+    assert header.read_text().startswith("# Dimensions")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes_commands_presets_and_rules(capsys, shell):
     pytest.importorskip("shtab")

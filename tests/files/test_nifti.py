@@ -9,9 +9,10 @@ import pytest
 import tifffile
 
 from napari_convgen import cli
+from napari_convgen.core.image import Image
 from napari_convgen.errors import FileError
 from napari_convgen.files import converted
-from napari_convgen.files.images import check_image, read_image, write_image
+from napari_convgen.files.images import check_image, new_image, read_image, write_image
 
 nibabel = pytest.importorskip("nibabel")
 
@@ -41,9 +42,9 @@ def raw_header(path):
         return kind.from_fileobj(file)
 
 
-def with_slope(path, slope, intercept):
+def with_slope(path, slope, intercept, dtype="int16"):
     """Write an image whose header has a slope and an intercept."""
-    save(path, np.arange(24, dtype="int16").reshape(4, 3, 2))
+    save(path, (np.arange(24) * (1 + 0.5j if dtype == "complex64" else 1)).astype(dtype).reshape(4, 3, 2))
     with nibabel.openers.ImageOpener(path) as file:
         content = bytearray(file.read())
     content[112:120] = np.array([slope, intercept], "<f4").tobytes()
@@ -92,6 +93,13 @@ def test_a_slope_is_applied_and_the_result_is_written_without(tmp_path):
     write_image(copy, image.data, image)
     assert differences(raw_header(path), raw_header(copy)) == {"datatype", "bitpix", "scl_slope", "scl_inter"}
     np.testing.assert_allclose(nibabel.load(copy).get_fdata(), nibabel.load(path).get_fdata())
+
+
+def test_complex_values_with_a_slope_stay_complex(tmp_path):
+    with_slope(tmp_path / "image.nii", 2, 0, "complex64")
+    image = read_image(tmp_path / "image.nii")
+    assert image.data.dtype == np.complex64
+    np.testing.assert_array_equal(image.data, (np.arange(24) * (2 + 1j)).reshape(4, 3, 2).T)
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
@@ -175,6 +183,12 @@ def test_images_of_other_formats_are_written(tmp_path, axes, shape, stored):
     assert read_image(tmp_path / "copy.ome.tif").image.scale[-2:] == pytest.approx((0.3, 0.2))
 
 
+def test_distances_of_a_turned_layer_are_written_without_their_sign(tmp_path):
+    image = new_image(Image(np.zeros((5, 6), "uint8"), "YX", (-0.1, 0.2), ("micrometer",) * 2))
+    write_image(tmp_path / "image.nii", image.data, image)
+    assert read_image(tmp_path / "image.nii").image.scale == pytest.approx((0.1, 0.2))
+
+
 def test_what_nifti_cannot_hold_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "stack.tif", np.zeros((4, 5, 6), "uint8"), photometric="minisblack")
     stack = read_image(tmp_path / "stack.tif")
@@ -183,6 +197,9 @@ def test_what_nifti_cannot_hold_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "deep.tif", np.zeros((5, 6, 3), "uint16"), photometric="rgb")
     with pytest.raises(FileError, match=r"cannot hold uint16 values\. Write a \.tif instead"):
         check_image(tmp_path / "copy.nii", read_image(tmp_path / "deep.tif"))
+    long = np.broadcast_to(np.zeros((), "uint8"), (4, 32768))
+    with pytest.raises(FileError, match=r"shape \(4, 32768\): NIfTI counts 32,767 values along an axis at most"):
+        check_image(tmp_path / "copy.nii", new_image(Image(long, "YX")))
     (tmp_path / "text.nii").write_text("no image")
     with pytest.raises(FileError, match=r"text\.nii cannot be read"):
         read_image(tmp_path / "text.nii")

@@ -13,6 +13,7 @@ from napari_convgen.config.base import kinds_of
 from napari_convgen.config.fields import choices_of
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.atomic import check_folder
+from napari_convgen.files.formats import other_parts
 from napari_convgen.files.image_file import ImageFile
 from napari_convgen.files.images import read_image
 from napari_convgen.files.kspace.reading import KSpaceFile
@@ -235,7 +236,7 @@ def check_outputs(read: Mapping[str, Path | None], written: Mapping[str, Path | 
     Parameters
     ----------
     read, written
-        Files that are read and written, by the option that names them.
+        Files that are read and written, by the option that names them; those beside them that belong to them count too.
     is_forced
         True if files that are there may be replaced.
 
@@ -244,6 +245,7 @@ def check_outputs(read: Mapping[str, Path | None], written: Mapping[str, Path | 
     FileError
         Two options name the same file, or a file is there.
     """
+    read, written = _with_other_parts(read), _with_other_parts(written)
     files = [(name, path) for name, path in {**read, **written}.items() if path]
     for i, (name, path) in enumerate(files):
         for other, other_path in files[:i]:
@@ -253,6 +255,12 @@ def check_outputs(read: Mapping[str, Path | None], written: Mapping[str, Path | 
     if there:
         others = f" and {len(there) - 1} more of the outputs exist" if len(there) > 1 else " exists"
         raise FileError(f"{there[0]}{others} already. Write to another place, or replace what is there with --force.")
+
+
+def _with_other_parts(files: Mapping[str, Path | None]) -> dict[str, Path | None]:
+    """Return files with those that belong to them, such as the header of a ``.cfl``."""
+    parts = {f"{name} ({each.suffix})": each for name, path in files.items() if path for each in other_parts(path)}
+    return {**files, **parts}
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -29,7 +29,7 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
     n_bytes = 8 * math.prod(shape)
     if path.stat().st_size != n_bytes:
         raise FileError(
-            f"{path} has {path.stat().st_size} bytes, and {path.with_suffix('.hdr')} says {n_bytes}. Save both anew."
+            f"{path} has {path.stat().st_size} bytes, and {_header_of(path)} says {n_bytes}. Save both anew."
         )
     choose_series(path, [" × ".join(map(str, shape))], series)
     values: NDArray[Any] = np.fromfile(path, "<c8").reshape(shape[::-1])
@@ -41,13 +41,21 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
     return ImageFile(data, letters, new_tags(data.shape, data.dtype, letters), header=shape)
 
 
+def _header_of(path: Path) -> Path:
+    return path.with_suffix(".hdr")
+
+
+def _parts(path: Path) -> tuple[Path]:
+    return (_header_of(path),)
+
+
 def _read_shape(path: Path) -> tuple[int, ...]:
     """Return the number of values along each dimension, the fastest first."""
     try:
-        lines = path.with_suffix(".hdr").read_text(encoding="utf-8").splitlines()
+        lines = _header_of(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise FileError(
-            f"{path} cannot be read without its shape: {path.with_suffix('.hdr')} is missing. Put it beside it."
+            f"{path} cannot be read without its shape: {_header_of(path)} is missing. Put it beside it."
         ) from error
     numbers = [lines[i + 1].split() for i, line in enumerate(lines[:-1]) if line.strip() == "# Dimensions"]
     if (
@@ -56,7 +64,7 @@ def _read_shape(path: Path) -> tuple[int, ...]:
         or len(numbers[0]) > len(LETTERS)
     ):
         raise FileError(
-            f"{path.with_suffix('.hdr')} does not say the shape: a line of numbers after '# Dimensions' is missing."
+            f"{_header_of(path)} does not say the shape: a line of numbers after '# Dimensions' is missing."
         )
     return tuple(map(int, numbers[0]))
 
@@ -85,14 +93,14 @@ def _shape_of(path: Path, like: ImageFile) -> tuple[tuple[int, ...], tuple[int, 
 def _check(path: Path, like: ImageFile) -> None:
     _shape_of(path, like)
     if path.parent.is_dir():
-        check_writable(path.with_suffix(".hdr"), (".hdr",))
+        check_writable(_header_of(path), (".hdr",))
 
 
 def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
     dimensions, order = _shape_of(path, like)
     with replacing(path) as file:
         file.write(data.transpose(order).astype("<c8").tobytes())
-    write_text(path.with_suffix(".hdr"), f"# Dimensions\n{' '.join(map(str, dimensions))}\n")
+    write_text(_header_of(path), f"# Dimensions\n{' '.join(map(str, dimensions))}\n")
 
 
-FORMAT = WritableFormat((".cfl",), _read, check=_check, write=_write, beside=lambda path: (path.with_suffix(".hdr"),))
+FORMAT = WritableFormat((".cfl",), _read, check=_check, write=_write, beside=_parts, parts=_parts)

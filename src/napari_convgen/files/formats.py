@@ -56,6 +56,11 @@ def find_writable_format(path: Path) -> WritableFormat:
     raise FileError(f"{path} must end in {' or '.join(suffix for each in writable for suffix in each.suffixes)}.")
 
 
+def other_parts(path: Path) -> tuple[Path, ...]:
+    """Return the other files in which the image of a file is; none for a file that is no image."""
+    return next((each.parts(path) for each in FORMATS if path.name.lower().endswith(each.suffixes)), ())
+
+
 def split_place(path: Path) -> tuple[Path, str]:
     """Return the file or folder that a path leads to, and the place of the image in it; empty if the image is all of it."""
     splits = (each.split(path) for each in FORMATS)

@@ -123,6 +123,11 @@ def unsaid(path: Path, axes: str = "") -> None:
     """Return ``None``: files of a format do not say."""
 
 
+def alone(path: Path) -> tuple[Path, ...]:
+    """Return no other files: an image of a format is in one file, or in one folder."""
+    return ()
+
+
 @dataclass(frozen=True, eq=False)
 class Format:
     """A file format that can be read. Its functions may raise any exception; `napari_convgen.files.images` turns it into one sentence.
@@ -149,6 +154,8 @@ class Format:
         say; a format has it where napari's own reader leaves them out.
     beside
         Function that returns the files beside one that are read with it, whether they are there or not. By default there are none.
+    parts
+        Function that returns the other files in which the image of a file is, read and written with it. By default there are none.
     """
 
     suffixes: tuple[str, ...]
@@ -159,6 +166,7 @@ class Format:
     recipe: Callable[[Path], Any] = without_recipe
     pixel_size: Callable[[Path, str], Calibration | None] = unsaid
     beside: Callable[[Path], tuple[Path, ...]] = alone
+    parts: Callable[[Path], tuple[Path, ...]] = alone
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

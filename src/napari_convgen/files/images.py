@@ -180,7 +180,7 @@ def new_image(image: Image) -> ImageFile:
     Parameters
     ----------
     image
-        Image with an array of real numbers; of its distances those along X, Y and Z are written.
+        Image with an array of real numbers; of its distances those along X, Y, Z and T are written.
     """
     data = (
         image.data if hasattr(image.data, "dtype") else np.asarray(image.data)

@@ -40,6 +40,9 @@ UNASKED = (
 )
 COLORS = {3: "RGB", 4: "RGBA"}
 
+LONGEST = 32_767
+"""Number of values along an axis that the header has room for (16 bits with a sign)."""
+
 COMMENT = 6
 """Code of a header's extension with text."""
 
@@ -99,7 +102,8 @@ def _in_units(stored: NDArray[Any], slope: float | None, intercept: float | None
     """Return values in the units that the header says, in the order of bytes of this machine."""
     if slope is not None and (slope, intercept) != (1, 0):
         factor, offset = np.float64(slope), np.float64(intercept or 0)
-        return converted(stored, np.float32, lambda part: part * factor + offset)
+        dtype = np.complex64 if stored.dtype.kind == "c" else np.float32
+        return converted(stored, dtype, lambda part: part * factor + offset)
     return stored if stored.dtype.isnative else converted(stored, stored.dtype.newbyteorder("="))
 
 
@@ -193,7 +197,7 @@ def _header_for(path: Path, like: ImageFile) -> tuple[nibabel.Nifti1Header, tupl
     Raises
     ------
     FileError
-        NIfTI has no place for one of the axes.
+        NIfTI has no place for one of the axes, or for its length.
     """
     nifti = _load()
     letters = like.axes.replace("S", "")
@@ -204,6 +208,11 @@ def _header_for(path: Path, like: ImageFile) -> tuple[nibabel.Nifti1Header, tupl
         raise FileError(
             f"{path} cannot hold the axes {like.axes}: NIfTI has no {' and '.join(sorted(unknown))}. Name the axes with --axes, from "
             f"{', '.join(LETTERS[:5])}, or write a .tif."
+        )
+    if max(lengths) > LONGEST:
+        raise FileError(
+            f"{path} cannot hold an image of shape {tuple(lengths)}: NIfTI counts {LONGEST:,} values along an axis at most. "
+            "Write a .tif instead."
         )
     n_axes = max(LETTERS.index(letter) for letter in letters) + 1
     length_of = dict(zip(letters, lengths, strict=True))
@@ -223,7 +232,7 @@ def _set_distances(header: nibabel.Nifti1Header, like: ImageFile, letters: str) 
     time = names.get(known["T"][1]) if "T" in known else None
     header.set_xyzt_units(unit, time)
     with_distance = "XYZ" * (unit is not None) + "T" * (time is not None)
-    header.set_zooms([known[x][0] if x in known and x in with_distance else 1.0 for x in letters])
+    header.set_zooms([abs(known[x][0]) if x in known and x in with_distance else 1.0 for x in letters])
 
 
 def _read_recipe(path: Path) -> Any:

@@ -75,7 +75,7 @@ def write_stack(
         return
     with replacing(path) as file:
         stored = [turn_back(image, like.axes, like.orientation) for image in images]
-        writing.write_tiff(file, np.stack(stored), writing.stack_tags(like.tiff, like.axes, stored[0], what, names))
+        writing.write_tiff(file, np.stack(stored), writing.stack_tags(like, stored[0], what, names))
 
 
 def _is_plain_tiff(path: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from napari_convgen.core.image.lengths import micrometers
+
 SYMBOLS = {
     "angstrom": "Å",
     "nanometer": "nm",
@@ -22,9 +24,20 @@ OTHERS = {"um": "µm", "\u03bcm": "µm", "micron": "µm", "sec": "s", "A": "Å"}
 """Other ways to write a symbol, among them the Greek letter."""
 
 
+TIMES = ("ns", "µs", "ms", "s", "min", "h")
+"""Symbols of the units of time."""
+
+
 def symbol_of(unit: str) -> str:
     """Return the symbol of a unit, or the unit itself if it is not known."""
-    return SYMBOLS.get(unit.lower(), OTHERS.get(unit, unit))
+    return SYMBOLS.get(unit.lower().removesuffix("s"), OTHERS.get(unit, unit))
+
+
+def in_unit(distance: float, unit: str, other: str) -> float:
+    """Return a distance in another unit; ``nan`` if it cannot be converted."""
+    if symbol_of(unit) == symbol_of(other):
+        return distance
+    return distance * micrometers(symbol_of(unit)) / micrometers(symbol_of(other))
 
 
 def name_of(unit: str) -> str | None:

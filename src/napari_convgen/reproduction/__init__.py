@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_convgen.reproduction.study import Findings, Setting, Study
 
+TITLE = "# What the paper says, and what we get"
+"""First line of the table of all statements, by which it is recognized."""
+
 STUDIES: Mapping[str, tuple[str, str]] = {
     "fig1": ("figure1:Figure1", "An image is fitted much sooner than noise"),
     "fig2": ("figure2:Figure2", "One image denoised by each method"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from napari_convgen.reproduction import STUDIES
+from napari_convgen.reproduction import STUDIES, TITLE
 from napari_convgen.reproduction.study import Findings
 
 Record = Mapping[str, Any]
@@ -50,7 +50,7 @@ def to_markdown(records: Sequence[Record]) -> str:
     claims = [(record, claim) for record in records for claim in record["claims"]]
     n_agreeing = sum(claim["agrees"] for _, claim in claims)
     lines = [
-        "# What the paper says, and what we get",
+        TITLE,
         "",
         f"{n_agreeing} of {len(claims)} statements agree. Each line is made by `napari-convgen reproduce NAME`.",
         "",

@@ -52,9 +52,8 @@ def write_nifti(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 def _write(path: str, data: Any, attributes: dict[str, Any], endings: tuple[str, ...]) -> list[str]:
     """Write a layer to a file, whose name gets the first of some endings if it has none of them."""
     known = ("name", "scale", "units", "axis_labels", "metadata", "rgb")
-    layer = Image(
-        data, multiscale=isinstance(data, list), **{key: attributes[key] for key in known if key in attributes}
-    )
+    is_multiscale = attributes.get("multiscale", isinstance(data, list))
+    layer = Image(data, multiscale=is_multiscale, **{key: attributes[key] for key in known if key in attributes})
     if not path.lower().endswith(endings):
         path += endings[0]
     write_layer(Path(path), read_layer(layer), layer.metadata.get(METADATA_KEY, {}))

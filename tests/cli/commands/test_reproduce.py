@@ -80,6 +80,18 @@ def test_a_study_of_the_other_size_is_only_replaced_if_that_is_asked_for(tmp_pat
     assert json.loads((tmp_path / "fig3.json").read_text())["size"] == "full"
 
 
+def test_a_readme_of_the_user_is_only_replaced_if_that_is_asked_for(tmp_path, study, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text("# My project\n")
+    command = ["reproduce", "fig3", "--device", "cpu", "--out", str(tmp_path)]
+    assert cli.main(command) == 2
+    assert "README.md is not of this command, and would be replaced" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert readme.read_text() == "# My project\n"
+    assert cli.main([*command, "--force"]) == 0
+    assert "statements agree" in readme.read_text()
+
+
 def few_drawings(path, panels):
     """Write a picture of each figure, and a drawing of the first alone: that takes as long again."""
     if path.suffix == ".png" or path.stem == FASTEST[0]:

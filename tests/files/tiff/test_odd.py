@@ -188,6 +188,18 @@ def test_a_turned_picture_is_upright_in_files_of_other_formats_too(tmp_path, ori
     np.testing.assert_array_equal(np.squeeze(read_image(tmp_path / f"s{name}").data), [np.asarray(picture)] * 2)
 
 
+@pytest.mark.parametrize(("shape", "axes"), [((3, 12, 13), "SYX"), ((4, 3, 12, 13), "TSYX")])
+def test_colors_in_planes_of_their_own_are_written_as_ome(tmp_path, shape, axes):
+    path, copy = tmp_path / "image.tif", tmp_path / "copy.ome.tif"
+    data = np.random.default_rng(0).integers(0, 200, shape, "uint8")
+    tifffile.imwrite(path, data, photometric="rgb", planarconfig="separate")
+    image = read_image(path, axes)
+    write_image(copy, image.data, image)
+    again = read_image(copy)
+    assert again.axes == axes
+    np.testing.assert_array_equal(again.data, data)
+
+
 def test_the_distances_of_a_turned_image_turn_with_it(tmp_path):
     path = tmp_path / "image.tif"
     tags = {"imagej": True, "resolution": (4, 5), "metadata": {"unit": "um"}, "extratags": [(274, "H", 1, 6, True)]}

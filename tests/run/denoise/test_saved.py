@@ -32,13 +32,29 @@ def test_a_run_that_was_saved_is_the_same_after_it_was_read(noisy, same, kind, t
 
 
 def test_what_is_no_run_is_refused_with_a_sentence(noisy, tmp_path):
+    result = denoise(noisy(), QUICK)
+    save_run(tmp_path / "run.npz", result)
+    content = (tmp_path / "run.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(content[:-50])
+    (tmp_path / "changed.npz").write_bytes(content[:200] + bytes(200) + content[400:])
+    (tmp_path / "empty.npz").write_bytes(b"")
     (tmp_path / "text.npz").write_text("no")
+    with open(tmp_path / "array.npz", "wb") as file:
+        np.save(file, np.zeros(3))
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
-    for name in ("text.npz", "other.npz", "missing.npz"):
-        with pytest.raises(FileError, match="not a run that was saved"):
-            load_run(tmp_path / name)
+    np.savez(tmp_path / "list.npz", convgen=np.array("[2]"))
+    for name in ("cut", "changed", "empty", "text", "array", "other", "list"):
+        with pytest.raises(
+            FileError, match=rf"{name}\.npz is not a run that was saved by this program, or is damaged\."
+        ):
+            load_run(tmp_path / f"{name}.npz")
+    np.savez(tmp_path / "old.npz", convgen=np.array('{"format": 1}'))
+    with pytest.raises(FileError, match=r"old\.npz was saved by another version of this program"):
+        load_run(tmp_path / "old.npz")
+    with pytest.raises(FileError, match=r"missing\.npz cannot be read: No such file"):
+        load_run(tmp_path / "missing.npz")
     with pytest.raises(FileError, match=r"\.npz"):
-        save_run(tmp_path / "run.tif", denoise(noisy(), QUICK))
+        save_run(tmp_path / "run.tif", result)
 
 
 def test_a_run_in_tiles_is_the_same_after_it_was_read(noisy, same, tmp_path):

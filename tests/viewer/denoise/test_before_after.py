@@ -162,6 +162,20 @@ def test_swipe_shows_the_input_up_to_a_line_that_is_dragged_and_vanishes_cleanly
         np.testing.assert_array_equal(layer.data, data[layer.name])
 
 
+def test_an_image_whose_columns_run_to_the_left_can_be_moved_beside_the_line(viewer, user, noisy):
+    for name in ("truth", "cells"):
+        viewer.layers[name].scale = (0.5, -2.0)
+    user.run()
+    user.press("Swipe")
+    left, world = viewer.layers[-1], viewer.dims.point[: viewer.dims.ndim - 2]
+    viewer.scene.camera.zoom = 5
+    mouse = Mouse(viewer)
+    mouse.drag((*world, 2, -40), (*world, 4, -50))
+    np.testing.assert_array_equal(left.data, noisy[:, :16])
+    mouse.drag((*world, 2, -31), (*world, 4, -15))
+    np.testing.assert_array_equal(left.data, noisy[:, :8])
+
+
 def test_swipe_ends_with_its_layer_the_plane_and_the_next_run(viewer, widget, user, noisy):
     user.run()
     n = len(viewer.layers)

@@ -40,13 +40,17 @@ def test_the_size_in_a_file_of_imagej_is_said_and_taken_over_on_request(user, op
     assert "Its file says" not in user.text
 
 
-def test_planes_have_a_distance_too_and_frames_none(user, opened, noisy):
-    written = {"imagej": True, "resolution": MICRON, "metadata": {"unit": "um", "spacing": 0.5, "axes": "TZYX"}}
+@pytest.mark.parametrize(
+    ("said", "scale", "unit"), [({}, 1, "pixel"), ({"finterval": 3, "tunit": "ms"}, 3, "millisecond")]
+)
+def test_planes_have_a_distance_too_and_frames_if_the_file_says_it(user, opened, noisy, said, scale, unit):
+    written = {"imagej": True, "resolution": MICRON, "metadata": {"unit": "um", "spacing": 0.5, "axes": "TZYX", **said}}
     layer = opened(data=np.stack([np.stack([noisy] * 3)] * 2), **written)
     user.fill("Axes", "TZYX")
     assert "pixels of 0.5 × 0.22 × 0.11 µm" in user.text
     user.label("Its file says").linkActivated.emit("take")
-    assert tuple(layer.scale) == pytest.approx((1, 0.5, 0.22, 0.11))
+    assert tuple(layer.scale) == pytest.approx((scale, 0.5, 0.22, 0.11))
+    assert str(layer.units[0]) == unit
 
 
 def test_the_size_in_ome_is_said(user, opened):

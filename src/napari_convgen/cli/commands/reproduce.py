@@ -16,7 +16,7 @@ from napari_convgen.cli.terminal import tell
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import write_text
-from napari_convgen.reproduction import STUDIES, load_study
+from napari_convgen.reproduction import STUDIES, TITLE, load_study
 from napari_convgen.reproduction.cells import Cells
 
 HELP = "compute the paper's figures again and check its statements"
@@ -44,10 +44,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(device="auto")
     add("--images", type=Path, metavar="FOLDER", help=_IMAGES)
     add_output_folder(parser, "figures, curves, numbers and README.md", is_required=True)
-    parser.add_argument("--force", action="store_true", help="replace studies that are there in the other size")
+    parser.add_argument("--force", action="store_true", help=_FORCE)
     add_quiet(parser)
 
 
+_FORCE = "replace studies that are there in the other size, and a README.md that is not of this command"
 _IMAGES = "folder with other images for fig10 and table1 (default: freely licensed images that come with scikit-image)"
 
 
@@ -56,7 +57,9 @@ def run(options: argparse.Namespace) -> int:
     names = _names(options)
     if options.images is not None and not options.images.is_dir():
         raise FileError(f"--images must be a folder, got {options.images}.")
-    _check_sizes(names, options)
+    if not options.force:
+        _check_sizes(names, options)
+        _check_readme(options.output / "README.md")
     make_folder(options.output)
     from napari_convgen.reproduction.report import record, to_markdown
     from napari_convgen.reproduction.study import Setting
@@ -94,14 +97,23 @@ def _names(options: argparse.Namespace) -> list[str]:
 
 
 def _check_sizes(names: Sequence[str], options: argparse.Namespace) -> None:
-    """Refuse to replace a study by one of the other size, unless it is forced."""
+    """Refuse to replace a study by one of the other size."""
     size = "full" if options.full else "quick"
     for entry in _records(options.output):
-        if entry["study"] in names and entry["size"] != size and not options.force:
+        if entry["study"] in names and entry["size"] != size:
             raise FileError(
                 f"{options.output / entry['study']}.json holds the study with --{entry['size']}, and would be replaced by one with "
                 f"--{size}. Name another folder, or replace what is there with --force."
             )
+
+
+def _check_readme(path: Path) -> None:
+    """Refuse to replace a file that this command has not written."""
+    if path.is_file() and path.read_bytes().splitlines()[:1] != [TITLE.encode()]:
+        raise FileError(
+            f"{path} is not of this command, and would be replaced by its table of statements. Name another folder, or replace what is "
+            "there with --force."
+        )
 
 
 class _StudyProgress:

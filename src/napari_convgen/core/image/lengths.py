@@ -31,11 +31,11 @@ def distances(image: Image, axes: str) -> Mapping[str, float]:
     """
     if image.scale is None or image.units is None or not len(image.scale) == len(image.units) == len(axes):
         return {}
-    factors = [MICROMETERS.get(_plain(unit), math.nan) for unit in image.units]
-    known = {letter: abs(d) * factor for letter, d, factor in zip(axes, image.scale, factors, strict=True)}
+    known = {letter: abs(d) * micrometers(unit) for letter, d, unit in zip(axes, image.scale, image.units, strict=True)}
     return {letter: float(d) for letter, d in known.items() if 0 < d < math.inf}
 
 
-def _plain(unit: str) -> str:
+def micrometers(unit: str) -> float:
+    """Return the number of micrometers in a unit; ``nan`` if it is not known, or no unit of length."""
     name = unit.strip().lower()
-    return name.removesuffix("s").replace("inche", "inch") if len(name) > 2 else name
+    return MICROMETERS.get(name.removesuffix("s").replace("inche", "inch") if len(name) > 2 else name, math.nan)

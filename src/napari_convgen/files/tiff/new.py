@@ -12,8 +12,8 @@ import tifffile
 from numpy.typing import DTypeLike
 
 from napari_convgen.files.image_file import RECIPE, Calibration, Recipe, Tags
+from napari_convgen.files.tiff.calibration import ome_distances
 from napari_convgen.files.tiff.tags import IMAGEJ_AXES, OME_TYPES
-from napari_convgen.files.units import symbol_of
 
 OME_NAMES = (*(f"{kind}{n}" for kind in ("int", "uint") for n in (8, 16, 32)), "complex64", "complex128", *OME_TYPES)
 """Types of values that OME-TIFF files hold."""
@@ -46,13 +46,13 @@ def new_tags(
     if not _has_ome(axes, np.dtype(dtype)):
         return tags | {"metadata": {"axes": axes, **({} if recipe is None else {"Info": recipe_text(recipe)})}}
     entries: dict[str, float | str] = {} if recipe is None else {"Description": recipe_text(recipe)}
-    for letter, distance, unit in zip(axes, *(calibration or ((), ())), strict=False):
-        if letter in "XYZ" and unit != "pixel" and 0 < distance < math.inf:
-            entries |= {f"PhysicalSize{letter}": distance, f"PhysicalSize{letter}Unit": symbol_of(unit)}
+    entries |= {} if calibration is None else ome_distances(axes, *calibration)
     description = tifffile.OmeXml()
-    n_planes, n_samples = math.prod(shape[: axes.index("Y")]), shape[-1] if axes.endswith("S") else 1
     n_rows, n_columns = shape[axes.index("Y") :][:2]
-    stored = (n_planes, 1, 1, n_rows, n_columns, n_samples)
+    n_samples = shape[axes.index("S")] if "S" in axes else 1
+    n_planes = math.prod(shape) // (n_rows * n_columns * n_samples)
+    n_separate, n_together = (n_samples, 1) if axes.endswith("SYX") else (1, n_samples)
+    stored = (n_planes, n_separate, 1, n_rows, n_columns, n_together)
     description.addimage(dtype, tuple(shape), stored, axes=axes, **entries)
     return tags | {"description": description.tostring(declaration=True).encode()}
 
@@ -63,6 +63,6 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def _has_ome(axes: str, dtype: np.dtype[Any]) -> bool:
-    """Return True if OME-TIFF has these axes, with color in its pixels or in channels, and values of this type."""
+    """Return True if OME-TIFF has these axes, with color in its pixels, in its planes or in channels, and values of this type."""
     is_known = axes.endswith(("YX", "YXS")) and set(axes) <= set(IMAGEJ_AXES) and not {"C", "S"} <= set(axes)
-    return is_known and dtype.name in OME_NAMES
+    return is_known and "S" not in axes[:-3] and dtype.name in OME_NAMES

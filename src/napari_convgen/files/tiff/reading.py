@@ -203,7 +203,7 @@ def _calibration(tags: Tags, axes: str) -> Calibration | None:
     """Return the distances between values; ``None`` if neither ImageJ, OME nor we stored them, or their description is damaged."""
     described = tags.get("metadata") or {}
     try:
-        if tags.get("imagej") or "unit" in described:
+        if tags.get("imagej") or {"unit", "finterval"} & set(described):
             return imagej_calibration(tags.get("resolution"), described, axes)
         return ome_calibration(tags["description"], axes) if is_ome(tags) else None
     except (ValueError, ZeroDivisionError, ElementTree.ParseError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,9 +13,9 @@ import tifffile
 
 from napari_convgen.core.image import Image
 from napari_convgen.files.image_file import RECIPE, ImageFile
+from napari_convgen.files.tiff.calibration import imagej_distances
 from napari_convgen.files.tiff.new import new_tags, recipe_text
-from napari_convgen.files.tiff.tags import escaped, is_hyperstack, is_ome
-from napari_convgen.files.units import symbol_of
+from napari_convgen.files.tiff.tags import is_hyperstack, is_ome
 
 
 def as_file(image: Image, recipe: Mapping[str, Any], is_in_stack: bool = False) -> ImageFile:
@@ -41,23 +41,11 @@ def as_file(image: Image, recipe: Mapping[str, Any], is_in_stack: bool = False) 
         tags.pop("description", None)
         tags["metadata"] = {"axes": axes, "Info": recipe_text(recipe)}
         if calibration is not None:
-            distances, entries = _imagej_distances(axes, *calibration)
+            distances, entries = imagej_distances(axes, *calibration)
             tags, tags["metadata"] = tags | distances, tags["metadata"] | entries
     if can_be_imagej:
         tags["imagej"] = True
     return ImageFile(data, axes, tags, calibration=calibration, recipe=dict(recipe))
-
-
-def _imagej_distances(axes: str, scale: Sequence[float], units: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return distances as ImageJ stores them: tags, and entries of the description; none if they are not known."""
-    known = {
-        letter: (distance, unit) for letter, distance, unit in zip(axes, scale, units, strict=False) if letter in "XYZ"
-    }
-    if known["X"][1] == "pixel" or not all(distance > 0 for distance, _ in known.values()):
-        return {}, {}
-    tags = {"resolution": (1 / known["X"][0], 1 / known["Y"][0]), "resolutionunit": "NONE"}
-    entries: dict[str, Any] = {"unit": escaped(symbol_of(known["X"][1]))}
-    return tags, entries | ({"spacing": known["Z"][0]} if "Z" in known else {})
 
 
 def read_recipe(path: Path) -> Any:

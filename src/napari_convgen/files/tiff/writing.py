@@ -16,8 +16,9 @@ from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import replacing
 from napari_convgen.files.image_file import ImageFile, Tags
 from napari_convgen.files.orientation import stored_shape
+from napari_convgen.files.tiff.calibration import imagej_distances
 from napari_convgen.files.tiff.new import new_tags
-from napari_convgen.files.tiff.tags import escaped, free_letters, is_hyperstack, is_ome, ome_root, tags_of_type
+from napari_convgen.files.tiff.tags import free_letters, is_hyperstack, is_ome, tags_of_type
 
 STACK_TAGS = (
     "photometric",
@@ -34,8 +35,8 @@ STACK_TAGS = (
 KEPT_TAGS = ("compression", "iccprofile", "extratags")
 """Tags that a new OME-TIFF shares with the image that was read."""
 
-DESCRIBED = ("unit", "spacing", "Info")
-"""Entries of the description that a stack of images shares with the image that was read."""
+DISTANCES = ("unit", "yunit", "zunit", "spacing")
+"""Entries of ImageJ's description with distances in space."""
 
 
 def write_tiff(file: BinaryIO, data: NDArray[Any], tags: Tags) -> None:
@@ -43,7 +44,7 @@ def write_tiff(file: BinaryIO, data: NDArray[Any], tags: Tags) -> None:
     tifffile.imwrite(file, data, software="napari-convgen", ome=False, **tags)
 
 
-def stack_tags(tags: Tags, axes: str, image: NDArray[Any], what: str, names: Sequence[int | str]) -> Tags:
+def stack_tags(like: ImageFile, image: NDArray[Any], what: str, names: Sequence[int | str]) -> Tags:
     """Return the tags of a stack of images that belong together, such as those of a fit's steps.
 
     If ImageJ's format can hold the stack, its time axis counts the images, and each plane is labeled with the name of its image. Otherwise
@@ -51,24 +52,25 @@ def stack_tags(tags: Tags, axes: str, image: NDArray[Any], what: str, names: Seq
 
     Parameters
     ----------
-    tags, axes
-        Tags and axes of the image whose metadata the stack gets.
+    like
+        Image whose metadata the stack gets.
     image
-        One of the images, for shape and dtype.
+        One of the images as it is stored, for shape and dtype.
     what
         Word for what the stack counts, such as ``"step"``.
     names
         Name of each image.
     """
+    tags, axes = like.tiff, like.axes
     kept = {name: tags[name] for name in STACK_TAGS if name in tags}
     if kept["photometric"] == "palette":
         kept["photometric"] = "minisblack"
     counted = [letter for letter in axes if letter not in "CYXS"]
     hyperstack = "T" + (axes.replace(counted[0], "Z") if len(counted) == 1 else axes)
     if not is_hyperstack(hyperstack) or image.dtype.char not in ("B" if "S" in axes else "BHf"):
-        own = {name: tags["metadata"][name] for name in DESCRIBED if name in (tags.get("metadata") or {})}
+        own = _entries(tags, (*DISTANCES, "finterval", "tunit", "Info"))
         return kept | {"metadata": {"axes": free_letters(axes)[0] + axes, **own, f"{what}s": list(names)}}
-    calibration, entries = _imagej_calibration(tags)
+    calibration, entries = _imagej_calibration(like, hyperstack[1:])
     n_planes = int(np.prod([n for n, letter in zip(image.shape, axes, strict=True) if letter not in "YXS"]))
     labels = [f"{what} {name}" for name in names for _ in range(n_planes)]
     metadata = entries | {"axes": hyperstack, "Labels": labels, f"{what}s": json.dumps(names)}
@@ -160,18 +162,15 @@ class _Nowhere(io.RawIOBase):
         return n_bytes
 
 
-def _imagej_calibration(tags: Tags) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the pixel size as ImageJ stores it: tags, and entries of the description."""
-    if tags.get("imagej"):
-        own = tags["metadata"]
-        return {}, {name: own[name] for name in (*DESCRIBED, "mode", "Ranges", "LUTs") if name in own}
-    root = ome_root(tags)
-    element = None if root is None else root.find("{*}Image/{*}Pixels")
-    pixels = {} if element is None else element.attrib
-    if "PhysicalSizeX" not in pixels or "PhysicalSizeY" not in pixels:
-        return {}, {}
-    entries = {"unit": escaped(pixels.get("PhysicalSizeXUnit", "µm"))}
-    if "PhysicalSizeZ" in pixels:
-        entries["spacing"] = float(pixels["PhysicalSizeZ"])
-    resolution = 1 / float(pixels["PhysicalSizeX"]), 1 / float(pixels["PhysicalSizeY"])
-    return {"resolution": resolution, "resolutionunit": "NONE"}, entries
+def _imagej_calibration(like: ImageFile, axes: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the pixel size as ImageJ stores it, for axes that ImageJ has: tags, and entries of the description."""
+    if like.tiff.get("imagej"):
+        return {}, _entries(like.tiff, (*DISTANCES, "Info", "mode", "Ranges", "LUTs"))
+    calibration = like.turned_calibration
+    return ({}, {}) if calibration is None else imagej_distances(axes, *calibration)
+
+
+def _entries(tags: Tags, names: Sequence[str]) -> dict[str, Any]:
+    """Return those entries of the description with one of some names."""
+    described = tags.get("metadata") or {}
+    return {name: described[name] for name in names if name in described}

@@ -30,6 +30,8 @@ from napari_convgen.run.denoise.result import DenoiseResult, Reference
 
 SUFFIX = ".npz"
 
+NO_RUN = "is not a run that was saved by this program, or is damaged"
+
 FORMAT = 2
 """Version of the file's content; another one is not read."""
 
@@ -81,7 +83,7 @@ def load_run(path: str | Path) -> tuple[DenoiseResult, dict[str, Any]]:
         The file is missing, damaged, or no run.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         record = json.loads(str(arrays.pop("convgen")))
         if record["format"] != FORMAT:
@@ -89,10 +91,11 @@ def load_run(path: str | Path) -> tuple[DenoiseResult, dict[str, Any]]:
                 f"{path} was saved by another version of this program, which alone can read it. Repeat the run with this one."
             )
         return _read(record, arrays), record["extra"]
-    except (OSError, KeyError, ValueError, AttributeError) as error:
-        raise FileError(
-            f"{path} is not a run that was saved by this program. Choose a file from 'Save run …', or from result.save."
-        ) from error
+    except (FileError, MemoryError):
+        raise
+    except Exception as error:  # what is damaged makes the libraries raise almost anything
+        reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) and error.strerror else NO_RUN
+        raise FileError(f"{path} {reason}. Choose a file from 'Save run …', or from result.save.") from error
 
 
 def load(path: str | Path) -> DenoiseResult:

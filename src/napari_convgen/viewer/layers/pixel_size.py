@@ -9,7 +9,7 @@ from napari.layers import Image
 
 from napari_convgen.files.image_file import Calibration
 from napari_convgen.files.images import pixel_size_of_file
-from napari_convgen.files.units import name_of, symbol_of
+from napari_convgen.files.units import TIMES, name_of, symbol_of
 
 
 def unread_pixel_size(layer: Image, axes: str) -> Calibration | None:
@@ -45,7 +45,9 @@ def take_pixel_size(layer: Image, size: Calibration) -> None:
 
 
 def _lengths(size: Calibration) -> Sequence[tuple[float, str]]:
-    return [(number, unit) for number, unit in zip(*size, strict=True) if name_of(unit) is not None]
+    return [
+        (number, unit) for number, unit in zip(*size, strict=True) if name_of(unit) and symbol_of(unit) not in TIMES
+    ]
 
 
 @lru_cache(maxsize=32)

@@ -101,7 +101,7 @@ class Swipe:
             return
         axis = self._axis(self._source)
         width = float(self._source.transform.scale[axis]) * self._camera.zoom  # of a pixel of the image, on the screen
-        if abs(self._column(event.position, axis) + 0.5 - self._cut) * width > REACH:
+        if abs((self._column(event.position, axis) + 0.5 - self._cut) * width) > REACH:
             return
         could_pan, self._camera.mouse_pan = self._camera.mouse_pan, False
         try:
