@@ -146,18 +146,18 @@ class Prepared(Frames):
             raise InputError(f"The image has no pixels: its shape is {tuple(array.shape)}. Choose another one.")
         if single is not None and isinstance(self.config.tiles.size, int):
             raise ConfigError(f"Tiles are for denoising, got tiles.size = {self.config.tiles.size}. Choose 'whole'.")
-        tiles = self.config.tiles if has_tiles else None
         letters = check_letters(given.axes if axes is None else axes)
         self._latest_noise: tuple[int, NoiseModel | None] | None = None
         self._quiet_channels: set[int] = set()
-        super().__init__(array, Layout.of(array.shape, letters, self.config.z_axis), tiles)
+        layout = Layout.of(array.shape, letters, self.config.z_axis)
+        super().__init__(array, layout, self.config.tiles if has_tiles else None)
         self._is_color_a_guess = letters is None and self.layout.is_color
         # A task for a single image fits the channels together unless it is told to fit them alone.
         has_channels = "C" in self.layout.axes and self.layout.n_channels(self.image.shape) > 1
         self._chooses_channels = has_channels and self.config.channels == "auto" and single is None
         if self._fits_channels_alone():
             self._latest_noise = None
-            super().__init__(array, replace(self.layout, is_joint=False), tiles)
+            self._divide(replace(self.layout, is_joint=False))
         self.spacing = given.spacing(self.layout)
         self.n_outputs = self.layout.n_channels(self.image.shape)
         self._operator = functools.partial(build_operator, self.config) if operator is None else operator
@@ -171,7 +171,7 @@ class Prepared(Frames):
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
         self.backend = resolve_generator_backend(self.config, self.device, len(self.size))
         self.number_format = resolve_number_format(self.config, self.device, self.backend)
-        self._check_operator(has_operator, keeps_shape=operator is None)
+        self._check_operator(model, has_operator, keeps_shape=operator is None)
         self._check_magnitudes()
         if single is not None and self.n_frames > 1:
             whole = " Or set z_axis to 'volume'." if "Z" in self.layout.axes else ""
@@ -349,12 +349,11 @@ class Prepared(Frames):
                 except InputError as error:  # what the values look like can be the reason
                     raise InputError(" ".join((str(error), *self.look_notes()))) from error
 
-    def _check_operator(self, is_allowed: bool, keeps_shape: bool) -> None:
+    def _check_operator(self, operator: ForwardModel, is_allowed: bool, keeps_shape: bool) -> None:
         """Refuse what holds for denoising only, if there is a forward operator."""
-        shape = (self.n_outputs, *self.size)
-        operator = self._operator(shape)
         if operator.is_identity:
             return
+        shape = (self.n_outputs, *self.size)
         if not is_allowed:
             raise ConfigError(
                 "This is for denoising only, and there is a forward operator. Choose operator.kind = 'identity'."
