@@ -1,5 +1,6 @@
 """An image that is in no file is denoised into an OME-Zarr image, piece by piece, and taken up again."""
 
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -70,6 +71,14 @@ def test_what_is_done_with_other_settings_is_not_replaced(tmp_path, image, setti
     (tmp_path / "else.zarr.json").write_text("{}")
     with pytest.raises(FileError, match=r"else\.zarr\.json is there already: a file that is no record"):
         StoreTask(image, other, tmp_path / "else.zarr", IDENTITY)
+
+
+def test_what_is_done_of_another_image_of_the_same_name_is_not_taken_over(tmp_path, image, settings):
+    lazy, other = (Image(da.from_array(values), image.axes) for values in (image.data, 255 - image.data))
+    StoreTask(lazy, settings, tmp_path / "out.zarr", IDENTITY).finish()
+    assert StoreTask(lazy, settings, tmp_path / "out.zarr", IDENTITY).has_result
+    with pytest.raises(FileError, match=r"an image, from other settings, another image or another version"):
+        StoreTask(other, settings, tmp_path / "out.zarr", IDENTITY)
 
 
 def test_a_piece_that_fails_is_told_and_tried_again(tmp_path, image, settings, monkeypatch):

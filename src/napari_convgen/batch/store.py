@@ -17,7 +17,7 @@ from napari_convgen.batch.plan import Cut, Plan, Request, count
 from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record
 from napari_convgen.batch.run import N_COPIES
 from napari_convgen.config import Config
-from napari_convgen.core.image import Image, Piece
+from napari_convgen.core.image import Image, Piece, hash_array
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files.images import check_image, new_image
 from napari_convgen.run.denoise.progress import DenoiseProgress
@@ -134,7 +134,8 @@ class StoreTask(Task[StoreProgress, StoreResult]):
     path
         OME-Zarr image to write, which must not be there, unless it is of the same image and settings.
     identity
-        What tells the image from others; together with the settings it decides what of an earlier task is taken over.
+        What tells the image from others; together with the values of its first frame or tile that is not constant, and the settings, it
+        decides what of an earlier task is taken over.
     first
         Place to begin with: index of the frame by the axes that count frames, and a pixel by the spatial axes, whose tile comes first and
         those around it next; none by default.
@@ -165,7 +166,9 @@ class StoreTask(Task[StoreProgress, StoreResult]):
         chosen = chosen.replace({"n_threads": resolve_threads(chosen.n_threads, n_spared_threads)})
         super().__init__(Prepared(image, chosen, has_tiles=True))
         self._image, self._like = image, new_image(image)
-        digest = hash_values({"input": identity, "config": chosen.model_dump(), "version": __version__})
+        first_frame = self.prepared.frame(self.prepared.first_frame())  # of a lazy image not all values are hashed
+        about = {"input": identity, "first_frame": hash_array(first_frame), "config": chosen.model_dump()}
+        digest = hash_values({**about, "version": __version__})
         cut = Cut.of_prepared(self.prepared, path.name)
         self.plan = Plan(path, Request(path.parent, chosen, image.axes), digest, cut)
         if not self.plan.is_done:

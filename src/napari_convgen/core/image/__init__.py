@@ -11,7 +11,7 @@ from napari_convgen.core.image.check import (
     is_doubtful,
     refuse_constant,
 )
-from napari_convgen.core.image.identity import identity_of
+from napari_convgen.core.image.identity import hash_array, identity_of
 from napari_convgen.core.image.image import Image, magnitude, removed
 from napari_convgen.core.image.layout import Layout, channels_first, guess_axes
 from napari_convgen.core.image.measured import LeftOut, Measured
@@ -39,6 +39,7 @@ __all__ = [
     "check_frame",
     "check_kind",
     "guess_axes",
+    "hash_array",
     "identity_of",
     "is_doubtful",
     "magnitude",
