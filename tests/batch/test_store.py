@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -158,6 +159,14 @@ def test_a_folder_in_the_place_of_an_image_that_is_not_finished_is_not_replaced(
     with pytest.raises(FileError, match=r"out\.zarr is there already"):
         StoreTask(image, settings, tmp_path / "out.zarr", IDENTITY)
     assert (tmp_path / "out.zarr/mine.txt").read_text() == "mine"
+
+
+def test_what_is_done_of_another_image_of_the_same_name_is_not_taken_over(tmp_path, image, settings):
+    lazy, other = (Image(da.from_array(values), image.axes) for values in (image.data, 255 - image.data))
+    StoreTask(lazy, settings, tmp_path / "out.zarr", IDENTITY).finish()
+    assert StoreTask(lazy, settings, tmp_path / "out.zarr", IDENTITY).has_result
+    with pytest.raises(FileError, match=r"an image, from other settings, another image or another version"):
+        StoreTask(other, settings, tmp_path / "out.zarr", IDENTITY)
 
 
 def test_a_piece_that_fails_is_told_and_tried_again(tmp_path, image, settings, monkeypatch):

@@ -14,7 +14,7 @@ SHORT = [*SMALL, "--steps", "2", "--stopping", "fixed"]
     ("words", "there"),
     [
         (["compare", "--methods", "nlm", *SHORT, "-o", "out"], "out/nlm.tif"),
-        (["compare-fits", *SHORT, "-o", "out"], "out/curves.csv"),
+        (["compare-fits", *SMALL, "--steps", "2", "-o", "out"], "out/curves.csv"),
         (["spectrum", "--rank", "2", *SMALL, "-o", "out"], "out/values.csv"),
         (["reconstruct", "--problem", "enlarge", *SHORT, "-o", "out/new.tif", "--snapshots", "out/steps.tif"], "out/steps.tif"),
         (["simulate", "--problem", "inpaint", "-o", "out/new.tif", "--write-mask", "out/mask.png"], "out/mask.png"),

@@ -137,7 +137,8 @@ class StoreTask(Task[StoreProgress, StoreResult]):
     path
         OME-Zarr image to write, which must not be there, unless it is of the same image and settings.
     identity
-        What tells the image from others; together with the settings it decides what of an earlier task is taken over.
+        What tells the image from others; together with the values of its first frame or tile that is not constant, and the settings, it
+        decides what of an earlier task is taken over.
     first
         Place to begin with: index of the frame by the axes that count frames, and a pixel by the spatial axes, whose tile comes first and
         those around it next; none by default.

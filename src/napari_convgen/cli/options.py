@@ -129,11 +129,16 @@ _DTYPE = (
 
 
 def add_fit(parser: argparse.ArgumentParser) -> None:
-    """Add the length of a fit."""
-    add = parser.add_argument
-    add("--steps", metavar="N", help="largest number of steps of the optimizer, from 1 (default: from the settings)")
+    """Add the length of a fit, and the rule that stops it."""
+    add_steps(parser, "largest number")
     rules = ", ".join(kinds_of(StoppingConfig))
-    add("--stopping", metavar="RULE", help=f"stopping rule: {rules} (default: from the settings, auto)")
+    parser.add_argument("--stopping", metavar="RULE", help=f"stopping rule: {rules} (default: from the settings, auto)")
+
+
+def add_steps(parser: argparse.ArgumentParser, number: str = "number") -> None:
+    """Add the length of a fit; ``number`` says whether it is the largest."""
+    about = f"{number} of steps of the optimizer, from 1 (default: from the settings)"
+    parser.add_argument("--steps", metavar="N", help=about)
 
 
 _CONFIG = "settings from a .toml file of new-config, or from the .json report of an earlier run (default: those of the preset)"
@@ -199,7 +204,11 @@ def read_input(options: argparse.Namespace) -> ImageFile:
 
 def read_reference(options: argparse.Namespace) -> ImageFile | None:
     """Read the reference image, if one is given."""
-    return None if options.reference is None else read_image(options.reference, series=options.reference_series)
+    if options.reference is not None:
+        return read_image(options.reference, series=options.reference_series)
+    if options.reference_series:
+        raise ConfigError("--reference-series is for the file of --reference, and there is none. Give --reference too.")
+    return None
 
 
 def notes_of(*files: ImageFile | KSpaceFile | None) -> tuple[str, ...]:

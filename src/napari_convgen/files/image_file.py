@@ -114,11 +114,6 @@ def without_recipe(path: Path) -> Any:
     raise ValueError(f"{path.suffix} files carry no recipe")
 
 
-def alone(path: Path) -> tuple[Path, ...]:
-    """Return no files: an image is read from its own alone."""
-    return ()
-
-
 def unsaid(path: Path, axes: str = "") -> None:
     """Return ``None``: files of a format do not say."""
 

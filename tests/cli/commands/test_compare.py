@@ -92,6 +92,8 @@ def test_what_fails_in_one_method_is_told_and_the_others_are_written(folder, noi
         ("--methods nlm nlm", "nlm is named twice"),
         ("--methods convgen:none", "There is no preset 'none'"),
         ("--methods bm3d", "pip install 'napari-convgen[bm3d]'"),
+        ("--methods nlm --data-range 200", "got data_range = 200.0. Give the reference too"),
+        ("--methods nlm --fit-affine", "fit_affine scales and shifts images to fit a reference, and there is none"),
         ("--methods nlm --reference missing.tif", "missing.tif does not exist"),
         ("--methods nlm --preset paper --config run.toml", "--config is complete"),
         ("--methods nlm --axes ZYX", "axes must name each axis of the image once"),

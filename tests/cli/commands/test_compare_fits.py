@@ -98,6 +98,7 @@ def test_a_dry_run_says_what_it_takes(folder, capsys):
         ("--noise pink", "noisy.tif", "noise must be one of uniform, gaussian"),
         ("--mean half", "noisy.tif", "mean must be one of removed, kept"),
         ("--added-noise -3", "noisy.tif", "added_noise must be a number from 0"),
+        ("--stopping held-out", "noisy.tif", "unrecognized arguments: --stopping held-out"),
         ("--added-noise much", "noisy.tif", "invalid float value"),
         (
             "--set generator.kind=guided-network",

@@ -222,6 +222,8 @@ def test_png_comes_in_and_goes_out(folder, noisy, capsys):
         ("denoise noisy.tif -o out.tif --report report.txt", "report.txt must end in .json."),
         ("denoise noisy.tif -o out.tif --axes ZYX", "axes must name each axis of the image once"),
         ("denoise noisy.tif -o new.tif --reference stack.tif", "The reference must have the shape of the image"),
+        ("denoise noisy.tif -o new.tif --data-range 1", "got data_range = 1.0. Give the reference too"),
+        ("denoise noisy.tif -o new.tif --reference-series 1", "there is none. Give --reference too"),
         ("denoise noisy.tif -o out.tif --preset good", "There is no preset 'good'"),
         ("denoise noisy.tif -o out.tif --preset paper --config run.toml", "--config is complete"),
         ("denoise noisy.tif -o out.tif --keep 0", "--keep must be a step, 1 or more, got 0"),

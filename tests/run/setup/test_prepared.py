@@ -159,3 +159,14 @@ def test_the_weights_of_a_frame_stay_with_it_whatever_frame_is_looked_at_next():
     prepared.scaled(1)
     assert float(weights.std()) > 0.1
     assert np.array_equal(prepared.problem(first).weights, weights)
+
+
+def test_the_forward_operator_is_built_once_to_be_checked():
+    shapes = []
+
+    def operator(shape):
+        shapes.append(tuple(shape))
+        return blurring(shape, PointSpread.of(np.outer([1.0, 2, 1], [1.0, 2, 1])))
+
+    Prepared(frames(2), QUICK, operator=operator)
+    assert shapes == [(1, 12, 13)]

@@ -72,6 +72,16 @@ def test_the_input_is_seen_after_several_runs_and_where_it_was_hidden(viewer, us
     assert visible(viewer) == before
 
 
+def test_another_layer_that_is_named_like_the_input_is_not_taken_for_it(viewer, user, noisy):
+    viewer.layers["cells"].data = np.where(noisy > 150, np.nan, noisy.astype(np.float32))
+    user.run()
+    viewer.layers["cells"].name = "named anew"
+    viewer.add_image(255 - noisy, name="cells")
+    viewer.layers.selection.active = viewer.layers["cells denoised"]
+    user.press("Show input")
+    assert visible(viewer) == ["truth", "named anew"]
+
+
 def test_the_profile_shows_all_values_along_the_line_and_follows_it(viewer, widget, user, noisy):
     user.fill("Preset", "two")
     user.fill("Reference", "truth")

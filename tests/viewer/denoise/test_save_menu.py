@@ -203,6 +203,27 @@ def test_a_saved_run_is_opened_in_another_session_scrubbed_promoted_and_undone(
     assert "is not a run that was saved" in other.text
 
 
+def test_the_input_of_an_opened_run_is_found_by_its_values(user, choose, answer, make_widget, hands, noisy):
+    user.fill("Preset", "two")
+    user.run()
+    answer("run.npz")
+    choose("Save run …")
+    again = make_widget(DenoiseWidget)
+    layers = again.viewer.layers
+    layers.clear()
+    again.viewer.add_image(np.full_like(noisy, 3), name="cells")
+    choose("Open run …", again)
+    assert [layer.name for layer in layers][:3] == ["cells", "cells [1]", "cells denoised"]
+    np.testing.assert_array_equal(layers["cells [1]"].data, noisy)
+    assert tuple(layers["cells [1]"].scale) == (0.5, 0.25)
+    hands(again).press("Show input")
+    assert [layer.name for layer in layers if layer.visible] == ["cells", "cells [1]"]
+    layers.clear()
+    again.viewer.add_image(noisy, name="mine")
+    choose("Open run …", again)
+    assert [layer.name for layer in layers][:2] == ["mine", "cells denoised"]
+
+
 @pytest.mark.parametrize("step", [30, 3])
 def test_a_run_that_is_opened_again_is_continued_with_the_bits_of_one_that_never_ended(
     user, choose, answer, widget, make_widget, hands, step

@@ -82,6 +82,20 @@ def test_a_finished_image_is_shown_in_all_its_resolutions(part, noisy, monkeypat
     assert layers["stack denoised"].multiscale
 
 
+def test_an_image_that_lies_elsewhere_has_a_layer_of_its_own(part, noisy):
+    widget, user = part
+    viewer = widget.viewer
+    viewer.layers.remove("stack")
+    for place in ({}, {"scale": (3, 3), "translate": (50, 50)}):
+        layer = viewer.add_image(da.from_array(noisy), name="stack", **place)
+        viewer.layers.selection.active = layer
+        user.press("Run")
+        user.wait_until_idle()
+        viewer.layers.remove(layer)
+    first, second = (viewer.layers[name] for name in ("stack denoised", "stack denoised [1]"))
+    assert (tuple(first.scale), tuple(second.scale), tuple(second.translate)) == ((1, 1), (3, 3), (50, 50))
+
+
 def test_a_plane_begins_with_the_middle_of_the_view(part, noisy):
     widget, _ = part
     height, width = noisy.shape[0], 3 * noisy.shape[1]

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
+import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from napari.components import ViewerModel
 from napari.layers import Image, Labels, Shapes
 
 from napari_convgen.core.image import removed
@@ -10,6 +14,7 @@ from napari_convgen.errors import InputError
 from napari_convgen.viewer.layers.door import (
     StepStack,
     expected_error_layer,
+    find_layer,
     guess_axes,
     image_layer,
     read_layer,
@@ -47,6 +52,31 @@ def assert_lies_alike(a, b):
     np.testing.assert_allclose(a.affine.affine_matrix, b.affine.affine_matrix)
     assert a.units == b.units
     assert a.axis_labels == b.axis_labels
+
+
+def test_an_input_is_found_by_its_data_and_of_several_by_its_name():
+    viewer, data = ViewerModel(), np.array([[1, np.nan], [3, 4]])
+    lazy = da.from_array(data)
+    layer = viewer.add_image(data.copy(), name="cells")
+    levels = viewer.add_image([lazy, lazy[::2, ::2]], name="levels", multiscale=True, contrast_limits=(0, 4))
+    source, large = read_layer(layer), read_layer(levels)
+    layer.name = levels.name = "other"
+    viewer.add_image(1 - data, name="cells")
+    viewer.add_labels(np.ones((2, 2), int), name="labels")
+    assert find_layer(viewer, source) is layer
+    assert find_layer(viewer, large) is levels
+    twin = viewer.add_image(data.copy(), name="twin")
+    assert find_layer(viewer, source) is layer
+    assert find_layer(viewer, replace(source, name="twin")) is twin
+    assert find_layer(viewer, replace(large, data=da.from_array(data))) is None
+
+
+@pytest.mark.parametrize("change", [{}, {"scale": (2, 1)}, {"affine": 2 * np.eye(3)}, {"units": ("um", "um")}])
+def test_inputs_are_the_same_if_their_data_and_their_place_are(change):
+    data = np.arange(4.0).reshape(2, 2)
+    one, other = read_layer(Image(data, name="one")), read_layer(Image(data.copy(), name="other", **change))
+    assert one.is_same(other) is not bool(change)
+    assert not one.is_same(replace(other, data=data + 1))
 
 
 def test_result_lies_and_looks_as_the_input():

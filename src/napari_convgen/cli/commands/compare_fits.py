@@ -13,12 +13,12 @@ from napari_convgen.cli.course import require_output, run_and_write
 from napari_convgen.cli.options import (
     add_config,
     add_dry_run,
-    add_fit,
     add_force,
     add_input,
     add_output_folder,
     add_quiet,
     add_reference_series,
+    add_steps,
     check_outputs,
     make_folder,
     notes_of,
@@ -45,7 +45,7 @@ DESCRIPTION = (
 )
 EPILOG = (
     "Noise model, generator, optimizer, steps and seed are those of denoise. There is one generator for each target; it is fitted to all "
-    "pixels up to the last step. Ctrl-C ends the fits and writes the results so far; the exit status is then 130. "
+    "pixels up to the last step, and no rule stops it. Ctrl-C ends the fits and writes the results so far; the exit status is then 130. "
     "A second Ctrl-C aborts, and nothing more is written. A file is written completely or not at all."
 )
 
@@ -68,7 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--added-noise", type=float, default=0.0, metavar="SIGMA", help=_ADDED)
     measured.add_problem(parser)
     add_config(parser, default=GENERATOR_ALONE)
-    add_fit(parser)
+    add_steps(parser)
     add_force(parser)
     add_quiet(parser)
 

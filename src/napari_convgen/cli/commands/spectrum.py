@@ -181,8 +181,17 @@ def _plain(image: ImageFile, z_axis: str, n_channels: int) -> ImageFile:
     if n_channels > 1:
         shape, axes = (n_channels, *shape), f"C{axes}"
     kept = {name: tag for name, tag in image.tiff.items() if name not in ("planarconfig", "extrasamples", "iccprofile")}
+    calibration = None
+    if image.calibration is not None:
+        known = dict(zip(image.axes, zip(*image.calibration, strict=True), strict=True))
+        distances, units = zip(*(known.get(letter, (1.0, "pixel")) for letter in axes), strict=True)
+        calibration = distances, units
     return dataclasses.replace(
-        image, data=np.empty(shape, np.float32), axes=axes, tiff=kept | {"photometric": "minisblack"}
+        image,
+        data=np.empty(shape, np.float32),
+        axes=axes,
+        calibration=calibration,
+        tiff=kept | {"photometric": "minisblack"},
     )
 
 

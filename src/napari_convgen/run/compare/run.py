@@ -95,6 +95,10 @@ class CompareTask(Task[CompareProgress, CompareResult]):
         methods: Sequence[str] = DEFAULT_METHODS,
         fit_affine: bool = False,
     ) -> None:
+        if fit_affine and reference is None:
+            raise ConfigError(
+                "fit_affine scales and shifts images to fit a reference, and there is none. Give the reference too, or leave it out."
+            )
         self.methods = tuple(methods)
         chosen, image = resolve_config(config), as_image(image, axes=axes)
         configs = {method: _config_of(method, chosen) for method in _checked(self.methods)}

@@ -138,7 +138,7 @@ def pose_look(
         return Look(prepared)
     posed = pose_problem(problem, image, config, {}, axes, n_spared_threads, inputs)
     chosen = posed.prepared.config
-    if chosen.generator.draws_from_image and chosen.operator.kind != "identity":
+    if chosen.generator.draws_from_image and not posed.prepared.has_identity:
         raise ConfigError(
             "A guided or taught network draws from the image, and what was measured is another one. Choose generator.kind = 'deep-decoder' "
             "or 'skip-network'."

@@ -52,9 +52,14 @@ class Frames:
     """
 
     def __init__(self, image: ArrayLike, layout: Layout, tiles: TilesConfig | None = None) -> None:
-        self.image, self.layout = image, layout
+        self.image, self._tiles = image, tiles
+        self._divide(layout)
+
+    def _divide(self, layout: Layout) -> None:
+        """Divide the array into the frames of a layout, or their tiles, and check them; what was read before is forgotten."""
+        self.layout, tiles = layout, self._tiles
         size, overlap = ("whole", 0) if tiles is None else (tiles.size, tiles.overlap)
-        division = Division.of(layout, image.shape, size, overlap)
+        division = Division.of(layout, self.image.shape, size, overlap)
         self.pieces, self.n_tiles, self.size = division.pieces, division.n_tiles, division.size
         self._checks: dict[int, FrameCheck] = {}
         self._latest: tuple[int, NDArray[Any]] | None = None

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from napari_convgen.config import Config, preset
 from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.quality.metrics import reference_range
-from napari_convgen.errors import InputError, mismatch
+from napari_convgen.errors import ConfigError, InputError, mismatch
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.result import Reference
 from napari_convgen.run.setup.not_arrays import NOT_ARRAYS, describe_type
@@ -174,6 +174,7 @@ def check_reference(reference: ImageLike | None, data_range: float | None, shape
         Ground truth; ``None`` for none, which returns ``None``.
     data_range
         Positive range of the ground truth's values, in image units, which PSNR and SSIM refer to; ``None`` takes `reference_range`.
+        Without ground truth it must be ``None``.
     shape
         Shape of the image.
 
@@ -181,8 +182,15 @@ def check_reference(reference: ImageLike | None, data_range: float | None, shape
     ------
     InputError
         The ground truth has another shape, no real numbers, or no range.
+    ConfigError
+        A range, and no ground truth.
     """
     if reference is None:
+        if data_range is not None:
+            raise ConfigError(
+                f"A data range is for scores against a reference, and there is none: got data_range = {data_range}. "
+                "Give the reference too, or leave the data range out."
+            )
         return None
     truth = np.asarray(as_image(reference, "reference").data)
     if truth.shape != tuple(shape):

@@ -108,6 +108,8 @@ class Prepared(Frames):
         The settings.
     image_size
         Number of pixels along each spatial axis of the images that the generator makes: ``size`` unless an operator changes it.
+    has_identity
+        True if the forward operator is the identity.
     spacing
         Distance between neighboring pixels along each spatial axis, in the image's units; ``None`` if it is not known, or they differ.
     n_outputs
@@ -146,23 +148,23 @@ class Prepared(Frames):
             raise InputError(f"The image has no pixels: its shape is {tuple(array.shape)}. Choose another one.")
         if single is not None and isinstance(self.config.tiles.size, int):
             raise ConfigError(f"Tiles are for denoising, got tiles.size = {self.config.tiles.size}. Choose 'whole'.")
-        tiles = self.config.tiles if has_tiles else None
         letters = check_letters(given.axes if axes is None else axes)
         self._latest_noise: tuple[int, NoiseModel | None] | None = None
         self._quiet_channels: set[int] = set()
-        super().__init__(array, Layout.of(array.shape, letters, self.config.z_axis), tiles)
+        layout = Layout.of(array.shape, letters, self.config.z_axis)
+        super().__init__(array, layout, self.config.tiles if has_tiles else None)
         self._is_color_a_guess = letters is None and self.layout.is_color
         # A task for a single image fits the channels together unless it is told to fit them alone.
         has_channels = "C" in self.layout.axes and self.layout.n_channels(self.image.shape) > 1
         self._chooses_channels = has_channels and self.config.channels == "auto" and single is None
         if self._fits_channels_alone():
             self._latest_noise = None
-            super().__init__(array, replace(self.layout, is_joint=False), tiles)
+            self._divide(replace(self.layout, is_joint=False))
         self.spacing = given.spacing(self.layout)
         self.n_outputs = self.layout.n_channels(self.image.shape)
         self._operator = functools.partial(build_operator, self.config) if operator is None else operator
         model = self._operator((self.n_outputs, *self.size))
-        self.image_size, self._has_identity = model.in_shape[1:], model.is_identity
+        self.image_size, self.has_identity = model.in_shape[1:], model.is_identity
         self.n_scales = resolve_scales(self.config, self.image_size, self.spacing)
         check_guidance(self.config)
         self.reference = check_reference(reference, data_range, self.image.shape)
@@ -171,7 +173,7 @@ class Prepared(Frames):
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
         self.backend = resolve_generator_backend(self.config, self.device, len(self.size))
         self.number_format = resolve_number_format(self.config, self.device, self.backend)
-        self._check_operator(has_operator, keeps_shape=operator is None)
+        self._check_operator(model, has_operator, keeps_shape=operator is None)
         self._check_magnitudes()
         if single is not None and self.n_frames > 1:
             whole = " Or set z_axis to 'volume'." if "Z" in self.layout.axes else ""
@@ -265,7 +267,7 @@ class Prepared(Frames):
     def _find_precision(self, number: int) -> Precision | None:
         """Return what stands for noise that is not the same everywhere, under a forward operator; ``None`` without one."""
         noise = self.noise_model(number)
-        if self._has_identity or noise is None or not (noise.is_signal_dependent or noise.level_map):
+        if self.has_identity or noise is None or not (noise.is_signal_dependent or noise.level_map):
             return None
         measured = self.measured(number)
         return Precision.of(noise, measured.values, measured.is_observed)
@@ -349,12 +351,11 @@ class Prepared(Frames):
                 except InputError as error:  # what the values look like can be the reason
                     raise InputError(" ".join((str(error), *self.look_notes()))) from error
 
-    def _check_operator(self, is_allowed: bool, keeps_shape: bool) -> None:
+    def _check_operator(self, operator: ForwardModel, is_allowed: bool, keeps_shape: bool) -> None:
         """Refuse what holds for denoising only, if there is a forward operator."""
-        shape = (self.n_outputs, *self.size)
-        operator = self._operator(shape)
         if operator.is_identity:
             return
+        shape = (self.n_outputs, *self.size)
         if not is_allowed:
             raise ConfigError(
                 "This is for denoising only, and there is a forward operator. Choose operator.kind = 'identity'."

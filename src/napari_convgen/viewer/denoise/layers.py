@@ -16,6 +16,7 @@ from napari_convgen.viewer.layers.door import (
     LayerInput,
     StepStack,
     expected_error_layer,
+    find_layer,
     image_layer,
     put_report,
     residual_layer,
@@ -132,7 +133,7 @@ class RunLayers:
         Raises
         ------
         InputError
-            The layer of the input is not in the viewer.
+            No layer in the viewer has the data of the input.
         """
         if not is_input:
             for layer, was_visible in self._before.items():
@@ -140,24 +141,16 @@ class RunLayers:
             self._before = {}
             return
         layers = self.viewer.layers
-        source = layers[self.source.name] if self.source.name in layers else self._renamed_source()
+        source = find_layer(self.viewer, self.source)
         if source is None:
             raise InputError(
-                f"The layer '{self.source.name}' is not in the viewer any more. Use Swipe to see the input."
+                f"The layer '{self.source.name}' is not in the viewer any more, or has other data. Use Swipe to see the input."
             )
         above = [layer for layer in layers[layers.index(source) + 1 :] if isinstance(layer, Image) and layer.visible]
         self._before = {layer: layer.visible for layer in (source, *above)}
         source.visible = True
         for layer in above:
             layer.visible = False
-
-    def _renamed_source(self) -> Image | None:
-        """Return the layer of the input, whatever its name is now; ``None`` if it is gone."""
-        data = self.source.data
-        for layer in (each for each in self.viewer.layers if isinstance(each, Image)):
-            if layer.data is data or (isinstance(data, np.ndarray) and _is_equal(layer.data, data)):
-                return layer
-        return None
 
     def show_image(self, image: NDArray[Any], report: Mapping[str, Any] | None = None) -> None:
         """Put an image into the result layer, which is made anew if it was removed or changed.
@@ -224,8 +217,3 @@ class RunLayers:
 
     def _iteration_axis(self, layer: Image) -> int:
         return int(self.viewer.dims.ndim - layer.ndim)
-
-
-def _is_equal(values: Any, data: NDArray[Any]) -> bool:
-    """Return True for an array with the same values."""
-    return isinstance(values, np.ndarray) and np.array_equal(values, data)

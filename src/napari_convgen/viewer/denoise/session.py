@@ -12,7 +12,7 @@ from napari_convgen.errors import InputError
 from napari_convgen.viewer.denoise.layers import RunLayers
 from napari_convgen.viewer.denoise.repeat import repeat
 from napari_convgen.viewer.denoise.request import DenoiseRequest, Details, Outputs, details_of
-from napari_convgen.viewer.layers.door import add_layer
+from napari_convgen.viewer.layers.door import add_layer, find_layer
 from napari_convgen.viewer.layers.kept_place import layer_at, source_at
 from napari_convgen.viewer.worker import work
 from napari_convgen.viewer.worker.session import Finished, Session
@@ -177,7 +177,7 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         self._refuse_if_busy()
         self._release()
         source = source_at(place, result.input)
-        if not any(layer.name == source.name and layer.data.shape == source.data.shape for layer in self.viewer.layers):
+        if find_layer(self.viewer, source) is None:
             add_layer(self.viewer, layer_at(place, result.input))
         reference = None if result.reference is None else result.reference.image
         outputs = Outputs(has_residual=has_residual, has_expected_error=True)

@@ -140,12 +140,15 @@ class StoreSession(Session[StoreRequest, "StoreTask", "StoreResult", StoreLayers
     """Runs into files for one viewer."""
 
     def _new_layers(self, request: StoreRequest) -> StoreLayers:
-        """Return the layer of the last run if that went into the same file, or a new one."""
-        last = self._finished
-        is_same = (
-            last is not None and last.request.path == request.path and last.request.source.name == request.source.name
+        """Return the layer of the last run if that was of the same image into the same file, or a new one."""
+        last, source = self._finished, request.source
+        is_again = (
+            last is not None
+            and last.request.path == request.path
+            and last.request.source.name == source.name
+            and last.request.source.is_same(source)
         )
-        layers = last.layers if last is not None and is_same else StoreLayers(self.viewer, request.source)
+        layers = last.layers if last is not None and is_again else StoreLayers(self.viewer, source)
         layers.begin()
         return layers
 

@@ -109,6 +109,18 @@ class LayerInput:
         )
         return replace(self, data=data, transform=transform)
 
+    def has_data(self, data: Any) -> bool:
+        """Return True for data that are those of the input: a lazy array itself, or an array in memory with the same values."""
+        own = self.data
+        if type(own) is not np.ndarray or not isinstance(data, np.ndarray):
+            return data is own
+        return np.array_equal(data, own, equal_nan=True)
+
+    def is_same(self, other: LayerInput) -> bool:
+        """Return True for an input with the same data in the same place."""
+        own, others = ((each.transform.affine_matrix, each.affine.affine_matrix) for each in (self, other))
+        return np.array_equal(own, others) and self.units == other.units and self.has_data(other.data)
+
     def check_result(self, dtype: np.dtype[Any]) -> None:
         """Refuse a type of the result that a layer like this cannot show.
 
@@ -178,6 +190,16 @@ def finest_level(layer: Image) -> ArrayLike:
     """Return the pixels of an image layer, the finest level of a multiscale one."""
     data: ArrayLike = layer.data[0] if layer.multiscale else layer.data
     return data
+
+
+def find_layer(viewer: ViewerModel, source: LayerInput) -> Image | None:
+    """Return the layer with the data of an input, whatever its name is now; ``None`` if there is none.
+
+    Of several with these data it is the one with the input's name.
+    """
+    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    images.sort(key=lambda layer: layer.name != source.name)
+    return next((layer for layer in images if source.has_data(finest_level(layer))), None)
 
 
 def guess_axes(layer: Layer | None) -> str:

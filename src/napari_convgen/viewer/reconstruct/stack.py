@@ -26,7 +26,7 @@ def read_stack(layer: Layer | None, counted: str = "plane") -> tuple[LayerInput,
     InputError
         No layer, or one with other axes.
     """
-    source = read_layer(layer)
+    source = read_layer(layer, "ZYX")
     assert isinstance(layer, Image)
     shape = finest_level(layer).shape
     if layer.rgb or len(shape) != 3:
@@ -38,15 +38,11 @@ def read_stack(layer: Layer | None, counted: str = "plane") -> tuple[LayerInput,
                 advice="Choose another layer, or stack the images (Layer → Merge to Stack).",
             )
         )
-    stack = replace(read_layer(layer, "ZYX"), axis_labels=(counted, "y", "x"))
-    plane = Image(
-        np.zeros(shape[1:], np.float32),
-        name=source.name,
-        scale=layer.scale[1:],
-        translate=layer.translate[1:],
-        units=layer.units[1:],
-        axis_labels=("y", "x"),
-    )
+    plane = Image(np.zeros(shape[1:], np.float32), name=source.name, units=source.units[1:], axis_labels=("y", "x"))
     place = read_layer(plane, "YX")
     look = {name: value for name, value in place.look.items() if name != "contrast_limits"}
-    return stack, replace(place, look=look)
+    transform, affine = source.transform.set_slice([1, 2]), source.affine.set_slice([1, 2])
+    return (
+        replace(source, axis_labels=(counted, "y", "x")),
+        replace(place, transform=transform, affine=affine, look=look),
+    )
