@@ -124,7 +124,7 @@ def test_frames_that_help_each_other():
     page = "docs/napari.md"
     stated = figures(page, "That gains # to # dB where the frames show much the same")
     assert stated == [round(min(related)), round(max(related))]
-    stated = figures(page, "lose about # dB at most with `quick`, and # dB with `default`")
+    stated = figures(page, "loses about # dB at most with `quick`, and # dB with `default`")
     assert stated == near(*(-least["frames without relation", preset] for preset in ("quick", "default")))
     changes = []
     for stack, alone, both in table("stacks.md", "stack            | the estimate alone"):

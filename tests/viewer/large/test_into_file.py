@@ -86,14 +86,15 @@ def test_an_image_that_lies_elsewhere_has_a_layer_of_its_own(part, noisy):
     widget, user = part
     viewer = widget.viewer
     viewer.layers.remove("stack")
-    for place in ({}, {"scale": (3, 3), "translate": (50, 50)}):
+    for place in ({}, {"rotate": 90, "translate": (50, 50)}):
         layer = viewer.add_image(da.from_array(noisy), name="stack", **place)
         viewer.layers.selection.active = layer
         user.press("Run")
         user.wait_until_idle()
         viewer.layers.remove(layer)
     first, second = (viewer.layers[name] for name in ("stack denoised", "stack denoised [1]"))
-    assert (tuple(first.scale), tuple(second.scale), tuple(second.translate)) == ((1, 1), (3, 3), (50, 50))
+    assert (tuple(first.translate), tuple(second.translate)) == ((0, 0), (50, 50))
+    np.testing.assert_allclose(second.rotate, [[0, -1], [1, 0]], atol=1e-12)
 
 
 def test_a_plane_begins_with_the_middle_of_the_view(part, noisy):
