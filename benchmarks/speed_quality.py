@@ -124,7 +124,8 @@ def time_to_quality_section(names: Sequence[str], machine: Machine, is_quick: bo
         "### Time to quality\n\nImages that scikit-image carries, 256 × 256 pixels, with noise of standard deviation 25 of 255. "
         f"The level is {TOLERANCE} dB below the best output of the authors' network, k = 128, within {n_authors} steps; the image "
         f"of a preset is its average, of `deep-decoder` within {n_decoder} steps. Seconds of the preset `default` include its non-local "
-        "estimate. Where the best is called rising, more steps would make it better.\n\n" + markdown_table(head, rows)
+        "estimate; nothing is held out for its stop, which is fixed. Where the best is called rising, more steps would make it better.\n\n"
+        + markdown_table(head, rows)
     )
 
 
