@@ -19,10 +19,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_convgen import Image, simulate
 from napari_convgen.config import PRESETS, Config
+from napari_convgen.core.mri.simulation import equispaced, head, scan
+from napari_convgen.files.kspace.reading import KSpaceFile
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.plots.tabs import PlotTabs
+from napari_convgen.viewer.reconstruct.kspace import OpenScan, kspace_layer
 
 SECONDS = 60
 """A test fails if what it waits for takes longer."""
@@ -46,6 +50,33 @@ def preferences(tmp_path, monkeypatch):
 
     start()
     return start
+
+
+@pytest.fixture
+def phase_stack():
+    """Add three images of a phase through focus to a viewer, and choose them."""
+
+    def add(viewer):
+        y, x = np.mgrid[:18, :17]
+        truth = Image(0.8 * np.exp(-((y - 8) ** 2 + (x - 7) ** 2) / 12), "YX", (0.2, 0.2), ("um", "um"))
+        images = simulate(truth, problem="phase", n_planes=3, z_step=2.0, photons=500).measurement.data
+        layer = viewer.add_image(np.asarray(images), name="stack", scale=(2, 0.2, 0.2), units=("um",) * 3)
+        viewer.layers.selection.active = layer
+
+    return add
+
+
+@pytest.fixture
+def scan_layer():
+    """Add k-space of a head to a viewer, choose it, and return the scan."""
+
+    def add(viewer, size):
+        made = scan(head(size, 3), equispaced(size, 2, 12), n_coils=3, noise=0.005)
+        data, look, _ = kspace_layer(OpenScan(KSpaceFile(made.kspace, made.is_sampled, 0, 1, None)), "knee k-space")
+        viewer.layers.selection.active = viewer.add_image(data, **look)
+        return made
+
+    return add
 
 
 @pytest.fixture

@@ -191,11 +191,10 @@ def _measured(noisy: NDArray[np.inexact[Any]], seen: Observation, image: Image, 
     if seen.depths is None:
         return _over(layout.axes, _arranged(noisy, layout), image, layout, seen.pixel_ratio)
     plane = _over("YX", noisy.astype(np.float32), image, layout, seen.pixel_ratio)
-    steps = np.diff(seen.depths)
-    is_stack = len(steps) > 0 and np.allclose(steps, steps[0]) and steps[0] > 0
-    if not is_stack or plane.scale is None or plane.units is None:
-        return Image(noisy.astype(np.float32), "ZYX" if is_stack else "TYX", name=image.name)
-    lengths = [float(steps[0]), *(distances(image, layout.axes).get(letter, 1.0) for letter in "YX")]
+    step = seen.depth_step
+    if step is None or plane.scale is None or plane.units is None:
+        return Image(noisy.astype(np.float32), "TYX" if step is None else "ZYX", name=image.name)
+    lengths = [step, *(distances(image, layout.axes).get(letter, 1.0) for letter in "YX")]
     return replace(plane, axes="ZYX", scale=tuple(lengths), units=("micrometer",) * 3)
 
 

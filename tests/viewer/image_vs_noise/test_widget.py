@@ -3,13 +3,8 @@ import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
-from napari_convgen.core.image import Image
-from napari_convgen.core.mri.simulation import equispaced, head, scan
-from napari_convgen.files.kspace.reading import KSpaceFile
 from napari_convgen.run.image_vs_noise.config import TargetsConfig
-from napari_convgen.run.simulate import simulate
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
-from napari_convgen.viewer.reconstruct.kspace import OpenScan, kspace_layer
 
 SCROLL_BAR = 16
 """Width in pixels that it takes of a dock."""
@@ -150,11 +145,9 @@ def test_a_generator_is_looked_at_through_a_measurement(viewer, widget, user, no
         np.testing.assert_allclose(layer.extent.world[:, -2:], viewer.layers["cells"].extent.world, atol=0.26)
 
 
-def test_a_scan_is_fitted_beside_noise_and_shown_in_magnitudes(viewer, widget, user):
+def test_a_scan_is_fitted_beside_noise_and_shown_in_magnitudes(viewer, widget, user, scan_layer):
     size = (20, 18)
-    made = scan(head(size, 3), equispaced(size, 2, 12), n_coils=3, noise=0.005)
-    data, look, _ = kspace_layer(OpenScan(KSpaceFile(made.kspace, made.is_sampled, 0, 1, None)), "knee k-space")
-    viewer.layers.selection.active = viewer.add_image(data, **look)
+    made = scan_layer(viewer, size)
     user.fill("Problem", "MRI scan")
     user.run()
     result = widget.session.result
@@ -168,12 +161,8 @@ def test_a_scan_is_fitted_beside_noise_and_shown_in_magnitudes(viewer, widget, u
     assert "left to fit" in user.text
 
 
-def test_a_stack_of_a_phase_is_fitted_beside_noise_and_shown_in_its_place(viewer, widget, user):
-    y, x = np.mgrid[:18, :17]
-    truth = Image(0.8 * np.exp(-((y - 8) ** 2 + (x - 7) ** 2) / 12), "YX", (0.2, 0.2), ("um", "um"))
-    made = simulate(truth, problem="phase", n_planes=3, z_step=2.0, photons=500)
-    layer = viewer.add_image(np.asarray(made.measurement.data), name="stack", scale=(2, 0.2, 0.2), units=("um",) * 3)
-    viewer.layers.selection.active = layer
+def test_a_stack_of_a_phase_is_fitted_beside_noise_and_shown_in_its_place(viewer, widget, user, phase_stack):
+    phase_stack(viewer)
     user.fill("Problem", "Phase microscopy")
     user.fill("Aberrations", 0)
     user.fill("Starts", 1)

@@ -5,12 +5,8 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.config import PRESETS
 from napari_convgen.core.image import Image
-from napari_convgen.core.mri.simulation import equispaced, head, scan
-from napari_convgen.files.kspace.reading import KSpaceFile
-from napari_convgen.run.simulate import simulate
 from napari_convgen.run.spectrum.run import spectrum
 from napari_convgen.viewer.plots.tabs import PlotTabs
-from napari_convgen.viewer.reconstruct.kspace import OpenScan, kspace_layer
 from napari_convgen.viewer.spectrum.request import SpectrumSettings
 from napari_convgen.viewer.spectrum.widget import WhyItWorksWidget
 
@@ -253,11 +249,9 @@ def test_a_jacobian_is_taken_through_a_measurement(viewer, widget, user):
     assert "Only a fit to the image itself is compared" in user.text
 
 
-def test_a_jacobian_is_taken_through_a_scan_and_shown_as_images_of_it(viewer, widget, user):
+def test_a_jacobian_is_taken_through_a_scan_and_shown_as_images_of_it(viewer, widget, user, scan_layer):
     size = (20, 18)
-    made = scan(head(size, 3), equispaced(size, 2, 12), n_coils=3, noise=0.005)
-    data, look, _ = kspace_layer(OpenScan(KSpaceFile(made.kspace, made.is_sampled, 0, 1, None)), "knee k-space")
-    viewer.layers.selection.active = viewer.add_image(data, **look)
+    made = scan_layer(viewer, size)
     user.fill("Problem", "MRI scan")
     assert [label for label in ("K-space", "Images are") if user.editor(label).isVisibleTo(widget)] == ["K-space"]
     user.run()
@@ -276,12 +270,8 @@ def test_a_jacobian_is_taken_through_a_scan_and_shown_as_images_of_it(viewer, wi
     assert "Vector 2" in user.text
 
 
-def test_a_jacobian_is_taken_through_a_stack_of_a_phase(viewer, widget, user):
-    y, x = np.mgrid[:18, :17]
-    truth = Image(0.8 * np.exp(-((y - 8) ** 2 + (x - 7) ** 2) / 12), "YX", (0.2, 0.2), ("um", "um"))
-    made = simulate(truth, problem="phase", n_planes=3, z_step=2.0, photons=500)
-    layer = viewer.add_image(np.asarray(made.measurement.data), name="stack", scale=(2, 0.2, 0.2), units=("um",) * 3)
-    viewer.layers.selection.active = layer
+def test_a_jacobian_is_taken_through_a_stack_of_a_phase(viewer, widget, user, phase_stack):
+    phase_stack(viewer)
     user.fill("Problem", "Phase microscopy")
     assert "3 images of 18 × 17, all taken" in user.text
     user.fill("Aberrations", 0)

@@ -154,9 +154,8 @@ class Fit:
         self.snapshots.cut(state)
         self.iterate = None
         self._next_snapshot = next_snapshot_step(state)
-        self.judgment = (
-            self.rule.judge(self.snapshots.steps) if len(self.snapshots) else None
-        )  # if memory was short for early ones
+        # Snapshots up to here may have been dropped, where memory is short.
+        self.judgment = self.rule.judge(self.snapshots.steps) if len(self.snapshots) else None
         self.reason = StopReason(Outcome.USER, f"The fit was taken back to step {state}.")
         return state
 

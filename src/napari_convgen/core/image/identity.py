@@ -6,7 +6,6 @@ import hashlib
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_convgen.core.image.check import ArrayLike
 
@@ -21,15 +20,12 @@ def identity_of(name: str | None, data: ArrayLike, path: str | None) -> dict[str
     data
         Values.
     """
+    is_in_memory = isinstance(data, np.ndarray)
+    digest = hashlib.sha256(np.ascontiguousarray(data).data).hexdigest() if is_in_memory else None
     return {
         "name": name,
         "shape": [int(n) for n in data.shape],
         "dtype": str(data.dtype),
         "path": path,
-        "sha256": hash_array(data) if isinstance(data, np.ndarray) else None,
+        "sha256": digest,
     }
-
-
-def hash_array(values: NDArray[Any]) -> str:
-    """Return the SHA-256 of the values of an array, row by row."""
-    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()

@@ -39,6 +39,12 @@ class Eigenpairs:
         lengths: Tensor = torch.linalg.vector_norm(self.residuals, dim=0)
         return lengths
 
+    @property
+    def signs(self) -> Float[Tensor, "1 r"]:
+        """Sign of the largest value of each vector; a vector times it is the same whatever sign it was found with."""
+        largest = self.vectors.abs().argmax(0, keepdim=True)
+        return self.vectors.gather(0, largest).sign()
+
     def remove(self, vector: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
         """Return the part of a vector that is orthogonal to all eigenvectors."""
         return vector - self.vectors @ (self.vectors.T @ vector)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
+from napari_convgen.core.spectra.pace import Paced
 from napari_convgen.run.labels import format_bytes, format_place, format_seconds
 from napari_convgen.run.task import Progress
 
@@ -76,3 +79,13 @@ class SpectrumForecast:
             f"{1000 * self.seconds_per_product:.0f} ms a product: about {format_seconds(self.seconds)} "
             f"for {self.n_products} products{fit}, on {format_place(self.device, 'torch', self.n_threads)}."
         )
+
+
+def named(step: int, doing: str, computation: Paced[Any]) -> Generator[tuple[int, str], None, Any]:
+    """Name what a computation does at each of its pauses."""
+    while True:
+        try:
+            next(computation)
+        except StopIteration as end:
+            return end.value
+        yield step, doing

@@ -16,7 +16,7 @@ from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.spectra.descent import Descent, paced_descent
-from napari_convgen.core.spectra.eigenpairs import Eigenpairs, n_eigenpair_products, paced_eigenpairs
+from napari_convgen.core.spectra.eigenpairs import n_eigenpair_products, paced_eigenpairs
 from napari_convgen.core.spectra.jacobian import GROUPS, Group, gram, module_jacobian, observed
 from napari_convgen.core.spectra.pace import Paced
 from napari_convgen.core.spectra.sensitivity import paced_sensitivity, paced_tail
@@ -32,7 +32,7 @@ from napari_convgen.run.setup.host_state import with_isolation
 from napari_convgen.run.setup.inputs import ImageLike, resolve_config
 from napari_convgen.run.spectrum.fitted import copy_state, fit_until
 from napari_convgen.run.spectrum.options import check_groups, check_rank, check_steps
-from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress
+from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress, named
 from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
 from napari_convgen.run.task import Task
 
@@ -271,26 +271,26 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         whole = entries.jacobian(images)
         part = observed(whole, entries.centered)
         rng = random_source(self.config.seed, RANDOM_SOURCES + step)
-        pairs = yield from _named(
+        pairs = yield from named(
             step, "singular vectors", paced_eigenpairs(gram(part), image.flatten(), self.rank, self.n_passes, rng)
         )
-        alignment, draws = yield from _named(
+        alignment, draws = yield from named(
             step, "alignment", paced_alignment(part, image, entries.centered, N_NOISE_DRAWS, rng)
         )
-        sensitivity = yield from _named(step, "sensitivity", paced_sensitivity(part, pairs, N_SENSITIVITY_PROBES, rng))
-        tail = yield from _named(step, "other singular values", paced_tail(gram(part), pairs, N_TAIL_PRODUCTS, 1, rng))
+        sensitivity = yield from named(step, "sensitivity", paced_sensitivity(part, pairs, N_SENSITIVITY_PROBES, rng))
+        tail = yield from named(step, "other singular values", paced_tail(gram(part), pairs, N_TAIL_PRODUCTS, 1, rng))
         descent: Descent | None = None
         if step == 0 and (level := entries.noise_level) is not None:
             with torch.no_grad():
                 start = generator.eval()()
-            descent = yield from _named(step, "descent", self._predict(whole, start[0], level, rng))
-        signs = _signs(pairs)
+            descent = yield from named(step, "descent", self._predict(whole, start[0], level, rng))
+        signs = pairs.signs
         vectors = pairs.vectors * signs
         if self._first_vectors is None:
             self._first_vectors = vectors
         measured_as: Tensor | None = None
         if not self.look.measures_image:
-            found = yield from _named(step, "images of the vectors", entries.images(images, part, pairs))
+            found = yield from named(step, "images of the vectors", entries.images(images, part, pairs))
             measured_as = signs.view(-1, *(1,) * (found.ndim - 1)) * found
         values = pairs.values.sqrt()
         length = float(image.norm())
@@ -389,19 +389,3 @@ def spectrum(
     options = {"rank": rank, "n_passes": n_passes, "at_steps": at_steps, "groups": groups}
     task = SpectrumTask(image, chosen, axes=axes, problem=problem, **(inputs | options))
     return task.finish(callback)
-
-
-def _named(step: int, doing: str, computation: Paced[Any]) -> Generator[tuple[int, str], None, Any]:
-    """Name what a computation does at each of its pauses."""
-    while True:
-        try:
-            next(computation)
-        except StopIteration as end:
-            return end.value
-        yield step, doing
-
-
-def _signs(pairs: Eigenpairs) -> Tensor:
-    """Of each vector's largest value."""
-    largest = pairs.vectors.abs().argmax(0, keepdim=True)
-    return pairs.vectors.gather(0, largest).sign()

@@ -109,6 +109,12 @@ class Observation:
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def depth_step(self) -> float | None:
+        """Distance between neighboring images of a stack in micrometers; ``None`` if they are not evenly spaced, or are no stack."""
+        steps = np.diff(() if self.depths is None else self.depths)
+        return float(steps[0]) if len(steps) and steps[0] > 0 and np.allclose(steps, steps[0]) else None
+
 
 class InverseProblem(ABC):
     """A problem with its checked input.

@@ -132,10 +132,9 @@ class Phase(InverseProblem):
         around = np.pad(truth, [(0, 0), *((margin, margin) for margin in imaging.margins)], mode="reflect")
         parameters = torch.tensor([*coefficients, 0.0], dtype=torch.float64)
         images = imaging.joint(torch.from_numpy(around), parameters)[0].numpy()
-        steps = np.diff(imaging.depths)
-        is_stack = not imaging.waves.any() and len(steps) > 0 and np.allclose(steps, steps[0]) and steps[0] > 0
-        settings = {"operator.focus": float(-imaging.depths[0] / steps[0])} if is_stack else {}
-        return Observation(images, depths=imaging.depths, settings=settings)
+        seen = Observation(images, depths=imaging.depths)
+        step = seen.depth_step
+        return seen if step is None else replace(seen, settings={"operator.focus": -float(imaging.depths[0]) / step})
 
     def find_out(self, is_stopping: Callable[[], bool]) -> Iterator[tuple[NDArray[Any], float]]:
         """Find the aberrations and a phase near the one that is sought, from several starts; yield the phase so far, and the share done."""
