@@ -14,7 +14,7 @@ from PIL import Image
 from napari_convgen.cli import options
 from napari_convgen.errors import FileError
 from napari_convgen.files import atomic
-from napari_convgen.files.atomic import check_writable, replacing, write_text
+from napari_convgen.files.atomic import check_writable, making_folder, replacing, write_text
 from napari_convgen.files.images import check_image, read_image, write_image
 from napari_convgen.files.stack import check_stack, write_stack
 from napari_convgen.files.tiff import writing
@@ -254,3 +254,10 @@ def test_what_a_killed_process_left_of_a_file_goes_when_it_is_written_again(tmp_
     atomic.write_text(target, "whole")
     assert target.read_text() == "whole"
     assert {each.name for each in tmp_path.iterdir()} == {target.name, kept.name, alive.name}
+
+
+def test_a_folder_in_the_place_of_a_file_leaves_nothing_of_it(tmp_path):
+    (tmp_path / "a.zarr").write_text("no folder")
+    with making_folder(tmp_path / "a.zarr") as folder:
+        (folder / "x").write_text("1")
+    assert sorted(each.relative_to(tmp_path).as_posix() for each in tmp_path.rglob("*")) == ["a.zarr", "a.zarr/x"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from napari_convgen.batch.piece import Job
+from napari_convgen.batch.piece import Job, open_file
 from napari_convgen.errors import FitError, InputError
-from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.run import DenoiseTask
 from napari_convgen.run.labels import format_bytes, format_count, format_seconds
 from napari_convgen.run.setup.forecast import Seconds
@@ -80,7 +79,7 @@ def time_pieces(jobs: Sequence[Job]) -> Seconds:
         return Seconds()
     first = max(jobs, key=lambda job: job.plan.cut.n_values)
     largest = first.plan
-    image = first.image or read_image(largest.path, largest.request.axes, largest.request.series).image
+    image = first.image or open_file(largest).image
     for job in jobs:
         if job.plan is not largest:
             continue

@@ -29,7 +29,8 @@ def state_of_image(path: Path) -> dict[str, Any]:
     """
     file, place = split_place(path)
     try:
-        beside = {each.name: state_of(each) for each in find_format(path).beside(path) if each.exists()}
+        found = find_format(path)
+        beside = {each.name: state_of(each) for each in (*found.parts(path), *found.beside(path)) if each.exists()}
         return state_of(file) | {"beside": beside, "place": place}
     except FileError:
         raise

@@ -16,7 +16,7 @@ from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pie
 from napari_convgen.batch.output import put_together
 from napari_convgen.batch.piece import Job, advance_piece
 from napari_convgen.batch.plan import Cut, Plan, Request, count
-from napari_convgen.batch.records import DONE, FAILED, hash_values, read_record
+from napari_convgen.batch.records import DONE, FAILED, hash_values
 from napari_convgen.batch.run import N_COPIES
 from napari_convgen.batch.source import state_of_lazy
 from napari_convgen.config import Config
@@ -137,8 +137,8 @@ class StoreTask(Task[StoreProgress, StoreResult]):
     path
         OME-Zarr image to write, which must not be there, unless it is of the same image and settings.
     identity
-        What tells the image from others; together with the values of its first frame or tile that is not constant, and the settings, it
-        decides what of an earlier task is taken over.
+        What tells the image from others; together with its axes and distances, the state of the file and a few small parts of lazy
+        values, and the settings, it decides what of an earlier task is taken over.
     first
         Place to begin with: index of the frame by the axes that count frames, and a pixel by the spatial axes, whose tile comes first and
         those around it next; none by default.
@@ -174,7 +174,6 @@ class StoreTask(Task[StoreProgress, StoreResult]):
         self.plan = Plan(path, Request(path.parent, chosen, image.axes), digest, cut)
         if not self.plan.is_done:
             _refuse_others(self.plan)
-        if not self.plan.is_done and not self.plan.work.exists():
             check_image(path, self._like, cut.dtype)
         self.n_bytes = PROCESS_BYTES + cut.n_bytes
         self._first = dict(first or {})
@@ -222,10 +221,9 @@ class StoreTask(Task[StoreProgress, StoreResult]):
         """Return how far the image is."""
         if self.plan.is_done:
             return StoreResult(self.plan, self.plan.cut.n_pieces, 0)
-        statuses = self.plan.statuses()
-        failed = [number for number, status in sorted(statuses.items()) if status == FAILED]
-        record = read_record(self.plan.record_of(failed[0])) if failed else None
-        return StoreResult(self.plan, *count(statuses), "" if record is None else record["error"])
+        ended = self.plan.ended()
+        errors = [each.error for _, each in sorted(ended.items()) if each.status == FAILED]
+        return StoreResult(self.plan, *count(self.plan.statuses()), errors[0] if errors else "")
 
     def _jobs(self) -> Iterator[Job]:
         """Yield the pieces that are left, those of the first frame first, from its first tile outwards."""

@@ -14,6 +14,7 @@ from napari_convgen.core.image import Image
 from napari_convgen.errors import ConfigError, FileError
 from napari_convgen.files import bart
 from napari_convgen.files.atomic import check_writable
+from napari_convgen.files.formats import other_parts
 from napari_convgen.files.images import check_image, new_image, read_image, write_image
 from napari_convgen.files.kspace.reading import KSpaceFile, read_kspace
 
@@ -105,7 +106,8 @@ def read_beside(options: argparse.Namespace, scan: KSpaceFile) -> dict[str, Any]
 def check_complex(path: Path) -> None:
     """Refuse a path to which `write_complex` could not write."""
     check_writable(path, bart.FORMAT.suffixes)
-    check_writable(path.with_suffix(".hdr"), (".hdr",))
+    for part in other_parts(path):
+        check_writable(part, (part.suffix,))
 
 
 def write_complex(path: Path, values: NDArray[np.complex64]) -> None:

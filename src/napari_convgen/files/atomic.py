@@ -79,8 +79,8 @@ def making_folder(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path
-        Folder to make. One that is there stays until the block ends, and is then removed. A process that is killed leaves a temporary
-        folder beside it, see above.
+        Folder to make. A file or folder that is there stays until the block ends, and is then removed. A process that is killed leaves a
+        temporary folder beside it, see above.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def making_folder(path: str | Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -195,7 +195,15 @@ def _remove_stale(temporary: Path) -> None:
     for stale in temporary.parent.glob(f"{owner}-*.tmp"):
         process = stale.name.split("-")[1]
         if process.isdecimal() and not psutil.pid_exists(int(process)):
-            shutil.rmtree(stale, ignore_errors=True) if stale.is_dir() else stale.unlink(missing_ok=True)
+            _remove(stale)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder that may be there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _open_new(temporary: Path) -> BinaryIO:

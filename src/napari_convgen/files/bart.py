@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_convgen.core.image import Layout
 from napari_convgen.errors import FileError
-from napari_convgen.files.atomic import check_writable, replacing, write_text
+from napari_convgen.files.atomic import replacing, write_text
 from napari_convgen.files.image_file import ImageFile, WritableFormat
 from napari_convgen.files.series import choose_series
 from napari_convgen.files.tiff.new import new_tags
@@ -92,8 +92,6 @@ def _shape_of(path: Path, like: ImageFile) -> tuple[tuple[int, ...], tuple[int, 
 
 def _check(path: Path, like: ImageFile) -> None:
     _shape_of(path, like)
-    if path.parent.is_dir():
-        check_writable(_header_of(path), (".hdr",))
 
 
 def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
@@ -103,4 +101,4 @@ def _write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
     write_text(_header_of(path), f"# Dimensions\n{' '.join(map(str, dimensions))}\n")
 
 
-FORMAT = WritableFormat((".cfl",), _read, check=_check, write=_write, beside=_parts, parts=_parts)
+FORMAT = WritableFormat((".cfl",), _read, check=_check, write=_write, parts=_parts)

@@ -146,6 +146,8 @@ def check_image(path: str | Path, like: ImageFile, dtype: DTypeLike | None = Non
     path = Path(path)
     format_of_file = find_writable_format(path)
     check_writable(path, format_of_file.suffixes, format_of_file.claims)
+    for part in format_of_file.parts(path):
+        check_writable(part, (part.suffix,))
     format_of_file.check(path, like if dtype is None else like.of_type(dtype))
 
 

@@ -30,7 +30,8 @@ TIMES = ("ns", "µs", "ms", "s", "min", "h")
 
 def symbol_of(unit: str) -> str:
     """Return the symbol of a unit, or the unit itself if it is not known."""
-    return SYMBOLS.get(unit.lower().removesuffix("s"), OTHERS.get(unit, unit))
+    singular = unit.removesuffix("s")
+    return SYMBOLS.get(singular.lower(), OTHERS.get(unit, OTHERS.get(singular, unit)))
 
 
 def in_unit(distance: float, unit: str, other: str) -> float:

@@ -143,3 +143,11 @@ def test_a_stop_before_the_aberrations_are_found_leaves_no_result():
     assert not task.has_result
     with pytest.raises(FitError):
         task.result()
+
+
+def test_finding_out_about_the_instrument_is_a_share_of_the_work():
+    measurement, inputs, _ = posed("phase")
+    shares = [progress.share for progress in CompareFitsTask(measurement, CONFIG, problem="phase", **inputs)]
+    assert shares == sorted(shares)
+    assert any(0 < share <= 0.5 for share in shares)
+    assert shares[-1] == 1

@@ -224,3 +224,11 @@ def test_a_stop_before_the_aberrations_are_found_leaves_no_result():
     list(task)
     with pytest.raises(FitError, match="No step has been looked at"):
         task.result()
+
+
+def test_what_was_changed_of_an_input_is_said(image):
+    off_center = np.zeros((5, 5))
+    off_center[1, 1] = 1.0
+    off_center[1, 2] = 0.5
+    task = SpectrumTask(image, CONFIG, problem="deblur", psf=off_center, rank=1)
+    assert any("off center" in note for note in task.look.notes())

@@ -37,13 +37,17 @@ class CompareFitsProgress(Progress):
         Step of all fits, from 1, and number of steps.
     moment
         What was noted at this step; ``None`` if nothing was.
+    before, found
+        Share of the work that comes before the fits, to find out about the instrument, and share of that which is done; default 0.
     """
 
     step: int
     n_steps: int
     moment: Moment | None
+    before: float = 0.0
+    found: float = 0.0
 
     @property
     def share(self) -> float:
-        """Share of the steps that are taken, 0 to 1."""
-        return self.step / self.n_steps
+        """Share of the work that is done, 0 to 1."""
+        return self.before * self.found + (1 - self.before) * self.step / self.n_steps

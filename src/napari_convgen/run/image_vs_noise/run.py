@@ -185,18 +185,24 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
                 yield iterate, self._note(iterate) if is_noted(iterate) else None
 
         for iterate, moment in self._paced(noted(), lambda step: step[1] is not None):
-            yield CompareFitsProgress(step=iterate.step, n_steps=fit.n_steps, moment=moment, seconds=self._seconds)
+            yield self._progress(iterate.step, moment, 1.0)
 
     def _find_out(self) -> Iterator[CompareFitsProgress]:
         """Find out, once, what the measurement tells of the instrument; the problem, and so the fits, are others then."""
         if self._is_found_out:
             return
-        for _ in self._paced(self.look.find_out(lambda: self._is_stopping)):
-            yield CompareFitsProgress(step=0, n_steps=self._fit.n_steps, moment=None, seconds=self._seconds)
+        for share in self._paced(self.look.find_out(lambda: self._is_stopping)):
+            yield self._progress(0, None, share)
         if not self._is_stopping:
             self._is_found_out = True
             self._pose()
             self._begin()
+
+    def _progress(self, step: int, moment: Moment | None, found: float) -> CompareFitsProgress:
+        n_steps, before = self._fit.n_steps, self.look.find_out_share
+        return CompareFitsProgress(
+            step=step, n_steps=n_steps, moment=moment, seconds=self._seconds, before=before, found=found
+        )
 
     def _let_go(self) -> None:
         """Hold on to the fit: its snapshots are the result so far."""

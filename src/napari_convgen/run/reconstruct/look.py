@@ -71,9 +71,14 @@ class Look:
         return self.posed is None or self.posed.measures_image
 
     @property
+    def find_out_share(self) -> float:
+        """Share of the work that `find_out` is, where the measurement tells of the instrument, so that it finds another problem; else 0."""
+        return 0.0 if self.posed is None else self.posed.find_out_share
+
+    @property
     def has_instrument(self) -> bool:
-        """True if the measurement tells of the instrument, so that `find_out` finds another problem."""
-        return self.posed is not None and self.posed.find_out_share > 0
+        """True if the measurement tells of the instrument."""
+        return self.find_out_share > 0
 
     def problem(self) -> Problem:
         """Return the problem in the generator's units, on the device; of one that is not linear, its linearization."""
@@ -86,12 +91,11 @@ class Look:
 
     def notes(self) -> Iterator[str]:
         """Say what of the input the user should know."""
-        if not self.measures_image:
-            assert self.posed is not None
-            yield from self.posed.left_out()
-            yield from self.posed.notes
-        else:
+        if self.measures_image:
             yield from self.prepared.input_notes()
+        if self.posed is not None:
+            yield from () if self.measures_image else self.posed.left_out()
+            yield from self.posed.notes
 
     def restore(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return an image of the generator, as it is, in the user's units."""

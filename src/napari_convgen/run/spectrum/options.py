@@ -47,7 +47,7 @@ def check_rank(rank: int, n_values: int, n_parameters: int) -> int:
     if not 1 <= rank <= min(n_values, n_parameters):
         raise ConfigError(
             mismatch(
-                "rank must not exceed the number of parameters, or that of the image's observed values less each channel's mean",
+                "rank must not exceed the number of parameters, or that of the observed values less what constant images measure",
                 expected=f"1 to {min(n_values, n_parameters)}",
                 got=rank,
                 advice="Ask for fewer singular vectors.",

@@ -30,6 +30,10 @@ N_SHOWN_VECTORS = 6
 """Number of singular vectors in the figure. Chosen so that the figure fills three rows of four panels."""
 
 
+FITTED = "The descent is predicted from step 0 alone: what a fitted generator has of the noise is not accounted for."
+"""Note on later steps than 0."""
+
+
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """The Jacobian J of the generator after a number of steps of the fit, compared with the noisy image.

@@ -33,7 +33,7 @@ from napari_convgen.run.setup.inputs import ImageLike, resolve_config
 from napari_convgen.run.spectrum.fitted import copy_state, fit_until
 from napari_convgen.run.spectrum.options import check_groups, check_rank, check_steps
 from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress, named
-from napari_convgen.run.spectrum.result import Spectrum, SpectrumResult
+from napari_convgen.run.spectrum.result import FITTED, Spectrum, SpectrumResult
 from napari_convgen.run.task import Task
 
 N_NOISE_DRAWS = 20
@@ -238,7 +238,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         if self._problem.noise_level is None:
             yield "The noise level is not known: the descent is not predicted."
         elif self.at_steps[-1] > 0:
-            yield "The descent is predicted from step 0 alone: what a fitted generator has of the noise is not accounted for."
+            yield FITTED
         if self.config.generator.draws_from_image:
             yield (
                 "The network's input is the image, or its own result so far: its noise is among the first singular vectors, and the "
@@ -250,9 +250,10 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
 
     def _go_through(self) -> Generator[tuple[int, str], None, None]:
         """Pause after each product and each step of the fit."""
-        for _ in self.look.find_out(lambda: self._is_stopping):
-            yield 0, INSTRUMENT
-        self._take_problem()
+        if self.look.has_instrument:
+            for _ in self.look.find_out(lambda: self._is_stopping):
+                yield 0, INSTRUMENT
+            self._take_problem()
         generator = self._generator("torch")
         fit: Fit | None = None
         for at_step in self.at_steps:

@@ -10,6 +10,7 @@ from napari.layers import Image
 from napari_convgen.files.image_file import Calibration
 from napari_convgen.files.images import pixel_size_of_file
 from napari_convgen.files.units import TIMES, name_of, symbol_of
+from napari_convgen.viewer.layers.units import join_lengths
 
 
 def unread_pixel_size(layer: Image, axes: str) -> Calibration | None:
@@ -32,9 +33,7 @@ def unread_pixel_size(layer: Image, axes: str) -> Calibration | None:
 def describe_pixel_size(size: Calibration) -> str:
     """Return a size of pixels as text, without the axes that have none: ``"0.5 × 0.11 × 0.11 µm"``."""
     numbers, units = zip(*_lengths(size), strict=True)
-    if len(set(units)) > 1:
-        return " × ".join(f"{number:.3g} {symbol_of(unit)}" for number, unit in _lengths(size))
-    return f"{' × '.join(f'{number:.3g}' for number in numbers)} {symbol_of(units[0])}"
+    return join_lengths(numbers, [symbol_of(unit) for unit in units])
 
 
 def take_pixel_size(layer: Image, size: Calibration) -> None:

@@ -24,7 +24,12 @@ def unit_factors(units: Sequence[Any], others: Sequence[Any]) -> NDArray[np.floa
 
 def format_lengths(lengths: Iterable[float], units: Iterable[Any]) -> str:
     """Return lengths along axes as text, once if they are all the same: ``"0.11 µm"``, ``"0.3 × 0.11 × 0.11 µm"``."""
-    numbers, names = [f"{length:.3g}" for length in lengths], [_symbol(unit) for unit in units]
+    return join_lengths(lengths, [_symbol(unit) for unit in units])
+
+
+def join_lengths(lengths: Iterable[float], names: Sequence[str]) -> str:
+    """Do the same with names of units."""
+    numbers = [f"{length:.3g}" for length in lengths]
     if len(set(names)) > 1:
         return " × ".join(f"{number} {name}" for number, name in zip(numbers, names, strict=True))
     return f"{' × '.join(numbers if len(set(numbers)) > 1 else numbers[:1])} {names[0]}"

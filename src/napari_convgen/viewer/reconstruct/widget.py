@@ -214,7 +214,6 @@ class ReconstructWidget(DockWidget):
             self._preset.choices = names
             self._preset.value = kept if kept in names and kept not in usual else self._problem.problem.preset
         self._at_hand.show_rows()
-        self._input.describe()
         self._baseline.native.setVisible(name in BASELINES)
         self._baseline.native.setText(BASELINES.get(name, BASELINES["enlarge"]))
         self._choose_preset()

@@ -20,8 +20,6 @@ CONCERNED = ("generator", "noise", "optimizer")
 
 NO_NOISE = "The noise level is not known, so the descent cannot be predicted."
 
-FITTED = "The descent is predicted from step 0 alone: what a fitted generator has of the noise is not accounted for."
-
 
 def summarize(result: SpectrumResult, position: int) -> str:
     """Say how much larger Jᵀy is for the image than for noise, how few vectors hold the image, and what the user should know."""
@@ -63,8 +61,8 @@ def describe_fit(result: SpectrumResult, fit: FitRecord) -> str:
 
 
 def _why_not(result: SpectrumResult, position: int) -> str:
-    """Say why no descent is predicted from a step."""
-    return FITTED if result.spectra[position].step > 0 else NO_NOISE
+    """Say why no descent is predicted from a step, unless the notes say it."""
+    return "" if result.spectra[position].step > 0 else NO_NOISE
 
 
 def _fit_lines(result: SpectrumResult, stop: PredictedStop, fit: FitRecord) -> Iterator[str]:
