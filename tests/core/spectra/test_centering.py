@@ -56,7 +56,9 @@ def test_of_an_image_they_are_the_means_of_its_channels():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_mean_that_is_not_measured_is_left_out(dtype):
-    imaging = through_focus(Objective(0.5, 0.52, 1.0), (0.3, 0.3), [-2.0, 0.0, 2.0], (18, 17), 0)  # whose responses are rounding
+    imaging = through_focus(
+        Objective(0.5, 0.52, 1.0), (0.3, 0.3), [-2.0, 0.0, 2.0], (18, 17), 0
+    )  # whose responses are rounding
     phase = torch.rand(imaging.in_shape, generator=RNG).to(dtype)
     operator = imaging.linearized(phase, torch.zeros(1, dtype=dtype))
     images = torch.rand(operator.out_shape, generator=RNG).to(dtype)
