@@ -122,7 +122,9 @@ class _Files:
 
     def __init__(self, folder: Path, measurement: measured.Measurement, fits: CompareFitsTask) -> None:
         self._folder = folder
-        self._like, self._like_fits = measurement.like_entries(fits.look), measurement.like_generated(fits.look)
+        look = fits.look
+        self._like = measurement.like_entries(look)
+        self._like_fits = self._like if look.posed is None else measurement.like_generated(look.posed)
         self._snapshots = {name: folder / f"{name.replace(' ', '-')}.tif" for name in fits.names}
         self._targets = folder / "targets.tif"
         self._curves, self._report = folder / "curves.csv", folder / "report.json"
