@@ -138,10 +138,9 @@ class ImageAgainstNoiseWidget(DockWidget):
 
     def _request(self) -> FitsRequest:
         measured, (config, targets) = self._problem.read(), self.config()
-        if measured is not None:
-            config = config.replace(measured.settings)
-            if measured.place is not None:  # no layer has the shape of both the measurement and the image
-                return FitsRequest(measured.place, config, targets, None, measured)
+        config = config.replace(measured.settings)
+        if measured.place is not None:  # no layer has the shape of both the measurement and the image
+            return FitsRequest(measured.place, config, targets, None, measured)
         return FitsRequest(self._input.read(), config, targets, self._input.reference_data(), measured)
 
     def _build(self) -> None:
