@@ -18,8 +18,8 @@ from napari_convgen.core.snapshot import UnitsOfPart
 from napari_convgen.errors import ConfigError, FitError, InputError
 from napari_convgen.run.denoise.frame_result import FrameResult
 from napari_convgen.run.denoise.progress import DenoiseProgress
+from napari_convgen.run.denoise.reported_error import reported_error
 from napari_convgen.run.denoise.result import DenoiseResult
-from napari_convgen.run.denoise.told_error import told_error
 from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.setup.build import NO_NOISE_ANYWHERE
 from napari_convgen.run.setup.forecast import Forecast
@@ -321,7 +321,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         max_bytes = self.config.snapshot_memory * 2**20 / self.n_pieces if self._keeps_snapshots else 0
         fit.snapshots.thin(keep=[fit.kept_step], max_bytes=max_bytes)
         self._n_dropped[now.number] = fit.snapshots.n_dropped
-        error, notes = told_error(judgment.error, now.image.noise, self.prepared.result_type)
+        error, notes = reported_error(judgment.error, now.image.noise, self.prepared.result_type)
         index = self.indices[now.number]
         self._frames.append(FrameResult.of(fit, judgment, reason, now.number, index, seed, now.image.noise, error))
         self._add_notes((*judgment.warnings, *notes))
