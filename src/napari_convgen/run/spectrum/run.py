@@ -61,6 +61,11 @@ RANDOM_SOURCES = 1000
 """First number of the task's own sources of chance; the generators have those before."""
 
 
+def own_settings(at_steps: Sequence[int]) -> dict[str, Any]:
+    """Return the settings of every spectrum: of a single generator, in float32, that no rule stops before the last of these steps."""
+    return {"n_seeds": 1, "stopping.kind": "fixed", "precision": "float32", "n_steps": max([1, *at_steps])}
+
+
 class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
     """Compute the spectrum of a generator's Jacobian at one or several steps, beside an image.
 
@@ -122,11 +127,8 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
     ) -> None:
         self.at_steps = check_steps(at_steps)
         self.groups = check_groups(groups)
-        changes = {"n_seeds": 1, "stopping.kind": "fixed", "precision": "float32", "n_steps": max(1, self.at_steps[-1])}
-        single, whole = (
-            "The spectrum is that of a single image",
-            resolve_config(config, default=GENERATOR_ALONE).replace(changes),
-        )
+        single = "The spectrum is that of a single image"
+        whole = resolve_config(config, default=GENERATOR_ALONE).replace(own_settings(self.at_steps))
         self.look = pose_look(problem, image, whole, axes, n_spared_threads, single, inputs)
         super().__init__(self.look.prepared)
         self._take_problem()
