@@ -25,7 +25,7 @@ PAUSED = "Paused before the first step. What is under way is finished first; 'Re
 
 
 class RunText(TextLabel):
-    """What a widget says of its run: at first that it is loaded, or paused before there was any progress; then what it is told.
+    """What a widget says of its run: that it is loaded, or paused before there was any progress, what a forecast was; then what it is told.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ class RunText(TextLabel):
         super().__init__()
         self._is_waiting = False
         session.state_changed.connect(self._on_state)
+        session.forecasted.connect(self._on_forecast)
 
     def setText(self, text: str | None) -> None:
         """Show a text, plain or rich."""
@@ -47,6 +48,9 @@ class RunText(TextLabel):
         if state is State.LOADING or self._is_waiting:
             self.setText({State.PAUSED: PAUSED, State.IDLE: ""}.get(state, LOADING))
             self._is_waiting = state is not State.IDLE
+
+    def _on_forecast(self, forecast: Any) -> None:
+        self.setText("" if forecast is None else str(forecast))
 
 
 @dataclass(frozen=True)

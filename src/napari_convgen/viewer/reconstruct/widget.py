@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.run.denoise.progress import DenoiseProgress
-    from napari_convgen.run.setup.forecast import Forecast
 
 GROUP = "reconstruct"
 """Name of the widget's group of preferences."""
@@ -190,7 +189,6 @@ class ReconstructWidget(DockWidget):
         self.session.progressed.connect(self._on_progress)
         self.session.finished.connect(self._show_present)
         self.session.turned.connect(self._show_present)
-        self.session.forecasted.connect(self._on_forecast)
         self.viewer.events.theme.connect(self._follow_theme)
 
     def _choose_problem(self) -> None:
@@ -245,9 +243,6 @@ class ReconstructWidget(DockWidget):
     def _on_progress(self, progress: DenoiseProgress) -> None:
         self._plot.show_progress(progress)
         self._text.setText(str(progress))
-
-    def _on_forecast(self, forecast: Forecast | None) -> None:
-        self._text.setText("" if forecast is None else str(forecast))
 
     def _show_present(self) -> None:
         """Show the present run: after a cancel the one before it, if there was one."""

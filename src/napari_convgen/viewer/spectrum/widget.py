@@ -174,7 +174,6 @@ class WhyItWorksWidget(DockWidget):
 
     def _on_forecast(self, forecast: SpectrumForecast | None) -> None:
         self._prediction = "" if forecast is None else html.escape(str(forecast))
-        self._text.setText(self._prediction)
 
     def _on_progress(self, progress: SpectrumProgress) -> None:
         self._text.setText(f"{self._prediction}<br>Step {progress.step:,}: {progress.doing} …")
