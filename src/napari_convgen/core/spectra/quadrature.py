@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_convgen.core.spectra.pace import Paced, finish
+from napari_convgen.core.pace import Paced, finish
 
 
 def lanczos_quadrature(

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from napari_convgen.core.columns import as_column
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.pace import Paced
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.spectra.centering import Centering, ChannelMeans, FlatResponses, as_real, from_real
 from napari_convgen.core.spectra.eigenpairs import Eigenpairs
 from napari_convgen.core.spectra.jacobian import measured
-from napari_convgen.core.spectra.pace import Paced
 
 
 class Entries:

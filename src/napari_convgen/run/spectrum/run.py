@@ -15,10 +15,10 @@ from napari_convgen.core import generators
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.pace import Paced
 from napari_convgen.core.spectra.descent import Descent, paced_descent
 from napari_convgen.core.spectra.eigenpairs import n_eigenpair_products, paced_eigenpairs
 from napari_convgen.core.spectra.jacobian import GROUPS, Group, gram, module_jacobian, observed
-from napari_convgen.core.spectra.pace import Paced
 from napari_convgen.core.spectra.sensitivity import paced_sensitivity, paced_tail
 from napari_convgen.core.spectra.subspaces import energy_shares, paced_alignment, principal_angles
 from napari_convgen.errors import ConfigError, FitError
