@@ -113,7 +113,7 @@ class RunControls(QWidget):
         self._session = session
         self._bound = bound
         self._is_blocked = False
-        self._told = ""  # the progress and the time that is left
+        self._format = ""  # of the progress bar: what is done, and the time that is left
         self._run = button("Run", tooltips.run)
         self._forecast = button("Forecast", tooltips.forecast)
         self._pause = button("Pause", tooltips.pause)
@@ -148,8 +148,8 @@ class RunControls(QWidget):
         self._progress.setRange(0, PROGRESS_PARTS)
         self._progress.setValue(round(PROGRESS_PARTS * progress.share))
         left = format_time_left(progress.seconds_left, self._bound)
-        self._told = f"%p % · {left}" if left else "%p %"
-        self._progress.setFormat("%p % · paused" if self._session.state is State.PAUSED else self._told)
+        self._format = f"%p % · {left}" if left else "%p %"
+        self._progress.setFormat("%p % · paused" if self._session.state is State.PAUSED else self._format)
 
     def _toggle_pause(self) -> None:
         if self._session.state is State.PAUSED:
@@ -177,6 +177,6 @@ class RunControls(QWidget):
             self._progress.setRange(0, PROGRESS_PARTS)
             self._progress.setValue(0)
             self._progress.setFormat("")
-            self._told = ""
-        elif self._told:
-            self._progress.setFormat("%p % · paused" if state is State.PAUSED else self._told)
+            self._format = ""
+        elif self._format:
+            self._progress.setFormat("%p % · paused" if state is State.PAUSED else self._format)
