@@ -1,3 +1,4 @@
+import functools
 import itertools
 import json
 import tomllib
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from napari_convgen.config import GROUPS, PRESETS, TABLES, Config, preset, setting_fields
+from napari_convgen.config import GROUPS, PRESETS, TABLES, Config, Kind, preset, setting_fields
 from napari_convgen.config.fields import Numbers, choices_of, describe, words_beside
 from napari_convgen.errors import ConfigError
 
@@ -34,7 +35,14 @@ def values_of(field):
 def models(model):
     """Settings of a kind."""
     fields = {name: field for name, field in model.model_fields.items() if name != "kind"}
-    return st.builds(model, **{name: values_of(field) for name, field in fields.items()})
+    drawn = st.fixed_dictionaries({name: values_of(field) for name, field in fields.items()})
+    return drawn.map(functools.partial(build, model))
+
+
+def build(model, values):
+    """Settings of a kind, those that have no effect at their defaults."""
+    unused = model.unused(values) if issubclass(model, Kind) else ()
+    return model(**{name: value for name, value in values.items() if name not in unused})
 
 
 own = {name: values_of(field) for name, field in Config.model_fields.items() if name not in GROUPS | TABLES}
@@ -154,6 +162,21 @@ def test_switching_a_kind_changes_nothing_else(config, switch):
     assert changed.model_dump(exclude={group}) == config.model_dump(exclude={group})
     if getattr(config, group).kind == kind:
         assert changed == config
+
+
+def test_settings_that_have_no_effect_any_longer_take_their_defaults():
+    average = preset("guided-network").replace({"generator.recorruption": 0.7, "generator.guide_noise": 0.9})
+    mixed = average.replace({"generator.guide": "non-local"}).generator
+    assert (mixed.recorruption, mixed.guide_noise) == (0.5, 0.9)
+    assert preset("quick").replace({"generator.guide": "average"}).generator.network_share == "auto"
+    taught = preset("best").replace({"generator.network_share": 0.3})
+    assert taught.replace({"generator.kind": "guided-network"}).generator.network_share == "auto"
+
+
+def test_a_share_that_another_kind_has_too_is_kept_with_a_guide_that_it_has_an_effect_with():
+    taught = preset("best").replace({"generator.network_share": 0.3})
+    mixed = taught.replace({"generator.kind": "guided-network", "generator.guide": "non-local"})
+    assert mixed.generator.network_share == 0.3
 
 
 def test_it_tells_which_settings_it_has():

@@ -101,6 +101,29 @@ def test_a_value_that_another_kind_cannot_have_is_refused(kind, name, value):
     check_refusal(Config().replace(dict([kind.split("=")])), name, value)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "sentence"),
+    [
+        (
+            "default",
+            {"generator.recorruption": 0.7},
+            "generator.recorruption = 0.7 has no effect with guide = 'non-local', only with 'average'. Leave it at 0.5, or choose another "
+            "guide.",
+        ),
+        ("default", {"generator.guide": "plug-and-play", "generator.guide_step": "3"}, "guide_step = 3 has no effect"),
+        (
+            "guided-network",
+            {"generator.network_share": 0.3},
+            "only with 'non-local' or 'plug-and-play'. Leave it at 'auto'",
+        ),
+    ],
+)
+def test_a_value_without_an_effect_is_refused(name, changes, sentence):
+    with pytest.raises(ConfigError) as caught:
+        preset(name).replace(changes)
+    assert sentence in str(caught.value)
+
+
 def check_refusal(config, name, value):
     with pytest.raises(ConfigError) as caught:
         config.replace({name: value})

@@ -60,15 +60,13 @@ def add_coil_maps_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--write-coil-maps", type=Path, metavar="FILE", help=about)
 
 
-def check_problem(options: argparse.Namespace, *names: str) -> None:
+def check_problem(options: argparse.Namespace) -> None:
     """Refuse options of k-space for another problem, and those of images for k-space.
 
     Parameters
     ----------
     options
         Options of the command.
-    *names
-        Names of the options of k-space that the command has.
 
     Raises
     ------
@@ -79,8 +77,8 @@ def check_problem(options: argparse.Namespace, *names: str) -> None:
         if options.series:
             raise ConfigError("--series is for files of images. Use --slice for k-space of several slices.")
         return
-    for name in names:
-        if getattr(options, name) is not None:
+    for name in ("slice", "coil_maps", "sampling", "phase", "write_coil_maps"):
+        if getattr(options, name, None) is not None:
             raise ConfigError(f"--{name.replace('_', '-')} is for the problem 'sense'. Leave it out.")
 
 

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from napari_convgen.config import PRESETS, Config, StoppingConfig, preset, setting_fields
 from napari_convgen.config.base import kinds_of
@@ -195,6 +196,29 @@ def read_changes(options: argparse.Namespace) -> dict[str, str]:
     options_of = {"seed": "seed", "n_steps": "steps", "stopping.kind": "stopping", "device": "device", "dtype": "dtype"}
     named = {name: getattr(options, option, None) for name, option in options_of.items()}
     return changes | {name: value for name, value in named.items() if value is not None}
+
+
+def refuse_overridden(options: argparse.Namespace, config: Config, own: Mapping[str, Any]) -> None:
+    """Refuse settings to change that a command chooses itself, or that have no effect with what it chooses.
+
+    Parameters
+    ----------
+    options
+        Options of the command.
+    config
+        Settings that were asked for.
+    own
+        Settings that the command chooses, by dotted name.
+
+    Raises
+    ------
+    ConfigError
+        There is one.
+    """
+    used = config.replace({name: value for name, value in own.items() if config.has(name)})
+    for name in read_changes(options):
+        if not used.has(name) or used.value(name) != config.value(name):
+            raise ConfigError(f"{name} would do nothing here: this command chooses {', '.join(own)}. Leave it out.")
 
 
 def read_input(options: argparse.Namespace) -> ImageFile:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 Auto = Literal["auto"]
 
@@ -21,11 +21,37 @@ class Kind(Settings):
 
     Attributes
     ----------
+    used_with
+        Settings that have an effect only with some values of another one: its name, and these values, by the name of the setting; none by
+        default.
     kind
         Name of the kind; each subclass has one of its own.
     """
 
+    used_with: ClassVar[Mapping[str, tuple[str, Collection[str]]]] = {}
+
     kind: str
+
+    @classmethod
+    def unused(cls, values: Mapping[str, Any]) -> list[str]:
+        """Return the names of values that are not the defaults and have no effect beside the others."""
+        chosen = {name: field.default for name, field in cls.model_fields.items()} | dict(values)
+        return [
+            name
+            for name, (other, others) in cls.used_with.items()
+            if chosen[name] != cls.model_fields[name].default and chosen[other] not in others
+        ]
+
+    @model_validator(mode="after")
+    def _check_effects(self) -> Self:
+        """Refuse a value that would have no effect."""
+        for name in self.unused(dict(self)):
+            other, others = self.used_with[name]
+            raise ValueError(
+                f"{name} = {getattr(self, name)!r} has no effect with {other} = {getattr(self, other)!r}, only with "
+                f"{' or '.join(map(repr, others))}. Leave it at {type(self).model_fields[name].default!r}, or choose another {other}."
+            )
+        return self
 
 
 def kinds_of(union: Any) -> dict[str, type[Kind]]:
@@ -53,6 +79,6 @@ def shared_values(settings: Kind, model: type[Kind]) -> Mapping[str, Any]:
 def _is_allowed(model: type[Kind], name: str, value: Any) -> bool:
     try:
         model.model_validate({name: value})
-    except ValueError:
-        return False
+    except ValidationError as error:
+        return not any(each["loc"] for each in error.errors())  # else it is refused beside the defaults of the others
     return True

@@ -163,7 +163,8 @@ class Config(Settings):
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """Return a copy with some settings changed.
 
-        Where a kind changes, the settings that the new kind has too stay as they are, and the others take their defaults.
+        Where a kind changes, the settings that the new kind has too stay as they are, and the others take their defaults; so do settings
+        that have no effect any longer.
 
         Parameters
         ----------
@@ -174,7 +175,7 @@ class Config(Settings):
         Raises
         ------
         ConfigError
-            A setting that does not exist, or not for this kind, or a value out of its range.
+            A setting that does not exist, not for this kind, or without an effect, or a value out of its range.
         """
         own: dict[str, Any] = {}
         by_group: dict[str, dict[str, Any]] = {}
@@ -290,7 +291,9 @@ def _replaced(group: str, settings: Settings, changes: Mapping[str, Any]) -> Set
         if name not in model.model_fields:
             raise ConfigError(_missing_setting(group, name, kind))
     kept = dict(settings) if isinstance(settings, model) else dict(shared_values(settings, model))
-    return _validated(model, kept | dict(changes), f"{group}.")
+    values = kept | dict(changes)
+    idle = set(model.unused(values)).difference(changes)
+    return _validated(model, {name: value for name, value in values.items() if name not in idle}, f"{group}.")
 
 
 def _replaced_values(table: str, settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -306,6 +309,8 @@ def _validated(model: type[T], values: Mapping[str, Any], prefix: str = "") -> T
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # the values do not belong together
+            raise ConfigError(f"{prefix}{first['ctx']['error']}") from error
         name = str(first["loc"][0])
         field, message = model.model_fields[name], first["msg"]
         if words := words_beside(field):

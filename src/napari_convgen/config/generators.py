@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
@@ -204,6 +205,11 @@ class GuidedNetworkConfig(_HourglassConfig):
     """Skip network whose input is the noisy image with more noise on it, and later its own image, in the place of a random latent."""
 
     draws_from_image: ClassVar[bool] = True
+    used_with: ClassVar[Mapping[str, tuple[str, Collection[str]]]] = {
+        "network_share": ("guide", ("non-local", "plug-and-play")),
+        "recorruption": ("guide", ("average",)),
+        "guide_step": ("guide", ("average",)),
+    }
 
     kind: Literal["guided-network"] = "guided-network"
     guide: Literal["average", "non-local", "plug-and-play"] = Field(
@@ -219,8 +225,8 @@ class GuidedNetworkConfig(_HourglassConfig):
         gt=0,
         le=10,
         title="Recorruption",
-        description="Noise that is added to the input in the first steps, in standard deviations of the image's noise; more is steadier, "
-        "and hides more of the image.",
+        description="Noise that is added to the input before the average guides it, in standard deviations of the image's noise; more is "
+        "steadier, and hides more of the image.",
     )
     guide_step: int = Field(
         200,

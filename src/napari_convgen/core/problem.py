@@ -12,6 +12,7 @@ from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.noise import correlation_length
 from napari_convgen.core.operators.forward_model import ForwardModel
@@ -177,7 +178,7 @@ class Problem:
             return self.error_weights(image)
         variance = torch.full_like(image, torch.nan)
         if self.noise_level is not None:
-            variance = (self.noise_level.to(image).view(-1, *(1,) * (image.ndim - 1)) ** 2).expand_as(image)
+            variance = as_column(self.noise_level.to(image) ** 2, image.ndim).expand_as(image)
         return ErrorWeights(self.weights / self.weights.sum(), 1.0, variance)
 
     def low_pass_error(self, grid: Sequence[int]) -> float:

@@ -99,6 +99,13 @@ def test_a_dry_run_says_what_it_takes(folder, capsys):
         ("--mean half", "noisy.tif", "mean must be one of removed, kept"),
         ("--added-noise -3", "noisy.tif", "added_noise must be a number from 0"),
         ("--stopping held-out", "noisy.tif", "unrecognized arguments: --stopping held-out"),
+        (
+            "--set stopping.kind=held-out",
+            "noisy.tif",
+            "stopping.kind would do nothing here: this command chooses n_seeds,",
+        ),
+        ("--set stopping.patience=2", "noisy.tif", "stopping.patience would do nothing here"),
+        ("--set n_seeds=3", "noisy.tif", "n_seeds would do nothing here"),
         ("--added-noise much", "noisy.tif", "invalid float value"),
         (
             "--set generator.kind=guided-network",

@@ -107,6 +107,7 @@ def test_a_dry_run_says_what_it_takes(folder, capsys):
         ("--rank 1000", "noisy.tif", "got 1000"),
         ("--groups all", "noisy.tif", "groups must be some of convolutions, norms, output"),
         ("--at-step -1", "noisy.tif", "at_steps must be whole numbers from 0"),
+        ("--set n_steps=7", "noisy.tif", "n_steps would do nothing here: this command chooses n_seeds,"),
         ("--at-step one", "noisy.tif", "invalid int value"),
         ("", "stack.tif", "a single image, got 2 frames"),
         ("", "missing.tif", "missing.tif does not exist"),

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_convgen.core.generators.input_noise import STRIDE, Dropout, GaussianNoise, InputNoise, mix
+from napari_convgen.core.generators.input_noise import STRIDE, Dropout, GaussianDraws, InputNoise, mix
 
 
 def noise(sd=0.5, *, seed=0):
@@ -81,7 +81,7 @@ def test_without_noise_nothing_is_drawn(make, amount, is_training):
 
 
 def test_gaussian_noise_has_the_moments_of_a_gaussian_and_no_memory():
-    noise = GaussianNoise(torch.Generator().manual_seed(0))
+    noise = GaussianDraws(torch.Generator().manual_seed(0))
     first, second = noise(torch.empty(400, 500)), noise(torch.empty(400, 500))
     n = first.numel()
     assert abs(first.mean()) < 4 / n**0.5

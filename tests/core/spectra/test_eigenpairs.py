@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from napari_convgen.core.pace import finish
 from napari_convgen.core.spectra.eigenpairs import n_eigenpair_products, paced_eigenpairs
-from napari_convgen.core.spectra.pace import finish
 
 
 def operator(n=80, decay=0.8, seed=0):

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.pace import finish
 from napari_convgen.core.spectra.eigenpairs import paced_eigenpairs
 from napari_convgen.core.spectra.jacobian import gram
-from napari_convgen.core.spectra.pace import finish
 from napari_convgen.core.spectra.sensitivity import paced_sensitivity, paced_tail
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.pace import finish
 from napari_convgen.core.spectra.centering import ChannelMeans
 from napari_convgen.core.spectra.jacobian import observed
-from napari_convgen.core.spectra.pace import finish
 from napari_convgen.core.spectra.subspaces import energy_shares, paced_alignment, principal_angles
 
 

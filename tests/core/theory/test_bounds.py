@@ -1,25 +1,20 @@
 import numpy as np
 import pytest
 
-from napari_convgen.core.theory.bounds import error_terms, stopping_step, worst_terms
+from napari_convgen.core.theory.bounds import stopping_step, worst_terms
 from napari_convgen.errors import InputError
 
 WEIGHTS = np.geomspace(1, 1e-3, 40)
 RATE = 0.4
 
 
-def test_the_terms_are_the_two_parts_of_the_error_of_a_diagonal_descent():
-    rng = np.random.default_rng(0)
-    x, z = rng.standard_normal((2, 40))
+def error_terms(x, z, step):
+    """Norms of the part of a signal that is not fitted yet, and of the part of noise that is, by diagonal descent."""
     image_of_x = image_of_z = np.zeros(40)
-    for _ in range(9):
+    for _ in range(step):
         image_of_x = image_of_x + RATE * WEIGHTS * (x - image_of_x)
         image_of_z = image_of_z + RATE * WEIGHTS * (z - image_of_z)
-    terms = error_terms(WEIGHTS, RATE, x, z, 9)
-    assert terms.signal == pytest.approx(np.linalg.norm(image_of_x - x))
-    assert terms.noise == pytest.approx(np.linalg.norm(image_of_z))
-    assert terms.total == pytest.approx(terms.signal + terms.noise)
-    assert np.linalg.norm(image_of_x + image_of_z - x) <= terms.total
+    return np.linalg.norm(image_of_x - x), np.linalg.norm(image_of_z)
 
 
 @pytest.mark.parametrize("p", [1, 5, 39])
@@ -40,9 +35,9 @@ def test_the_worst_terms_bound_those_of_any_signal_and_the_mean_noise():
         for _ in range(400):
             x = np.zeros(40)
             x[:p] = rng.standard_normal(p)
-            terms = error_terms(WEIGHTS, RATE, x / np.linalg.norm(x), rng.standard_normal(40) / np.sqrt(40), step)
-            assert terms.signal <= worst.signal
-            energies.append(terms.noise**2)
+            signal, noise = error_terms(x / np.linalg.norm(x), rng.standard_normal(40) / np.sqrt(40), step)
+            assert signal <= worst.signal
+            energies.append(noise**2)
         assert np.mean(energies) <= worst.noise**2
 
 

@@ -9,7 +9,7 @@ from napari_convgen.config import Config
 from napari_convgen.core.quality.metrics import psnr, ssim
 from napari_convgen.core.snapshot import Outcome, Snapshot, StopReason
 from napari_convgen.core.stopping import ErrorEstimate
-from napari_convgen.run.denoise import told_error
+from napari_convgen.run.denoise import reported_error
 from napari_convgen.run.denoise.frame_result import FrameResult
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 
@@ -311,7 +311,7 @@ def test_an_image_of_nothing_has_no_estimated_psnr(mse):
 
 
 def test_the_error_left_of_white_noise_is_estimated_within_its_own_uncertainty(monkeypatch):
-    monkeypatch.setattr(told_error, "MOST_UNCERTAIN", np.inf)
+    monkeypatch.setattr(reported_error, "MOST_UNCERTAIN", np.inf)
     y, x = np.mgrid[-1:1:64j, -1:1:64j]
     truth = np.exp(-3 * (x**2 + y**2)).astype(np.float32)
     image = truth + np.random.default_rng(3).normal(0, 0.1, truth.shape).astype(np.float32)

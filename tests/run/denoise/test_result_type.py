@@ -3,7 +3,7 @@ import pytest
 
 from napari_convgen.config import Config
 from napari_convgen.run.compare.run import compare
-from napari_convgen.run.denoise import told_error
+from napari_convgen.run.denoise import reported_error
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 
 SMALL = Config().replace({"generator.n_channels": 6, "n_steps": 8, "n_threads": 1, "device": "cpu"})
@@ -58,7 +58,7 @@ def test_a_stack_has_one_type_in_all_that_is_shown(noisy, dtype):
 
 def test_an_estimate_of_the_error_knows_of_rounding(noisy, monkeypatch):
     for limit in ("MOST_UNCERTAIN", "MOST_CLIPPED"):
-        monkeypatch.setattr(told_error, limit, np.inf)
+        monkeypatch.setattr(reported_error, limit, np.inf)
     config = SMALL.replace({"stopping.kind": "held-out"})
     exact, rounded = (denoise(noisy, config.replace({"dtype": dtype})) for dtype in ("float32", "same"))
     assert rounded.frames[0].error.mse == pytest.approx(exact.frames[0].error.mse + 1 / 12)

@@ -171,10 +171,10 @@ def test_a_path_is_read_with_its_axes_its_distances_and_what_is_to_say(tmp_path)
     metadata = {"axes": "ZYX", "spacing": 2, "unit": "um"}
     tifffile.imwrite(path, stack, imagej=True, resolution=(4, 4), metadata=metadata)
     for given in (path, str(path)):
-        prepared = Prepared(given, "deep-decoder", reference=given)
+        prepared = Prepared(given, "deep-decoder")
         assert prepared.layout.axes == "ZYX"
         assert prepared.spacing == (0.25, 0.25)
-        np.testing.assert_array_equal(prepared.reference.image, stack)
+        np.testing.assert_array_equal(check_reference(given, None, stack.shape).image, stack)
     with tifffile.TiffWriter(path) as writer:
         writer.write(stack[0], photometric="minisblack")
         writer.write(stack[0, :9], photometric="minisblack")

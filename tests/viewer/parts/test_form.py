@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qtpy.QtWidgets import QFormLayout, QLabel
 
-from napari_convgen.config import GROUPS, PRESETS, Config, setting_fields
+from napari_convgen.config import GROUPS, PRESETS, Config, preset, setting_fields
 from napari_convgen.errors import ConfigError
 from napari_convgen.viewer.parts import devices
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
@@ -135,6 +135,20 @@ def test_values_that_several_kinds_have_stay_when_the_kind_changes():
     assert (config.generator.kind, config.generator.n_channels) == ("skip-network", 36)
     assert config.generator.n_skip_channels == 4
     assert config.stopping.kind == "fixed"
+
+
+def test_rows_without_an_effect_are_hidden_and_their_values_left_out():
+    form = ConfigForm(name for name in setting_fields() if name.startswith("generator."))
+    form.show_config(preset("guided-network"))
+    widget = labeled_rows(form.editors.values())
+    assert {"Recorruption", "Guide from step"} <= set(rows_shown(widget))
+    form.editors["generator.recorruption"].value = "0.7"
+    form.editors["generator.guide"].value = "non-local"
+    assert not {"Recorruption", "Guide from step"} & set(rows_shown(widget))
+    assert "Network share" in rows_shown(widget)
+    assert Config().replace(form.values()).generator.recorruption == 0.5
+    form.editors["generator.guide"].value = "average"
+    assert Config().replace(form.values()).generator.recorruption == 0.7
 
 
 def test_a_title_is_hidden_while_the_kind_chosen_elsewhere_has_no_settings():

@@ -5,6 +5,7 @@ from napari.components import ViewerModel
 from napari_convgen.config import Config
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.viewer.reconstruct.layers import ReconstructionLayers
+from napari_convgen.viewer.reconstruct.measured import Measured
 from napari_convgen.viewer.reconstruct.request import Details, Outputs, ReconstructRequest
 from napari_convgen.viewer.reconstruct.stack import read_stack
 
@@ -12,7 +13,7 @@ from napari_convgen.viewer.reconstruct.stack import read_stack
 def test_the_preview_of_a_phase_shows_all_its_values_until_the_user_sets_limits():
     viewer = ViewerModel()
     stack, place = read_stack(viewer.add_image(np.ones((3, 6, 8)), name="stack"))
-    layers = ReconstructionLayers(viewer, ReconstructRequest(place, "phase", Config(), stack=stack))
+    layers = ReconstructionLayers(viewer, ReconstructRequest(place, Config(), Measured("phase", measurement=stack)))
     phase = np.linspace(-0.1, 0.2, 48, dtype=np.float32).reshape(6, 8)
     for image in (phase, 5 * phase):
         layers.show_preview(image)
@@ -34,7 +35,8 @@ def test_the_layers_of_a_phase_lie_where_the_stack_lies():
     layer = viewer.add_image(np.ones((3, 6, 8)), name="stack", **turned)
     stack, place = read_stack(layer)
     outputs = Outputs(has_generator_image=True, has_residual=True)
-    layers = ReconstructionLayers(viewer, ReconstructRequest(place, "phase", Config(), stack=stack, outputs=outputs))
+    measured = Measured("phase", measurement=stack)
+    layers = ReconstructionLayers(viewer, ReconstructRequest(place, Config(), measured, outputs))
     image = np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)
     snapshots = [Snapshot(step, 1.0, 1.0, image, image) for step in (1, 2)]
     layers.show(Details(image, snapshots, image, None, np.ones((3, 6, 8))), {}, 2)

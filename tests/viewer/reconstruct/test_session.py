@@ -6,6 +6,7 @@ from napari_convgen.core.image import Image
 from napari_convgen.run.reconstruct.run import reconstruct
 from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
 from napari_convgen.viewer.layers.frame import take_frame
+from napari_convgen.viewer.reconstruct.measured import Measured
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
 from napari_convgen.viewer.reconstruct.session import ReconstructSession
 
@@ -32,11 +33,11 @@ def session(viewer, workers_end, qtbot):
     session.cancel()
 
 
-def start(session, problem, config, layer="cells", **options):
+def start(session, problem, config, layer="cells", outputs=None, **given):
     kind = {"inpaint": "identity", "deblur": "blur", "enlarge": "downsampling"}[problem]
     source = read_layer(session.viewer.layers[layer])
     config = config.replace({"operator.kind": kind, "noise.kind": "gaussian"})
-    session.run(ReconstructRequest(source, problem, config, **options))
+    session.run(ReconstructRequest(source, config, Measured(problem, given=given), outputs or Outputs()))
 
 
 def run_to_end(session, qtbot, *arguments, **options):
@@ -109,7 +110,7 @@ def test_a_frame_of_a_stack_keeps_its_axes_and_its_place(session, qtbot, quick, 
     source = take_frame(read_layer(stack, "TYX"), {0: 1})
     config = quick.replace({"operator.kind": "downsampling" if problem == "enlarge" else "identity"})
     mask = np.arange(32)[:, None] * np.ones(32) < 3 if problem == "inpaint" else None
-    session.run(ReconstructRequest(source, problem, config, is_missing=mask, outputs=ALL))
+    session.run(ReconstructRequest(source, config, Measured(problem, given={"is_missing": mask}), ALL))
     qtbot.waitUntil(lambda: not session.is_busy, timeout=60_000)
     for layer in session.viewer.layers[2:]:
         place = (0,) * layer.ndim

@@ -24,13 +24,14 @@ from napari_convgen.cli.options import (
     notes_of,
     read_config,
     read_reference,
+    refuse_overridden,
 )
 from napari_convgen.config import GENERATOR_ALONE
 from napari_convgen.core.image import magnitude
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.files.atomic import check_writable, write_text
 from napari_convgen.files.stack import check_stack, write_stack
-from napari_convgen.run.image_vs_noise.config import MEAN_KINDS, NOISE_SHAPES, TargetsConfig
+from napari_convgen.run.image_vs_noise.config import MEAN_KINDS, NOISE_SHAPES, ONE_FIT, TargetsConfig
 from napari_convgen.run.labels import format_place, format_seconds, format_time_left
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ _ADDED = "standard deviation of Gaussian noise to add to the image for one more 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     config = read_config(options, default=GENERATOR_ALONE)
+    refuse_overridden(options, config, ONE_FIT)
     targets = TargetsConfig(options.noise, options.mean, options.added_noise)
     require_output(options)
     measurement, reference = measured.read_measurement(options), read_reference(options)
@@ -122,7 +124,9 @@ class _Files:
 
     def __init__(self, folder: Path, measurement: measured.Measurement, fits: CompareFitsTask) -> None:
         self._folder = folder
-        self._like, self._like_fits = measurement.like_entries(fits.look), measurement.like_generated(fits.look)
+        look = fits.look
+        self._like = measurement.like_entries(look)
+        self._like_fits = self._like if look.posed is None else measurement.like_generated(look.posed)
         self._snapshots = {name: folder / f"{name.replace(' ', '-')}.tif" for name in fits.names}
         self._targets = folder / "targets.tif"
         self._curves, self._report = folder / "curves.csv", folder / "report.json"

@@ -11,15 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.cli import kspace
-from napari_convgen.cli.commands.reconstruct import (
-    BLUR_SETTINGS,
-    LIGHTS,
-    PROBLEMS,
-    SIZE_SETTINGS,
-    SUM_SETTINGS,
-    add_patterns,
-    read_settings,
-)
+from napari_convgen.cli.measured import PROBLEMS, add_instrument, read_instrument
 from napari_convgen.cli.options import (
     add_changes,
     add_force,
@@ -34,8 +26,7 @@ from napari_convgen.cli.options import (
 from napari_convgen.cli.terminal import tell
 from napari_convgen.errors import ConfigError
 from napari_convgen.files.image_file import ImageFile
-from napari_convgen.files.images import check_image, new_image, read_image, write_image
-from napari_convgen.files.lights import read_lights
+from napari_convgen.files.images import check_image, new_image, write_image
 from napari_convgen.files.resampled import resampled
 
 if TYPE_CHECKING:
@@ -72,10 +63,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--coils", type=int, dest="n_coils", metavar="N", help="number of coils, for sense (default: 8)")
     add("--acceleration", type=int, metavar="N", help=_ACCELERATION)
     add_settings(parser, kspace.SETTINGS)
-    add("--psf", type=Path, metavar="FILE", help=_PSF)
-    add_patterns(parser)
+    add_instrument(parser)
     add("--measured", type=float, metavar="SHARE", help=_MEASURED)
-    add_settings(parser, BLUR_SETTINGS | SIZE_SETTINGS | SUM_SETTINGS)
     add(
         "--planes",
         type=int,
@@ -83,7 +72,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of planes through focus, for phase (default: 7)",
     )
-    add("--lights", type=Path, metavar="FILE", help=LIGHTS)
     add("--aberrations", type=_numbers, metavar="LIST", help=_ABERRATIONS)
     noise = parser.add_mutually_exclusive_group()
     noise.add_argument("--photons", type=float, metavar="NUMBER", help=_PHOTONS)
@@ -98,7 +86,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 _ACCELERATION = "distance of the rows of k-space that are sampled beside the calibration lines, for sense (default: 4)"
-_PSF = "image file of the point spread function, for deblur: the image of a point (default: computed from the settings)"
 _MEASURED = "number of sums relative to that of the pixels, for sensing without patterns (default: 0.25)"
 _PHOTONS = "number of photons in the brightest pixel, for Poisson noise; 0 in the image is no light (default: no noise)"
 _NOISE = "standard deviation of Gaussian noise, in image units; of k-space that of the real and of the imaginary part (default: no noise)"
@@ -117,7 +104,7 @@ def _numbers(text: str) -> list[float]:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     truth = read_input(options)
-    psf, patterns = (None if path is None else read_image(path) for path in (options.psf, options.patterns))
+    instrument, notes = read_instrument(options)
     read = {"TRUTH": options.input, "--psf": options.psf, "--patterns": options.patterns}
     written = {
         "--output": options.output,
@@ -138,12 +125,9 @@ def run(options: argparse.Namespace) -> int:
         acceleration=options.acceleration,
         n_planes=options.n_planes,
         aberrations=options.aberrations,
-        lights=None if options.lights is None else read_lights(options.lights),
         measured=options.measured,
         changes=read_changes(options),
-        psf=None if psf is None else psf.image,
-        patterns=None if patterns is None else patterns.data,
-        **read_settings(options),
+        **instrument,
     )
     outputs = _outputs(options, truth, simulation)
     for path, values, like in outputs:
@@ -153,8 +137,8 @@ def run(options: argparse.Namespace) -> int:
     for path, values, like in outputs:
         write_image(path, values, like)
     if not options.quiet:
-        notes = [f"Note: {note}" for note in (*notes_of(truth, psf, patterns), *simulation.notes)]
-        tell("\n".join([*notes, f"Wrote {', '.join(str(path) for path, _, _ in outputs)}."]))
+        lines = [f"Note: {note}" for note in (*notes_of(truth), *notes, *simulation.notes)]
+        tell("\n".join([*lines, f"Wrote {', '.join(str(path) for path, _, _ in outputs)}."]))
     return 0
 
 

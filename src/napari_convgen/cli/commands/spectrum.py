@@ -25,6 +25,7 @@ from napari_convgen.cli.options import (
     check_outputs,
     make_folder,
     read_config,
+    refuse_overridden,
 )
 from napari_convgen.config import GENERATOR_ALONE
 from napari_convgen.core.image import Layout, magnitude
@@ -91,8 +92,9 @@ def run(options: argparse.Namespace) -> int:
     config = read_config(options, default=GENERATOR_ALONE)
     require_output(options)
     measurement = measured.read_measurement(options)
-    from napari_convgen.run.spectrum.run import SpectrumTask
+    from napari_convgen.run.spectrum.run import SpectrumTask, own_settings
 
+    refuse_overridden(options, config, own_settings(options.at_step))
     spectrum_run = SpectrumTask(
         measurement.image,
         config,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_convgen.core.baselines.color import from_opponents, to_opponents
 from napari_convgen.core.baselines.frame import NoisyFrame
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.non_local import Stage, non_local_stages
 from napari_convgen.core.non_local.passes import computed_on
 
@@ -60,7 +61,7 @@ def patch_stages(frame: NoisyFrame, device: torch.device) -> Iterator[Stage[NDAr
         noise_spectrum=frame.noise_spectrum,
         is_stack=frame.is_stack,
     )
-    is_changed = has_noise.reshape(-1, *(1,) * (values.ndim - 1))
+    is_changed = as_column(has_noise, values.ndim)
     for stage in stages:
         denoised = np.where(is_changed, stage.image.cpu().numpy(), values)
         yield Stage(from_opponents(denoised) if frame.is_color else denoised, stage.share)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from napari_convgen.core.generators.generator import OutputMap
 from napari_convgen.core.generators.image_input import ImageInput
-from napari_convgen.core.generators.input_noise import GaussianNoise
+from napari_convgen.core.generators.input_noise import GaussianDraws
 from napari_convgen.core.generators.layers import Start
 from napari_convgen.core.generators.skip import Hourglass, HourglassGenerator, Padding
 
@@ -78,7 +78,7 @@ class GuidedNetwork(ImageInput, HourglassGenerator):
     ) -> None:
         super().__init__()
         self.recorruption, self.guide_step, self.guide_noise = recorruption, guide_step, guide_noise
-        self.noises = nn.ModuleList(GaussianNoise(rng) for rng in rngs)
+        self.noises = nn.ModuleList(GaussianDraws(rng) for rng in rngs)
         self.hourglasses = nn.ModuleList(
             Hourglass(
                 size,

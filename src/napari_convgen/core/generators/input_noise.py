@@ -63,7 +63,7 @@ class InputNoise(_Draws):
         return torch.add(x, self.integers(x, torch.int16).to(x.dtype), alpha=self.sd * 3**0.5 / 2**15)
 
 
-class GaussianNoise(_Draws):
+class GaussianDraws(_Draws):
     """Standard Gaussian noise; each call is one draw.
 
     Parameters

@@ -22,7 +22,7 @@ from napari_convgen.core.cpu.threads import for_each_member
 from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, named_layers
 from napari_convgen.core.generators.grids import Size, grid_sizes, strides
 from napari_convgen.core.generators.image_input import ImageInput
-from napari_convgen.core.generators.input_noise import GaussianNoise
+from napari_convgen.core.generators.input_noise import GaussianDraws
 from napari_convgen.core.generators.layers import CONVOLUTIONS, Start
 from napari_convgen.core.generators.skip import LEAK
 
@@ -112,7 +112,7 @@ class TaughtNetwork(ImageInput):
         if any(n < LEAST_HALF for n, block in zip(grids[-1], self.blocks, strict=True) if block > 1):
             features_dtype = dtype
         widths = [n_fine_channels, *(n_channels,) * n_scales]
-        self.noises = nn.ModuleList(GaussianNoise(rng) for rng in rngs)
+        self.noises = nn.ModuleList(GaussianDraws(rng) for rng in rngs)
         self.networks = nn.ModuleList(
             _Denoiser(n_outputs, widths, halvings, len(size), Start(rng, dtype), features_dtype or dtype)
             for rng in rngs
@@ -194,7 +194,7 @@ class TaughtNetwork(ImageInput):
         *hidden, output = zip(*(network.weights() for network in self._denoisers), strict=True)
         return named_layers(hidden, output)
 
-    def _crop(self, guide: Float[Tensor, "c *spatial"], noise: GaussianNoise) -> tuple[Float[Tensor, "c *crop"], int]:
+    def _crop(self, guide: Float[Tensor, "c *spatial"], noise: GaussianDraws) -> tuple[Float[Tensor, "c *crop"], int]:
         """Return a crop of a guide, at a place and in an orientation by chance, and the number of the orientation."""
         draws = noise.integers(guide.new_empty(guide.ndim), torch.int32).long().abs().tolist()
         places = [draw % (n - side + 1) for draw, n, side in zip(draws, guide.shape[1:], self.crop_size, strict=False)]

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Shaped
 from numpy.typing import DTypeLike, NDArray
 from scipy import ndimage
 
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.image.layout import Layout
 from napari_convgen.core.image.measured import Measured
 from napari_convgen.core.noise.estimation.correlation import correlation_length
@@ -136,7 +137,7 @@ class ImageTensor:
     def within(self, low: Float[np.ndarray, "c"], high: Float[np.ndarray, "c"]) -> ImageTensor:
         """Return the same frame with another range in the place of its own minimum and maximum, given in the frame's units."""
         other = replace(self, low=low, high=high)
-        least, most = (_column(each, self.values.ndim) for each in other._ends())
+        least, most = (as_column(each, self.values.ndim) for each in other._ends())
         values = LOW + (HIGH - LOW) * (self._stable(self.values) - least) / np.where(most > least, most - least, 1.0)
         return replace(other, values=np.where(self.is_observed, values, 0.5))
 
@@ -189,11 +190,11 @@ class ImageTensor:
             variance = [each.noise_variance(x) for each, x in zip(self.stabilizers, stable, strict=True)]
         else:
             variance = [each.variance_at(x) for each, x in zip(self.noise.stable, stable, strict=True)]
-        return np.asarray(_column(self._unit**2, values.ndim) * np.stack(variance))
+        return np.asarray(as_column(self._unit**2, values.ndim) * np.stack(variance))
 
     def scale(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Return noisy values, given in the frame's units, in the generator's units."""
-        low, high = (_column(each, values.ndim) for each in self._ends())
+        low, high = (as_column(each, values.ndim) for each in self._ends())
         stable = np.stack([each.forward(x) for each, x in zip(self.stabilizers, values, strict=True)])
         return np.asarray(LOW + (HIGH - LOW) * (stable - low) / np.where(high > low, high - low, 1.0))
 
@@ -215,7 +216,7 @@ class ImageTensor:
         if is_denoised:
             image = image * self._signal_share(values)
         least = self.low if self.noise is None else self.noise.least(self.low)
-        image = np.clip(image, _column(least, values.ndim), _column(self.high, values.ndim))
+        image = np.clip(image, as_column(least, values.ndim), as_column(self.high, values.ndim))
         if self.differences is not None:
             image = image + self.differences
         dtype = self.dtype if is_denoised else self.frame.dtype
@@ -236,7 +237,7 @@ class ImageTensor:
         """
         channels = zip(self.stabilizers, self._stable(values.astype(np.float64)), strict=True)
         slope = np.stack([each.slope(x) for each, x in channels])
-        unit = _column(np.where(self._unit > 0, self._unit, np.inf), values.ndim)
+        unit = as_column(np.where(self._unit > 0, self._unit, np.inf), values.ndim)
         return np.asarray(slope / unit * self._signal_share(values))
 
     def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
@@ -283,7 +284,7 @@ class ImageTensor:
 
     def _stable(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Return values in stabilized units: invert the scaling alone."""
-        low, high = (_column(each, values.ndim) for each in self._ends())
+        low, high = (as_column(each, values.ndim) for each in self._ends())
         return np.asarray(low + (values - LOW) / (HIGH - LOW) * (high - low))
 
     @property
@@ -333,11 +334,6 @@ class ImageTensor:
         ranges = np.stack([self.low, self.high], axis=1)
         ends = np.stack([each.ends(x) for each, x in zip(self.stabilizers, ranges, strict=True)])
         return ends[:, 0], ends[:, 1]
-
-
-def _column(values: Float[np.ndarray, "c"], n_axes: int) -> Float[np.ndarray, "..."]:
-    """Return one value for each channel, shaped to be broadcast over an array with ``n_axes`` axes, channels first."""
-    return values[(slice(None), *(np.newaxis,) * (n_axes - 1))]
 
 
 def _split(

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.cpu.threads import alone
 from napari_convgen.core.noise import shaping_filter
 from napari_convgen.core.non_local.chain import N_CHAIN_STEPS, Noisy, improve, patches_of
@@ -115,7 +116,7 @@ def non_local_stages(
     home, device = values.device, computed_on(values.device)
     values, is_observed = values.to(device), None if is_observed is None else is_observed.to(device)
     factor = 1.0 if noise_spectrum is None else CORRELATED_LEVEL
-    levels = factor * torch.nan_to_num(noise_level.to(values)).view(-1, *(1,) * (values.ndim - 1))
+    levels = factor * as_column(torch.nan_to_num(noise_level.to(values)), values.ndim)
     noisy = [i for i, level in enumerate(levels.flatten().tolist()) if level > 0]
     image = values.clone()
     groups = [noisy] if is_joint and noisy else [[i] for i in noisy]

@@ -28,6 +28,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.consistency import make_consistent
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.non_local import Stage, non_local_estimate
@@ -234,7 +235,7 @@ def measured_levels(problem: Problem) -> Float[Tensor, "c *ones"]:
         level = problem.weights.new_full((1,), LEAST_NOISE)
     elif len(level) != shape[0]:
         level = level.square().mean().sqrt().view(1)
-    return level.clamp_min(LEAST_NOISE).expand(shape[0]).view(-1, *(1,) * (len(shape) - 1))
+    return as_column(level.clamp_min(LEAST_NOISE).expand(shape[0]), len(shape))
 
 
 def plug_in(

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_convgen.core.spectra.pace import Paced, finish
+from napari_convgen.core.pace import Paced, finish
 from napari_convgen.core.spectra.quadrature import paced_quadrature
 
 POINTS_PER_DECADE = 40

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_convgen.core.spectra.pace import Paced
+from napari_convgen.core.pace import Paced
 
 OVERSAMPLING = 10
 """Number of extra vectors in the iteration, as Halko, Martinsson and Tropp (2011) recommend: 5 or 10."""

@@ -8,17 +8,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_convgen.core.spectra.pace import Paced, finish
+from napari_convgen.core.pace import Paced
 
 
-def lanczos_quadrature(
+def paced_quadrature(
     apply: Callable[[Tensor], Tensor], start: Float[Tensor, "n"], n_products: int
-) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
+) -> Paced[tuple[Tensor, Tensor]]:
     r"""Return nodes and weights with :math:`v^\top f(K) v \approx \sum_j w_j f(\theta_j)` for the vector ``v`` = ``start``.
 
     It is Gaussian quadrature over the spectrum of the operator, weighted by the vector. It is exact for polynomials of a degree below
     ``2 n_products``, and for every function if the Krylov space of the vector ends before, in which case it returns early. For a vector
-    of random signs, the expectation of the sum is the trace of :math:`f(K)`.
+    of random signs, the expectation of the sum is the trace of :math:`f(K)`. It pauses after each product.
 
     Parameters
     ----------
@@ -39,13 +39,6 @@ def lanczos_quadrature(
     Golub and Meurant, "Matrices, Moments and Quadrature with Applications", 2010, chapter 6; Ubaru, Chen and Saad, "Fast estimation of
     tr(f(A)) via stochastic Lanczos quadrature", SIAM J. Matrix Anal. Appl. 38 (2017), algorithm 1.
     """
-    return finish(paced_quadrature(apply, start, n_products))
-
-
-def paced_quadrature(
-    apply: Callable[[Tensor], Tensor], start: Float[Tensor, "n"], n_products: int
-) -> Paced[tuple[Tensor, Tensor]]:
-    """Compute as `lanczos_quadrature` does, with a pause after each product."""
     basis = (start / start.norm())[:, None]
     diagonal: list[float] = []
     beside: list[float] = []

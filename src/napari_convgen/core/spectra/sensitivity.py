@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.pace import Paced
 from napari_convgen.core.spectra.eigenpairs import Eigenpairs
-from napari_convgen.core.spectra.pace import Paced
 from napari_convgen.core.spectra.quadrature import paced_quadrature
 
 

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.pace import Paced
 from napari_convgen.core.spectra.centering import Centering
-from napari_convgen.core.spectra.pace import Paced
 
 
 def energy_shares(vectors: Float[Tensor, "n r"], image: Float[Tensor, "n"]) -> Float[Tensor, "r"]:

@@ -7,6 +7,7 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.problem import Problem, squared
 from napari_convgen.errors import ConfigError
 
@@ -41,12 +42,8 @@ def noise_variance(problem: Problem) -> Float[Tensor, ""] | None:
     """Return the mean variance of the noise over the observed pixels; ``None`` if the noise level is not known."""
     if problem.noise_level is None:
         return None
-    return weighted_mean(noise_column(problem.noise_level, problem).expand_as(problem.weights) ** 2, problem.weights)
-
-
-def noise_column(noise_level: Float[Tensor, "c"], problem: Problem) -> Float[Tensor, "c *ones"]:
-    """Return the noise level of each channel, to be broadcast over its pixels."""
-    return noise_level.to(problem.weights).view(-1, *(1,) * (problem.measurement.ndim - 1))
+    variance = problem.noise_level.to(problem.weights) ** 2
+    return weighted_mean(as_column(variance, problem.measurement.ndim).expand_as(problem.weights), problem.weights)
 
 
 def require_identity(problem: Problem, rule: str) -> None:
@@ -96,4 +93,4 @@ def required_noise_level(problem: Problem, rule: str) -> Float[Tensor, "c *ones"
             f"The stopping rule {rule!r} needs a noise level above 0 in each channel, got {problem.noise_level.tolist()} "
             "in the generator's units. Give a noise model, or use the rule 'held-out'."
         )
-    return noise_column(problem.noise_level, problem)
+    return as_column(problem.noise_level.to(problem.weights), problem.measurement.ndim)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from scipy import special
 from torch import Tensor
 
 from napari_convgen.core.problem import Problem
@@ -20,24 +18,9 @@ MAX_LAG = 2
 """Largest distance, along each axis, of the pixels that are compared."""
 
 
-class Whiteness(NamedTuple):
-    """How far a residual is from white noise.
-
-    Attributes
-    ----------
-    statistic
-        Chi-squared per degree of freedom: about 1 for white noise, more for anything else.
-    p_value
-        Probability that white noise has a statistic at least as large.
-    """
-
-    statistic: float
-    p_value: float
-
-
 def residual_whiteness(
-    residual: Float[Tensor, "c *spatial"], weights: Float[Tensor, "c *spatial"] | None = None, max_lag: int = MAX_LAG
-) -> Whiteness:
+    residual: Float[Tensor, "c *spatial"], weights: Float[Tensor, "c *spatial"], max_lag: int = MAX_LAG
+) -> tuple[Float[Tensor, ""], int]:
     r"""Test whether the values of different pixels have nothing to do with each other.
 
     For each of the m distances :math:`h` up to ``max_lag`` along the axes, one of each pair :math:`\pm h`, the products of pixels that
@@ -45,28 +28,26 @@ def residual_whiteness(
     for independent values around 0, also if their variance differs from pixel to pixel. (With one variance it is Box and Pierce's.)
 
     The residual of a good fit is not quite white: it lacks the little noise that has been fitted. In a large image the test
-    sees that, so compare statistics rather than take a small p-value for a bad fit.
+    sees that, so compare statistics rather than take a significant one for a bad fit.
 
     Parameters
     ----------
     residual
         Prediction less measurement, channels first. Each channel's mean is taken off.
     weights
-        1 where a value is observed, 0 where it is missing; ``None``, the default, counts all.
+        1 where a value is observed, 0 where it is missing.
     max_lag
         Largest distance along each axis, in pixels; default 2.
+
+    Returns
+    -------
+    statistic, n
+        Chi-squared per degree of freedom, about 1 for white noise and more for anything else, and the number m of those.
 
     References
     ----------
     Box and Pierce, J. Am. Stat. Assoc. 65 (1970); in the form of Lobato, Nankervis and Savin, Int. Econ. Rev. 42 (2001).
     """
-    statistic, n = _chi_squared(residual, torch.ones_like(residual) if weights is None else weights, max_lag)
-    q = float(statistic)
-    return Whiteness(q, float(special.gammaincc(n / 2, q * n / 2)))
-
-
-def _chi_squared(residual: Tensor, weights: Tensor, max_lag: int) -> tuple[Tensor, int]:
-    """Return chi-squared per degree of freedom, and the number of those."""
     space = tuple(range(1, residual.ndim))
     mean = (weights * residual).sum(space, keepdim=True) / weights.sum(space, keepdim=True).clamp_min(1)
     residual = weights * (residual - mean)
@@ -138,7 +119,7 @@ class ResidualWhiteness:
         residual, weights = self._problem.residual(iterate.image(self.output)), self._problem.weights
         if residual.is_complex():  # real and imaginary parts have noise of their own
             residual, weights = torch.cat((residual.real, residual.imag)), weights.repeat(2, *(1,) * (weights.ndim - 1))
-        statistic, _ = _chi_squared(residual, weights, self.max_lag)
+        statistic, _ = residual_whiteness(residual, weights, self.max_lag)
         self._statistics[iterate.step] = statistic
         return statistic
 

@@ -43,34 +43,6 @@ class ErrorTerms:
         return self.signal + self.noise
 
 
-def error_terms(
-    weights: Float[np.ndarray, "n"],
-    rate: float,
-    signal: Float[np.ndarray, "n"],
-    noise: Float[np.ndarray, "n"],
-    step: float,
-) -> ErrorTerms:
-    r"""Return the norms of both sums in the module's equation.
-
-    Parameters
-    ----------
-    weights
-        Eigenvalues :math:`\sigma_i^2`.
-    rate
-        Step size :math:`\eta`.
-    signal, noise
-        Coefficients :math:`\langle w_i, x\rangle` and :math:`\langle w_i, z\rangle`, in the order of the weights.
-    step
-        Number of steps :math:`\tau`, 0 or more.
-
-    References
-    ----------
-    Heckel and Soltanolkotabi, ICLR 2020, theorem 2; derived here from the dynamics.
-    """
-    decay = (1 - rate * weights) ** step
-    return ErrorTerms(float(np.linalg.norm(decay * signal)), float(np.linalg.norm((1 - decay) * noise)))
-
-
 def stopping_step(weights: Float[np.ndarray, "n"], n_signal: int, rate: float) -> float:
     r"""Return the step at which every component beyond the first p has fitted at most :math:`\sqrt{p/n}` of its noise.
 

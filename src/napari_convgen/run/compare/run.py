@@ -28,7 +28,7 @@ from napari_convgen.run.denoise.result import DenoiseResult, score, without_alph
 from napari_convgen.run.denoise.run import DenoiseTask
 from napari_convgen.run.labels import OURS
 from napari_convgen.run.setup.forecast import free_bytes
-from napari_convgen.run.setup.inputs import ImageLike, as_image, resolve_config
+from napari_convgen.run.setup.inputs import ImageLike, as_image, check_reference, refuse_operator, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import Task
 
@@ -60,8 +60,10 @@ class CompareTask(Task[CompareProgress, CompareResult]):
 
     Parameters
     ----------
-    image, axes, reference, data_range, n_spared_threads
+    image, axes, n_spared_threads
         As for `napari_convgen.run.setup.prepared.Prepared`. A baseline fills missing pixels with a mean of their surroundings first.
+    reference, data_range
+        As for `napari_convgen.run.setup.inputs.check_reference`. They have no influence on the images.
     config
         Configuration of the generator and of the noise, name of a preset, or ``None`` for the preset ``"default"``.
     methods
@@ -102,17 +104,9 @@ class CompareTask(Task[CompareProgress, CompareResult]):
         self.methods = tuple(methods)
         chosen, image = resolve_config(config), as_image(image, axes=axes)
         configs = {method: _config_of(method, chosen) for method in _checked(self.methods)}
-        super().__init__(
-            Prepared(
-                image,
-                chosen,
-                axes=axes,
-                reference=reference,
-                data_range=data_range,
-                n_spared_threads=n_spared_threads,
-                has_operator=False,
-            )
-        )
+        refuse_operator(chosen)
+        super().__init__(Prepared(image, chosen, axes=axes, n_spared_threads=n_spared_threads))
+        self.reference = check_reference(reference, data_range, self.image.shape)
         self._fit_affine = fit_affine
         one_type = {"dtype": self.prepared.result_type.setting}
         self._runs = {
@@ -182,7 +176,7 @@ class CompareTask(Task[CompareProgress, CompareResult]):
             layout=self.layout,
             input=self.image,
             input_scores=self._scores(np.asarray(self.image)),
-            reference=self.prepared.reference,
+            reference=self.reference,
             fit_affine=self._fit_affine,
         )
 
@@ -239,12 +233,12 @@ class CompareTask(Task[CompareProgress, CompareResult]):
         return [number for number in range(self.n_frames) if not self.prepared.check(number).is_constant]
 
     def _scores(self, image: NDArray[np.generic]) -> Scores | None:
-        if self.prepared.reference is None:
+        if self.reference is None:
             return None
         if self._fit_affine:
-            truth = without_alpha(self.prepared.reference.image, self.layout)
+            truth = without_alpha(self.reference.image, self.layout)
             image = match_affine(without_alpha(image, self.layout), truth)
-        return score(image, self.prepared.reference, self.layout)
+        return score(image, self.reference, self.layout)
 
     def _residual(self, image: NDArray[np.generic]) -> Residual:
         parts = []

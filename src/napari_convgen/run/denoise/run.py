@@ -18,13 +18,13 @@ from napari_convgen.core.snapshot import UnitsOfPart
 from napari_convgen.errors import ConfigError, FitError, InputError
 from napari_convgen.run.denoise.frame_result import FrameResult
 from napari_convgen.run.denoise.progress import DenoiseProgress
+from napari_convgen.run.denoise.reported_error import reported_error
 from napari_convgen.run.denoise.result import DenoiseResult
-from napari_convgen.run.denoise.told_error import told_error
 from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.setup.build import NO_NOISE_ANYWHERE
 from napari_convgen.run.setup.forecast import Forecast
 from napari_convgen.run.setup.groups import FrameGroup, PartOfStack, fits_networks, frame_groups
-from napari_convgen.run.setup.inputs import ImageLike, resolve_config
+from napari_convgen.run.setup.inputs import ImageLike, check_reference, resolve_config
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.setup.starts import PREVIOUS_NOTE, previous_starts
 
@@ -61,8 +61,10 @@ class DenoiseTask(FitTask[DenoiseResult]):
 
     Parameters
     ----------
-    image, config, axes, reference, data_range, n_spared_threads
-        As for `napari_convgen.run.setup.prepared.Prepared`. The reference has no influence on the result.
+    image, config, axes, n_spared_threads
+        As for `napari_convgen.run.setup.prepared.Prepared`.
+    reference, data_range
+        As for `napari_convgen.run.setup.inputs.check_reference`. They have no influence on the result.
     keeps_snapshots
         True, the default, to keep snapshots of all steps of a frame that has ended, as far as ``snapshot_memory`` allows; False for that of
         the kept and of the last step.
@@ -92,15 +94,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
         keeps_snapshots: bool = True,
         part: PartOfStack | None = None,
     ) -> None:
-        prepared = Prepared(
-            image,
-            config,
-            axes=axes,
-            reference=reference,
-            data_range=data_range,
-            n_spared_threads=n_spared_threads,
-            has_tiles=True,
-        )
+        prepared = Prepared(image, config, axes=axes, n_spared_threads=n_spared_threads, has_tiles=True)
+        self.reference = check_reference(reference, data_range, prepared.image.shape)
         n_values, itemsize = math.prod(prepared.image.shape), prepared.result_type.dtype.itemsize
         self._groups = frame_groups(prepared, part)
         n_bytes = peak_bytes(prepared, n_values, itemsize, len(prepared.pieces), keeps_snapshots=keeps_snapshots)
@@ -272,7 +267,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
             guide_seconds=self._guide_seconds,
             layout=self.prepared.layout,
             input=self.image,
-            reference=self.prepared.reference,
+            reference=self.reference,
             n_tiles=self.prepared.n_tiles,
         )
 
@@ -326,7 +321,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         max_bytes = self.config.snapshot_memory * 2**20 / self.n_pieces if self._keeps_snapshots else 0
         fit.snapshots.thin(keep=[fit.kept_step], max_bytes=max_bytes)
         self._n_dropped[now.number] = fit.snapshots.n_dropped
-        error, notes = told_error(judgment.error, now.image.noise, self.prepared.result_type)
+        error, notes = reported_error(judgment.error, now.image.noise, self.prepared.result_type)
         index = self.indices[now.number]
         self._frames.append(FrameResult.of(fit, judgment, reason, now.number, index, seed, now.image.noise, error))
         self._add_notes((*judgment.warnings, *notes))

@@ -15,6 +15,16 @@ MeanKind = Literal["removed", "kept"]
 NOISE_SHAPES: tuple[NoiseShape, ...] = get_args(NoiseShape)
 MEAN_KINDS: tuple[MeanKind, ...] = get_args(MeanKind)
 
+ONE_FIT = {
+    "n_seeds": 1,
+    "n_restarts": 0,
+    "stopping.kind": "fixed",
+    "output": "iterate",
+    # Noise that all channels share would be fitted as their mean: then what was left of the colors would show in the fit to noise.
+    "noise.is_shared": "no",
+}
+"""Settings of every fit: all pixels by a single generator, to the last step."""
+
 
 @dataclass(frozen=True)
 class TargetsConfig:

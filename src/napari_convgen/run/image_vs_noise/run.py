@@ -18,7 +18,7 @@ from napari_convgen.core.problem import squared
 from napari_convgen.core.snapshot import GeneratorUnits, Outcome, Snapshot, SnapshotStore, StopReason, n_snapshots
 from napari_convgen.core.stopping import FixedStep, Iterate, Members
 from napari_convgen.errors import FitError, InputError
-from napari_convgen.run.image_vs_noise.config import TargetsConfig
+from napari_convgen.run.image_vs_noise.config import ONE_FIT, TargetsConfig
 from napari_convgen.run.image_vs_noise.entries import build_entry_targets
 from napari_convgen.run.image_vs_noise.progress import CompareFitsProgress, Moment
 from napari_convgen.run.image_vs_noise.result import CompareFitsResult, TargetFit
@@ -36,16 +36,6 @@ LEAST_NOTED = 1e-3
 
 CONSTANT = 1e-20
 """Variance, in the generator's units squared, below which a target is constant but for rounding of float64."""
-
-ONE_FIT = {
-    "n_seeds": 1,
-    "n_restarts": 0,
-    "stopping.kind": "fixed",
-    "output": "iterate",
-    # Noise that all channels share would be fitted as their mean: then what was left of the colors would show in the fit to noise.
-    "noise.is_shared": "no",
-}
-"""Settings of every fit: all pixels by a single generator, to the last step."""
 
 
 class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):

@@ -10,12 +10,13 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.pace import Paced
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.spectra.centering import Centering, ChannelMeans, FlatResponses, as_real, from_real
 from napari_convgen.core.spectra.eigenpairs import Eigenpairs
 from napari_convgen.core.spectra.jacobian import measured
-from napari_convgen.core.spectra.pace import Paced
 
 
 class Entries:
@@ -70,7 +71,7 @@ class Entries:
         if level is None:
             return None
         own = level / 2**0.5 if self._is_complex else level
-        return own.view(-1, *(1,) * (self.image.ndim - 1)).expand_as(self.image).flatten()[self._places]
+        return as_column(own, self.image.ndim).expand_as(self.image).flatten()[self._places]
 
     def jacobian(self, whole: LinearMap) -> LinearMap:
         """Return the map to the entries from a map to images, such as the Jacobian of a generator."""
@@ -118,7 +119,7 @@ class Entries:
         for value, vector in zip(pairs.values, pairs.vectors.T, strict=True):
             image = whole.apply(part.adjoint(vector.reshape(part.out_shape)))[0] / value.clamp_min(least)
             levels = self.centered.levels(as_real(self._operator.apply(image)))
-            found.append(image - levels.view(-1, *(1,) * (image.ndim - 1)))
+            found.append(image - as_column(levels, image.ndim))
             yield
         return torch.stack(found)
 

@@ -17,7 +17,7 @@ from napari_convgen.core.snapshot import Units
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.reconstruct.inputs import pose_problem
 from napari_convgen.run.reconstruct.problems import InverseProblem
-from napari_convgen.run.setup.inputs import ImageLike
+from napari_convgen.run.setup.inputs import ImageLike, refuse_operator
 from napari_convgen.run.setup.prepared import Prepared
 
 
@@ -136,10 +136,8 @@ def pose_look(
     if problem is None:
         if given := [name for name, value in inputs.items() if value is not None]:
             raise ConfigError(f"{', '.join(given)} belongs to a problem. Name the problem, or leave it out.")
-        prepared = Prepared(
-            image, config, axes=axes, n_spared_threads=n_spared_threads, single=single, has_operator=False
-        )
-        return Look(prepared)
+        refuse_operator(config)
+        return Look(Prepared(image, config, axes=axes, n_spared_threads=n_spared_threads, single=single))
     posed = pose_problem(problem, image, config, {}, axes, n_spared_threads, inputs)
     chosen = posed.prepared.config
     if chosen.generator.draws_from_image and not posed.prepared.has_identity:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.image.layout import frame_channels_first
 from napari_convgen.core.image.scaling import HIGH, LOW
@@ -35,25 +36,22 @@ class ReconstructionUnits:
 
     def restore(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Return an image of the generator in the measurement's units, its channel axis where the measurement has it."""
-        low, unit = self._column(self.image.low, values), self._column(self.unit, values)
+        low, unit = as_column(self.image.low, values.ndim), as_column(self.unit, values.ndim)
         return self._arranged(low + (values.astype(np.float64) - LOW) * unit)
 
     def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
         """Return the standard deviation of the error in the measurement's units."""
-        return self._arranged(error * self._column(self.unit, values), is_error=True)
+        return self._arranged(error * as_column(self.unit, values.ndim), is_error=True)
 
     def residual(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Return differences between a predicted and the actual measurement in its units; channels first."""
-        difference: NDArray[np.float32] = (values * self._column(self.unit, values)).astype(np.float32)
+        difference: NDArray[np.float32] = (values * as_column(self.unit, values.ndim)).astype(np.float32)
         return difference
 
     @property
     def unit(self) -> Float[np.ndarray, "c"]:
         """Size of one of the generator's units in those of the measurement."""
         return np.asarray((self.image.high - self.image.low) / (HIGH - LOW))
-
-    def _column(self, each: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
-        return each.reshape(-1, *(1,) * (values.ndim - 1))
 
     def _arranged(self, values: NDArray[Any], is_error: bool = False) -> NDArray[np.float32]:
         if not isinstance(self.field_of_view, EllipsisType):
@@ -62,6 +60,6 @@ class ReconstructionUnits:
         whole = np.zeros((len(measured), *values.shape[1:]), np.float32)
         if not is_error:
             constants = np.nan_to_num(np.array([channel.ravel()[0] for channel in measured], np.float64))
-            whole[:] = self._column(constants, values)
+            whole[:] = as_column(constants, values.ndim)
         whole[list(self.image.measured.channels)] = values
         return whole[0] if layout.frame_channel is None else np.moveaxis(whole, 0, layout.frame_channel)

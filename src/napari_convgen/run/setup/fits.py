@@ -12,6 +12,7 @@ from napari_convgen.core.fit.guides import Guides, Mixture
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.non_local import Stage
+from napari_convgen.core.pace import finish
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import SnapshotStore, Units
 from napari_convgen.core.stopping import Members, StoppingRule
@@ -90,13 +91,7 @@ def denoising_fit(
 
     With ``has_guides`` False the noisy image takes the place of the guides, for a measurement of time.
     """
-    stages = start_fit(prepared, image, seed, n_seeds, max_bytes, lambda: not has_guides, units)
-    while True:
-        try:
-            next(stages)
-        except StopIteration as end:
-            fit: Fit = end.value
-            return fit
+    return finish(start_fit(prepared, image, seed, n_seeds, max_bytes, lambda: not has_guides, units))
 
 
 def start_fit(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.baselines.lichi import patch_stages
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.fit.guides import Guides
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor, Layout
@@ -105,7 +106,9 @@ def make_guides(
     influence = None
     if probe is not None:
         changes = probe * (estimates.pop() - estimates[0])
-        influence = None if is_stopping() else changes / _column(PROBE_SIZE * images[shown].noise_level, probe) ** 2
+        influence = (
+            None if is_stopping() else changes / as_column(PROBE_SIZE * images[shown].noise_level, probe.ndim) ** 2
+        )
     guides = {}
     for i, each in members.items():
         whole, *others = (torch.as_tensor(_part(x, frames[0], i)).to(each.weights) for x in estimates)
@@ -195,12 +198,8 @@ def _probe(images: Sequence[ImageTensor]) -> NDArray[Any]:
     weak = []
     for image in images:
         noise = rng.standard_normal(image.values.shape)
-        weak.append(np.where(image.is_observed, _column(PROBE_SIZE * image.noise_level, noise) * noise, 0.0))
+        weak.append(np.where(image.is_observed, as_column(PROBE_SIZE * image.noise_level, noise.ndim) * noise, 0.0))
     return weak[0] if len(weak) == 1 else np.stack(weak, 1)
-
-
-def _column(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
-    return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def time_guides(

@@ -165,6 +165,14 @@ def check_letters(axes: Any) -> str | None:
     return axes
 
 
+def refuse_operator(config: Config) -> None:
+    """Refuse settings with a forward operator, where an image is denoised or looked at itself."""
+    if config.operator.kind != "identity":
+        raise ConfigError(
+            "This is for denoising only, and there is a forward operator. Choose operator.kind = 'identity'."
+        )
+
+
 def check_reference(reference: ImageLike | None, data_range: float | None, shape: tuple[int, ...]) -> Reference | None:
     """Return the ground truth that an image is scored against, with its data range.
 

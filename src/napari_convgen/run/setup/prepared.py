@@ -51,7 +51,6 @@ from napari_convgen.run.setup.inputs import (
     ImageLike,
     as_image,
     check_letters,
-    check_reference,
     resolve_config,
     with_known_noise,
 )
@@ -85,17 +84,11 @@ class Prepared(Frames):
         Settings, name of a preset, or ``None`` for the preset ``"default"``.
     axes
         One letter for each axis of ``image``, see `napari_convgen.core.image.Layout`; ``None`` takes the image's own, or guesses.
-    reference
-        Ground truth of the same shape, to score against; ``None`` if there is none.
-    data_range
-        Peak of the scores, in the image's units; that of the reference if ``None``.
     n_spared_threads
         Number of threads that ``n_threads = "auto"`` leaves to others, such as a window; default 0.
     single
         Start of the sentence that refuses an image of several frames, such as ``"The spectrum is that of a single image"``; ``None``
         allows them.
-    has_operator
-        True, the default, if a forward operator is allowed; False refuses all but the identity.
     operator
         Function from the shape of a measurement to its forward operator, whose images can have other shapes; ``None``, the default, for the
         configuration's, which must keep the shape.
@@ -116,8 +109,6 @@ class Prepared(Frames):
         Number of channels of a frame.
     n_scales
         Number of the generator's scales.
-    reference
-        The ground truth, checked.
     device, n_threads, backend, number_format
         Device, threads of the CPU, and what computes the generator.
 
@@ -133,11 +124,8 @@ class Prepared(Frames):
         config: Config | str | None = None,
         *,
         axes: str | None = None,
-        reference: ImageLike | None = None,
-        data_range: float | None = None,
         n_spared_threads: int = 0,
         single: str | None = None,
-        has_operator: bool = True,
         operator: Callable[[Sequence[int]], ForwardModel] | None = None,
         has_tiles: bool = False,
     ) -> None:
@@ -167,13 +155,12 @@ class Prepared(Frames):
         self.image_size, self.has_identity = model.in_shape[1:], model.is_identity
         self.n_scales = resolve_scales(self.config, self.image_size, self.spacing)
         check_guidance(self.config)
-        self.reference = check_reference(reference, data_range, self.image.shape)
         keep_triton_out()
         self.device = resolve_device(self.config.device)
         self.n_threads = resolve_threads(self.config.n_threads, n_spared_threads)
         self.backend = resolve_generator_backend(self.config, self.device, len(self.size))
         self.number_format = resolve_number_format(self.config, self.device, self.backend)
-        self._check_operator(model, has_operator, keeps_shape=operator is None)
+        self._check_operator(model, keeps_shape=operator is None)
         self._check_magnitudes()
         if single is not None and self.n_frames > 1:
             whole = " Or set z_axis to 'volume'." if "Z" in self.layout.axes else ""
@@ -351,15 +338,11 @@ class Prepared(Frames):
                 except InputError as error:  # what the values look like can be the reason
                     raise InputError(" ".join((str(error), *self.look_notes()))) from error
 
-    def _check_operator(self, operator: ForwardModel, is_allowed: bool, keeps_shape: bool) -> None:
+    def _check_operator(self, operator: ForwardModel, keeps_shape: bool) -> None:
         """Refuse what holds for denoising only, if there is a forward operator."""
         if operator.is_identity:
             return
         shape = (self.n_outputs, *self.size)
-        if not is_allowed:
-            raise ConfigError(
-                "This is for denoising only, and there is a forward operator. Choose operator.kind = 'identity'."
-            )
         if keeps_shape and (operator.in_shape, operator.out_shape) != (shape, shape):
             raise ConfigError(
                 mismatch(

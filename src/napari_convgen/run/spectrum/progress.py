@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from napari_convgen.core.spectra.pace import Paced
+from napari_convgen.core.pace import Paced
 from napari_convgen.run.labels import format_bytes, format_place, format_seconds
 from napari_convgen.run.task import Progress
 

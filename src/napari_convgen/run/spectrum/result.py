@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.snapshot import Units
 from napari_convgen.core.spectra.descent import Descent
@@ -201,7 +202,7 @@ class SpectrumResult(ShownResult):
         assert self.units is not None
         images = spectrum.images[:n_vectors]
         drawn = np.einsum("n,n...->...", spectrum.coefficients[:n_vectors], images)
-        return self.units.restore(drawn + spectrum.levels.reshape(-1, *(1,) * (images.ndim - 2)))
+        return self.units.restore(drawn + as_column(spectrum.levels, images.ndim - 1))
 
     def remainder(self, n_vectors: int, position: int = 0) -> NDArray[np.float32]:
         """Return the image minus its `projection`, in its units; the parameters are the same.

@@ -15,10 +15,10 @@ from napari_convgen.core import generators
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.linear_map import LinearMap
+from napari_convgen.core.pace import Paced
 from napari_convgen.core.spectra.descent import Descent, paced_descent
 from napari_convgen.core.spectra.eigenpairs import n_eigenpair_products, paced_eigenpairs
 from napari_convgen.core.spectra.jacobian import GROUPS, Group, gram, module_jacobian, observed
-from napari_convgen.core.spectra.pace import Paced
 from napari_convgen.core.spectra.sensitivity import paced_sensitivity, paced_tail
 from napari_convgen.core.spectra.subspaces import energy_shares, paced_alignment, principal_angles
 from napari_convgen.errors import ConfigError, FitError
@@ -59,6 +59,11 @@ INSTRUMENT = "finding out about the instrument"
 
 RANDOM_SOURCES = 1000
 """First number of the task's own sources of chance; the generators have those before."""
+
+
+def own_settings(at_steps: Sequence[int]) -> dict[str, Any]:
+    """Return the settings of every spectrum: of a single generator, in float32, that no rule stops before the last of these steps."""
+    return {"n_seeds": 1, "stopping.kind": "fixed", "precision": "float32", "n_steps": max([1, *at_steps])}
 
 
 class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
@@ -122,11 +127,8 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
     ) -> None:
         self.at_steps = check_steps(at_steps)
         self.groups = check_groups(groups)
-        changes = {"n_seeds": 1, "stopping.kind": "fixed", "precision": "float32", "n_steps": max(1, self.at_steps[-1])}
-        single, whole = (
-            "The spectrum is that of a single image",
-            resolve_config(config, default=GENERATOR_ALONE).replace(changes),
-        )
+        single = "The spectrum is that of a single image"
+        whole = resolve_config(config, default=GENERATOR_ALONE).replace(own_settings(self.at_steps))
         self.look = pose_look(problem, image, whole, axes, n_spared_threads, single, inputs)
         super().__init__(self.look.prepared)
         self._take_problem()

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.run.compare.progress import CompareProgress
-    from napari_convgen.run.setup.forecast import Forecast
 
 OWN_SETTINGS = ("noise.kind", "z_axis", "dtype", "seed", "device")
 """Settings of the comparison; all others are the preset's."""
@@ -160,7 +159,6 @@ class CompareWidget(DockWidget):
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
         offer_volume(self._settings, self._input)
         self.session.progressed.connect(self._on_progress)
-        self.session.forecasted.connect(self._on_forecast)
         self.session.finished.connect(self._show_current)
         self.session.turned.connect(self._show_current)
 
@@ -179,9 +177,6 @@ class CompareWidget(DockWidget):
         if progress.done is not None:
             self._table.add_row(progress.done, self._titles[progress.method])
         self._text.setText(f"{format_method(progress.method)}, {progress.position + 1} of {progress.n_methods} …")
-
-    def _on_forecast(self, forecast: Forecast | None) -> None:
-        self._text.setText("" if forecast is None else str(forecast))
 
     def _show_current(self) -> None:
         """Show the current comparison: after a cancel the one before it, if there was one."""

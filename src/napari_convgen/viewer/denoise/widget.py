@@ -307,7 +307,6 @@ class DenoiseWidget(DockWidget):
             self._show_noise()
 
     def _on_forecast(self, forecast: Forecast | None) -> None:
-        self._text.setText("" if forecast is None else str(forecast))
         if forecast is None:
             self._noise_of = self._noise_before
             self._show_noise()

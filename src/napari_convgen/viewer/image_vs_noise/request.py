@@ -56,13 +56,13 @@ class FitsRequest(Request["CompareFitsTask", "CompareFitsResult"]):
     reference
         Ground truth in the shape of the image, which is a target of its own; ``None`` by default.
     measured
-        What the image is the measurement of; ``None``, the default, for the image itself.
+        The problem that the image is the measurement of, and what it needs; by default the image is fitted itself.
     """
 
     config: Config
     targets: TargetsConfig = field(default_factory=TargetsConfig)
     reference: ArrayLike | None = None
-    measured: Measured | None = None
+    measured: Measured = field(default_factory=Measured)
 
     @property
     def title(self) -> str:
@@ -73,14 +73,13 @@ class FitsRequest(Request["CompareFitsTask", "CompareFitsResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.image_vs_noise.run import CompareFitsTask
 
-        measured = self.measured
         return CompareFitsTask(
-            self.source.image if measured is None else measured.image(self.source),
+            self.measured.image(self.source),
             self.config,
             reference=self.reference,
             n_spared_threads=N_SPARED_THREADS,
             targets=self.targets,
-            **({} if measured is None else measured.inputs()),
+            **self.measured.inputs(),
         )
 
     def preview(self, task: CompareFitsTask, progress: CompareFitsProgress, is_due: bool) -> Preview | None:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.run.image_vs_noise.progress import CompareFitsProgress, Moment
-    from napari_convgen.run.setup.forecast import Forecast
 
 OWN_SETTINGS = ("z_axis", "n_steps", "seed", "device")
 """Settings to choose; all others are the preset's. The first is always in sight."""
@@ -138,10 +137,9 @@ class ImageAgainstNoiseWidget(DockWidget):
 
     def _request(self) -> FitsRequest:
         measured, (config, targets) = self._problem.read(), self.config()
-        if measured is not None:
-            config = config.replace(measured.settings)
-            if measured.place is not None:  # no layer has the shape of both the measurement and the image
-                return FitsRequest(measured.place, config, targets, None, measured)
+        config = config.replace(measured.settings)
+        if measured.place is not None:  # no layer has the shape of both the measurement and the image
+            return FitsRequest(measured.place, config, targets, None, measured)
         return FitsRequest(self._input.read(), config, targets, self._input.reference_data(), measured)
 
     def _build(self) -> None:
@@ -185,7 +183,6 @@ class ImageAgainstNoiseWidget(DockWidget):
         offer_volume(self._settings, self._input)
         self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
-        self.session.forecasted.connect(self._on_forecast)
         self.session.finished.connect(self._show_current)
         self.session.turned.connect(self._show_current)
         self.session.step_changed.connect(self._draw)
@@ -221,9 +218,6 @@ class ImageAgainstNoiseWidget(DockWidget):
         if time.perf_counter() - self._drawn > REDRAW_SECONDS:
             self._course = Course.of_moments(task, self._moments)
             self._draw()
-
-    def _on_forecast(self, forecast: Forecast | None) -> None:
-        self._text.setText("" if forecast is None else str(forecast))
 
     def _show_current(self) -> None:
         """Show the current run: after a cancel the one before it, if there was one."""

@@ -87,7 +87,6 @@ class IntoFile(QCollapsible):
         chooser.changed.connect(self._on_input)
         other.state_changed.connect(self._on_other)
         self.session.progressed.connect(lambda progress: self._said.setText(str(progress)))
-        self.session.forecasted.connect(lambda forecast: self._said.setText("" if forecast is None else str(forecast)))
         self.session.finished.connect(lambda result: self._said.setText("" if result is None else str(result)))
         self._on_input()
 

@@ -21,12 +21,20 @@ LEAST_WIDTH = 80
 IS_LEFT_OUT = "is_left_out"
 """Property of an editor's Qt widget: true where its row is hidden."""
 
+DECIDING = {f"{group}.kind" for group in GROUPS} | {
+    f"{group}.{other}"
+    for group, kinds in GROUPS.items()
+    for model in kinds.values()
+    for other, _ in model.used_with.values()
+}
+"""Settings that decide which others there are, or are used."""
+
 
 class ConfigForm:
     """Editors for some settings of a `Config`; it neither adds nor rounds anything.
 
-    Where the form has the row of a kind, such as ``generator.kind``, it shows the settings that this kind has; values of settings that
-    several kinds have stay when the kind is changed.
+    Where the form has the row of a kind, such as ``generator.kind``, it shows the settings that this kind has and that are used beside the
+    others; values of settings that several kinds have stay when the kind is changed.
 
     Parameters
     ----------
@@ -49,11 +57,8 @@ class ConfigForm:
         self.editors = {name: _editor(name, by_kind) for name, by_kind in self._fields.items()}
         self._config = Config()
         self._conditions: dict[str, Callable[[], bool]] = {}
-        self._choosers: dict[str, ValueWidget[Any]] = {}
-        for group in GROUPS:
-            for form in (self, chooser):
-                if form is not None and group not in self._choosers and f"{group}.kind" in form.editors:
-                    self._choosers[group] = form.editors[f"{group}.kind"]
+        forms = [self] if chooser is None else [chooser, self]
+        self._choosers = {name: form.editors[name] for form in forms for name in DECIDING if name in form.editors}
         for editor in self._choosers.values():
             editor.changed.connect(self.show_rows)
         for editor in self.editors.values():
@@ -85,13 +90,15 @@ class ConfigForm:
         return {name: editor.value for name, editor in self.editors.items() if self._field(name) is not None}
 
     def _field(self, name: str) -> FieldInfo | None:
-        """Return the field of a setting for the kind that is chosen; ``None`` if that kind has no such setting."""
-        by_kind, group = self._fields[name], name.partition(".")[0]
+        """Return the field of a setting for the kind that is chosen; ``None`` if that kind has no such setting, or nothing uses it."""
+        by_kind, (group, _, setting) = self._fields[name], name.partition(".")
         if "" in by_kind:
             return by_kind[""]
-        chooser = self._choosers.get(group)
+        chooser = self._choosers.get(f"{group}.kind")
         kind: str = getattr(self._config, group).kind if chooser is None else chooser.value
-        return by_kind.get(kind)
+        other, values = GROUPS[group][kind].used_with.get(setting, ("kind", (kind,)))
+        chooser = self._choosers.get(f"{group}.{other}")
+        return by_kind.get(kind) if chooser is None or chooser.value in values else None
 
     def show_rows(self) -> None:
         """Show the rows of the kinds that are chosen, and hide the others."""

@@ -25,7 +25,7 @@ PAUSED = "Paused before the first step. What is under way is finished first; 'Re
 
 
 class RunText(TextLabel):
-    """What a widget says of its run: at first that it is loaded, or paused before there was any progress; then what it is told.
+    """What a widget says of its run: that it is loaded, or paused before there was any progress, what a forecast was; then what it is told.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ class RunText(TextLabel):
         super().__init__()
         self._is_waiting = False
         session.state_changed.connect(self._on_state)
+        session.forecasted.connect(self._on_forecast)
 
     def setText(self, text: str | None) -> None:
         """Show a text, plain or rich."""
@@ -47,6 +48,9 @@ class RunText(TextLabel):
         if state is State.LOADING or self._is_waiting:
             self.setText({State.PAUSED: PAUSED, State.IDLE: ""}.get(state, LOADING))
             self._is_waiting = state is not State.IDLE
+
+    def _on_forecast(self, forecast: Any) -> None:
+        self.setText("" if forecast is None else str(forecast))
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class RunControls(QWidget):
         self._session = session
         self._bound = bound
         self._is_blocked = False
-        self._told = ""  # the progress and the time that is left
+        self._format = ""  # of the progress bar: what is done, and the time that is left
         self._run = button("Run", tooltips.run)
         self._forecast = button("Forecast", tooltips.forecast)
         self._pause = button("Pause", tooltips.pause)
@@ -144,8 +148,8 @@ class RunControls(QWidget):
         self._progress.setRange(0, PROGRESS_PARTS)
         self._progress.setValue(round(PROGRESS_PARTS * progress.share))
         left = format_time_left(progress.seconds_left, self._bound)
-        self._told = f"%p % · {left}" if left else "%p %"
-        self._progress.setFormat("%p % · paused" if self._session.state is State.PAUSED else self._told)
+        self._format = f"%p % · {left}" if left else "%p %"
+        self._progress.setFormat("%p % · paused" if self._session.state is State.PAUSED else self._format)
 
     def _toggle_pause(self) -> None:
         if self._session.state is State.PAUSED:
@@ -173,6 +177,6 @@ class RunControls(QWidget):
             self._progress.setRange(0, PROGRESS_PARTS)
             self._progress.setValue(0)
             self._progress.setFormat("")
-            self._told = ""
-        elif self._told:
-            self._progress.setFormat("%p % · paused" if state is State.PAUSED else self._told)
+            self._format = ""
+        elif self._format:
+            self._progress.setFormat("%p % · paused" if state is State.PAUSED else self._format)

@@ -148,7 +148,7 @@ class ProblemInputs:
             self._images.value = config.operator.kind
         self._show_inputs()
 
-    def read_mask(self) -> NDArray[np.bool_] | None:
+    def _read_mask(self) -> NDArray[np.bool_] | None:
         """Return the mask of the missing pixels; ``None`` if the problem has none, or the image marks them itself.
 
         Raises
@@ -161,7 +161,7 @@ class ProblemInputs:
             return None
         return mask_of(layer, image, spatial_axes(self._image.layout(image)), self.viewer.dims.point)
 
-    def read_psf(self) -> core.Image | None:
+    def _read_psf(self) -> core.Image | None:
         """Return the point spread function; ``None`` if the problem has none, or it is computed."""
         layer, image = self._psf.value, self._image.layer
         if self.name.value != "deblur" or image is None or not isinstance(layer, Image):
@@ -175,8 +175,8 @@ class ProblemInputs:
         plane = np.asarray(psf.data).reshape(psf.data.shape[extra:])
         return core.Image(plane, None, psf.scale[extra:], psf.units[extra:], psf.name)
 
-    def read(self) -> Measured | None:
-        """Return what the image is the measurement of; ``None`` if it is looked at itself.
+    def read(self) -> Measured:
+        """Return what was measured, and the problem that it poses.
 
         Raises
         ------
@@ -184,18 +184,17 @@ class ProblemInputs:
             Shapes without an area, no k-space, no stack, or no directions of the lights.
         """
         name, settings = self.name.value, self.settings()
-        if self.problem is NO_PROBLEM:
-            return None
         if name == "sense":
             scan, title = self.scan.read()
             beside = {"is_sampled": scan.file.is_sampled, "coil_maps": self.scan.read_maps()}
-            return Measured(name, settings, beside, scan.file.image, image_source(scan, scan_title(title)))
+            return Measured(name, settings, beside, scan.file, image_source(scan, scan_title(title)))
         if name == "phase":
-            lights, (stack, place) = self.read_lights(), read_stack(self._image.layer)
-            return Measured(name, settings, {"lights": lights}, stack.image, place)
-        return Measured(name, settings, {"is_missing": self.read_mask(), "psf": self.read_psf()})
+            lights = self._read_lights()
+            stack, place = read_stack(self._image.layer, "plane" if lights is None else "light")
+            return Measured(name, settings, {"lights": lights}, stack, place)
+        return Measured(name, settings, {"is_missing": self._read_mask(), "psf": self._read_psf()})
 
-    def read_lights(self) -> NDArray[np.float64] | None:
+    def _read_lights(self) -> NDArray[np.float64] | None:
         """Return the directions of the lights; ``None`` if all images have the same.
 
         Raises
@@ -278,7 +277,7 @@ class ProblemInputs:
                 text = describe_psf(self._settings.values(), image, self._image.layout(image))
         if self.name.value == "phase" and self._lights.value is not None:
             try:
-                text = describe_lights(self.read_lights())
+                text = describe_lights(self._read_lights())
             except ConvgenError as error:
                 text = str(error)
         self.hint.setText(text)

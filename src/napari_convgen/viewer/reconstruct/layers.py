@@ -47,9 +47,10 @@ class ReconstructionLayers:
     def __init__(self, viewer: ViewerModel, request: ReconstructRequest) -> None:
         self.viewer = viewer
         self.source = request.source
-        self._measured = request.stack or request.source
+        measurement = request.measured.measurement
+        self._measured = measurement if isinstance(measurement, LayerInput) else request.source
         self.result: Image | None = None
-        self._name = f"{request.source.name} {PROBLEMS[request.problem].result}"
+        self._name = f"{request.source.name} {PROBLEMS[request.measured.problem].result}"
         self._limits: tuple[float, ...] = ()  # of the result, as they were set last without the user
         self._own = OwnLayers(viewer)
 

@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
-from napari_convgen.core import image as core
 from napari_convgen.core.image import magnitude
 from napari_convgen.core.snapshot import Snapshot
-from napari_convgen.files.kspace.reading import KSpaceFile
-from napari_convgen.viewer.layers.door import LayerInput
+from napari_convgen.viewer.reconstruct.measured import Measured
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.work import Request
@@ -78,40 +76,22 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
 
     Attributes
     ----------
-    problem
-        Name of the problem.
     config
         Configuration of the run, with the operator of the problem.
-    is_missing
-        Mask of the pixels to fill in, over the spatial axes; ``None``, the default, for those that are NaN.
-    psf
-        Point spread function over the spatial axes; ``None``, the default, for that of the configuration.
+    measured
+        The problem, and what it needs.
     outputs
         Layers that are wanted beside the result.
-    scan
-        K-space, in the place of an image; ``None``, the default, for an image.
-    stack
-        Images through focus or under several lights, in the place of an image; ``None``, the default, for an image.
-    lights
-        Direction of the light of each of these; ``None``, the default, if they were taken through focus.
-    coil_maps
-        Sensitivities of the coils of a scan; ``None``, the default, to estimate them.
     """
 
-    problem: str
     config: Config
-    is_missing: NDArray[np.bool_] | None = None
-    psf: core.Image | None = None
+    measured: Measured
     outputs: Outputs = Outputs()
-    scan: KSpaceFile | None = None
-    stack: LayerInput | None = None
-    lights: NDArray[np.float64] | None = None
-    coil_maps: NDArray[Any] | None = None
 
     @property
     def title(self) -> str:
         """Title of the progress bar."""
-        return f"{PROBLEMS[self.problem].title}: {self.source.name}"
+        return f"{PROBLEMS[self.measured.problem].title}: {self.source.name}"
 
     @property
     def rounds_colors(self) -> bool:
@@ -122,17 +102,9 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.reconstruct.run import ReconstructTask
 
-        measured = self.scan or self.stack or self.source
+        measured = self.measured
         return ReconstructTask(
-            measured.image,
-            self.config,
-            problem=self.problem,
-            is_missing=self.is_missing,
-            psf=self.psf,
-            lights=self.lights,
-            is_sampled=None if self.scan is None else self.scan.is_sampled,
-            coil_maps=self.coil_maps,
-            n_spared_threads=N_SPARED_THREADS,
+            measured.image(self.source), self.config, n_spared_threads=N_SPARED_THREADS, **measured.inputs()
         )
 
     def preview(self, task: ReconstructTask, progress: Any, is_due: bool) -> Any:
@@ -170,9 +142,9 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
     def _residual(self, result: ReconstructResult) -> NDArray[Any]:
         """Return the residual with the axes of the layer; of scans as it is."""
         layout, residual = result.layout, result.residual
-        if self.scan is not None:
+        if self.measured.problem == "sense":
             return residual
-        if self.problem != "inpaint":  # its channels come first
+        if self.measured.problem != "inpaint":  # its channels come first
             channel = layout.frame_channel
             residual = residual[0] if channel is None else np.moveaxis(residual, 0, channel)
         return np.expand_dims(residual, layout.frame_axes()) if residual.ndim < len(layout.axes) else residual

@@ -21,12 +21,10 @@ from napari_convgen.viewer.parts.presets import nearest_preset, preset_beside
 from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Tooltips
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
-from napari_convgen.viewer.reconstruct.inputs import ProblemInputs, scan_title
-from napari_convgen.viewer.reconstruct.kspace import image_source
+from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS, problem_of
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
 from napari_convgen.viewer.reconstruct.session import ReconstructSession
-from napari_convgen.viewer.reconstruct.stack import read_stack
 from napari_convgen.viewer.reconstruct.summary import summarize
 from napari_convgen.viewer.worker.session import State
 
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.run.denoise.progress import DenoiseProgress
-    from napari_convgen.run.setup.forecast import Forecast
 
 GROUP = "reconstruct"
 """Name of the widget's group of preferences."""
@@ -94,7 +91,7 @@ class ReconstructWidget(DockWidget):
             request = self._request()
             self.session.run(request)
             boxes = {name: box.value for name, box in self._boxes.items()}
-            keep_config(GROUP, self._preset.value, request.config, problem=request.problem, **boxes)
+            keep_config(GROUP, self._preset.value, request.config, problem=request.measured.problem, **boxes)
             self._plot.begin(request.config)
 
     def forecast(self) -> None:
@@ -103,18 +100,8 @@ class ReconstructWidget(DockWidget):
             self.session.forecast(self._request())
 
     def _request(self) -> ReconstructRequest:
-        config, name = self.config(), self._problem.name.value
-        if name == "sense":
-            scan, title = self._problem.scan.read()
-            source, maps = image_source(scan, scan_title(title)), self._problem.scan.read_maps()
-            return ReconstructRequest(source, name, config, outputs=self._outputs(), scan=scan.file, coil_maps=maps)
-        if name == "phase":
-            lights = self._problem.read_lights()
-            stack, place = read_stack(self._input.layer, "plane" if lights is None else "light")
-            return ReconstructRequest(place, name, config, outputs=self._outputs(), stack=stack, lights=lights)
-        source = self._input.read()
-        mask, psf = self._problem.read_mask(), self._problem.read_psf()
-        return ReconstructRequest(source, name, config, mask, psf, self._outputs())
+        config, measured = self.config(), self._problem.read()
+        return ReconstructRequest(measured.place or self._input.read(), config, measured, self._outputs())
 
     def _outputs(self) -> Outputs:
         has_baseline = self._baseline.native.isVisibleTo(self) and self._baseline.value
@@ -202,7 +189,6 @@ class ReconstructWidget(DockWidget):
         self.session.progressed.connect(self._on_progress)
         self.session.finished.connect(self._show_present)
         self.session.turned.connect(self._show_present)
-        self.session.forecasted.connect(self._on_forecast)
         self.viewer.events.theme.connect(self._follow_theme)
 
     def _choose_problem(self) -> None:
@@ -257,9 +243,6 @@ class ReconstructWidget(DockWidget):
     def _on_progress(self, progress: DenoiseProgress) -> None:
         self._plot.show_progress(progress)
         self._text.setText(str(progress))
-
-    def _on_forecast(self, forecast: Forecast | None) -> None:
-        self._text.setText("" if forecast is None else str(forecast))
 
     def _show_present(self) -> None:
         """Show the present run: after a cancel the one before it, if there was one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_convgen.config import Config
@@ -55,14 +55,14 @@ class SpectrumRequest(Request["SpectrumTask", "SpectrumResult"]):
     stack_shape
         Shape of that layer; by default there is none.
     measured
-        What the image is the measurement of; ``None``, the default, for the image itself.
+        The problem that the image is the measurement of, and what it needs; by default the image is looked at itself.
     """
 
     config: Config
     settings: SpectrumSettings = SpectrumSettings()
     number: int = 0
     stack_shape: tuple[int, ...] = ()
-    measured: Measured | None = None
+    measured: Measured = field(default_factory=Measured)
 
     @property
     def title(self) -> str:
@@ -78,14 +78,14 @@ class SpectrumRequest(Request["SpectrumTask", "SpectrumResult"]):
         """Return the task, its input checked."""
         from napari_convgen.run.spectrum.run import SpectrumTask
 
-        settings, measured = self.settings, self.measured
+        settings = self.settings
         return SpectrumTask(
-            self.source.image if measured is None else measured.image(self.source),
+            self.measured.image(self.source),
             self.config,
             rank=settings.rank,
             n_passes=settings.n_passes,
             at_steps=settings.at_steps,
             groups=settings.groups,  # type: ignore[arg-type]  # checked there
             n_spared_threads=N_SPARED_THREADS,
-            **({} if measured is None else measured.inputs()),
+            **self.measured.inputs(),
         )

@@ -89,7 +89,7 @@ class WhyItWorksWidget(DockWidget):
         if request is None:
             return
         with self._controls.error.shown_errors():
-            if request.measured is not None:
+            if request.measured.problem:
                 raise ConfigError(
                     "Only a fit to the image itself is compared with the vectors. Choose no problem, and run again."
                 )
@@ -98,8 +98,8 @@ class WhyItWorksWidget(DockWidget):
 
     def _request(self) -> SpectrumRequest:
         measured = self._problem.read()
-        config = self._form.config() if measured is None else self._form.config().replace(measured.settings)
-        if measured is not None and measured.place is not None:
+        config = self._form.config().replace(measured.settings)
+        if measured.place is not None:
             source = measured.place
             return SpectrumRequest(source, config, self._form.settings(), 0, tuple(source.data.shape), measured)
         source, place = self._input.read(), self._input.place()
@@ -174,7 +174,6 @@ class WhyItWorksWidget(DockWidget):
 
     def _on_forecast(self, forecast: SpectrumForecast | None) -> None:
         self._prediction = "" if forecast is None else html.escape(str(forecast))
-        self._text.setText(self._prediction)
 
     def _on_progress(self, progress: SpectrumProgress) -> None:
         self._text.setText(f"{self._prediction}<br>Step {progress.step:,}: {progress.doing} …")

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float
 
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.noise.estimation.impulses import MAD_TO_SIGMA
 
 N_TILES, LEAST_SIDE = 4, 12
@@ -67,7 +68,7 @@ def without_checkerboard(
         return values
     rows, columns = (np.arange(n) for n in values.shape[-2:])
     signs = 1 - 2 * (np.add.outer(rows, columns) % 2)
-    return np.asarray(values - np.reshape(offsets, (-1, *(1,) * (values.ndim - 1))) * signs)
+    return np.asarray(values - as_column(np.array(offsets), values.ndim) * signs)
 
 
 def _offset(image: Float[np.ndarray, "*spatial"]) -> float:

@@ -17,7 +17,8 @@ MIN_BLOCKS, MIN_SHARE = 60, 1 / 400
 """Least number of blocks in an interval, and their least share of all blocks. Chosen on the tuning images of benchmarks/noise.py."""
 
 FLAT_SHARES = (0.05, 0.1, 0.2, 0.4, 0.7)
-"""Shares of an interval's blocks, the flattest first, that are tried as flat. Chosen on the tuning images of benchmarks/noise.py."""
+"""Shares of the blocks of an interval or a place, the flattest first, that are tried as flat.
+Chosen on the tuning images of benchmarks/noise.py."""
 
 N_ROUNDS = 30
 """Rounds of the fit of a line, whose weights depend on it; enough for them to settle."""

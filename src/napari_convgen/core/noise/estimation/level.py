@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from napari_convgen.core.noise.estimation.blocks import Blocks
+from napari_convgen.core.noise.estimation.curve import BELOW_WEIGHT, CAUCHY_SCALE, FLAT_SHARES
 from napari_convgen.core.noise.estimation.impulses import MAD_TO_SIGMA
 from napari_convgen.core.noise.estimation.variance import flat_variance
 from napari_convgen.core.noise.stabilizer import Leveled, Stabilizer
@@ -20,9 +21,6 @@ LEAST_CELLS, MOST_CELLS = 4, 6
 LEAST_SIDE, MOST_SIDE, MOST_PLANES = 24, 40, 2
 """Least side of a cell along the last two axes, in pixels, and the part in its middle that is looked at: 14 to 37 independent blocks.
 Our choice, no benchmark."""
-
-SHARES = (0.05, 0.1, 0.2, 0.4, 0.7)
-"""Shares of a cell's blocks, the flattest first, that are tried as flat: those of an interval of intensity."""
 
 N_LEAST = 6.0
 """Least number of independent blocks in a cell. Our choice, no benchmark."""
@@ -44,8 +42,8 @@ MOST_LEFT = 0.6
 """Largest root of the mean square that a map leaves, relative to its own spread, and to what the brightness of the cells leaves.
 Chosen with benchmarks/noise.py, so that no image is wrongly taken for one whose noise differs between places."""
 
-N_ROUNDS, LEAST_SCALE, CAUCHY_SCALE, BELOW_WEIGHT = 20, 0.02, 1.5, 0.25
-"""Rounds of the robust fit, the least scale of its distances, and its weights, those of `napari_convgen.core.noise.estimation.curve`."""
+N_ROUNDS, LEAST_SCALE = 20, 0.02
+"""Rounds of the robust fit, and the least scale of its distances."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +240,7 @@ def _measure(
         return np.nan, np.nan
     n = max(1, int(SLOW_SHARE * len(blocks)))
     slowest = np.argpartition(blocks.slow, n - 1)[:n]
-    variance, flat = flat_variance(blocks, SHARES)
+    variance, flat = flat_variance(blocks, FLAT_SHARES)
     mean = float(blocks.mean[flat].mean())
     expected = float(stabilizer.noise_variance(np.array([mean]))[0])
     is_red = blocks.middle[slowest].mean() > MOST_RED * blocks.fine[slowest].mean()

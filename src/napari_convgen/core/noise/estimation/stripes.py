@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d
 
+from napari_convgen.core.noise.estimation.impulses import MAD_TO_SIGMA
+
 MIN_LINES, MIN_LENGTH = 32, 16
 """Least number of lines, and of observed pixels in a line, that stripes are looked for in: medians of fewer tell little."""
 
@@ -39,8 +41,8 @@ MAX_BORDERS = 0.05
 N_SPREADS = 6.0
 """Largest second difference that counts, in median absolute ones: the border of an object is no stripe."""
 
-MAD, MEDIAN_ERROR = 1.4826, math.sqrt(math.pi / 2)
-"""Standard deviation over the median absolute deviation, and standard error of a median over that of a mean, both of Gaussian noise."""
+MEDIAN_ERROR = math.sqrt(math.pi / 2)
+"""Standard error of a median over that of a mean, of Gaussian noise."""
 
 WIDTH = 2.0
 """Standard deviation, in lines, of the Gaussian whose mean an offset is measured from. Slower changes are taken for structure; of
@@ -174,7 +176,7 @@ class _Lines:
         if values.shape[axis] < MIN_LINES or np.median(n_pixels) < MIN_LENGTH:
             return cls(0.0, 0.0, 0.0)
         steps = _medians(differences, along)
-        spread = MAD * float(np.nanmedian(np.abs(differences - steps)))
+        spread = MAD_TO_SIGMA * float(np.nanmedian(np.abs(differences - steps)))
         second = np.diff(steps, axis=axis)
         second = np.moveaxis(second, axis, 0)
         is_usual = np.abs(second) <= N_SPREADS * float(np.median(np.abs(second)))
@@ -204,7 +206,7 @@ class _Lines:
 def _drift(steps: Float[np.ndarray, "..."], of_pixels: float) -> tuple[float, tuple[float, float]]:
     """Return the drift and its relations, see `_Lines`, from the changes from line to line, along the first axis."""
     steps = steps - np.median(steps)
-    most = N_SPREADS * MAD * float(np.median(np.abs(steps)))
+    most = N_SPREADS * MAD_TO_SIGMA * float(np.median(np.abs(steps)))
     if np.mean(np.abs(steps) > most) > MAX_BORDERS:
         return 0.0, (0.0, 0.0)
     steps = np.clip(steps, -most, most)  # the border of an object is no drift

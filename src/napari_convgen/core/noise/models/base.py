@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from jaxtyping import Bool, Float
 
+from napari_convgen.core.columns import as_column
 from napari_convgen.core.noise.estimation.channel import Channel
 from napari_convgen.core.noise.estimation.checkerboard import without_checkerboard
 from napari_convgen.core.noise.estimation.interference import without_waves
@@ -316,7 +317,7 @@ class NoiseModel(ABC):
 
     def column(self, name: str, n_axes: int) -> Float[np.ndarray, "..."]:
         """Return a parameter as an array that broadcasts against images of ``n_axes``, channels first."""
-        return np.array(getattr(self, name))[(slice(None), *(np.newaxis,) * (n_axes - 1))]
+        return as_column(np.array(getattr(self, name)), n_axes)
 
 
 def per_channel(values: tuple[float, ...]) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from napari_convgen.core.noise.models import GaussianNoise
 from napari_convgen.core.stopping import ErrorEstimate
-from napari_convgen.run.denoise.told_error import BESIDE_NOISE, CLIPPED, UNCERTAIN, told_error
+from napari_convgen.run.denoise.reported_error import BESIDE_NOISE, CLIPPED, UNCERTAIN, reported_error
 from napari_convgen.run.setup.result_type import ResultType
 
 FLOATS = ResultType(np.dtype(np.float32))
@@ -16,13 +16,13 @@ NOISE = GaussianNoise((1.0,))
     ("deviation", "clipped", "notes"),
     [(0.1, 0.0, ()), (0.69, 0.01, ()), (0.71, 0.0, (UNCERTAIN,)), (0.1, 0.03, (CLIPPED,)), (0.9, 0.3, (CLIPPED,))],
 )
-def test_an_estimate_that_says_nothing_is_not_told(deviation, clipped, notes):
+def test_an_estimate_that_says_nothing_is_not_reported(deviation, clipped, notes):
     error = ErrorEstimate(1.0, deviation)
     noise = GaussianNoise((1.0,), clipped_low=clipped / 2, clipped_high=clipped / 2)
-    told = ErrorEstimate(1.0, math.hypot(deviation, BESIDE_NOISE))
-    assert told_error(error, noise, FLOATS) == (None if notes else told, notes)
+    reported = ErrorEstimate(1.0, math.hypot(deviation, BESIDE_NOISE))
+    assert reported_error(error, noise, FLOATS) == (None if notes else reported, notes)
 
 
-def test_what_is_not_known_is_not_told_and_rounding_is_part_of_what_is():
-    assert told_error(None, NOISE, FLOATS) == (None, ())
-    assert told_error(ErrorEstimate(1.0, 0.1), None, ResultType(np.dtype(np.uint8)))[0].mse == 1 + 1 / 12
+def test_what_is_not_known_is_not_reported_and_rounding_is_part_of_what_is():
+    assert reported_error(None, NOISE, FLOATS) == (None, ())
+    assert reported_error(ErrorEstimate(1.0, 0.1), None, ResultType(np.dtype(np.uint8)))[0].mse == 1 + 1 / 12

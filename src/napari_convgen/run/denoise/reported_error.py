@@ -1,4 +1,4 @@
-"""Whether the estimated error of an image is known well enough to be told."""
+"""Whether the estimated error of an image is known well enough to be reported."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from napari_convgen.core.stopping import ErrorEstimate
 from napari_convgen.run.setup.result_type import ResultType
 
 MOST_UNCERTAIN = 0.7
-"""Largest standard error of an estimate that is told, relative to the estimate: 3 dB of the PSNR. Our choice: more says nothing."""
+"""Largest standard error of an estimate that is reported, relative to the estimate: 3 dB of the PSNR. Our choice: more says nothing."""
 
 BESIDE_NOISE = 0.25
 """Standard error, relative to the estimate, for what separates an image from the truth and is no noise of the model, such as a drift.
-Chosen on the images of benchmarks/calibration.py, the judging ones included since so few are told, so that all lie within two of it; it
+Chosen on the images of benchmarks/calibration.py, the judging ones included since so few are reported, so that all lie within two of it; it
 is 1.1 dB."""
 
 MOST_CLIPPED = 0.02
@@ -26,10 +26,10 @@ UNCERTAIN = (
 CLIPPED = "The quality of the image cannot be told: the noise of many pixels was cut off at the end of their range, which changes it."
 
 
-def told_error(
+def reported_error(
     error: ErrorEstimate | None, noise: NoiseModel | None, result_type: ResultType
 ) -> tuple[ErrorEstimate | None, tuple[str, ...]]:
-    """Return the estimate that is told, that of rounding included, and notes; no estimate where it says nothing.
+    """Return the estimate that is reported, that of rounding included, and notes; no estimate where it says nothing.
 
     Its standard error includes `BESIDE_NOISE`, of which neither the image nor its fit can tell.
 
