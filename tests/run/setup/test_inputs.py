@@ -143,6 +143,14 @@ def test_three_values_that_are_taken_for_colors_are_told():
         assert any(each.startswith(note) for each in notes) == is_told
 
 
+@pytest.mark.parametrize(("n", "axes", "is_noted"), [(1, None, False), (2, None, True), (2, "YXC", False)])
+def test_last_axes_that_are_taken_for_channels_are_noted(n, axes, is_noted):
+    image = np.random.default_rng(0).normal(100, 9, (32, 40, n)).astype(np.float32)
+    prepared = Prepared(image, "deep-decoder", axes=axes)
+    assert prepared.layout.axes == "YXC"
+    assert any("is taken for channels" in each for each in prepared.input_notes()) == is_noted
+
+
 def test_colors_that_are_to_be_fitted_alone_are_told_to_be_together():
     image = np.random.default_rng(0).normal(100, 9, (20, 24, 3))
     config = preset("deep-decoder").replace({"channels": "separate"})

@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 
 from napari_convgen.errors import InputError, mismatch
 
+MOST_CHANNELS, LEAST_SIDE = 5, 32
+"""Largest length of a last axis that is taken for channels if none are named, and least length of the two before it. Our choice: images
+that narrow are rare, and arrays with channels last are common."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -139,7 +143,8 @@ def guess_axes(shape: Sequence[int], is_color: bool | None = None) -> str:
     """Return a guess of the letter of each axis.
 
     From the last axis to the first these are color (S) if there is any, columns (X), rows (Y), Z and T. An array with five axes and no
-    color also has channels (C), between T and Z. Axes before these are named A.
+    color also has channels (C), between T and Z. Axes before these are named A. A last axis of at most five values after two of at least
+    32 counts channels (C), if it is no color.
 
     Parameters
     ----------
@@ -155,6 +160,8 @@ def guess_axes(shape: Sequence[int], is_color: bool | None = None) -> str:
     """
     if is_color is None:
         is_color = len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
+        if len(shape) >= 3 and not is_color and shape[-1] <= MOST_CHANNELS and min(shape[-3:-1]) >= LEAST_SIDE:
+            return guess_axes(shape[:-1], False).replace("C", "A") + "C"
     n = len(shape) - is_color
     if n > len("TCZYX"):
         raise InputError(

@@ -68,6 +68,11 @@ COLOR_NOTE = (
     "name the axes: axes = 'YXZ' or 'YXC'."
 )
 
+CHANNEL_NOTE = (
+    "The last axis, of {} values, is taken for channels, since no axes are named. If it counts columns or slices, "
+    "name the axes: axes = 'ZYX' or 'YXZ'."
+)
+
 
 class Prepared(Frames):
     """The frames of an image, and a configuration that fits them, checked.
@@ -141,7 +146,7 @@ class Prepared(Frames):
         self._quiet_channels: set[int] = set()
         layout = Layout.of(array.shape, letters, self.config.z_axis)
         super().__init__(array, layout, self.config.tiles if has_tiles else None)
-        self._is_color_a_guess = letters is None and self.layout.is_color
+        self._guessed_last = self.layout.axes[-1] if letters is None and self.image.shape[-1] > 1 else ""
         # A task for a single image fits the channels together unless it is told to fit them alone.
         has_channels = "C" in self.layout.axes and self.layout.n_channels(self.image.shape) > 1
         self._chooses_channels = has_channels and self.config.channels == "auto" and single is None
@@ -209,8 +214,8 @@ class Prepared(Frames):
             yield QUIET_NOTE.format(", ".join(map(str, sorted(self._quiet_channels))))
         if self.layout.is_color and self.config.channels == "separate":
             yield TOGETHER_NOTE
-        if self._is_color_a_guess:
-            yield COLOR_NOTE.format(self.image.shape[-1])
+        if guess := {"S": COLOR_NOTE, "C": CHANNEL_NOTE}.get(self._guessed_last):
+            yield guess.format(self.image.shape[-1])
 
     def noise_model(self, number: int) -> NoiseModel | None:
         """Return the model of a frame's noise; ``None`` if the configuration fits it as it is. The latest is remembered."""

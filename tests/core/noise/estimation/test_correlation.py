@@ -27,6 +27,15 @@ def test_noise_averaged_over_a_window_is_independent_from_its_width_on(width, le
     assert measure(ndimage.uniform_filter(white(), width) + structure() / 10) == length
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_structures_are_not_taken_for_noise_that_reaches_far(seed):
+    rows, columns = np.indices((160, 160))
+    noise = np.random.default_rng(seed).standard_normal(rows.shape)
+    disks = np.hypot(rows % 53 - 26, columns % 53 - 26) < 18
+    structures = 2 * np.sin(columns / 5) * np.sin(rows / 7) + 16 * disks
+    assert measure(ndimage.gaussian_filter(noise + structures, 0.7)) == 2
+
+
 def test_missing_values_do_not_count():
     image = ndimage.uniform_filter(white(), 3) + 1000
     image[np.random.default_rng(1).random(image.shape) < 0.2] = np.nan

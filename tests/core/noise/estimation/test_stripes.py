@@ -96,5 +96,5 @@ def test_a_denoised_image_has_no_stripes_unless_they_are_to_stay():
     config = PRESETS["quick"].replace({"n_threads": 1})
     removed, kept = (denoise(image, config.replace({"noise.has_stripes": each})) for each in ("auto", "no"))
     errors = [float(np.std(result.image - scene())) for result in (removed, kept)]
-    assert errors[0] < 0.6 * errors[1]
+    assert errors[0] < 0.75 * errors[1]
     assert "rows with offsets of standard deviation" in str(removed.frames[0].noise)

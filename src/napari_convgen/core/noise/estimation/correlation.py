@@ -19,6 +19,10 @@ KEPT = 0.3
 """Largest share of that ratio's excess over 1 that is left at twice the distance if it is noise: with more it is texture.
 Chosen on the tuning images of benchmarks/noise.py."""
 
+UNCHANGED = 0.93
+"""Least share of that excess that is left at the next distance if it is structure, and no longer noise. Our choice: the lengths of the
+images of benchmarks/noise.py are the same without this bound."""
+
 WHITE = 1.35
 """Largest ratio of white noise. Chosen on the tuning images of benchmarks/noise.py."""
 
@@ -36,7 +40,8 @@ def correlation_length(image: Float[np.ndarray, "c *spatial"], is_observed: Bool
     """Return the distance in pixels from which on the noise of two pixels is independent: 1 for white noise, 6 at most.
 
     In the flattest blocks of an image, those with the least energy in the very lowest frequencies, white noise has the same
-    energy in lower and higher frequencies. Where lower ones have more, pixels are taken at wider distances until both have the same.
+    energy in lower and higher frequencies. Where lower ones have more, pixels are taken at wider distances until both have the same, or
+    until a wider distance brings them no nearer to each other: the structure in wide blocks has more energy in lower frequencies, too.
 
     Parameters
     ----------
@@ -55,7 +60,9 @@ def correlation_length(image: Float[np.ndarray, "c *spatial"], is_observed: Bool
             return 1
         if ratio < WHITE:
             return spacing
-    return SPACINGS[int(np.argmin(ratios))]
+        if len(ratios) > 2 and ratio - 1 > UNCHANGED * (ratios[-2] - 1):
+            return SPACINGS[len(ratios) - 2]
+    return SPACINGS[-1]
 
 
 def _redness(image: Float[np.ndarray, "*spatial"], is_observed: Bool[np.ndarray, "*spatial"], spacing: int) -> float:
