@@ -182,7 +182,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._load.loaded.connect(self._show_report)
         self._preset.changed.connect(self._choose_preset)
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
-        offer_volume(self._settings, self._input)
+        offer_volume(self._settings, self._input, lambda: self._problem.shows_image, [self._problem.name])
         self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
         self.session.forecasted.connect(self._on_forecast)

@@ -130,6 +130,11 @@ class ProblemInputs:
         """The problem that is chosen."""
         return self._problems[self.name.value]
 
+    @property
+    def shows_image(self) -> bool:
+        """True if the measurement is an image; that of an MRI scan or a phase is none."""
+        return self.name.value not in ("sense", "phase")
+
     def rows(self) -> list[Widget | str]:
         """Return the editors for `napari_convgen.viewer.parts.form.labeled_rows`."""
         settings = [editor for name, editor in self._settings.editors.items() if name != KIND]

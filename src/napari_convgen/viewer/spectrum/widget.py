@@ -107,7 +107,7 @@ class WhyItWorksWidget(DockWidget):
         return SpectrumRequest(source, config, self._form.settings(), frame_number(shape, place), shape, measured)
 
     def _build(self) -> None:
-        self._form.lay_out(self._input)
+        self._form.lay_out(self._input, self._problem)
         self._controls = RunControls(self.session, TOOLTIPS)
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._text = RunText(self.session)
