@@ -72,3 +72,8 @@ def format_share(share: float) -> str:
     """Return a share in percent, two digits at least where it is small: ``"0.35 %"``, ``"12 %"``."""
     percent = 100 * share
     return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.2g} %"
+
+
+def describe_search(share: float) -> str:
+    """Say that the instrument is being found from its measurement, and which share of that is done."""
+    return f"Finding the phase and the aberrations: {format_share(share)}."

@@ -151,3 +151,9 @@ def test_finding_out_about_the_instrument_is_a_share_of_the_work():
     assert shares == sorted(shares)
     assert any(0 < share <= 0.5 for share in shares)
     assert shares[-1] == 1
+
+
+def test_the_search_for_the_instrument_is_named():
+    measurement, inputs, _ = posed("phase")
+    first = next(iter(CompareFitsTask(measurement, CONFIG, problem="phase", **inputs)))
+    assert str(first).startswith("Finding the phase and the aberrations: ")

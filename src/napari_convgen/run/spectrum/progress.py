@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
 from napari_convgen.core.spectra.pace import Paced
-from napari_convgen.run.labels import format_bytes, format_place, format_seconds
+from napari_convgen.run.labels import describe_search, format_bytes, format_place, format_seconds
 from napari_convgen.run.task import Progress
+
+INSTRUMENT = "finding out about the instrument"
+"""Name of the part of the work that comes before the first product, of a measurement that needs it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,22 +27,39 @@ class SpectrumProgress(Progress):
         Name of the current part of the work, such as ``"singular vectors"``.
     n_done, n_total
         Number of products with the Jacobian and of steps of the fit, done and in all; some may not be needed.
+    before, found, seconds_before
+        Share of the work that comes before these, to find out about the instrument, share of that which is done, and its seconds; by
+        default 0, 1 and 0: there is no such work.
     """
 
     step: int
     doing: str
     n_done: int
     n_total: int
+    before: float = 0.0
+    found: float = 1.0
+    seconds_before: float = 0.0
 
     @property
     def share(self) -> float:
-        """Share of the products and steps that is done, 0 to 1; both count the same."""
-        return self.n_done / self.n_total
+        """Share of the work that is done, 0 to 1; products and steps count the same."""
+        return self.before * self.found + (1 - self.before) * self.n_done / self.n_total
+
+    @property
+    def is_finding(self) -> bool:
+        """True while the instrument is being found."""
+        return self.doing == INSTRUMENT
 
     @property
     def seconds_left(self) -> float:
-        """Seconds for the rest, about."""
-        return (self.n_total - self.n_done) * self.seconds / max(1, self.n_done)
+        """Seconds for the rest, about; infinite while the instrument is being found, since no product was timed."""
+        if self.is_finding:
+            return math.inf
+        return (self.n_total - self.n_done) * (self.seconds - self.seconds_before) / max(1, self.n_done)
+
+    def __str__(self) -> str:
+        """Say where it is, for the user."""
+        return describe_search(self.found) if self.is_finding else f"Step {self.step:,}: {self.doing} …"
 
 
 @dataclass(frozen=True)

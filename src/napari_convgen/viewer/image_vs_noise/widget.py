@@ -213,7 +213,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._save.setEnabled(self.session.result is not None)
 
     def _on_progress(self, progress: CompareFitsProgress) -> None:
-        self._text.setText(f"Step {progress.step} of {progress.n_steps}.")
+        self._text.setText(str(progress))
         task = self.session.task
         if progress.moment is None or task is None:
             return

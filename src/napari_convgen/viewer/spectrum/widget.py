@@ -177,7 +177,7 @@ class WhyItWorksWidget(DockWidget):
         self._text.setText(self._prediction)
 
     def _on_progress(self, progress: SpectrumProgress) -> None:
-        self._text.setText(f"{self._prediction}<br>Step {progress.step:,}: {progress.doing} …")
+        self._text.setText(f"{self._prediction}<br>{progress}")
 
     def _show_current(self) -> None:
         """Show the current run: after a cancel the one before it, if there was one."""
