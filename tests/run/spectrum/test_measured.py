@@ -241,3 +241,9 @@ def test_the_time_left_counts_products_from_their_own_start():
     at = {"step": 0, "doing": "alignment", "n_done": 5, "n_total": 10, "before": 0.5}
     progress = SpectrumProgress(**at, seconds=23.0, seconds_before=13.0)
     assert (progress.seconds_left, progress.share) == (10.0, 0.75)
+
+
+def test_a_forecast_says_that_it_leaves_out_the_search():
+    measurement, inputs = posed("phase")
+    task = SpectrumTask(measurement, CONFIG, problem="phase", rank=3, **inputs)
+    assert str(task.forecast()).endswith(", and finding the phase before, which is not counted.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_convgen.core.spectra.pace import Paced
-from napari_convgen.run.labels import describe_search, format_bytes, format_place, format_seconds
+from napari_convgen.run.labels import describe_search, describe_uncounted, format_bytes, format_place, format_seconds
 from napari_convgen.run.task import Progress
 
 INSTRUMENT = "finding out about the instrument"
@@ -78,6 +78,8 @@ class SpectrumForecast:
         Number of steps of the fit on the way, whose time is not included.
     device, n_threads
         Device, and number of threads of the CPU.
+    leaves_out_search
+        True if the instrument is found before, which is not counted; default False.
     """
 
     n_bytes: int
@@ -87,6 +89,7 @@ class SpectrumForecast:
     n_steps: int
     device: str
     n_threads: int
+    leaves_out_search: bool = False
 
     @property
     def seconds(self) -> float:
@@ -98,7 +101,8 @@ class SpectrumForecast:
         return (
             f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free. "
             f"{1000 * self.seconds_per_product:.0f} ms a product: about {format_seconds(self.seconds)} "
-            f"for {self.n_products} products{fit}, on {format_place(self.device, 'torch', self.n_threads)}."
+            f"for {self.n_products} products{fit}, on {format_place(self.device, 'torch', self.n_threads)}"
+            f"{describe_uncounted(self.leaves_out_search)}."
         )
 
 

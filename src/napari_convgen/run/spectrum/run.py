@@ -188,6 +188,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
             n_steps=self.at_steps[-1],
             device=str(self.device),
             n_threads=self.n_threads,
+            leaves_out_search=self.look.has_instrument,
         )
 
     def _advance(self) -> Iterator[SpectrumProgress]:
