@@ -184,3 +184,7 @@ def test_a_z_axis_is_no_volume_where_no_image_was_measured(viewer, widget, user,
     assert not editor.isVisibleTo(widget)
     user.fill("Problem", "none")
     assert editor.isVisibleTo(widget)
+
+
+def test_the_problem_is_only_named_not_undone(user):
+    assert user.editor("Problem").toolTip() == "What happened to the image when it was measured."

@@ -88,7 +88,7 @@ class ProblemInputs:
         self.name = ComboBox(
             choices=[(problem.title, name) for name, problem in problems.items()],
             label="Problem",
-            tooltip="What happened to the image when it was measured, and is to be undone.",
+            tooltip="What happened to the image when it was measured.",
         )
         self._mask = ComboBox(
             choices=(NAN,),
