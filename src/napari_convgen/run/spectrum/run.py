@@ -205,16 +205,9 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         for step, doing in self._paced(counted()):
             if doing == INSTRUMENT:
                 self._seconds_before = self._seconds
-            yield SpectrumProgress(
-                step=step,
-                doing=doing,
-                n_done=self._n_done,
-                n_total=n_total,
-                seconds=self._seconds,
-                before=self.look.find_out_share,
-                found=self._found,
-                seconds_before=self._seconds_before,
-            )
+            pace = {"seconds": self._seconds, "seconds_before": self._seconds_before}
+            search = {"before": self.look.find_out_share, "found": self._found}
+            yield SpectrumProgress(step=step, doing=doing, n_done=self._n_done, n_total=n_total, **pace, **search)
 
     def _let_go(self) -> None:
         self._computation.close()
