@@ -72,3 +72,13 @@ def format_share(share: float) -> str:
     """Return a share in percent, two digits at least where it is small: ``"0.35 %"``, ``"12 %"``."""
     percent = 100 * share
     return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.2g} %"
+
+
+def describe_search(share: float) -> str:
+    """Say that the instrument is being found from its measurement, and which share of that is done."""
+    return f"Finding the phase and the aberrations: {format_share(share)}."
+
+
+def describe_uncounted(has_search: bool) -> str:
+    """Return the end of a forecast that leaves out the search for the instrument; nothing where there is no search."""
+    return ", and finding the phase before, which is not counted" if has_search else ""

@@ -96,7 +96,7 @@ def test_each_letter_has_its_meaning(axes, z_axis, spatial, channel, frame_axes)
         ("YXS", (6, 7, 5), "frames", "must have 3 or 4 samples, got 5 in axes 'YXS'. Use C for"),
         ("TZY", (2, 6, 7), "frames", "must name the rows Y and the columns X, got 'TZY'. Use for example"),
         ("TX", (2, 7), "frames", "must name the rows Y and the columns X, got 'TX'. Use for example"),
-        ("TYX", (2, 6, 7), "volume", "needs the axes Z, Y and X, got 'TYX'. Name the Z axis, as axes = 'ZYX' does"),
+        ("TYX", (2, 6, 7), "volume", "needs the axes Z, Y and X, got 'TYX'. Give 'ZYX' as the axes"),
     ],
 )
 def test_axes_that_do_not_fit_are_refused_with_the_way_out(axes, shape, z_axis, message):

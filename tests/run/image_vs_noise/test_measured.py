@@ -151,3 +151,15 @@ def test_finding_out_about_the_instrument_is_a_share_of_the_work():
     assert shares == sorted(shares)
     assert any(0 < share <= 0.5 for share in shares)
     assert shares[-1] == 1
+
+
+def test_the_search_for_the_instrument_is_named():
+    measurement, inputs, _ = posed("phase")
+    first = next(iter(CompareFitsTask(measurement, CONFIG, problem="phase", **inputs)))
+    assert str(first).startswith("Finding the phase and the aberrations: ")
+
+
+def test_a_forecast_says_that_it_leaves_out_the_search():
+    measurement, inputs, _ = posed("phase")
+    task = CompareFitsTask(measurement, CONFIG, problem="phase", **inputs)
+    assert str(task.forecast()).endswith(", and finding the phase before, which is not counted.")

@@ -229,3 +229,8 @@ def test_a_phase_without_aberrations_is_improved_until_it_has_settled():
     *others, before, after = calibration.improve(start, torch.ones_like(calibration.measurement))
     has_settled = float((after.image - before.image).square().mean().sqrt()) < SETTLED
     assert has_settled or len(others) + 2 == N_STEPS
+
+
+def test_the_search_for_the_instrument_is_named():
+    first = next(iter(ReconstructTask(SEEN, problem="phase", **QUICK)))
+    assert str(first).startswith("Finding the phase and the aberrations: ")

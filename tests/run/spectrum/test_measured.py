@@ -1,5 +1,6 @@
 """The spectrum of what an operator measures of a generator's image."""
 
+import math
 import re
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_convgen.errors import ConfigError, FitError, InputError
 from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.simulate import simulate
 from napari_convgen.run.spectrum import run as module
+from napari_convgen.run.spectrum.progress import SpectrumProgress
 from napari_convgen.run.spectrum.run import SpectrumTask, spectrum
 
 CONFIG = Config().replace(
@@ -219,7 +221,8 @@ def test_a_stop_before_the_aberrations_are_found_leaves_no_result():
     measurement, inputs = posed("phase")
     task = SpectrumTask(measurement, CONFIG, problem="phase", rank=3, **inputs)
     first = next(iter(task))
-    assert (first.doing, first.n_done) == ("finding out about the instrument", 0)
+    assert (first.is_finding, first.n_done, first.seconds_left) == (True, 0, math.inf)
+    assert str(first).startswith("Finding the phase and the aberrations: ")
     task.stop()
     list(task)
     with pytest.raises(FitError, match="No step has been looked at"):
@@ -232,3 +235,15 @@ def test_what_was_changed_of_an_input_is_said(image):
     off_center[1, 2] = 0.5
     task = SpectrumTask(image, CONFIG, problem="deblur", psf=off_center, rank=1)
     assert any("off center" in note for note in task.look.notes())
+
+
+def test_the_time_left_counts_products_from_their_own_start():
+    at = {"step": 0, "doing": "alignment", "n_done": 5, "n_total": 10, "before": 0.5}
+    progress = SpectrumProgress(**at, seconds=23.0, seconds_before=13.0)
+    assert (progress.seconds_left, progress.share) == (10.0, 0.75)
+
+
+def test_a_forecast_says_that_it_leaves_out_the_search():
+    measurement, inputs = posed("phase")
+    task = SpectrumTask(measurement, CONFIG, problem="phase", rank=3, **inputs)
+    assert str(task.forecast()).endswith(", and finding the phase before, which is not counted.")

@@ -1,6 +1,6 @@
 import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QPushButton
 
 from napari_convgen.viewer.parts.dock import DockWidget
 
@@ -48,3 +48,18 @@ def test_a_widget_whose_dock_was_closed_waits_hidden_in_the_window(qtbot):
     assert (widget.parent(), widget.isHidden()) == (window, True)
     assert opened(viewer, window) is widget
     assert not widget.isHidden()
+
+
+def test_what_is_wider_than_the_dock_can_be_scrolled_to(qtbot):
+    viewer, window = Viewer(), QMainWindow()
+    qtbot.addWidget(window)
+    widget = opened(viewer, window)
+    bar = widget.horizontalScrollBar()
+    button = QPushButton("wide")
+    widget.column.addWidget(button)
+    window.show()
+    widget.setFixedWidth(300)
+    qtbot.waitUntil(lambda: widget.viewport().width() > 250)
+    assert not bar.isVisible()
+    button.setMinimumWidth(400)
+    qtbot.waitUntil(bar.isVisible)

@@ -110,6 +110,15 @@ def test_text_follows_the_theme(view, theme):
     assert mark.pen.color().name() == color
 
 
+def test_background_follows_the_theme(view):
+    view.show_panel(PLOT)
+    view.show()
+    for theme in ("dark", "light"):
+        view.follow_theme(theme)
+        corner = canvas(view).grab().toImage().pixelColor(2, 2).name()
+        assert corner == get_theme(theme).background.as_hex(format="long")
+
+
 def test_large_steps_are_short(view):
     axis = canvas(view).getAxis("bottom")
     assert axis.logTickStrings([0, 3, 4, 6], 1, 1) == ["1", "1000", "1e4", "1e6"]

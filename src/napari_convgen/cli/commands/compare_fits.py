@@ -174,6 +174,8 @@ class _Describer:
         if progress.moment is not None:
             pairs = zip(self._names, progress.moment.losses, strict=True)
             self._losses = "  ".join(f"{name} {loss:.2g}" for name, loss in pairs)
+        if progress.is_finding:
+            return str(progress)
         left = format_time_left(progress.seconds_left)
         return f"step {progress.step}/{progress.n_steps}  {self._losses}  {left}".rstrip()
 

@@ -193,6 +193,8 @@ def describe(progress: DenoiseProgress) -> str:
     p = progress
     frame = f"frame {p.frame + 1}/{p.n_frames}  " if p.n_frames > 1 else ""
     place = f"{frame}tile {p.tile + 1}/{p.n_tiles}  " if p.n_tiles > 1 else frame
+    if p.found is not None:
+        return str(p)
     if not p.step:
         return f"{place}estimate that guides the fit: {format_share(p.guide_share or 0)}"
     left = format_time_left(p.seconds_left, "at most")

@@ -204,6 +204,8 @@ def _squeezed(image: np.ndarray) -> np.ndarray:
 
 def _describe(progress: SpectrumProgress) -> str:
     p = progress
+    if p.is_finding:
+        return str(p)
     return f"step {p.step}  {p.doing}  {p.n_done}/{p.n_total}  {format_time_left(p.seconds_left)}".rstrip()
 
 

@@ -86,8 +86,8 @@ class Layout:
         if z_axis == "volume":
             if "Z" not in axes or "Y" not in axes:
                 raise InputError(
-                    f"z_axis = 'volume' needs the axes Z, Y and X, got {axes!r}. Name the Z axis, as axes = 'ZYX' does (--axes ZYX), or "
-                    "use z_axis = 'frames'."
+                    f"A Z axis that is a volume (z_axis = 'volume') needs the axes Z, Y and X, got {axes!r}. Give 'ZYX' as the axes, or "
+                    "let the Z axis be frames (z_axis = 'frames')."
                 )
             spatial = "".join(letter for letter in axes if letter in "ZYX")
         return cls(axes, spatial)

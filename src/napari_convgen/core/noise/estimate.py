@@ -35,6 +35,10 @@ Chosen on the tuning images of benchmarks/noise.py."""
 SHARED_SPACINGS = (1, 3)
 """Distances between pixels at which that is compared, in correlation lengths: noise in higher and in lower frequencies."""
 
+MOST_OF_MAGNITUDES = 3
+"""Largest correlation length with which noise is taken for that of magnitudes without being told: that of scans interpolated to twice as
+many pixels. Out-of-focus light in wide-field images looks like a Rayleigh distribution at times. Our choice, no benchmark."""
+
 CLEARLY_LESS = 0.8
 """Largest ratio of what maps of the noise's level leave with two kinds of noise with which the kind that is less simple is taken.
 Our choice, no benchmark."""
@@ -187,6 +191,8 @@ class _Wanted:
         length, n_channels, kinds = self.correlation_length, len(values), self.kinds
         if length == "auto":
             length = measure_correlation(values, is_observed)
+        if length > MOST_OF_MAGNITUDES:
+            kinds = tuple(each for each in kinds if not each.is_of_magnitudes) or kinds
         sharable = _sharable(kinds)
         is_shared = self.is_shared == "yes" or bool(
             self.is_shared == "auto" and self.is_color and sharable and _share_noise(values, is_observed, length)

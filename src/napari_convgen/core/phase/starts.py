@@ -115,9 +115,7 @@ class Verdict:
                 "light, or free fewer aberrations."
             )
         elif not any(start.is_same for start in others):
-            doubts.append(
-                "The phase is not certain: a single start has found it. Try more of them (operator.n_starts)."
-            )
+            doubts.append("The phase is not certain: a single start has found it. Try more starts (operator.n_starts).")
         return tuple(doubts)
 
 

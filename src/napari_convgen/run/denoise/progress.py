@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from napari_convgen.core.snapshot import Snapshot
-from napari_convgen.run.labels import format_share
+from napari_convgen.run.labels import describe_search, format_share
 from napari_convgen.run.task import Progress
 
 N_TIMED, LEAST_SHARE = 3, 0.05
@@ -44,6 +44,8 @@ class DenoiseProgress(Progress):
         Number of steps that take about as long as these.
     guide_seconds
         Seconds of such estimates so far, over all frames.
+    found
+        Share that is done of the search for the instrument, 0 to 1; ``None``, the default, where it is not under way.
     """
 
     frame: int
@@ -62,6 +64,7 @@ class DenoiseProgress(Progress):
     guide_share: float | None = None
     guide_steps: float = 0.0
     guide_seconds: float = 0.0
+    found: float | None = None
 
     @property
     def piece(self) -> int:
@@ -101,6 +104,8 @@ class DenoiseProgress(Progress):
 
     def __str__(self) -> str:
         """Say where it is, for the user."""
+        if self.found is not None:
+            return describe_search(self.found)
         if not self.step:
             return f"Estimate that guides the fit: {format_share(self.guide_share or 0)}."
         frame = f"Frame {self.frame + 1} of {self.n_frames}, " if self.n_frames > 1 else ""

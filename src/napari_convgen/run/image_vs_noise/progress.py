@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_convgen.run.labels import describe_search
 from napari_convgen.run.task import Progress
 
 
@@ -51,3 +52,12 @@ class CompareFitsProgress(Progress):
     def share(self) -> float:
         """Share of the work that is done, 0 to 1."""
         return self.before * self.found + (1 - self.before) * self.step / self.n_steps
+
+    @property
+    def is_finding(self) -> bool:
+        """True before the fits, while the instrument is being found."""
+        return self.before > 0 and self.step == 0
+
+    def __str__(self) -> str:
+        """Say where it is, for the user."""
+        return describe_search(self.found) if self.is_finding else f"Step {self.step} of {self.n_steps}."

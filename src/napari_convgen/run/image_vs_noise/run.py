@@ -159,6 +159,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
             backend=self.prepared.backend,
             n_threads=self.n_threads,
             noise=self._image.noise,
+            leaves_out_search=not self._is_found_out,
         )
 
     def _advance(self) -> Iterator[CompareFitsProgress]:

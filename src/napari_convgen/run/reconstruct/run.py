@@ -186,7 +186,7 @@ class ReconstructTask(FitTask[ReconstructResult]):
             self._found = image
             seconds, started = time.perf_counter() - started, time.perf_counter()
             self._seconds, self._guide_seconds = self._seconds + seconds, self._guide_seconds + seconds
-            yield self._progress(0, self._seed, guide_share=share)
+            yield self._progress(0, self._seed, guide_share=share, found=share)
             started = time.perf_counter()
         self._seconds += time.perf_counter() - started
         self._is_found_out = True

@@ -11,7 +11,7 @@ import torch
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.errors import ShortMemoryError
-from napari_convgen.run.labels import format_bytes, format_place, format_seconds
+from napari_convgen.run.labels import describe_uncounted, format_bytes, format_place, format_seconds
 from napari_convgen.run.setup.host_state import with_isolation
 
 N_PROBE_STEPS = 3
@@ -70,6 +70,8 @@ class Forecast:
         Duration of the estimates that guide a frame's fit, before its first step; 0, the default, if there are none.
     has_tiles
         True if tiles are fitted; by default whole frames are.
+    leaves_out_search
+        True if the instrument is found before, which is not counted; default False.
     """
 
     n_bytes: int
@@ -83,6 +85,7 @@ class Forecast:
     noise: NoiseModel | None
     before: Seconds = Seconds()
     has_tiles: bool = False
+    leaves_out_search: bool = False
 
     @property
     def piece(self) -> Seconds:
@@ -107,7 +110,8 @@ class Forecast:
         work = " of ".join(filter(None, (pieces, steps)))
         duration = f"{pace} {format_seconds(self.seconds)}{cpu}{f' for {work}' if work else ''}"
         place = format_place(self.device, self.backend, self.n_threads)
-        return f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free. {duration}, on {place}."
+        memory = f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free."
+        return f"{memory} {duration}, on {place}{describe_uncounted(self.leaves_out_search)}."
 
 
 def free_bytes(device: torch.device) -> int:

@@ -32,7 +32,7 @@ from napari_convgen.run.setup.host_state import with_isolation
 from napari_convgen.run.setup.inputs import ImageLike, resolve_config
 from napari_convgen.run.spectrum.fitted import copy_state, fit_until
 from napari_convgen.run.spectrum.options import check_groups, check_rank, check_steps
-from napari_convgen.run.spectrum.progress import SpectrumForecast, SpectrumProgress, named
+from napari_convgen.run.spectrum.progress import INSTRUMENT, SpectrumForecast, SpectrumProgress, named
 from napari_convgen.run.spectrum.result import FITTED, Spectrum, SpectrumResult
 from napari_convgen.run.task import Task
 
@@ -53,9 +53,6 @@ N_DESCENT_PRODUCTS = 100
 
 N_MATRICES = 5
 """Number of matrices as large as all singular vectors that are held at once beside those of each step."""
-
-INSTRUMENT = "finding out about the instrument"
-"""Name of the part of the work that comes before the first product, of a measurement that needs it."""
 
 RANDOM_SOURCES = 1000
 """First number of the task's own sources of chance; the generators have those before."""
@@ -139,6 +136,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         self._spectra: list[Spectrum] = []
         self._first_vectors: Tensor | None = None
         self._n_done = 0
+        self._found, self._seconds_before = float(not self.look.has_instrument), 0.0
         self._computation = self._go_through()
 
     @property
@@ -192,6 +190,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
             n_steps=self.at_steps[-1],
             device=str(self.device),
             n_threads=self.n_threads,
+            leaves_out_search=self.look.has_instrument,
         )
 
     def _advance(self) -> Iterator[SpectrumProgress]:
@@ -206,7 +205,11 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
                 yield place
 
         for step, doing in self._paced(counted()):
-            yield SpectrumProgress(step=step, doing=doing, n_done=self._n_done, n_total=n_total, seconds=self._seconds)
+            if doing == INSTRUMENT:
+                self._seconds_before = self._seconds
+            pace = {"seconds": self._seconds, "seconds_before": self._seconds_before}
+            search = {"before": self.look.find_out_share, "found": self._found}
+            yield SpectrumProgress(step=step, doing=doing, n_done=self._n_done, n_total=n_total, **pace, **search)
 
     def _let_go(self) -> None:
         self._computation.close()
@@ -253,7 +256,8 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
     def _go_through(self) -> Generator[tuple[int, str], None, None]:
         """Pause after each product and each step of the fit."""
         if self.look.has_instrument:
-            for _ in self.look.find_out(lambda: self._is_stopping):
+            for share in self.look.find_out(lambda: self._is_stopping):
+                self._found = share
                 yield 0, INSTRUMENT
             self._take_problem()
         generator = self._generator("torch")

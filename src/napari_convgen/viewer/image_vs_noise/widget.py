@@ -180,7 +180,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._load.loaded.connect(self._show_report)
         self._preset.changed.connect(self._choose_preset)
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
-        offer_volume(self._settings, self._input)
+        offer_volume(self._settings, self._input, lambda: self._problem.shows_image, [self._problem.name])
         self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
         self.session.finished.connect(self._show_current)
@@ -210,7 +210,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._save.setEnabled(self.session.result is not None)
 
     def _on_progress(self, progress: CompareFitsProgress) -> None:
-        self._text.setText(f"Step {progress.step} of {progress.n_steps}.")
+        self._text.setText(str(progress))
         task = self.session.task
         if progress.moment is None or task is None:
             return

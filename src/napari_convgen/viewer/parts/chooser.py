@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from magicgui.widgets import ComboBox, LineEdit
+from magicgui.widgets.bases import ValueWidget
 from napari.layers import Image, Layer
 from psygnal import Signal
 
@@ -223,7 +224,12 @@ class InputChooser:
         self._wanted_reference = None if name == NO_REFERENCE else self.viewer.layers[name]
 
 
-def offer_volume(form: ConfigForm, chooser: InputChooser, is_apt: Callable[[], bool] = lambda: True) -> None:
+def offer_volume(
+    form: ConfigForm,
+    chooser: InputChooser,
+    is_apt: Callable[[], bool] = lambda: True,
+    others: Iterable[ValueWidget[Any]] = (),
+) -> None:
     """Show the choice between frames and a volume where there is a Z axis, or where the choice does not fit.
 
     Parameters
@@ -234,10 +240,12 @@ def offer_volume(form: ConfigForm, chooser: InputChooser, is_apt: Callable[[], b
         Choice of the image.
     is_apt
         Function that returns False where images have no such choice; by default all have.
+    others
+        Editors whose value ``is_apt`` depends on; none by default.
     """
     editor = form.editors["z_axis"]
     form.show_row_if("z_axis", lambda: is_apt() and ("Z" in chooser.axes.value.upper() or editor.value != "frames"))
-    for signal in (chooser.changed, chooser.axes.changed, editor.changed):
+    for signal in (chooser.changed, chooser.axes.changed, editor.changed, *(other.changed for other in others)):
         signal.connect(form.show_rows)
 
 

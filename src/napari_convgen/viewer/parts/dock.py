@@ -6,7 +6,7 @@ import contextlib
 import weakref
 from typing import Any, ClassVar
 
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QComboBox, QDockWidget, QLabel, QScrollArea, QVBoxLayout, QWidget
 
@@ -36,7 +36,7 @@ class _OnePerViewer(type(QScrollArea)):  # type: ignore[misc]  # Qt's own metacl
 
 
 class DockWidget(QScrollArea, metaclass=_OnePerViewer):
-    """A column that scrolls where the window is low.
+    """A column that scrolls where the window is low, and aside where a large font makes it wider than the dock.
 
     When its dock is closed it stays, hidden, as a child of napari's window, and a run goes on.
 
@@ -62,7 +62,6 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
         self.column.setContentsMargins(6, 6, 6, 6)
         self.setWidget(content)
         self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(MIN_WIDTH)
         self._elider = Elider(self)
 

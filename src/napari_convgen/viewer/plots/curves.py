@@ -120,6 +120,8 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             axis.setPen(self._text_color)
             axis.setTextPen(self._text_color)
         background = pg.mkColor(get_theme(theme).background.as_hex())
+        self.setBackground(background)  # pyqtgraph keeps a picture of what lies behind a plot without one
+        background = pg.mkColor(background)
         background.setAlpha(LEGEND_OPACITY)
         self._legend.setBrush(pg.mkBrush(background))
         self._legend.setLabelTextColor(self._text_color)

@@ -100,8 +100,11 @@ class PanelView(QWidget):
         self.follow_theme(theme)
 
     def follow_theme(self, theme: str) -> None:
-        """Take the text color of a napari theme."""
+        """Take the colors of text and background of a napari theme."""
         self._text_color = get_theme(theme).text.as_hex()
+        self._canvas.setBackground(
+            get_theme(theme).background.as_hex()
+        )  # without one, pyqtgraph keeps that of the last theme
         for side in ("left", "bottom"):
             self._canvas.getAxis(side).setPen(self._text_color)
             self._canvas.getAxis(side).setTextPen(self._text_color)

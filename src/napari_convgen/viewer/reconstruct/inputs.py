@@ -88,7 +88,7 @@ class ProblemInputs:
         self.name = ComboBox(
             choices=[(problem.title, name) for name, problem in problems.items()],
             label="Problem",
-            tooltip="What happened to the image when it was measured, and is to be undone.",
+            tooltip="What happened to the image when it was measured.",
         )
         self._mask = ComboBox(
             choices=(NAN,),
@@ -129,6 +129,11 @@ class ProblemInputs:
     def problem(self) -> Problem:
         """The problem that is chosen."""
         return self._problems[self.name.value]
+
+    @property
+    def shows_image(self) -> bool:
+        """True if the measurement is an image; that of an MRI scan or a phase is none."""
+        return self.name.value not in ("sense", "phase")
 
     def rows(self) -> list[Widget | str]:
         """Return the editors for `napari_convgen.viewer.parts.form.labeled_rows`."""

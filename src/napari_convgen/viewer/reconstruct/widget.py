@@ -184,7 +184,7 @@ class ReconstructWidget(DockWidget):
         self._preset.changed.connect(self._choose_preset)
         self._load.loaded.connect(self._show_report)
         self._at_hand.editors["z_axis"].changed.connect(self._input.describe)
-        offer_volume(self._at_hand, self._input, lambda: self._problem.name.value not in ("sense", "phase"))
+        offer_volume(self._at_hand, self._input, lambda: self._problem.shows_image)
         self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
         self.session.finished.connect(self._show_present)

@@ -17,6 +17,7 @@ from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.loading import config_of, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
 from napari_convgen.viewer.parts.presets import PresetBox, nearest_preset, preset_beside
+from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
 from napari_convgen.viewer.spectrum.request import SpectrumSettings
 
 OWN_SETTINGS = (
@@ -84,7 +85,7 @@ class SpectrumForm(QWidget):
         self._config.show_config(config)
         recall(GROUP, {"vectors": self._rank})
 
-    def lay_out(self, chooser: InputChooser) -> None:
+    def lay_out(self, chooser: InputChooser, problem: ProblemInputs) -> None:
         """Place the editors below each other, and among them that of the axes of the image that is chosen."""
         boxes = QWidget()
         boxes.setLayout(in_two_columns(box.native for box in (*self._groups.values(), self._grid)))
@@ -97,7 +98,7 @@ class SpectrumForm(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(labeled_rows([self.z_axis, self._preset, self._rank, self._steps]))
         column.addWidget(more)
-        offer_volume(self._config, chooser)
+        offer_volume(self._config, chooser, lambda: problem.shows_image, [problem.name])
 
     def config(self) -> Config:
         """Return the preset with the settings in the form.

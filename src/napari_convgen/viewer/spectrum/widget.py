@@ -107,7 +107,7 @@ class WhyItWorksWidget(DockWidget):
         return SpectrumRequest(source, config, self._form.settings(), frame_number(shape, place), shape, measured)
 
     def _build(self) -> None:
-        self._form.lay_out(self._input)
+        self._form.lay_out(self._input, self._problem)
         self._controls = RunControls(self.session, TOOLTIPS)
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._text = RunText(self.session)
@@ -176,7 +176,7 @@ class WhyItWorksWidget(DockWidget):
         self._prediction = "" if forecast is None else html.escape(str(forecast))
 
     def _on_progress(self, progress: SpectrumProgress) -> None:
-        self._text.setText(f"{self._prediction}<br>Step {progress.step:,}: {progress.doing} …")
+        self._text.setText(f"{self._prediction}<br>{progress}")
 
     def _show_current(self) -> None:
         """Show the current run: after a cancel the one before it, if there was one."""
