@@ -102,6 +102,15 @@ def test_a_phantom_of_flat_areas_is_recognized_as_rician_in_any_unit_and_rounded
         assert model.sigma[0] == pytest.approx(2.55 * percent * unit, rel=0.04)
 
 
+def test_noise_that_is_correlated_over_many_pixels_is_taken_for_rician_only_if_that_is_said():
+    y, x = np.mgrid[:512, :512]
+    clean = 200.0 * (np.hypot(y - 256, x - 256) < 180) + 100 * (np.hypot(y - 200, x - 250) < 80)
+    real, imaginary = 10 * np.random.default_rng(0).standard_normal((2, 512, 512))
+    image = np.hypot(clean + real, imaginary)
+    assert [estimate(image, correlation_length=n).kind for n in (3, 4)] == ["rician", "gaussian"]
+    assert estimate(image, correlation_length=4, kind="rician").kind == "rician"
+
+
 @pytest.mark.parametrize("image", [gaussian(10), np.abs(gaussian(25)), photons(30)])
 def test_other_noise_is_not_taken_for_rician(image):
     assert estimate(image).kind != "rician"
