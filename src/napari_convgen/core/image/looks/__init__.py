@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from napari_convgen.core.image.looks.cut_off import cut_off_note
 from napari_convgen.core.image.looks.drift import drift_note
 from napari_convgen.core.image.looks.enlarged import enlarged_note
 from napari_convgen.core.image.looks.periodic import periodic_note
@@ -17,7 +18,15 @@ from napari_convgen.core.image.looks.signed import signed_note
 Look = Callable[[Float[np.ndarray, "c *spatial"], Bool[np.ndarray, "c *spatial"], np.dtype], str]
 """Function of a frame's values, channels first, of where they are observed, and of their type in the file; it returns a note, or ``""``."""
 
-LOOKS: Sequence[Look] = (phase_note, signed_note, enlarged_note, quadrants_note, periodic_note, drift_note)
+LOOKS: Sequence[Look] = (
+    phase_note,
+    signed_note,
+    enlarged_note,
+    quadrants_note,
+    periodic_note,
+    drift_note,
+    cut_off_note,
+)
 """A function for each kind, in the order of the notes."""
 
 
