@@ -98,7 +98,7 @@ def check_kind(array: ArrayLike, layout: Layout) -> None:
 def is_doubtful(frame: NDArray[Any]) -> bool:
     """Return True for a frame that `check_frame` could refuse or find constant, from its least and its largest value alone."""
     low, high = (float(extreme.reduce(frame, axis=None)) for extreme in (np.fmin, np.fmax))
-    return not (-LARGEST <= low and high <= LARGEST and high - low >= LEAST_RANGE)
+    return not (low >= -LARGEST and high <= LARGEST and high - low >= LEAST_RANGE)
 
 
 def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Layout) -> tuple[FrameCheck, Measured]:
