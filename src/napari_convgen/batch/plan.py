@@ -269,6 +269,7 @@ class Plan:
             own=range(own.start, own.stop),
             first=first * n_tiles + number % n_tiles,
             step=distance * n_tiles,
+            n_tiles=n_tiles,
         )
 
     def window_of(self, image: Image, piece: Piece) -> Image:

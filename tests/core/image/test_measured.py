@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from napari_convgen.core.image import Layout, Measured, check_array
+from napari_convgen.core.image import Layout, Measured, check_array, is_doubtful
 from napari_convgen.core.noise import estimate_noise
 from napari_convgen.errors import InputError
 
@@ -181,6 +181,24 @@ def test_values_whose_squares_overflow_get_a_sentence():
         InputError, match=r"values of up to 1.*e\+202, and their squares cannot be computed\. Divide it"
     ):
         check_array(frame, Layout.of(frame.shape))
+
+
+@pytest.mark.parametrize("size", [1e-73, 1e-150, 1e-310])
+def test_values_that_differ_too_little_get_a_sentence(size):
+    stack = np.stack([textured(), textured() * size])
+    with pytest.raises(
+        InputError, match=r"differ by \d.*e-\d+ at most at T = 1, and powers of that cannot .*\. Multiply it"
+    ):
+        check_array(stack, Layout.of(stack.shape, "TYX"))
+    assert is_doubtful(stack[1])
+
+
+def test_small_values_are_fitted():
+    frame = (100 + 10 * noise()) * 1e-42
+    assert not is_doubtful(frame)
+    [check] = check_array(frame, Layout.of(frame.shape))
+    assert not check.is_constant
+    assert estimate_noise(frame[None], np.ones((1, *SIZE), bool)).sigma == pytest.approx((1e-41,), rel=0.1)
 
 
 @settings(deadline=None, max_examples=300)

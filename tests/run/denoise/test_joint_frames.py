@@ -182,3 +182,46 @@ def test_what_is_particular_to_a_frame_is_taken_from_that_frame_alone():
     assert [frame.noise.impulses > 0 for frame in together.frames] == [False, True, False, False, False]
     for i in (1, 3):
         assert error(together.image[i], clean[i]) < error(alone.image[i], clean[i])
+
+
+def notes_of(result, start):
+    return [note for note in result.notes if note.startswith(start)]
+
+
+@pytest.mark.parametrize("fit_network", [False, True])
+def test_a_copy_of_a_frame_does_not_help_it_as_both_have_the_same_noise(fit_network):
+    clean, noisy = frames_that_move(6, speed=0)
+    noisy[3] = noisy[2]
+    noisy[4] = noisy[2] + 1e-4  # nearly a copy
+    config = QUICK
+    if fit_network:
+        config = preset("default").replace({**SMALL, "n_steps": 10, "frames.network": "always"})
+    result = denoise(noisy, config, axes="TYX")
+    np.testing.assert_array_equal(result.image[2], result.image[3])
+    assert error(result.image[2], clean[2]) < 1.5 * error(result.image[0], clean[0])
+    assert notes_of(result, "Frames that are copies") == [
+        "Frames that are copies of others nearby, noise included: 3, 4. Copies and originals did not help each other."
+    ]
+
+
+def test_a_copy_in_the_next_group_does_not_help_either():
+    clean, noisy = frames_that_move(6, speed=0)
+    noisy[3] = noisy[2]
+    result = denoise(noisy, QUICK.replace({"frames.group": 3}), axes="TYX")
+    assert max(error(result.image[t], clean[t]) for t in (2, 3)) < 1.5 * error(result.image[0], clean[0])
+    assert "included: 3. " in notes_of(result, "Frames that are copies")[0]
+
+
+def test_frames_with_much_more_noise_than_others_are_denoised_without_these():
+    clean, noisy = frames_that_move(6, speed=0, shape=(48, 48))
+    rng = np.random.default_rng(1)
+    for t in (1, 4):
+        noisy[t] = clean[t] + 0.4 * rng.standard_normal(clean[t].shape)
+    config = QUICK.replace({"noise.sigma": "auto"})
+    result, others = (denoise(each, config, axes="TYX") for each in (noisy, noisy[[0, 2, 3, 5]]))
+    assert error(result.image[[1, 4]], clean[[1, 4]]) < 0.15 * 0.4**2
+    np.testing.assert_allclose(result.image[[0, 2, 3, 5]], others.image, atol=0.05)
+    assert notes_of(result, "Frames whose noise is more than 1.5 times")[0].endswith(
+        "them: 1, 4. They were denoised without these."
+    )
+    assert not notes_of(others, "Frames whose")

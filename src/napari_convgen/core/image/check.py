@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_convgen.core.image.fill import LARGEST
+from napari_convgen.core.image.fill import LARGEST, LEAST_RANGE
 from napari_convgen.core.image.layout import Layout, frame_channels_first
 from napari_convgen.core.image.looks import notes_on_looks
 from napari_convgen.core.image.measured import LeftOut, Measured
@@ -98,7 +98,7 @@ def check_kind(array: ArrayLike, layout: Layout) -> None:
 def is_doubtful(frame: NDArray[Any]) -> bool:
     """Return True for a frame that `check_frame` could refuse or find constant, from its least and its largest value alone."""
     low, high = (float(extreme.reduce(frame, axis=None)) for extreme in (np.fmin, np.fmax))
-    return not -LARGEST <= low < high <= LARGEST
+    return not (low >= -LARGEST and high <= LARGEST and high - low >= LEAST_RANGE)
 
 
 def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Layout) -> tuple[FrameCheck, Measured]:
@@ -116,7 +116,7 @@ def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Lay
     Raises
     ------
     InputError
-        Infinite values, or values whose squares cannot be computed.
+        Infinite values, or values or differences whose powers cannot be computed.
     """
     values = frame_channels_first(frame, layout)
     if np.isinf(values).any():
@@ -133,6 +133,11 @@ def check_frame(frame: NDArray[Any], index: tuple[int | slice, ...], layout: Lay
             f"number, so that its values lie within ±{LARGEST:g}, or replace these values by NaN, which marks missing pixels."
         )
     is_constant = is_missing or bool((valid == valid[0]).all())
+    if not is_constant and (least := _least_range(measured)) < LEAST_RANGE:
+        raise InputError(
+            f"The image has values that differ by {least:.1e} at most{_where(index, layout)}, and powers of that cannot be computed. "
+            f"Multiply it by a number, so that its values differ by {LEAST_RANGE:g} or more."
+        )
     notes = () if is_constant else notes_on_looks(measured.values, measured.is_observed, frame.dtype)
     return FrameCheck(measured.left_out, is_constant, is_missing, notes), measured
 
@@ -150,6 +155,11 @@ def refuse_constant(checks: Sequence[FrameCheck]) -> None:
         raise InputError(
             f"The image is constant: all its values are {value}. There is nothing to denoise; choose another one."
         )
+
+
+def _least_range(measured: Measured) -> float:
+    """Return the least range, over the channels, of what was measured."""
+    return min(float(np.ptp(x[seen])) for x, seen in zip(measured.values, measured.is_observed, strict=True))
 
 
 def _where(index: tuple[int | slice, ...], layout: Layout) -> str:

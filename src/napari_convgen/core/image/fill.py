@@ -56,6 +56,10 @@ MOST_COMPARED = 10_000
 LARGEST = 1e150
 """Largest absolute value of an image: the sum of the squares of 10⁶ of these is a number in double precision."""
 
+LEAST_RANGE = 1e-70
+"""Least difference of the largest and the least value of an image: the fourth power of noise 1000 times weaker is a number in double
+precision, as what is fitted to measured variances needs."""
+
 MOST_VALUES = 4
 """Largest number of different values that areas are filled with: an image with more of them is a drawing, without noise."""
 
@@ -184,7 +188,7 @@ def _counts_photons(values: Float[np.ndarray, "*spatial"], is_left: Bool[np.ndar
 
     Then an area of this value is one without photons, and not filled in.
     """
-    if not np.abs(values[is_left]).max() < LARGEST:
+    if not np.abs(values[is_left]).max() < LARGEST or np.ptp(values[is_left]) < LEAST_RANGE:
         return False
     blocks = Blocks.of(values, is_left)
     curve = Curve.of(blocks) if len(blocks) else None

@@ -275,6 +275,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
         yield from self.prepared.notes
         yield from self.prepared.input_notes()
         yield from self._notes
+        if self._groups:
+            yield from self._groups.notes()
         n_all, n_tiles = self.n_pieces, self.prepared.n_tiles
         if n_tiles > 1:
             yield f"Fitted in {n_tiles} tiles{' a frame' * (n_all > n_tiles)}; tiles.size = 'whole' fits it whole."

@@ -141,8 +141,11 @@ def start_fit(
 
 
 def _group_source(group: FrameGroup, seed: int, number: int) -> torch.Generator:
-    """Return a source of chance for each frame of a group: neighbors that left out the same pixels could not help each other there."""
-    return random_source(seed, 0, group.number_in_stack(number))
+    """Return a source of chance for each frame of a group: neighbors that left out the same pixels could not help each other there.
+
+    A copy must leave out the pixels that its original does, whose guides it has.
+    """
+    return random_source(seed, 0, group.number_in_stack(group.original(number)))
 
 
 def _joint_guides(
@@ -153,13 +156,14 @@ def _joint_guides(
         yield Stage(group.guides[number, seed].whole.cpu().numpy(), 1.0)
     else:
         turns = [number] if seed != prepared.config.seed else [each for each in group.numbers if each >= number]
-        places = {each: i for i, each in enumerate(group.images) if each in turns}
+        helpers = group.helpers
+        places = {each: i for i, each in enumerate(helpers)}
         members = {}
-        for each, place in places.items():
-            image = group.images[each]
+        for each in dict.fromkeys(map(group.original, turns)):
+            image = helpers[each]
             rule, problem = prepared.rule(image, seed), prepared.problem(image)
-            members[place] = rule.members(problem, n_seeds, _group_source(group, seed, each))
-        images, layout, device = list(group.images.values()), prepared.layout, prepared.device
-        made = yield from make_guides(images, members, layout, device, is_stopping, places[number])
-        group.guides.update({(each, seed): made[place] for each, place in places.items()})
+            members[places[each]] = rule.members(problem, n_seeds, _group_source(group, seed, each))
+        images, layout, device = list(helpers.values()), prepared.layout, prepared.device
+        made = yield from make_guides(images, members, layout, device, is_stopping, places[group.original(number)])
+        group.guides.update({(each, seed): made[places[group.original(each)]] for each in turns})
     return group.guides.pop((number, seed))

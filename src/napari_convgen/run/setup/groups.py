@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,18 @@ BYTES_PER_PIXEL = 160
 """Bytes that a group takes for each pixel of it and of the frames around: sums of eight threads, the frames, and what is known of them."""
 
 
+MOST_UNLIKE = 1.5
+"""Largest factor between the noise levels of frames that help each other: similar patches are averaged as if the noise of all were the
+same. Our choice, no benchmark."""
+
+COPY_SHARE = 0.1
+"""Difference of two frames, relative to that of frames with independent noise, below which one is a copy of the other, noise included.
+Our choice, no benchmark."""
+
+MOST_NAMED = 8
+"""Number of frames that a note names."""
+
+
 @dataclass(frozen=True)
 class PartOfStack:
     """A group of frames that was read, with those around it, as an image of its own.
@@ -43,12 +55,15 @@ class PartOfStack:
         Places, along it, of the frames that are denoised; the others help them.
     first, step
         Number, in the whole stack, of the first frame that was read, and difference between the numbers of neighbors.
+    n_tiles
+        Number of tiles of a frame of the whole stack; they are what is numbered.
     """
 
     axis: int
     own: range
     first: int
     step: int
+    n_tiles: int
 
     def number_of(self, place: int) -> int:
         """Return the number of a frame in the whole stack, which decides what its fit draws at random."""
@@ -68,6 +83,8 @@ class _Look:
 class FrameGroup:
     """Neighboring frames of a stack, in the same units and with the same model of their noise.
 
+    A copy of another frame has the same noise. It does not help, and its guides are those of its original.
+
     Attributes
     ----------
     images
@@ -76,6 +93,8 @@ class FrameGroup:
         Numbers of the frames whose guides are made together.
     looks
         What was read and measured of each frame.
+    originals
+        Numbers of the frames that stand for their copies, by the number of the copy.
     part
         What a part of a stack is of the whole; ``None`` for a whole stack.
     guides
@@ -85,8 +104,18 @@ class FrameGroup:
     images: dict[int, ImageTensor]
     numbers: tuple[int, ...]
     looks: dict[int, _Look]
+    originals: dict[int, int]
     part: PartOfStack | None = None
     guides: dict[tuple[int, int], Guides] = field(default_factory=dict)
+
+    @property
+    def helpers(self) -> dict[int, ImageTensor]:
+        """Frames that help each other, by their number: all but copies."""
+        return {number: image for number, image in self.images.items() if number not in self.originals}
+
+    def original(self, number: int) -> int:
+        """Return the number of the frame whose guides a frame has: its own unless it is a copy."""
+        return self.originals.get(number, number)
 
     def number_in_stack(self, number: int) -> int:
         """Return the number of a frame in the whole stack."""
@@ -98,7 +127,8 @@ class FrameGroups:
 
     Neighbors are the frames before and after along one axis, see `neighbor_axis`; of frames that are cut, the same tile of each. Tiles have
     their turns group by group, see `order`. Frames in which
-    there is nothing to fit, or other channels vary than in the one that has its turn, are left out of its group.
+    there is nothing to fit, or other channels vary than in the one that has its turn, are left out of its group. Where the noise of some
+    frames is much stronger than that of others, each kind makes a group of its own.
 
     Parameters
     ----------
@@ -114,7 +144,9 @@ class FrameGroups:
         self._shape = prepared.image.shape
         self._axis, distance = neighbor_axis(prepared.layout, self._shape)
         self._step = distance * prepared.n_tiles
-        self._groups: dict[int, FrameGroup] = {}
+        self._groups: dict[int, list[FrameGroup]] = {}
+        self._copies: set[int] = set()
+        self._unlike: set[int] = set()
 
     @property
     def most_frames(self) -> int:
@@ -166,16 +198,37 @@ class FrameGroups:
         """Return the group of a frame; the latest are remembered."""
         place = self._place(number)
         first = number - place * self._step
-        group = self._groups.pop(first, None)
-        if group is None or number not in group.numbers:
-            group = self._make(number, first, place, {} if group is None else group.looks)
-        self._groups[first] = group
+        groups = self._groups.pop(first, [])
+        if not any(number in group.numbers for group in groups):
+            known = {each: look for group in groups for each, look in group.looks.items()}
+            groups = self._make(number, first, place, known)
+        self._groups[first] = groups
         n_kept = 1 if self._prepared.n_tiles > 1 else self._step
         for old in list(self._groups)[:-n_kept]:
             del self._groups[old]
-        return group
+        return next(group for group in groups if number in group.numbers)
 
-    def _make(self, number: int, first: int, place: int, known: dict[int, _Look]) -> FrameGroup:
+    def notes(self) -> Iterator[str]:
+        """Say which frames, of those that had their turn, did not help the others."""
+        if self._copies:
+            yield (
+                f"Frames that are copies of others nearby, noise included: {self._named(self._copies)}. "
+                "Copies and originals did not help each other."
+            )
+        if self._unlike:
+            yield (
+                f"Frames whose noise is more than {MOST_UNLIKE:g} times as strong, or as weak, as that of the frames around them: "
+                f"{self._named(self._unlike)}. They were denoised without these."
+            )
+
+    def _named(self, numbers: set[int]) -> str:
+        """Return the numbers of frames for a note."""
+        part = self._part
+        n_tiles = self._prepared.n_tiles if part is None else part.n_tiles
+        frames = sorted({(each if part is None else part.number_of(each)) // n_tiles for each in numbers})
+        return ", ".join(map(str, frames[:MOST_NAMED])) + ", …" * (len(frames) > MOST_NAMED)
+
+    def _make(self, number: int, first: int, place: int, known: dict[int, _Look]) -> list[FrameGroup]:
         n, start = self._shape[self._axis], place - place % self.size
         places = range(start, start + self.size) if self._part is None else self._part.own
         window = range(max(0, places.start - N_AROUND), min(n, places.stop + N_AROUND))
@@ -184,7 +237,15 @@ class FrameGroups:
         channels = looks[number].measured.channels
         looks = {each: look for each, look in looks.items() if look.measured.channels == channels}
         own = {first + self._step * each for each in places}
-        return FrameGroup(self._images(looks), tuple(each for each in looks if each in own), looks, self._part)
+        groups = [self._group(each, own) for each in _by_noise_level(looks)]
+        self._copies |= {max(pair) for group in groups for pair in group.originals.items()}
+        self._unlike |= {each for group in groups[1:] for each in group.numbers}
+        return groups
+
+    def _group(self, looks: dict[int, _Look], own: set[int]) -> FrameGroup:
+        images = self._images(looks)
+        numbers = tuple(each for each in looks if each in own)
+        return FrameGroup(images, numbers, looks, _originals(images, numbers), self._part)
 
     def _is_fit(self, number: int) -> bool:
         return not self._prepared.check(number).is_constant
@@ -212,6 +273,49 @@ def _middle_model(looks: Sequence[_Look]) -> NoiseModel | None:
     models = [look.noise for look in looks if look.noise is not None]
     variances = [float(model.variance(bright).mean()) for model in models]
     return models[np.argsort(variances)[len(models) // 2]] if models else None
+
+
+def _by_noise_level(looks: dict[int, _Look]) -> list[dict[int, _Look]]:
+    """Return the frames by the level of their noise: first those with about the median level, then, in the same way, of the others."""
+    groups, left = [], looks
+    while left:
+        middle = _middle_model(list(left.values()))
+        groups.append({number: look for number, look in left.items() if _has_level(look, middle)})
+        left = {number: look for number, look in left.items() if number not in groups[-1]}
+    return groups
+
+
+def _has_level(look: _Look, noise: NoiseModel | None) -> bool:
+    """Return True if a frame's noise has about the level, at the frame's brightness, that a model says; also if none was found in it."""
+    if look.noise is None or noise is None:
+        return True
+    over = tuple(range(1, look.measured.values.ndim))
+    bright = np.nanmean(look.measured.values, over, keepdims=True)
+    own, other = look.noise.variance(bright), noise.variance(bright)
+    is_unlike = (own > MOST_UNLIKE**2 * other) | (own < other / MOST_UNLIKE**2)
+    return not (is_unlike & (own > 0)).any()
+
+
+def _originals(images: dict[int, ImageTensor], own: Sequence[int]) -> dict[int, int]:
+    """Return the numbers of the frames that others are copies of, by the number of the copy; if possible ones that are denoised."""
+    originals: dict[int, int] = {}
+    kept: list[int] = []
+    for number in (*own, *(each for each in images if each not in own)):
+        original = next((each for each in kept if _is_copy(images[number], images[each])), None)
+        if original is None:
+            kept.append(number)
+        else:
+            originals[number] = original
+    return originals
+
+
+def _is_copy(image: ImageTensor, other: ImageTensor) -> bool:
+    """Return True if two frames differ by much less than frames with independent noise."""
+    if not np.array_equal(image.is_observed, other.is_observed):
+        return False
+    over = tuple(range(1, image.values.ndim))
+    independent = np.nan_to_num(2 * image.noise_level**2)
+    return bool((((image.values - other.values) ** 2).mean(over) <= COPY_SHARE**2 * independent).all())
 
 
 def neighbor_axis(layout: Layout, shape: Sequence[int]) -> tuple[int, int]:
