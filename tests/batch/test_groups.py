@@ -75,6 +75,16 @@ def test_the_record_has_each_frame_of_a_group(stack):
     assert pieces[0]["frames"][0]["noise"].startswith("Gaussian noise of standard deviation")
 
 
+@pytest.mark.parametrize("config", [QUICK, TILES], ids=["whole", "tiles"])
+def test_the_record_names_a_copy_by_its_number_in_the_stack(stack, config):
+    stack[7] = stack[6]
+    write(stack)
+    denoise_files("stack.tif", "out", config)
+    pieces = json.loads(Path("out/stack.tif.json").read_text())["pieces"]
+    named = {note.partition(". ")[0] for piece in pieces for note in piece["notes"] if "copies" in note}
+    assert named == {"Frames that are copies of others nearby, noise included: 7"}
+
+
 def test_channels_that_are_fitted_alone_have_groups_of_their_own(stack):
     channels = np.stack([stack, 255 - stack[:, ::-1]], 1)
     write(channels, "TCYX")

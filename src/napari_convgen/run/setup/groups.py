@@ -35,10 +35,6 @@ MOST_UNLIKE = 1.5
 """Largest factor between the noise levels of frames that help each other: similar patches are averaged as if the noise of all were the
 same. Our choice, no benchmark."""
 
-COPY_SHARE = 0.1
-"""Difference of two frames, relative to that of frames with independent noise, below which one is a copy of the other, noise included.
-Our choice, no benchmark."""
-
 MOST_NAMED = 8
 """Number of frames that a note names."""
 
@@ -310,12 +306,8 @@ def _originals(images: dict[int, ImageTensor], own: Sequence[int]) -> dict[int, 
 
 
 def _is_copy(image: ImageTensor, other: ImageTensor) -> bool:
-    """Return True if two frames differ by much less than frames with independent noise."""
-    if not np.array_equal(image.is_observed, other.is_observed):
-        return False
-    over = tuple(range(1, image.values.ndim))
-    independent = np.nan_to_num(2 * image.noise_level**2)
-    return bool((((image.values - other.values) ** 2).mean(over) <= COPY_SHARE**2 * independent).all())
+    """Return True if two frames have the same values."""
+    return np.array_equal(image.values, other.values) and np.array_equal(image.is_observed, other.is_observed)
 
 
 def neighbor_axis(layout: Layout, shape: Sequence[int]) -> tuple[int, int]:
