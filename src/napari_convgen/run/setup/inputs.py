@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from napari_convgen.config import Config, preset
+from napari_convgen.config import Config, IdentityConfig, preset
 from napari_convgen.core.image import ArrayLike, Image
 from napari_convgen.core.quality.metrics import reference_range
 from napari_convgen.errors import ConfigError, InputError, mismatch
@@ -167,7 +167,7 @@ def check_letters(axes: Any) -> str | None:
 
 def refuse_operator(config: Config) -> None:
     """Refuse settings with a forward operator, where an image is denoised or looked at itself."""
-    if config.operator.kind != "identity":
+    if not isinstance(config.operator, IdentityConfig):
         raise ConfigError(
             "This is for denoising only, and there is a forward operator. Choose operator.kind = 'identity'."
         )
