@@ -66,7 +66,7 @@ def test_default_beside_other_methods():
     by_kind = [
         statistics.fmean(gains(kinds(DEFAULT, kind), "bm3d")) for kind in ("gauss15", "gauss25", "gauss50", "shared25")
     ]
-    stated = figures("README.md", "is # to # dB better than BM3D on photographs with white noise, on average")
+    stated = figures("README.md", "is # to # dB better than BM3D on photographs, on average")
     assert stated == near(min(by_kind), max(by_kind))
     smoothed = kinds(DEFAULT, "correlated25")
     wide = [row for row in DEFAULT if "WideField" in row["image"]]
