@@ -175,16 +175,5 @@ def test_a_stack_of_a_phase_is_fitted_beside_noise_and_shown_in_its_place(viewer
     assert "left to fit" in user.text
 
 
-def test_a_z_axis_is_no_volume_where_no_image_was_measured(viewer, widget, user, phase_stack):
-    phase_stack(viewer)
-    user.fill("Axes", "ZYX")
-    editor = user.editor("Z axis is")
-    assert editor.isVisibleTo(widget)
-    user.fill("Problem", "Phase microscopy")
-    assert not editor.isVisibleTo(widget)
-    user.fill("Problem", "none")
-    assert editor.isVisibleTo(widget)
-
-
 def test_the_problem_is_only_named_not_undone(user):
     assert user.editor("Problem").toolTip() == "What happened to the image when it was measured."

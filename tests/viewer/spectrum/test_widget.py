@@ -283,14 +283,3 @@ def test_a_jacobian_is_taken_through_a_stack_of_a_phase(viewer, widget, user, ph
     np.testing.assert_allclose(shown.scale[1:], (0.2, 0.2))
     user.fill("Problem", "none")
     assert "the shown frame only" in user.text
-
-
-def test_a_z_axis_is_no_volume_where_no_image_was_measured(viewer, widget, user, phase_stack):
-    phase_stack(viewer)
-    user.fill("Axes", "ZYX")
-    editor = user.editor("Z axis is")
-    assert editor.isVisibleTo(widget)
-    user.fill("Problem", "Phase microscopy")
-    assert not editor.isVisibleTo(widget)
-    user.fill("Problem", "none")
-    assert editor.isVisibleTo(widget)

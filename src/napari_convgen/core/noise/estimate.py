@@ -36,8 +36,8 @@ SHARED_SPACINGS = (1, 3)
 """Distances between pixels at which that is compared, in correlation lengths: noise in higher and in lower frequencies."""
 
 MOST_OF_MAGNITUDES = 3
-"""Largest correlation length with which noise is taken for that of magnitudes without being told: that of scans interpolated to twice as
-many pixels. Out-of-focus light in wide-field images looks like a Rayleigh distribution at times. Our choice, no benchmark."""
+"""Largest correlation length, in pixels, of noise that is recognized as that of magnitudes: scans that were interpolated to twice as many
+pixels have it. At larger ones, out-of-focus light of a wide-field image was taken for it. Our choice, no benchmark."""
 
 CLEARLY_LESS = 0.8
 """Largest ratio of what maps of the noise's level leave with two kinds of noise with which the kind that is less simple is taken.

@@ -102,9 +102,8 @@ class PanelView(QWidget):
     def follow_theme(self, theme: str) -> None:
         """Take the colors of text and background of a napari theme."""
         self._text_color = get_theme(theme).text.as_hex()
-        self._canvas.setBackground(
-            get_theme(theme).background.as_hex()
-        )  # without one, pyqtgraph keeps that of the last theme
+        # Without a background of its own, pyqtgraph keeps a picture of the one before.
+        self._canvas.setBackground(get_theme(theme).background.as_hex())
         for side in ("left", "bottom"):
             self._canvas.getAxis(side).setPen(self._text_color)
             self._canvas.getAxis(side).setTextPen(self._text_color)
