@@ -60,6 +60,13 @@ def test_zeros_around_a_slice_do_not_hide_faint_tissue(depth):
     assert share[20_000 : len(values)].mean() < 0.1
 
 
+@pytest.mark.parametrize(("raised", "least"), [(0.03, 0.95), (-0.03, 0.95), (0.3, 0.0)])
+def test_a_background_that_lies_a_little_above_the_floor_is_one(raised, least):
+    """The noise's level is known within a few percent; a mean further above is faint signal."""
+    share = background_share(raised + 0.02 * RNG.standard_normal((100, 120)))
+    assert least <= share.mean() <= least + 0.05
+
+
 def test_what_is_not_observed_does_not_count():
     values = faint_tissue()
     drawn = np.concatenate([values, -0.8 + 0.1 * RNG.standard_normal(20_000)])

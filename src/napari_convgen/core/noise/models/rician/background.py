@@ -23,6 +23,10 @@ SMOOTHING = 2.0
 DEEPEST = 1.0
 """Largest distance below the floor, in standard deviations of the data's noise, of an estimate of background: a pixel's own noise."""
 
+MOST_RAISED, RAISED_BIN = 0.05, 0.01
+"""Largest distance, in standard deviations of the noise, by which the estimates of background may lie too high, which is an error of 2.7 % in the
+noise's level; and the size of the bins that they are counted in. Our choice: with a larger distance faint signal is taken for it."""
+
 LEAST_COUNT = 1e-9
 """Least smoothed count that is divided by: a bound against division by zero."""
 
@@ -37,6 +41,8 @@ def background_share(
     at d above. Where hardly any lie below, as in an image without a background, nothing is taken for one. What lies further below
     than the noise itself reaches is no estimate of a floor, but padding, or a mask.
 
+    Where the noise's level was taken too low, all estimates of background lie above the floor: then they are counted from where most are.
+
     Parameters
     ----------
     above
@@ -49,6 +55,7 @@ def background_share(
     numpy.ndarray
         1 below the floor, and above it falling with the distance.
     """
+    above = above - _rise(above[counts])
     seen = above[counts & (above > -DEEPEST)]
     below = seen[seen < 0]
     if not below.size:
@@ -61,3 +68,13 @@ def background_share(
     share = np.minimum.accumulate(np.clip(n_below / np.maximum(n_above, LEAST_COUNT), 0, 1))
     centers = (edges[1:] + edges[:-1]) / 2
     return np.where(above < 0, 1.0, np.interp(above, centers, share, right=0.0))
+
+
+def _rise(above: Float[np.ndarray, "n"]) -> float:
+    """Return how far the most frequent estimates near the floor lie above it; 0 if they are below, or too far to be background."""
+    n_bins = round(2 * MOST_RAISED / RAISED_BIN)
+    centers = RAISED_BIN * np.arange(-n_bins, n_bins + 1)
+    edges = RAISED_BIN * (np.arange(-n_bins, n_bins + 2) - 0.5)
+    n_near = gaussian_filter1d(np.histogram(above, edges)[0].astype(float), SMOOTHING, mode="nearest")
+    rise = float(centers[n_near.argmax()]) if n_near.any() else 0.0
+    return rise if 0 < rise < MOST_RAISED + RAISED_BIN / 2 else 0.0
