@@ -13,7 +13,8 @@ from napari.layers import Image
 from napari_convgen.files.images import write_image
 from napari_convgen.files.stack import write_stack
 from napari_convgen.files.tiff.recipe import as_file
-from napari_convgen.viewer.layers.door import METADATA_KEY, LayerInput, StepStack, read_layer
+from napari_convgen.viewer.layers.counted import CountedImages, StepStack
+from napari_convgen.viewer.layers.door import METADATA_KEY, LayerInput, read_layer
 
 
 def write_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -52,6 +53,12 @@ def write_nifti(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 def _write(path: str, data: Any, attributes: dict[str, Any], endings: tuple[str, ...]) -> list[str]:
     """Write a layer to a file, whose name gets the first of some endings if it has none of them."""
     known = ("name", "scale", "units", "axis_labels", "metadata", "rgb")
+    if isinstance(data, CountedImages):  # the axes between are those of other layers
+        own = [0, *range(1 + data.n_between, len(attributes["scale"]))]
+        data = data.together()
+        attributes = attributes | {
+            key: [attributes[key][axis] for axis in own] for key in ("scale", "units", "axis_labels")
+        }
     is_multiscale = attributes.get("multiscale", isinstance(data, list))
     layer = Image(data, multiscale=is_multiscale, **{key: attributes[key] for key in known if key in attributes})
     if not path.lower().endswith(endings):
