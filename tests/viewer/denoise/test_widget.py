@@ -337,6 +337,20 @@ def test_a_forecast_says_the_noise(user):
     assert "noise of standard deviation" in user.text
 
 
+def test_images_of_networks_are_offered_only_where_one_is_fitted(user):
+    user.fill("Preset", "two")
+    boxes = user.box("Snapshots"), user.box("Expected error")
+    assert all(box.isEnabled() for box in boxes)
+    user.fill("Preset", "quick")
+    user.fill("Seeds", 2)
+    for box in boxes:
+        assert not box.isEnabled()
+        assert "No network is fitted" in box.toolTip()
+    user.fill("Preset", "two")
+    assert user.box("Snapshots").isEnabled()
+    assert "iteration axis" in user.box("Snapshots").toolTip()
+
+
 def test_expected_error_needs_two_seeds(viewer, user):
     user.fill("Preset", "two")
     user.check("Expected error")

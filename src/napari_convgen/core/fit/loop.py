@@ -263,8 +263,11 @@ class Fit:
         return f"Stopped by the user at step {self.step}; step {self.kept_step} is kept."
 
     def _expected_error(self, iterate: Iterate, judgment: Judgment) -> NDArray[Any] | None:
-        """Return the standard deviation of the image's error at each pixel: the members' variance, calibrated as far as the rule can."""
-        if len(self._kept) == 1:
+        """Return the standard deviation of the image's error at each pixel: the members' variance, calibrated as far as the rule can.
+
+        A single member has none, and where no network is fitted, all members are the same.
+        """
+        if len(self._kept) == 1 or not self._is_fitted:
             return None
         variance = local_variance(iterate.images(self.snapshots.output)[self._kept_index])
         if judgment.calibration is not None:

@@ -19,7 +19,7 @@ from napari_convgen.viewer.denoise.step_choice import StepChoice
 from napari_convgen.viewer.denoise.summary import summarize
 from napari_convgen.viewer.denoise.try_menu import TryMenu
 from napari_convgen.viewer.large.into_file import IntoFile
-from napari_convgen.viewer.parts.buttons import in_two_columns
+from napari_convgen.viewer.parts.buttons import NO_NETWORK, allow, in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser, offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
@@ -50,6 +50,7 @@ EXPECTED_ERROR = (
     "Add the error to expect at each pixel, in the image's units, as a layer, hidden at first: "
     "a structure fainter than this may be invented."
 )
+SNAPSHOTS = "Add the images of the fit as a layer with an iteration axis."
 NO_EXPECTED_ERROR = (
     "The expected error is computed from the differences between fits with different starts: set 'Seeds' to 2 or more."
 )
@@ -134,9 +135,7 @@ class DenoiseWidget(DockWidget):
         self._show_noise()
 
     def _outputs(self) -> Outputs:
-        return Outputs(
-            self._snapshots.value, self._residual.value, self._expected_error.enabled and self._expected_error.value
-        )
+        return Outputs(**{f"has_{name}": box.enabled and box.value for name, box in self._boxes.items()})
 
     def _build(self) -> None:
         self._build_settings()
@@ -177,9 +176,7 @@ class DenoiseWidget(DockWidget):
         self._input = InputChooser(self.viewer, lambda: self._at_hand.editors["z_axis"].value)
         self._values = ValuesChoice(self._input, self._at_hand.editors["noise.kind"], self._folded.editors["channels"])
         self._preset = PresetBox()
-        self._snapshots = CheckBox(
-            value=True, text="Snapshots", tooltip="Add the images of the fit as a layer with an iteration axis."
-        )
+        self._snapshots = CheckBox(value=True, text="Snapshots", tooltip=SNAPSHOTS)
         self._residual = CheckBox(
             value=False,
             text="Residual",
@@ -203,7 +200,6 @@ class DenoiseWidget(DockWidget):
         for form in (self._at_hand, self._folded):
             form.edited.connect(self._show_preset_of_form)
         self._at_hand.editors["z_axis"].changed.connect(self._input.describe)
-        self._folded.editors["n_seeds"].changed.connect(self._allow_expected_error)
         self._input.changed.connect(self._show_noise)
         offer_volume(self._at_hand, self._input)
         self._plot.dragged.connect(self.session.show_step)
@@ -237,6 +233,7 @@ class DenoiseWidget(DockWidget):
             config = self.config()
         except ConvgenError:
             return  # what is typed is no value yet
+        self._allow_boxes(config)
         beside = {name: preset_beside(name, config.model_dump()) for name in PRESETS}
         self._chosen_preset = next((name for name, known in beside.items() if known == config), self._chosen_preset)
         self._preset.show_preset(self._chosen_preset, config.changes_from(beside[self._chosen_preset]))
@@ -257,10 +254,11 @@ class DenoiseWidget(DockWidget):
         boxes = {name: box.value for name, box in self._boxes.items()}
         keep_config(GROUP, self._chosen_preset, self._values.kept(request.config), **boxes)
 
-    def _allow_expected_error(self) -> None:
-        """Disable the expected error of a single fit, which has no other fit to differ from."""
-        self._expected_error.enabled = self._folded.editors["n_seeds"].value > 1
-        self._expected_error.tooltip = EXPECTED_ERROR if self._expected_error.enabled else NO_EXPECTED_ERROR
+    def _allow_boxes(self, config: Config) -> None:
+        """Disable the images of networks where none is fitted, and the expected error of a single fit, which has no other to differ from."""
+        no_network = NO_NETWORK if config.generator.is_guide_alone else ""
+        allow(self._snapshots, SNAPSHOTS, no_network)
+        allow(self._expected_error, EXPECTED_ERROR, no_network or (NO_EXPECTED_ERROR if config.n_seeds == 1 else ""))
 
     def _show_noise(self) -> None:
         """Say what the noise of the layer that was last denoised is, while that layer is the active one."""
