@@ -255,7 +255,7 @@ class DenoiseWidget(DockWidget):
         keep_config(GROUP, self._chosen_preset, self._values.kept(request.config), **boxes)
 
     def _allow_boxes(self, config: Config) -> None:
-        """Disable the images of networks where none is fitted, and the expected error of a single fit, which has no other to differ from."""
+        """Disable the images of networks where none is fitted, and the expected error of a single one, which differs from no other."""
         no_network = NO_NETWORK if config.generator.is_guide_alone else ""
         allow(self._snapshots, SNAPSHOTS, no_network)
         allow(self._expected_error, EXPECTED_ERROR, no_network or (NO_EXPECTED_ERROR if config.n_seeds == 1 else ""))
