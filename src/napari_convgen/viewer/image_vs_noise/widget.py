@@ -223,7 +223,8 @@ class ImageAgainstNoiseWidget(DockWidget):
         """Show the current run: after a cancel the one before it, if there was one."""
         result = self.session.result
         self._course = None if result is None else Course.of_result(result)
-        self._text.setText("" if result is None else "\n".join((*result.sentences(), *result.notes)))
+        lines = () if result is None else (*result.sentences(), *self._problem.unsaid(result.notes))
+        self._text.setText("\n".join(lines))
         self._draw()
 
     def _draw(self) -> None:

@@ -266,4 +266,4 @@ class ReconstructWidget(DockWidget):
         self._plot.name_criterion(result.config.stopping.criterion)
         self._plot.show_curves(result.loss, result.criterion)
         self._plot.mark_kept(result.step)
-        self._text.setText(summarize(result, request))
+        self._text.setText(summarize(result, request, self._problem.unsaid(result.notes)))

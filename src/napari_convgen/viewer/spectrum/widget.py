@@ -196,7 +196,7 @@ class WhyItWorksWidget(DockWidget):
         if request is None or result is None:
             self._text.setText("")
             return
-        self._text.setText(summarize(result, self._position))
+        self._text.setText(summarize(result.spectra[self._position], self._problem.unsaid(result.notes)))
         self._text.setToolTip(f"{MEANING} {describe_cost(result)}")
         self._plots.show_result(request, result, self._position)
 
