@@ -72,6 +72,14 @@ def test_the_input_is_seen_after_several_runs_and_where_it_was_hidden(viewer, us
     assert visible(viewer) == before
 
 
+def test_the_result_is_seen_again_where_the_input_is_removed_while_it_is_shown(viewer, user):
+    user.run()
+    user.press("Show input")
+    viewer.layers.remove("cells")
+    assert not user.button("Show input").isChecked()
+    assert visible(viewer) == ["truth", "cells denoised", "cells snapshots"]
+
+
 def test_another_layer_that_is_named_like_the_input_is_not_taken_for_it(viewer, user, noisy):
     viewer.layers["cells"].data = np.where(noisy > 150, np.nan, noisy.astype(np.float32))
     user.run()

@@ -68,6 +68,11 @@ class RunLayers:
         """Return True for a layer of the run with the data that the run gave it."""
         return self._own.owns(layer)
 
+    @property
+    def input_on_screen(self) -> Any:
+        """The layer of the input while it is shown in place of the result, see `show_input`; else ``None``."""
+        return next(iter(self._before), None)
+
     def images_in_sight(self) -> list[Image]:
         """Return the layers of the run that are in the viewer and visible."""
         layers = (self.result, self.snapshots, self.residual, self.expected_error)

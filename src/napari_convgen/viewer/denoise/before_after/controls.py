@@ -146,6 +146,8 @@ class BeforeAfter(QWidget):
         self._draw()
 
     def _on_removal(self, event: Any) -> None:
+        if self._blinked is not None and event.value == self._blinked.input_on_screen:
+            self._blink.setChecked(False)
         if event.value == self._line:
             self._line = None
             self._profile.setChecked(False)
