@@ -170,6 +170,16 @@ def test_a_second_run_beside_a_stack_shares_the_axis_of_the_first(beside_a_stack
         np.testing.assert_allclose(snapshots.scale, (1, 6, 1, 1))
 
 
+def test_layers_without_anything_in_them_are_no_obstacle(beside_a_stack):
+    viewer, stack, _ = beside_a_stack
+    viewer.add_points(ndim=3)
+    axes = NewAxes.above_all(viewer, 2, "iteration")
+    assert (axes.scale, axes.translate) == ((1, 6), (0, 12))
+    viewer.layers.remove(stack)
+    axes = NewAxes.above_all(viewer, 2, "iteration")
+    assert (axes.scale, axes.translate) == ((1, 1), (0, 0))
+
+
 def test_an_axis_next_to_those_of_an_image_is_that_of_the_stack(beside_a_stack):
     viewer, stack, image = beside_a_stack
     axis = NewAxes.next_to(viewer, 2, "coil")

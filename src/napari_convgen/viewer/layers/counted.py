@@ -172,12 +172,12 @@ class NewAxes:
         first = n_axes + n_between + 1
         # The unit of other layers, since napari uses no units where they differ.
         unit = next((layer.units[-first] for layer in viewer.layers if layer.ndim >= first), "pixel")
-        between = [_widest(viewer.layers, axis) for axis in range(first - 1, n_axes, -1)]
-        ends = [layer.extent.world[:, -axis] for layer, axis in between]
-        steps = [layer.extent.step[-axis] for layer, axis in between]
+        between = [(_widest(viewer.layers, axis), axis) for axis in range(first - 1, n_axes, -1)]
+        ends = [_ends(layer, axis) for layer, axis in between]
+        steps = [float(layer.extent.step[-axis]) for layer, axis in between]
         return cls(
-            (1.0, *(float(high - low + step) for (low, high), step in zip(ends, steps, strict=True))),
-            (0.0, *(float(low + high) / 2 for low, high in ends)),
+            (1.0, *(high - low + step for (low, high), step in zip(ends, steps, strict=True))),
+            (0.0, *((low + high) / 2 for low, high in ends)),
             (unit, *(layer.units[-axis] for layer, axis in between)),
             (label, *(layer.axis_labels[-axis] for layer, axis in between)),
         )
@@ -203,14 +203,22 @@ class NewAxes:
 
 
 def _n_uncounted(layer: Layer) -> int:
-    """Return the number of axes of a layer, without one that counts images."""
-    return int(layer.ndim - (layer.axis_labels[0] in (ITERATION, COMPONENT)))
+    """Return the number of axes of a layer, without one that counts images.
+
+    Its extent has as many as the viewer takes into account: while a layer is hidden, napari overlooks axes of other data that it is given.
+    """
+    return int(layer.extent.world.shape[1] - (layer.axis_labels[0] in (ITERATION, COMPONENT)))
 
 
-def _widest(layers: Sequence[Layer], axis: int) -> tuple[Layer, int]:
-    """Return the layer that reaches farthest along an axis, counted from the last, and that axis."""
-    able = [layer for layer in layers if _n_uncounted(layer) >= axis]
-    return max(able, key=lambda layer: float(np.ptp(layer.extent.world[:, -axis]))), axis
+def _ends(layer: Layer, axis: int) -> tuple[float, float]:
+    """Return where a layer begins and ends along an axis, counted from the last; 0 of a layer without anything in it."""
+    low, high = np.nan_to_num(layer.extent.world[:, -axis])
+    return float(low), float(high)
+
+
+def _widest(layers: Sequence[Layer], axis: int) -> Layer:
+    """Return the layer that reaches farthest along an axis."""
+    return max((each for each in layers if _n_uncounted(each) >= axis), key=lambda each: np.ptp(_ends(each, axis)))
 
 
 def snapshots_layer(viewer: ViewerModel, source: LayerInput, snapshots: Sequence[Snapshot], name: str) -> Image:
