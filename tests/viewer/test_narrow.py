@@ -2,6 +2,8 @@
 
 import pytest
 from pyqtgraph import PlotWidget
+from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import QFormLayout
 
 from napari_convgen.config import PRESETS
 from napari_convgen.viewer.plots.curves import MAX_HEIGHT
@@ -31,6 +33,20 @@ def viewer(make_napari_viewer, workers_end, noisy, small, monkeypatch):
     return viewer
 
 
+def left_sides(widget):
+    """Return the places of the left sides of the editors with a label, in pixels of the widget; a tab has a column of its own."""
+    tabs = widget.findChildren(PlotTabs)
+    layouts = [
+        each
+        for each in widget.findChildren(QFormLayout)
+        if not any(tab.isAncestorOf(each.parentWidget()) for tab in tabs)
+    ]
+    rows = [(layout, i) for layout in layouts for i in range(layout.rowCount())]
+    items = [layout.itemAt(i, QFormLayout.ItemRole.FieldRole) for layout, i in rows]
+    editors = [item.widget() for item in items if item is not None and item.widget().visibleRegion().rectCount()]
+    return {editor.mapTo(widget, QPoint(0, 0)).x() for editor in editors}
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_no_text_of_a_button_or_a_number_is_cut_and_all_is_as_wide_as_the_dock(viewer, hands, qtbot, theme):
     viewer.theme = theme
@@ -55,6 +71,7 @@ def test_no_text_of_a_button_or_a_number_is_cut_and_all_is_as_wide_as_the_dock(v
         qtbot.wait(50)
         assert (name, user.cut) == (name, [])
         assert (name, widget.widget().width() - widget.viewport().width()) == (name, 0)
+        assert (name, len(left_sides(widget))) == (name, 1)
         dock.resize(*LARGE_SIZE)
         qtbot.wait(50)
         plots = [each for each in widget.findChildren(PlotWidget) if each.isVisible()]

@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox
-from superqt import QCollapsible
 
 from napari_convgen.config import Config, preset
 from napari_convgen.errors import ConfigError
@@ -18,6 +17,7 @@ from napari_convgen.viewer.compare.session import CompareSession
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser, offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.loading import LoadButton, config_of, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
@@ -142,7 +142,7 @@ class CompareWidget(DockWidget):
         boxes = (*self._methods.values(), self._residuals)
         self.column.addLayout(in_two_columns(box.native for box in boxes))
         at_hand = dict(self._settings.editors)
-        more = QCollapsible("More settings")
+        more = Folded()
         more.addWidget(labeled_rows([self._input.axes, at_hand.pop("dtype")]))
         self.column.addWidget(labeled_rows([self._values.box, self._preset, self._input.reference, *at_hand.values()]))
         self.column.addWidget(self._controls)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox
 from napari.layers import Image
-from superqt import QCollapsible
 
 from napari_convgen.config import PRESETS, Config, setting_fields
 from napari_convgen.errors import ConvgenError
@@ -22,6 +21,7 @@ from napari_convgen.viewer.large.into_file import IntoFile
 from napari_convgen.viewer.parts.buttons import NO_NETWORK, allow, in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser, offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import config_of
@@ -139,7 +139,7 @@ class DenoiseWidget(DockWidget):
 
     def _build(self) -> None:
         self._build_settings()
-        more = QCollapsible("More settings")
+        more = Folded()
         more.addWidget(labeled_rows([self._input.axes, *grouped_rows(self._folded)]))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
         self._noise = text_label(tooltip="Noise that was found. If it is wrong, set it in 'Noise' and 'More settings'.")

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, LineEdit
-from superqt import QCollapsible
 
 from napari_convgen.config import GENERATOR_ALONE, Config, fixed_input_presets, preset
 from napari_convgen.errors import ConfigError
@@ -18,6 +17,7 @@ from napari_convgen.viewer.image_vs_noise.session import FitsSession
 from napari_convgen.viewer.parts.buttons import button, rows_of
 from napari_convgen.viewer.parts.chooser import offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.loading import LoadButton, config_of, describe_missing
@@ -161,7 +161,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self.column.addWidget(self._input.description)
         targets = [self._noise, self._mean, self._added, self._input.reference]
         z_axis, n_steps, *folded = self._settings.editors.values()
-        more = QCollapsible("More settings")
+        more = Folded()
         more.addWidget(labeled_rows([*folded, self._input.axes]))
         self.column.addWidget(labeled_rows([*self._problem.rows(), z_axis, *targets, self._preset, n_steps]))
         self.column.addWidget(self._problem.hint)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_convgen.config import Config
 from napari_convgen.core.image import ArrayLike
@@ -19,6 +18,7 @@ from napari_convgen.viewer.layers.door import finest_level
 from napari_convgen.viewer.layers.region import middle_of_view
 from napari_convgen.viewer.parts.buttons import button
 from napari_convgen.viewer.parts.chooser import InputChooser
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Tooltips
 from napari_convgen.viewer.worker.session import Session
@@ -38,7 +38,7 @@ TOOLTIPS = Tooltips(
 )
 
 
-class IntoFile(QCollapsible):
+class IntoFile(Folded):
     """Runs into an OME-Zarr image, for layers that are lazy or large.
 
     Parameters

@@ -8,13 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox
-from superqt import QCollapsible
 
 from napari_convgen.config import Config, setting_fields
 from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.parts.buttons import NO_NETWORK, allow, in_two_columns
 from napari_convgen.viewer.parts.chooser import offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.loading import LoadButton, config_of
@@ -115,7 +115,7 @@ class ReconstructWidget(DockWidget):
 
     def _build(self) -> None:
         self._build_settings()
-        more = QCollapsible("More settings")
+        more = Folded()
         more.addWidget(labeled_rows([self._input.axes, *grouped_rows(self._folded)]))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
         self._controls = RunControls(self.session, TOOLTIPS, bound="at most")

@@ -13,7 +13,6 @@ from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.layers.door import finest_level
 from napari_convgen.viewer.layers.frame import frame_number
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.form import labeled_rows
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import LoadButton
@@ -114,8 +113,6 @@ class WhyItWorksWidget(DockWidget):
         self._at_slider = text_label(tooltip="The vectors that napari's slider 'component' points to.")
         self._plots = SpectrumPlots(self.viewer)
         self.column.addWidget(self._input.description)
-        self.column.addWidget(labeled_rows(self._problem.rows()))
-        self.column.addWidget(self._problem.hint)
         self.column.addWidget(self._form)
         self.column.addWidget(self._controls)
         self.column.addWidget(self._text)
