@@ -6,6 +6,7 @@ from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QFormLayout
 
 from napari_convgen.config import PRESETS
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.plots.curves import MAX_HEIGHT
 from napari_convgen.viewer.plots.tabs import PlotTabs
 
@@ -33,8 +34,8 @@ def viewer(make_napari_viewer, workers_end, noisy, small, monkeypatch):
     return viewer
 
 
-def left_sides(widget):
-    """Return the places of the left sides of the editors with a label, in pixels of the widget; a tab has a column of its own."""
+def sides(widget):
+    """Return the left and right sides of the editors with a label, in pixels of the widget; a tab has a column of its own."""
     tabs = widget.findChildren(PlotTabs)
     layouts = [
         each
@@ -44,7 +45,8 @@ def left_sides(widget):
     rows = [(layout, i) for layout in layouts for i in range(layout.rowCount())]
     items = [layout.itemAt(i, QFormLayout.ItemRole.FieldRole) for layout, i in rows]
     editors = [item.widget() for item in items if item is not None and item.widget().visibleRegion().rectCount()]
-    return {editor.mapTo(widget, QPoint(0, 0)).x() for editor in editors}
+    lefts = [editor.mapTo(widget, QPoint(0, 0)).x() for editor in editors]
+    return [(left, left + editor.width()) for left, editor in zip(lefts, editors, strict=True)]
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -71,7 +73,12 @@ def test_no_text_of_a_button_or_a_number_is_cut_and_all_is_as_wide_as_the_dock(v
         qtbot.wait(50)
         assert (name, user.cut) == (name, [])
         assert (name, widget.widget().width() - widget.viewport().width()) == (name, 0)
-        assert (name, len(left_sides(widget))) == (name, 1)
+        assert (name, len({left for left, _ in sides(widget)})) == (name, 1)
+        for folded in widget.findChildren(Folded):
+            folded.expand(animate=False)
+        qtbot.wait(50)
+        rights = [right for _, right in sides(widget)]
+        assert (name, max(rights) - min(rights) < 3) == (name, True)  # a frame may take a pixel
         dock.resize(*LARGE_SIZE)
         qtbot.wait(50)
         plots = [each for each in widget.findChildren(PlotWidget) if each.isVisible()]
