@@ -123,18 +123,13 @@ class CompareWidget(DockWidget):
             self._titles = request.titles
             self._table.clear_rows()
 
-    def forecast(self) -> None:
-        """Find out what memory and time the generator would take."""
-        with self._controls.error.shown_errors():
-            self.session.forecast(self._request())
-
     def _request(self) -> CompareRequest:
         titles, source, reference = self.titles(), self._input.read(), self._input.reference_data()
         self._values.check(source)
         return CompareRequest(source, self.config(), titles, reference, self._residuals.value)
 
     def _build(self) -> None:
-        self._controls = RunControls(self.session, TOOLTIPS)
+        self._controls = RunControls(self.session, TOOLTIPS, self._request)
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._table = ScoresTable()
         self._text = RunText(self.session)
@@ -154,7 +149,6 @@ class CompareWidget(DockWidget):
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
-        self._controls.forecast_clicked.connect(self.forecast)
         self._load.loaded.connect(self._show_report)
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
         offer_volume(self._settings, self._input)

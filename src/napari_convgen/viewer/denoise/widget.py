@@ -118,12 +118,6 @@ class DenoiseWidget(DockWidget):
             self._begin()
             self._plot.begin(request.config)
 
-    def forecast(self) -> None:
-        """Find out what memory and time a run would take."""
-        with self._controls.error.shown_errors():
-            self.session.forecast(self._request())
-            self._begin()
-
     def _request(self, part: Sequence[slice] | None = None) -> DenoiseRequest:
         source = self._input.read()
         self._values.check(source)
@@ -144,7 +138,7 @@ class DenoiseWidget(DockWidget):
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
         self._noise = text_label(tooltip="Noise that was found. If it is wrong, set it in 'Noise' and 'More settings'.")
         self._try = TryMenu(self.session, self._input, lambda: self._controls.error.shown_errors())
-        self._controls = RunControls(self.session, TOOLTIPS, bound="at most", others=[self._try])
+        self._controls = RunControls(self.session, TOOLTIPS, self._request, bound="at most", others=[self._try])
         self._into_file = IntoFile(self.viewer, self._input, self.config, self.session)
         self._choice = StepChoice(self.session)
         self._before_after = BeforeAfter(self.session, self._controls.error.shown_errors)
@@ -191,7 +185,7 @@ class DenoiseWidget(DockWidget):
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
-        self._controls.forecast_clicked.connect(self.forecast)
+        self._controls.forecasting.connect(self._begin)
         self._try.chosen.connect(self.run)
         self._choice.promote_clicked.connect(self._promote_snapshot)
         self._choice.continue_clicked.connect(self._continue_run)

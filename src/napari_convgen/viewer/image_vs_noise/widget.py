@@ -125,11 +125,6 @@ class ImageAgainstNoiseWidget(DockWidget):
             self._moments, self._course = [], None
             self._draw()
 
-    def forecast(self) -> None:
-        """Find out what memory and time a run would take."""
-        with self._controls.error.shown_errors():
-            self.session.forecast(self._request())
-
     def save(self) -> None:
         """Ask for a file, and save the plots of the last run."""
         if self.session.result is not None:
@@ -143,7 +138,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         return FitsRequest(self._input.read(), config, targets, self._input.reference_data(), measured)
 
     def _build(self) -> None:
-        self._controls = RunControls(self.session, TOOLTIPS)
+        self._controls = RunControls(self.session, TOOLTIPS, self._request)
         self._save = button("Save …", "Save the plots as PNG or SVG, or the points of all curves as CSV.")
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._errors, self._distances = PanelView(self.viewer.theme), PanelView(self.viewer.theme)
@@ -175,7 +170,6 @@ class ImageAgainstNoiseWidget(DockWidget):
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
-        self._controls.forecast_clicked.connect(self.forecast)
         self._save.clicked.connect(self.save)
         self._load.loaded.connect(self._show_report)
         self._preset.changed.connect(self._choose_preset)

@@ -72,7 +72,7 @@ class IntoFile(Folded):
             "Choose file …",
             "Choose where the result is written, as OME-Zarr; by default in a folder for scratch files.",
         )
-        self.controls = RunControls(self.session, TOOLTIPS)
+        self.controls = RunControls(self.session, TOOLTIPS, self._request)
         self._said = RunText(self.session)
         self._inside = QWidget()
         column = QVBoxLayout(self._inside)
@@ -83,7 +83,6 @@ class IntoFile(Folded):
         self._inside.hide()
         self._choose.clicked.connect(self._ask)
         self.controls.run_clicked.connect(self.run)
-        self.controls.forecast_clicked.connect(self.forecast)
         chooser.changed.connect(self._on_input)
         other.state_changed.connect(self._on_other)
         self.session.progressed.connect(lambda progress: self._said.setText(str(progress)))
@@ -110,11 +109,6 @@ class IntoFile(Folded):
         """Start, or go on."""
         with self.controls.error.shown_errors():
             self.session.run(self._request())
-
-    def forecast(self) -> None:
-        """Find out what a run would take."""
-        with self.controls.error.shown_errors():
-            self.session.forecast(self._request())
 
     def _request(self) -> StoreRequest:
         source, layer = self._chooser.read(), self._chooser.layer

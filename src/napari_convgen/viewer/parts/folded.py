@@ -21,7 +21,7 @@ class Folded(QCollapsible):
     def __init__(self, title: str = MORE_SETTINGS) -> None:
         super().__init__(expandedIcon=QIcon(), collapsedIcon=QIcon())
         self._title = title
-        for layout in (self.layout(), self.content().layout()):  # as wide as what is not folded away
+        for layout in filter(None, (self.layout(), self.content().layout())):  # as wide as what is not folded away
             layout.setContentsMargins(0, 0, 0, 0)
         self.toggled.connect(self._point)
         self._point(False)

@@ -99,11 +99,6 @@ class ReconstructWidget(DockWidget):
             keep_config(GROUP, self._preset.value, request.config, problem=request.measured.problem, **boxes)
             self._plot.begin(request.config)
 
-    def forecast(self) -> None:
-        """Find out what memory and time a run would take."""
-        with self._controls.error.shown_errors():
-            self.session.forecast(self._request())
-
     def _request(self) -> ReconstructRequest:
         config, measured = self.config(), self._problem.read()
         return ReconstructRequest(measured.place or self._input.read(), config, measured, self._outputs())
@@ -118,7 +113,7 @@ class ReconstructWidget(DockWidget):
         more = Folded()
         more.addWidget(labeled_rows([self._input.axes, *grouped_rows(self._folded)]))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
-        self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
+        self._controls = RunControls(self.session, TOOLTIPS, self._request, bound="at most")
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
@@ -174,7 +169,6 @@ class ReconstructWidget(DockWidget):
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
-        self._controls.forecast_clicked.connect(self.forecast)
         self._problem.name.changed.connect(self._choose_problem)
         for row in self._problem.rows():
             if hasattr(row, "changed"):

@@ -74,11 +74,6 @@ class WhyItWorksWidget(DockWidget):
             self._form.keep()
             self._prediction = ""
 
-    def forecast(self) -> None:
-        """Find out what memory and time a run would take."""
-        with self._controls.error.shown_errors():
-            self.session.forecast(self._request())
-
     def fit(self) -> None:
         """Denoise the image with the same generator, to have a course to compare with; end a fit that is under way."""
         if self.fitting.is_busy:
@@ -107,7 +102,7 @@ class WhyItWorksWidget(DockWidget):
 
     def _build(self) -> None:
         self._form.lay_out(self._input, self._problem)
-        self._controls = RunControls(self.session, TOOLTIPS)
+        self._controls = RunControls(self.session, TOOLTIPS, self._request)
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._text = RunText(self.session)
         self._at_slider = text_label(tooltip="The vectors that napari's slider 'component' points to.")
@@ -134,7 +129,6 @@ class WhyItWorksWidget(DockWidget):
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
-        self._controls.forecast_clicked.connect(self.forecast)
         self._plots.fit_clicked.connect(self.fit)
         self._load.loaded.connect(lambda report: self._text.setText(html.escape(self._form.show_report(report))))
         self._form.z_axis.changed.connect(self._input.describe)
