@@ -16,10 +16,6 @@ MIN_WIDTH = 300
 """Least width of a dock widget, in pixels."""
 
 
-STYLE = "QComboBox { padding-right: 2px; }"
-"""Style of the widgets in a dock beside napari's, which leaves 10 pixels between the text of a choice and its arrow."""
-
-
 class _OnePerViewer(type(QScrollArea)):  # type: ignore[misc]  # Qt's own metaclass, which has no static type
     """Makes one widget of a class for each viewer: opened again after its dock was closed, it is the same, with run and settings."""
 
@@ -70,7 +66,6 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setMinimumWidth(MIN_WIDTH)
-        self.setStyleSheet(STYLE)
         self._elider = Elider(self)
 
     def enter(self) -> None:
