@@ -94,7 +94,8 @@ def _in_view(viewer: ViewerModel, image: Image) -> tuple[NDArray[np.float64], ND
     low, high = np.zeros(image.ndim), np.array(finest_level(image).shape[: image.ndim], float)
     corners = np.asarray(image.corner_pixels, float)
     if image.multiscale:  # what napari has loaded is more: whole chunks, and what was in view before
-        first, last = (corners + [[0], [1]]) * image.downsample_factors[image.data_level] - [[0], [1]]
+        ends = np.array([[0], [1]])  # a pixel that is last on a level stands for several
+        first, last = (corners + ends) * image.downsample_factors[image.data_level] - ends
         top, bottom = _on_canvas(viewer, image)
         corners = np.stack([np.maximum(first, top), np.minimum(last, bottom)])
     for axis in (each - viewer.dims.ndim + image.ndim for each in viewer.dims.displayed):
