@@ -8,7 +8,7 @@ from typing import Any
 
 from napari.utils.notifications import show_info
 from psygnal import Signal
-from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QProgressBar, QVBoxLayout, QWidget
 
 from napari_convgen.run.labels import format_time_left
 from napari_convgen.viewer.parts.buttons import button, rows_of
@@ -169,8 +169,15 @@ class RunControls(QWidget):
 
     def _on_finish(self, result: Any) -> None:
         """Show the notes of a result that the widget does not show, because its dock was closed or lies behind another."""
-        if not self.isVisibleTo(self.window()):
+        if not self._is_in_sight():
             show_notes(result)
+
+    def _is_in_sight(self) -> bool:
+        dock: QWidget | None = self
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parentWidget()
+        is_behind = dock is not None and dock.isVisible() and dock.visibleRegion().isEmpty()
+        return self.isVisibleTo(self.window()) and not is_behind
 
     def _on_state(self, state: State) -> None:
         is_running = state in (State.RUNNING, State.PAUSED)
