@@ -52,3 +52,5 @@ def test_notes_of_a_widget_behind_another_are_notifications(make_widget, qtbot, 
     assert [note.message for note in notes] == ["A note of DenoiseWidget."]
     for widget in widgets:
         widget.setParent(None)
+        qtbot.waitUntil(lambda widget=widget: widget.parent() is window)  # where it waits for a dock
+        widget.setParent(None)
