@@ -170,14 +170,16 @@ def test_a_second_run_beside_a_stack_shares_the_axis_of_the_first(beside_a_stack
         np.testing.assert_allclose(snapshots.scale, (1, 6, 1, 1))
 
 
-def test_layers_without_anything_in_them_are_no_obstacle(beside_a_stack):
-    viewer, stack, _ = beside_a_stack
-    viewer.add_points(ndim=3)
-    axes = NewAxes.above_all(viewer, 2, "iteration")
-    assert (axes.scale, axes.translate) == ((1, 6), (0, 12))
+def test_what_is_drawn_after_a_run_adds_no_axis_to_the_next(beside_a_stack):
+    viewer, stack, image = beside_a_stack
     viewer.layers.remove(stack)
-    axes = NewAxes.above_all(viewer, 2, "iteration")
-    assert (axes.scale, axes.translate) == ((1, 1), (0, 0))
+    snapshots = snapshots_layer(viewer, read_layer(image), [snapshot(1), snapshot(40)], "snapshots")
+    viewer.add_layer(snapshots)
+    viewer._new_labels()  # what napari's button does
+    viewer.add_shapes(ndim=3)
+    viewer.add_points(ndim=3)
+    assert viewer.layers["Labels"].ndim == 3
+    assert NewAxes.above_all(viewer, 2, "iteration").n_between == 0
 
 
 def test_an_axis_next_to_those_of_an_image_is_that_of_the_stack(beside_a_stack):

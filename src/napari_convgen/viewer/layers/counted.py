@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Image
 from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.core.image.lazy import LazyArray, whole_index
@@ -148,7 +148,9 @@ class NewAxes:
 
     @classmethod
     def above_all(cls, viewer: ViewerModel, n_axes: int, label: str) -> NewAxes:
-        """Return the axes above all that layers have, save those that count images already.
+        """Return the axes above all that images have, save those that count images already.
+
+        What is drawn over images does not count: napari gives new labels and shapes all axes that there are, also one that counts images.
 
         Parameters
         ----------
@@ -159,7 +161,7 @@ class NewAxes:
         label
             Label of the axis that counts.
         """
-        n_others = max(map(_n_uncounted, viewer.layers), default=0)
+        n_others = max(map(_n_uncounted, _images(viewer)), default=0)
         return cls._above(viewer, n_axes, label, max(0, n_others - n_axes))
 
     @classmethod
@@ -172,8 +174,8 @@ class NewAxes:
         first = n_axes + n_between + 1
         # The unit of other layers, since napari uses no units where they differ.
         unit = next((layer.units[-first] for layer in viewer.layers if layer.ndim >= first), "pixel")
-        between = [(_widest(viewer.layers, axis), axis) for axis in range(first - 1, n_axes, -1)]
-        ends = [_ends(layer, axis) for layer, axis in between]
+        between = [(_widest(_images(viewer), axis), axis) for axis in range(first - 1, n_axes, -1)]
+        ends = [tuple(map(float, layer.extent.world[:, -axis])) for layer, axis in between]
         steps = [float(layer.extent.step[-axis]) for layer, axis in between]
         return cls(
             (1.0, *(high - low + step for (low, high), step in zip(ends, steps, strict=True))),
@@ -202,7 +204,11 @@ class NewAxes:
         )
 
 
-def _n_uncounted(layer: Layer) -> int:
+def _images(viewer: ViewerModel) -> list[Image]:
+    return [layer for layer in viewer.layers if isinstance(layer, Image)]
+
+
+def _n_uncounted(layer: Image) -> int:
     """Return the number of axes of a layer, without one that counts images.
 
     Its extent has as many as the viewer takes into account: while a layer is hidden, napari overlooks axes of other data that it is given.
@@ -210,15 +216,10 @@ def _n_uncounted(layer: Layer) -> int:
     return int(layer.extent.world.shape[1] - (layer.axis_labels[0] in (ITERATION, COMPONENT)))
 
 
-def _ends(layer: Layer, axis: int) -> tuple[float, float]:
-    """Return where a layer begins and ends along an axis, counted from the last; 0 of a layer without anything in it."""
-    low, high = np.nan_to_num(layer.extent.world[:, -axis])
-    return float(low), float(high)
-
-
-def _widest(layers: Sequence[Layer], axis: int) -> Layer:
-    """Return the layer that reaches farthest along an axis."""
-    return max((each for each in layers if _n_uncounted(each) >= axis), key=lambda each: np.ptp(_ends(each, axis)))
+def _widest(layers: Sequence[Image], axis: int) -> Image:
+    """Return the layer that reaches farthest along an axis, counted from the last."""
+    able = [layer for layer in layers if _n_uncounted(layer) >= axis]
+    return max(able, key=lambda layer: float(np.ptp(layer.extent.world[:, -axis])))
 
 
 def snapshots_layer(viewer: ViewerModel, source: LayerInput, snapshots: Sequence[Snapshot], name: str) -> Image:
