@@ -61,10 +61,8 @@ def _write(path: str, data: Any, attributes: dict[str, Any], endings: tuple[str,
     known = ("name", "scale", "units", "axis_labels", "metadata", "rgb")
     if isinstance(data, CountedImages):  # the axes between are those of other layers
         own = [0, *range(1 + data.n_between, len(attributes["scale"]))]
-        data = data.together()
-        attributes = attributes | {
-            key: [attributes[key][axis] for axis in own] for key in ("scale", "units", "axis_labels")
-        }
+        data, by_axis = data.together(), attributes.keys() & {"scale", "units", "axis_labels"}
+        attributes = attributes | {key: [attributes[key][axis] for axis in own] for key in by_axis}
     is_multiscale = attributes.get("multiscale", isinstance(data, list))
     layer = Image(data, multiscale=is_multiscale, **{key: attributes[key] for key in known if key in attributes})
     if not path.lower().endswith(endings):
