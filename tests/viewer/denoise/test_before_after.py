@@ -118,6 +118,19 @@ def test_the_profile_shows_all_values_along_the_line_and_follows_it(viewer, widg
     assert not user.button("Profile").isChecked()
 
 
+def test_a_profile_stays_that_of_the_last_run_while_another_image_is_denoised(viewer, user, noisy):
+    viewer.add_image(np.stack([noisy] * 2), name="stack")
+    viewer.layers.selection.active = viewer.layers["stack"]
+    user.run()
+    user.press("Profile")
+    before = user.panels[0].curves[0].y
+    viewer.layers.selection.active = viewer.layers["cells"]
+    user.press("Run")
+    np.testing.assert_array_equal(user.panels[0].curves[0].y, before)
+    user.wait_until_idle()
+    assert len(user.panels) == 1
+
+
 def test_the_plot_marks_the_step_on_screen_where_it_is_not_the_one_kept(viewer, user):
     user.run()
     mark = user.curves._shown
