@@ -80,7 +80,9 @@ def denoise() -> None:
     layers.expected_error.visible = True
     shoot(viewer, "expected-error")
 
-    next(part for part in widget.findChildren(QCollapsible) if part.text() == "More settings").expand(animate=False)
+    next(part for part in widget.findChildren(QCollapsible) if part.text().endswith("More settings")).expand(
+        animate=False
+    )
     wait(lambda: False, 1)
     widget.verticalScrollBar().setValue(widget.verticalScrollBar().maximum())
     shoot(viewer, "settings")

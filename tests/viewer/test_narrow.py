@@ -2,8 +2,11 @@
 
 import pytest
 from pyqtgraph import PlotWidget
+from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import QFormLayout
 
 from napari_convgen.config import PRESETS
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.plots.curves import MAX_HEIGHT
 from napari_convgen.viewer.plots.tabs import PlotTabs
 
@@ -31,6 +34,21 @@ def viewer(make_napari_viewer, workers_end, noisy, small, monkeypatch):
     return viewer
 
 
+def sides(widget):
+    """Return the left and right sides of the editors with a label, in pixels of the widget; a tab has a column of its own."""
+    tabs = widget.findChildren(PlotTabs)
+    layouts = [
+        each
+        for each in widget.findChildren(QFormLayout)
+        if not any(tab.isAncestorOf(each.parentWidget()) for tab in tabs)
+    ]
+    rows = [(layout, i) for layout in layouts for i in range(layout.rowCount())]
+    items = [layout.itemAt(i, QFormLayout.ItemRole.FieldRole) for layout, i in rows]
+    editors = [item.widget() for item in items if item is not None and item.widget().visibleRegion().rectCount()]
+    lefts = [editor.mapTo(widget, QPoint(0, 0)).x() for editor in editors]
+    return [(left, left + editor.width()) for left, editor in zip(lefts, editors, strict=True)]
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_no_text_of_a_button_or_a_number_is_cut_and_all_is_as_wide_as_the_dock(viewer, hands, qtbot, theme):
     viewer.theme = theme
@@ -55,6 +73,12 @@ def test_no_text_of_a_button_or_a_number_is_cut_and_all_is_as_wide_as_the_dock(v
         qtbot.wait(50)
         assert (name, user.cut) == (name, [])
         assert (name, widget.widget().width() - widget.viewport().width()) == (name, 0)
+        assert (name, len({left for left, _ in sides(widget)})) == (name, 1)
+        for folded in widget.findChildren(Folded):
+            folded.expand(animate=False)
+        qtbot.wait(50)
+        rights = [right for _, right in sides(widget)]
+        assert (name, max(rights) - min(rights) < 3) == (name, True)  # a frame may take a pixel
         dock.resize(*LARGE_SIZE)
         qtbot.wait(50)
         plots = [each for each in widget.findChildren(PlotWidget) if each.isVisible()]

@@ -65,7 +65,8 @@ class Snapshot:
     average
         Running average of the outputs up to this step, in the input's shape, dtype and range.
     expected_error
-        Expected standard deviation of the image's error at each pixel, in the input's units and shape; ``None`` for a single generator.
+        Expected standard deviation of the image's error at each pixel, in the input's units and shape; ``None`` for a single generator,
+        or if none was fitted.
     output
         Name of the image that ``image`` returns: ``"average"``, the default, or ``"iterate"``.
     """

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from napari.layers import Image
+from napari.utils.notifications import show_warning
 
+from napari_convgen.core import image as core
+from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.files.images import write_image
 from napari_convgen.files.stack import write_stack
 from napari_convgen.files.tiff.recipe import as_file
-from napari_convgen.viewer.layers.door import METADATA_KEY, LayerInput, StepStack, read_layer
+from napari_convgen.viewer.layers.counted import CountedImages, StepStack
+from napari_convgen.viewer.layers.door import METADATA_KEY, LayerInput, read_layer
+
+NEED_UNITS = (".tif", ".tiff", ".nii", ".nii.gz")
+"""Endings of files that hold the size of pixels only with its unit."""
 
 
 def write_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -52,6 +59,10 @@ def write_nifti(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 def _write(path: str, data: Any, attributes: dict[str, Any], endings: tuple[str, ...]) -> list[str]:
     """Write a layer to a file, whose name gets the first of some endings if it has none of them."""
     known = ("name", "scale", "units", "axis_labels", "metadata", "rgb")
+    if isinstance(data, CountedImages):  # the axes between are those of other layers
+        own = [0, *range(1 + data.n_between, len(attributes["scale"]))]
+        data, by_axis = data.together(), attributes.keys() & {"scale", "units", "axis_labels"}
+        attributes = attributes | {key: [attributes[key][axis] for axis in own] for key in by_axis}
     is_multiscale = attributes.get("multiscale", isinstance(data, list))
     layer = Image(data, multiscale=is_multiscale, **{key: attributes[key] for key in known if key in attributes})
     if not path.lower().endswith(endings):
@@ -69,11 +80,24 @@ def write_layer(path: Path, source: LayerInput, recipe: Mapping[str, Any]) -> No
         The format of the file cannot hold it, or the operating system refuses.
     """
     image = source.image
-    if not isinstance(source.data, StepStack):
+    if isinstance(source.data, StepStack):
+        _write_steps(path, image, source.data.snapshots, recipe)
+    else:
         file = as_file(image, recipe)
         write_image(path, np.asarray(file.data), file)
-        return
-    snapshots = source.data.snapshots
+    if path.name.lower().endswith(NEED_UNITS) and _has_scale_without_unit(image):
+        show_warning(
+            f"The scale of '{source.name}' has no unit of length, and {path.name} cannot hold it: there, pixels have no size. Save it as "
+            "OME-Zarr, or give the layer its units first."
+        )
+
+
+def _has_scale_without_unit(image: core.Image) -> bool:
+    along = zip(image.axes or "", image.scale or (), image.units or (), strict=False)
+    return any(letter in "XYZ" and abs(scale) != 1 and unit == "pixel" for letter, scale, unit in along)
+
+
+def _write_steps(path: Path, image: core.Image, snapshots: Sequence[Snapshot], recipe: Mapping[str, Any]) -> None:
     single = replace(
         image,
         data=snapshots[0].image,

@@ -132,6 +132,9 @@ def test_the_expected_error_is_written_and_the_estimated_quality_told(folder, ca
 def test_the_expected_error_of_a_single_generator_is_refused(folder, capsys):
     assert cli.main(["denoise", "noisy.tif", "-o", "out.tif", "--expected-error", "e.tif", "--set", "n_seeds=1"]) == 2
     assert "n_seeds must be at least 2, got 1" in capsys.readouterr().err
+    words = ["--preset", "quick", "--set", "n_seeds=2"]
+    assert cli.main(["denoise", "noisy.tif", "-o", "out.tif", "--expected-error", "e.tif", *words]) == 2
+    assert "none is fitted" in capsys.readouterr().err
 
 
 def test_the_data_range_of_the_scores_can_be_given(folder, capsys):

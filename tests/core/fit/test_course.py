@@ -71,6 +71,14 @@ def test_stop_ends_the_fit_with_its_next_step_and_keeps_it(fit_to, noisy_blob):
     assert str(fit.reason) == "Stopped by the user at step 64; step 64 is kept."
 
 
+def test_a_stop_before_the_first_step_names_no_number(fit_to, noisy_blob):
+    fit = fit_to(noisy_blob(), 500)
+    fit.stop()
+    run(fit)
+    assert (fit.step, fit.kept_step) == (1, 1)
+    assert str(fit.reason) == "Stopped by the user before the fit or at its first step, which is kept."
+
+
 def test_a_stopped_fit_keeps_the_step_that_its_rule_chose(fit_to, listening_rule, noisy_blob):
     rule, _ = listening_rule()
     fit = fit_to(noisy_blob(), 500, rule=rule)

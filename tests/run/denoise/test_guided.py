@@ -137,6 +137,7 @@ def test_no_network_is_computed_where_the_image_is_the_estimate_alone(monkeypatc
     config = PRESETS["quick"].replace({"device": "cpu"})
     both = config.replace({"generator.network_share": "auto"})
     assert DenoiseTask(image, config).n_bytes < DenoiseTask(image, both).n_bytes
+    assert denoise(image, config.replace({"n_seeds": 2})).expected_error is None
     monkeypatch.setattr(GuidedNetwork, "draw", lambda self: pytest.fail("a network was computed"))
     assert denoise(image, config).n_steps_taken == 1
 

@@ -19,6 +19,7 @@ from napari_convgen.core.phase.starts import hold_out
 from napari_convgen.core.regularized.choice import regularize
 from napari_convgen.core.regularized.plug_and_play import plug_and_play_stages
 from napari_convgen.core.regularized.total_variation import TotalVariation
+from napari_convgen.core.snapshot import Outcome
 from napari_convgen.errors import ConfigError, InputError, ShortMemoryError
 from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.setup import forecast
@@ -119,7 +120,10 @@ def test_a_stop_keeps_what_there_is():
     task.stop()
     for _ in progress:
         pass
-    assert any("Stopped before the aberrations were found" in note for note in task.result().notes)
+    result = task.result()
+    assert any("Stopped before the aberrations were found" in note for note in result.notes)
+    assert result.reason.outcome is Outcome.USER
+    assert "No network was fitted: the image is the first estimate as it was then." in str(result.reason)
 
 
 def test_lights_from_several_directions_show_a_phase_in_smaller_pixels():

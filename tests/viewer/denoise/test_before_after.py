@@ -72,6 +72,14 @@ def test_the_input_is_seen_after_several_runs_and_where_it_was_hidden(viewer, us
     assert visible(viewer) == before
 
 
+def test_the_result_is_seen_again_where_the_input_is_removed_while_it_is_shown(viewer, user):
+    user.run()
+    user.press("Show input")
+    viewer.layers.remove("cells")
+    assert not user.button("Show input").isChecked()
+    assert visible(viewer) == ["truth", "cells denoised", "cells snapshots"]
+
+
 def test_another_layer_that_is_named_like_the_input_is_not_taken_for_it(viewer, user, noisy):
     viewer.layers["cells"].data = np.where(noisy > 150, np.nan, noisy.astype(np.float32))
     user.run()
@@ -108,6 +116,19 @@ def test_the_profile_shows_all_values_along_the_line_and_follows_it(viewer, widg
     assert user.panels == []
     viewer.layers.remove(line)
     assert not user.button("Profile").isChecked()
+
+
+def test_a_profile_stays_that_of_the_last_run_while_another_image_is_denoised(viewer, user, noisy):
+    viewer.add_image(np.stack([noisy] * 2), name="stack")
+    viewer.layers.selection.active = viewer.layers["stack"]
+    user.run()
+    user.press("Profile")
+    before = user.panels[0].curves[0].y
+    viewer.layers.selection.active = viewer.layers["cells"]
+    user.press("Run")
+    np.testing.assert_array_equal(user.panels[0].curves[0].y, before)
+    user.wait_until_idle()
+    assert len(user.panels) == 1
 
 
 def test_the_plot_marks_the_step_on_screen_where_it_is_not_the_one_kept(viewer, user):

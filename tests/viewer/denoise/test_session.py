@@ -209,7 +209,7 @@ def test_promote_takes_the_step_on_screen_whatever_other_layers_make_of_the_axis
     session.viewer.add_image(np.zeros((50, 32, 32)), scale=(0.3, 0.5, 0.5), units=("um", "um", "um"), name="z-stack")
     run_to_end(session, qtbot, small)
     assert session.viewer.dims.point[0] == 30
-    assert session.layers.snapshots.units[0] == session.viewer.layers["z-stack"].units[0]
+    assert session.layers.snapshots.units[1] == session.viewer.layers["z-stack"].units[0]
     session.viewer.dims.set_point(0, 10)
     session.promote()
     assert session.result.step == 10

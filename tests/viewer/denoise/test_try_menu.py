@@ -111,3 +111,18 @@ def test_what_is_in_view_is_tried(viewer, user, try_on, notes):
     viewer.dims.ndisplay = 3
     try_on("Try on this region")
     assert "Show two, or draw a rectangle" in notes[-1].message
+
+
+def test_of_a_multiscale_image_what_is_in_view_is_tried_and_not_all_that_is_loaded(viewer, try_on):
+    cells = viewer.layers["cells"].data
+    viewer.layers.clear()
+    layer = viewer.add_image([cells, cells[::2, ::2]], name="levels", multiscale=True, scale=(0.5, 0.5))
+    layer.corner_pixels = np.array([[0, 0], [31, 31]])
+    viewer.canvas.size, viewer.scene.camera.zoom, viewer.scene.camera.center = (12, 16), 2, (0, 8, 9)
+    viewer.layers.selection.active = layer
+    try_on("Try on this region")
+    assert viewer.layers["levels (Y 10:23, X 10:27) denoised"].data.shape == (13, 17)
+    layer.corner_pixels, layer._data_level = np.array([[0, 0], [15, 15]]), 1  # as napari shows the whole of it
+    viewer.scene.camera.zoom = 0.1
+    try_on("Try on this region")
+    assert viewer.layers["levels denoised"].data.shape == (32, 32)

@@ -6,7 +6,8 @@ from napari_convgen.run.image_vs_noise.config import TargetsConfig
 from napari_convgen.run.image_vs_noise.run import compare_fits
 from napari_convgen.viewer.image_vs_noise.request import FitsRequest
 from napari_convgen.viewer.image_vs_noise.session import FitsSession
-from napari_convgen.viewer.layers.door import ITERATION, METADATA_KEY, read_layer
+from napari_convgen.viewer.layers.counted import ITERATION
+from napari_convgen.viewer.layers.door import METADATA_KEY, read_layer
 from napari_convgen.viewer.worker.session import State
 
 

@@ -156,9 +156,10 @@ def test_a_scan_is_fitted_beside_noise_and_shown_in_magnitudes(viewer, widget, u
     fitted = [layer for layer in viewer.layers if layer.name.startswith(("image, step", "noise, step"))]
     assert len(fitted) == 2
     last = result["image"].snapshots[-1]
-    np.testing.assert_array_equal(fitted[0].data[last.step], np.abs(last.image))
+    np.testing.assert_array_equal(fitted[0].data[last.step, 0], np.abs(last.image))
     assert "noise that is fitted" not in viewer.layers  # it is k-space
     assert "left to fit" in user.text
+    assert user.text.count("points of k-space were sampled") == 1
 
 
 def test_a_stack_of_a_phase_is_fitted_beside_noise_and_shown_in_its_place(viewer, widget, user, phase_stack):
@@ -170,8 +171,8 @@ def test_a_stack_of_a_phase_is_fitted_beside_noise_and_shown_in_its_place(viewer
     result = widget.session.result
     assert result["noise"].values.shape == (3, 18, 17)
     [fitted] = [layer for layer in viewer.layers if layer.name.startswith("image, step")]
-    assert fitted.data.shape[1:] == (18, 17)
-    np.testing.assert_allclose(fitted.scale[1:], (0.2, 0.2))
+    assert fitted.data.shape[1:] == (1, 18, 17)
+    np.testing.assert_allclose(fitted.scale[1:], (6, 0.2, 0.2))  # one pixel as long as the stack
     assert "left to fit" in user.text
 
 

@@ -3,29 +3,20 @@ from dataclasses import replace
 import dask.array as da
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Shapes
 
 from napari_convgen.core.image import removed
-from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import InputError
 from napari_convgen.viewer.layers.door import (
-    StepStack,
     expected_error_layer,
     find_layer,
     guess_axes,
     image_layer,
     read_layer,
     residual_layer,
-    snapshots_layer,
     visible,
 )
-
-
-def snapshot(step, image):
-    return Snapshot(step, 0.1, 0.2, image, image)
 
 
 def placed_layer(data, **options):
@@ -88,28 +79,12 @@ def test_result_lies_and_looks_as_the_input():
     assert result.gamma == 0.8
 
 
-def test_snapshots_lie_where_the_input_lies_with_an_axis_of_steps_before():
-    layer = placed_layer(np.arange(48, dtype=np.uint8).reshape(6, 8))
-    images = [snapshot(step, np.full((6, 8), step, np.uint8)) for step in (1, 5, 9)]
-    stack = snapshots_layer(read_layer(layer), images, "snapshots")
-    assert stack.axis_labels == ("iteration", "y", "x")
-    assert stack.scale[0] == 1
-    assert stack.translate[0] == 0
-    corner, far = np.array([0, 0]), np.array([5, 7])
-    for point in (corner, far):
-        np.testing.assert_allclose(stack.data_to_world((4, *point))[1:], layer.data_to_world(point))
-        assert stack.data_to_world((4, *point))[0] == 4
-
-
 @pytest.mark.parametrize("shape", [(6, 8, 3), (6, 8, 4)])
 def test_color_layers_stay_color(shape):
     layer = Image(np.zeros(shape, np.uint8), rgb=True)
     source = read_layer(layer)
     assert source.axes == "YXS"
     assert image_layer(source, layer.data, "result").rgb
-    stack = snapshots_layer(source, [snapshot(1, layer.data), snapshot(4, layer.data)], "snapshots")
-    assert stack.rgb
-    assert stack.ndim == 3
 
 
 def test_later_changes_to_the_layer_do_not_reach_the_input():
@@ -164,27 +139,6 @@ def test_expected_error_of_color_is_the_root_mean_square_over_its_channels():
     shown = expected_error_layer(read_layer(layer), error, "expected error")
     assert not shown.rgb
     np.testing.assert_allclose(shown.data, np.sqrt(3), rtol=1e-6)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.integers(1, 60), min_size=1, unique=True).map(sorted), st.integers(0, 80))
-def test_step_stack_shows_at_each_step_the_latest_snapshot_not_after_it(steps, step):
-    stack = StepStack([snapshot(s, np.full((2, 3), s, np.uint8)) for s in steps])
-    expected = max((s for s in steps if s <= step), default=steps[0])
-    assert stack.at(step).step == expected
-    assert len(stack) == steps[-1] + 1
-    if step < len(stack):
-        assert (stack[step] == expected).all()
-        assert stack[step, 1, 0:2].shape == (2,)
-
-
-def test_step_stack_behaves_as_its_array():
-    stack = StepStack([snapshot(s, np.full((2, 3), s, np.uint8)) for s in (1, 4, 6)])
-    array = np.asarray(stack)
-    assert array.shape == stack.shape == (7, 2, 3)
-    assert array.nbytes == stack.size * stack.dtype.itemsize
-    for index in [3, slice(2, 6), (slice(None), 1), (slice(1, 5), slice(None), 2), (Ellipsis, 1)]:
-        np.testing.assert_array_equal(stack[index], array[index])
 
 
 def test_a_layer_brings_the_distance_between_its_pixels(noisy):

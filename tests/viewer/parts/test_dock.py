@@ -50,6 +50,26 @@ def test_a_widget_whose_dock_was_closed_waits_hidden_in_the_window(qtbot):
     assert not widget.isHidden()
 
 
+def test_widgets_in_one_area_are_tabs_and_others_stay_where_they_are(qtbot):
+    viewer, window = Viewer(), QMainWindow()
+    qtbot.addWidget(window)
+    other = QDockWidget(window)
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, other)
+    window.show()
+    docks = []
+    for _ in range(3):
+        docks.append(opened(viewer, window).parent())
+        qtbot.wait(20)
+    assert window.tabifiedDockWidgets(docks[0]) == docks[1:]
+    assert window.tabifiedDockWidgets(other) == []
+    qtbot.waitUntil(lambda: not docks[2].visibleRegion().isEmpty())
+    docks[1].setFloating(True)
+    docks.append(opened(viewer, window).parent())
+    qtbot.wait(20)
+    assert docks[1].isFloating()
+    assert docks[3] in window.tabifiedDockWidgets(docks[0])
+
+
 def test_what_is_wider_than_the_dock_can_be_scrolled_to(qtbot):
     viewer, window = Viewer(), QMainWindow()
     qtbot.addWidget(window)

@@ -1,6 +1,9 @@
 import math
 from types import SimpleNamespace
 
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow
+
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
 from napari_convgen.viewer.worker.session import State
@@ -33,3 +36,21 @@ def test_a_pause_is_said_in_the_bar_and_before_there_is_progress_in_the_text(mak
     assert "Step 3 of 30." in user.text
     tell(State.RUNNING)
     assert user.progress == "%p % · at most 1 min 30 s left"
+
+
+def test_notes_of_a_widget_behind_another_are_notifications(make_widget, qtbot, notes):
+    window, widgets = QMainWindow(), [make_widget(DenoiseWidget), make_widget(ReconstructWidget)]
+    qtbot.addWidget(window)
+    window.show()
+    for widget in widgets:
+        dock = QDockWidget(window)
+        dock.setWidget(widget)
+        window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+    qtbot.waitUntil(lambda: widgets[0].visibleRegion().isEmpty() and not widgets[1].visibleRegion().isEmpty())
+    for widget in widgets:
+        widget.session.finished.emit(SimpleNamespace(notes=(f"A note of {type(widget).__name__}.",)))
+    assert [note.message for note in notes] == ["A note of DenoiseWidget."]
+    for widget in widgets:
+        widget.setParent(None)
+        qtbot.waitUntil(lambda widget=widget: widget.parent() is window)  # where it waits for a dock
+        widget.setParent(None)

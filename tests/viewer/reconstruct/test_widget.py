@@ -287,12 +287,17 @@ def test_of_a_stack_the_shown_frame_is_taken_and_said(viewer, widget, user, nois
 
 def test_the_usual_preset_reconstructs_through_an_operator(viewer, widget, user):
     user.fill("Problem", "Enlarge")
+    user.check("Generator's image")
     user.fill("Preset", "quick")
+    for box in (user.box("Snapshots"), user.box("Generator's image")):
+        assert not box.isEnabled()
+        assert "No network is fitted" in box.toolTip()
     user.run()
     assert viewer.layers["cells enlarged"].data.shape == (64, 64)
     assert "No network was fitted" in user.text
     assert user.curves.isHidden()
     assert "cells snapshots" not in viewer.layers
+    assert "cells generator" not in viewer.layers
     user.fill("Preset", "tiny")
     user.run()
     assert not user.curves.isHidden()

@@ -1,4 +1,5 @@
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -181,12 +182,23 @@ def test_a_single_step_has_no_change_and_more_have_their_angles(made):
 
 
 def test_words_of_the_spectrum(made):
-    words = summarize(made(descent(RISK)), 0)
+    result = made(descent(RISK))
+    words = summarize(result.spectra[0], result.notes)
     assert "<b>3.0 times</b>" in words  # 9 against 3 on average
     assert "3 ± 1 in 3 draws" in words
     for cell in (">&nbsp;2<", ">&nbsp;3<", ">&nbsp;&gt; 4<", ">&nbsp;32<", ">&nbsp;57<", ">&nbsp;63<"):
         assert cell in words
     assert "a &lt;note&gt;" in words
+
+
+def test_what_more_vectors_hold_than_were_found_is_said_once(made):
+    result = made(None)
+    weak = replace(result.spectra[0], image_energy=np.array([0.1, 0.2, 0.3, 0.4]))
+    result = replace(result, spectra=(weak,))
+    words = summarize(weak, ())
+    assert words.count("&gt; 4") == 1
+    assert "colspan=3" in words
+    assert "50 %, 90 %, 99 % in more than 4 vectors" in repr(result)
 
 
 def test_words_of_the_slider():

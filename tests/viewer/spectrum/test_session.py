@@ -107,6 +107,16 @@ def test_stop_before_the_first_step_is_done_is_cancel(session, qtbot, small, end
     assert state(session.viewer) == before
 
 
+def test_a_stop_before_there_is_anything_to_keep_says_so(session, qtbot, small, ends, notes):
+    start(session, small, SpectrumSettings(rank=100, n_passes=20, at_steps=(0,)))
+    qtbot.waitUntil(lambda: session.task is not None, timeout=30_000)
+    assert not session.task.has_result
+    session.stop()
+    settle(session, qtbot)
+    assert ends == [None]
+    assert [note.message for note in notes] == ["Stopped before there was anything to keep."]
+
+
 def test_the_layer_may_go_while_it_is_looked_at(session, qtbot, small, notes):
     start(session, small)
     session.viewer.layers.remove("cells")

@@ -263,11 +263,12 @@ def test_a_jacobian_is_taken_through_a_scan_and_shown_as_images_of_it(viewer, wi
     names = [layer.name for layer in viewer.layers if "knee" in layer.name]
     assert names == ["knee k-space", "vectors, knee", "projection, knee"]
     vectors, projection = viewer.layers["vectors, knee"].data, viewer.layers["projection, knee"].data
-    assert vectors.shape == projection.shape == (5, *size)
-    np.testing.assert_array_equal(vectors[2], result.vector(1)[0])
-    np.testing.assert_array_equal(projection[4], np.abs(result.projection(4)))
+    assert vectors.shape == projection.shape == (5, 1, *size)  # beside the axis of the coils
+    np.testing.assert_array_equal(vectors[2, 0], result.vector(1)[0])
+    np.testing.assert_array_equal(projection[4, 0], np.abs(result.projection(4)))
     viewer.dims.set_point(0, 2)
     assert "Vector 2" in user.text
+    assert user.text.count("points of k-space were sampled") == 1
 
 
 def test_a_jacobian_is_taken_through_a_stack_of_a_phase(viewer, widget, user, phase_stack):
@@ -279,7 +280,7 @@ def test_a_jacobian_is_taken_through_a_stack_of_a_phase(viewer, widget, user, ph
     user.run()
     assert widget.session.result.spectra[0].left_vectors.shape == (4, 1, 3, 18, 17)
     shown = viewer.layers["projection, stack"]
-    assert shown.data.shape == (5, 18, 17)
-    np.testing.assert_allclose(shown.scale[1:], (0.2, 0.2))
+    assert shown.data.shape == (5, 1, 18, 17)
+    np.testing.assert_allclose(shown.scale[1:], (6, 0.2, 0.2))  # one pixel as long as the stack
     user.fill("Problem", "none")
     assert "the shown frame only" in user.text

@@ -97,6 +97,11 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"--expected-error compares generators with different starts: n_seeds must be at least 2, got {config.n_seeds}."
         )
+    if options.expected_error and config.generator.is_guide_alone:
+        raise ConfigError(
+            "--expected-error compares networks, and none is fitted with these settings. Choose another preset than 'quick', or set "
+            "generator.network_share = 'auto'."
+        )
     chosen_step = read_chosen_step(options)
     if chosen_step is not None and chosen_step < 1:
         raise ConfigError(f"--keep must be a step, 1 or more, got {chosen_step}.")
@@ -238,5 +243,6 @@ def _summary(options: argparse.Namespace, result: DenoiseResult, notes: Sequence
         )
     place = format_place(result.device, result.backend, result.n_threads)
     yield f"Fitted {result.n_steps_taken} step{'s' * (result.n_steps_taken != 1)} in {format_seconds(result.seconds)} on {place}."
-    written = (options.output, options.snapshots, options.expected_error, options.report)
+    error = options.expected_error if result.expected_error is not None else None
+    written = (options.output, options.snapshots, error, options.report)
     yield f"Wrote {', '.join(str(path) for path in written if path)}."

@@ -90,8 +90,8 @@ class Fit:
         self.is_extended = False
         self._is_stopping = False
         self._next_snapshot = 1
-        is_fitted = mixture is None or not mixture.is_guide_alone
-        self._health = HealthCheck(problem) if has_health_check and is_fitted else None
+        self._is_fitted = mixture is None or not mixture.is_guide_alone
+        self._health = HealthCheck(problem) if has_health_check and self._is_fitted else None
         rule.begin(problem, members)
         self._mixture = mixture
         if mixture is None or (problem.is_denoising and mixture.noise_level is None):
@@ -234,7 +234,7 @@ class Fit:
         self.snapshots.thin(keep=[self.kept_step])
         self._states.save(self.step, around=self.kept_step)
         if self._is_stopping:
-            return StopReason(Outcome.USER, f"Stopped by the user at step {self.step}; step {self.kept_step} is kept.")
+            return StopReason(Outcome.USER, self._stop_sentence())
         return self._end(self.judgment)
 
     def _end(self, judgment: Judgment) -> StopReason | None:
@@ -251,13 +251,23 @@ class Fit:
     def _budget_sentence(self) -> str:
         if self.n_steps > 1:
             return f"All {self.n_steps} steps were taken; step {self.kept_step} is kept."
-        if self._mixture is not None and self._mixture.is_guide_alone:
+        if not self._is_fitted:
             return "No network was fitted: the image is the first estimate."
         return f"The only step was taken; step {self.kept_step} is kept."
 
+    def _stop_sentence(self) -> str:
+        if not self._is_fitted:
+            return "Stopped by the user. No network was fitted: the image is the first estimate as it was then."
+        if self.step == 1:
+            return "Stopped by the user before the fit or at its first step, which is kept."
+        return f"Stopped by the user at step {self.step}; step {self.kept_step} is kept."
+
     def _expected_error(self, iterate: Iterate, judgment: Judgment) -> NDArray[Any] | None:
-        """Return the standard deviation of the image's error at each pixel: the members' variance, calibrated as far as the rule can."""
-        if len(self._kept) == 1:
+        """Return the standard deviation of the image's error at each pixel: the members' variance, calibrated as far as the rule can.
+
+        A single member has none, and where no network is fitted, all members are the same.
+        """
+        if len(self._kept) == 1 or not self._is_fitted:
             return None
         variance = local_variance(iterate.images(self.snapshots.output)[self._kept_index])
         if judgment.calibration is not None:

@@ -250,10 +250,9 @@ class SpectrumResult(ShownResult):
         """Say how many vectors hold the image at each step."""
         yield f"{type(self).__name__}: the Jacobian with respect to {', '.join(self.groups)}"
         for spectrum in self.spectra:
-            counts = (
-                f"{format_share(mark)} in {n if n is not None else f'more than {spectrum.rank}'}"
-                for mark, n in spectrum.marks.items()
-            )
+            counts = [f"{format_share(mark)} in {n}" for mark, n in spectrum.marks.items() if n is not None]
+            beyond = [format_share(mark) for mark, n in spectrum.marks.items() if n is None]
+            counts += [f"{', '.join(beyond)} in more than {spectrum.rank}"] * bool(beyond)
             yield f"Step {spectrum.step}: of the image's energy, {', '.join(counts)} vectors."
         yield f"{format_seconds(self.seconds)} on {self.device}, {self._count_notes()}."
 

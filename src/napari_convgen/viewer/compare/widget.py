@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox
-from superqt import QCollapsible
 
 from napari_convgen.config import Config, preset
 from napari_convgen.errors import ConfigError
@@ -18,6 +17,7 @@ from napari_convgen.viewer.compare.session import CompareSession
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser, offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.loading import LoadButton, config_of, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
@@ -123,18 +123,13 @@ class CompareWidget(DockWidget):
             self._titles = request.titles
             self._table.clear_rows()
 
-    def forecast(self) -> None:
-        """Find out what memory and time the generator would take."""
-        with self._controls.error.shown_errors():
-            self.session.forecast(self._request())
-
     def _request(self) -> CompareRequest:
         titles, source, reference = self.titles(), self._input.read(), self._input.reference_data()
         self._values.check(source)
         return CompareRequest(source, self.config(), titles, reference, self._residuals.value)
 
     def _build(self) -> None:
-        self._controls = RunControls(self.session, TOOLTIPS)
+        self._controls = RunControls(self.session, TOOLTIPS, self._request)
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._table = ScoresTable()
         self._text = RunText(self.session)
@@ -142,7 +137,7 @@ class CompareWidget(DockWidget):
         boxes = (*self._methods.values(), self._residuals)
         self.column.addLayout(in_two_columns(box.native for box in boxes))
         at_hand = dict(self._settings.editors)
-        more = QCollapsible("More settings")
+        more = Folded()
         more.addWidget(labeled_rows([self._input.axes, at_hand.pop("dtype")]))
         self.column.addWidget(labeled_rows([self._values.box, self._preset, self._input.reference, *at_hand.values()]))
         self.column.addWidget(self._controls)
@@ -154,7 +149,6 @@ class CompareWidget(DockWidget):
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
-        self._controls.forecast_clicked.connect(self.forecast)
         self._load.loaded.connect(self._show_report)
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
         offer_volume(self._settings, self._input)

@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import InputError
 from napari_convgen.viewer.denoise.request import Details, Outputs
+from napari_convgen.viewer.layers.counted import StepStack, snapshots_layer
 from napari_convgen.viewer.layers.door import (
     LayerInput,
-    StepStack,
     expected_error_layer,
     find_layer,
     image_layer,
     put_report,
     residual_layer,
-    snapshots_layer,
-    unit_of_new_axis,
     visible,
 )
 from napari_convgen.viewer.layers.own_layers import OwnLayers
@@ -69,6 +67,11 @@ class RunLayers:
     def owns(self, layer: Any) -> bool:
         """Return True for a layer of the run with the data that the run gave it."""
         return self._own.owns(layer)
+
+    @property
+    def input_on_screen(self) -> Any:
+        """The layer of the input while it is shown in place of the result, see `show_input`; else ``None``."""
+        return next(iter(self._before), None)
 
     def images_in_sight(self) -> list[Image]:
         """Return the layers of the run that are in the viewer and visible."""
@@ -205,12 +208,11 @@ class RunLayers:
         """Put the snapshots on top, with the slider at the step that is kept."""
         layer = self.snapshots
         if layer is None or not self._own.has(layer):
-            unit = unit_of_new_axis(self.viewer, len(self.source.units))
             source = visible(self.source, snapshots[-1].image)
-            layer = snapshots_layer(source, snapshots, f"{self.source.name} snapshots", unit)
+            layer = snapshots_layer(self.viewer, source, snapshots, f"{self.source.name} snapshots")
             self.snapshots = self._own.add(layer)
         elif not (isinstance(layer.data, StepStack) and layer.data.snapshots == tuple(snapshots)):
-            self._own.put(layer, StepStack(snapshots))
+            self._own.put(layer, StepStack(snapshots, layer.data.n_between))
         steps = [snapshot.step for snapshot in snapshots]
         put_report(layer, report, steps=steps)
         self.viewer.dims.set_point(self._iteration_axis(layer), step)

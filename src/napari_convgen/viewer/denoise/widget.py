@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox
 from napari.layers import Image
-from superqt import QCollapsible
 
 from napari_convgen.config import PRESETS, Config, setting_fields
 from napari_convgen.errors import ConvgenError
@@ -19,9 +18,10 @@ from napari_convgen.viewer.denoise.step_choice import StepChoice
 from napari_convgen.viewer.denoise.summary import summarize
 from napari_convgen.viewer.denoise.try_menu import TryMenu
 from napari_convgen.viewer.large.into_file import IntoFile
-from napari_convgen.viewer.parts.buttons import in_two_columns
+from napari_convgen.viewer.parts.buttons import NO_NETWORK, allow, in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser, offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import config_of
@@ -50,6 +50,7 @@ EXPECTED_ERROR = (
     "Add the error to expect at each pixel, in the image's units, as a layer, hidden at first: "
     "a structure fainter than this may be invented."
 )
+SNAPSHOTS = "Add the images of the fit as a layer with an iteration axis."
 NO_EXPECTED_ERROR = (
     "The expected error is computed from the differences between fits with different starts: set 'Seeds' to 2 or more."
 )
@@ -117,12 +118,6 @@ class DenoiseWidget(DockWidget):
             self._begin()
             self._plot.begin(request.config)
 
-    def forecast(self) -> None:
-        """Find out what memory and time a run would take."""
-        with self._controls.error.shown_errors():
-            self.session.forecast(self._request())
-            self._begin()
-
     def _request(self, part: Sequence[slice] | None = None) -> DenoiseRequest:
         source = self._input.read()
         self._values.check(source)
@@ -134,18 +129,16 @@ class DenoiseWidget(DockWidget):
         self._show_noise()
 
     def _outputs(self) -> Outputs:
-        return Outputs(
-            self._snapshots.value, self._residual.value, self._expected_error.enabled and self._expected_error.value
-        )
+        return Outputs(**{f"has_{name}": box.enabled and box.value for name, box in self._boxes.items()})
 
     def _build(self) -> None:
         self._build_settings()
-        more = QCollapsible("More settings")
+        more = Folded()
         more.addWidget(labeled_rows([self._input.axes, *grouped_rows(self._folded)]))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
         self._noise = text_label(tooltip="Noise that was found. If it is wrong, set it in 'Noise' and 'More settings'.")
         self._try = TryMenu(self.session, self._input, lambda: self._controls.error.shown_errors())
-        self._controls = RunControls(self.session, TOOLTIPS, bound="at most", others=[self._try])
+        self._controls = RunControls(self.session, TOOLTIPS, self._request, bound="at most", others=[self._try])
         self._into_file = IntoFile(self.viewer, self._input, self.config, self.session)
         self._choice = StepChoice(self.session)
         self._before_after = BeforeAfter(self.session, self._controls.error.shown_errors)
@@ -177,9 +170,7 @@ class DenoiseWidget(DockWidget):
         self._input = InputChooser(self.viewer, lambda: self._at_hand.editors["z_axis"].value)
         self._values = ValuesChoice(self._input, self._at_hand.editors["noise.kind"], self._folded.editors["channels"])
         self._preset = PresetBox()
-        self._snapshots = CheckBox(
-            value=True, text="Snapshots", tooltip="Add the images of the fit as a layer with an iteration axis."
-        )
+        self._snapshots = CheckBox(value=True, text="Snapshots", tooltip=SNAPSHOTS)
         self._residual = CheckBox(
             value=False,
             text="Residual",
@@ -194,7 +185,7 @@ class DenoiseWidget(DockWidget):
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
-        self._controls.forecast_clicked.connect(self.forecast)
+        self._controls.forecasting.connect(self._begin)
         self._try.chosen.connect(self.run)
         self._choice.promote_clicked.connect(self._promote_snapshot)
         self._choice.continue_clicked.connect(self._continue_run)
@@ -203,7 +194,6 @@ class DenoiseWidget(DockWidget):
         for form in (self._at_hand, self._folded):
             form.edited.connect(self._show_preset_of_form)
         self._at_hand.editors["z_axis"].changed.connect(self._input.describe)
-        self._folded.editors["n_seeds"].changed.connect(self._allow_expected_error)
         self._input.changed.connect(self._show_noise)
         offer_volume(self._at_hand, self._input)
         self._plot.dragged.connect(self.session.show_step)
@@ -237,6 +227,7 @@ class DenoiseWidget(DockWidget):
             config = self.config()
         except ConvgenError:
             return  # what is typed is no value yet
+        self._allow_boxes(config)
         beside = {name: preset_beside(name, config.model_dump()) for name in PRESETS}
         self._chosen_preset = next((name for name, known in beside.items() if known == config), self._chosen_preset)
         self._preset.show_preset(self._chosen_preset, config.changes_from(beside[self._chosen_preset]))
@@ -257,10 +248,11 @@ class DenoiseWidget(DockWidget):
         boxes = {name: box.value for name, box in self._boxes.items()}
         keep_config(GROUP, self._chosen_preset, self._values.kept(request.config), **boxes)
 
-    def _allow_expected_error(self) -> None:
-        """Disable the expected error of a single fit, which has no other fit to differ from."""
-        self._expected_error.enabled = self._folded.editors["n_seeds"].value > 1
-        self._expected_error.tooltip = EXPECTED_ERROR if self._expected_error.enabled else NO_EXPECTED_ERROR
+    def _allow_boxes(self, config: Config) -> None:
+        """Disable the images of networks where none is fitted, and the expected error of a single one, which differs from no other."""
+        no_network = NO_NETWORK if config.generator.is_guide_alone else ""
+        allow(self._snapshots, SNAPSHOTS, no_network)
+        allow(self._expected_error, EXPECTED_ERROR, no_network or (NO_EXPECTED_ERROR if config.n_seeds == 1 else ""))
 
     def _show_noise(self) -> None:
         """Say what the noise of the layer that was last denoised is, while that layer is the active one."""

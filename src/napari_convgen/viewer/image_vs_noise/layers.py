@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 
 from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.run.labels import format_share
+from napari_convgen.viewer.layers.counted import StepStack, snapshots_layer
 from napari_convgen.viewer.layers.door import (
     LayerInput,
-    StepStack,
     image_layer,
     put_report,
     show_name,
-    snapshots_layer,
-    unit_of_new_axis,
 )
 from napari_convgen.viewer.layers.grid import SideBySide
 from napari_convgen.viewer.layers.own_layers import OwnLayers
@@ -78,7 +76,8 @@ class FitsLayers:
             if is_first:
                 self._add(name, of_target)
             elif self._own.has(self.layers[name]):
-                self._own.put(self.layers[name], StepStack(of_target))
+                layer = self.layers[name]
+                self._own.put(layer, StepStack(of_target, layer.data.n_between))
         self._last_step = next(iter(snapshots.values()))[-1].step
         if is_first:
             self._side_by_side.show()
@@ -136,8 +135,7 @@ class FitsLayers:
 
     def _add(self, name: str, snapshots: Sequence[Snapshot]) -> None:
         source = on_image_grid(self.source, snapshots[-1].image)
-        unit = unit_of_new_axis(self.viewer, len(source.units))
-        layer = snapshots_layer(source, snapshots, name, unit)
+        layer = snapshots_layer(self.viewer, source, snapshots, name)
         layer.visible = True
         show_name(layer)
         self.layers[name] = self._own.add(layer)

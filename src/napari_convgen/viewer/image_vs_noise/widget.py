@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, LineEdit
-from superqt import QCollapsible
 
 from napari_convgen.config import GENERATOR_ALONE, Config, fixed_input_presets, preset
 from napari_convgen.errors import ConfigError
@@ -18,6 +17,7 @@ from napari_convgen.viewer.image_vs_noise.session import FitsSession
 from napari_convgen.viewer.parts.buttons import button, rows_of
 from napari_convgen.viewer.parts.chooser import offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.loading import LoadButton, config_of, describe_missing
@@ -125,11 +125,6 @@ class ImageAgainstNoiseWidget(DockWidget):
             self._moments, self._course = [], None
             self._draw()
 
-    def forecast(self) -> None:
-        """Find out what memory and time a run would take."""
-        with self._controls.error.shown_errors():
-            self.session.forecast(self._request())
-
     def save(self) -> None:
         """Ask for a file, and save the plots of the last run."""
         if self.session.result is not None:
@@ -143,7 +138,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         return FitsRequest(self._input.read(), config, targets, self._input.reference_data(), measured)
 
     def _build(self) -> None:
-        self._controls = RunControls(self.session, TOOLTIPS)
+        self._controls = RunControls(self.session, TOOLTIPS, self._request)
         self._save = button("Save …", "Save the plots as PNG or SVG, or the points of all curves as CSV.")
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._errors, self._distances = PanelView(self.viewer.theme), PanelView(self.viewer.theme)
@@ -161,7 +156,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self.column.addWidget(self._input.description)
         targets = [self._noise, self._mean, self._added, self._input.reference]
         z_axis, n_steps, *folded = self._settings.editors.values()
-        more = QCollapsible("More settings")
+        more = Folded()
         more.addWidget(labeled_rows([*folded, self._input.axes]))
         self.column.addWidget(labeled_rows([*self._problem.rows(), z_axis, *targets, self._preset, n_steps]))
         self.column.addWidget(self._problem.hint)
@@ -175,7 +170,6 @@ class ImageAgainstNoiseWidget(DockWidget):
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
-        self._controls.forecast_clicked.connect(self.forecast)
         self._save.clicked.connect(self.save)
         self._load.loaded.connect(self._show_report)
         self._preset.changed.connect(self._choose_preset)
@@ -223,7 +217,8 @@ class ImageAgainstNoiseWidget(DockWidget):
         """Show the current run: after a cancel the one before it, if there was one."""
         result = self.session.result
         self._course = None if result is None else Course.of_result(result)
-        self._text.setText("" if result is None else "\n".join((*result.sentences(), *result.notes)))
+        lines = () if result is None else (*result.sentences(), *self._problem.unsaid(result.notes))
+        self._text.setText("\n".join(lines))
         self._draw()
 
     def _draw(self) -> None:

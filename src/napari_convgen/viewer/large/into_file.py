@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_convgen.config import Config
 from napari_convgen.core.image import ArrayLike
@@ -19,6 +18,7 @@ from napari_convgen.viewer.layers.door import finest_level
 from napari_convgen.viewer.layers.region import middle_of_view
 from napari_convgen.viewer.parts.buttons import button
 from napari_convgen.viewer.parts.chooser import InputChooser
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Tooltips
 from napari_convgen.viewer.worker.session import Session
@@ -38,7 +38,7 @@ TOOLTIPS = Tooltips(
 )
 
 
-class IntoFile(QCollapsible):
+class IntoFile(Folded):
     """Runs into an OME-Zarr image, for layers that are lazy or large.
 
     Parameters
@@ -72,7 +72,7 @@ class IntoFile(QCollapsible):
             "Choose file …",
             "Choose where the result is written, as OME-Zarr; by default in a folder for scratch files.",
         )
-        self.controls = RunControls(self.session, TOOLTIPS)
+        self.controls = RunControls(self.session, TOOLTIPS, self._request)
         self._said = RunText(self.session)
         self._inside = QWidget()
         column = QVBoxLayout(self._inside)
@@ -83,7 +83,6 @@ class IntoFile(QCollapsible):
         self._inside.hide()
         self._choose.clicked.connect(self._ask)
         self.controls.run_clicked.connect(self.run)
-        self.controls.forecast_clicked.connect(self.forecast)
         chooser.changed.connect(self._on_input)
         other.state_changed.connect(self._on_other)
         self.session.progressed.connect(lambda progress: self._said.setText(str(progress)))
@@ -110,11 +109,6 @@ class IntoFile(QCollapsible):
         """Start, or go on."""
         with self.controls.error.shown_errors():
             self.session.run(self._request())
-
-    def forecast(self) -> None:
-        """Find out what a run would take."""
-        with self.controls.error.shown_errors():
-            self.session.forecast(self._request())
 
     def _request(self) -> StoreRequest:
         source, layer = self._chooser.read(), self._chooser.layer

@@ -15,15 +15,10 @@ from numpy.typing import NDArray
 from napari_convgen.core import image as core
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.core.image import guess_axes as core_guess
-from napari_convgen.core.image.lazy import LazyArray
-from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.errors import InputError
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
-ITERATION = "iteration"
-"""Label of the axis that counts steps in a snapshots layer."""
 
 LEAST_CONTRAST = 0.1
 """Least share of the range between the contrast limits that values fill: with less they look flat. Our choice, no benchmark."""
@@ -218,39 +213,6 @@ def guess_axes(layer: Layer | None) -> str:
     return core_guess(shape, is_color=bool(layer.rgb))
 
 
-class StepStack(LazyArray):
-    """Snapshots as an array whose first index is the step: the latest snapshot not after it.
-
-    napari's slider counts indices, so this is what makes it count steps. The snapshots are not copied.
-
-    Parameters
-    ----------
-    snapshots
-        Snapshots in the order of their steps, at least one.
-    """
-
-    def __init__(self, snapshots: Sequence[Snapshot]) -> None:
-        self.snapshots = tuple(snapshots)
-        steps = [snapshot.step for snapshot in self.snapshots]
-        self._number = np.clip(np.searchsorted(steps, np.arange(steps[-1] + 1), side="right") - 1, 0, None)
-        self.dtype = self.snapshots[0].image.dtype
-        self.shape = (len(self._number), *self.snapshots[0].image.shape)
-
-    def at(self, step: int) -> Snapshot:
-        """Return the snapshot that is shown at a step."""
-        return self.snapshots[int(self._number[min(max(step, 0), len(self) - 1)])]
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        first, *rest = index if isinstance(index, tuple) else (index,)
-        if first is Ellipsis:
-            first, rest = slice(None), [Ellipsis, *rest]
-        number = self._number[first]
-        if np.ndim(number) == 0:
-            return np.asarray(self.snapshots[number].image[tuple(rest)])
-        images = {n: self.snapshots[n].image[tuple(rest)] for n in np.unique(number)}
-        return np.stack([images[n] for n in number])
-
-
 def image_layer(source: LayerInput, data: Any, name: str, **look: Any) -> Image:
     """Make a layer that lies where the input lies and looks as it looks, unless ``look`` says otherwise."""
     return Image(
@@ -274,54 +236,6 @@ def visible(source: LayerInput, values: Any) -> LayerInput:
     if limits is None or not 0 < high - low < LEAST_CONTRAST * (limits[1] - limits[0]):
         return source
     return replace(source, look={**source.look, "contrast_limits": (low, high)})
-
-
-def snapshots_layer(source: LayerInput, snapshots: Sequence[Snapshot], name: str, unit: Any = "pixel") -> Image:
-    """Make the layer of all snapshots, with an axis ``iteration`` before the input's axes whose index is the step.
-
-    Parameters
-    ----------
-    source
-        Image that the snapshots are of.
-    snapshots
-        Snapshots in the order of their steps, at least one.
-    name
-        Name of the layer.
-    unit
-        Unit of the axis ``iteration``, from `unit_of_new_axis`; ``"pixel"`` by default.
-    """
-    return stack_layer(source, StepStack(snapshots), name, ITERATION, unit)
-
-
-def stack_layer(source: LayerInput, data: Any, name: str, axis: str, unit: Any = "pixel") -> Image:
-    """Make the layer of several images that lie where the input lies, counted by one more axis before the input's.
-
-    Parameters
-    ----------
-    source
-        Image whose place and look they have.
-    data
-        The images, counted by the first axis.
-    name
-        Name of the layer.
-    axis, unit
-        Label of the new axis, and its unit, from `unit_of_new_axis`; ``"pixel"`` by default.
-    """
-    return Image(
-        data,
-        name=name,
-        multiscale=False,
-        units=(unit, *source.units),
-        axis_labels=(axis, *source.axis_labels),
-        **_placement(source.transform.expand_dims([0]), source.affine.expand_dims([0])),
-        **source.look,
-    )
-
-
-def unit_of_new_axis(viewer: ViewerModel, n_axes: int) -> Any:
-    """Return the unit for one more axis before ``n_axes`` others: that of other layers, since napari uses no units where they differ."""
-    n = n_axes + 1
-    return next((layer.units[-n] for layer in viewer.layers if layer.ndim >= n), "pixel")
 
 
 def residual_layer(source: LayerInput, residual: NDArray[Any], name: str) -> Image:

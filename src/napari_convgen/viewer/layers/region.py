@@ -93,12 +93,31 @@ def _in_view(viewer: ViewerModel, image: Image) -> tuple[NDArray[np.float64], ND
         )
     low, high = np.zeros(image.ndim), np.array(finest_level(image).shape[: image.ndim], float)
     corners = np.asarray(image.corner_pixels, float)
-    if image.multiscale:
-        corners = corners * image.downsample_factors[image.data_level]
+    if image.multiscale:  # what napari has loaded is more: whole chunks, and what was in view before
+        ends = np.array([[0], [1]])  # a pixel that is last on a level stands for several
+        first, last = (corners + ends) * image.downsample_factors[image.data_level] - ends
+        top, bottom = _on_canvas(viewer, image)
+        corners = np.stack([np.maximum(first, top), np.minimum(last, bottom)])
     for axis in (each - viewer.dims.ndim + image.ndim for each in viewer.dims.displayed):
         if axis >= 0 and corners[1, axis] > corners[0, axis]:  # the canvas has drawn it
             low[axis], high[axis] = corners[0, axis], corners[1, axis] + 1
     return low, high
+
+
+def _on_canvas(viewer: ViewerModel, image: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the first and the last pixel within the canvas along each axis; infinite where napari does not tell it.
+
+    Before 0.9, napari does not tell the size of the canvas; where layers have several units, it does not tell that of the camera.
+    """
+    canvas, nowhere = getattr(viewer, "canvas", None), np.full(image.ndim, np.inf)
+    if canvas is None or any(layer.units[-2:] != image.units[-2:] for layer in viewer.layers):
+        return -nowhere, nowhere
+    camera, corners = viewer.scene.camera, np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
+    places = np.tile(np.asarray(viewer.dims.point, float), (len(corners), 1))
+    half = np.asarray(canvas.viewbox_size(viewer.layers)) / (2 * camera.zoom)
+    places[:, list(viewer.dims.displayed)] = np.asarray(camera.center)[-2:] + corners * half
+    pixels = np.array([image.world_to_data(place[-image.ndim :]) for place in places])
+    return np.floor(pixels.min(0)), np.ceil(pixels.max(0))
 
 
 def last_image(viewer: ViewerModel, image: Layer | None) -> Image:

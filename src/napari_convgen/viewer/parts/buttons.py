@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from magicgui.widgets import CheckBox
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
+
+NO_NETWORK = "No network is fitted with these settings: there is only the first estimate, which is the result."
+"""Reason why images of a network cannot be shown."""
 
 SPACING = 4
 """Space between widgets of a grid, in pixels."""
@@ -16,6 +20,11 @@ def button(text: str, tooltip: str) -> QPushButton:
     widget = QPushButton(text)
     widget.setToolTip(tooltip)
     return widget
+
+
+def allow(box: CheckBox, tooltip: str, reason: str = "") -> None:
+    """Enable a check box with its tooltip, or disable it if there is a reason, which its tooltip then says."""
+    box.enabled, box.tooltip = not reason, reason or tooltip
 
 
 def rows_of(*rows: Sequence[QWidget]) -> QGridLayout:

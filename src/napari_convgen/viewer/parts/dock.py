@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QComboBox, QDockWidget, QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDockWidget, QLabel, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from napari_convgen.viewer.parts.elided import Elider
 
@@ -57,6 +57,9 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
         self._staying = QTimer(self)  # a child, which ends with the widget
         self._staying.setSingleShot(True)
         self._staying.timeout.connect(self._stay)
+        self._joining = QTimer(self)
+        self._joining.setSingleShot(True)
+        self._joining.timeout.connect(self._join)
         content = QWidget()
         self.column = QVBoxLayout(content)
         self.column.setContentsMargins(6, 6, 6, 6)
@@ -78,6 +81,7 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
             if isinstance(parent, QDockWidget):
                 self._dock = parent
                 parent.topLevelChanged.connect(self._elide)
+                self._joining.start()  # once napari has put the dock into its window
                 self.enter()
             elif parent is None and dock is not None:
                 self._dock, self._window = None, dock.parentWidget()
@@ -96,6 +100,22 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
         title = None if self._dock is None else getattr(self._dock.titleBarWidget(), "title", None)
         for widget in (*self.findChildren(QComboBox), *([title] if isinstance(title, QLabel) else [])):
             widget.installEventFilter(self._elider)
+
+    def _join(self) -> None:
+        """Become a tab beside a widget of this kind in the same area: above each other, both would be too low."""
+        dock = self._dock
+        window = None if dock is None else dock.parentWidget()
+        if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
+            return
+        docks = [each._dock for each in window.findChildren(DockWidget) if each._dock is not None and each is not self]
+        area = window.dockWidgetArea(dock)
+        beside = [
+            each for each in docks if not (each.isHidden() or each.isFloating()) and window.dockWidgetArea(each) == area
+        ]
+        if beside:
+            window.tabifyDockWidget(beside[-1], dock)
+            dock.show()
+            dock.raise_()
 
     def _stay(self) -> None:
         """Stay in napari's window, which takes the widget along when it closes."""

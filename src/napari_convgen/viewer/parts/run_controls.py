@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from napari.utils.notifications import show_info
 from psygnal import Signal
-from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QProgressBar, QVBoxLayout, QWidget
 
 from napari_convgen.run.labels import format_time_left
 from napari_convgen.viewer.parts.buttons import button, rows_of
@@ -16,6 +16,7 @@ from napari_convgen.viewer.parts.errors import ErrorText
 from napari_convgen.viewer.parts.labels import TextLabel
 from napari_convgen.viewer.worker.job import PROGRESS_PARTS
 from napari_convgen.viewer.worker.session import Session, State
+from napari_convgen.viewer.worker.work import Request
 
 LOADING = "Loading … The first fit on a machine takes some seconds more: it compiles what is then kept."
 """Text that a widget shows while a task is loaded."""
@@ -88,6 +89,8 @@ class RunControls(QWidget):
         The session that *Pause*, *Stop and keep* and *Cancel* act on.
     tooltips
         What the tooltips say.
+    request
+        Function that returns what a run would be asked for now, which *Forecast* needs.
     bound
         Word before the time that is left: ``"about"``, or ``"at most"`` where a run may end early.
     others
@@ -100,17 +103,19 @@ class RunControls(QWidget):
     """
 
     run_clicked = Signal()
-    forecast_clicked = Signal()
+    forecasting = Signal()  # a forecast was begun
 
     def __init__(
         self,
         session: Session[Any, Any, Any, Any],
         tooltips: Tooltips,
+        request: Callable[[], Request[Any, Any]],
         bound: str = "about",
         others: Sequence[QWidget] = (),
     ) -> None:
         super().__init__()
         self._session = session
+        self._request = request
         self._bound = bound
         self._is_blocked = False
         self._format = ""  # of the progress bar: what is done, and the time that is left
@@ -128,7 +133,7 @@ class RunControls(QWidget):
         column.addWidget(self._progress)
         column.addWidget(self.error)
         self._run.clicked.connect(lambda: self.run_clicked.emit())
-        self._forecast.clicked.connect(lambda: self.forecast_clicked.emit())
+        self._forecast.clicked.connect(self._begin_forecast)
         self._pause.clicked.connect(self._toggle_pause)
         self._stop.clicked.connect(session.stop)
         self._cancel.clicked.connect(session.cancel)
@@ -151,6 +156,11 @@ class RunControls(QWidget):
         self._format = f"%p % · {left}" if left else "%p %"
         self._progress.setFormat("%p % · paused" if self._session.state is State.PAUSED else self._format)
 
+    def _begin_forecast(self) -> None:
+        with self.error.shown_errors():
+            self._session.forecast(self._request())
+            self.forecasting.emit()
+
     def _toggle_pause(self) -> None:
         if self._session.state is State.PAUSED:
             self._session.resume()
@@ -159,8 +169,15 @@ class RunControls(QWidget):
 
     def _on_finish(self, result: Any) -> None:
         """Show the notes of a result that the widget does not show, because its dock was closed or lies behind another."""
-        if not self.isVisibleTo(self.window()):
+        if not self._is_in_sight():
             show_notes(result)
+
+    def _is_in_sight(self) -> bool:
+        dock: QWidget | None = self
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parentWidget()
+        is_behind = dock is not None and dock.isVisible() and dock.visibleRegion().isEmpty()
+        return self.isVisibleTo(self.window()) and not is_behind
 
     def _on_state(self, state: State) -> None:
         is_running = state in (State.RUNNING, State.PAUSED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +116,7 @@ class ProblemInputs:
         self._wanted: dict[ComboBox, Layer | str] = {}
         self._settings = ConfigForm(name for name in setting_fields() if name.startswith("operator."))
         self.hint = text_label()
+        self._hinted = ""
         self.name.changed.connect(self._show_inputs)
         for chooser in (self._images, self._lights):
             chooser.changed.connect(self._show_inputs)
@@ -216,6 +217,10 @@ class ProblemInputs:
             )
         return read_lights(path)
 
+    def unsaid(self, notes: Iterable[str]) -> Iterator[str]:
+        """Return those of a run's notes that the hint does not say already."""
+        return (note for note in notes if note not in self._hinted)
+
     def follow_layers(self) -> None:
         """Offer the layers that there are."""
         others = [layer for layer in self.viewer.layers if layer != self._image.layer]
@@ -285,6 +290,7 @@ class ProblemInputs:
                 text = describe_lights(self._read_lights())
             except ConvgenError as error:
                 text = str(error)
+        self._hinted = text
         self.hint.setText(text)
         self.hint.setVisible(bool(text))
 

@@ -9,14 +9,12 @@ import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
 
+from napari_convgen.viewer.layers.counted import NewAxes, snapshots_layer
 from napari_convgen.viewer.layers.door import (
     LayerInput,
     image_layer,
     put_report,
     residual_layer,
-    snapshots_layer,
-    stack_layer,
-    unit_of_new_axis,
     visible,
 )
 from napari_convgen.viewer.layers.own_layers import OwnLayers
@@ -114,8 +112,8 @@ class ReconstructionLayers:
             look = {"colormap": "twilight", "contrast_limits": (-np.pi, np.pi)}
             layers.append(image_layer(self.source, details.phase, f"{name} phase", **look))
         if details.coil_maps is not None:
-            unit = unit_of_new_axis(self.viewer, len(self.source.units))
-            layers.append(stack_layer(self.source, details.coil_maps, f"{name} coil maps", "coil", unit))
+            axis = NewAxes.next_to(self.viewer, len(self.source.units), "coil")
+            layers.append(image_layer(axis.place(self.source), details.coil_maps, f"{name} coil maps"))
         if details.residual is not None and np.iscomplexobj(details.residual):
             shown, look, _ = logarithm_layer(details.residual, f"{name} residual")
             layers.append(Image(shown, **look))
@@ -124,8 +122,7 @@ class ReconstructionLayers:
         if details.snapshots:
             last = details.snapshots[-1].image
             source = visible(on_image_grid(self.source, last), last)
-            unit = unit_of_new_axis(self.viewer, len(source.units))
-            layers.append(snapshots_layer(source, details.snapshots, f"{name} snapshots", unit))
+            layers.append(snapshots_layer(self.viewer, source, details.snapshots, f"{name} snapshots"))
             layers[-1].metadata = {"steps": [snapshot.step for snapshot in details.snapshots]}
         for layer in layers:
             layer.visible = False

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox
-from superqt import QCollapsible
 
 from napari_convgen.config import Config, setting_fields
-from napari_convgen.viewer.parts.buttons import in_two_columns
+from napari_convgen.errors import ConvgenError
+from napari_convgen.viewer.parts.buttons import NO_NETWORK, allow, in_two_columns
 from napari_convgen.viewer.parts.chooser import offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.form import ConfigForm, grouped_rows, labeled_rows
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.loading import LoadButton, config_of
@@ -41,6 +43,9 @@ BASELINES = {"enlarge": "Plain enlargement", "sense": "Zero-filled"}
 
 AT_HAND = ("z_axis", "n_steps", "seed", "device")
 """Settings that are always in sight; the others are folded away."""
+
+SNAPSHOTS = "Add the generator's images during the fit as a layer with an iteration axis, hidden at first."
+GENERATOR_IMAGE = "Add the generator's image, before it is moved to where it agrees with the measurement, as a layer, hidden at first."
 
 TOOLTIPS = Tooltips(
     run="Reconstruct the frame that is shown.",
@@ -94,25 +99,21 @@ class ReconstructWidget(DockWidget):
             keep_config(GROUP, self._preset.value, request.config, problem=request.measured.problem, **boxes)
             self._plot.begin(request.config)
 
-    def forecast(self) -> None:
-        """Find out what memory and time a run would take."""
-        with self._controls.error.shown_errors():
-            self.session.forecast(self._request())
-
     def _request(self) -> ReconstructRequest:
         config, measured = self.config(), self._problem.read()
         return ReconstructRequest(measured.place or self._input.read(), config, measured, self._outputs())
 
     def _outputs(self) -> Outputs:
-        has_baseline = self._baseline.native.isVisibleTo(self) and self._baseline.value
-        return Outputs(self._snapshots.value, self._generator.value, self._residual.value, has_baseline)
+        wanted = {f"has_{name}": box.enabled and box.value for name, box in self._boxes.items()}
+        wanted["has_baseline"] &= self._baseline.native.isVisibleTo(self)
+        return Outputs(**wanted)
 
     def _build(self) -> None:
         self._build_settings()
-        more = QCollapsible("More settings")
+        more = Folded()
         more.addWidget(labeled_rows([self._input.axes, *grouped_rows(self._folded)]))
         more.setToolTip("Axes, generator, optimizer, stopping rule, noise and memory.")
-        self._controls = RunControls(self.session, TOOLTIPS, bound="at most")
+        self._controls = RunControls(self.session, TOOLTIPS, self._request, bound="at most")
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._plot = CurvePlot(self.viewer.theme)
         self._plot.setMinimumHeight(140)
@@ -145,16 +146,8 @@ class ReconstructWidget(DockWidget):
             label="Preset",
             tooltip="Settings to begin with; change them here and below.",
         )
-        self._snapshots = CheckBox(
-            value=True,
-            text="Snapshots",
-            tooltip="Add the generator's images during the fit as a layer with an iteration axis, hidden at first.",
-        )
-        self._generator = CheckBox(
-            value=False,
-            text="Generator's image",
-            tooltip="Add the generator's image, before it is moved to where it agrees with the measurement, as a layer, hidden at first.",
-        )
+        self._snapshots = CheckBox(value=True, text="Snapshots", tooltip=SNAPSHOTS)
+        self._generator = CheckBox(value=False, text="Generator's image", tooltip=GENERATOR_IMAGE)
         self._residual = CheckBox(
             value=False,
             text="Residual",
@@ -176,12 +169,13 @@ class ReconstructWidget(DockWidget):
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
-        self._controls.forecast_clicked.connect(self.forecast)
         self._problem.name.changed.connect(self._choose_problem)
         for row in self._problem.rows():
             if hasattr(row, "changed"):
                 row.changed.connect(self._controls.error.forget)  # it was about other inputs
         self._preset.changed.connect(self._choose_preset)
+        for form in (self._at_hand, self._folded):
+            form.edited.connect(self._allow_boxes)
         self._load.loaded.connect(self._show_report)
         self._at_hand.editors["z_axis"].changed.connect(self._input.describe)
         offer_volume(self._at_hand, self._input, lambda: self._problem.shows_image)
@@ -208,6 +202,14 @@ class ReconstructWidget(DockWidget):
         config = preset_beside(self._preset.value, self._at_hand.values() | self._folded.values())
         for form in (self._at_hand, self._folded):
             form.show_config(config)
+        self._allow_boxes()
+
+    def _allow_boxes(self) -> None:
+        """Disable the images of networks where none is fitted."""
+        with suppress(ConvgenError):  # what is typed is no value yet
+            reason = NO_NETWORK if self.config().generator.is_guide_alone else ""
+            allow(self._snapshots, SNAPSHOTS, reason)
+            allow(self._generator, GENERATOR_IMAGE, reason)
 
     def _recall(self) -> None:
         """Show the choices of the last run, also of an earlier session."""
@@ -230,6 +232,7 @@ class ReconstructWidget(DockWidget):
             self._preset.value = name
         for form in (self._at_hand, self._folded, self._problem):
             form.show_config(config)
+        self._allow_boxes()
 
     def _follow_theme(self) -> None:
         self._plot.follow_theme(self.viewer.theme)
@@ -257,4 +260,4 @@ class ReconstructWidget(DockWidget):
         self._plot.name_criterion(result.config.stopping.criterion)
         self._plot.show_curves(result.loss, result.criterion)
         self._plot.mark_kept(result.step)
-        self._text.setText(summarize(result, request))
+        self._text.setText(summarize(result, request, self._problem.unsaid(result.notes)))

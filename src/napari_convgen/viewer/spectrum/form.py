@@ -7,12 +7,12 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, LineEdit, SpinBox
 from qtpy.QtWidgets import QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_convgen.config import GENERATOR_ALONE, PRESETS, Config, fixed_input_presets, preset
 from napari_convgen.errors import ConfigError
 from napari_convgen.viewer.parts.buttons import in_two_columns
 from napari_convgen.viewer.parts.chooser import InputChooser, offer_volume
+from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.form import ConfigForm, labeled_rows
 from napari_convgen.viewer.parts.loading import config_of, describe_missing
 from napari_convgen.viewer.parts.preferences import keep_config, read_config, recall
@@ -86,17 +86,18 @@ class SpectrumForm(QWidget):
         recall(GROUP, {"vectors": self._rank})
 
     def lay_out(self, chooser: InputChooser, problem: ProblemInputs) -> None:
-        """Place the editors below each other, and among them that of the axes of the image that is chosen."""
+        """Place the editors below each other, and among them that of the axes of the image that is chosen, and those of the problem."""
         boxes = QWidget()
         boxes.setLayout(in_two_columns(box.native for box in (*self._groups.values(), self._grid)))
-        more = QCollapsible("More settings")
+        more = Folded()
         more.setToolTip("Parameters, axes, generator and noise.")
         more.addWidget(boxes)
         folded = (editor for editor in self._config.editors.values() if editor is not self.z_axis)
         more.addWidget(labeled_rows([self._passes, chooser.axes, *folded]))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(labeled_rows([self.z_axis, self._preset, self._rank, self._steps]))
+        column.addWidget(labeled_rows([*problem.rows(), self.z_axis, self._preset, self._rank, self._steps]))
+        column.addWidget(problem.hint)
         column.addWidget(more)
         offer_volume(self._config, chooser, lambda: problem.shows_image, [problem.name])
 

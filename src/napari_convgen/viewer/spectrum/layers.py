@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from napari_convgen.core.image import ImageTensor, magnitude
-from napari_convgen.viewer.layers.component_stack import ComponentStack
+from napari_convgen.viewer.layers.counted import COMPONENT, ComponentStack, NewAxes
 from napari_convgen.viewer.layers.door import (
     LayerInput,
     image_layer,
     put_report,
     show_name,
-    unit_of_new_axis,
 )
 from napari_convgen.viewer.layers.grid import SideBySide
 from napari_convgen.viewer.layers.own_layers import OwnLayers
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_convgen.run.spectrum.result import SpectrumResult
-
-COMPONENT = "component"
-"""Label of the axis that counts singular vectors."""
 
 SIGNED_COLORS = "PiYG"
 
@@ -64,6 +59,7 @@ class SpectrumLayers:
         self.layers: dict[str, Image] = {}
         self.position = 0
         self._own = OwnLayers(viewer)
+        self._axes = NewAxes.above_all(viewer, len(source.units), COMPONENT)
         self._rank = 0
 
     def owns(self, layer: Any) -> bool:
@@ -81,6 +77,7 @@ class SpectrumLayers:
             True to show all layers side by side; False to put the new ones on top of each other, all but one hidden.
         """
         side_by_side = SideBySide(self.viewer)
+        self._axes = NewAxes.above_all(self.viewer, len(self.source.units), COMPONENT)
         self.layers = self._images(result, 0)
         for layer in self.layers.values():
             put_report(layer, report)
@@ -114,7 +111,7 @@ class SpectrumLayers:
     @property
     def axis(self) -> int:
         """The viewer's axis that counts singular vectors."""
-        return int(self.viewer.dims.ndim - len(self.source.units) - 1)
+        return int(self.viewer.dims.ndim - len(self.source.units) - len(self._axes.labels))
 
     @property
     def n_components(self) -> int | None:
@@ -154,18 +151,15 @@ class SpectrumLayers:
         sensitive = {"rgb": False, "colormap": "magma", "gamma": 1.0, "contrast_limits": (0.0, most)}
         return {
             "vectors": self._stack(
-                source,
-                ComponentStack(vector, rank, plain, np.float32),
-                f"vectors, {name}",
-                contrast_limits=(-limit, limit),
-                **signed,
+                source, vector, rank, plain, np.float32, f"vectors, {name}", contrast_limits=(-limit, limit), **signed
             ),
-            "projection": self._stack(
-                source, ComponentStack(projection, rank, shape, source.data.dtype), f"projection, {name}"
-            ),
+            "projection": self._stack(source, projection, rank, shape, source.data.dtype, f"projection, {name}"),
             "remainder": self._stack(
                 source,
-                ComponentStack(remainder, rank, plain, np.float32),
+                remainder,
+                rank,
+                plain,
+                np.float32,
                 f"remainder, {name}",
                 contrast_limits=(-rest, rest),
                 **signed,
@@ -190,24 +184,23 @@ class SpectrumLayers:
         signed: dict[str, Any] = {"colormap": SIGNED_COLORS, "contrast_limits": (-limit, limit)}
         source = on_image_grid(self.source, whole)
         return {
-            "vectors": self._stack(
-                source, ComponentStack(vector, rank, size, np.float32), f"vectors, {name}", **signed
-            ),
-            "projection": self._stack(
-                source, ComponentStack(projection, rank, size, np.float32), f"projection, {name}", **ends
-            ),
+            "vectors": self._stack(source, vector, rank, size, np.float32, f"vectors, {name}", **signed),
+            "projection": self._stack(source, projection, rank, size, np.float32, f"projection, {name}", **ends),
         }
 
-    def _stack(self, own: LayerInput, data: ComponentStack, name: str, **look: Any) -> Image:
-        """Make a layer with an axis ``component`` before those of a frame."""
-        stacked = replace(
-            own,
-            transform=own.transform.expand_dims([0]),
-            affine=own.affine.expand_dims([0]),
-            units=(unit_of_new_axis(self.viewer, len(own.units)), *own.units),
-            axis_labels=(COMPONENT, *own.axis_labels),
-        )
-        return image_layer(stacked, data, name, **look)
+    def _stack(
+        self,
+        own: LayerInput,
+        draw: Callable[[int], NDArray[Any]],
+        rank: int,
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
+        name: str,
+        **look: Any,
+    ) -> Image:
+        """Make a layer with an axis ``component`` before those of a frame; what is drawn is a frame, by the number of vectors."""
+        data = ComponentStack(draw, rank, shape, dtype, self._axes.n_between)
+        return image_layer(self._axes.place(own), data, name, **look)
 
 
 def _in_frame(image: ImageTensor, values: NDArray[Any], is_color: bool) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +21,9 @@ CONCERNED = ("generator", "noise", "optimizer")
 NO_NOISE = "The noise level is not known, so the descent cannot be predicted."
 
 
-def summarize(result: SpectrumResult, position: int) -> str:
+def summarize(spectrum: Spectrum, notes: Iterable[str]) -> str:
     """Say how much larger Jᵀy is for the image than for noise, how few vectors hold the image, and what the user should know."""
-    spectrum = result.spectra[position]
-    return _alignment(spectrum) + _table(spectrum) + "<br>".join(map(html.escape, result.notes))
+    return _alignment(spectrum) + _table(spectrum) + "<br>".join(map(html.escape, notes))
 
 
 def describe_cost(result: SpectrumResult) -> str:
@@ -93,19 +92,20 @@ def _alignment(spectrum: Spectrum) -> str:
 
 
 def _table(spectrum: Spectrum) -> str:
-    """Make the table of how many vectors hold a share of the image, and the same share of noise."""
+    """Make the table of how many vectors hold a share of the image, and the same share of noise; what is beyond the rank is said once."""
     n_values = 1 / float(spectrum.noise_energy[0])
-    cells = [("", "image", "noise")]
-    for mark, n in spectrum.marks.items():
-        held = f"&gt; {spectrum.rank:,}" if n is None else f"{n:,}"
-        cells.append((format_share(mark), held, f"{int(np.ceil(mark * n_values)):,}"))
-    columns = zip(*cells, strict=True)
-    names = ("Vectors that hold", "of the image", "of white noise")
-    rows = "".join(
-        f"<tr><td>{name}&nbsp;</td>{''.join(f'<td align=right>&nbsp;{cell}</td>' for cell in column[1:])}</tr>"
-        for name, column in zip(names, columns, strict=True)
-    )
-    return f"<table cellspacing=0>{rows}</table>"
+    of_image = [f"{n:,}" for n in spectrum.marks.values() if n is not None]
+    n_beyond = len(spectrum.marks) - len(of_image)
+    rows = {
+        "Vectors that hold": map(format_share, spectrum.marks),
+        "of the image": of_image,
+        "of white noise": (f"{int(np.ceil(mark * n_values)):,}" for mark in spectrum.marks),
+    }
+    cells = {name: "".join(f"<td align=right>&nbsp;{text}</td>" for text in texts) for name, texts in rows.items()}
+    if n_beyond:
+        cells["of the image"] += f"<td align=center colspan={n_beyond}>&nbsp;&gt; {spectrum.rank:,}</td>"
+    lines = "".join(f"<tr><td>{name}&nbsp;</td>{line}</tr>" for name, line in cells.items())
+    return f"<table cellspacing=0>{lines}</table>"
 
 
 def _interval(steps: Interval) -> str:

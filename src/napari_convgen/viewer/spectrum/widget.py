@@ -13,7 +13,6 @@ from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.layers.door import finest_level
 from napari_convgen.viewer.layers.frame import frame_number
 from napari_convgen.viewer.parts.dock import DockWidget
-from napari_convgen.viewer.parts.form import labeled_rows
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.labels import text_label
 from napari_convgen.viewer.parts.loading import LoadButton
@@ -75,11 +74,6 @@ class WhyItWorksWidget(DockWidget):
             self._form.keep()
             self._prediction = ""
 
-    def forecast(self) -> None:
-        """Find out what memory and time a run would take."""
-        with self._controls.error.shown_errors():
-            self.session.forecast(self._request())
-
     def fit(self) -> None:
         """Denoise the image with the same generator, to have a course to compare with; end a fit that is under way."""
         if self.fitting.is_busy:
@@ -108,14 +102,12 @@ class WhyItWorksWidget(DockWidget):
 
     def _build(self) -> None:
         self._form.lay_out(self._input, self._problem)
-        self._controls = RunControls(self.session, TOOLTIPS)
+        self._controls = RunControls(self.session, TOOLTIPS, self._request)
         self._load = LoadButton(self.viewer, self._controls.error.shown_errors)
         self._text = RunText(self.session)
         self._at_slider = text_label(tooltip="The vectors that napari's slider 'component' points to.")
         self._plots = SpectrumPlots(self.viewer)
         self.column.addWidget(self._input.description)
-        self.column.addWidget(labeled_rows(self._problem.rows()))
-        self.column.addWidget(self._problem.hint)
         self.column.addWidget(self._form)
         self.column.addWidget(self._controls)
         self.column.addWidget(self._text)
@@ -137,7 +129,6 @@ class WhyItWorksWidget(DockWidget):
 
     def _connect(self) -> None:
         self._controls.run_clicked.connect(self.run)
-        self._controls.forecast_clicked.connect(self.forecast)
         self._plots.fit_clicked.connect(self.fit)
         self._load.loaded.connect(lambda report: self._text.setText(html.escape(self._form.show_report(report))))
         self._form.z_axis.changed.connect(self._input.describe)
@@ -196,7 +187,7 @@ class WhyItWorksWidget(DockWidget):
         if request is None or result is None:
             self._text.setText("")
             return
-        self._text.setText(summarize(result, self._position))
+        self._text.setText(summarize(result.spectra[self._position], self._problem.unsaid(result.notes)))
         self._text.setToolTip(f"{MEANING} {describe_cost(result)}")
         self._plots.show_result(request, result, self._position)
 

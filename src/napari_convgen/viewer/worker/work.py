@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from napari_convgen.errors import FitError
 from napari_convgen.viewer.layers.door import LayerInput
 from napari_convgen.viewer.worker.job import Link
 
@@ -177,7 +178,7 @@ def go_through(
 def _answer(link: Link, request: Request[TaskT, ResultT], task: TaskT, error: Exception | None) -> Answer[ResultT]:
     """Prepare in the worker's thread all that takes time."""
     if link.is_stopping and not task.has_result:  # the user stopped it before there was anything to keep
-        return Answer(error=error)
+        return Answer(error=error or FitError("Stopped before there was anything to keep."))
     try:
         result = task.result()
         return Answer(result, request.report(result), request.details(task, result), error=error)

@@ -146,17 +146,19 @@ class BeforeAfter(QWidget):
         self._draw()
 
     def _on_removal(self, event: Any) -> None:
+        if self._blinked is not None and event.value == self._blinked.input_on_screen:
+            self._blink.setChecked(False)
         if event.value == self._line:
             self._line = None
             self._profile.setChecked(False)
 
     def _draw(self) -> None:
-        line, layers, result = self._line, self._session.layers, self._session.result
-        if line is None or layers is None or result is None or not line.data:
+        line, request, result = self._line, self._session.request, self._session.result
+        if line is None or request is None or result is None or not line.data:
             self._view.show_panel(None)
             return
         try:
-            panel = profile(layers.source, result, line.data[0][[0, -1], -2:], self._session.viewer.dims.point)
+            panel = profile(request.source, result, line.data[0][[0, -1], -2:], self._session.viewer.dims.point)
         except ConvgenError:
             panel = None
         self._view.show_panel(panel)
