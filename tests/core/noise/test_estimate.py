@@ -102,6 +102,17 @@ def test_a_phantom_of_flat_areas_is_recognized_as_rician_in_any_unit_and_rounded
         assert model.sigma[0] == pytest.approx(2.55 * percent * unit, rel=0.04)
 
 
+@pytest.mark.parametrize("sigma", [15, 30, 50])
+def test_magnitudes_of_an_object_with_soft_edges_are_rician(sigma):
+    y, x = np.mgrid[:160, :160]
+    inside = np.hypot((y - 80) / 67, (x - 80) / 58) < 1
+    clean = ndimage.gaussian_filter(inside * (650 + 300 * np.sin(x / 23) * np.cos(y / 17)), 1)
+    real, imaginary = sigma * np.random.default_rng(0).standard_normal((2, 160, 160))
+    model = estimate(np.hypot(clean + real, imaginary))
+    assert model.kind == "rician"
+    assert model.sigma[0] == pytest.approx(sigma, rel=0.04)
+
+
 def test_noise_that_is_correlated_over_many_pixels_is_taken_for_rician_only_if_that_is_said():
     y, x = np.mgrid[:512, :512]
     clean = 200.0 * (np.hypot(y - 256, x - 256) < 180) + 100 * (np.hypot(y - 200, x - 250) < 80)
