@@ -113,6 +113,18 @@ def test_magnitudes_of_an_object_with_soft_edges_are_rician(sigma):
     assert model.sigma[0] == pytest.approx(sigma, rel=0.04)
 
 
+@pytest.mark.parametrize("share", [1, 0.95, 0.8])
+def test_magnitudes_of_a_scan_that_was_filled_up_with_zeros_are_correlated(share):
+    y, x = np.mgrid[:160, :160]
+    clean = ndimage.gaussian_filter((np.hypot(y - 80, x - 80) < 60) * (650 + 300 * np.sin(x / 23) * np.cos(y / 17)), 1)
+    real, imaginary = 60 * np.random.default_rng(0).standard_normal((2, 160, 160))
+    scan = np.fft.fft2(clean + real + 1j * imaginary)
+    scan[np.abs(np.fft.fftfreq(160)) * 2 > share] = 0
+    model = estimate(np.abs(np.fft.ifft2(scan)))
+    assert (model.kind, model.correlation_length) == ("rician", 1 if share == 1 else 2)
+    assert model.sigma[0] == pytest.approx(60 * np.sqrt(share), rel=0.06)
+
+
 def test_noise_that_is_correlated_over_many_pixels_is_taken_for_rician_only_if_that_is_said():
     y, x = np.mgrid[:512, :512]
     clean = 200.0 * (np.hypot(y - 256, x - 256) < 180) + 100 * (np.hypot(y - 200, x - 250) < 80)

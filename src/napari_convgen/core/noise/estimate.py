@@ -9,9 +9,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from napari_convgen.core.noise.estimation.band_limit import band_limit
 from napari_convgen.core.noise.estimation.blocks import Blocks
 from napari_convgen.core.noise.estimation.channel import Channel
 from napari_convgen.core.noise.estimation.checkerboard import measure_checkerboard, without_checkerboard
+from napari_convgen.core.noise.estimation.correlation import LIMITED
 from napari_convgen.core.noise.estimation.correlation import correlation_length as measure_correlation
 from napari_convgen.core.noise.estimation.impulses import find_impulses
 from napari_convgen.core.noise.estimation.interference import count_waves, without_waves
@@ -38,6 +40,10 @@ SHARED_SPACINGS = (1, 3)
 MOST_OF_MAGNITUDES = 3
 """Largest correlation length, in pixels, of noise that is recognized as that of magnitudes: scans that were interpolated to twice as many
 pixels have it. At larger ones, out-of-focus light of a wide-field image was taken for it. Our choice, no benchmark."""
+
+LIMITED_MAGNITUDES = 2.4
+"""Least ratio of the energy just below a limit of the frequencies to that beyond with which magnitudes have one: that of white noise is
+1.4 at most, that of magnitudes of a limited image 2.5 to 5. Our choice, on scans by formula."""
 
 CLEARLY_LESS = 0.8
 """Largest ratio of what maps of the noise's level leave with two kinds of noise with which the kind that is less simple is taken.
@@ -190,7 +196,7 @@ class _Wanted:
         """Estimate the noise of all channels."""
         length, n_channels, kinds = self.correlation_length, len(values), self.kinds
         if length == "auto":
-            length = measure_correlation(values, is_observed)
+            length = self._measure_length(values, is_observed)
         if length > MOST_OF_MAGNITUDES:
             kinds = tuple(each for each in kinds if not each.is_of_magnitudes) or kinds
         sharable = _sharable(kinds)
@@ -213,6 +219,18 @@ class _Wanted:
             # What differs by place can look as if it differed by intensity, where one side is brighter, or hide that it does.
             model = self._leveled(model, measured, values, is_observed)
         return model.repeated(n_channels // len(measured))
+
+    def _measure_length(
+        self, values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]
+    ) -> int:
+        """Return the correlation length, that of magnitudes with a limit of the frequencies included, which is less sharp for these."""
+        length, of_magnitudes = measure_correlation(values, is_observed), [k for k in self.kinds if k.is_of_magnitudes]
+        if length > 1 or not of_magnitudes or band_limit(values, is_observed) < LIMITED_MAGNITUDES:
+            return length
+        channels = [Channel.of(x, seen, LIMITED) for x, seen in zip(values, is_observed, strict=True)]
+        is_given = len(of_magnitudes) == len(self.kinds)
+        is_recognized = all(each and any(kind.recognizes(each) for kind in of_magnitudes) for each in channels)
+        return LIMITED if is_given or is_recognized else length
 
     def _leveled(
         self,

@@ -27,6 +27,24 @@ def test_noise_averaged_over_a_window_is_independent_from_its_width_on(width, le
     assert measure(ndimage.uniform_filter(white(), width) + structure() / 10) == length
 
 
+def limited(scan, share, axes=(0,)):
+    """Return what is left of an image without its highest frequencies along some axes."""
+    frequencies = [np.abs(np.fft.fftfreq(n)) * 2 for n in scan.shape]
+    left = np.fft.fftn(scan)
+    for axis in axes:
+        left[(slice(None),) * axis + (frequencies[axis] > share,)] = 0
+    return np.fft.ifftn(left)
+
+
+@pytest.mark.parametrize("share", [0.95, 0.8])
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_noise_without_the_highest_frequencies_is_not_white(share, axes):
+    image = white() + structure()
+    assert measure(image) == 1
+    assert measure(limited(image, share, axes).real) == 2
+    assert measure(limited(image, share, axes).real.round(1)) == 2
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_structures_are_not_taken_for_noise_that_reaches_far(seed):
     rows, columns = np.indices((160, 160))
