@@ -215,7 +215,7 @@ class _Wanted:
             kind = next((each for each in kinds if each in found and not each.is_of_all_channels), kinds[-1])
             channels = [_estimate_channel(each, (kind,), self.settings) for each in measured]
         model = kind.of_channels(channels, correlation_length=length, is_shared=is_shared)
-        if length == 1 and self.is_uniform == "auto" and kind.can_differ_by_place and model.has_noise:
+        if length == 1 and self.is_uniform == "auto" and model.has_noise:
             # What differs by place can look as if it differed by intensity, where one side is brighter, or hide that it does.
             model = self._leveled(model, measured, values, is_observed)
         return model.repeated(n_channels // len(measured))
@@ -228,9 +228,8 @@ class _Wanted:
         if length > 1 or not of_magnitudes or band_limit(values, is_observed) < LIMITED_MAGNITUDES:
             return length
         channels = [Channel.of(x, seen, LIMITED) for x, seen in zip(values, is_observed, strict=True)]
-        is_given = len(of_magnitudes) == len(self.kinds)
         is_recognized = all(each and any(kind.recognizes(each) for kind in of_magnitudes) for each in channels)
-        return LIMITED if is_given or is_recognized else length
+        return LIMITED if is_recognized else length
 
     def _leveled(
         self,
@@ -245,7 +244,8 @@ class _Wanted:
         """
         best, least_left = model, np.inf
         for kind in reversed(self.kinds):
-            if not kind.can_differ_by_place or any(given(self.settings, name) is not None for name in kind.strengths):
+            is_given = any(given(self.settings, name) is not None for name in kind.strengths)
+            if is_given or kind.is_of_magnitudes != model.is_of_magnitudes:
                 continue
             channels = [_estimate_channel(each, (kind,), self.settings) for each in measured]
             plain = kind.of_channels(channels, correlation_length=1, is_shared=model.is_shared)

@@ -63,7 +63,6 @@ class RicianNoise(NoiseModel):
 
     is_of_all_channels: ClassVar[bool] = True
     is_of_magnitudes: ClassVar[bool] = True
-    can_differ_by_place: ClassVar[bool] = False
 
     kind: str = field(init=False, default="rician")
 
@@ -99,8 +98,13 @@ class RicianNoise(NoiseModel):
 
     def clean_of_mean(self, mean: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Return the clean amplitudes of which magnitudes have these means."""
-        sigma = self.column("sigma", mean.ndim)
+        sigma = self.column("sigma", mean.ndim) * self.level_in(mean)
         return np.where(sigma > 0, sigma * rice_amplitude(mean / np.where(sigma > 0, sigma, 1.0)), mean)
+
+    def variance_in(self, image: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
+        """Return the variance at each pixel of a clean image: that of the Rice distribution with the level of the noise there."""
+        level = self.level_in(image)
+        return np.asarray(self.variance(image / level) * level**2)
 
     def stabilizers(self) -> tuple[Stabilizer, ...]:
         """Return the transform of each channel; the identity where there is no noise."""
