@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
+from napari_convgen.core.noise.estimation.along_lines import is_along_lines
 from napari_convgen.core.noise.estimation.band_limit import band_limit
 from napari_convgen.core.noise.estimation.blocks import Blocks
 from napari_convgen.core.noise.estimation.curve import Curve
@@ -41,13 +42,14 @@ SURELY_LIMITED = 30.0
 the images of benchmarks/cases.py is 15 at most. Our choice."""
 
 LIMITED = 2
-"""Correlation length, in pixels, of noise without the highest frequencies."""
+"""Correlation length, in pixels, of noise with less of the highest frequencies, where blocks do not show it."""
 
 
 def correlation_length(image: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]) -> int:
     """Return the distance in pixels from which on the noise of two pixels is independent: 1 for white noise, 6 at most.
 
-    Small blocks show it, or a sharp limit of the frequencies: noise without the highest of these is not white.
+    Small blocks show it; or a sharp limit of the frequencies, as noise without the highest of these is not white; or power that is less
+    evenly spread along the lines of a scan than across.
 
     Parameters
     ----------
@@ -57,7 +59,9 @@ def correlation_length(image: Float[np.ndarray, "c *spatial"], is_observed: Bool
         False where a value is missing.
     """
     length = _length_in_blocks(image, is_observed)
-    return LIMITED if length == 1 and band_limit(image, is_observed) > SURELY_LIMITED else length
+    if length == 1 and (band_limit(image, is_observed) > SURELY_LIMITED or is_along_lines(image, is_observed)):
+        return LIMITED
+    return length
 
 
 def _length_in_blocks(image: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]) -> int:
