@@ -125,6 +125,17 @@ def test_magnitudes_of_a_scan_that_was_filled_up_with_zeros_are_correlated(share
     assert model.sigma[0] == pytest.approx(60 * np.sqrt(share), rel=0.06)
 
 
+@pytest.mark.parametrize("n_looks", [1, 8, 64])
+def test_noise_that_grows_as_the_signal_is_taken_for_that_of_photons_and_told(n_looks):
+    clean = 20 + 200 * (scene() - scene().min()) / np.ptp(scene())
+    image = clean * np.random.default_rng(0).gamma(n_looks, 1 / n_looks, clean.shape)
+    model = estimate(image)
+    assert (model.kind, model.is_proportional) == ("poisson-gaussian", True)
+    assert "grows as the signal itself" in str(model)
+    photons = estimate(np.random.default_rng(0).poisson(clean).astype(float))
+    assert (photons.kind, photons.is_proportional) == ("poisson-gaussian", False)
+
+
 def test_noise_that_is_correlated_over_many_pixels_is_taken_for_rician_only_if_that_is_said():
     y, x = np.mgrid[:512, :512]
     clean = 200.0 * (np.hypot(y - 256, x - 256) < 180) + 100 * (np.hypot(y - 200, x - 250) < 80)

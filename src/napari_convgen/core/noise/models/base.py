@@ -288,6 +288,11 @@ class NoiseModel(ABC):
         raise TypeError(f"Noise of the kind '{self.kind}' counts no events.")
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What else there is to say of noise of this kind; nothing of most."""
+        return ()
+
+    @property
     def sentence(self) -> str:
         """Kind and parameters in words."""
         return f"{self.kind.capitalize()} noise of standard deviation {per_channel(self.sigma)}"
@@ -312,6 +317,7 @@ class NoiseModel(ABC):
                 notes.append(f"{lines} with offsets of standard deviation {per_channel((strength,))}, taken away")
         if self.checkerboard:
             notes.append(f"every other pixel with an offset of {per_channel(self.checkerboard)}, taken away")
+        notes += self.remarks
         if self.n_waves:
             notes.append(f"{self.n_waves} {'wave' if self.n_waves == 1 else 'waves'} of interference, taken away")
         return "; ".join(notes)

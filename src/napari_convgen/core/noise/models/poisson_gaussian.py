@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cache
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import gammaln, xlogy
 
 from napari_convgen.core.noise.estimation.channel import MIN_INTERVALS, Channel
-from napari_convgen.core.noise.estimation.curve import dark_level, fit_line
+from napari_convgen.core.noise.estimation.curve import dark_level, fit_line, is_proportional
 from napari_convgen.core.noise.models.base import NoiseModel, Settings, given, per_channel
 from napari_convgen.core.noise.stabilizer import Stabilizer, Unchanged
 
@@ -21,6 +22,9 @@ measured variances from the line, with which noise depends on the signal. Chosen
 
 MIN_READ_NOISE = 3.0
 """Least variance of read noise, in its standard errors, that is told from shot noise. Our choice, a cautious significance."""
+
+PROPORTIONAL = "it grows as the signal itself, as speckle does: better denoise the logarithm of the image"
+"""What is said of noise whose standard deviation is a share of the signal."""
 
 LOWEST = 6.0
 """Standard deviations of the read noise. Values that lie further than that, and 3/8 of an event, below the value of no events are
@@ -55,6 +59,8 @@ class PoissonGaussianNoise(NoiseModel):
         Image units per detected event, one a channel; 0 where the noise does not depend on the signal.
     offset
         Value of a pixel without events, in the image's units; one a channel.
+    is_proportional
+        True if the noise of all channels grows as the signal itself, as that of speckle, which this model fits only roughly.
     """
 
     strengths: ClassVar[tuple[str, ...]] = ("sigma", "gain")
@@ -62,20 +68,35 @@ class PoissonGaussianNoise(NoiseModel):
     kind: str = field(init=False, default="poisson-gaussian")
     gain: tuple[float, ...]
     offset: tuple[float, ...]
+    _: KW_ONLY
+    is_proportional: bool = False
 
     @classmethod
     def recognizes(cls, channel: Channel) -> bool:
-        """Return True if the variance clearly grows with the intensity, along a line."""
+        """Return True if the variance clearly grows with the intensity, along a line, or as its square: a line is near enough then."""
         curve = channel.reliable_curve
         if len(curve.mean) < MIN_INTERVALS:
             return False
         line = fit_line(curve)
         first, last = line.at(curve.mean[[0, -1]])
         is_significant = line.slope > MIN_SIGNIFICANCE * line.slope_error
-        return bool(is_significant and last > MIN_GROWTH * first and line.misfit < MAX_MISFIT)
+        has_shape = line.misfit < MAX_MISFIT or is_proportional(curve)
+        return bool(is_significant and last > MIN_GROWTH * first and has_shape)
 
     @classmethod
-    def estimate(cls, channel: Channel, settings: Settings) -> PoissonGaussianNoise:
+    def of_channels(cls, channels: Sequence[NoiseModel], *, correlation_length: int, is_shared: bool) -> Self:
+        """Join models of one channel each."""
+        joined = super().of_channels(channels, correlation_length=correlation_length, is_shared=is_shared)
+        own = [each.is_proportional for each in channels if isinstance(each, cls)]
+        return replace(joined, is_proportional=bool(own) and all(own))
+
+    @classmethod
+    def estimate(cls, channel: Channel, settings: Settings) -> Self:
+        """Estimate gain, offset and read noise, and see whether the noise grows as the signal itself."""
+        return replace(cls._on_line(channel, settings), is_proportional=is_proportional(channel.reliable_curve))
+
+    @classmethod
+    def _on_line(cls, channel: Channel, settings: Settings) -> Self:
         """Fit the line ``variance = gain x + b``, and tell read noise from shot noise by the third cumulant, see `dark_level`.
 
         If neither offset nor sigma is given and there is no significant read noise, the noise in the dark is shot noise as far as possible:
@@ -147,6 +168,11 @@ class PoissonGaussianNoise(NoiseModel):
         """Return gain, offset, and the events that read noise is taken for."""
         sigma, gain, offset = (self.column(name, n_axes) for name in ("sigma", "gain", "offset"))
         return gain, offset, (sigma / gain) ** 2
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to do about noise that grows as the signal itself."""
+        return (PROPORTIONAL,) if self.is_proportional else ()
 
     @property
     def sentence(self) -> str:
