@@ -38,8 +38,8 @@ Chosen on the tuning images of benchmarks/noise.py."""
 
 LEAST_REACH, POWER_TOLERANCE, LARGEST_OFF = 2.0, 0.25, 0.2
 """Least ratio of the largest to the least intensity, largest distance of the power from 2, and of the variance's logarithm, as the root of
-the mean square, from the line, of noise that grows in proportion. Speckle of 1 to 64 looks has a power of 1.97 to 2.06, and is off by 0.13 at most;
-photons of the images of benchmarks/cases.py have one of 1.7 at most, or are off by 0.45."""
+the mean square, from the line, of noise that grows in proportion. Speckle of 1 to 64 looks has a power of 1.97 to 2.06, and is off by
+0.13 at most; photons of the images of benchmarks/cases.py have one of 1.7 at most, or are off by 0.45."""
 
 
 @dataclass(frozen=True, eq=False)
