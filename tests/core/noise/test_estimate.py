@@ -136,6 +136,22 @@ def test_noise_that_grows_as_the_signal_is_taken_for_that_of_photons_and_told(n_
     assert (photons.kind, photons.is_proportional) == ("poisson-gaussian", False)
 
 
+@pytest.mark.parametrize("n_coils", [2, 5, 16])
+def test_the_floor_of_magnitudes_of_several_coils_is_told(n_coils):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:160, :160]
+    inside = np.hypot((y - 80) / 67, (x - 80) / 58) < 1
+    clean = ndimage.gaussian_filter(inside * (650 + 300 * np.sin(x / 23) * np.cos(y / 17)), 1)
+    parts = 30 * rng.standard_normal((2 * n_coils, 160, 160))
+    parts[0] += clean
+    model = estimate(np.sqrt((parts**2).sum(0)))
+    assert (model.kind, model.is_of_coils) == ("poisson-gaussian", True)
+    assert "of several coils" in str(model)
+    assert "cannot be told" in model.untold
+    camera = estimate(rng.poisson(clean) + 100 + 20 * rng.standard_normal(clean.shape))
+    assert (camera.kind, camera.is_of_coils, camera.untold) == ("poisson-gaussian", False, "")
+
+
 def test_noise_that_is_correlated_over_many_pixels_is_taken_for_rician_only_if_that_is_said():
     y, x = np.mgrid[:512, :512]
     clean = 200.0 * (np.hypot(y - 256, x - 256) < 180) + 100 * (np.hypot(y - 200, x - 250) < 80)

@@ -293,6 +293,11 @@ class NoiseModel(ABC):
         return ()
 
     @property
+    def untold(self) -> str:
+        """Sentence on why the quality of a denoised image cannot be told; empty if it can."""
+        return ""
+
+    @property
     def sentence(self) -> str:
         """Kind and parameters in words."""
         return f"{self.kind.capitalize()} noise of standard deviation {per_channel(self.sigma)}"

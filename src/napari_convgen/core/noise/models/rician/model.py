@@ -47,6 +47,12 @@ less, as part of them is background; they are few. Chosen on the tuning images o
 TABLE_END, N_TABLE = 30.0, 600
 """Largest amplitude that means are tabulated for, in standard deviations of the noise, and entries; the variance is 0.999 there."""
 
+UNEVEN = (
+    "The quality of the image cannot be told: the noise is stronger in some places, and it is not known well enough how much it raises "
+    "the background of magnitudes there."
+)
+"""What is said of the quality where the level differs between places."""
+
 N_ROUNDS = 20
 """Rounds in which the standard deviation settles, as the expected variances depend on it."""
 
@@ -100,6 +106,11 @@ class RicianNoise(NoiseModel):
         """Return the clean amplitudes of which magnitudes have these means."""
         sigma = self.column("sigma", mean.ndim) * self.level_in(mean)
         return np.where(sigma > 0, sigma * rice_amplitude(mean / np.where(sigma > 0, sigma, 1.0)), mean)
+
+    @property
+    def untold(self) -> str:
+        """Why the quality cannot be told: the floor of uneven noise is known too roughly."""
+        return UNEVEN if self.level_map is not None else ""
 
     def variance_in(self, image: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Return the variance at each pixel of a clean image: that of the Rice distribution with the level of the noise there."""
