@@ -117,6 +117,9 @@ def test_axes_that_do_not_fit_are_refused_with_the_way_out(axes, shape, z_axis, 
 def test_one_row_column_or_slice_is_a_plane_of_the_other_axes(axes, shape, spatial, frame_axes, z_axis):
     layout = Layout.of(shape, axes, z_axis)
     assert (layout.spatial, layout.frame_axes()) == (spatial, frame_axes)
+    kept = [axis for axis in range(len(axes)) if axis not in frame_axes]
+    part = Layout.of([shape[axis] for axis in kept], layout.letters_of_part(kept))
+    assert (sorted(part.spatial), part.frame_axes()) == (["X", "Y"], [])
 
 
 @settings(deadline=None, max_examples=25)

@@ -126,6 +126,18 @@ class Layout:
         """Return the lengths of the spatial axes of an array of ``shape``."""
         return tuple(n for n, letter in zip(shape, self.axes, strict=True) if letter in self.spatial)
 
+    def letters_of_part(self, kept: Sequence[int]) -> str:
+        """Return the letters of some axes, among them those of a frame, as those of an array of its own: a plane has rows and columns.
+
+        Parameters
+        ----------
+        kept
+            Positions of the axes.
+        """
+        letters = "".join(self.axes[axis] for axis in kept)
+        absent = "".join(letter for letter in "YX" if letter not in self.spatial)
+        return letters.replace("Z", absent) if len(self.spatial) == 2 and absent else letters
+
     def n_channels(self, shape: Sequence[int]) -> int:
         """Return the number of channels of a frame of an array of ``shape``."""
         return math.prod(self.frame_shape(shape)) // math.prod(self.spatial_shape(shape))
