@@ -32,6 +32,15 @@ def check(source, few):
     return file
 
 
+def test_a_single_sagittal_slice(folder, few, noisy):
+    nibabel = pytest.importorskip("nibabel")
+    nibabel.save(nibabel.Nifti1Image(noisy[:1].astype("int16"), np.eye(4)), "slice.nii.gz")
+    [state] = denoise_files("slice.nii.gz", "out", few).files
+    assert (state.status, state.n_pieces) == ("done", 3)
+    expected = denoise(read_image("slice.nii.gz").image, few.replace({"n_threads": 1})).image
+    np.testing.assert_array_equal(np.asarray(read_image(state.output).data), expected)
+
+
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_ome_zarr_with_shards(folder, few, noisy, version):
     zarr = pytest.importorskip("zarr")

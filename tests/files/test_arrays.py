@@ -101,6 +101,39 @@ def test_mrc_of_the_other_byte_order(tmp_path):
     np.testing.assert_array_equal(image.data, data)
 
 
+def test_bytes_of_imod_have_no_sign(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (6, 7)).astype("u1")
+    path = tmp_path / "image.mrc"
+    for stamp, flags, dtype in [(1146047817, 0, "u1"), (1146047817, 1, "i1"), (0, 0, "i1")]:
+        mrcfile.new(path, values.view("i1"), overwrite=True).close()
+        content = bytearray(path.read_bytes())
+        content[152:160] = np.array([stamp, flags], "<i4").tobytes()
+        path.write_bytes(content)
+        np.testing.assert_array_equal(read_image(path).data, values.view(dtype))
+
+
+def test_the_axes_of_an_mrc_are_those_that_its_header_names(tmp_path):
+    with mrcfile.new(tmp_path / "map.mrc", numbers((3, 6, 7), "f4")) as file:
+        file.voxel_size = (1, 2, 4)
+        file.header.mapc, file.header.mapr, file.header.maps = 3, 2, 1
+    image = read_image(tmp_path / "map.mrc")
+    assert (image.axes, image.calibration) == ("XYZ", ((1.0, 2.0, 4.0), ("Å", "Å", "Å")))
+    write_image(tmp_path / "copy.nii", np.asarray(image.data), image)
+    again = read_image(tmp_path / "copy.nii")
+    np.testing.assert_array_equal(again.data, np.asarray(image.data).T)
+    assert (again.image.scale, again.image.units) == (pytest.approx((4e-4, 2e-4, 1e-4)), ("µm",) * 3)
+
+
+def test_a_stack_of_images_keeps_their_pixel_size_in_tiff(tmp_path):
+    with mrcfile.new(tmp_path / "stack.mrc", numbers((3, 6, 7), "f4")) as file:
+        file.set_image_stack()
+        file.voxel_size = 1.5
+    image = read_image(tmp_path / "stack.mrc")
+    write_image(tmp_path / "copy.tif", np.asarray(image.data), image)
+    copy = read_image(tmp_path / "copy.tif")
+    assert (copy.axes, copy.calibration) == ("QYX", ((1.0, 1.5, 1.5), ("pixel", "Å", "Å")))
+
+
 def test_a_damaged_mrc_is_refused(tmp_path):
     (tmp_path / "image.mrc").write_bytes(b"no image" * 200)
     with pytest.raises(FileError, match=r"image\.mrc cannot be read"):

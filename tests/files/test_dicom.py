@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_convgen.errors import FileError
-from napari_convgen.files.images import part_of_file, read_image
+from napari_convgen.files.images import part_of_file, read_image, write_image
 
 pydicom = pytest.importorskip("pydicom")
 
@@ -111,10 +112,23 @@ def test_values_are_in_the_units_that_the_file_says(tmp_path, slope, intercept, 
     np.testing.assert_allclose(image.data, values * float(slope) + intercept)
 
 
+def test_an_image_whose_largest_values_are_black_is_written_as_one(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4000, (6, 7), "uint16")
+    save(tmp_path / "film.dcm", values, Modality="CR", PhotometricInterpretation="MONOCHROME1")
+    image = read_image(tmp_path / "film.dcm")
+    write_image(tmp_path / "copy.tif", image.data, image)
+    write_image(tmp_path / "copy.png", image.data, image)
+    with tifffile.TiffFile(tmp_path / "copy.tif") as copy:
+        assert copy.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        np.testing.assert_array_equal(copy.asarray(), values)
+    np.testing.assert_array_equal(read_image(tmp_path / "copy.png").data, 65535 - values)
+
+
 def test_frames_of_a_file_are_a_volume_or_a_movie(tmp_path):
     values = np.random.default_rng(0).integers(0, 900, (3, 6, 7), "uint16")
-    save(tmp_path / "movie.dcm", values, NumberOfFrames=3, FrameTime=40)
-    assert read_image(tmp_path / "movie.dcm").axes == "TYX"
+    save(tmp_path / "movie.dcm", values, NumberOfFrames=3, FrameTime=40, PixelSpacing=[0.5, 0.25])
+    movie = read_image(tmp_path / "movie.dcm")
+    assert (movie.axes, movie.calibration) == ("TYX", ((40.0, 0.5, 0.25), ("ms", "mm", "mm")))
     save(tmp_path / "frames.dcm", values, NumberOfFrames=3)
     assert read_image(tmp_path / "frames.dcm").axes == "QYX"
     groups, shared = [], pydicom.Dataset()

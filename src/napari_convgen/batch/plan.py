@@ -277,7 +277,7 @@ class Plan:
         kept = [axis for axis, each in enumerate(piece.window) if isinstance(each, slice)]
         scale = None if image.scale is None else tuple(image.scale[axis] for axis in kept)
         units = None if image.units is None else tuple(image.units[axis] for axis in kept)
-        letters = "".join(self.layout.axes[axis] for axis in kept)
+        letters = self.layout.letters_of_part(kept)
         return replace(image, data=np.asarray(image.data[piece.window]), axes=letters, scale=scale, units=units)
 
     def values_of(self, number: int) -> Path:

@@ -61,10 +61,13 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
     words = [word for header in headers for word in _words(header)]
     magnitude = is_magnitude(headers[0].get("Modality"), words, data)
     letters = letters if axes is None else Layout.of(data.shape, axes).axes
+    tags = new_tags(data.shape, data.dtype, letters, calibration)
+    if headers[0].get("PhotometricInterpretation") == "MONOCHROME1":
+        tags = {**tags, "photometric": "miniswhite"}
     return ImageFile(
         data,
         letters,
-        new_tags(data.shape, data.dtype, letters, calibration),
+        tags,
         notes=(*notes, *note, *(NOTE.format(path),) * magnitude),
         calibration=calibration,
         noise_kind=RICIAN if magnitude else None,
@@ -225,14 +228,18 @@ def _arrange(
 
 
 def _calibration(header: Dataset, letters: str, depth: float | None) -> Calibration | None:
-    """Return distances in millimeters; ``None`` if the file does not say them."""
+    """Return distances in millimeters, and of a movie in milliseconds; ``None`` if the file does not say them."""
     shared = (header.get("SharedFunctionalGroupsSequence") or [header])[0]
     own = (header.get("PerFrameFunctionalGroupsSequence") or [header])[0]
     spacing = _item("PixelMeasuresSequence", "PixelSpacing", own, shared, header) or header.get("ImagerPixelSpacing")
     if spacing is None:
         return None
     sizes = {"Y": float(spacing[0]), "X": float(spacing[1])} | ({} if depth is None else {"Z": depth})
-    return tuple(sizes.get(x, 1.0) for x in letters), tuple("mm" if x in sizes else "pixel" for x in letters)
+    known = {x: (size, "mm") for x, size in sizes.items()}
+    if header.get("FrameTime"):
+        known["T"] = float(header.FrameTime), "ms"
+    along = [known.get(x, (1.0, "pixel")) for x in letters]
+    return tuple(distance for distance, _ in along), tuple(unit for _, unit in along)
 
 
 FORMAT = Format((".dcm", ".dicom", ".ima"), _read, claims=Path.is_dir, part=_part)

@@ -23,7 +23,7 @@ from napari_convgen.files.magnetic_resonance import NOTE, RICIAN, Part, is_magni
 from napari_convgen.files.optional import load
 from napari_convgen.files.series import choose_series
 from napari_convgen.files.tiff.new import new_tags
-from napari_convgen.files.units import symbol_of
+from napari_convgen.files.units import in_unit, symbol_of
 
 if TYPE_CHECKING:
     import nibabel
@@ -33,6 +33,9 @@ LETTERS = "XYZTCQI"
 
 UNITS = {"meter": "m", "mm": "mm", "micron": "µm", "sec": "s", "msec": "ms", "usec": "µs"}
 """Units of NIfTI that distances can have, and how the other formats write them."""
+
+LENGTHS = ("m", "mm", "µm")
+"""Those of space."""
 
 UNASKED = (
     "{} does not say what was measured. Magnitude images of magnetic resonance have Rician noise, and need noise.kind = 'rician' "
@@ -223,16 +226,20 @@ def _header_for(path: Path, like: ImageFile) -> tuple[nibabel.Nifti1Header, tupl
 
 
 def _set_distances(header: nibabel.Nifti1Header, like: ImageFile, letters: str) -> None:
-    """Write distances in a unit that NIfTI has: that of X, if all of space has it."""
+    """Write distances in a unit that NIfTI has: that of X, or micrometers."""
     distances, units = ((), ()) if like.calibration is None else like.calibration
-    known = {letter: (d, symbol_of(unit)) for letter, d, unit in zip(like.axes, distances, units, strict=False)}
+    known = {letter: (abs(d), symbol_of(unit)) for letter, d, unit in zip(like.axes, distances, units, strict=False)}
     names = {own: name for name, own in UNITS.items()}
-    of_space = {known[letter][1] for letter in "XYZ" if letter in known}
-    unit = names.get(of_space.pop()) if len(of_space) == 1 else None
-    time = names.get(known["T"][1]) if "T" in known else None
-    header.set_xyzt_units(unit, time)
-    with_distance = "XYZ" * (unit is not None) + "T" * (time is not None)
-    header.set_zooms([abs(known[x][0]) if x in known and x in with_distance else 1.0 for x in letters])
+    unit = known["X"][1] if "X" in known and known["X"][1] in LENGTHS else "µm"
+    apart = {letter: in_unit(*known[letter], unit) for letter in "XYZ" if letter in known}
+    if not all(map(math.isfinite, apart.values())):
+        apart = {}
+    of_space = names[unit] if apart else None
+    of_time = names.get(known["T"][1]) if "T" in known else None
+    if of_time is not None:
+        apart["T"] = known["T"][0]
+    header.set_xyzt_units(of_space, of_time)
+    header.set_zooms([apart.get(x, 1.0) for x in letters])
 
 
 def _read_recipe(path: Path) -> Any:

@@ -104,6 +104,24 @@ def test_axes_that_do_not_fit_are_refused_with_the_way_out(axes, shape, z_axis, 
         Layout.of(shape, axes, z_axis)
 
 
+@pytest.mark.parametrize("z_axis", ["frames", "volume"])
+@pytest.mark.parametrize(
+    ("axes", "shape", "spatial", "frame_axes"),
+    [
+        ("ZYX", (9, 8, 1), "ZY", [2]),
+        ("ZYX", (9, 1, 8), "ZX", [1]),
+        ("ZYX", (1, 9, 8), "YX", [0]),
+        ("TZCYX", (2, 9, 3, 8, 1), "ZY", [0, 4]),
+    ],
+)
+def test_one_row_column_or_slice_is_a_plane_of_the_other_axes(axes, shape, spatial, frame_axes, z_axis):
+    layout = Layout.of(shape, axes, z_axis)
+    assert (layout.spatial, layout.frame_axes()) == (spatial, frame_axes)
+    kept = [axis for axis in range(len(axes)) if axis not in frame_axes]
+    part = Layout.of([shape[axis] for axis in kept], layout.letters_of_part(kept))
+    assert (sorted(part.spatial), part.frame_axes()) == (["X", "Y"], [])
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.permutations("TZCYX"), st.integers(2, 5), st.sampled_from(["frames", "volume"]))
 def test_frames_cover_each_value_once_and_have_the_frames_shape(letters, n, z_axis):

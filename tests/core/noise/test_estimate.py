@@ -102,6 +102,56 @@ def test_a_phantom_of_flat_areas_is_recognized_as_rician_in_any_unit_and_rounded
         assert model.sigma[0] == pytest.approx(2.55 * percent * unit, rel=0.04)
 
 
+@pytest.mark.parametrize("sigma", [15, 30, 50])
+def test_magnitudes_of_an_object_with_soft_edges_are_rician(sigma):
+    y, x = np.mgrid[:160, :160]
+    inside = np.hypot((y - 80) / 67, (x - 80) / 58) < 1
+    clean = ndimage.gaussian_filter(inside * (650 + 300 * np.sin(x / 23) * np.cos(y / 17)), 1)
+    real, imaginary = sigma * np.random.default_rng(0).standard_normal((2, 160, 160))
+    model = estimate(np.hypot(clean + real, imaginary))
+    assert model.kind == "rician"
+    assert model.sigma[0] == pytest.approx(sigma, rel=0.04)
+
+
+@pytest.mark.parametrize("share", [1, 0.95, 0.8])
+def test_magnitudes_of_a_scan_that_was_filled_up_with_zeros_are_correlated(share):
+    y, x = np.mgrid[:160, :160]
+    clean = ndimage.gaussian_filter((np.hypot(y - 80, x - 80) < 60) * (650 + 300 * np.sin(x / 23) * np.cos(y / 17)), 1)
+    real, imaginary = 60 * np.random.default_rng(0).standard_normal((2, 160, 160))
+    scan = np.fft.fft2(clean + real + 1j * imaginary)
+    scan[np.abs(np.fft.fftfreq(160)) * 2 > share] = 0
+    model = estimate(np.abs(np.fft.ifft2(scan)))
+    assert (model.kind, model.correlation_length) == ("rician", 1 if share == 1 else 2)
+    assert model.sigma[0] == pytest.approx(60 * np.sqrt(share), rel=0.06)
+
+
+@pytest.mark.parametrize("n_looks", [1, 8, 64])
+def test_noise_that_grows_as_the_signal_is_taken_for_that_of_photons_and_told(n_looks):
+    clean = 20 + 200 * (scene() - scene().min()) / np.ptp(scene())
+    image = clean * np.random.default_rng(0).gamma(n_looks, 1 / n_looks, clean.shape)
+    model = estimate(image)
+    assert (model.kind, model.is_proportional) == ("poisson-gaussian", True)
+    assert "grows as the signal itself" in str(model)
+    photons = estimate(np.random.default_rng(0).poisson(clean).astype(float))
+    assert (photons.kind, photons.is_proportional) == ("poisson-gaussian", False)
+
+
+@pytest.mark.parametrize("n_coils", [2, 5, 16])
+def test_the_floor_of_magnitudes_of_several_coils_is_told(n_coils):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:160, :160]
+    inside = np.hypot((y - 80) / 67, (x - 80) / 58) < 1
+    clean = ndimage.gaussian_filter(inside * (650 + 300 * np.sin(x / 23) * np.cos(y / 17)), 1)
+    parts = 30 * rng.standard_normal((2 * n_coils, 160, 160))
+    parts[0] += clean
+    model = estimate(np.sqrt((parts**2).sum(0)))
+    assert (model.kind, model.is_of_coils) == ("poisson-gaussian", True)
+    assert "of several coils" in str(model)
+    assert "cannot be told" in model.untold
+    camera = estimate(rng.poisson(clean) + 100 + 20 * rng.standard_normal(clean.shape))
+    assert (camera.kind, camera.is_of_coils, camera.untold) == ("poisson-gaussian", False, "")
+
+
 def test_noise_that_is_correlated_over_many_pixels_is_taken_for_rician_only_if_that_is_said():
     y, x = np.mgrid[:512, :512]
     clean = 200.0 * (np.hypot(y - 256, x - 256) < 180) + 100 * (np.hypot(y - 200, x - 250) < 80)

@@ -187,6 +187,22 @@ def test_the_image_that_is_chosen_is_read_and_the_others_are_named(tmp_path):
             read_image(source, series=number)
 
 
+def test_an_ome_file_whose_other_images_are_in_other_files_keeps_what_it_says(tmp_path):
+    source, copy = tmp_path / "second.ome.tif", tmp_path / "copy.ome.tif"
+    data = values((6, 7), "uint16")
+    with tifffile.TiffWriter(source) as file:
+        for name in ("first", "second"):
+            file.write(data, metadata={"axes": "YX", "Name": name, "PhysicalSizeX": 0.25 * (1 + (name == "first"))})
+    there = '<TiffData IFD="0" PlaneCount="1"/>'
+    gone = '<TiffData IFD="0" PlaneCount="1"><UUID FileName="gone.ome.tif">urn:uuid:1</UUID></TiffData>'
+    tifffile.tiffcomment(source, tifffile.tiffcomment(source).replace(there, gone, 1).encode())
+    image = read_image(source)
+    assert image.calibration == ((1.0, 0.25), ("pixel", "µm"))
+    write_image(copy, image.data, image)
+    assert 'Name="second"' in tifffile.tiffcomment(copy)
+    assert 'Name="first"' not in tifffile.tiffcomment(copy)
+
+
 def test_ome_planes_in_another_order_are_written_in_order(tmp_path):
     source, copy = tmp_path / "image.ome.tif", tmp_path / "copy.ome.tif"
     planes = values((2, 6, 7), "uint8")

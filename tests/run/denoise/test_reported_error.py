@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from napari_convgen.core.noise.models import GaussianNoise
+from napari_convgen.core.noise.models import GaussianNoise, PoissonGaussianNoise
 from napari_convgen.core.stopping import ErrorEstimate
 from napari_convgen.run.denoise.reported_error import BESIDE_NOISE, CLIPPED, UNCERTAIN, reported_error
 from napari_convgen.run.setup.result_type import ResultType
@@ -26,3 +26,8 @@ def test_an_estimate_that_says_nothing_is_not_reported(deviation, clipped, notes
 def test_what_is_not_known_is_not_reported_and_rounding_is_part_of_what_is():
     assert reported_error(None, NOISE, FLOATS) == (None, ())
     assert reported_error(ErrorEstimate(1.0, 0.1), None, ResultType(np.dtype(np.uint8)))[0].mse == 1 + 1 / 12
+
+
+def test_what_the_kind_of_noise_leaves_open_is_not_reported():
+    of_coils = PoissonGaussianNoise((1.0,), (1.0,), (0.0,), is_of_coils=True)
+    assert reported_error(ErrorEstimate(1.0, 0.1), of_coils, FLOATS) == (None, (of_coils.untold,))

@@ -16,6 +16,7 @@ MASK = np.zeros(IMAGE.shape, bool)
 MASK[3, 3] = True
 SCALED = Image(IMAGE, "YX", (0.2, 0.1), ("micrometer", "micrometer"))
 STACK = np.zeros((2, 9, 9)) + np.arange(9)
+SHARED = preset("quick").replace({"noise.is_shared": "yes"})
 POINT = np.pad(np.ones((1, 1)), 2)
 
 
@@ -41,6 +42,13 @@ POINT = np.pad(np.ones((1, 1)), 2)
         ("deblur", {"psf": np.ones((3, 3, 3)) + np.eye(3)}, InputError, "expected 2 axes, got 3 axes"),
         ("deblur", {"psf": "psf.tif"}, FileError, "does not exist"),
         ("deblur", {"psf": POINT, "changes": {"operator.sigma": 2}}, ConfigError, "Leave one of them out"),
+        (
+            "deblur",
+            {"psf": POINT, "changes": {"noise.is_shared": "yes"}},
+            ConfigError,
+            "is_shared = 'yes' is not for this problem",
+        ),
+        ("deblur", {"psf": POINT, "config": SHARED}, ConfigError, "is_shared = 'yes' is not for this problem"),
         ("deblur", {"psf": POINT, "wavelength": 500}, ConfigError, "(psf) takes the place of operator.wavelength"),
         ("deblur", {"psf": POINT, "changes": {"operator.kind": "widefield"}}, ConfigError, "computes another"),
         ("deblur", {"changes": {"operator.kind": "identity"}}, ConfigError, "has operator.kind 'blur' or 'widefield'"),

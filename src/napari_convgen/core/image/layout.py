@@ -55,7 +55,8 @@ class Layout:
         axes
             Letters of the axes, see `Layout`; ``None``, the default, guesses them, see `guess_axes`.
         z_axis
-            Role of a ``Z`` axis: part of a frame (``"volume"``) or a count of frames (``"frames"``, the default).
+            Role of a ``Z`` axis: part of a frame (``"volume"``) or a count of frames (``"frames"``, the default). An image with one row,
+            column or slice is a plane of the other two axes, whatever the role.
 
         Raises
         ------
@@ -90,7 +91,7 @@ class Layout:
                     "let the Z axis be frames (z_axis = 'frames')."
                 )
             spatial = "".join(letter for letter in axes if letter in "ZYX")
-        return cls(axes, spatial)
+        return cls(axes, _thin_plane(shape, axes) or spatial)
 
     @property
     def channel(self) -> int | None:
@@ -124,6 +125,18 @@ class Layout:
     def spatial_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the lengths of the spatial axes of an array of ``shape``."""
         return tuple(n for n, letter in zip(shape, self.axes, strict=True) if letter in self.spatial)
+
+    def letters_of_part(self, kept: Sequence[int]) -> str:
+        """Return the letters of some axes, among them those of a frame, as those of an array of its own: a plane has rows and columns.
+
+        Parameters
+        ----------
+        kept
+            Positions of the axes.
+        """
+        letters = "".join(self.axes[axis] for axis in kept)
+        absent = "".join(letter for letter in "YX" if letter not in self.spatial)
+        return letters.replace("Z", absent) if len(self.spatial) == 2 and absent else letters
 
     def n_channels(self, shape: Sequence[int]) -> int:
         """Return the number of channels of a frame of an array of ``shape``."""
@@ -169,6 +182,12 @@ def guess_axes(shape: Sequence[int], is_color: bool | None = None) -> str:
         )
     letters = "TZYX" if is_color or n < len("TCZYX") else "TCZYX"
     return ("A" * (n - len(letters)) + letters[-n:] if n else "") + "S" * is_color
+
+
+def _thin_plane(shape: Sequence[int], axes: str) -> str:
+    """Return the two axes of space that are longer than 1, of an image that has all three; empty if not just two are."""
+    long = "".join(letter for n, letter in zip(shape, axes, strict=True) if letter in "ZYX" and n > 1)
+    return long if len(long) == 2 and set("ZYX") <= set(axes) else ""
 
 
 def frame_channels_first(frame: NDArray[Any], layout: Layout) -> NDArray[Any]:

@@ -9,9 +9,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from napari_convgen.core.noise.estimation.band_limit import band_limit
 from napari_convgen.core.noise.estimation.blocks import Blocks
 from napari_convgen.core.noise.estimation.channel import Channel
 from napari_convgen.core.noise.estimation.checkerboard import measure_checkerboard, without_checkerboard
+from napari_convgen.core.noise.estimation.correlation import LIMITED
 from napari_convgen.core.noise.estimation.correlation import correlation_length as measure_correlation
 from napari_convgen.core.noise.estimation.impulses import find_impulses
 from napari_convgen.core.noise.estimation.interference import count_waves, without_waves
@@ -38,6 +40,10 @@ SHARED_SPACINGS = (1, 3)
 MOST_OF_MAGNITUDES = 3
 """Largest correlation length, in pixels, of noise that is recognized as that of magnitudes: scans that were interpolated to twice as many
 pixels have it. At larger ones, out-of-focus light of a wide-field image was taken for it. Our choice, no benchmark."""
+
+LIMITED_MAGNITUDES = 2.4
+"""Least ratio of the energy just below a limit of the frequencies to that beyond with which magnitudes have one: that of white noise is
+1.4 at most, that of magnitudes of a limited image 2.5 to 5. Our choice, on scans by formula."""
 
 CLEARLY_LESS = 0.8
 """Largest ratio of what maps of the noise's level leave with two kinds of noise with which the kind that is less simple is taken.
@@ -190,7 +196,7 @@ class _Wanted:
         """Estimate the noise of all channels."""
         length, n_channels, kinds = self.correlation_length, len(values), self.kinds
         if length == "auto":
-            length = measure_correlation(values, is_observed)
+            length = self._measure_length(values, is_observed)
         if length > MOST_OF_MAGNITUDES:
             kinds = tuple(each for each in kinds if not each.is_of_magnitudes) or kinds
         sharable = _sharable(kinds)
@@ -209,10 +215,21 @@ class _Wanted:
             kind = next((each for each in kinds if each in found and not each.is_of_all_channels), kinds[-1])
             channels = [_estimate_channel(each, (kind,), self.settings) for each in measured]
         model = kind.of_channels(channels, correlation_length=length, is_shared=is_shared)
-        if length == 1 and self.is_uniform == "auto" and kind.can_differ_by_place and model.has_noise:
+        if length == 1 and self.is_uniform == "auto" and model.has_noise:
             # What differs by place can look as if it differed by intensity, where one side is brighter, or hide that it does.
             model = self._leveled(model, measured, values, is_observed)
         return model.repeated(n_channels // len(measured))
+
+    def _measure_length(
+        self, values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]
+    ) -> int:
+        """Return the correlation length, that of magnitudes with a limit of the frequencies included, which is less sharp for these."""
+        length, of_magnitudes = measure_correlation(values, is_observed), [k for k in self.kinds if k.is_of_magnitudes]
+        if length > 1 or not of_magnitudes or band_limit(values, is_observed) < LIMITED_MAGNITUDES:
+            return length
+        channels = [Channel.of(x, seen, LIMITED) for x, seen in zip(values, is_observed, strict=True)]
+        is_recognized = all(each and any(kind.recognizes(each) for kind in of_magnitudes) for each in channels)
+        return LIMITED if is_recognized else length
 
     def _leveled(
         self,
@@ -227,7 +244,8 @@ class _Wanted:
         """
         best, least_left = model, np.inf
         for kind in reversed(self.kinds):
-            if not kind.can_differ_by_place or any(given(self.settings, name) is not None for name in kind.strengths):
+            is_given = any(given(self.settings, name) is not None for name in kind.strengths)
+            if is_given or kind.is_of_magnitudes != model.is_of_magnitudes:
                 continue
             channels = [_estimate_channel(each, (kind,), self.settings) for each in measured]
             plain = kind.of_channels(channels, correlation_length=1, is_shared=model.is_shared)

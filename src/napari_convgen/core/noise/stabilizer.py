@@ -58,6 +58,18 @@ class Stabilizer(ABC):
         """
         return np.ones_like(y)
 
+    def leveled(self, level: Float[np.ndarray, "*spatial"], center: float) -> Stabilizer:
+        """Return a transform after which noise that is ``level`` times as strong at each pixel is the same at all.
+
+        Parameters
+        ----------
+        level
+            Level of the noise at each pixel, at least 1.
+        center
+            Stabilized value that may stay as it is.
+        """
+        return Leveled(self, level, center)
+
 
 @dataclass(frozen=True)
 class Unchanged(Stabilizer):
@@ -158,6 +170,53 @@ class Leveled(Stabilizer):
 
     def _unleveled(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         return np.asarray(self.center + (y - self.center) * self.level)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled(Stabilizer):
+    """A transform of values that are first divided by the level of the noise, of noise that keeps its kind if both are scaled.
+
+    Parameters
+    ----------
+    inner
+        Transform after which noise of level 1 is the same at all intensities.
+    level
+        Level of the noise at each pixel, at least 1.
+    """
+
+    inner: Stabilizer
+    level: Float[np.ndarray, "*spatial"]
+
+    @property
+    def noise_level(self) -> float:
+        """Standard deviation of the noise after `forward`."""
+        return self.inner.noise_level
+
+    def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Transform noisy values of a whole channel, in the image's units."""
+        return self.inner.forward(x / self.level)
+
+    def inverse(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the clean values of a whole channel, in the image's units."""
+        return np.asarray(self.level * self.inner.inverse(y))
+
+    def slope(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the slope of `inverse` at each pixel of a channel."""
+        return np.asarray(self.level * self.inner.slope(y))
+
+    def ends(self, limits: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
+        """Return limits of the transformed values of a channel with these limits: those where the noise is weakest."""
+        return self.inner.ends(limits)
+
+    def noise_variance(self, y: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Return the variance of the transformed values, in theory."""
+        return self.inner.noise_variance(y)
+
+    def signal_share(
+        self, y: Float[np.ndarray, "*shape"], is_observed: Bool[np.ndarray, "*shape"]
+    ) -> Float[np.ndarray, "*shape"]:
+        """Return the probability that there is any signal at each pixel of a channel."""
+        return self.inner.signal_share(y, is_observed)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def imagej_distances(axes: str, scale: Sequence[float], units: Sequence[str]) ->
     tags: dict[str, Any] = {}
     entries: dict[str, Any] = {}
     given = {letter: (abs(d), unit) for letter, d, unit in zip(axes, scale, units, strict=False)}
-    unit = symbol_of(given["X"][1])
+    unit = symbol_of(given.get("X", UNCALIBRATED)[1])
     lengths = {letter: in_unit(*given[letter], unit) for letter in "XYZ" if letter in given}
     known = {letter: d for letter, d in lengths.items() if 0 < d < math.inf}
     if unit != "pixel" and {"X", "Y"} <= set(known):

@@ -92,9 +92,15 @@ def from_inks(data: NDArray[Any], axis: int) -> NDArray[Any]:
     ----------
     TIFF 6.0, section 16: each ink takes its part of the light away.
     """
-    full = np.iinfo(data.dtype).max
-    light = full - np.moveaxis(data, axis, 0).astype(np.float64)
-    colors = np.rint(light[:3] * light[3] / full).astype(data.dtype)
+    full = int(np.iinfo(data.dtype).max)
+    exact = np.uint32 if data.dtype.itemsize <= 2 else np.uint64  # holds the product of two values, and half of one
+    inks = np.moveaxis(data, axis, 0)
+    colors = np.empty((3, *inks.shape[1:]), data.dtype)
+    for color, ink in zip(colors, inks[:3], strict=True):  # one by one, for the memory
+        light = (full - ink).astype(exact)
+        light *= full - inks[3]
+        light += exact(full // 2)
+        color[...] = light // exact(full)
     return np.ascontiguousarray(np.moveaxis(colors, 0, axis))
 
 

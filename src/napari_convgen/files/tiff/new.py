@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import DTypeLike
 
 from napari_convgen.files.image_file import RECIPE, Calibration, Recipe, Tags
-from napari_convgen.files.tiff.calibration import ome_distances
+from napari_convgen.files.tiff.calibration import imagej_distances, ome_distances
 from napari_convgen.files.tiff.tags import IMAGEJ_AXES, OME_TYPES
 
 OME_NAMES = (*(f"{kind}{n}" for kind in ("int", "uint") for n in (8, 16, 32)), "complex64", "complex128", *OME_TYPES)
@@ -26,7 +26,7 @@ def new_tags(
     calibration: Calibration | None = None,
     recipe: Recipe | None = None,
 ) -> Tags:
-    """Return the tags for an image: those of OME-TIFF, with its distances and units, or of a plain file where OME has no such axes or type.
+    """Return the tags for an image: those of OME-TIFF, or of a plain file where OME has no such axes or type; with its distances and units.
 
     Parameters
     ----------
@@ -44,7 +44,9 @@ def new_tags(
         tags["planarconfig"] = "contig" if axes.endswith("S") else "separate"
         tags["extrasamples"] = ("unassalpha",) if shape[axes.index("S")] == 4 else None
     if not _has_ome(axes, np.dtype(dtype)):
-        return tags | {"metadata": {"axes": axes, **({} if recipe is None else {"Info": recipe_text(recipe)})}}
+        distances, apart = ({}, {}) if calibration is None else imagej_distances(axes, *calibration)
+        described = {"axes": axes, **({} if recipe is None else {"Info": recipe_text(recipe)}), **apart}
+        return tags | distances | {"metadata": described}
     entries: dict[str, float | str] = {} if recipe is None else {"Description": recipe_text(recipe)}
     entries |= {} if calibration is None else ome_distances(axes, *calibration)
     description = tifffile.OmeXml()

@@ -26,6 +26,7 @@ from napari_convgen.files.tiff.colors import (
     look_up,
     refuse_unread,
 )
+from napari_convgen.files.tiff.gray_values import in_gray_values
 from napari_convgen.files.tiff.pages import PagedValues, can_read
 from napari_convgen.files.tiff.tags import format_tags, is_ome, layout_letters, page_tags
 
@@ -58,6 +59,7 @@ def read(path: Path, axes: str | None, series: int) -> ImageFile:
         refuse_unread(path, page)
         _prepare_pages(path, chosen)
         data, own_axes, tags, note = _right_colors(path, chosen)
+        data = in_gray_values(data, (file.imagej_metadata or {}) if chosen.kind == "imagej" else {})
         is_color = tags["photometric"] == "rgb"
         if axes is None:
             letters = layout_letters(own_axes, data.shape, is_color)

@@ -12,6 +12,7 @@ import tifffile
 
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.files.image_file import Tags
+from napari_convgen.files.tiff.gray_values import tags_of_values
 
 IMAGEJ_AXES = "TZCYXS"
 """Axes of an ImageJ hyperstack, in the only order that ImageJ allows."""
@@ -44,7 +45,7 @@ def tags_of_type(tags: Tags, dtype: np.dtype[Any]) -> Tags:
         tags = {name: tag for name, tag in tags.items() if name != "colormap"} | {"photometric": "minisblack"}
     root, name = ome_root(tags), OME_TYPES.get(dtype.name, dtype.name)
     if root is None:
-        return tags
+        return tags_of_values(tags, dtype)
     others = [each for each in root.iterfind("{*}Image/{*}Pixels") if each.attrib.get("Type") != name]
     for pixels in others:
         pixels.attrib["Type"] = name
@@ -142,13 +143,17 @@ def _ome_of_image(file: tifffile.TiffFile, number: int) -> bytes | None:
     """Return a file's OME-XML reduced to one image, its planes in order; ``None`` if that is not clear."""
     root = ElementTree.fromstring(file.ome_metadata or "")
     namespace = root.tag.partition("}")[0].lstrip("{")
-    images = root.findall("{*}Image")
-    if len(images) != len(file.series) or (pixels := images[number].find("{*}Pixels")) is None:
+    series, images = file.series[number], root.findall("{*}Image")
+    images_of_name = [
+        image for image in images if image.get("Name", "") == series.name
+    ]  # others can be in files that are not there
+    series_of_name = [each for each in file.series if each.name == series.name]
+    chosen = images_of_name[series_of_name.index(series)] if len(images_of_name) == len(series_of_name) else None
+    if chosen is None or (pixels := chosen.find("{*}Pixels")) is None:
         return None
-    for i, image in enumerate(images):
-        if i != number:
+    for image in images:
+        if image is not chosen:
             root.remove(image)
-    series = file.series[number]
     root.attrib.pop("UUID", None)  # it names the file that was read
     blocks = pixels.findall("{*}TiffData")
     position = list(pixels).index(blocks[0])

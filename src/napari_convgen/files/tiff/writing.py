@@ -17,6 +17,7 @@ from napari_convgen.files.atomic import replacing
 from napari_convgen.files.image_file import ImageFile, Tags
 from napari_convgen.files.orientation import stored_shape
 from napari_convgen.files.tiff.calibration import imagej_distances
+from napari_convgen.files.tiff.gray_values import as_stored
 from napari_convgen.files.tiff.new import new_tags
 from napari_convgen.files.tiff.tags import free_letters, is_hyperstack, is_ome, tags_of_type
 
@@ -99,13 +100,15 @@ def tags_for(path: Path, like: ImageFile, dtype: np.dtype[Any]) -> Tags:
         raise FileError(
             f"{path} cannot be OME-TIFF, which has no place for the axes {like.axes} with {dtype} values. Leave the .ome away."
         )
-    return {**new, **{name: tags[name] for name in KEPT_TAGS if name in tags}}
+    kept = KEPT_TAGS + ("photometric",) * (tags.get("photometric") == "miniswhite")
+    return {**new, **{name: tags[name] for name in kept if name in tags}}
 
 
 def write(path: Path, data: NDArray[Any], like: ImageFile) -> None:
     """Write an image with the metadata of another one."""
+    tags = tags_for(path, like, data.dtype)
     with replacing(path) as file:
-        write_tiff(file, data, tags_for(path, like, data.dtype))
+        write_tiff(file, as_stored(data, tags), tags)
 
 
 def check(path: Path, like: ImageFile) -> None:
@@ -119,9 +122,8 @@ def check(path: Path, like: ImageFile) -> None:
     tags = {**tags_for(path, like, like.data.dtype)}
     tags.pop("compression", None)  # nothing is there to compress
     shape = stored_shape(like.data.shape, like.axes, like.orientation)
-    dtype = (
-        np.dtype(np.uint8) if like.data.dtype == np.bool_ and "imagej" not in tags else like.data.dtype
-    )  # bits are packed, too
+    dtype = as_stored(np.zeros((), like.data.dtype), tags).dtype
+    dtype = np.dtype(np.uint8) if dtype == np.bool_ and "imagej" not in tags else dtype  # bits are packed, too
     nowhere: Any = _Nowhere()
     try:
         tifffile.imwrite(nowhere, shape=shape, dtype=dtype, ome=False, **tags)

@@ -46,6 +46,8 @@ def reported_error(
         return None, ()
     if noise is not None and noise.clipped_low + noise.clipped_high > MOST_CLIPPED:
         return None, (CLIPPED,)
+    if noise is not None and noise.untold:
+        return None, (noise.untold,)
     if error.deviation > MOST_UNCERTAIN * error.mse:
         return None, (UNCERTAIN,)
     deviation = math.hypot(error.deviation, BESIDE_NOISE * error.mse)

@@ -80,6 +80,11 @@ def _choose_operator(problem: type[InverseProblem], config: Config, settings: Ma
         for name, value in problem.changes.items()
         if not name.startswith("noise.") or name.removeprefix("noise.") in own_noise
     }
+    shared = "noise.is_shared"
+    if shared in own and (settings.get(shared) or config.value(shared)) == "yes":
+        raise ConfigError(
+            f"{shared} = 'yes' is not for this problem, whose operator maps the intensities of each channel. Choose 'auto' or 'no'."
+        )
     if config.generator.learns_from_guide:  # which is made in turns with the measurement, where that is not the image
         usual = preset("default")
         config = config.model_copy(update={"generator": usual.generator, "optimizer": usual.optimizer})

@@ -27,6 +27,37 @@ def test_noise_averaged_over_a_window_is_independent_from_its_width_on(width, le
     assert measure(ndimage.uniform_filter(white(), width) + structure() / 10) == length
 
 
+def limited(scan, share, axes=(0,)):
+    """Return what is left of an image without its highest frequencies along some axes."""
+    frequencies = [np.abs(np.fft.fftfreq(n)) * 2 for n in scan.shape]
+    left = np.fft.fftn(scan)
+    for axis in axes:
+        left[(slice(None),) * axis + (frequencies[axis] > share,)] = 0
+    return np.fft.ifftn(left)
+
+
+@pytest.mark.parametrize("share", [0.95, 0.8])
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_noise_without_the_highest_frequencies_is_not_white(share, axes):
+    image = white() + structure()
+    assert measure(image) == 1
+    assert measure(limited(image, share, axes).real) == 2
+    assert measure(limited(image, share, axes).real.round(1)) == 2
+
+
+@pytest.mark.parametrize("weights", [(0.5, 0.3, 0.2), (0.6, 0.25, 0.15), (0.8, 0.2)])
+def test_noise_that_is_correlated_along_lines_alone_is_not_white(weights):
+    noise = ndimage.convolve1d(white((160, 160)), weights)
+    assert measure(noise + structure((160, 160))) == 2
+    assert measure((noise + structure((160, 160))).T) == 2
+
+
+def test_a_texture_of_stripes_with_white_noise_is_none():
+    rows, columns = np.indices((160, 160))
+    stripes = np.sin(0.9 * columns + 0.4 * rows) * np.sin(rows / 40)
+    assert measure(white((160, 160)) + 3 * stripes) == 1
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_structures_are_not_taken_for_noise_that_reaches_far(seed):
     rows, columns = np.indices((160, 160))

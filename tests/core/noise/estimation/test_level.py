@@ -104,6 +104,33 @@ def test_leveled_values_come_back_and_the_slope_is_that_of_the_way_back():
     assert np.abs(transform.inverse(transform.forward(x)) - x).max() < 5
 
 
+def magnitudes(seed=0):
+    """Return a scan that is faint far from its coil, made even, its clean image and the level of its noise."""
+    y, x = np.mgrid[:160, :160]
+    sensitivity = np.exp(-1.2 * x / 159)
+    clean = ndimage.gaussian_filter((np.hypot(y - 80, x - 80) < 55) * (650 + 300 * np.sin(x / 23) * np.cos(y / 17)), 1)
+    real, imaginary = 20 * np.random.default_rng(seed).standard_normal((2, 160, 160))
+    return np.hypot(clean * sensitivity + real, imaginary) / sensitivity, clean, 1 / sensitivity
+
+
+def test_magnitudes_can_have_stronger_noise_in_some_places():
+    image, clean, level = magnitudes()
+    model = estimate(image[None], kind="rician")
+    assert "cannot be told" in model.untold
+    bright = clean > 300
+    deviation = np.sqrt(model.variance_in(clean[None])[0])
+    assert np.abs(np.log(deviation / 20 / level))[bright].mean() < 0.15
+    [transform] = model.stabilizers_of(image.shape)
+    stable = transform.forward(image)
+    assert (stable - transform.forward(np.hypot(clean, 20 * level)))[bright].std() == pytest.approx(1, rel=0.15)
+    derivative = (transform.inverse(stable + 0.05) - transform.inverse(stable - 0.05)) / 0.1
+    np.testing.assert_allclose(transform.slope(stable)[bright], derivative[bright], rtol=0.05)
+    config = PRESETS["quick"].replace({"n_threads": 1, "noise.kind": "rician"})
+    leveled, not_leveled = (denoise(image, config.replace({"noise.is_uniform": each})) for each in ("auto", "yes"))
+    errors = [float(np.std((result.image - clean)[bright])) for result in (leveled, not_leveled)]
+    assert errors[0] < 0.85 * errors[1]
+
+
 def test_a_denoised_image_gains_where_noise_is_weak_and_where_it_is_strong():
     image = (scene() + 2 * SIGMA * LEVELS["corners"] * noise(1)).astype(np.float32)
     config = PRESETS["quick"].replace({"n_threads": 1})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
+from napari_convgen.core.noise.estimation.along_lines import is_along_lines
+from napari_convgen.core.noise.estimation.band_limit import band_limit
 from napari_convgen.core.noise.estimation.blocks import Blocks
 from napari_convgen.core.noise.estimation.curve import Curve
 
@@ -35,13 +37,19 @@ N_LEAST = 40
 LEAST_VARIANCE = 1e-3
 """Least variance that a block is compared with, relative to the largest of all intensities: a bound against division by zero."""
 
+SURELY_LIMITED = 30.0
+"""Least ratio of the energy just below a limit of the frequencies to that beyond with which an image has one, whatever its noise: that of
+the images of benchmarks/cases.py is 15 at most. Our choice."""
+
+LIMITED = 2
+"""Correlation length, in pixels, of noise with less of the highest frequencies, where blocks do not show it."""
+
 
 def correlation_length(image: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]) -> int:
     """Return the distance in pixels from which on the noise of two pixels is independent: 1 for white noise, 6 at most.
 
-    In the flattest blocks of an image, those with the least energy in the very lowest frequencies, white noise has the same
-    energy in lower and higher frequencies. Where lower ones have more, pixels are taken at wider distances until both have the same, or
-    until a wider distance brings them no nearer to each other: the structure in wide blocks has more energy in lower frequencies, too.
+    Small blocks show it; or a sharp limit of the frequencies, as noise without the highest of these is not white; or power that is less
+    evenly spread along the lines of a scan than across.
 
     Parameters
     ----------
@@ -49,6 +57,19 @@ def correlation_length(image: Float[np.ndarray, "c *spatial"], is_observed: Bool
         Noisy values, channels first, in any units.
     is_observed
         False where a value is missing.
+    """
+    length = _length_in_blocks(image, is_observed)
+    if length == 1 and (band_limit(image, is_observed) > SURELY_LIMITED or is_along_lines(image, is_observed)):
+        return LIMITED
+    return length
+
+
+def _length_in_blocks(image: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"]) -> int:
+    """Return the distance that small blocks show.
+
+    In the flattest blocks of an image, those with the least energy in the very lowest frequencies, white noise has the same
+    energy in lower and higher frequencies. Where lower ones have more, pixels are taken at wider distances until both have the same, or
+    until a wider distance brings them no nearer to each other: the structure in wide blocks has more energy in lower frequencies, too.
     """
     ratios: list[float] = []
     for spacing in SPACINGS:

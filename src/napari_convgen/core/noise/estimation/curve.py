@@ -36,6 +36,11 @@ BELOW_WEIGHT = 0.25
 """Square of a distance below the line, relative to one above it, in the robust weights: structure only adds to a variance.
 Chosen on the tuning images of benchmarks/noise.py."""
 
+LEAST_REACH, POWER_TOLERANCE, LARGEST_OFF = 2.0, 0.25, 0.2
+"""Least ratio of the largest to the least intensity, largest distance of the power from 2, and of the variance's logarithm, as the root of
+the mean square, from the line, of noise that grows in proportion. Speckle of 1 to 64 looks has a power of 1.97 to 2.06, and is off by
+0.13 at most; photons of the images of benchmarks/cases.py have one of 1.7 at most, or are off by 0.45."""
+
 
 @dataclass(frozen=True, eq=False)
 class Curve:
@@ -195,3 +200,20 @@ def dark_level(curve: Curve, line: Line) -> tuple[float, float]:
     by_gain = 2 * line.slope_error / gain * (curve.mean - curve.mean.min())
     weights = 1 / (error**2 + by_gain**2)
     return float((weights * (curve.mean - events)).sum() / weights.sum()), float(weights.sum() ** -0.5)
+
+
+def is_proportional(curve: Curve) -> bool:
+    """Return True if the standard deviation of the noise grows as the intensity, as that of speckle: the variance is its square.
+
+    Parameters
+    ----------
+    curve
+        What was measured at each intensity.
+    """
+    mean, variance = curve.mean, curve.variance
+    if min(mean.min(), variance.min()) <= 0 or mean[-1] < LEAST_REACH * mean[0]:
+        return False
+    x, y = np.log(mean), np.log(variance)
+    power, height = np.polyfit(x, y, 1, w=np.sqrt(curve.n))
+    off = y - power * x - height
+    return bool(abs(power - 2) < POWER_TOLERANCE and np.average(off**2, weights=curve.n) < LARGEST_OFF**2)

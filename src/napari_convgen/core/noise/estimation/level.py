@@ -13,7 +13,7 @@ from napari_convgen.core.noise.estimation.blocks import Blocks
 from napari_convgen.core.noise.estimation.curve import BELOW_WEIGHT, CAUCHY_SCALE, FLAT_SHARES
 from napari_convgen.core.noise.estimation.impulses import MAD_TO_SIGMA
 from napari_convgen.core.noise.estimation.variance import flat_variance
-from napari_convgen.core.noise.stabilizer import Leveled, Stabilizer
+from napari_convgen.core.noise.stabilizer import Stabilizer
 
 LEAST_CELLS, MOST_CELLS = 4, 6
 """Number of cells along an axis, even: enough for a parabola, and few for speed. A volume has the least."""
@@ -106,7 +106,7 @@ def level_noise(
     if level_map is None:
         return tuple(stabilizers)
     level = level_map.at(shape)
-    return tuple(Leveled(each, level, center) for each, center in zip(stabilizers, level_map.centers, strict=True))
+    return tuple(each.leveled(level, center) for each, center in zip(stabilizers, level_map.centers, strict=True))
 
 
 def find_level_map(

@@ -85,9 +85,6 @@ class NoiseModel(ABC):
     is_of_magnitudes: ClassVar[bool] = False
     """True if values with such noise are not negative."""
 
-    can_differ_by_place: ClassVar[bool] = True
-    """True if such noise can be stronger in some places."""
-
     is_signal_dependent: ClassVar[bool] = True
     """True if the variance depends on the clean value, so that the noise is stabilized."""
 
@@ -202,8 +199,12 @@ class NoiseModel(ABC):
 
     def variance_in(self, image: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Return the variance at each pixel of a clean image, channels first, in the image's units squared."""
-        level = 1.0 if self.level_map is None else self.level_map.at(image.shape[1:])
-        return self.variance(image) * level**2
+        return np.asarray(self.variance(image) * self.level_in(image) ** 2)
+
+    def level_in(self, image: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "*spatial"]:
+        """Return the level of the noise at each pixel of an image, channels first, relative to that where it is weakest."""
+        shape = image.shape[1:]
+        return np.ones(shape) if self.level_map is None else self.level_map.at(shape)
 
     def repeated(self, n: int) -> Self:
         """Return the noise of ``n`` times as many channels."""
@@ -287,6 +288,16 @@ class NoiseModel(ABC):
         raise TypeError(f"Noise of the kind '{self.kind}' counts no events.")
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What else there is to say of noise of this kind; nothing of most."""
+        return ()
+
+    @property
+    def untold(self) -> str:
+        """Sentence on why the quality of a denoised image cannot be told; empty if it can."""
+        return ""
+
+    @property
     def sentence(self) -> str:
         """Kind and parameters in words."""
         return f"{self.kind.capitalize()} noise of standard deviation {per_channel(self.sigma)}"
@@ -311,6 +322,7 @@ class NoiseModel(ABC):
                 notes.append(f"{lines} with offsets of standard deviation {per_channel((strength,))}, taken away")
         if self.checkerboard:
             notes.append(f"every other pixel with an offset of {per_channel(self.checkerboard)}, taken away")
+        notes += self.remarks
         if self.n_waves:
             notes.append(f"{self.n_waves} {'wave' if self.n_waves == 1 else 'waves'} of interference, taken away")
         return "; ".join(notes)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import gammaln, xlogy
 
 from napari_convgen.core.noise.estimation.channel import MIN_INTERVALS, Channel
-from napari_convgen.core.noise.estimation.curve import dark_level, fit_line
+from napari_convgen.core.noise.estimation.coils import is_of_coils
+from napari_convgen.core.noise.estimation.curve import Curve, dark_level, fit_line, is_proportional
 from napari_convgen.core.noise.models.base import NoiseModel, Settings, given, per_channel
 from napari_convgen.core.noise.stabilizer import Stabilizer, Unchanged
 
@@ -21,6 +23,19 @@ measured variances from the line, with which noise depends on the signal. Chosen
 
 MIN_READ_NOISE = 3.0
 """Least variance of read noise, in its standard errors, that is told from shot noise. Our choice, a cautious significance."""
+
+PROPORTIONAL = "it grows as the signal itself, as speckle does: better denoise the logarithm of the image"
+"""What is said of noise whose standard deviation is a share of the signal."""
+
+OF_COILS = "it grows as that of magnitudes of several coils: their floor is kept, so that dark places are too bright"
+COILS_UNTOLD = (
+    "The quality of the image cannot be told: it looks like a magnitude of several coils, whose noise makes dark places too bright, which "
+    "is kept."
+)
+"""What is said of such noise."""
+
+SHAPES: Mapping[str, Callable[[Curve], bool]] = {"is_proportional": is_proportional, "is_of_coils": is_of_coils}
+"""Functions that recognize other ways to grow, by the attribute that says so."""
 
 LOWEST = 6.0
 """Standard deviations of the read noise. Values that lie further than that, and 3/8 of an event, below the value of no events are
@@ -55,6 +70,10 @@ class PoissonGaussianNoise(NoiseModel):
         Image units per detected event, one a channel; 0 where the noise does not depend on the signal.
     offset
         Value of a pixel without events, in the image's units; one a channel.
+    is_proportional
+        True if the noise of all channels grows as the signal itself, as that of speckle, which this model fits only roughly.
+    is_of_coils
+        True if it grows as that of magnitudes of several coils, whose floor this model takes for signal.
     """
 
     strengths: ClassVar[tuple[str, ...]] = ("sigma", "gain")
@@ -62,20 +81,39 @@ class PoissonGaussianNoise(NoiseModel):
     kind: str = field(init=False, default="poisson-gaussian")
     gain: tuple[float, ...]
     offset: tuple[float, ...]
+    _: KW_ONLY
+    is_proportional: bool = False
+    is_of_coils: bool = False
 
     @classmethod
     def recognizes(cls, channel: Channel) -> bool:
-        """Return True if the variance clearly grows with the intensity, along a line."""
+        """Return True if the variance clearly grows with the intensity, along a line, or in another way that a line is near enough to."""
         curve = channel.reliable_curve
         if len(curve.mean) < MIN_INTERVALS:
             return False
         line = fit_line(curve)
         first, last = line.at(curve.mean[[0, -1]])
         is_significant = line.slope > MIN_SIGNIFICANCE * line.slope_error
-        return bool(is_significant and last > MIN_GROWTH * first and line.misfit < MAX_MISFIT)
+        has_shape = line.misfit < MAX_MISFIT or is_proportional(curve) or is_of_coils(curve)
+        return bool(is_significant and last > MIN_GROWTH * first and has_shape)
 
     @classmethod
-    def estimate(cls, channel: Channel, settings: Settings) -> PoissonGaussianNoise:
+    def of_channels(cls, channels: Sequence[NoiseModel], *, correlation_length: int, is_shared: bool) -> Self:
+        """Join models of one channel each."""
+        joined = super().of_channels(channels, correlation_length=correlation_length, is_shared=is_shared)
+        own = [each for each in channels if isinstance(each, cls)]
+        flags: dict[str, Any] = {name: bool(own) and all(getattr(each, name) for each in own) for name in SHAPES}
+        return replace(joined, **flags)
+
+    @classmethod
+    def estimate(cls, channel: Channel, settings: Settings) -> Self:
+        """Estimate gain, offset and read noise, and see whether the noise grows in another way than that of photons."""
+        curve = channel.reliable_curve
+        shapes: dict[str, Any] = {name: each(curve) for name, each in SHAPES.items()}
+        return replace(cls._on_line(channel, settings), **shapes)
+
+    @classmethod
+    def _on_line(cls, channel: Channel, settings: Settings) -> Self:
         """Fit the line ``variance = gain x + b``, and tell read noise from shot noise by the third cumulant, see `dark_level`.
 
         If neither offset nor sigma is given and there is no significant read noise, the noise in the dark is shot noise as far as possible:
@@ -147,6 +185,16 @@ class PoissonGaussianNoise(NoiseModel):
         """Return gain, offset, and the events that read noise is taken for."""
         sigma, gain, offset = (self.column(name, n_axes) for name in ("sigma", "gain", "offset"))
         return gain, offset, (sigma / gain) ** 2
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to do about noise that grows in another way than that of photons."""
+        return (PROPORTIONAL,) * self.is_proportional + (OF_COILS,) * self.is_of_coils
+
+    @property
+    def untold(self) -> str:
+        """Why the quality cannot be told: a floor is no signal."""
+        return COILS_UNTOLD if self.is_of_coils else ""
 
     @property
     def sentence(self) -> str:

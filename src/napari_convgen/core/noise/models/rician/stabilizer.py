@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from napari_convgen.core.noise.models.rician.background import background_share
 from napari_convgen.core.noise.models.rician.rice import rice_density
-from napari_convgen.core.noise.stabilizer import Stabilizer
+from napari_convgen.core.noise.stabilizer import Scaled, Stabilizer
 
 TABLE_END, N_TABLE = 20.0, 200
 """Amplitude, in standard deviations, beyond which Rician noise is taken for Gaussian, and entries; the variance is 0.999 there."""
@@ -72,6 +72,10 @@ class RicianStabilizer(Stabilizer):
         """
         *_, means, _ = _tables()
         return 1 - background_share(y - means[0], is_observed)
+
+    def leveled(self, level: Float[np.ndarray, "*spatial"], center: float) -> Scaled:
+        """Return the transform of magnitudes that are divided by the level of the noise, which are magnitudes too."""
+        return Scaled(self, level)
 
 
 def _interpolate(
