@@ -24,8 +24,8 @@ DEEPEST = 1.0
 """Largest distance below the floor, in standard deviations of the data's noise, of an estimate of background: a pixel's own noise."""
 
 MOST_RAISED, RAISED_BIN = 0.05, 0.01
-"""Largest distance, in standard deviations of the noise, by which the estimates of background may lie too high, which is an error of 2.7 % in the
-noise's level; and the size of the bins that they are counted in. Our choice: with a larger distance faint signal is taken for it."""
+"""Largest distance, in standard deviations of the noise, by which the estimates of background may lie too high, as the noise's level is
+known within 3 %, and size of the bins that they are counted in. Our choice: with a larger distance faint signal would be taken for it."""
 
 LEAST_COUNT = 1e-9
 """Least smoothed count that is divided by: a bound against division by zero."""
