@@ -33,11 +33,14 @@ class ErrorWeights:
         Factor from the weighted mean of squares to the mean square in the user's units; 0 if the image is background alone.
     noise_variance
         Variance of the noise at each pixel, in the generator's units squared; NaN if it is not known.
+    signal_share
+        Probability that there is any signal at each pixel; 1, the default, unless the image has magnitudes at their noise floor.
     """
 
     weights: Float[Tensor, "c *spatial"]
     unit: float
     noise_variance: Float[Tensor, "c *spatial"]
+    signal_share: Float[Tensor, "c *spatial"] | float = 1.0
 
     def mean(self, squares: Float[Tensor, "c *spatial"]) -> float:
         """Return the weighted mean of squares in the generator's units."""
@@ -116,6 +119,7 @@ class Problem:
                 tensor(weights / weights.sum()),
                 float(squares.sum() / image.is_observed.sum()),
                 tensor(image.noise_variance(estimate)),
+                tensor(image.signal_share(estimate)),
             )
 
         noise, level = image.noise, image.mean_noise_level

@@ -75,6 +75,20 @@ def test_the_share_lies_within_the_two():
     assert float(Mixture(problem, Guides(worse.mean(0), worse), members, None).share(worse + (beyond - worse) / 4)) == 1
 
 
+def test_at_the_noise_floor_the_guide_stays():
+    """Half of the image has no signal: there the mixture is the guide, and the rest has the share that suits it."""
+    clean, signal = draw(0)[0], torch.ones(SHAPE)
+    signal[..., :10] = 0
+    weights = ErrorWeights(signal / signal.sum(), 2.0, torch.ones(SHAPE), signal)
+    problem = Problem(clean, torch.ones(SHAPE), error_weights=lambda image: weights)
+    guides, images = clean + draw(1), clean + draw(2)
+    mixture = Mixture(problem, Guides(guides.mean(0), guides), held_out(problem), None)
+    mixed, share = mixture(images), float(mixture.share(images))
+    assert torch.equal(mixed[..., :10], guides[..., :10])
+    assert torch.allclose(mixed[..., 10:], torch.lerp(guides, images, share)[..., 10:], atol=1e-5)
+    assert 0.1 < share < 0.9
+
+
 def test_pixels_without_weight_leave_the_usual_share():
     clean = draw(0)[0]
     nothing = ErrorWeights(torch.zeros(SHAPE).index_fill_(1, torch.tensor([0]), 1.0), 2.0, torch.ones(SHAPE))

@@ -65,6 +65,9 @@ class Mixture:
     other images, weighted by the inverse variances: their best shares have the mean `USUAL_SHARE` and the standard deviation `SPREAD`.
     The result is limited to [0, 1], with correlated noise to [0, `MOST_CORRELATED`].
 
+    Where a guide of magnitudes is at the noise floor, w is multiplied by the probability that there is any signal: the guide is 0 there,
+    and a little of the generator's errors looks like signal.
+
     Parameters
     ----------
     problem, guides, members
@@ -90,6 +93,9 @@ class Mixture:
         self.correction = guides.whole - guides.members[kept].mean(0)
         self._problem = problem
         self._share = share
+        signal_share = problem.error_weights_at(guides.whole).signal_share if problem.is_denoising else 1.0
+        self._signal_share = torch.as_tensor(signal_share).to(guides.whole)
+        self._has_background = bool((self._signal_share < 1).any())
         is_white = problem.correlation_length == 1
         self._usual, self._most = (USUAL_SHARE, 1.0) if is_white else (0.0, MOST_CORRELATED)
         self._n_alike = 1 if is_white else MIDDLE_SIDE ** (problem.measurement.ndim - 1)
@@ -110,7 +116,7 @@ class Mixture:
         """Return the share of the generator that suits its images."""
         if self._watched is None:
             return self._usual if self._share is None else self._share
-        step = _real(self._problem.predict(images)[self._watched]) - self._predicted
+        step = _real(self._problem.predict(self._with_signal(images))[self._watched]) - self._predicted
         size = (self._weights * step.square()).sum()
         noise = self._n_alike * (self._weights.square() * self._variance * step.square()).sum()
         known = SPREAD**2 * size / noise.clamp_min(LEAST_NOISE * size.square() + LEAST_NOISE**2)
@@ -119,7 +125,11 @@ class Mixture:
 
     def __call__(self, images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
         """Return the mixture of the members' images with their guides."""
-        return self.guides + self.share(images) * (images - self.guides)
+        return self.guides + self.share(images) * (self._with_signal(images) - self.guides)
+
+    def _with_signal(self, images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
+        """Return the images where there is signal, and the guides where there is none."""
+        return torch.lerp(self.guides, images, self._signal_share) if self._has_background else images
 
     def _watched_weights(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the error weights of the watched entries, with a mean of 1 over all, and the variance of their noise."""

@@ -214,7 +214,7 @@ class ImageTensor:
         """
         image = self._undo(values.astype(np.float64))
         if is_denoised:
-            image = image * self._signal_share(values)
+            image = image * self.signal_share(values)
         least = self.low if self.noise is None else self.noise.least(self.low)
         image = np.clip(image, as_column(least, values.ndim), as_column(self.high, values.ndim))
         if self.differences is not None:
@@ -230,6 +230,11 @@ class ImageTensor:
         self._insert(image, frame)
         return frame
 
+    def signal_share(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
+        """Return the probability that each value has any signal, 0 to 1."""
+        channels = zip(self.stabilizers, self._stable(values.astype(np.float64)), self.is_observed, strict=True)
+        return np.stack([each.signal_share(x, seen) for each, x, seen in channels])
+
     def slope(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
         """Return the error in the frame's units that an error of one in the generator's units causes, at the output ``values``.
 
@@ -238,7 +243,7 @@ class ImageTensor:
         channels = zip(self.stabilizers, self._stable(values.astype(np.float64)), strict=True)
         slope = np.stack([each.slope(x) for each, x in channels])
         unit = as_column(np.where(self._unit > 0, self._unit, np.inf), values.ndim)
-        return np.asarray(slope / unit * self._signal_share(values))
+        return np.asarray(slope / unit * self.signal_share(values))
 
     def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
         """Return the error of a restored output in the frame's units and shape, that of rounding included.
@@ -271,11 +276,6 @@ class ImageTensor:
             strict=True,
         ):
             np.copyto(channels[number], new, where=~kept, casting="unsafe")
-
-    def _signal_share(self, values: NDArray[Any]) -> Float[np.ndarray, "c *spatial"]:
-        """Return the probability that each value has any signal, 0 to 1."""
-        channels = zip(self.stabilizers, self._stable(values.astype(np.float64)), self.is_observed, strict=True)
-        return np.stack([each.signal_share(x, seen) for each, x, seen in channels])
 
     def _undo(self, values: Float[np.ndarray, "c *spatial"]) -> Float[np.ndarray, "c *spatial"]:
         """Return values in the frame's units: invert the scaling and the stabilization."""
