@@ -80,3 +80,10 @@ def test_tiny_images_are_taken_for_white(shape):
 
 def test_length_is_bounded():
     assert measure(ndimage.gaussian_filter(white((256, 256)), 6)) <= 6
+
+
+def test_a_smooth_image_without_noise_has_no_limit_of_frequencies():
+    """Its energy falls steeply everywhere, not at a limit alone."""
+    y, x = np.mgrid[-1:1:20j, -1:1:24j]
+    smooth = 100 * np.exp(-3 * (x**2 + y**2)) + 50 * np.exp(-20 * ((x - 0.4) ** 2 + (y + 0.3) ** 2))
+    assert correlation_length(smooth[np.newaxis], np.ones((1, 20, 24), bool)) == 1

@@ -17,6 +17,10 @@ WIDTH = 0.04
 """Width of the band just below a limit, relative to the highest frequency: structure, whose energy falls slowly, hardly changes within
 it. Our choice, no benchmark."""
 
+LARGEST_SLOPE = 2.0
+"""Largest ratio of the energy in the band before that one to that in it: in smooth images without noise the energy falls steeply
+everywhere, and no limit is sharp. Our choice, no benchmark."""
+
 N_LEAST = 3
 """Least number of frequencies that a mean is taken over, beside the one at the limit itself, which can be halved."""
 
@@ -34,8 +38,8 @@ def band_limit(image: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndar
     Returns
     -------
     float
-        The least ratio of all channels, of the axis where it is largest. It is 1.1 to 1.4 for white noise, and 3 to 4 for magnitudes of
-        a limited image.
+        The least ratio of all channels, of the axis where it is largest; 1 where the energy falls steeply before a limit too. It is 1.1
+        to 1.4 for white noise, and 3 to 4 for magnitudes of a limited image.
     """
     if image.ndim < 3 or not is_observed.all():
         return 1.0
@@ -60,5 +64,7 @@ def _largest_fall(profile: Float[np.ndarray, "n"]) -> float:
     largest, tiny = 1.0, np.finfo(float).eps * float(profile.max())
     for limit in range(int(LOWEST_LIMIT * n), min(int(HIGHEST_LIMIT * n), n - N_LEAST) + 1):
         below, beyond = profile[limit - width : limit].mean(), profile[limit + 1 :].mean()
-        largest = max(largest, float(below / max(beyond, tiny))) if below > tiny else largest
+        before = profile[max(0, limit - 2 * width) : limit - width].mean()
+        if below > tiny and before < LARGEST_SLOPE * below:
+            largest = max(largest, float(below / max(beyond, tiny)))
     return largest
