@@ -257,6 +257,24 @@ def test_outputs_of_another_plan_are_only_replaced_if_that_is_asked_for(folder, 
         BatchTask(["in/stack.tif"], "begun", few)
 
 
+def test_a_batch_that_may_replace_goes_on_without_being_asked_again(folder, few, hashes):
+    other = few.replace({"seed": 1})
+    denoise_files("in", "out", few)
+    before = hashes(folder / "out")
+    steps = iter(BatchTask(["in"], "out", other, n_workers=1, is_forced=True))
+    next(steps)
+    steps.close()
+    assert hashes(folder / "out") == before  # an output stays until the other one is there
+    with pytest.raises(FileError, match="is there already"):
+        BatchTask(["in"], "out", few)
+    assert BatchTask(["in"], "out", other).forecast().n_pieces_left == 4
+    shutil.copy("in/plane.tif", "out/plane.tif")
+    with pytest.raises(FileError, match=r"out/plane\.tif is there already"):
+        BatchTask(["in"], "out", other)
+    assert denoise_files("in/stack.tif", "out", other).n_files("done") == 1
+    assert hashes(folder / "out")["stack.tif"] != before["stack.tif"]
+
+
 def test_an_output_that_somebody_else_has_put_there_is_not_replaced(folder, few):
     steps = iter(BatchTask(["in/plane.tif"], "out", few, n_workers=1))
     next(steps)

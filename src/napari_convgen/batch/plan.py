@@ -25,7 +25,7 @@ from napari_convgen.batch.records import (
     read_record,
     write_record,
 )
-from napari_convgen.batch.source import is_another, state_of_image
+from napari_convgen.batch.source import is_another, state_of, state_of_image
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
 from napari_convgen.files.formats import FORMATS, find_writable_format, split_place, stem_of, suffix_like
@@ -294,6 +294,11 @@ class Plan:
         return self.work / "output.json"
 
     @property
+    def replaced(self) -> Path:
+        """Record of the output of another plan that this one replaces: a run that goes on need not be asked again."""
+        return self.work / "replaced.json"
+
+    @property
     def is_done(self) -> bool:
         """True if the output is there, and of this plan."""
         record = read_head(self.record)
@@ -317,17 +322,20 @@ class Plan:
 
     def begin(self, *, retries_failed: bool = False) -> None:
         """Make the folder for the pieces; remove what is there of other plans, and of pieces that failed if these are tried again."""
-        for other in self.others():
-            if other in (self.output, self.record):
-                self.record.unlink(missing_ok=True)
-            else:
-                shutil.rmtree(other, ignore_errors=True)
+        others = self.others()
         while not self.work.is_dir():
             with contextlib.suppress(
                 FileNotFoundError
             ):  # another batch has just removed the folder around it, which was empty
                 self.work.mkdir(parents=True, exist_ok=True)
         write_record(self.work / "plan.json", asdict(self.cut))
+        if self.output in others:
+            write_record(self.replaced, {"state": _state_of_output(self.output)})
+        for other in others:
+            if other in (self.output, self.record):
+                self.record.unlink(missing_ok=True)
+            else:
+                shutil.rmtree(other, ignore_errors=True)
         if retries_failed:
             for number, status in self.statuses().items():
                 if status == FAILED:
@@ -342,7 +350,14 @@ class Plan:
         pattern = f"{glob.escape(_work_name(self.path))}-{'?' * N_DIGITS}"
         others = [each for each in self.work.parent.glob(pattern) if each != self.work]
         is_foreign = record is not None and not record.keys() >= RECORDED
-        return others + [self.record] * is_foreign + [self.output] * (self.output.exists() and not is_own)
+        is_in_the_way = self.output.exists() and not is_own and not self._may_replace
+        return others + [self.record] * is_foreign + [self.output] * is_in_the_way
+
+    @property
+    def _may_replace(self) -> bool:
+        """True if a run that was ended has begun to replace the output, which was asked for and is still the same."""
+        begun = read_record(self.replaced)
+        return begun is not None and begun["state"] == _state_of_output(self.output)
 
 
 def _pieces(
@@ -374,9 +389,14 @@ def count(statuses: Mapping[int, str]) -> tuple[int, int]:
     return values.count(DONE), values.count(FAILED)
 
 
+def _state_of_output(output: Path) -> str:
+    """Return a hash of what changes when an output does."""
+    return hash_values(state_of(output))
+
+
 def _digest(path: Path, request: Request) -> str:
     asked = {"axes": request.axes, "series": request.series, "config": request.config.model_dump()}
-    return hash_values({"input": state_of_image(path), **asked, "version": __version__})
+    return hash_values({"input": state_of_image(path, request.folder), **asked, "version": __version__})
 
 
 def _work_folder(path: Path, request: Request, digest: str) -> Path:

@@ -363,6 +363,8 @@ def _refuse_clashes(plans: Sequence[Plan]) -> None:
             raise FileError(
                 f"{other} and {plan.path} would both be written to {plan.output}. Give them two output folders."
             )
+        if (folder := os.path.realpath(plan.request.folder)) in inputs:
+            raise FileError(f"{plan.request.folder} is an input, {inputs[folder]}, and no folder for outputs. Choose another folder.")
         if os.path.realpath(plan.output) in inputs:
             raise FileError(f"{plan.output} is an input, and would be replaced by an output. Choose another folder.")
         taken[plan.output] = plan.path
