@@ -17,8 +17,9 @@ from napari_convgen.batch import output as output_module
 from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch import run as run_module
 from napari_convgen.batch import source as source_module
+from napari_convgen.batch.cut import N_COPIES_READ, Cut
 from napari_convgen.batch.output import put_together
-from napari_convgen.batch.plan import N_COPIES_READ, Cut, Plan
+from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.run import BatchTask, denoise_files
 from napari_convgen.core.image import Image
 from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
