@@ -220,8 +220,8 @@ class FrameGroups:
             )
         if self._distance > 1:
             yield (
-                "Neighboring frames share noise, as after a running mean or an interpolation along the stack: frames helped each other only "
-                f"at distances of {self._distance} or more. Denoise the frames as they were measured, if you have them."
+                "Neighboring frames share noise, as after a running mean or an interpolation along the stack: frames helped each other "
+                f"only at distances of {self._distance} or more. Denoise the frames as they were measured, if you have them."
             )
 
     def _named(self, numbers: set[int]) -> str:
