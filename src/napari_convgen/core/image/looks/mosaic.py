@@ -67,7 +67,7 @@ def _is_gain(both: Float[np.ndarray, "n"], mean: Float[np.ndarray, "n"], error: 
 
 def _smoothed(lines: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "m w"]:
     """Return means of three neighboring lines, in which nothing alternates; a slope stays as it is."""
-    return (lines[:-2] + 2 * lines[1:-1] + lines[2:]) / 4
+    return np.asarray((lines[:-2] + 2 * lines[1:-1] + lines[2:]) / 4)
 
 
 def _in_pairs(plane: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "rows half 2 columns half 2"]:
