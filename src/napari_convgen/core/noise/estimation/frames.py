@@ -15,8 +15,8 @@ it. Our choice, no benchmark."""
 
 SHARED, SAME, APART = 0.4, 0.9, 0.25
 """Correlations of the noise of neighbors between which it counts as shared, and largest one of frames that count as independent. A mean
-of two frames leaves 0.5, one of three 0.67 and, at a distance of two, 0.33. Above, texture was taken for noise. Our choice, checked with
-benchmarks/stacks.py."""
+of two frames leaves 0.5, one of three 0.67 and, at a distance of two, 0.33. Above, texture was taken for noise. Our choice,
+checked with the noisy stacks of benchmarks/stacks.py, none of which has such noise."""
 
 
 def independent_distance(frames: Sequence[Float[np.ndarray, "c h w"]], models: Sequence[NoiseModel | None]) -> int:
