@@ -118,7 +118,9 @@ def test_datasets_of_hdf5_files(folder, few, noisy):
             BatchTask([name], "out", few)
 
 
-def test_a_folder_of_slices_is_one_image(folder, few, noisy):
+@pytest.fixture
+def scan(folder, noisy):
+    """A folder with the slices of a scanner."""
     pydicom = pytest.importorskip("pydicom")
     (folder / "scan").mkdir()
     for number, plane in enumerate(noisy):
@@ -134,9 +136,27 @@ def test_a_folder_of_slices_is_one_image(folder, few, noisy):
         slice_.PixelSpacing = [0.5, 0.25]
         slice_.PixelData = plane.tobytes()
         slice_.save_as(folder / "scan" / f"{number}.dcm", enforce_file_format=True)
+    return folder / "scan"
+
+
+def test_a_folder_of_slices_is_one_image(scan, few, noisy):
     file = check("scan", few)
     assert (file.axes, file.data.shape) == ("ZYX", noisy.shape)
     assert BatchTask(["scan/*.dcm"], "apart", few).forecast().n_files == 3
+
+
+def test_outputs_in_the_folder_of_an_image_are_no_part_of_it(scan, few):
+    steps = iter(BatchTask(["scan"], "scan/out", few, n_workers=1))
+    next(steps)
+    steps.close()
+    assert BatchTask(["scan"], "scan/out", few).forecast().n_pieces_left == 8
+    assert denoise_files("scan", "scan/out", few).n_files("done") == 1
+    assert BatchTask(["scan"], "scan/out", few).forecast().n_pieces_left == 0
+    (scan / "more.dcm").touch()
+    with pytest.raises(FileError, match="from another input"):
+        BatchTask(["scan"], "scan/out", few)
+    with pytest.raises(FileError, match=r"^scan is an input, scan, and no folder for outputs"):
+        BatchTask(["scan"], "scan", few)
 
 
 def test_notes_on_inputs_are_shown(folder, capsys):

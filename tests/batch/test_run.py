@@ -17,8 +17,9 @@ from napari_convgen.batch import output as output_module
 from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch import run as run_module
 from napari_convgen.batch import source as source_module
+from napari_convgen.batch.cut import N_COPIES_READ, Cut
 from napari_convgen.batch.output import put_together
-from napari_convgen.batch.plan import N_COPIES_READ, Cut, Plan
+from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.run import BatchTask, denoise_files
 from napari_convgen.core.image import Image
 from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
@@ -255,6 +256,24 @@ def test_outputs_of_another_plan_are_only_replaced_if_that_is_asked_for(folder, 
     shutil.copy("in/stack.tif", "begun/stack.tif")
     with pytest.raises(FileError, match=r"begun/stack\.tif is there already"):
         BatchTask(["in/stack.tif"], "begun", few)
+
+
+def test_a_batch_that_may_replace_goes_on_without_being_asked_again(folder, few, hashes):
+    other = few.replace({"seed": 1})
+    denoise_files("in", "out", few)
+    before = hashes(folder / "out")
+    steps = iter(BatchTask(["in"], "out", other, n_workers=1, is_forced=True))
+    next(steps)
+    steps.close()
+    assert hashes(folder / "out") == before  # an output stays until the other one is there
+    with pytest.raises(FileError, match="is there already"):
+        BatchTask(["in"], "out", few)
+    assert BatchTask(["in"], "out", other).forecast().n_pieces_left == 4
+    shutil.copy("in/plane.tif", "out/plane.tif")
+    with pytest.raises(FileError, match=r"out/plane\.tif is there already"):
+        BatchTask(["in"], "out", other)
+    assert denoise_files("in/stack.tif", "out", other).n_files("done") == 1
+    assert hashes(folder / "out")["stack.tif"] != before["stack.tif"]
 
 
 def test_an_output_that_somebody_else_has_put_there_is_not_replaced(folder, few):

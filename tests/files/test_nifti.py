@@ -161,6 +161,22 @@ def test_three_slices_are_no_colors(tmp_path):
     assert (image.axes, image.data.shape) == ("ZYX", (3, 60, 64))
 
 
+def test_distances_without_a_unit_reach_other_formats_and_come_back(tmp_path):
+    data = np.random.default_rng(0).integers(0, 200, (3, 5, 6)).astype("int16")
+    save(tmp_path / "image.nii", data.T, xyzt_units=0)
+    source = read_image(tmp_path / "image.nii")
+    assert source.calibration == ((4.0, 3.0, 2.0), ("pixel",) * 3)
+    for name, like in (
+        ("copy.tif", source),
+        ("copy.ome.tif", source),
+        ("copy.nii", read_image(tmp_path / "image.nii")),
+    ):
+        write_image(tmp_path / name, data.astype("float32"), like)
+        assert read_image(tmp_path / name).calibration == source.calibration
+    write_image(tmp_path / "again.nii", data, read_image(tmp_path / "copy.ome.tif"))
+    assert read_image(tmp_path / "again.nii").calibration == source.calibration
+
+
 @pytest.mark.parametrize(
     ("axes", "shape", "stored"),
     [("ZYX", (3, 5, 6), (6, 5, 3)), ("CYX", (2, 5, 6), (6, 5, 1, 1, 2)), ("TZCYX", (2, 3, 2, 5, 6), (6, 5, 3, 2, 2))],

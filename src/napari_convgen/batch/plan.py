@@ -1,11 +1,10 @@
-"""The plan of a file: what it is cut into, where what is done lies, and how far it is."""
+"""The plan of a file: where what is done lies, and how far it is."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import glob
-import math
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from napari_convgen import __version__
+from napari_convgen.batch.cut import Cut, Request, has_chains, pieces_of
 from napari_convgen.batch.records import (
     DONE,
     FAILED,
@@ -25,154 +25,20 @@ from napari_convgen.batch.records import (
     read_record,
     write_record,
 )
-from napari_convgen.batch.source import is_another, state_of_image
+from napari_convgen.batch.source import is_another, state_of, state_of_image
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
-from napari_convgen.files.formats import FORMATS, find_writable_format, split_place, stem_of, suffix_like
-from napari_convgen.files.image_file import ImageFile
-from napari_convgen.files.images import check_image, read_image
-from napari_convgen.run.denoise.run import JOINT
-from napari_convgen.run.fit_task import peak_bytes
-from napari_convgen.run.setup.groups import N_AROUND, PartOfStack, frame_groups, neighbor_axis
-from napari_convgen.run.setup.prepared import Prepared
-from napari_convgen.run.setup.starts import PREVIOUS_NOTE, chain_of, previous_starts
+from napari_convgen.files.formats import FORMATS, split_place, stem_of
+from napari_convgen.run.setup.groups import PartOfStack, neighbor_axis
 
 WORK = ".pieces"
 """Folder, in that of the outputs, for what is done of files that are not finished."""
-
-N_COPIES_READ = 3
-"""Copies of an image in memory while it is read as a whole: what is stored, its parts, and the values that they become (a DICOM series)."""
 
 RECORDED = {"digest", "cut"}
 """Entries that tell the record of an output from other JSON files."""
 
 N_DIGITS = 12
 """Number of digits of a plan's hash in the name of its folder: two plans for one file will not share them."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of all files.
-
-    Attributes
-    ----------
-    folder
-        Folder for the outputs.
-    config
-        Settings; ``n_threads`` is a number, so that any number of workers gives the same bits.
-    axes
-        One letter for each axis of the images; ``None`` for those that the files name.
-    series
-        Number of the image of a file that holds several, from 0.
-    """
-
-    folder: Path
-    config: Config
-    axes: str | None = None
-    series: int = 0
-
-
-@dataclass(frozen=True)
-class Cut:
-    """How an image is cut into pieces, and what its result is like; kept as a record beside the pieces.
-
-    Attributes
-    ----------
-    output
-        Name of the file of its result.
-    shape, axes
-        Shape of the image, and a letter for each axis.
-    is_joint
-        True if its channels are fitted together.
-    n_together
-        Number of neighboring frames of a piece, which are denoised together, or in a chain; 0 if a piece is a frame, or a tile of one,
-        for itself.
-    dtype
-        Type of the result.
-    dtype_setting
-        Setting that gives each piece this type.
-    n_pieces, n_tiles
-        Number of pieces, and of those that a frame or a group of frames is cut into.
-    n_values
-        Number of values that are read of each frame or tile.
-    n_bytes
-        Bytes that the fit of each takes at its peak, about.
-    notes
-        Sentences for the user.
-    n_held_bytes
-        Bytes that an image that is read as a whole takes all the time; 0, the default, for one that is read as it is needed.
-    """
-
-    output: str
-    shape: tuple[int, ...]
-    axes: str
-    is_joint: bool
-    n_together: int
-    dtype: str
-    dtype_setting: str
-    n_pieces: int
-    n_tiles: int
-    n_values: int
-    n_bytes: int
-    notes: tuple[str, ...]
-    n_held_bytes: int = 0
-
-    @classmethod
-    def of(cls, path: Path, request: Request) -> Self:
-        """Open an image file and find out; its first piece is read, and nothing is fitted.
-
-        Raises
-        ------
-        FileError, InputError, ConfigError, DeviceError
-            The file cannot be read or denoised, or its result cannot be written.
-        """
-        file = read_image(path, request.axes, request.series)
-        cut = cls.of_prepared(Prepared(file.image, request.config, has_tiles=True))
-        like = file.of_type(cut.dtype)
-        output = stem_of(path) + suffix_like(path, like)
-        _check_output(request.folder / output, like)
-        return replace(cut, output=output, notes=(*file.notes, *cut.notes), n_held_bytes=file.n_held_bytes)
-
-    @classmethod
-    def of_prepared(cls, prepared: Prepared, output: str = "") -> Self:
-        """Find out about an image that was checked, with its tiles; its result will be in the file ``output``."""
-        result_type = prepared.result_type
-        n_values = math.prod(prepared.size) * prepared.n_outputs
-        layout, shape, groups = prepared.layout, tuple(prepared.image.shape), frame_groups(prepared)
-        is_chained = previous_starts(prepared) is not None
-        n_together = groups.size if groups else chain_of(prepared.config) if is_chained else 0
-        division = Division(prepared.pieces, prepared.n_tiles, prepared.size)
-        n_fits, itemsize = max(1, n_together), result_type.dtype.itemsize
-        n_bytes = peak_bytes(prepared, n_values * n_fits, itemsize, n_fits, keeps_snapshots=False)
-        return cls(
-            output=output,
-            shape=shape,
-            axes=layout.axes,
-            is_joint=layout.is_joint,
-            n_together=n_together,
-            dtype=str(result_type.dtype),
-            dtype_setting=result_type.setting,
-            n_pieces=len(_pieces(division, layout, shape, n_together, prepared.config)),
-            n_tiles=prepared.n_tiles,
-            n_values=n_values,
-            n_bytes=n_bytes + (0 if groups is None else groups.n_bytes),
-            notes=(*prepared.notes, *[JOINT] * (groups is not None), *[PREVIOUS_NOTE] * is_chained),
-        )
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Read the form that a record has."""
-        return cls(**{**record, "shape": tuple(record["shape"]), "notes": tuple(record["notes"])})
-
-    @property
-    def n_peak_bytes(self) -> int:
-        """Bytes that a process takes at its peak, beside what is loaded: as it reads an image as a whole, or as it fits a piece."""
-        return max(N_COPIES_READ * self.n_held_bytes, self.n_held_bytes + self.n_bytes)
-
-    @property
-    def n_result_bytes(self) -> int:
-        """Bytes of the result's values."""
-        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,12 +109,12 @@ class Plan:
         """The pieces."""
         tiles = self.request.config.tiles
         division = Division.of(self.layout, self.cut.shape, tiles.size, tiles.overlap)
-        return _pieces(division, self.layout, self.cut.shape, self.cut.n_together, self.request.config)
+        return pieces_of(division, self.layout, self.cut.shape, self.cut.n_together, self.request.config)
 
     @property
     def config(self) -> Config:
         """Settings of a piece: what was decided for the whole file is no longer automatic."""
-        is_joint = self.cut.n_together > 0 and not _has_chains(self.request.config)
+        is_joint = self.cut.n_together > 0 and not has_chains(self.request.config)
         fit, channels = ("joint" if each else "separate" for each in (is_joint, self.cut.is_joint))
         decided = {"tiles.size": "whole", "dtype": self.cut.dtype_setting, "frames.fit": fit, "channels": channels}
         return self.request.config.replace(decided)
@@ -294,6 +160,11 @@ class Plan:
         return self.work / "output.json"
 
     @property
+    def replaced(self) -> Path:
+        """Record of the output of another plan that this one replaces: a run that goes on need not be asked again."""
+        return self.work / "replaced.json"
+
+    @property
     def is_done(self) -> bool:
         """True if the output is there, and of this plan."""
         record = read_head(self.record)
@@ -317,17 +188,20 @@ class Plan:
 
     def begin(self, *, retries_failed: bool = False) -> None:
         """Make the folder for the pieces; remove what is there of other plans, and of pieces that failed if these are tried again."""
-        for other in self.others():
-            if other in (self.output, self.record):
-                self.record.unlink(missing_ok=True)
-            else:
-                shutil.rmtree(other, ignore_errors=True)
+        others = self.others()
         while not self.work.is_dir():
             with contextlib.suppress(
                 FileNotFoundError
             ):  # another batch has just removed the folder around it, which was empty
                 self.work.mkdir(parents=True, exist_ok=True)
         write_record(self.work / "plan.json", asdict(self.cut))
+        if self.output in others:
+            write_record(self.replaced, {"state": _state_of_output(self.output)})
+        for other in others:
+            if other in (self.output, self.record):
+                self.record.unlink(missing_ok=True)
+            else:
+                shutil.rmtree(other, ignore_errors=True)
         if retries_failed:
             for number, status in self.statuses().items():
                 if status == FAILED:
@@ -342,30 +216,14 @@ class Plan:
         pattern = f"{glob.escape(_work_name(self.path))}-{'?' * N_DIGITS}"
         others = [each for each in self.work.parent.glob(pattern) if each != self.work]
         is_foreign = record is not None and not record.keys() >= RECORDED
-        return others + [self.record] * is_foreign + [self.output] * (self.output.exists() and not is_own)
+        is_in_the_way = self.output.exists() and not is_own and not self._may_replace
+        return others + [self.record] * is_foreign + [self.output] * is_in_the_way
 
-
-def _pieces(
-    division: Division, layout: Layout, shape: tuple[int, ...], n_together: int, config: Config
-) -> tuple[Piece, ...]:
-    """Return the pieces of an image: its frames or tiles, or groups of as many neighboring ones; chains know nothing of those around."""
-    if not n_together:
-        return division.pieces
-    axis, _ = neighbor_axis(layout, shape)
-    return division.groups(axis, shape[axis], n_together, 0 if _has_chains(config) else N_AROUND)
-
-
-def _check_output(path: Path, like: ImageFile) -> None:
-    """Refuse an output that could not be written, before anything is fitted; its folder may still be to be made."""
-    if path.parent.is_dir():
-        check_image(path, like)
-    else:
-        find_writable_format(path).check(path, like)
-
-
-def _has_chains(config: Config) -> bool:
-    """Return True if the network of a frame starts from the frame before."""
-    return config.frames.start == "previous"
+    @property
+    def _may_replace(self) -> bool:
+        """True if a run that was ended has begun to replace the output, which was asked for and is still the same."""
+        begun = read_record(self.replaced)
+        return begun is not None and begun["state"] == _state_of_output(self.output)
 
 
 def count(statuses: Mapping[int, str]) -> tuple[int, int]:
@@ -374,9 +232,14 @@ def count(statuses: Mapping[int, str]) -> tuple[int, int]:
     return values.count(DONE), values.count(FAILED)
 
 
+def _state_of_output(output: Path) -> str:
+    """Return a hash of what changes when an output does."""
+    return hash_values(state_of(output))
+
+
 def _digest(path: Path, request: Request) -> str:
     asked = {"axes": request.axes, "series": request.series, "config": request.config.model_dump()}
-    return hash_values({"input": state_of_image(path), **asked, "version": __version__})
+    return hash_values({"input": state_of_image(path, request.folder), **asked, "version": __version__})
 
 
 def _work_folder(path: Path, request: Request, digest: str) -> Path:

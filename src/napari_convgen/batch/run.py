@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_convgen.batch.cluster import Cluster
+from napari_convgen.batch.cut import N_COPIES_READ, Request
 from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pieces
 from napari_convgen.batch.inputs import find_inputs
 from napari_convgen.batch.output import finish, is_intact
 from napari_convgen.batch.piece import Job
-from napari_convgen.batch.plan import N_COPIES_READ, Plan, Request
+from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.records import DONE, FAILED
 from napari_convgen.batch.result import BatchResult
 from napari_convgen.batch.workers import Here, Processes, Workers
@@ -362,6 +363,10 @@ def _refuse_clashes(plans: Sequence[Plan]) -> None:
         if (other := taken.get(plan.output)) is not None:
             raise FileError(
                 f"{other} and {plan.path} would both be written to {plan.output}. Give them two output folders."
+            )
+        if (folder := os.path.realpath(plan.request.folder)) in inputs:
+            raise FileError(
+                f"{plan.request.folder} is an input, {inputs[folder]}, and no folder for outputs. Choose another folder."
             )
         if os.path.realpath(plan.output) in inputs:
             raise FileError(f"{plan.output} is an input, and would be replaced by an output. Choose another folder.")

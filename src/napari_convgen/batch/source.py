@@ -19,8 +19,15 @@ SAMPLE = 32
 """Side of the parts of frames that tell lazy images from each other, in pixels."""
 
 
-def state_of_image(path: Path) -> dict[str, Any]:
+def state_of_image(path: Path, outputs: Path) -> dict[str, Any]:
     """Return what changes when an image on the disk does: the state of its file or folder, and of files that are read with it.
+
+    Parameters
+    ----------
+    path
+        The image.
+    outputs
+        Folder for the outputs. It can be in the folder of the image, and is no part of it.
 
     Raises
     ------
@@ -31,26 +38,33 @@ def state_of_image(path: Path) -> dict[str, Any]:
     try:
         found = find_format(path)
         beside = {each.name: state_of(each) for each in (*found.parts(path), *found.beside(path)) if each.exists()}
-        return state_of(file) | {"beside": beside, "place": place}
+        return state_of(file, outputs) | {"beside": beside, "place": place}
     except FileError:
         raise
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}. Name another file.") from error
 
 
-def state_of(path: Path) -> dict[str, Any]:
+def state_of(path: Path, left_out: Path | None = None) -> dict[str, Any]:
     """Return size, time of change and a hash of the first MiB of a file; of a folder, whose own say nothing, those of the files in it.
+
+    Parameters
+    ----------
+    path
+        File or folder.
+    left_out
+        Folder in it whose files do not count; ``None``, the default, for none.
 
     Raises
     ------
     OSError
         The operating system does not let it be read.
     """
-    state = path.stat()
-    files = list(_files_in(path)) if path.is_dir() else [path]
+    path.stat()  # a folder that is not there would look empty
+    files = list(_files_in(path, left_out)) if path.is_dir() else [path]
     states = [(os.path.relpath(each, path), os.stat(each)) for each in files]
     within = [(name, each.st_size, each.st_mtime_ns) for name, each in states]
-    return {"size": state.st_size, "changed": state.st_mtime_ns, "files": within, "head": _hash_of_heads(files)}
+    return {"files": within, "head": _hash_of_heads(files)}
 
 
 def state_of_lazy(data: ArrayLike, path: Path | None) -> dict[str, Any]:
@@ -75,10 +89,11 @@ def is_another(recorded: str, path: Path) -> bool:
         return False
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
-    """Yield all files in a folder and in those within, in order."""
+def _files_in(folder: Path, left_out: Path | None) -> Iterator[Path]:
+    """Yield all files in a folder and in those within, in order, without those in one of these."""
+    unread = None if left_out is None else os.path.realpath(left_out)
     for place, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(each for each in folders if os.path.realpath(os.path.join(place, each)) != unread)
         yield from (Path(place, name) for name in sorted(names))
 
 

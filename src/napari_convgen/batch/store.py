@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from napari_convgen import __version__
+from napari_convgen.batch.cut import Cut, Request
 from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pieces
 from napari_convgen.batch.output import put_together
 from napari_convgen.batch.piece import Job, advance_piece
-from napari_convgen.batch.plan import Cut, Plan, Request, count
+from napari_convgen.batch.plan import Plan, count
 from napari_convgen.batch.records import DONE, FAILED, hash_values
 from napari_convgen.batch.run import N_COPIES
 from napari_convgen.batch.source import state_of_lazy

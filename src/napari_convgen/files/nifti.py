@@ -226,15 +226,16 @@ def _header_for(path: Path, like: ImageFile) -> tuple[nibabel.Nifti1Header, tupl
 
 
 def _set_distances(header: nibabel.Nifti1Header, like: ImageFile, letters: str) -> None:
-    """Write distances in a unit that NIfTI has: that of X, or micrometers."""
+    """Write distances in a unit that NIfTI has: that of X, or micrometers; without a unit if they have none."""
     distances, units = ((), ()) if like.calibration is None else like.calibration
     known = {letter: (abs(d), symbol_of(unit)) for letter, d, unit in zip(like.axes, distances, units, strict=False)}
     names = {own: name for name, own in UNITS.items()}
     unit = known["X"][1] if "X" in known and known["X"][1] in LENGTHS else "µm"
+    unit = "pixel" if all(known[letter][1] == "pixel" for letter in "XYZ" if letter in known) else unit
     apart = {letter: in_unit(*known[letter], unit) for letter in "XYZ" if letter in known}
     if not all(map(math.isfinite, apart.values())):
         apart = {}
-    of_space = names[unit] if apart else None
+    of_space = names.get(unit) if apart else None
     of_time = names.get(known["T"][1]) if "T" in known else None
     if of_time is not None:
         apart["T"] = known["T"][0]

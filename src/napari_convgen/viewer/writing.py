@@ -16,11 +16,13 @@ from napari_convgen.core.snapshot import Snapshot
 from napari_convgen.files.images import write_image
 from napari_convgen.files.stack import write_stack
 from napari_convgen.files.tiff.recipe import as_file
+from napari_convgen.files.tiff.tags import is_ome
+from napari_convgen.files.tiff.writing import tags_for
 from napari_convgen.viewer.layers.counted import CountedImages, StepStack
 from napari_convgen.viewer.layers.door import METADATA_KEY, LayerInput, read_layer
 
-NEED_UNITS = (".tif", ".tiff", ".nii", ".nii.gz")
-"""Endings of files that hold the size of pixels only with its unit."""
+TIFF = (".tif", ".tiff")
+"""Endings of files that hold the size of pixels only with its unit, unless they are OME-TIFF."""
 
 
 def write_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -38,7 +40,7 @@ def write_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     list of str
         The file that was written.
     """
-    return _write(path, data, attributes, (".tif", ".tiff"))
+    return _write(path, data, attributes, TIFF)
 
 
 def write_ome_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -80,15 +82,17 @@ def write_layer(path: Path, source: LayerInput, recipe: Mapping[str, Any]) -> No
         The format of the file cannot hold it, or the operating system refuses.
     """
     image = source.image
+    needs_unit = path.name.lower().endswith(TIFF)
     if isinstance(source.data, StepStack):
         _write_steps(path, image, source.data.snapshots, recipe)
     else:
         file = as_file(image, recipe)
         write_image(path, np.asarray(file.data), file)
-    if path.name.lower().endswith(NEED_UNITS) and _has_scale_without_unit(image):
+        needs_unit = needs_unit and not is_ome(tags_for(path, file, np.dtype(file.data.dtype)))
+    if needs_unit and _has_scale_without_unit(image):
         show_warning(
             f"The scale of '{source.name}' has no unit of length, and {path.name} cannot hold it: there, pixels have no size. Save it as "
-            "OME-Zarr, or give the layer its units first."
+            "OME-TIFF or OME-Zarr, or give the layer its units first."
         )
 
 

@@ -235,6 +235,49 @@ def test_axes_that_overrule_the_file_are_written_where_there_is_a_place(describe
         read_image(source, "YX")
 
 
+@pytest.mark.parametrize(
+    ("shape", "own", "axes"),
+    [
+        ((4, 6, 7), "ZYX", "CYX"),
+        ((4, 6, 7), "CYX", "TYX"),
+        ((4, 2, 6, 7), "TCYX", "CZYX"),
+        ((4, 6, 7, 3), "ZYXS", "TYXS"),
+    ],
+)
+def test_axes_that_overrule_an_ome_file_are_what_its_copy_says(tmp_path, shape, own, axes):
+    source, copy = tmp_path / "image.ome.tif", tmp_path / "copy.ome.tif"
+    said = {"axes": own, "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 2, "Description": "of mine"}
+    said |= (
+        {"Plane": {"PositionX": [0.5] * 4}}
+        if own == "ZYX"
+        else {"Channel": {"Name": list("abcd")}}
+        if own == "CYX"
+        else {}
+    )
+    data = values(shape, "uint8")
+    tifffile.imwrite(source, data, photometric="rgb" if "S" in own else "minisblack", metadata=said)
+    image = read_image(source, axes)
+    assert image.notes == ()
+    write_image(copy, data, image)
+    kept = read_image(copy)
+    assert (kept.axes, kept.calibration) == (axes, image.calibration)
+    np.testing.assert_array_equal(kept.data, data)
+    with tifffile.TiffFile(copy) as file:
+        assert file.series[0].axes == axes
+        assert ">of mine<" in file.ome_metadata
+        assert file.ome_metadata.count("<Channel ") == (4 if axes[0] == "C" else 1)
+        assert "<Plane" not in file.ome_metadata
+
+
+def test_axes_that_ome_does_not_have_are_named(tmp_path):
+    source = tmp_path / "image.ome.tif"
+    tifffile.imwrite(source, values((4, 6, 7), "uint8"), photometric="minisblack", metadata={"axes": "ZYX"})
+    assert read_image(source, "ZYX").notes == ()
+    assert read_image(source, "QYX").notes == (
+        f"An OME-TIFF file has no place for the axes QYX: a TIFF output says ZYX, as {source} does.",
+    )
+
+
 def test_a_compression_that_needs_another_package_is_named(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "image.tif", values((6, 7), "uint8"))
 

@@ -188,6 +188,23 @@ def notes_of(result, start):
     return [note for note in result.notes if note.startswith(start)]
 
 
+@pytest.mark.parametrize(("n_mean", "speed"), [(2, 1), (3, 0)])
+def test_frames_that_share_noise_do_not_help_each_other(n_mean, speed):
+    clean, noisy = (
+        np.mean([x[i : len(x) - n_mean + 1 + i] for i in range(n_mean)], 0)
+        for x in frames_that_move(11 + n_mean, speed=speed)
+    )
+    config = QUICK.replace({"noise.sigma": 0.1 / np.sqrt(n_mean)})
+    together, alone = (denoise(noisy, config.replace({"frames.fit": fit}), axes="TYX") for fit in ("auto", "separate"))
+    assert notes_of(together, "Neighboring frames share noise") == [
+        "Neighboring frames share noise, as after a running mean or an interpolation along the stack: frames helped each other only at "
+        f"distances of {n_mean} or more. Denoise the frames as they were measured, if you have them."
+    ]
+    assert error(together.image, clean) < 0.8 * error(alone.image, clean)
+    _, measured = frames_that_move(8, speed=speed)
+    assert not notes_of(denoise(measured, QUICK, axes="TYX"), "Neighboring frames share noise")
+
+
 @pytest.mark.parametrize("fit_network", [False, True])
 def test_a_copy_of_a_frame_does_not_help_it_as_both_have_the_same_noise(fit_network):
     clean, noisy = frames_that_move(6, speed=0)

@@ -51,7 +51,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--scheduler", metavar="ADDRESS|FILE", help=_SCHEDULER)
     add("--part", default="1/1", metavar="K/N", help=_PART)
     add("--retry-failed", action="store_true", help="try pieces again that failed before")
-    add("--force", action="store_true", help="replace outputs that are there from other settings or inputs")
+    add(
+        "--force",
+        action="store_true",
+        help="replace outputs that are there from other settings or inputs; not needed again to go on",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--dry-run", action="store_true", help="print a forecast of time, memory and disk, and do nothing"

@@ -106,11 +106,11 @@ def ome_calibration(description: bytes, axes: str) -> Calibration | None:
 
 
 def ome_distances(axes: str, scale: Sequence[float], units: Sequence[str]) -> dict[str, float | str]:
-    """Return distances as attributes of OME's ``Pixels``, see `imagej_distances`; each keeps its unit."""
+    """Return distances as attributes of OME's ``Pixels``, see `imagej_distances`; each keeps its unit, and ``pixel`` is one of OME's."""
     entries: dict[str, float | str] = {}
     for letter, distance, unit in zip(axes, map(abs, scale), map(symbol_of, units), strict=False):
         has_place = letter in "XYZ" if unit not in TIMES else letter == "T"
-        if has_place and unit != "pixel" and 0 < distance < math.inf:
+        if has_place and (distance, unit) != UNCALIBRATED and 0 < distance < math.inf:
             name, _ = OME_SIZES[letter]
             entries |= {name: distance, f"{name}Unit": unit}
     return entries

@@ -28,6 +28,7 @@ from napari_convgen.files.tiff.colors import (
 )
 from napari_convgen.files.tiff.gray_values import in_gray_values
 from napari_convgen.files.tiff.pages import PagedValues, can_read
+from napari_convgen.files.tiff.renamed import with_axes
 from napari_convgen.files.tiff.tags import format_tags, is_ome, layout_letters, page_tags
 
 ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
@@ -60,12 +61,17 @@ def read(path: Path, axes: str | None, series: int) -> ImageFile:
         _prepare_pages(path, chosen)
         data, own_axes, tags, note = _right_colors(path, chosen)
         data = in_gray_values(data, (file.imagej_metadata or {}) if chosen.kind == "imagej" else {})
-        is_color = tags["photometric"] == "rgb"
-        if axes is None:
-            letters = layout_letters(own_axes, data.shape, is_color)
-        else:
-            letters = axes = Layout.of(data.shape, axes).axes
-        tags |= format_tags(file, series, data, own_axes, axes)
+        own_letters = layout_letters(own_axes, data.shape, tags["photometric"] == "rgb")
+        letters = own_letters if axes is None else Layout.of(data.shape, axes).axes
+        tags |= format_tags(file, series, data, own_axes, axes and letters)
+        if is_ome(tags) and letters != own_letters:
+            renamed = with_axes(tags, data.shape, letters) if ("S" in letters) == ("S" in own_letters) else None
+            if renamed is None:
+                note = (
+                    *note,
+                    f"An OME-TIFF file has no place for the axes {letters}: a TIFF output says {own_axes}, as {path} does.",
+                )
+            tags = tags if renamed is None else dict(renamed)
         orientation = read_orientation(page.tags.valueof(TAG))
         tags |= tiff_tags_of(orientation)
     dots = {2: 1.0, 3: 2.54}.get(tags.get("resolutionunit", 1))  # an inch, a centimeter

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_convgen.core.fit.guides import Guides
 from napari_convgen.core.image import ImageTensor, Layout, Measured
 from napari_convgen.core.noise import NoiseModel
+from napari_convgen.core.noise.estimation.frames import independent_distance
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -79,7 +80,7 @@ class _Look:
 class FrameGroup:
     """Neighboring frames of a stack, in the same units and with the same model of their noise.
 
-    A copy of another frame has the same noise. It does not help, and its guides are those of its original.
+    They share no noise. A copy of another frame has the same noise: it does not help, and its guides are those of its original.
 
     Attributes
     ----------
@@ -124,7 +125,7 @@ class FrameGroups:
     Neighbors are the frames before and after along one axis, see `neighbor_axis`; of frames that are cut, the same tile of each. Tiles have
     their turns group by group, see `order`. Frames in which
     there is nothing to fit, or other channels vary than in the one that has its turn, are left out of its group. Where the noise of some
-    frames is much stronger than that of others, each kind makes a group of its own.
+    frames is much stronger than that of others, each kind makes a group of its own; where neighbors share noise, frames that are apart do.
 
     Parameters
     ----------
@@ -143,6 +144,7 @@ class FrameGroups:
         self._groups: dict[int, list[FrameGroup]] = {}
         self._copies: set[int] = set()
         self._unlike: set[int] = set()
+        self._distance = 1
 
     @property
     def most_frames(self) -> int:
@@ -216,6 +218,11 @@ class FrameGroups:
                 f"Frames whose noise is more than {MOST_UNLIKE:g} times as strong, or as weak, as that of the frames around them: "
                 f"{self._named(self._unlike)}. They were denoised without these."
             )
+        if self._distance > 1:
+            yield (
+                "Neighboring frames share noise, as after a running mean or an interpolation along the stack: frames helped each other "
+                f"only at distances of {self._distance} or more. Denoise the frames as they were measured, if you have them."
+            )
 
     def _named(self, numbers: set[int]) -> str:
         """Return the numbers of frames for a note."""
@@ -233,10 +240,19 @@ class FrameGroups:
         channels = looks[number].measured.channels
         looks = {each: look for each, look in looks.items() if look.measured.channels == channels}
         own = {first + self._step * each for each in places}
-        groups = [self._group(each, own) for each in _by_noise_level(looks)]
+        levels = _by_noise_level(looks)
+        groups = [self._group(each, own) for level in levels for each in self._independent(level)]
         self._copies |= {max(pair) for group in groups for pair in group.originals.items()}
-        self._unlike |= {each for group in groups[1:] for each in group.numbers}
+        self._unlike |= {each for level in levels[1:] for each in level if each in own}
         return groups
+
+    def _independent(self, looks: dict[int, _Look]) -> Iterator[dict[int, _Look]]:
+        """Yield frames that share no noise: all, or every second, third, …, where neighbors do."""
+        values = [np.where(look.measured.is_observed, look.measured.values, np.nan) for look in looks.values()]
+        distance = independent_distance(values, [look.noise for look in looks.values()])
+        self._distance = max(self._distance, distance)
+        for first in range(distance):
+            yield {number: look for place, (number, look) in enumerate(looks.items()) if place % distance == first}
 
     def _group(self, looks: dict[int, _Look], own: set[int]) -> FrameGroup:
         images = self._images(looks)

@@ -10,9 +10,12 @@ from jaxtyping import Bool, Float
 from napari_convgen.core.image.looks.cut_off import cut_off_note
 from napari_convgen.core.image.looks.drift import drift_note
 from napari_convgen.core.image.looks.enlarged import enlarged_note
+from napari_convgen.core.image.looks.labels import labels_note
+from napari_convgen.core.image.looks.mosaic import mosaic_note
 from napari_convgen.core.image.looks.periodic import periodic_note
 from napari_convgen.core.image.looks.phase import phase_note
 from napari_convgen.core.image.looks.quadrants import quadrants_note
+from napari_convgen.core.image.looks.saved_as_jpeg import jpeg_note
 from napari_convgen.core.image.looks.signed import signed_note
 
 Look = Callable[[Float[np.ndarray, "c *spatial"], Bool[np.ndarray, "c *spatial"], np.dtype], str]
@@ -20,6 +23,9 @@ Look = Callable[[Float[np.ndarray, "c *spatial"], Bool[np.ndarray, "c *spatial"]
 
 LOOKS: Sequence[Look] = (
     phase_note,
+    labels_note,
+    mosaic_note,
+    jpeg_note,
     signed_note,
     enlarged_note,
     quadrants_note,
