@@ -64,7 +64,7 @@ def _largest_fall(profile: Float[np.ndarray, "n"]) -> float:
     largest, tiny = 1.0, np.finfo(float).eps * float(profile.max())
     for limit in range(int(LOWEST_LIMIT * n), min(int(HIGHEST_LIMIT * n), n - N_LEAST) + 1):
         below, beyond = profile[limit - width : limit].mean(), profile[limit + 1 :].mean()
-        before = profile[max(0, limit - 2 * width) : limit - width].mean()
-        if below > tiny and before < LARGEST_SLOPE * below:
+        before = profile[max(0, limit - 2 * width) : limit - width]
+        if below > tiny and before.sum() < LARGEST_SLOPE * below * len(before):
             largest = max(largest, float(below / max(beyond, tiny)))
     return largest

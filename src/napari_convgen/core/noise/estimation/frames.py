@@ -61,6 +61,8 @@ def _correlation_of_two(
     if noise.correlation_length == noise_of_other.correlation_length == 1:
         expected, difference = expected[:, 1:, 1:], np.diff(np.diff(difference, axis=1), axis=2) / 2
     n_rows, n_columns = (n // SIDE * SIDE for n in difference.shape[1:])
+    if not n_rows * n_columns:
+        return 0.0
     squares = difference**2
     with np.errstate(invalid="ignore", divide="ignore"):
         found, predicted = (
