@@ -76,7 +76,7 @@ def test_a_stop_before_the_first_step_names_no_number(fit_to, noisy_blob):
     fit.stop()
     run(fit)
     assert (fit.step, fit.kept_step) == (1, 1)
-    assert str(fit.reason) == "Stopped by the user before the fit or at its first step, which is kept."
+    assert str(fit.reason) == "Stopped by the user before the second step; step 1 is kept."
 
 
 def test_a_stopped_fit_keeps_the_step_that_its_rule_chose(fit_to, listening_rule, noisy_blob):

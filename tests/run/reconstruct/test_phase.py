@@ -123,7 +123,7 @@ def test_a_stop_keeps_what_there_is():
     result = task.result()
     assert any("Stopped before the aberrations were found" in note for note in result.notes)
     assert result.reason.outcome is Outcome.USER
-    assert "No network was fitted: the image is the first estimate as it was then." in str(result.reason)
+    assert "No network was fitted: the image is the first estimate at that moment." in str(result.reason)
 
 
 def test_lights_from_several_directions_show_a_phase_in_smaller_pixels():

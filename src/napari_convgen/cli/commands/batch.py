@@ -54,7 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--force",
         action="store_true",
-        help="replace outputs that are there from other settings or inputs; not needed again to go on",
+        help="replace outputs from other settings or inputs; not needed again to go on after an interruption",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(

@@ -257,9 +257,9 @@ class Fit:
 
     def _stop_sentence(self) -> str:
         if not self._is_fitted:
-            return "Stopped by the user. No network was fitted: the image is the first estimate as it was then."
+            return "Stopped by the user. No network was fitted: the image is the first estimate at that moment."
         if self.step == 1:
-            return "Stopped by the user before the fit or at its first step, which is kept."
+            return "Stopped by the user before the second step; step 1 is kept."
         return f"Stopped by the user at step {self.step}; step {self.kept_step} is kept."
 
     def _expected_error(self, iterate: Iterate, judgment: Judgment) -> NDArray[Any] | None:

@@ -23,8 +23,8 @@ LUMINANCE = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in the brightness, which JPEG stores most finely (ITU-R BT.601)."""
 
 NOTE = (
-    "The image was saved as JPEG: {:.0f} % of the fine detail in its blocks of 8 × 8 pixels is exactly 0, noise included. What is left of "
-    "the noise looks weaker than it is, and in blocks, and much of it is kept. Denoise the image before it is saved as JPEG, if you can."
+    "The image was saved as JPEG, which has set {:.0f} % of the fine detail in blocks of 8 × 8 pixels to 0, noise included. The noise that "
+    "is left looks weaker than it is, so that much of it is kept. If you can, denoise the image before it is saved as JPEG."
 )
 """Advice for such an image."""
 

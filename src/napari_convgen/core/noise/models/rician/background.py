@@ -41,7 +41,8 @@ def background_share(
     at d above. Where hardly any lie below, as in an image without a background, nothing is taken for one. What lies further below
     than the noise itself reaches is no estimate of a floor, but padding, or a mask.
 
-    Where the noise's level was taken too low, all estimates of background lie above the floor: then they are counted from where most are.
+    Where the noise's level was estimated too low, all estimates of background lie above the floor: then distances are measured from the
+    most frequent estimate near it.
 
     Parameters
     ----------
