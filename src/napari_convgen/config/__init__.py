@@ -36,7 +36,14 @@ from napari_convgen.config.operators import (
     WidefieldConfig,
 )
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
-from napari_convgen.config.presets import GENERATOR_ALONE, PRESET_USES, PRESETS, fixed_input_presets, preset
+from napari_convgen.config.presets import (
+    GENERATOR_ALONE,
+    PRESET_USES,
+    PRESETS,
+    fixed_input_presets,
+    for_reconstruction,
+    preset,
+)
 from napari_convgen.config.stopping import AutoStopConfig, FixedStopConfig, StoppingConfig
 from napari_convgen.config.tiles import TilesConfig
 
@@ -85,6 +92,7 @@ __all__ = [
     "WeightedSumsConfig",
     "WidefieldConfig",
     "fixed_input_presets",
+    "for_reconstruction",
     "preset",
     "setting_fields",
 ]

@@ -191,6 +191,11 @@ class TaughtNetworkConfig(GeneratorSettings):
         return True
 
     @property
+    def improves_joint_frames(self) -> bool:
+        """False, as for a guided network that is mixed with the non-local estimate."""
+        return False
+
+    @property
     def guide_steps(self) -> float:
         """As many as have 150 lessons."""
         return 150 / self.n_lessons

@@ -26,22 +26,21 @@ _GUIDED = Config().replace(
     }
 )
 
+_TAUGHT = Config().replace(
+    {
+        "generator.kind": "taught-network",
+        "generator.n_channels": 32,
+        "generator.n_scales": 2,
+        "optimizer.learning_rate": 0.002,
+        "precision": "auto",
+        "averaging": 0.16,
+    }
+)
+
 PRESETS: dict[str, Config] = {
-    "default": _GUIDED.replace(
-        {"generator.n_channels": 32, "generator.n_scales": 3, "optimizer.learning_rate": 0.012, "n_steps": 30}
-    ),
+    "default": _TAUGHT.replace({"n_steps": 30}),
     "quick": _GUIDED.replace({"generator.network_share": 0.0, "n_seeds": 1, "stopping.kind": "fixed", "n_steps": 1}),
-    "best": Config().replace(
-        {
-            "generator.kind": "taught-network",
-            "generator.n_channels": 32,
-            "generator.n_scales": 2,
-            "optimizer.learning_rate": 0.002,
-            "precision": "auto",
-            "averaging": 0.16,
-            "n_steps": 60,
-        }
-    ),
+    "best": _TAUGHT.replace({"n_steps": 60}),
     "guided-network": Config().replace(
         {
             "generator.kind": "guided-network",
@@ -73,9 +72,9 @@ PRESETS: dict[str, Config] = {
 the under-parameterized decoder of the paper, ``deep-image-prior`` the skip network that it compares them with."""
 
 PRESET_USES = {
-    "default": "For any image of cells, tissue or a scan: seconds to a minute.",
+    "default": "For any image of cells, tissue or a scan: a network learns from the non-local estimate, seconds to a minute.",
     "quick": "For a first look, and for many or large images: the non-local estimate alone, within seconds.",
-    "best": "For the image that matters: a network learns from the non-local estimate, about a minute.",
+    "best": "For the image that matters: the same with more lessons, about a minute.",
     "guided-network": "For photographs and fine texture, if minutes do not matter: a network that is fitted for long.",
     "deep-decoder": "To study how a generator fits an image, and for microscopy without similar patches: about a minute.",
     "paper": "To repeat the paper's over-parameterized decoder; long on a CPU.",
@@ -84,13 +83,23 @@ PRESET_USES = {
 }
 """Purpose of each preset, for tooltips."""
 
+_FITTED = _GUIDED.replace({"generator.n_channels": 32, "generator.n_scales": 3, "optimizer.learning_rate": 0.012})
+
 GENERATOR_ALONE = "deep-decoder"
 """Preset from which verbs begin that look at a generator and not at its image."""
 
 
-def fixed_input_presets() -> tuple[str, ...]:
-    """Return the presets whose generator draws from a latent alone."""
-    return tuple(name for name, config in PRESETS.items() if not config.generator.draws_from_image)
+def fixed_input_presets() -> dict[str, Config]:
+    """Return the presets whose generator draws from a latent alone, by name."""
+    return {name: config for name, config in PRESETS.items() if not config.generator.draws_from_image}
+
+
+def for_reconstruction(config: Config) -> Config:
+    """Return a configuration whose generator is fitted to the measurement, if it was one that learns from an estimate alone."""
+    if not config.generator.learns_from_guide:
+        return config
+    kept = {"generator": _FITTED.generator, "optimizer": _FITTED.optimizer, "precision": _FITTED.precision}
+    return config.model_copy(update=kept)
 
 
 def preset(name: str) -> Config:

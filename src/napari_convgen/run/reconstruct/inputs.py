@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from napari_convgen.config import Config, preset
+from napari_convgen.config import Config, for_reconstruction
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.reconstruct.problems import PROBLEMS, Given, InverseProblem
 from napari_convgen.run.setup.inputs import ImageLike, as_image, resolve_config
@@ -85,10 +85,7 @@ def _choose_operator(problem: type[InverseProblem], config: Config, settings: Ma
         raise ConfigError(
             f"{shared} = 'yes' is not for this problem, whose operator maps the intensities of each channel. Choose 'auto' or 'no'."
         )
-    if config.generator.learns_from_guide:  # which is made in turns with the measurement, where that is not the image
-        usual = preset("default")
-        config = config.model_copy(update={"generator": usual.generator, "optimizer": usual.optimizer})
-    chosen = config.replace(own).replace(settings)
+    chosen = for_reconstruction(config).replace(own).replace(settings)
     if chosen.generator.has_guide:
         chosen = chosen.replace({"generator.guide": "plug-and-play"})
     if chosen.operator.kind not in kinds:

@@ -119,7 +119,7 @@ class CompareWidget(DockWidget):
             request = self._request()
             self.session.run(request)
             kept = self._values.kept(request.config)
-            keep_config(GROUP, self._preset.value, kept, residuals=self._residuals.value)
+            keep_config(GROUP, self._preset.value, kept, {"residuals": self._residuals.value})
             self._titles = request.titles
             self._table.clear_rows()
 

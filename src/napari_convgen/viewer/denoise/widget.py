@@ -246,7 +246,7 @@ class DenoiseWidget(DockWidget):
 
     def _keep_choices(self, request: DenoiseRequest) -> None:
         boxes = {name: box.value for name, box in self._boxes.items()}
-        keep_config(GROUP, self._chosen_preset, self._values.kept(request.config), **boxes)
+        keep_config(GROUP, self._chosen_preset, self._values.kept(request.config), boxes)
 
     def _allow_boxes(self, config: Config) -> None:
         """Disable the images of networks where none is fitted, and the expected error of a single one, which differs from no other."""

@@ -121,7 +121,7 @@ class ImageAgainstNoiseWidget(DockWidget):
             request = self._request()
             self.session.run(request)
             kept = {name: editor.value for name, editor in self._targets.items()}
-            keep_config(GROUP, self._preset.value, request.config, **kept)
+            keep_config(GROUP, self._preset.value, request.config, kept)
             self._moments, self._course = [], None
             self._draw()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from magicgui.widgets.bases import ValueWidget
 
-from napari_convgen.config import PRESETS, Config, preset
+from napari_convgen.config import PRESETS, Config
 from napari_convgen.errors import ConfigError
 
 PLUGIN = "napari-convgen"
@@ -27,28 +27,28 @@ def page(group: str) -> Any:
         return None
 
 
-def read_config(group: str, names: Collection[str] = PRESETS, default: str = "default") -> tuple[str, Config]:
+def read_config(group: str, presets: Mapping[str, Config] = PRESETS, default: str = "default") -> tuple[str, Config]:
     """Return the preset that was used last and the configuration with what was changed in it.
 
     Parameters
     ----------
     group
         Name of the group of preferences.
-    names
-        Presets that there are to choose from; all by default.
+    presets
+        Presets that there are to choose from, by name; all by default.
     default
         Preset where nothing is known, or another one is kept.
     """
     kept = page(group)
-    name = default if kept is None or kept.preset not in names else kept.preset
+    name = default if kept is None or kept.preset not in presets else kept.preset
     if kept is None:
-        return name, preset(name)
+        return name, presets[name]
     try:
         changes = dict(part.split("=", 1) for part in shlex.split(kept.changes))
-        return name, preset(name).replace(changes)
+        return name, presets[name].replace(changes)
     except (ConfigError, ValueError) as error:
         _log.warning("The changes %r in the preferences cannot be read, and are not used: %s", kept.changes, error)
-        return name, preset(name)
+        return name, presets[name]
 
 
 def recall(group: str, boxes: Mapping[str, ValueWidget[Any]]) -> None:
@@ -58,9 +58,11 @@ def recall(group: str, boxes: Mapping[str, ValueWidget[Any]]) -> None:
             box.value = getattr(kept, name)
 
 
-def keep_config(group: str, name: str, config: Config, **others: Any) -> None:
-    """Keep the preset, what is changed in it, and other preferences of a group."""
-    changes = shlex.join(f"{key}={value}" for key, value in config.changes_from(preset(name)).items())
+def keep_config(
+    group: str, name: str, config: Config, others: Mapping[str, Any], presets: Mapping[str, Config] = PRESETS
+) -> None:
+    """Keep the preset, what is changed in it, and other preferences of a group by name."""
+    changes = shlex.join(f"{key}={value}" for key, value in config.changes_from(presets[name]).items())
     keep(group, preset=name, changes=changes, **others)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import Qt
 
-from napari_convgen.config import PRESET_USES, PRESETS, Config, preset, setting_fields
+from napari_convgen.config import PRESET_USES, PRESETS, Config, setting_fields
 from napari_convgen.config.fields import title_of
 
 OF_MACHINE = ("device", "n_threads", "backend")
@@ -18,15 +18,15 @@ NOT_IN_PRESETS = ("seed", "z_axis", *OF_MACHINE)
 """Settings of the machine and of the image, which a preset leaves as they are."""
 
 
-def preset_beside(name: str, values: Mapping[str, Any]) -> Config:
+def preset_beside(name: str, values: Mapping[str, Any], presets: Mapping[str, Config] = PRESETS) -> Config:
     """Return a preset with those of a form's values, by dotted name, that no preset changes; what is empty is the preset's."""
     own = {key: value for key, value in values.items() if key in NOT_IN_PRESETS and value not in ("", None)}
-    return preset(name).replace(own)
+    return presets[name].replace(own)
 
 
-def nearest_preset(config: Config, names: Iterable[str] = PRESETS) -> str:
+def nearest_preset(config: Config, presets: Mapping[str, Config] = PRESETS) -> str:
     """Return the name of the preset, of some, in which the least is to be changed to get a configuration."""
-    return min(names, key=lambda name: len(config.changes_from(PRESETS[name])))
+    return min(presets, key=lambda name: len(config.changes_from(presets[name])))
 
 
 class PresetBox(ComboBox):

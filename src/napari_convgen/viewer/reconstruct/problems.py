@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_convgen.config import PRESETS, Config
+from napari_convgen.config import PRESETS, Config, for_reconstruction
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,13 @@ class Problem:
     operators: tuple[str, ...]
     preset: str = "quick"
 
-    def presets(self) -> tuple[str, ...]:
+    def presets(self) -> dict[str, Config]:
         """Return the presets that it can begin with: where the measurement is no image, no generator can draw from it alone."""
+        presets = {name: for_reconstruction(config) for name, config in PRESETS.items()}
         if self.operators == ("identity",):
-            return tuple(PRESETS)
-        able = {name: config.generator for name, config in PRESETS.items()}
-        return tuple(name for name, generator in able.items() if generator.has_guide or not generator.draws_from_image)
+            return presets
+        able = {name: config.generator for name, config in presets.items()}
+        return {name: presets[name] for name, g in able.items() if g.has_guide or not g.draws_from_image}
 
 
 NO_PROBLEM = Problem("none", "", ("identity",))

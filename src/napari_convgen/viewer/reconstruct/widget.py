@@ -96,7 +96,8 @@ class ReconstructWidget(DockWidget):
             request = self._request()
             self.session.run(request)
             boxes = {name: box.value for name, box in self._boxes.items()}
-            keep_config(GROUP, self._preset.value, request.config, problem=request.measured.problem, **boxes)
+            others = {"problem": request.measured.problem, **boxes}
+            keep_config(GROUP, self._preset.value, request.config, others, self._problem.problem.presets())
             self._plot.begin(request.config)
 
     def _request(self) -> ReconstructRequest:
@@ -187,7 +188,7 @@ class ReconstructWidget(DockWidget):
 
     def _choose_problem(self) -> None:
         """Offer the presets that suit the problem, and keep the one that is chosen if it is among them and not only the usual one."""
-        name, names = self._problem.name.value, self._problem.problem.presets()
+        name, names = self._problem.name.value, tuple(self._problem.problem.presets())
         usual = {problem.preset for problem in PROBLEMS.values()}
         with self._preset.changed.blocked():
             kept = self._preset.value
@@ -199,7 +200,8 @@ class ReconstructWidget(DockWidget):
         self._choose_preset()
 
     def _choose_preset(self) -> None:
-        config = preset_beside(self._preset.value, self._at_hand.values() | self._folded.values())
+        beside = self._at_hand.values() | self._folded.values()
+        config = preset_beside(self._preset.value, beside, self._problem.problem.presets())
         for form in (self._at_hand, self._folded):
             form.show_config(config)
         self._allow_boxes()

@@ -81,7 +81,7 @@ class SpectrumForm(QWidget):
         self._groups = {name: CheckBox(value=True, text=text, tooltip=tip) for name, (text, tip) in GROUPS.items()}
         self._grid = CheckBox(value=True, text="Side by side", tooltip="Show the layers in napari's grid.")
         self._preset.changed.connect(self._choose_preset)
-        self._preset.value, config = read_config(GROUP, _preset_names(), GENERATOR_ALONE)
+        self._preset.value, config = read_config(GROUP, PRESETS, GENERATOR_ALONE)
         self._config.show_config(config)
         recall(GROUP, {"vectors": self._rank})
 
@@ -130,7 +130,7 @@ class SpectrumForm(QWidget):
     def show_report(self, report: Mapping[str, Any]) -> str:
         """Show the settings of another run, and what was looked at if it was one of this widget; say what the form does not have."""
         config = config_of(report, self._config.values())
-        self._preset.value = nearest_preset(config, _preset_names())
+        self._preset.value = nearest_preset(config)
         self._config.show_config(config)
         if spectra := report.get("spectra"):
             self._rank.value = max(spectrum["rank"] for spectrum in spectra)
@@ -141,7 +141,7 @@ class SpectrumForm(QWidget):
 
     def keep(self) -> None:
         """Keep what is chosen for the next session."""
-        keep_config(GROUP, self._preset.value, self.config(), vectors=self._rank.value)
+        keep_config(GROUP, self._preset.value, self.config(), {"vectors": self._rank.value})
 
     def _choose_preset(self, name: str) -> None:
         self._config.show_config(preset_beside(name, self._config.values()))
