@@ -105,12 +105,12 @@ def test_a_value_that_another_kind_cannot_have_is_refused(kind, name, value):
     ("name", "changes", "sentence"),
     [
         (
-            "default",
+            "quick",
             {"generator.recorruption": 0.7},
             "generator.recorruption = 0.7 has no effect with guide = 'non-local', only with 'average'. Leave it at 0.5, or choose another "
             "guide.",
         ),
-        ("default", {"generator.guide": "plug-and-play", "generator.guide_step": "3"}, "guide_step = 3 has no effect"),
+        ("quick", {"generator.guide": "plug-and-play", "generator.guide_step": "3"}, "guide_step = 3 has no effect"),
         (
             "guided-network",
             {"generator.network_share": 0.3},

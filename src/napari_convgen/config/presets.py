@@ -95,11 +95,24 @@ def fixed_input_presets() -> dict[str, Config]:
 
 
 def for_reconstruction(config: Config) -> Config:
-    """Return a configuration whose generator is fitted to the measurement, if it was one that learns from an estimate alone."""
+    """Return a configuration whose generator is fitted to the measurement, where that of a preset learns from an estimate alone.
+
+    Raises
+    ------
+    ConfigError
+        Settings of a generator that learns from an estimate are changed: they would be lost.
+    """
     if not config.generator.learns_from_guide:
         return config
-    kept = {"generator": _FITTED.generator, "optimizer": _FITTED.optimizer, "precision": _FITTED.precision}
-    return config.model_copy(update=kept)
+    if (config.generator, config.optimizer) != (_TAUGHT.generator, _TAUGHT.optimizer):
+        raise ConfigError(
+            f"generator.kind = {config.generator.kind!r} learns from an estimate of the image alone. A reconstruction fits a guided "
+            "network to the measurement instead, so that changed settings of generator and optimizer would be lost. Choose "
+            "generator.kind = 'guided-network' and change its settings."
+        )
+    fitted = {"generator": _FITTED.generator, "optimizer": _FITTED.optimizer}
+    precision = _FITTED.precision if config.precision == _TAUGHT.precision else config.precision
+    return config.model_copy(update={**fitted, "precision": precision})
 
 
 def preset(name: str) -> Config:

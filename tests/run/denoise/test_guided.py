@@ -166,10 +166,18 @@ def test_without_a_share_of_the_network_the_image_is_the_estimate():
     np.testing.assert_allclose(first.image, denoise(noisy, "quick").image, rtol=0, atol=1e-5)
 
 
-def test_a_measurement_of_something_else_is_reconstructed_as_with_the_default():
-    _, config = choose_config("deblur", "best", {}, {})
-    assert config.generator == PRESETS["default"].generator.model_copy(update={"guide": "plug-and-play"})
-    assert config.optimizer == PRESETS["default"].optimizer
+@pytest.mark.parametrize("name", ["default", "best"])
+def test_a_network_is_fitted_to_a_measurement_of_something_else(name):
+    _, config = choose_config("deblur", name, {}, {})
+    assert (config.generator.kind, config.generator.guide) == ("guided-network", "plug-and-play")
+    assert (config.optimizer.learning_rate, config.precision) == (0.012, "float32")
+    assert config.n_steps == PRESETS[name].n_steps
+
+
+@pytest.mark.parametrize("changes", [{"generator.n_lessons": 3}, {"optimizer.learning_rate": 0.1}])
+def test_changed_settings_of_a_network_that_would_not_be_fitted_are_refused(changes):
+    with pytest.raises(ConfigError, match="would be lost"):
+        choose_config("deblur", PRESETS["default"].replace(changes), {}, {})
 
 
 @pytest.mark.parametrize(("is_fast", "expected"), [(True, "bfloat16"), (False, "float32")])

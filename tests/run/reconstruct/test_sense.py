@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_convgen.config import Config, preset
+from napari_convgen.config import Config, for_reconstruction, preset
 from napari_convgen.core.mri.simulation import equispaced, head, poisson_disc, scan
 from napari_convgen.core.operators.fourier import centered_fft
 from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
@@ -27,7 +27,9 @@ TINY = Config().replace(
         "backend": "torch",
     }
 )
-GUIDED = preset("default").replace({"generator.n_channels": 8, "n_steps": 2, "n_threads": 1, "backend": "torch"})
+GUIDED = for_reconstruction(preset("default")).replace(
+    {"generator.n_channels": 8, "n_steps": 2, "n_threads": 1, "backend": "torch"}
+)
 
 
 def error_of(image, coil_maps):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_convgen import reconstruct, simulate
-from napari_convgen.config import Config, preset
+from napari_convgen.config import Config, for_reconstruction, preset
 from napari_convgen.core.image import Image
 from napari_convgen.core.operators.sensing import cosine_sensing
 from napari_convgen.errors import ConfigError, InputError
@@ -20,7 +20,9 @@ SIZE = (20, 24)
 DECODER = Config().replace(
     {"generator.n_channels": 12, "generator.n_scales": 2, "n_steps": 60, "n_threads": 1, "backend": "torch"}
 )
-DEFAULT = preset("default").replace({"generator.n_channels": 8, "n_steps": 2, "n_threads": 1, "backend": "torch"})
+DEFAULT = for_reconstruction(preset("default")).replace(
+    {"generator.n_channels": 8, "n_steps": 2, "n_threads": 1, "backend": "torch"}
+)
 QUICK = preset("quick").replace({"noise.kind": "gaussian", "noise.sigma": 1.0, "n_threads": 1, "backend": "torch"})
 DRAWN = {"n_rows": SIZE[0], "n_columns": SIZE[1]}
 

@@ -91,11 +91,11 @@ def test_what_a_form_does_not_have_is_said(make_widget, hands, noisy):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("best", "auto"), ("guided-network", "bfloat16"), ("default", "float32")]
+    ("name", "expected"), [("default", "auto"), ("guided-network", "bfloat16"), ("deep-decoder", "float32")]
 )
 def test_settings_of_the_machine_are_those_of_the_form(name, expected):
     of_another = {"device": "cuda", "n_threads": 16, "backend": "torch", "n_steps": 7}
-    of_another["precision"] = "bfloat16" if name == "best" else PRESETS[name].precision
+    of_another["precision"] = "bfloat16" if name == "default" else PRESETS[name].precision
     report = {"config": PRESETS[name].replace(of_another).model_dump()}
     config = config_of(report, {"n_threads": 1})
     assert (config.device, config.n_threads, config.backend) == ("auto", 1, "auto")
