@@ -21,7 +21,15 @@ from napari_convgen.run.setup.forecast import Seconds
 QUICK = preset("quick").replace({"device": "cpu", "n_threads": 1})
 TILES = QUICK.replace({"tiles.size": 16, "tiles.overlap": 4})
 NETWORK = preset("default").replace(
-    {"generator.n_channels": 2, "n_seeds": 1, "n_steps": 3, "device": "cpu", "n_threads": 1, "frames.fit": "joint"}
+    {
+        "generator.n_channels": 2,
+        "generator.n_lessons": 2,
+        "n_seeds": 1,
+        "n_steps": 3,
+        "device": "cpu",
+        "n_threads": 1,
+        "frames.fit": "joint",
+    }
 )
 
 N_FRAMES = 9

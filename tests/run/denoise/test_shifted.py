@@ -36,7 +36,7 @@ def test_a_constant_that_is_added_comes_back(name, photons, clean):
 
 
 def test_all_methods_draw_what_lies_below_zero_as_bright_as_it_is(photons, clean):
-    result = compare(photons - 20, preset("default").replace(SMALL | {"generator.n_scales": 2}))
+    result = compare(photons - 20, preset("default").replace(SMALL | {"n_steps": 12}))
     is_dim, is_weak = clean < 2.1, (clean > 5) & (clean < 9)
     for method in result.methods:
         image = method.image + 20
