@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -220,7 +221,7 @@ def test_methods_that_do_not_exist_are_refused_before_anything_starts(methods, s
 
 
 def test_bm3d_that_is_not_installed_is_refused_before_anything_starts(monkeypatch):
-    monkeypatch.setattr("napari_convgen.core.baselines.bm3d.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "bm3d", None)
     with pytest.raises(ConfigError, match=r"napari-convgen\[bm3d\]"):
         CompareTask(noisy(), QUICK, methods=("nlm", "bm3d"))
     assert "bm3d" not in DEFAULT_METHODS
