@@ -18,7 +18,7 @@ _CAMERA = ("center", "zoom", "angles")
 
 _numbers = count()
 _shown: WeakValueDictionary[int, SideBySide] = WeakValueDictionary()
-"""Who has turned the grid of a viewer on, in that order."""
+"""Those whose layers are shown in the grid of a viewer, in the order in which they turned it on."""
 
 
 class SideBySide:
