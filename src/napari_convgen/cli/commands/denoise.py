@@ -49,7 +49,10 @@ if TYPE_CHECKING:
     from napari_convgen.run.denoise.run import DenoiseTask
 
 HELP = "denoise an image file"
-DESCRIPTION = "Denoise an image: fit an untrained generator to it, and stop before the generator fits the noise."
+DESCRIPTION = (
+    "Denoise an image: combine its similar patches (the non-local estimate), fit an untrained generator and stop before it fits the noise, "
+    "or do both; the preset decides."
+)
 EPILOG = (
     "Ctrl-C ends the fit and writes the best image so far, with all other files; the exit status is then 130. "
     "A second Ctrl-C aborts, and nothing more is written. A file is written completely or not at all."

@@ -38,9 +38,9 @@ class StepChoice(QWidget):
         self._continue = button(
             "Continue",
             "Add steps to the finished fit of a single image. It goes on from its end or, if you moved the stop back, from the last stored "
-            "step before it, which the button names: new steps then replace the later ones, and 'Undo' brings these back. Of a run that "
-            "was reopened, or is not the last one, the networks are not kept: its own steps are taken again first, which takes as long as the "
-            "run took.",
+            "step before it, which the button names: new steps then replace the later ones, and 'Undo' brings these back. The networks of "
+            "a run that was reopened, or is not the last one, are not kept: its own steps are taken again first, which takes as long as "
+            "the run took.",
         )
         self._more_steps = QSpinBox()
         self._more_steps.setRange(1, 10_000_000)
