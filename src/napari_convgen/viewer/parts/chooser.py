@@ -10,6 +10,7 @@ import numpy as np
 from magicgui.widgets import ComboBox, LineEdit
 from magicgui.widgets.bases import ValueWidget
 from napari.layers import Image, Layer
+from napari.utils.notifications import show_info
 from psygnal import Signal
 
 from napari_convgen.core.image import ArrayLike, Layout
@@ -17,7 +18,12 @@ from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.layers.door import LayerInput, finest_level, guess_axes, read_layer
 from napari_convgen.viewer.layers.frame import find_frame, frame_index, take_frame
 from napari_convgen.viewer.layers.names import name_events
-from napari_convgen.viewer.layers.pixel_size import describe_pixel_size, take_pixel_size, unread_pixel_size
+from napari_convgen.viewer.layers.pixel_size import (
+    describe_pixel_size,
+    has_no_pixel_size,
+    take_pixel_size,
+    unread_pixel_size,
+)
 from napari_convgen.viewer.parts.form import ConfigForm
 from napari_convgen.viewer.parts.labels import name_of_layer, text_label
 
@@ -193,6 +199,10 @@ class InputChooser:
         if layer is not None and (size := unread_pixel_size(layer, self.axes.value)) is not None:
             take_pixel_size(layer, size)
             self.viewer.reset_view()
+            if any(other is not layer and has_no_pixel_size(other) for other in self.viewer.layers):
+                show_info(
+                    f"'{layer.name}' has its pixel size now. Other layers do not follow: run again for results that have it too."
+                )
         self.describe()
 
     def _follow_data(self, active: Layer | None) -> None:
