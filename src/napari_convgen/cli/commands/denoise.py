@@ -204,7 +204,7 @@ def describe(progress: DenoiseProgress) -> str:
     if p.found is not None:
         return str(p)
     if not p.step:
-        return f"{place}estimate that guides the fit: {format_share(p.guide_share or 0)}"
+        return f"{place}first estimate: {format_share(p.guide_share or 0)}"
     left = format_time_left(p.seconds_left, "at most")
     return f"{place}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  {left}".rstrip()
 
