@@ -20,12 +20,12 @@ from napari_convgen.core.image import Layout
 from napari_convgen.errors import ConvgenError, InputError
 from napari_convgen.files.lights import read_lights
 from napari_convgen.viewer.layers.door import read_layer
+from napari_convgen.viewer.layers.kspace import image_source
 from napari_convgen.viewer.layers.mask import mask_of, may_mark
 from napari_convgen.viewer.layers.units import format_lengths
 from napari_convgen.viewer.parts.form import ConfigForm, leave_out
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.reconstruct.kspace import image_source
 from napari_convgen.viewer.reconstruct.measured import Measured
 from napari_convgen.viewer.reconstruct.problems import NO_PROBLEM, PROBLEMS, Problem
 from napari_convgen.viewer.reconstruct.scan_chooser import ScanChooser
