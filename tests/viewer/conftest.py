@@ -23,10 +23,10 @@ from napari_convgen import Image, simulate
 from napari_convgen.config import PRESETS, Config
 from napari_convgen.core.mri.simulation import equispaced, head, scan
 from napari_convgen.files.kspace.reading import KSpaceFile
+from napari_convgen.viewer.layers.kspace import OpenScan, kspace_layer
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.plots.tabs import PlotTabs
-from napari_convgen.viewer.reconstruct.kspace import OpenScan, kspace_layer
 
 SECONDS = 60
 """A test fails if what it waits for takes longer."""

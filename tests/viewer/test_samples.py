@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 
-from napari_convgen.viewer.reconstruct.kspace import scan_of
+from napari_convgen.viewer.layers.kspace import scan_of
 from napari_convgen.viewer.samples import (
     open_blurred_beads,
     open_fluorescence,

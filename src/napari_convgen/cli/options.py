@@ -55,7 +55,10 @@ def add_output_folder(parser: argparse.ArgumentParser, what: str, *, is_required
 
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
     """Add the option to predict memory and time instead of running."""
-    parser.add_argument("--dry-run", action="store_true", help="print a forecast of memory and time, and write nothing")
+    parser.add_argument("--dry-run", action="store_true", help=_DRY_RUN)
+
+
+_DRY_RUN = "do a small part of the work, print a forecast of memory and time, and write nothing"
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:
@@ -83,9 +86,10 @@ def add_config(parser: argparse.ArgumentParser, default: str = "default") -> Non
     add_device(parser)
 
 
-def add_changes(parser: argparse.ArgumentParser) -> None:
-    """Add the option to change single settings."""
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=_SET)
+def add_changes(parser: argparse.ArgumentParser, example: str = "generator.n_channels=64 noise.kind=gaussian") -> None:
+    """Add the option to change single settings, with an example of some."""
+    about = f"settings to change, by dotted name: --set {example}"
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=about)
 
 
 def add_settings(parser: argparse.ArgumentParser, options: Mapping[str, str]) -> None:
@@ -100,10 +104,36 @@ def add_settings(parser: argparse.ArgumentParser, options: Mapping[str, str]) ->
     """
     fields = setting_fields()
     for option, name in options.items():
-        field = next(iter(fields[f"operator.{name}"].values()))
-        about = (field.description or "").rstrip(".")
-        about = f"{about[0].lower()}{about[1:]} (default: from the settings, {field.default})"
-        parser.add_argument(option, dest=name, metavar="WORD" if choices_of(field) else "NUMBER", help=about)
+        of_kind = fields[f"operator.{name}"]
+        of_problem = {_PROBLEM_OF[kind]: field for kind, field in of_kind.items() if kind in _PROBLEM_OF}
+        about = _joined({problem: (field.description or "").rstrip(".") for problem, field in of_problem.items()})
+        texts = "; ".join(f"for {problems}: {text[0].lower()}{text[1:]}" for text, problems in about.items())
+        defaults = _joined({problem: field.default for problem, field in of_problem.items()})
+        default = ", ".join(
+            f"{value} for {problems}" if len(defaults) > 1 else str(value) for value, problems in defaults.items()
+        )
+        metavar = "WORD" if choices_of(next(iter(of_problem.values()))) else "NUMBER"
+        parser.add_argument(option, dest=name, metavar=metavar, help=f"{texts} (default: from the settings, {default})")
+
+
+_PROBLEM_OF = {
+    "blur": "deblur",
+    "widefield": "deblur",
+    "confocal": "deblur",
+    "downsampling": "enlarge",
+    "fourier": "sense",
+    "weighted-sums": "sensing",
+    "through-focus": "phase",
+    "led-array": "phase",
+}
+"""Problem of ``--problem`` by the kind of its forward operator."""
+
+
+def _joined(of_problem: Mapping[str, Any]) -> dict[Any, str]:
+    """Return the problems that have each value, in words."""
+    return {
+        value: " and ".join(name for name, each in of_problem.items() if each == value) for value in of_problem.values()
+    }
 
 
 def add_snapshots(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +173,6 @@ def add_steps(parser: argparse.ArgumentParser, number: str = "number") -> None:
 
 
 _CONFIG = "settings from a .toml file of new-config, or from the .json report of an earlier run (default: those of the preset)"
-_SET = "settings to change, by dotted name: --set generator.n_channels=64 noise.kind=gaussian"
 
 
 def add_reference(parser: argparse.ArgumentParser) -> None:

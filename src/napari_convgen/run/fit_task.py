@@ -23,7 +23,7 @@ from napari_convgen.run.setup.guides import GUIDE_BYTES
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import ResultT, Task
 
-STOPPED_BEFORE = "Stopped before the estimates that guide the fit were finished."
+STOPPED_BEFORE = "Stopped before the first estimate was finished."
 """Note on a fit that starts from what there was of its guides."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_convgen import samples
 from napari_convgen.files.kspace.reading import KSpaceFile
-from napari_convgen.viewer.reconstruct.kspace import OpenScan, kspace_layer
+from napari_convgen.viewer.layers.kspace import OpenScan, kspace_layer
 
 LayerData = tuple[Any, dict[str, Any], str]
 

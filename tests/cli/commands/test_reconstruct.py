@@ -222,3 +222,16 @@ def test_an_interrupt_ends_the_fit_and_writes_the_best_so_far(folder, capsys, mo
     assert cli.main(words) == 130
     assert "Stopped by the user at step " in capsys.readouterr().out
     assert tifffile.imread("out.tif").shape == (64, 56)
+
+
+def test_the_help_says_which_problem_has_a_setting_and_its_default_there(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["reconstruct", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "for deblur and phase: numerical aperture" in text
+    assert "settings, 1.4 for deblur, 0.5 for phase)" in text
+    assert (
+        "for deblur: wavelength of the emitted light in vacuum, in nanometers; for phase: wavelength of the light"
+        in text
+    )
+    assert "for enlarge: means over" in text

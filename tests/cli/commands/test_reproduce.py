@@ -85,11 +85,27 @@ def test_a_readme_of_the_user_is_only_replaced_if_that_is_asked_for(tmp_path, st
     readme.write_text("# My project\n")
     command = ["reproduce", "fig3", "--device", "cpu", "--out", str(tmp_path)]
     assert cli.main(command) == 2
-    assert "README.md is not of this command, and would be replaced" in capsys.readouterr().err
+    assert "README.md was not written by this command, and would be replaced" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
     assert readme.read_text() == "# My project\n"
     assert cli.main([*command, "--force"]) == 0
     assert "statements agree" in readme.read_text()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".csv", ".json"])
+def test_a_figure_of_the_user_is_only_replaced_if_that_is_asked_for(tmp_path, study, capsys, suffix):
+    mine = tmp_path / f"fig2{suffix}"
+    mine.write_text('{"study": "of mine"}')
+    command = ["reproduce", "fig2", "--device", "cpu", "--out", str(tmp_path)]
+    assert cli.main(command) == 2
+    assert f"fig2{suffix} was not written by this command, and would be replaced." in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [mine.name]
+    assert mine.read_text() == '{"study": "of mine"}'
+    assert cli.main(["reproduce", "fig3", "--device", "cpu", "--out", str(tmp_path)]) == 0  # beside it
+    assert mine.read_text() == '{"study": "of mine"}'
+    assert "fig2" not in (tmp_path / "README.md").read_text()
+    assert cli.main([*command, "--force"]) == 0
+    assert mine.read_bytes() != b'{"study": "of mine"}'
 
 
 def few_drawings(path, panels):

@@ -181,6 +181,13 @@ def test_a_stop_keeps_what_is_done(n_told):
     assert result.notes == ("Stopped before wavelet.",)
 
 
+def test_before_a_method_has_ended_there_is_nothing_to_keep():
+    comparison = CompareTask(noisy(), QUICK, methods=FAST)
+    assert not comparison.has_result
+    next(progress for progress in comparison if progress.done)
+    assert comparison.has_result
+
+
 def test_a_stop_within_the_generator_keeps_its_best_image():
     comparison = CompareTask(noisy(), QUICK.replace({"n_steps": 10_000_000}), methods=("convgen", "nlm"))
     for progress in comparison:

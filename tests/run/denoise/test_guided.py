@@ -193,3 +193,11 @@ def test_the_number_format_suits_the_hardware(is_fast, expected, monkeypatch):
 def test_a_number_format_that_a_generator_has_not_is_refused():
     with pytest.raises(ConfigError, match="cannot have precision = 'bfloat16'"):
         DenoiseTask(pair()[1], Config().replace({"precision": "bfloat16", "backend": "torch"}))
+
+
+def test_the_progress_says_of_which_frame_the_first_estimate_is(noisy):
+    config = PRESETS["quick"].replace({"n_threads": 1, "device": "cpu"})
+    task = DenoiseTask(noisy((2, 20, 23)), config, axes="TYX")
+    said = [str(progress) for progress in task]
+    assert any(text.startswith("Frame 1 of 2, first estimate: ") for text in said)
+    assert any(text.startswith("Frame 2 of 2, first estimate: ") for text in said)

@@ -126,7 +126,7 @@ def test_a_stop_while_guides_are_made_keeps_the_estimate_so_far():
     result = task.result()
     assert result.step == 1
     assert error(result.image, clean) < 0.3 * error(noisy, clean)
-    assert "Stopped before the estimates that guide the fit were finished." in result.notes
+    assert "Stopped before the first estimate was finished." in result.notes
 
 
 def test_the_time_of_the_guides_is_no_part_of_a_step():

@@ -188,6 +188,28 @@ def test_continue_button_adds_steps(viewer, user):
     assert viewer.layers["cells snapshots"].data.shape[0] == 43
 
 
+def test_undo_brings_back_the_steps_that_were_replaced_when_the_run_was_continued(viewer, widget, user):
+    user.run()
+    stack, end = viewer.layers["cells snapshots"], viewer.layers["cells denoised"].data.copy()
+    viewer.dims.set_point(0, 9)
+    user.press("Promote step 9")
+    text, image, all_steps = user.text, viewer.layers["cells denoised"].data.copy(), np.asarray(stack.data)
+    user.fill("Steps to add", 3)
+    user.press("Continue from step")
+    user.wait_until_idle()
+    assert stack.data.shape[0] < 31
+    assert "brings these back" in user.button("Continue").toolTip()
+    user.press("Undo")
+    assert user.text == text
+    assert user.curves.n_steps == 30
+    assert user.enabled("Undo", "Continue near step 9") == ["Undo", "Continue near step 9"]
+    np.testing.assert_array_equal(np.asarray(stack.data), all_steps)
+    np.testing.assert_array_equal(viewer.layers["cells denoised"].data, image)
+    user.press("Undo")
+    np.testing.assert_array_equal(viewer.layers["cells denoised"].data, end)
+    assert not user.button("Undo").isEnabled()
+
+
 def test_without_its_layer_no_snapshot_is_promoted(viewer, user):
     user.run()
     viewer.layers.remove("cells snapshots")
@@ -405,9 +427,9 @@ def test_an_estimate_is_shown_before_the_first_step(viewer, user, small, monkeyp
     user.fill("Preset", "endless")
     user.fill("Preset", "tiny")
     user.press("Run")
-    qtbot.waitUntil(lambda: "Estimate that guides the fit" in user.text, timeout=20_000)
+    qtbot.waitUntil(lambda: "First estimate: " in user.text, timeout=20_000)
     user.wait_until_idle()
-    assert "guides the fit" not in user.text
+    assert "irst estimate: " not in user.text
     assert viewer.layers["cells denoised"].data.std() < viewer.layers["cells"].data.std()
 
 

@@ -54,3 +54,21 @@ def test_what_a_new_layer_would_show_goes_into_the_old_one_or_into_a_new_one(own
     assert new is not layer
     assert layer.data.shape == (3, 4, 5)
     assert list(own.viewer.layers)[-2:] == [layer, new]
+
+
+def test_the_view_stays_where_the_user_has_moved_it_when_a_layer_has_one_more_axis(own):
+    camera = own.viewer.scene.camera
+    camera.zoom, camera.center = 40, (0, 3, 2)
+    layer = own.add(Image(np.zeros((4, 6, 7)), name="snapshots"))
+    assert own.viewer.dims.ndim == 3
+    assert (camera.zoom, camera.center) == (40, (0, 3, 2))
+    own.remove(layer)
+    assert own.viewer.dims.ndim == 2
+    assert (camera.zoom, camera.center) == (40, (0, 3, 2))
+
+
+def test_the_first_layer_of_a_viewer_is_shown_whole(own):
+    own.viewer.layers.clear()
+    own.viewer.scene.camera.center = 0, 300, 300
+    add(own)
+    assert own.viewer.scene.camera.center == (0, 2.5, 3)

@@ -30,6 +30,16 @@ def opened(user, noisy, tmp_path):
     return open_one
 
 
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_that_other_layers_do_not_follow_is_said_if_there_are_some(user, opened, notes, is_alone):
+    if is_alone:
+        user.widget.viewer.layers.clear()
+    opened(imagej=True, resolution=MICRON, metadata={"unit": "um"})
+    user.label("Its file says").linkActivated.emit("take")
+    said = "'cells.tif' has its pixel size now. Other layers do not follow: run again for results that have it too."
+    assert [note.message for note in notes] == ([] if is_alone else [said])
+
+
 def test_the_size_in_a_file_of_imagej_is_said_and_taken_over_on_request(user, opened):
     layer = opened(imagej=True, resolution=MICRON, metadata={"unit": "um"})
     assert "Its file says pixels of 0.22 × 0.11 µm; napari has not read that." in user.text

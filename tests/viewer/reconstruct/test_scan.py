@@ -12,6 +12,7 @@ from napari_convgen.config import PRESETS
 from napari_convgen.core.image import Image
 from napari_convgen.core.mri.simulation import equispaced, head, scan
 from napari_convgen.core.operators.fourier import centered_ifft
+from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.reconstruct.widget import ReconstructWidget
 
 SIZE = (36, 32)
@@ -140,3 +141,14 @@ def test_without_kspace_or_with_a_bad_file_there_is_one_notification(viewer, use
     user.wait_for(lambda: len(notes) == 2)
     assert "bad.h5 cannot be read" in str(notes[1].message)
     assert not viewer.layers
+
+
+@pytest.mark.parametrize("kind", [ReconstructWidget, DenoiseWidget])
+def test_k_space_is_not_taken_for_an_image(kind, viewer, scan_layer, hands, workers_end, qtbot, notes):
+    scan_layer(viewer, SIZE)
+    widget = kind(viewer)
+    qtbot.addWidget(widget)
+    hands(widget).press("Run")
+    said = "'knee k-space' shows k-space, from which an image is yet to be made."
+    assert [said in str(note.message) for note in notes] == [True]
+    assert len(viewer.layers) == 1

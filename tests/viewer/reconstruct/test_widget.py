@@ -201,6 +201,13 @@ def test_a_mask_that_is_drawn_is_taken_while_its_layer_is_active(viewer, widget,
     assert user.value("Missing pixels") == "NaN of the image"
 
 
+def test_the_line_of_a_profile_is_no_mask(viewer, user):
+    viewer.add_shapes([np.eye(2)], shape_type="line", name="line of the profile")
+    viewer.layers.selection.active = viewer.layers["cells"]
+    assert user.value("Missing pixels") == "NaN of the image"
+    assert "line of the profile" in user.choices("Missing pixels")
+
+
 def test_nan_of_the_image_is_filled_in(viewer, user, noisy):
     values = noisy.astype(np.float32)
     values[3:5, 4:9] = np.nan

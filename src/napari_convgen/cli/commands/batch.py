@@ -39,7 +39,12 @@ INCOMPLETE = 1
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="INPUT", help="image files, folders (whose image files are meant), or patterns")
+    add(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="image files, folders (whose image files are meant), or patterns such as '*.tif'",
+    )
     add("-o", "--output", type=Path, required=True, metavar="FOLDER", help="folder for the outputs; created if missing")
     add("--axes", metavar="LETTERS", help="one letter for each axis of the images (default: from the files)")
     add("--series", type=int, default=0, metavar="N", help="number of the image of a file with several (default: 0)")
@@ -58,7 +63,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--dry-run", action="store_true", help="print a forecast of time, memory and disk, and do nothing"
+        "--dry-run",
+        action="store_true",
+        help="do a small part of the work, print a forecast of time, memory and disk, and write nothing",
     )
     what.add_argument("--status", action="store_true", help="print how far the files are, and do nothing")
     what.add_argument("--verify", action="store_true", help=_VERIFY)

@@ -45,7 +45,7 @@ DESCRIPTION = (
     "and the image with added noise. Write errors, fitted images and the change of the weights over the steps."
 )
 EPILOG = (
-    "Noise model, generator, optimizer, steps and seed are those of denoise. There is one generator for each target; it is fitted to all "
+    "Noise model, generator, optimizer, steps and seed are set as for denoise. There is one generator for each target; it is fitted to all "
     "pixels up to the last step, and no rule stops it. Ctrl-C ends the fits and writes the results so far; the exit status is then 130. "
     "A second Ctrl-C aborts, and nothing more is written. A file is written completely or not at all."
 )

@@ -49,7 +49,10 @@ if TYPE_CHECKING:
     from napari_convgen.run.denoise.run import DenoiseTask
 
 HELP = "denoise an image file"
-DESCRIPTION = "Denoise an image: fit an untrained generator to it, and stop before the generator fits the noise."
+DESCRIPTION = (
+    "Denoise an image: combine its similar patches (the non-local estimate), fit an untrained generator and stop before it fits the noise, "
+    "or do both; the preset decides."
+)
 EPILOG = (
     "Ctrl-C ends the fit and writes the best image so far, with all other files; the exit status is then 130. "
     "A second Ctrl-C aborts, and nothing more is written. A file is written completely or not at all."
@@ -201,7 +204,7 @@ def describe(progress: DenoiseProgress) -> str:
     if p.found is not None:
         return str(p)
     if not p.step:
-        return f"{place}estimate that guides the fit: {format_share(p.guide_share or 0)}"
+        return f"{place}first estimate: {format_share(p.guide_share or 0)}"
     left = format_time_left(p.seconds_left, "at most")
     return f"{place}step {p.step}/{p.n_steps}  loss {p.losses[-1]:.3g}  {left}".rstrip()
 

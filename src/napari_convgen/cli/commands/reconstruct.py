@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 HELP = "fill in missing pixels of an image file, deblur or enlarge it, or make the image of an MRI scan, of sums of pixels, or a phase"
 DESCRIPTION = (
-    "Reconstruct an image from what was measured of it, through a model of the measurement: by the non-local estimate, alternating with "
-    "agreement with the measurement, or by an untrained generator that is fitted to it. The image is written as float32 "
-    "(float64 where pixels of such an image are filled in); of an MRI scan that is the magnitude."
+    "Reconstruct an image from what was measured of it, through a model of the measurement. Either the non-local estimate, which combines "
+    "similar patches, and agreement with the measurement take turns, or an untrained generator is fitted to the measurement: the preset "
+    "decides. The image is written as float32 (float64 where pixels of such an image are filled in); of an MRI scan, it is the magnitude."
 )
 EPILOG = (
     "Ctrl-C ends the fit and writes the best image so far, with all other files; the exit status is then 130. "
@@ -53,7 +53,7 @@ EPILOG = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add = parser.add_argument
-    add_input(parser, "measured image, or k-space as a BART, fastMRI or ISMRMRD file")
+    add_input(parser, "measured image (for sense, k-space as a BART, fastMRI or ISMRMRD file)")
     add("-o", "--output", type=Path, metavar="FILE", help=_OUTPUT)
     add("--problem", required=True, metavar="NAME", help=f"problem to solve: {PROBLEMS}")
     add_dry_run(parser)

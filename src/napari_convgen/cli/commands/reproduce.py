@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_quiet(parser)
 
 
-_FORCE = "replace studies that are there in the other size, and a README.md that is not of this command"
+SUFFIXES = (".json", ".png", ".svg", ".csv")
+"""Endings of the files of a study; the first is its record, by which this command knows its own files."""
+
+_FORCE = (
+    "replace studies that are there in the other size, and files of the same names that this command has not written"
+)
 _IMAGES = "folder with other images for fig10 and table1 (default: freely licensed images that come with scikit-image)"
 
 
@@ -59,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         raise FileError(f"--images must be a folder, got {options.images}.")
     if not options.force:
         _check_sizes(names, options)
-        _check_readme(options.output / "README.md")
+        _check_files(names, options.output)
     make_folder(options.output)
     from napari_convgen.reproduction.report import record, to_markdown
     from napari_convgen.reproduction.study import Setting
@@ -73,13 +79,13 @@ def run(options: argparse.Namespace) -> int:
             start = time.monotonic()
             findings = load_study(name)(Setting(options.full, device, options.images, cells, report))
             seconds = time.monotonic() - start + cells.seconds_saved
-            for suffix in (".png", ".svg"):
-                write_figure(out / f"{name}{suffix}", findings.panels)
-            write_curves(out / f"{name}.csv", findings.panels)
             entry = record(
                 name, findings, is_full=options.full, seconds=seconds, device=str(device), version=__version__
             )
             write_text(out / f"{name}.json", json.dumps(entry, indent=2) + "\n")
+            for suffix in (".png", ".svg"):
+                write_figure(out / f"{name}{suffix}", findings.panels)
+            write_curves(out / f"{name}.csv", findings.panels)
             write_text(out / "README.md", to_markdown(_records(out)))
     if not options.quiet:
         tell("\n".join(_summary(names, out)))
@@ -107,12 +113,17 @@ def _check_sizes(names: Sequence[str], options: argparse.Namespace) -> None:
             )
 
 
-def _check_readme(path: Path) -> None:
-    """Refuse to replace a file that this command has not written."""
-    if path.is_file() and path.read_bytes().splitlines()[:1] != [TITLE.encode()]:
+def _check_files(names: Sequence[str], out: Path) -> None:
+    """Refuse to replace files that this command has not written: those of a study without its record, and a README.md of another kind."""
+    new = [name for name in names if _record(out / f"{name}.json", name) is None]
+    others = [path for name in new for suffix in SUFFIXES if os.path.lexists(path := out / f"{name}{suffix}")]
+    readme = out / "README.md"
+    if readme.is_file() and readme.read_bytes().splitlines()[:1] != [TITLE.encode()]:
+        others.append(readme)
+    if others:
         raise FileError(
-            f"{path} is not of this command, and would be replaced by its table of statements. Name another folder, or replace what is "
-            "there with --force."
+            f"{others[0]} was not written by this command, and would be replaced. Name another folder, or replace what is there with "
+            "--force."
         )
 
 
@@ -128,7 +139,18 @@ class _StudyProgress:
 
 def _records(out: Path) -> list[dict[str, Any]]:
     """Return the findings of all studies in the folder, those of earlier commands included."""
-    return [json.loads(path.read_text(encoding="utf-8")) for name in STUDIES if (path := out / f"{name}.json").exists()]
+    records = (_record(out / f"{name}.json", name) for name in STUDIES)
+    return [record for record in records if record is not None]
+
+
+def _record(path: Path, name: str) -> dict[str, Any] | None:
+    """Return the findings of a study; ``None`` if the file is not there or this command has not written it."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    is_own = isinstance(record, dict) and record.get("study") == name and {"size", "claims", "seconds"} <= set(record)
+    return record if is_own else None
 
 
 def _summary(names: Sequence[str], out: Path) -> list[str]:

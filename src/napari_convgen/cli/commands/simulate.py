@@ -77,7 +77,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     noise.add_argument("--photons", type=float, metavar="NUMBER", help=_PHOTONS)
     noise.add_argument("--noise", type=float, metavar="NUMBER", help=_NOISE)
     add("--seed", metavar="N", help="seed of the noise and of the missing pixels, a whole number from 0 (default: 0)")
-    add_changes(parser)
+    add_changes(parser, "operator.numerical_aperture=1.2")
     add("--write-mask", type=Path, metavar="FILE", help=_WRITE_MASK)
     add("--write-psf", type=Path, metavar="FILE", help=_WRITE_PSF)
     kspace.add_coil_maps_output(parser)

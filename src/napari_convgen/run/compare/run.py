@@ -130,8 +130,8 @@ class CompareTask(Task[CompareProgress, CompareResult]):
 
     @property
     def has_result(self) -> bool:
-        """True: methods that have not begun are left out of the result."""
-        return True
+        """True once a method has ended; those that have not begun are left out of the result."""
+        return bool(self._done)
 
     def forecast(self) -> CompareForecast:
         """Predict memory and time: a few steps of each generator are taken, timed and forgotten."""

@@ -106,10 +106,10 @@ class DenoiseProgress(Progress):
         """Say where it is, for the user."""
         if self.found is not None:
             return describe_search(self.found)
-        if not self.step:
-            return f"Estimate that guides the fit: {format_share(self.guide_share or 0)}."
         frame = f"Frame {self.frame + 1} of {self.n_frames}, " if self.n_frames > 1 else ""
         tile = f"tile {self.tile + 1} of {self.n_tiles}, " if self.n_tiles > 1 else ""
         place = f"{frame}{tile}step {self.step} of at most {self.n_steps}, {1000 * self.seconds_per_step:.0f} ms each."
+        if not self.step:
+            place = f"{frame}{tile}first estimate: {format_share(self.guide_share or 0)}."
         best = f" Step {self.kept_step} is the best so far." if self.kept_step else ""
         return place[0].upper() + place[1:] + best

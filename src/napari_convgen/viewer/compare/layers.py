@@ -78,10 +78,10 @@ class ComparisonLayers:
 
     def undo(self) -> None:
         """Remove the layers, but those whose data the user has replaced, and show the others as they were shown before."""
+        self._side_by_side.undo()
         for layer in (*self.images.values(), *self.residuals.values()):
             self._own.remove(layer)
         self.images, self.residuals = {}, {}
-        self._side_by_side.undo()
 
     def _add(self, layer: Image) -> None:
         layer.visible = True

@@ -68,9 +68,15 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         return self._task_at_hand is not None
 
     @property
+    def is_as_ended(self) -> bool:
+        """True if the user has chosen no other step of the current run."""
+        return self._finished is None or not self._finished.chosen_steps
+
+    @property
     def can_undo(self) -> bool:
-        """True if another step was kept before the one that is kept now."""
-        return not self.is_busy and self._finished is not None and bool(self._finished.chosen_steps)
+        """True if another step was kept before the one that is kept now, or the run was continued."""
+        finished = self._finished
+        return not self.is_busy and finished is not None and bool(finished.chosen_steps or finished.before)
 
     @property
     def _task_at_hand(self) -> DenoiseTask | None:
@@ -130,9 +136,16 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
             self._choose(finished, (*finished.chosen_steps, step))
 
     def undo(self) -> None:
-        """Go back to the step that was kept before the last choice."""
-        if self.can_undo and self._finished is not None:
-            self._choose(self._finished, self._finished.chosen_steps[:-1])
+        """Go back to the step that was kept before the last choice, or else to the run as it was before it was continued."""
+        finished = self._finished
+        if self.is_busy or finished is None:
+            return
+        if finished.chosen_steps:
+            self._choose(finished, finished.chosen_steps[:-1])
+        elif finished.before is not None:
+            self._release()  # the task has taken the steps that are undone
+            self._choose(finished.before, finished.before.chosen_steps)
+            self.turned.emit()
 
     def _choose(self, finished: Finished[DenoiseRequest, DenoiseResult, RunLayers], steps: tuple[int, ...]) -> None:
         result = finished.ended.keep(steps[-1]) if steps else finished.ended

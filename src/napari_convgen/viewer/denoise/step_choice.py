@@ -32,12 +32,15 @@ class StepChoice(QWidget):
         super().__init__()
         self._session = session
         self._promote = button(PROMOTE, "Make the snapshot on screen the result.")
-        self._undo = button("Undo", "Go back to the step that was kept before your last choice.")
+        self._undo = button(
+            "Undo", "Take back your last choice of a step, or your last 'Continue' with the steps that it replaced."
+        )
         self._continue = button(
             "Continue",
             "Add steps to the finished fit of a single image. It goes on from its end or, if you moved the stop back, from the last stored "
-            "step before it, which the button names. Of a run that was reopened, or is not the last one, the networks are not kept: its "
-            "own steps are taken again first, which takes as long as the run took.",
+            "step before it, which the button names: new steps then replace the later ones, and 'Undo' brings these back. The networks of "
+            "a run that was reopened, or is not the last one, are not kept: its own steps are taken again first, which takes as long as "
+            "the run took.",
         )
         self._more_steps = QSpinBox()
         self._more_steps.setRange(1, 10_000_000)
@@ -63,7 +66,7 @@ class StepChoice(QWidget):
         session = self._session
         step, layers = session.step_to_continue, session.layers
         self._continue.setEnabled(step is not None)
-        where = "from" if session.has_task or not session.can_undo else "near"
+        where = "from" if session.has_task or session.is_as_ended else "near"
         self._continue.setText("Continue" if step is None else f"Continue {where} step {step}")
         self._more_steps.setEnabled(step is not None)
         has_snapshots = layers is not None and layers.snapshots in session.viewer.layers

@@ -99,10 +99,10 @@ class FitsLayers:
 
     def undo(self) -> None:
         """Remove the layers, but those whose data the user has replaced, and show the others as they were shown before."""
+        self._side_by_side.undo()
         for layer in (self.noise, *self.layers.values()):
             self._own.remove(layer)
         self.layers, self.noise = {}, None
-        self._side_by_side.undo()
         if len(self._point_before) == self.viewer.dims.ndim:
             self.viewer.dims.point = self._point_before
 

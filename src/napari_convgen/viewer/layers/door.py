@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -267,14 +268,25 @@ def show_name(layer: Layer) -> None:
         layer.name_overlay.update({"visible": True, "position": "top_left", "font_size": 8})
 
 
+@contextmanager
+def kept_view(viewer: ViewerModel) -> Iterator[None]:
+    """Keep the camera where the user has moved it: napari moves it when the number of axes changes. An empty viewer has no view to keep."""
+    camera = getattr(viewer, "scene", viewer).camera  # napari 0.9 moved it
+    view = None if not viewer.layers else (camera.center, camera.zoom)
+    yield
+    if view is not None:
+        camera.center, camera.zoom = view
+
+
 def add_layer(viewer: ViewerModel, layer: Layer) -> None:
-    """Add a layer; what was selected stays selected, so that the next run takes the same input."""
+    """Add a layer; what was selected stays selected, so that the next run takes the same input, and the view stays as it was."""
     selection = viewer.layers.selection
     selected, active = set(selection), selection.active
     if not selected:
-        viewer.add_layer(layer)
+        with kept_view(viewer):
+            viewer.add_layer(layer)
         return
-    with selection.events.active.blocker():  # napari selects it for a moment
+    with kept_view(viewer), selection.events.active.blocker():  # napari selects it for a moment
         viewer.add_layer(layer)
         viewer.layers.selection = selected
         selection.active = active

@@ -66,6 +66,11 @@ def mask_of(layer: MaskLayer, image: Image, axes: list[int], point: Sequence[flo
     return _sampled(finest_level(layer), to_mask, shape)
 
 
+def may_mark(layer: Labels | Shapes) -> bool:
+    """Return False for shapes without an area, such as the line of a profile; shapes that are not drawn yet may have one."""
+    return not isinstance(layer, Shapes) or not layer.shape_type or bool(set(layer.shape_type) & set(FILLED))
+
+
 def _sampled(
     values: ArrayLike, to_mask: Callable[[NDArray[np.float64]], NDArray[np.float64]], shape: tuple[int, ...]
 ) -> NDArray[np.bool_]:

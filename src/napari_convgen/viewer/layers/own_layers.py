@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
-from napari_convgen.viewer.layers.door import add_layer
+from napari_convgen.viewer.layers.door import add_layer, kept_view
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -72,7 +72,8 @@ class OwnLayers:
     def remove(self, layer: Image | None) -> None:
         """Remove a layer from the viewer, unless it is not there or the user's."""
         if self.has(layer):
-            self.viewer.layers.remove(layer)
+            with kept_view(self.viewer):
+                self.viewer.layers.remove(layer)
 
     def _on_data(self, event: Any) -> None:
         if not self._is_writing:

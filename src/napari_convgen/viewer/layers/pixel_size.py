@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from napari.layers import Image
+from napari.layers import Image, Layer
 
 from napari_convgen.files.image_file import Calibration
 from napari_convgen.files.images import pixel_size_of_file
@@ -23,11 +23,15 @@ def unread_pixel_size(layer: Image, axes: str) -> Calibration | None:
     axes
         One letter for each axis of its data.
     """
-    is_set = any(scale != 1 for scale in layer.scale) or any(str(unit) != "pixel" for unit in layer.units)
-    if is_set or layer.source.path is None:
+    if layer.source.path is None or not has_no_pixel_size(layer):
         return None
     size = _ask_once(layer.source.path, axes.upper()[: layer.ndim])
     return size if size is not None and len(size[0]) == layer.ndim and _lengths(size) else None
+
+
+def has_no_pixel_size(layer: Layer) -> bool:
+    """Return True for a layer for which neither a reader nor the user has set a scale or a unit."""
+    return all(scale == 1 for scale in layer.scale) and all(str(unit) == "pixel" for unit in layer.units)
 
 
 def describe_pixel_size(size: Calibration) -> str:

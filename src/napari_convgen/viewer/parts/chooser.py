@@ -10,14 +10,21 @@ import numpy as np
 from magicgui.widgets import ComboBox, LineEdit
 from magicgui.widgets.bases import ValueWidget
 from napari.layers import Image, Layer
+from napari.utils.notifications import show_info
 from psygnal import Signal
 
 from napari_convgen.core.image import ArrayLike, Layout
-from napari_convgen.errors import ConvgenError
+from napari_convgen.errors import ConvgenError, InputError
 from napari_convgen.viewer.layers.door import LayerInput, finest_level, guess_axes, read_layer
 from napari_convgen.viewer.layers.frame import find_frame, frame_index, take_frame
+from napari_convgen.viewer.layers.kspace import scan_of
 from napari_convgen.viewer.layers.names import name_events
-from napari_convgen.viewer.layers.pixel_size import describe_pixel_size, take_pixel_size, unread_pixel_size
+from napari_convgen.viewer.layers.pixel_size import (
+    describe_pixel_size,
+    has_no_pixel_size,
+    take_pixel_size,
+    unread_pixel_size,
+)
 from napari_convgen.viewer.parts.form import ConfigForm
 from napari_convgen.viewer.parts.labels import name_of_layer, text_label
 
@@ -90,9 +97,15 @@ class InputChooser:
         Raises
         ------
         ConvgenError
-            There is no image layer, or its axes do not fit.
+            There is no image layer, its axes do not fit, or it shows k-space, which is no image.
         """
-        source = read_layer(self.layer or self.viewer.layers.selection.active, self.axes.value or None)
+        layer = self.layer or self.viewer.layers.selection.active
+        if layer is not None and scan_of(layer) is not None:
+            raise InputError(
+                f"'{layer.name}' shows k-space, from which an image is yet to be made. Open the widget 'Reconstruct', choose the problem "
+                "'MRI scan' and press Run."
+            )
+        source = read_layer(layer, self.axes.value or None)
         Layout.of(source.data.shape, source.axes, self._z_axis())
         return take_frame(source, self.place())
 
@@ -193,6 +206,10 @@ class InputChooser:
         if layer is not None and (size := unread_pixel_size(layer, self.axes.value)) is not None:
             take_pixel_size(layer, size)
             self.viewer.reset_view()
+            if any(other is not layer and has_no_pixel_size(other) for other in self.viewer.layers):
+                show_info(
+                    f"'{layer.name}' has its pixel size now. Other layers do not follow: run again for results that have it too."
+                )
         self.describe()
 
     def _follow_data(self, active: Layer | None) -> None:

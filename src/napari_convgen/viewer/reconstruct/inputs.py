@@ -20,12 +20,12 @@ from napari_convgen.core.image import Layout
 from napari_convgen.errors import ConvgenError, InputError
 from napari_convgen.files.lights import read_lights
 from napari_convgen.viewer.layers.door import read_layer
-from napari_convgen.viewer.layers.mask import mask_of
+from napari_convgen.viewer.layers.kspace import image_source
+from napari_convgen.viewer.layers.mask import mask_of, may_mark
 from napari_convgen.viewer.layers.units import format_lengths
 from napari_convgen.viewer.parts.form import ConfigForm, leave_out
 from napari_convgen.viewer.parts.image_chooser import ImageChooser
 from napari_convgen.viewer.parts.labels import text_label
-from napari_convgen.viewer.reconstruct.kspace import image_source
 from napari_convgen.viewer.reconstruct.measured import Measured
 from napari_convgen.viewer.reconstruct.problems import NO_PROBLEM, PROBLEMS, Problem
 from napari_convgen.viewer.reconstruct.scan_chooser import ScanChooser
@@ -226,9 +226,9 @@ class ProblemInputs:
         others = [layer for layer in self.viewer.layers if layer != self._image.layer]
         images = [layer for layer in others if isinstance(layer, Image) and not layer.rgb]
         drawn = [layer for layer in reversed(others) if isinstance(layer, Labels | Shapes)]
-        self._offer(
-            self._mask, [*((layer.name, layer) for layer in (*drawn, *images)), (NAN, NAN)], drawn[0] if drawn else NAN
-        )
+        active = self.viewer.layers.selection.active
+        usual = next((layer for layer in drawn if may_mark(layer) or layer is active), NAN)
+        self._offer(self._mask, [*((layer.name, layer) for layer in (*drawn, *images)), (NAN, NAN)], usual)
         computed = [(PSFS[kind], kind) for kind in PROBLEMS["deblur"].operators]
         self._offer(self._psf, [*computed, *((layer.name, layer) for layer in images)], computed[0][1])
         self.scan.follow_layers()

@@ -17,8 +17,8 @@ from napari_convgen.viewer.layers.door import (
     residual_layer,
     visible,
 )
+from napari_convgen.viewer.layers.kspace import logarithm_layer
 from napari_convgen.viewer.layers.own_layers import OwnLayers
-from napari_convgen.viewer.reconstruct.kspace import logarithm_layer
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.reconstruct.request import Details, ReconstructRequest
 

@@ -17,8 +17,8 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_convgen.errors import ConvgenError, InputError
 from napari_convgen.files.kspace.reading import KSpaceFile, read_kspace
+from napari_convgen.viewer.layers.kspace import KEY, OpenScan, kspace_layer, scan_of
 from napari_convgen.viewer.parts.form import leave_out
-from napari_convgen.viewer.reconstruct.kspace import KEY, OpenScan, kspace_layer, scan_of
 from napari_convgen.viewer.worker.latest import Latest
 
 if TYPE_CHECKING:

@@ -59,6 +59,7 @@ class SpectrumLayers:
         self.layers: dict[str, Image] = {}
         self.position = 0
         self._own = OwnLayers(viewer)
+        self._side_by_side = SideBySide(viewer)
         self._axes = NewAxes.above_all(viewer, len(source.units), COMPONENT)
         self._rank = 0
 
@@ -76,7 +77,6 @@ class SpectrumLayers:
         has_grid
             True to show all layers side by side; False to put the new ones on top of each other, all but one hidden.
         """
-        side_by_side = SideBySide(self.viewer)
         self._axes = NewAxes.above_all(self.viewer, len(self.source.units), COMPONENT)
         self.layers = self._images(result, 0)
         for layer in self.layers.values():
@@ -87,7 +87,7 @@ class SpectrumLayers:
         self._rank = result.spectra[0].rank
         self.viewer.dims.set_point(self.axis, self._rank)
         if has_grid:
-            side_by_side.show()
+            self._side_by_side.show()
         else:
             for name in self.layers.keys() - {"projection"}:
                 self.layers[name].visible = False

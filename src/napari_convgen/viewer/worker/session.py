@@ -95,6 +95,8 @@ class Finished(Generic[RequestT, ResultT, LayersT]):
         Result as the run ended.
     chosen_steps
         Steps that the user has chosen since, in that order; none by default.
+    before
+        The run as it was before it was given more steps; ``None``, the default, if it was not.
     """
 
     request: RequestT
@@ -103,6 +105,7 @@ class Finished(Generic[RequestT, ResultT, LayersT]):
     report: Mapping[str, Any]
     ended: ResultT
     chosen_steps: tuple[int, ...] = ()
+    before: Finished[RequestT, ResultT, LayersT] | None = None
 
 
 class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
@@ -335,7 +338,8 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
             if layers is None:
                 pass
             elif result is not None and running.task is not None:
-                finished = Finished(running.request, layers, result, answer.report, result)
+                before = self._runs.get(layers)
+                finished = Finished(running.request, layers, result, answer.report, result, before=before)
                 self._remember(finished)
                 self._show_result(finished, running.task, answer.details)
             else:
