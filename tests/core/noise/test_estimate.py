@@ -54,6 +54,23 @@ def test_photon_noise_is_measured(peak, read):
     assert GAIN * (OFFSET - model.offset[0]) + model.sigma[0] ** 2 == pytest.approx(read**2, abs=1.0)
 
 
+def test_photon_noise_is_seen_where_most_is_dark_and_the_rest_bright():
+    y, x = np.mgrid[:160, :160]
+    inside = (np.hypot(y - 80, x - 80) < 50) | (np.abs(np.hypot(y - 80, x - 80) - 62) < 5)
+    image = np.random.default_rng(0).poisson(20 + ndimage.gaussian_filter(180.0 * inside + x * inside / 8, 0.7))
+    model = estimate(16.0 * image)
+    assert (model.kind, model.gain[0]) == ("poisson-gaussian", pytest.approx(16, rel=0.3))
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-12, 1e25])
+def test_photon_noise_is_measured_in_values_of_any_size(unit):
+    image = np.random.default_rng(0).poisson(30 * scene(side=128)).astype(float)
+    model, in_units = estimate(image), estimate(unit * image)
+    assert (in_units.kind, model.kind) == ("poisson-gaussian", "poisson-gaussian")
+    assert in_units.gain[0] / unit == pytest.approx(model.gain[0], rel=1e-3)
+    assert in_units.sigma[0] / unit == pytest.approx(model.sigma[0], rel=1e-3)
+
+
 def test_what_is_given_is_taken():
     image = photons(30, 2.0)
     model = estimate(image, offset=OFFSET)
