@@ -62,6 +62,13 @@ def test_photon_noise_is_seen_where_most_is_dark_and_the_rest_bright():
     assert (model.kind, model.gain[0]) == ("poisson-gaussian", pytest.approx(16, rel=0.3))
 
 
+def test_photons_that_were_moved_by_half_a_pixel_are_no_magnitudes():
+    clean = ndimage.gaussian_filter(np.random.default_rng(5).standard_normal((192, 192)), 8)
+    image = np.random.default_rng(6).poisson(2 + 25 * np.maximum(clean / clean.max(), 0)).astype(float)
+    model = estimate((image + np.roll(image, 1, 1)) / 2)
+    assert (model.kind, model.correlation_length) == ("poisson-gaussian", 2)
+
+
 @pytest.mark.parametrize("unit", [1e-30, 1e-12, 1e25])
 def test_photon_noise_is_measured_in_values_of_any_size(unit):
     image = np.random.default_rng(0).poisson(30 * scene(side=128)).astype(float)
