@@ -1,5 +1,4 @@
-"""Where noise is stronger: in the corners of a field that was corrected for vignetting, in the depth, in a quadrant of a camera, in the
-middle of a scan by several coils."""
+"""Where noise is stronger: in the corners of a field, in the depth, in a quadrant of a camera, in the middle of a scan by several coils."""
 
 from __future__ import annotations
 
