@@ -62,6 +62,25 @@ def test_photon_noise_is_seen_where_most_is_dark_and_the_rest_bright():
     assert (model.kind, model.gain[0]) == ("poisson-gaussian", pytest.approx(16, rel=0.3))
 
 
+@pytest.mark.parametrize("signal_to_noise", [1.5, 2.5])
+def test_faint_magnitudes_are_rician(signal_to_noise):
+    y, x = np.mgrid[-1 : 1 : 192 * 1j, -1 : 1 : 192 * 1j]
+    clean = ndimage.gaussian_filter((np.hypot(x, y) < 0.75) * (650 + 300 * np.sin(9 * x) * np.cos(11 * y)), 1)
+    sigma = 650 / signal_to_noise
+    real, imaginary = sigma * np.random.default_rng(0).standard_normal((2, 192, 192))
+    model = estimate(np.hypot(clean + real, imaginary))
+    assert (model.kind, model.sigma[0]) == ("rician", pytest.approx(sigma, rel=0.05))
+
+
+@pytest.mark.parametrize(("background", "top"), [(3.5, 5.6), (3.5, 7.7), (4.0, 8.8), (4.5, 7.2)])
+def test_few_photons_with_read_noise_are_no_faint_magnitudes(background, top):
+    y, x = np.mgrid[-1 : 1 : 160 * 1j, -1 : 1 : 160 * 1j]
+    inside = ndimage.gaussian_filter((np.hypot(x, y) < 0.75) * 1.0, 2)
+    rng = np.random.default_rng(int(10 * background))
+    image = rng.poisson(background + (top - background) * inside) + 0.8 * rng.standard_normal(inside.shape)
+    assert estimate(np.maximum(image, 0)).kind == "poisson-gaussian"
+
+
 def test_photons_that_were_moved_by_half_a_pixel_are_no_magnitudes():
     clean = ndimage.gaussian_filter(np.random.default_rng(5).standard_normal((192, 192)), 8)
     image = np.random.default_rng(6).poisson(2 + 25 * np.maximum(clean / clean.max(), 0)).astype(float)
