@@ -158,8 +158,8 @@ TOYS = [
             settings(
                 "config/noise.py",
                 "ToyNoiseConfig",
-                "\nNoiseConfig = ",
-                " | ",
+                "\nNoiseConfig = (\n    ",
+                "\n    | ",
                 """\
                 class ToyNoiseConfig(_ModeledNoise):
                     '''Laplace noise.'''

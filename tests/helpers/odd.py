@@ -95,7 +95,19 @@ def odd_array(rng):
         "generator.n_channels": 4,
         "generator.n_scales": ["auto", "auto", "auto", "auto", 1, 2, 3][rng.integers(7)],
         "noise.kind": str(
-            rng.choice(["auto", "auto", "auto", "auto", "gaussian", "poisson-gaussian", "rician", "none"])
+            rng.choice(
+                [
+                    "auto",
+                    "auto",
+                    "auto",
+                    "auto",
+                    "gaussian",
+                    "poisson-gaussian",
+                    "rician",
+                    "intensity-dependent",
+                    "none",
+                ]
+            )
         ),
         "stopping.kind": str(rng.choice(["fixed", "held-out", "auto"])),
         "z_axis": str(rng.choice(["frames", "volume"])) if axes and "ZYX" in axes else "frames",

@@ -16,6 +16,7 @@ from napari_convgen.config.generators import (
 from napari_convgen.config.noise import (
     AutoNoiseConfig,
     GaussianNoiseConfig,
+    IntensityDependentNoiseConfig,
     NoiseConfig,
     NoNoiseConfig,
     PoissonGaussianNoiseConfig,
@@ -71,6 +72,7 @@ __all__ = [
     "GradientDescentConfig",
     "GuidedNetworkConfig",
     "IdentityConfig",
+    "IntensityDependentNoiseConfig",
     "Kind",
     "LedArrayConfig",
     "MicroscopeConfig",

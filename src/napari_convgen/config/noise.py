@@ -76,7 +76,7 @@ class _ModeledNoise(NoiseSettings):
 
 
 class AutoNoiseConfig(_ModeledNoise):
-    """Gaussian, Poisson-Gaussian or Rician noise, as the image tells."""
+    """Gaussian, Poisson-Gaussian, Rician or intensity-dependent noise, as the image tells."""
 
     kind: Literal["auto"] = "auto"
     is_shared: YesNo = Field("auto", title="Same in channels", description=IS_SHARED)
@@ -115,4 +115,22 @@ class RicianNoiseConfig(_ModeledNoise):
     )
 
 
-NoiseConfig = AutoNoiseConfig | GaussianNoiseConfig | PoissonGaussianNoiseConfig | RicianNoiseConfig | NoNoiseConfig
+class IntensityDependentNoiseConfig(_ModeledNoise):
+    """Noise that depends on the intensity in any smooth way, as in inverted images and logarithms."""
+
+    kind: Literal["intensity-dependent"] = "intensity-dependent"
+    sigma: Sigma = Field(
+        "auto",
+        title="Standard deviation",
+        description="Root of the mean variance of the noise, in the image's units; how it depends on the intensity is measured.",
+    )
+
+
+NoiseConfig = (
+    AutoNoiseConfig
+    | GaussianNoiseConfig
+    | PoissonGaussianNoiseConfig
+    | RicianNoiseConfig
+    | IntensityDependentNoiseConfig
+    | NoNoiseConfig
+)

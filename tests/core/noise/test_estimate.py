@@ -54,6 +54,49 @@ def test_photon_noise_is_measured(peak, read):
     assert GAIN * (OFFSET - model.offset[0]) + model.sigma[0] ** 2 == pytest.approx(read**2, abs=1.0)
 
 
+def test_photon_noise_is_seen_where_most_is_dark_and_the_rest_bright():
+    y, x = np.mgrid[:160, :160]
+    inside = (np.hypot(y - 80, x - 80) < 50) | (np.abs(np.hypot(y - 80, x - 80) - 62) < 5)
+    image = np.random.default_rng(0).poisson(20 + ndimage.gaussian_filter(180.0 * inside + x * inside / 8, 0.7))
+    model = estimate(16.0 * image)
+    assert (model.kind, model.gain[0]) == ("poisson-gaussian", pytest.approx(16, rel=0.3))
+
+
+@pytest.mark.parametrize("signal_to_noise", [1.5, 2.5])
+def test_faint_magnitudes_are_rician(signal_to_noise):
+    y, x = np.mgrid[-1 : 1 : 192 * 1j, -1 : 1 : 192 * 1j]
+    clean = ndimage.gaussian_filter((np.hypot(x, y) < 0.75) * (650 + 300 * np.sin(9 * x) * np.cos(11 * y)), 1)
+    sigma = 650 / signal_to_noise
+    real, imaginary = sigma * np.random.default_rng(0).standard_normal((2, 192, 192))
+    model = estimate(np.hypot(clean + real, imaginary))
+    assert (model.kind, model.sigma[0]) == ("rician", pytest.approx(sigma, rel=0.05))
+
+
+@pytest.mark.parametrize(("background", "top"), [(3.5, 5.6), (3.5, 7.7), (4.0, 8.8), (4.5, 7.2)])
+def test_few_photons_with_read_noise_are_no_faint_magnitudes(background, top):
+    y, x = np.mgrid[-1 : 1 : 160 * 1j, -1 : 1 : 160 * 1j]
+    inside = ndimage.gaussian_filter((np.hypot(x, y) < 0.75) * 1.0, 2)
+    rng = np.random.default_rng(int(10 * background))
+    image = rng.poisson(background + (top - background) * inside) + 0.8 * rng.standard_normal(inside.shape)
+    assert estimate(np.maximum(image, 0)).kind == "poisson-gaussian"
+
+
+def test_photons_that_were_moved_by_half_a_pixel_are_no_magnitudes():
+    clean = ndimage.gaussian_filter(np.random.default_rng(5).standard_normal((192, 192)), 8)
+    image = np.random.default_rng(6).poisson(2 + 25 * np.maximum(clean / clean.max(), 0)).astype(float)
+    model = estimate((image + np.roll(image, 1, 1)) / 2)
+    assert (model.kind, model.correlation_length) == ("poisson-gaussian", 2)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-12, 1e25])
+def test_photon_noise_is_measured_in_values_of_any_size(unit):
+    image = np.random.default_rng(0).poisson(30 * scene(side=128)).astype(float)
+    model, in_units = estimate(image), estimate(unit * image)
+    assert (in_units.kind, model.kind) == ("poisson-gaussian", "poisson-gaussian")
+    assert in_units.gain[0] / unit == pytest.approx(model.gain[0], rel=1e-3)
+    assert in_units.sigma[0] / unit == pytest.approx(model.sigma[0], rel=1e-3)
+
+
 def test_what_is_given_is_taken():
     image = photons(30, 2.0)
     model = estimate(image, offset=OFFSET)

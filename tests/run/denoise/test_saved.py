@@ -11,7 +11,7 @@ from napari_convgen.run.denoise.saved import load, load_run, save_run
 QUICK = Config().replace({"generator.n_channels": 8, "n_steps": 12, "n_seeds": 2, "device": "cpu", "n_threads": 1})
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "poisson-gaussian", "rician"])
+@pytest.mark.parametrize("kind", ["gaussian", "poisson-gaussian", "rician", "intensity-dependent"])
 def test_a_run_that_was_saved_is_the_same_after_it_was_read(noisy, same, kind, tmp_path):
     image = noisy((2, 20, 23) if kind == "gaussian" else (20, 23), "uint8")
     result = denoise(image, QUICK.replace({"noise.kind": kind}), reference=image // 2)

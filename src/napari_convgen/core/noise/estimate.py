@@ -245,7 +245,7 @@ class _Wanted:
         best, least_left = model, np.inf
         for kind in reversed(self.kinds):
             is_given = any(given(self.settings, name) is not None for name in kind.strengths)
-            if is_given or kind.is_of_magnitudes != model.is_of_magnitudes:
+            if is_given or not kind.can_be_leveled or kind.is_of_magnitudes != model.is_of_magnitudes:
                 continue
             channels = [_estimate_channel(each, (kind,), self.settings) for each in measured]
             plain = kind.of_channels(channels, correlation_length=1, is_shared=model.is_shared)

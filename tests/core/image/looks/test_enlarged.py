@@ -29,6 +29,7 @@ ENLARGED = {
     "zeros at high frequencies": (2, lambda: zero_filled(noisy())),
     "rounded": (2, lambda: resized(noisy(), 2, 1).round().astype(np.uint8)),
     "three times": (3, lambda: resized(noisy(48), 3, 3)),
+    "one and a half times": (3, lambda: ndimage.zoom(noisy(96), 1.5, order=1, grid_mode=True, mode="grid-mirror")),
     "a volume": (2, lambda: np.stack([resized(noisy(), 2, 1)] * 3)),
 }
 
@@ -39,7 +40,9 @@ def test_images_that_were_enlarged_are_named(name):
     [check] = check_array(
         image, Layout.of(image.shape, "ZYX"[-image.ndim :], "volume" if image.ndim == 3 else "frames")
     )
-    assert f"The image looks enlarged {factor} times" in check.notes[0]
+    times, reduce = {2: ("2", ", or first reduce the image to 1/2 of its size"), 3: ("3 or 1.5", "")}[factor]
+    assert check.notes[0].startswith(f"The image looks enlarged {times} times")
+    assert check.notes[0].endswith(f"Denoise the original{reduce}.")
 
 
 AS_MEASURED = {

@@ -14,6 +14,7 @@ SIDE, SIGMA = 128, 6.0
 Y, X = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
 LEVELS = {
     "corners": 1 + X**2 + Y**2,
+    "middle": 1 + 1.5 * np.exp(-(X**2 + Y**2) / 0.3),
     "depth": np.exp(0.55 * (Y + 1)),
     "halves": np.where(X < 0, 1.0, 2.0),
     "quadrants": np.where(X < 0, np.where(Y < 0, 1.0, 2.2), np.where(Y < 0, 1.7, 1.2)),
@@ -93,7 +94,7 @@ def test_volumes_and_colors_have_one_map():
 
 
 def test_leveled_values_come_back_and_the_slope_is_that_of_the_way_back():
-    level_map = LevelMap((0.1, 0.0, 0.5, 0.0, 0.5, 0.0, 0.0, 0.0), (30.0,), 3.0)
+    level_map = LevelMap((0.1, 0.0, 0.5, 0.0, 0.5, *6 * (0.0,)), (30.0,), 3.0)
     model = PoissonGaussianNoise((1.0,), (2.0,), (5.0,), level_map=level_map)
     [transform] = model.stabilizers_of((SIDE, SIDE))
     x = 400 + 100 * X
@@ -129,6 +130,18 @@ def test_magnitudes_can_have_stronger_noise_in_some_places():
     leveled, not_leveled = (denoise(image, config.replace({"noise.is_uniform": each})) for each in ("auto", "yes"))
     errors = [float(np.std((result.image - clean)[bright])) for result in (leveled, not_leveled)]
     assert errors[0] < 0.85 * errors[1]
+
+
+def test_magnitudes_of_parallel_imaging_have_stronger_noise_in_the_middle():
+    y, x = np.mgrid[-1 : 1 : 192 * 1j, -1 : 1 : 192 * 1j]
+    inside = np.hypot(x, y) < 0.8
+    clean = ndimage.gaussian_filter(inside * (650 + 200 * np.sin(9 * x) * np.cos(11 * y)), 1)
+    level = 1 + 2 * np.exp(-(x**2 + y**2) / 0.2)
+    real, imaginary = 30 * level * np.random.default_rng(0).standard_normal((2, 192, 192))
+    model = estimate(np.hypot(clean + real, imaginary)[None])
+    assert model.kind == "rician"
+    deviation = np.sqrt(model.variance_in(clean[None])[0])
+    assert np.abs(np.log(deviation / 30 / level))[clean > 300].mean() < 0.15
 
 
 def test_a_denoised_image_gains_where_noise_is_weak_and_where_it_is_strong():

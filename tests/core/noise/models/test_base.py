@@ -31,7 +31,12 @@ def draw_rician(model, x, rng):
     return np.hypot(x + real, imaginary)
 
 
-DRAW = {"gaussian": draw_gaussian, "poisson-gaussian": draw_poisson_gaussian, "rician": draw_rician}
+DRAW = {
+    "gaussian": draw_gaussian,
+    "poisson-gaussian": draw_poisson_gaussian,
+    "intensity-dependent": draw_gaussian,
+    "rician": draw_rician,
+}
 """Draws noisy values of each kind around clean ones."""
 
 FLOATS = {"sigma": st.floats(0.1, 100), "gain": st.floats(0.5, 5), "offset": st.floats(-50, 200)}

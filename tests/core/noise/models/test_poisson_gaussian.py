@@ -127,6 +127,6 @@ def test_a_read_noise_that_is_given_stays_where_the_noise_does_not_grow_with_the
 
 
 def test_no_events_are_counted_where_a_flat_field_has_divided_them():
-    level_map = LevelMap((0.1,) * 8, (30.0,), 3.0)
+    level_map = LevelMap((0.1,) * 11, (30.0,), 3.0)
     assert PoissonGaussianNoise((0.0,), (1.0,), (0.0,)).has_counts
     assert not PoissonGaussianNoise((0.0,), (1.0,), (0.0,), level_map=level_map).has_counts

@@ -17,6 +17,7 @@ from napari_convgen.core.image.looks.phase import phase_note
 from napari_convgen.core.image.looks.quadrants import quadrants_note
 from napari_convgen.core.image.looks.saved_as_jpeg import jpeg_note
 from napari_convgen.core.image.looks.signed import signed_note
+from napari_convgen.core.image.looks.two_way import two_way_note
 
 Look = Callable[[Float[np.ndarray, "c *spatial"], Bool[np.ndarray, "c *spatial"], np.dtype], str]
 """Function of a frame's values, channels first, of where they are observed, and of their type in the file; it returns a note, or ``""``."""
@@ -31,6 +32,7 @@ LOOKS: Sequence[Look] = (
     quadrants_note,
     periodic_note,
     drift_note,
+    two_way_note,
     cut_off_note,
 )
 """A function for each kind, in the order of the notes."""

@@ -35,9 +35,13 @@ def enlarged_note(
     factor = find_enlargement(values, is_observed)
     if factor == 1:
         return ""
+    # Two pixels that became three lie in the same period as one that became three.
+    times, reduce = (
+        ("2 times", ", or first reduce the image to 1/2 of its size") if factor == 2 else ("3 or 1.5 times", "")
+    )
     return (
-        f"The image looks enlarged {factor} times: its pixels were computed from fewer ones, which makes their noise correlated and says "
-        f"nothing new. Denoise the original, or first reduce the image to 1/{factor} of its size."
+        f"The image looks enlarged {times}: its pixels were computed from fewer ones, which makes their noise correlated and says nothing "
+        f"new. Denoise the original{reduce}."
     )
 
 

@@ -36,6 +36,9 @@ BELOW_WEIGHT = 0.25
 """Square of a distance below the line, relative to one above it, in the robust weights: structure only adds to a variance.
 Chosen on the tuning images of benchmarks/noise.py."""
 
+ON_LINE = 0.25
+"""Largest relative distance of a measured variance from a line that it is said to lie on. Our choice, no benchmark."""
+
 LEAST_REACH, POWER_TOLERANCE, LARGEST_OFF = 2.0, 0.25, 0.2
 """Least ratio of the largest to the least intensity, largest distance of the power from 2, and of the variance's logarithm, as the root of
 the mean square, from the line, of noise that grows in proportion. Speckle of 1 to 64 looks has a power of 1.97 to 2.06, and is off by
@@ -113,12 +116,15 @@ class Line:
         Standard error of the slope.
     misfit
         Median distance of the measured variances from the line, relative to it.
+    share_on_line
+        Share of the independent blocks whose variances lie within `ON_LINE` of the line, relative to it.
     """
 
     slope: float
     intercept: float
     slope_error: float
     misfit: float
+    share_on_line: float
 
     def at(self, mean: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         """Return the variance at some intensities; it may be negative."""
@@ -145,11 +151,13 @@ def fit_line(
     """
     x, y = curve.mean, curve.variance
     if not y.any():
-        return Line(0.0, 0.0, 0.0, 0.0)
-    x0, y0 = origin or (0.0, 0.0)
-    columns = np.stack([x - x0, np.ones_like(x)], axis=1)
+        return Line(0.0, 0.0, 0.0, 0.0, 1.0)
+    # Distances from the middle in units of the largest: values of any size and offset are equally exact.
+    x0, y0 = origin or (float(x.mean()), 0.0)
+    unit = float(np.abs(x - x0).max()) or 1.0
+    columns = np.stack([(x - x0) / unit, np.ones_like(x)], axis=1)
     is_free = np.array([slope is None, origin is None])
-    known = np.array([slope or 0.0, y0 if origin else 0.0])
+    known = np.array([unit * (slope or 0.0), y0])
     floor = FLOOR * max(float(y.max()), np.finfo(float).tiny)
     line, known_line = np.maximum(y, floor), columns @ known
     answer, weights, gain = known, 1 / line, 0.0
@@ -163,14 +171,16 @@ def fit_line(
         if is_free.any():
             free = columns[:, is_free] * weights[:, None]
             answer[is_free] = np.linalg.lstsq(free, (y - known_line) * weights, rcond=None)[0]
-        gain = max(0.0, float(answer[0])) * has_events
+        gain = max(0.0, float(answer[0]) / unit) * has_events
         line = np.maximum(columns @ answer, floor)
     error = 0.0
     if is_free[0]:
         normal = (columns * weights[:, None])[:, is_free]
-        error = float(np.sqrt(np.linalg.pinv(normal.T @ normal)[0, 0]))
-    misfit = float(np.median(np.abs(y - columns @ answer) / line))
-    return Line(float(answer[0]), float(answer[1] - answer[0] * x0), error, misfit)
+        error = float(np.sqrt(np.linalg.pinv(normal.T @ normal)[0, 0])) / unit
+    off = np.abs(y - columns @ answer) / line
+    n_on_line = curve.n[off < ON_LINE].sum()
+    a = float(answer[0]) / unit
+    return Line(a, float(answer[1]) - a * x0, error, float(np.median(off)), float(n_on_line / curve.n.sum()))
 
 
 def dark_level(curve: Curve, line: Line) -> tuple[float, float]:

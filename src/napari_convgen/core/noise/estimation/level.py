@@ -1,4 +1,4 @@
-"""Where noise is stronger: in the corners of a field that was corrected for vignetting, in the depth, in a quadrant of a camera."""
+"""Where noise is stronger: in the corners of a field, in the depth, in a quadrant of a camera, in the middle of a scan by several coils."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class LevelMap:
     Attributes
     ----------
     coefficients
-        Coefficients of the level's logarithm, see `_parabola` and `_quadrants`: of one of these, and 0 for the other.
+        Coefficients of the level's logarithm, see `FORMS`: of one of these, and 0 for the others.
     centers
         Stabilized value of each channel that stays as it is when the noise is leveled.
     ratio
@@ -117,8 +117,8 @@ def find_level_map(
     """Return where white noise is stronger; ``None`` if it is the same everywhere.
 
     The noise is measured in cells all over the image, relative to what the model says for their brightness. Cells that show texture are
-    left out: it has more energy in lower than in higher frequencies. Either a parabola over the axes or a level for each quadrant must
-    explain nearly all differences between cells, much better than their brightness does.
+    left out: it has more energy in lower than in higher frequencies. A parabola over the axes, a level for each quadrant or a bump in the
+    middle must explain nearly all differences between cells, much better than their brightness does.
 
     Parameters
     ----------
@@ -157,7 +157,13 @@ def _quadrants(places: Sequence[Float[np.ndarray, "..."]]) -> list[Float[np.ndar
     return [rows, columns, rows * columns]
 
 
-FORMS: Sequence[Callable[..., list[Float[np.ndarray, "..."]]]] = (_parabola, _quadrants)
+def _bump(places: Sequence[Float[np.ndarray, "..."]]) -> list[Float[np.ndarray, "..."]]:
+    """Return a wave from border to border along each of the last two axes, highest in the middle, and the product."""
+    rows, columns = (np.cos(np.pi * place) for place in places[-2:])
+    return [rows, columns, rows * columns]
+
+
+FORMS: Sequence[Callable[..., list[Float[np.ndarray, "..."]]]] = (_parabola, _quadrants, _bump)
 """Functions from coordinates along each axis, from -1 to 1, to columns whose sum, with coefficients, is the logarithm of the level."""
 
 

@@ -85,6 +85,9 @@ class NoiseModel(ABC):
     is_of_magnitudes: ClassVar[bool] = False
     """True if values with such noise are not negative."""
 
+    can_be_leveled: ClassVar[bool] = True
+    """True if such noise is looked for that is stronger in some places."""
+
     is_signal_dependent: ClassVar[bool] = True
     """True if the variance depends on the clean value, so that the noise is stabilized."""
 

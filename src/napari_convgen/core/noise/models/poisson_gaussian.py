@@ -21,6 +21,11 @@ MIN_GROWTH, MIN_SIGNIFICANCE, MAX_MISFIT = 1.6, 8.0, 0.25
 """Least growth of the variance from the dark to the bright parts, least slope in its standard errors, and largest relative distance of
 measured variances from the line, with which noise depends on the signal. Chosen on the tuning images of benchmarks/noise.py."""
 
+MIN_ON_LINE = 0.8
+"""Least share of the blocks of white noise on the line that is near enough too: where most of an image is dark, few blocks lie between
+the dark and the bright, across edges, and fill half of the intervals. Checked with the images of benchmarks/cases.py: noise that is the
+same everywhere has no significant line."""
+
 MIN_READ_NOISE = 3.0
 """Least variance of read noise, in its standard errors, that is told from shot noise. Our choice, a cautious significance."""
 
@@ -94,7 +99,8 @@ class PoissonGaussianNoise(NoiseModel):
         line = fit_line(curve)
         first, last = line.at(curve.mean[[0, -1]])
         is_significant = line.slope > MIN_SIGNIFICANCE * line.slope_error
-        has_shape = line.misfit < MAX_MISFIT or is_proportional(curve) or is_of_coils(curve)
+        is_on_line = channel.blocks.spacing == 1 and line.share_on_line > MIN_ON_LINE
+        has_shape = line.misfit < MAX_MISFIT or is_on_line or is_proportional(curve) or is_of_coils(curve)
         return bool(is_significant and last > MIN_GROWTH * first and has_shape)
 
     @classmethod

@@ -44,6 +44,18 @@ MIN_VARIANCE, MAX_VARIANCE = 0.75, 2.5
 structure only adds to a variance, and in a small image no interval of intensity may be without. Blocks across the edge of an object have
 less, as part of them is background; they are few. Chosen on the tuning images of benchmarks/noise.py."""
 
+LIKE, PHOTON_SHARE, FAINT_SHARE = 0.2, 0.5, 0.8
+"""Largest relative distance of a variance from that of magnitudes, largest share of the blocks with such a variance that photons have, and
+least share of magnitudes where nothing is bright. Our choice, no benchmark."""
+
+PROPORTIONAL, LEAST_GROWTH = 0.5, 4.0
+"""Growth of the variance from the dark to the bright, relative to that of the mean, and least growth, from which it can be that of photons:
+the variance of magnitudes grows by 2.3, and more if the noise is stronger in the middle. Our choice, no benchmark."""
+
+COARSE = 0.1
+"""Largest step of values, in standard deviations of the noise, of magnitudes without a bright part: a background of 3.7 photons looks like
+that of magnitudes, but has a step of 0.34."""
+
 TABLE_END, N_TABLE = 30.0, 600
 """Largest amplitude that means are tabulated for, in standard deviations of the noise, and entries; the variance is 0.999 there."""
 
@@ -86,8 +98,7 @@ class RicianNoise(NoiseModel):
             and (channel.blocks.mean < BACKGROUND_END * sigma).mean() > MIN_BACKGROUND
             and n_below > MIN_BELOW
             and abs(off) < RATIO_TOLERANCE
-            and is_bright.sum() >= MIN_BRIGHT
-            and _has_variance(curve.take(is_bright), sigma**2)
+            and (_is_faint(values, curve) if is_bright.sum() < MIN_BRIGHT else _is_bright(curve, is_bright, sigma))
         )
 
     @classmethod
@@ -134,6 +145,30 @@ class RicianNoise(NoiseModel):
         return np.zeros_like(low)
 
 
+def _is_bright(curve: Curve, is_bright: Bool[np.ndarray, "k"], sigma: float) -> bool:
+    """Return True if the variance where it is bright is that of magnitudes, and not that of photons."""
+    return _has_variance(curve.take(is_bright), sigma**2) and not _grows_as_photons(curve)
+
+
+def _is_faint(values: Float[np.ndarray, "*shape"], curve: Curve) -> bool:
+    """Return True if the variance at nearly all intensities, and the least values, are those of magnitudes: no counts of few photons."""
+    sigma = _sigma(curve)
+    if sigma <= 0 or _rounding(values[values < 2 * BELOW_ONE * sigma]) > COARSE * sigma:
+        return False
+    n_below, off = _rayleigh_ratio(values, sigma, (NEAR_ZERO / 2, NEAR_ZERO))
+    return n_below > MIN_BELOW and abs(off) < RATIO_TOLERANCE and _share_like(curve) > FAINT_SHARE
+
+
+def _share_like(curve: Curve) -> float:
+    """Return the share of the blocks whose variance is that of magnitudes with their mean."""
+    sigma = _sigma(curve)
+    if sigma <= 0:
+        return 0.0
+    amplitudes = np.linspace(0, TABLE_END, N_TABLE)
+    expected = sigma**2 * np.interp(curve.mean / sigma, rice_mean(amplitudes), rice_variance(amplitudes))
+    return float(curve.n[np.abs(curve.variance / expected - 1) < LIKE].sum() / curve.n.sum())
+
+
 def _has_variance(bright: Curve, expected: float) -> bool:
     """Return True if the noise has an expected variance, where it is bright."""
     order = np.argsort(bright.variance)
@@ -142,14 +177,18 @@ def _has_variance(bright: Curve, expected: float) -> bool:
     return bool(of_half > MIN_VARIANCE * expected and bright.variance.min() < MAX_VARIANCE * expected)
 
 
-def _rayleigh_ratio(values: Float[np.ndarray, "*shape"], sigma: float) -> tuple[int, float]:
+def _rayleigh_ratio(
+    values: Float[np.ndarray, "*shape"], sigma: float, ends: tuple[float, float] = (NEAR_ZERO, BELOW_ONE)
+) -> tuple[int, float]:
     """Return how many values are small, and how the share of those near zero among them differs from that of a Rayleigh distribution.
+
+    Values near zero, and small ones, are below the two ends, in standard deviations of the noise.
 
     Zeros, which may mark what was not measured, are not counted. A Rayleigh distribution has the share exp(-m² / 2) above m. Rounded values
     are counted between the limits to which they were rounded.
     """
     step = _rounding(values[values < 2 * BELOW_ONE * sigma]) / sigma
-    limits = [0.5 * step, *((np.floor(m / step) + 0.5) * step if step else m for m in (NEAR_ZERO, BELOW_ONE))]
+    limits = [0.5 * step, *((np.floor(m / step) + 0.5) * step if step else m for m in ends)]
     n_near_zero, n_below = (int(((values > 0) & (values < limit * sigma)).sum()) for limit in limits[1:])
     none, near_zero, below = (np.exp(-(limit**2) / 2) for limit in limits)
     if not n_below or limits[1] <= limits[0]:
@@ -179,3 +218,10 @@ def _sigma(curve: Curve) -> float:
         line = fit_line(replace(curve, mean=expected), origin=(0.0, 0.0), has_events=False)
         sigma = float(np.sqrt(max(0.0, line.slope)))
     return sigma
+
+
+def _grows_as_photons(curve: Curve) -> bool:
+    """Return True if the variance grows nearly as much as the mean, and is that of magnitudes at few intensities."""
+    first, last = fit_line(curve).at(curve.mean[[0, -1]])
+    least = max(LEAST_GROWTH, PROPORTIONAL * curve.mean[-1] / curve.mean[0])
+    return bool(last > least * first > 0) and _share_like(curve) < PHOTON_SHARE
