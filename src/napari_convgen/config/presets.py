@@ -104,7 +104,7 @@ def for_reconstruction(config: Config) -> Config:
     """
     if not config.generator.learns_from_guide:
         return config
-    if (config.generator, config.optimizer) != (_TAUGHT.generator, _TAUGHT.optimizer):
+    if all((config.generator, config.optimizer) != (each.generator, each.optimizer) for each in PRESETS.values()):
         raise ConfigError(
             f"generator.kind = {config.generator.kind!r} learns from an estimate of the image alone. A reconstruction fits a guided "
             "network to the measurement instead, so that changed settings of generator and optimizer would be lost. Choose "

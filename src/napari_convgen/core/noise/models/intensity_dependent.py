@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from typing import ClassVar, Self
 
 import numpy as np
@@ -35,6 +35,9 @@ MISFIT = 0.1
 N_TABLE, N_NODES, REACH = 400, 30, 6.0
 """Entries of a transform's table, nodes of the Gauss-Hermite quadrature over the noise, and standard deviations of the noise that the
 table goes beyond the intensities where the noise changes."""
+
+N_TABLES = 32
+"""Number of tables that are kept: more than a frame has channels, while those of a long stack's frames would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def _interpolate(
     return np.asarray(np.interp(x, xs, ys) + first * np.minimum(x - xs[0], 0) + last * np.maximum(x - xs[-1], 0))
 
 
-@cache
+@lru_cache(maxsize=N_TABLES)
 def _table(
     sigma: float, shape: Shape
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"], Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:

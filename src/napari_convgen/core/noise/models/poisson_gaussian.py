@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -52,9 +52,9 @@ ANSCOMBE = 0.375
 ROOT_BIAS = 0.25
 """The mean of 2 √(X + 3/8) is 2 √(λ + 3/8 - 1/4) to second order, of X events where λ are expected (Taylor series of the root)."""
 
-TABLE_END, N_TABLE, N_BELOW = 60.0, 400, 100
-"""Events up to which the mean of the Anscombe transform is tabulated, and entries from 0 on and below; beyond, its square grows by 4 an
-event."""
+TABLE_END, N_TABLE, N_BELOW, N_KEPT = 60.0, 400, 100, 32
+"""Events up to which the mean of the Anscombe transform is tabulated, entries from 0 on and below, and tables that are
+kept: those of a long stack's frames would fill the memory. Beyond, the square of the mean grows by 4 an event."""
 
 TAIL = 12.0
 """Standard deviations of a Poisson distribution that its table goes beyond the mean: what is left has a probability below 1e-22."""
@@ -281,7 +281,7 @@ def _poisson(counts: Float[np.ndarray, "n"], events: Float[np.ndarray, "m 1"]) -
     return np.asarray(np.exp(xlogy(counts, events) - gammaln(counts + 1) - events))
 
 
-@cache
+@lru_cache(maxsize=N_KEPT)
 def _anscombe_moments(
     sigma: float,
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
