@@ -298,7 +298,8 @@ PLACES = {
     },
 }
 """Modules that may name a kind: its settings, the table of what builds it, ready configurations, the rule that lets others vote, what
-computes a point spread function, and what shows one or tells of which problem a setting is; a sample has a microscope's name. A study of a paper names what it studies."""
+computes a point spread function, and what shows one or tells of which problem a setting is; a sample has a microscope's name. A study of a
+paper names what it studies."""
 
 
 @pytest.fixture(scope="module")
