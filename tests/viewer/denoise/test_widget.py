@@ -180,10 +180,12 @@ def test_a_run_without_a_network_is_not_continued(viewer, user):
 
 def test_continue_button_adds_steps(viewer, user):
     user.run()
+    assert user.value("Steps to add") == 30
     user.fill("Steps to add", 12)
     user.press("Continue from step 30")
     user.wait_until_idle()
     assert user.button("Continue from step 42").isEnabled()
+    assert user.value("Steps to add") == 12
     assert user.curves.n_steps == 42
     assert viewer.layers["cells snapshots"].data.shape[0] == 43
 

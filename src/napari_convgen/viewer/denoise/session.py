@@ -63,6 +63,11 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         return task.step_before_extension(step) if task.can_extend else None
 
     @property
+    def usual_steps(self) -> int | None:
+        """Number of steps that the current run had at most; ``None`` if there is none."""
+        return None if self._finished is None else self._finished.ended.config.n_steps
+
+    @property
     def has_task(self) -> bool:
         """True if the networks of the current run are at hand; else its steps are taken again before it is continued."""
         return self._task_at_hand is not None

@@ -44,10 +44,10 @@ class StepChoice(QWidget):
         )
         self._more_steps = QSpinBox()
         self._more_steps.setRange(1, 10_000_000)
-        self._more_steps.setValue(500)
         self._more_steps.setPrefix("+")
         self._more_steps.setAccessibleName("Steps to add")
-        self._more_steps.setToolTip("Number of steps that 'Continue' adds.")
+        self._more_steps.setToolTip("Number of steps that 'Continue' adds; at first as many as the run had at most.")
+        self._offered_for: object = None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(rows_of((self._continue, self._more_steps), (self._promote, self._undo)))
@@ -69,6 +69,9 @@ class StepChoice(QWidget):
         where = "from" if session.has_task or session.is_as_ended else "near"
         self._continue.setText("Continue" if step is None else f"Continue {where} step {step}")
         self._more_steps.setEnabled(step is not None)
+        if step is not None and layers is not self._offered_for:
+            self._more_steps.setValue(session.usual_steps or 1)
+            self._offered_for = layers
         has_snapshots = layers is not None and layers.snapshots in session.viewer.layers
         self._promote.setEnabled(session.state is State.IDLE and has_snapshots)
         self._undo.setEnabled(session.can_undo)
