@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QLineEdit
+from qtpy.QtWidgets import QLineEdit, QPushButton
 
 from napari_convgen.config import PRESETS
 from napari_convgen.core.image import Image
@@ -11,6 +11,7 @@ from napari_convgen.core.optics.objective import Objective
 from napari_convgen.run.reconstruct.problems import PROBLEMS as SOLVED
 from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.simulate import simulate
+from napari_convgen.viewer.layers.door import METADATA_KEY
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS
@@ -309,6 +310,24 @@ def test_the_usual_preset_reconstructs_through_an_operator(viewer, widget, user)
     user.run()
     assert not user.curves.isHidden()
     assert "cells snapshots" in viewer.layers
+
+
+def test_presets_show_the_network_that_is_fitted_to_a_measurement(viewer, user, make_widget, hands, preferences):
+    user.fill("Problem", "Enlarge")
+    user.fill("Preset", "default")
+    assert user.widget.config().generator.kind == "guided-network"
+    user.press("Run")
+    user.press("Cancel")
+    kept = preferences().reconstruct
+    assert (kept.preset, kept.changes) == ("default", "operator.kind=downsampling")
+    again = hands(make_widget(ReconstructWidget))
+    assert (again.value("Preset"), again.widget.config()) == ("default", user.widget.config())
+    report = {"config": again.widget.config().model_dump(), "problem": "enlarge"}
+    viewer.layers["cells"].metadata[METADATA_KEY] = report
+    user.fill("Preset", "tiny")
+    [menu] = [each.menu() for each in user.widget.findChildren(QPushButton) if each.text() == "Load settings"]
+    next(action for action in menu.actions() if action.text() == "Load settings from this layer").trigger()
+    assert (user.value("Preset"), user.widget.config()) == ("default", again.widget.config())
 
 
 def test_numbers_out_of_range_are_one_notification(widget, user, notes):
