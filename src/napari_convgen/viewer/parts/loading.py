@@ -111,7 +111,7 @@ def report_of_file(path: Path) -> Mapping[str, Any]:
     return {**json.loads(path.read_text(encoding="utf-8")), "config": config}
 
 
-def config_of(report: Mapping[str, Any], shown: Mapping[str, Any]) -> Config:
+def config_of(report: Mapping[str, Any], shown: Mapping[str, Any], presets: Mapping[str, Config] = PRESETS) -> Config:
     """Return the configuration in a report, but for the settings of the machine: another image, or another machine, may not take them.
 
     Parameters
@@ -120,10 +120,12 @@ def config_of(report: Mapping[str, Any], shown: Mapping[str, Any]) -> Config:
         Report of a run, or at least its ``config``, as plain values.
     shown
         Values of the form, by dotted name, which has some of these settings, or all.
+    presets
+        Presets of the form, by name; all by default.
     """
     config = Config.from_dict(report["config"]).replace({name: shown.get(name, "auto") for name in OF_MACHINE})
     by_machine = config.replace({"precision": "auto"})
-    return by_machine if PRESETS[nearest_preset(by_machine)].precision == "auto" else config
+    return by_machine if presets[nearest_preset(by_machine, presets)].precision == "auto" else config
 
 
 def describe_missing(wanted: Config, shown: Config) -> str:

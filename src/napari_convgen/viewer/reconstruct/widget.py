@@ -224,7 +224,8 @@ class ReconstructWidget(DockWidget):
 
     def _show_report(self, report: Mapping[str, Any]) -> None:
         """Show the settings of another run, and its problem if it was one of this widget."""
-        config = config_of(report, self._at_hand.values() | self._folded.values())
+        shown = self._at_hand.values() | self._folded.values()
+        config = config_of(report, shown, self._problem.problem.presets())
         self._problem.name.value = report.get("problem") or problem_of(config)
         self._show(nearest_preset(config, self._problem.problem.presets()), config)
 
