@@ -136,7 +136,7 @@ def test_frames_that_help_each_other():
     stated = figures(page, "loses about # dB at most with `quick`, and # dB with `default`")
     assert stated == near(*(-least["frames without relation", preset] for preset in ("quick", "default")))
     changes = []
-    for stack, alone, both in table("stacks.md", "stack            | the estimate alone"):
+    for stack, alone, both, *_ in table("stacks.md", "stack            | the estimate alone"):
         psnr = [float(cell.split()[0]) for cell in (alone, both)]
         changes += [abs(psnr[1] - psnr[0])] * (stack != "without relation")
     [most] = figures("docs/how-to/choose-a-preset.md", "changes the image by # dB at most")

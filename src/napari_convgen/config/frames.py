@@ -44,5 +44,5 @@ class FramesConfig(Settings):
         "auto",
         title="Network of a frame",
         description="Frames to which a network is fitted: always (to each), or auto (not to those that frames before and after help, "
-        "where it would be mixed with the non-local estimate, which is so good then that the network hardly changes it).",
+        "where the non-local estimate is so good that the network adds little to it for the time that it takes).",
     )

@@ -35,7 +35,7 @@ JOINT = (
 """Note on a stack whose frames are denoised together."""
 
 NO_NETWORK = (
-    "No network was fitted to the frames: it hardly changes frames that others help. "
+    "No network was fitted to the frames: it adds little to frames that others help, and takes long. "
     "Choose frames.network = 'always' to fit one to each."
 )
 """Note on such a stack whose images are the non-local estimate."""
