@@ -105,7 +105,7 @@ def add_settings(parser: argparse.ArgumentParser, options: Mapping[str, str]) ->
     fields = setting_fields()
     for option, name in options.items():
         of_kind = fields[f"operator.{name}"]
-        of_problem = {_PROBLEM_OF[kind]: field for kind, field in of_kind.items() if kind in _PROBLEM_OF}
+        of_problem = {PROBLEM_OF[kind]: field for kind, field in of_kind.items() if kind in PROBLEM_OF}
         about = _joined({problem: (field.description or "").rstrip(".") for problem, field in of_problem.items()})
         texts = "; ".join(f"for {problems}: {text[0].lower()}{text[1:]}" for text, problems in about.items())
         defaults = _joined({problem: field.default for problem, field in of_problem.items()})
@@ -116,7 +116,7 @@ def add_settings(parser: argparse.ArgumentParser, options: Mapping[str, str]) ->
         parser.add_argument(option, dest=name, metavar=metavar, help=f"{texts} (default: from the settings, {default})")
 
 
-_PROBLEM_OF = {
+PROBLEM_OF = {
     "blur": "deblur",
     "widefield": "deblur",
     "confocal": "deblur",
