@@ -8,8 +8,7 @@ together (``frames.fit``). The part ``starts`` compares fits of a generator that
 (``frames.start``), by PSNR and steps. The part ``volumes`` compares the slices at the ends of a volume with those in the middle, and with
 the same slices frame by frame. For volumes that are Gaussian fields the table also has what no estimate can exceed: the Wiener filter that
 knows the covariance. The part ``constants`` shows what the reach and the stride of the patches of a stack were chosen by, on other
-stacks, and the part ``network`` what the network of ``default`` adds there. The tables are written to results/stacks.md. All takes half
-an hour on a core.
+stacks. The tables are written to results/stacks.md. All takes an hour on a core.
 """
 
 from __future__ import annotations
@@ -35,9 +34,6 @@ RESULTS = Path(__file__).parent / "results" / "stacks.md"
 
 NOISE = 0.1
 """Standard deviation of the noise that is added, relative to the range."""
-
-N_NETWORKS = 4
-"""Number of frames to which networks are fitted, which takes long."""
 
 RING = 3
 """Number of neighboring frequencies along each axis over which a covariance is averaged: with it the two Gaussian fields come within
@@ -318,22 +314,6 @@ def constants(folder: Path, presets: Sequence[str], only: str) -> str:
     return f"{TITLES['constants']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
 
 
-def network(folder: Path, presets: Sequence[str], only: str) -> str:
-    """Return the table of frames that others help, with and without the network of ``default``."""
-    rows = []
-    scenes = {title: make(folder) for title, make in TUNING.items()}
-    scenes["without relation"] = np.concatenate([field((1, 96, 96), (0, 2, 2), seed) for seed in range(20, 24)])
-    for title, clean in scenes.items():
-        (alone, short), (mixed, long) = (
-            run(clean[:N_NETWORKS], "default", "TYX", frames__network=each) for each in ("auto", "always")
-        )
-        rows.append([title, f"{mean_psnr(alone):.2f}", f"{mean_psnr(mixed):.2f}", f"{long / short:.0f}"])
-        print(*rows[-1], flush=True)
-    head = ["stack", "the estimate alone", "and the network", "time, relative"]
-    text = f"PSNR in dB of the first {N_NETWORKS} frames with `default`, and the time with the network relative to that without."
-    return f"{TITLES['network']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
-
-
 def _ends_and_middle(psnr: np.ndarray) -> tuple[str, str]:
     n = len(psnr)
     return f"{mean_psnr(psnr[[0, -1]]):.2f}", f"{mean_psnr(psnr[n // 3 : n - n // 3]):.2f}"
@@ -344,10 +324,9 @@ TITLES = {
     "starts": "### Starts from the frame before",
     "volumes": "### Volumes",
     "constants": "### Constants of stacks",
-    "network": "### The network of frames that others help",
 }
 
-PARTS = {"stacks": stacks, "starts": starts, "volumes": volumes, "constants": constants, "network": network}
+PARTS = {"stacks": stacks, "starts": starts, "volumes": volumes, "constants": constants}
 
 
 def main() -> None:

@@ -221,7 +221,6 @@ def test_the_presets_are_those_of_the_paper_and_the_default():
     assert Config.from_dict({}) == preset("default")
     assert (preset("quick").generator.kind, preset("quick").generator.guide) == ("guided-network", "non-local")
     assert {preset(name).generator.kind for name in ("default", "best")} == {"taught-network"}
-    assert [preset(name).frames.network for name in ("default", "best")] == ["auto", "always"]
     wide, narrow = preset("paper"), preset("paper-narrow")
     assert (wide.generator.n_channels, wide.generator.n_scales, wide.n_steps) == (512, 5, 1500)
     assert (narrow.generator.n_channels, narrow.generator.n_scales, narrow.n_steps) == (128, 5, 3000)

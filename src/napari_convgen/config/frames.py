@@ -40,9 +40,3 @@ class FramesConfig(Settings):
         description="Number of frames in a row after which a network starts afresh, where networks start from the frame before. These "
         "chains are the pieces of a batch, and several are done at a time: auto (16), or a number.",
     )
-    network: Literal["auto", "always"] = Field(
-        "auto",
-        title="Network of a frame",
-        description="Frames to which a network is fitted: always (to each), or auto (not to those that frames before and after help, "
-        "where the non-local estimate is so good that the network adds little to it for the time that it takes).",
-    )

@@ -191,11 +191,6 @@ class TaughtNetworkConfig(GeneratorSettings):
         return True
 
     @property
-    def improves_joint_frames(self) -> bool:
-        """False: it adds 0.3 dB at most, for more than ten times the time (benchmarks/stacks.py, part ``network``)."""
-        return False
-
-    @property
     def guide_steps(self) -> float:
         """As many as have 150 lessons."""
         return 150 / self.n_lessons
@@ -261,7 +256,7 @@ class GuidedNetworkConfig(_HourglassConfig):
 
     @property
     def improves_joint_frames(self) -> bool:
-        """False if it is mixed with the non-local estimate, as a taught network is."""
+        """False if it is mixed with the non-local estimate: it would be fitted to each frame, for little."""
         return self.guide != "non-local"
 
     @property

@@ -18,7 +18,7 @@ from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.setup.build import generator_entry
 from napari_convgen.run.setup.fits import denoising_fit, start_fit
 from napari_convgen.run.setup.forecast import Forecast, check_memory, free_bytes, time_step
-from napari_convgen.run.setup.groups import FrameGroup, fits_networks, n_steps_of
+from napari_convgen.run.setup.groups import FrameGroup, FrameGroups, fits_networks, n_steps_of
 from napari_convgen.run.setup.guides import GUIDE_BYTES
 from napari_convgen.run.setup.prepared import Prepared
 from napari_convgen.run.task import ResultT, Task
@@ -63,20 +63,18 @@ class FitTask(Task[DenoiseProgress, ResultT]):
         """Number of frames, or tiles of them, that the task goes through."""
         return len(self.prepared.pieces)
 
-    def _forecast(self, image: ImageTensor, units: Units | None = None, guide_cost: float = 1.0) -> Forecast:
-        """Predict memory and time: a few steps of a frame's fit are taken, timed and forgotten.
-
-        The guides of a frame take ``guide_cost`` times as long as from the frame alone.
-        """
+    def _forecast(self, image: ImageTensor, units: Units | None = None, groups: FrameGroups | None = None) -> Forecast:
+        """Predict memory and time: a few steps of a frame's fit are taken, timed and forgotten."""
         prepared, config, n_free = self.prepared, self.config, free_bytes(self.device)
         fit = denoising_fit(prepared, image, config.seed, config.n_seeds, has_guides=False, units=units)
         return Forecast(
             n_bytes=self.n_bytes,
             n_bytes_free=n_free,
             step=time_step(fit, self.n_threads),
-            before=prepared.time_guides(image, fit) * guide_cost,
+            before=(groups or prepared).time_guides(image, fit),
             n_frames=prepared.n_frames_to_fit,
             has_tiles=prepared.n_tiles > 1,
+            n_sharing=groups.n_sharing if groups else 1,
             n_steps=fit.n_steps,
             device=str(self.device),
             backend=prepared.backend,

@@ -222,3 +222,20 @@ def test_noise_that_is_correlated_along_one_axis_is_turned_with_the_crop():
     power = upright.square().mean()
     assert float((upright[..., 1:] * upright[..., :-1]).mean() / power) > 0.3
     assert abs(float((upright[..., 1:, :] * upright[..., :-1, :]).mean() / power)) < 0.05
+
+
+def test_a_network_learns_from_several_images_and_passes_on_what_it_has_learned():
+    first, second = network(n=2), network(n=2)
+    for generator in (first, second):
+        taught(generator, waves(20, 26))
+    examples = torch.stack([torch.zeros(2, 1, 20, 26), torch.ones(2, 1, 20, 26)], 1)
+    first.learn_from(examples)
+    assert {float(first._crop(first.examples[0], first.noises[0])[0].mean()) for _ in range(20)} == {0, 1}
+    assert (float(first.center), float(first.unit)) == pytest.approx((0.5, 0.5 + 0.1))
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter += 0.1
+    second.begin_learned(first.learned())
+    assert (first.is_settled, second.is_settled) == (False, True)
+    assert second.n_lessons == 0
+    torch.testing.assert_close(second(), first())

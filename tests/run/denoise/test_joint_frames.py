@@ -1,18 +1,26 @@
 """Stacks whose frames are denoised together."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter, shift
 
 from napari_convgen.config import preset
+from napari_convgen.core.generators import TaughtNetwork
 from napari_convgen.core.image import ImageTensor, Layout, Measured
+from napari_convgen.core.pace import finish
 from napari_convgen.core.problem import Problem
+from napari_convgen.core.snapshot import Outcome, StopReason
 from napari_convgen.core.stopping import HeldOut
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.denoise.run import JOINT, NO_NETWORK, DenoiseTask, denoise
 from napari_convgen.run.setup.build import build_noise
+from napari_convgen.run.setup.fits import start_fit
+from napari_convgen.run.setup.groups import frame_groups
 from napari_convgen.run.setup.guides import make_guides
+from napari_convgen.run.setup.prepared import Prepared
 
 SMALL = {
     "generator.n_channels": 4,
@@ -48,24 +56,77 @@ def test_frames_that_move_help_each_other_and_a_note_says_so():
     assert JOINT not in alone.notes
 
 
-def test_no_network_is_fitted_to_frames_that_others_help_unless_it_is_asked_for():
-    _, noisy = frames_that_move(2, shape=(16, 18))
-    config = preset("default").replace({**SMALL, "n_steps": 10, "generator.n_lessons": 2})
+TAUGHT = preset("default").replace({**SMALL, "n_steps": 10, "generator.n_lessons": 2})
 
-    def told(image, **changes):
-        task = DenoiseTask(image, config.replace({f"frames.{name}": each for name, each in changes.items()}))
-        n_steps = task.forecast().n_steps
+
+def test_frames_of_a_group_share_a_network_that_learns_at_the_first_from_all():
+    _, noisy = frames_that_move(5, shape=(16, 18))
+    config = TAUGHT.replace({"frames.group": 3})
+    task, examples, shares = DenoiseTask(noisy, config, axes="TYX"), [], []
+    taught = TaughtNetwork.lesson_loss
+
+    def lesson(network, member):
+        examples.append((len(task.result().frames) if task.has_result else 0, *network.examples.shape))
+        return taught(network, member)
+
+    with mock.patch.object(TaughtNetwork, "lesson_loss", lesson):
         for progress in task:
-            assert progress.n_steps == n_steps
-        result = task.result()
-        return {len(frame.loss) for frame in result.frames}, NO_NETWORK in result.notes, result.image
+            shares.append(progress.share)
+    assert set(examples) == {(0, 2, 3, 1, 16, 18), (3, 2, 2, 1, 16, 18)}
+    assert [len(frame.loss) for frame in task.result().frames] == [10, 8, 8, 10, 8]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
 
-    n_steps, is_noted, image = told(noisy)
-    assert (n_steps, is_noted) == ({1}, True)
-    np.testing.assert_array_equal(image, fitted(noisy, "auto").image)
-    assert told(noisy, fit="separate")[:2] == ({10}, False)
-    assert told(noisy, network="always")[:2] == ({10}, False)
-    assert told(noisy[0])[:2] == ({10}, False)
+
+def test_the_network_of_another_frame_takes_noise_off_as_well_as_one_of_its_own():
+    clean, noisy = frames_that_move(3, speed=5)
+    config = TAUGHT.replace(
+        {"n_steps": 20, "generator.n_lessons": 10, "generator.n_channels": 16, "generator.network_share": 1}
+    )
+    shared, own = (
+        denoise(noisy, config.replace({"frames.fit": fit}), axes="TYX").image for fit in ("joint", "separate")
+    )
+    assert error(shared[1:], clean[1:]) < error(own[1:], clean[1:])
+
+
+def test_a_start_with_another_seed_has_a_network_of_its_own():
+    _, noisy = frames_that_move(3, shape=(16, 18))
+    prepared = Prepared(noisy, TAUGHT, axes="TYX")
+    group = frame_groups(prepared).of(0)
+    first = finish(start_fit(prepared, group.images[0], 0, 1, number=0, group=group))
+    group.networks[0].take(first)
+    fits = [finish(start_fit(prepared, group.images[1], seed, 1, number=1, group=group)) for seed in (0, 7)]
+    assert [(each.generator.n_lessons, each.generator.examples.shape[1]) for each in (first, *fits)] == [
+        (2, 3),
+        (0, 3),
+        (2, 1),
+    ]
+
+
+def test_a_network_that_failed_is_not_shared():
+    _, noisy = frames_that_move(3, shape=(16, 18))
+    prepared = Prepared(noisy, TAUGHT, axes="TYX")
+    group = frame_groups(prepared).of(0)
+    fit = finish(start_fit(prepared, group.images[0], 0, 1, number=0, group=group))
+    fit.reason = StopReason(Outcome.DIVERGED, "")
+    group.networks[0].take(fit)
+    assert not group.networks[0].has_learned
+
+
+def test_a_forecast_counts_a_network_once_for_the_frames_that_share_it():
+    _, noisy = frames_that_move(5, shape=(16, 18))
+    forecast = DenoiseTask(noisy, TAUGHT.replace({"frames.group": 3}), axes="TYX").forecast()
+    assert forecast.piece.wall == pytest.approx(forecast.before.wall + forecast.step.wall * (10 + 2) / 3)
+    assert "for 5 frames, 3 to a network of 10 steps" in str(forecast)
+
+
+def test_a_network_that_is_fitted_to_each_frame_is_left_out_where_others_help():
+    _, noisy = frames_that_move(2, shape=(16, 18))
+    config = QUICK.replace({"generator.network_share": "auto", "n_steps": 3})
+    for changes, steps, is_noted in (({}, {1}, True), ({"frames.fit": "separate"}, {3}, False)):
+        task = DenoiseTask(noisy, config.replace(changes), axes="TYX")
+        assert {task.forecast().n_steps} == {progress.n_steps for progress in task} == steps
+        assert (NO_NETWORK in task.result().notes) == is_noted
 
 
 def test_frames_without_relation_lose_almost_nothing():
@@ -213,9 +274,7 @@ def test_a_copy_of_a_frame_does_not_help_it_as_both_have_the_same_noise(fit_netw
     noisy[4] = noisy[2]
     config = QUICK
     if fit_network:
-        config = preset("default").replace(
-            {**SMALL, "n_steps": 10, "generator.n_lessons": 2, "frames.network": "always"}
-        )
+        config = TAUGHT
     result = denoise(noisy, config, axes="TYX")
     np.testing.assert_array_equal(result.image[2], result.image[3])
     assert error(result.image[2], clean[2]) < 1.5 * error(result.image[0], clean[0])

@@ -175,7 +175,7 @@ def test_a_forecast_counts_the_guides():
 
 def test_the_time_left_counts_the_steps_of_this_frame_and_all_of_the_frames_to_come():
     stack = np.stack([pair(seed=seed)[1] for seed in range(3)])
-    task = DenoiseTask(stack, CONFIG.replace({"frames.network": "always"}), axes="TYX")
+    task = DenoiseTask(stack, CONFIG.replace({"frames.fit": "separate"}), axes="TYX")
     latest = [each for each in task if each.frame == 1 and each.step][-1]
     guides = latest.guide_seconds / 2
     expected = (12 - latest.step + 12) * latest.seconds_per_step + guides

@@ -103,7 +103,7 @@ class Fit:
         image_shape = (len(members), *problem.forward_model.in_shape)
         self._averages = members.weights.new_zeros(image_shape)
         self._states = StateRing(generator, optimizer, self._averages)
-        kind = LessonStep if generator.n_lessons else DescentStep
+        kind = LessonStep if generator.has_lessons else DescentStep
         self._take_step = _step_taken(kind(problem, generator, optimizer, members), mixture)
 
     @property

@@ -37,9 +37,11 @@ class Generator(nn.Module):
     ----------
     is_capturable
         True if a step can be recorded as a CUDA graph: it takes no values from the host.
+    has_lessons
+        True for a generator that learns from examples which it makes itself, see `lesson_loss`; False, the default, for one that is fitted
+        to the measurement.
     n_lessons
-        Number of lessons in a step, for a generator that learns from examples which it makes itself, see `lesson_loss`; 0, the default,
-        for one that is fitted to the measurement.
+        Number of lessons in a step, if it has any.
     makes_tensors_anew
         True if each step makes its hidden tensors anew, of many sizes; False, the default, if they are few or stay.
     pace_of_torch
@@ -47,6 +49,7 @@ class Generator(nn.Module):
     """
 
     is_capturable = True
+    has_lessons: ClassVar[bool] = False
     n_lessons: int = 0
     makes_tensors_anew: ClassVar[bool] = False
     pace_of_torch: ClassVar[str] = "slower"

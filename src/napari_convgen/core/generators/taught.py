@@ -50,7 +50,7 @@ class TaughtNetwork(ImageInput):
 
     for some crops of g, turned and mirrored at random. The member's image is f(y): what was learned from the structures of g is
     applied to the measurement, which still has those that g lacks. Its errors differ from those of g, so that a mixture of the two is
-    better than either.
+    better than either. Frames of much the same can share a network, which learns from the guides of all.
 
     f halves the grid some times and doubles it again beside skip connections; its output is the noise, which is subtracted. Where the noise
     is correlated, so is w. Each image is computed in one orientation of the measurement, another at each step, and the running average is
@@ -79,8 +79,9 @@ class TaughtNetwork(ImageInput):
     """
 
     is_capturable = False  # crops are drawn on the host
+    has_lessons = True
 
-    guides: Tensor
+    examples: Tensor
     center: Tensor
     unit: Tensor
     n_images: Tensor
@@ -119,7 +120,7 @@ class TaughtNetwork(ImageInput):
         )
         column = (n_outputs, *(1,) * len(size))
         self.take_images((len(rngs), n_outputs, *size), dtype)
-        self.register_buffer("guides", torch.zeros_like(self.inputs), persistent=False)  # they stay what they are
+        self.register_buffer("examples", torch.zeros_like(self.inputs)[:, None], persistent=False)  # they stay
         self.register_buffer("center", torch.zeros(column, dtype=dtype), persistent=False)
         self.register_buffer("unit", torch.ones(column, dtype=dtype), persistent=False)
         self.register_buffer("n_images", torch.zeros((), dtype=torch.int64))
@@ -136,15 +137,31 @@ class TaughtNetwork(ImageInput):
 
     def guide(self, guides: Float[Tensor, "m c *spatial"], noise_level: Float[Tensor, "c"] | None = None) -> None:
         """Take estimates of the clean image to learn from."""
-        self.guides.copy_(guides)
-        over = (0, *range(2, guides.ndim))
-        self.center.copy_(guides.mean(over).view_as(self.center))
-        self.unit.copy_(guides.std(over, correction=0).view_as(self.unit) + self.noise_level)
+        self.learn_from(guides[:, None])
+
+    def learn_from(self, examples: Float[Tensor, "m n c *spatial"]) -> None:
+        """Take estimates of several clean images to learn from, in the place of the guides."""
+        self.examples = examples
+        over = (0, 1, *range(3, examples.ndim))
+        self.center.copy_(examples.mean(over).view_as(self.center))
+        self.unit.copy_(examples.std(over, correction=0).view_as(self.unit) + self.noise_level)
+
+    def learned(self) -> dict[str, Tensor]:
+        """Return what was learned, for `begin_learned` of another network for images of the same shape; no copies."""
+        return {**dict(self.named_parameters()), "center": self.center, "unit": self.unit}
+
+    def begin_learned(self, learned: Mapping[str, Tensor]) -> None:
+        """Begin with what another network has learned, without further lessons."""
+        self.n_lessons = 0
+        own = self.learned()
+        with torch.no_grad():
+            for name, value in learned.items():
+                own[name].copy_(value)
 
     def lesson_loss(self, member: int) -> Float[Tensor, ""]:
-        """Return a member's mean squared error on fresh crops of its guide, in units of the guide's deviation and the noise."""
+        """Return a member's mean squared error on fresh crops of its examples, in units of their deviation and the noise."""
         rng: Any = self.noises[member]
-        crops, turns = zip(*(self._crop(self.guides[member], rng) for _ in range(N_CROPS)), strict=True)
+        crops, turns = zip(*(self._crop(self.examples[member], rng) for _ in range(N_CROPS)), strict=True)
         clean = torch.stack(crops)
         noise = [self._noise_like_measured(white, turn) for white, turn in zip(rng(clean), turns, strict=True)]
         noisy = clean + torch.stack(noise)
@@ -168,7 +185,7 @@ class TaughtNetwork(ImageInput):
     @property
     def is_settled(self) -> bool:
         """True once there were `LEAST_LESSONS`: before, the images are nearly the measurement, noise and all."""
-        return int(self.n_images) * self.n_lessons >= LEAST_LESSONS
+        return not self.n_lessons or int(self.n_images) * self.n_lessons >= LEAST_LESSONS
 
     @property
     def n_orientations(self) -> int:
@@ -194,12 +211,15 @@ class TaughtNetwork(ImageInput):
         *hidden, output = zip(*(network.weights() for network in self._denoisers), strict=True)
         return named_layers(hidden, output)
 
-    def _crop(self, guide: Float[Tensor, "c *spatial"], noise: GaussianDraws) -> tuple[Float[Tensor, "c *crop"], int]:
-        """Return a crop of a guide, at a place and in an orientation by chance, and the number of the orientation."""
-        draws = noise.integers(guide.new_empty(guide.ndim), torch.int32).long().abs().tolist()
-        places = [draw % (n - side + 1) for draw, n, side in zip(draws, guide.shape[1:], self.crop_size, strict=False)]
-        crop = guide[:, *(slice(i, i + side) for i, side in zip(places, self.crop_size, strict=True))]
-        turn = draws[-1] % self.n_orientations
+    def _crop(
+        self, examples: Float[Tensor, "n c *spatial"], noise: GaussianDraws
+    ) -> tuple[Float[Tensor, "c *crop"], int]:
+        """Return a crop of an example, at a place and in an orientation by chance, and the number of the orientation."""
+        *draws, turn, which = noise.integers(examples.new_empty(self.n_axes + 2), torch.int32).long().abs().tolist()
+        size, turn = examples.shape[2:], turn % self.n_orientations
+        places = [draw % (n - side + 1) for draw, n, side in zip(draws, size, self.crop_size, strict=True)]
+        within = (slice(i, i + side) for i, side in zip(places, self.crop_size, strict=True))
+        crop = examples[which % len(examples)][:, *within]
         return turned(crop, turn, self.n_axes), turn
 
     def _noise_like_measured(self, white: Float[Tensor, "c *crop"], turn: int) -> Float[Tensor, "c *crop"]:

@@ -14,6 +14,30 @@ N_TIMED, LEAST_SHARE = 3, 0.05
 choice, no benchmark."""
 
 
+@dataclass(frozen=True)
+class GroupPlace:
+    """Place of a frame in a group whose guides are made together, as the first of them has its turn.
+
+    Attributes
+    ----------
+    place, n_frames
+        Place of the frame, from 0, and number of frames.
+    n_first_steps
+        Steps at most of the first frame; those of each other take about as long as one of them.
+    """
+
+    place: int
+    n_frames: int
+    n_first_steps: int
+
+    def share(self, guide_share: float, guide_steps: float, step_share: float) -> float:
+        """Return the share of the work on the group that is done, with the shares of its guides and of this frame's steps."""
+        guides = guide_steps * self.n_frames
+        before = self.n_first_steps + self.place - 1 if self.place else 0
+        own = step_share if self.place else step_share * self.n_first_steps
+        return (guides * guide_share + before + own) / (guides + self.n_first_steps + self.n_frames - 1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class DenoiseProgress(Progress):
     """The state of a denoising.
@@ -44,6 +68,8 @@ class DenoiseProgress(Progress):
         Number of steps that take about as long as these.
     guide_seconds
         Seconds of such estimates so far, over all frames.
+    group
+        Place in the group of frames that are guided together; ``None``, the default, for a frame on its own.
     found
         Share that is done of the search for the instrument, 0 to 1; ``None``, the default, where it is not under way.
     """
@@ -64,6 +90,7 @@ class DenoiseProgress(Progress):
     guide_share: float | None = None
     guide_steps: float = 0.0
     guide_seconds: float = 0.0
+    group: GroupPlace | None = None
     found: float | None = None
 
     @property
@@ -91,12 +118,16 @@ class DenoiseProgress(Progress):
     @property
     def share(self) -> float:
         """Share of the work on all frames that is done, 0 to 1."""
-        return (self.n_before + self._piece_share) / (self.n_frames * self.n_tiles)
+        n_done = self.n_before + self._piece_share
+        if self.group is not None:
+            of_group = self.group.share(self.guide_share or 0.0, self.guide_steps, self.step / self.n_steps)
+            n_done = max(0.0, self.n_before - self.group.place + self.group.n_frames * of_group)
+        return n_done / (self.n_frames * self.n_tiles)
 
     @property
     def seconds_left(self) -> float:
         """Seconds at most, were every frame to use all its steps; infinite while it cannot be told."""
-        if self.step < min(N_TIMED, self.n_steps):
+        if self.group is not None or self.step < min(N_TIMED, self.n_steps):
             return super().seconds_left if self.share >= LEAST_SHARE else math.inf
         n_pieces_left = self.n_frames * self.n_tiles - self.n_before - 1
         n_left = self.n_steps - self.step + n_pieces_left * self.n_steps

@@ -17,7 +17,7 @@ from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.snapshot import UnitsOfPart
 from napari_convgen.errors import ConfigError, FitError, InputError
 from napari_convgen.run.denoise.frame_result import FrameResult
-from napari_convgen.run.denoise.progress import DenoiseProgress
+from napari_convgen.run.denoise.progress import DenoiseProgress, GroupPlace
 from napari_convgen.run.denoise.reported_error import reported_error
 from napari_convgen.run.denoise.result import DenoiseResult
 from napari_convgen.run.fit_task import FitTask, peak_bytes
@@ -36,7 +36,7 @@ JOINT = (
 
 NO_NETWORK = (
     "No network was fitted to the frames: it adds little to frames that others help, and takes long. "
-    "Choose frames.network = 'always' to fit one to each."
+    "Choose generator.kind = 'taught-network' for one that they share, or frames.fit = 'separate' for one each."
 )
 """Note on such a stack whose images are the non-local estimate."""
 
@@ -111,6 +111,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         self._n_dropped: dict[int, int] = {}
         self._position = 0
         self._now: _FrameFit | None = None
+        self._group: FrameGroup | None = None
         self._noise: NoiseModel | None = None
 
     @property
@@ -135,8 +136,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
 
     def forecast(self) -> Forecast:
         """Predict memory and time: a few steps of the first frame are taken, timed and forgotten."""
-        guide_cost = self._groups.cost if self._groups else 1.0
-        return self._forecast(self.prepared.scaled(self.prepared.first_frame()), guide_cost=guide_cost)
+        return self._forecast(self.prepared.scaled(self.prepared.first_frame()), groups=self._groups)
 
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._position < self.n_pieces and not (self._is_stopping and self._now is None):
@@ -149,6 +149,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
                     continue
                 group = self._groups.of(number) if self._groups else None
                 image = group.images[number] if group else self.prepared.scaled(number)
+                self._group = group
                 if self.lacks_noise(image):
                     self._pass_by(number, NO_NOISE, f"No noise was found in frame {number}; it was left as it is.")
                     continue
@@ -162,6 +163,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
 
     def _progress(self, number: int, seed: int, **state: Any) -> DenoiseProgress:
         first = 0 if self._part is None else self._part.own.start
+        if (group := self._group) is not None:
+            state["group"] = GroupPlace(group.numbers.index(number), len(group.numbers), self._n_steps)
         return super()._progress(number - first, seed, n_before=self._position, **state)
 
     def _pass_by(self, number: int, reason: str, note: str) -> None:
@@ -176,7 +179,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         return self.config.generator.draws_from_image and not (image.mean_noise_level > 0).all()
 
     def _let_go(self) -> None:
-        self._now = self._guide = None
+        self._now = self._guide = self._group = None
 
     @property
     def can_extend(self) -> bool:
@@ -328,6 +331,8 @@ class DenoiseTask(FitTask[DenoiseResult]):
         self._frames.append(FrameResult.of(fit, judgment, reason, now.number, index, seed, now.image.noise, error))
         self._add_notes((*judgment.warnings, *notes))
         self._position += 1
+        if now.group is not None and seed in now.group.networks:
+            now.group.networks[seed].take(fit)
         if self._starts is not None:
             self._starts.end(fit, now.number, seed)
         return None if self.n_pieces > 1 else now

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from numpy.typing import NDArray
 
 from napari_convgen.core.fit.guides import Guides, Mixture
 from napari_convgen.core.fit.loop import Fit
+from napari_convgen.core.generators.taught import TaughtNetwork
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.non_local import Stage
 from napari_convgen.core.pace import finish
@@ -20,6 +21,7 @@ from napari_convgen.run.setup.build import build_optimizer, random_source
 from napari_convgen.run.setup.groups import FrameGroup, fits_networks, n_steps_of
 from napari_convgen.run.setup.guides import make_guides
 from napari_convgen.run.setup.prepared import Prepared
+from napari_convgen.run.setup.shared_network import SharedNetwork
 
 
 def new_fit(
@@ -33,6 +35,7 @@ def new_fit(
     max_bytes: float | None = None,
     has_health_check: bool = True,
     guides: Guides | None = None,
+    network: SharedNetwork | None = None,
 ) -> Fit:
     """Return a fit at its start.
 
@@ -54,6 +57,8 @@ def new_fit(
         True, the default, to end a fit that has collapsed.
     guides
         Estimates that the generator draws from and is mixed with; ``None``, the default, for none.
+    network
+        Network that the frame shares with others; ``None``, the default, for one of its own.
     """
     config = prepared.config
     generator = prepared.generator(image, members.starts, seed)
@@ -64,18 +69,13 @@ def new_fit(
     if guides is not None:
         share = config.generator.known_share if fits_networks(prepared) else 0.0
         mixture = Mixture(problem, guides, members, share)
-    return Fit(
-        problem,
-        generator,
-        optimizer,
-        rule,
-        members,
-        store,
-        n_steps_of(prepared),
-        config.averaging,
-        has_health_check,
-        mixture,
-    )
+    n_steps, averaging = n_steps_of(prepared), config.averaging
+    if network is not None and network.has_learned:
+        n_steps, averaging = min(n_steps, cast(TaughtNetwork, generator).n_orientations), 1.0
+    fit = Fit(problem, generator, optimizer, rule, members, store, n_steps, averaging, has_health_check, mixture)
+    if network is not None:
+        network.give(generator)
+    return fit
 
 
 def denoising_fit(
@@ -132,12 +132,13 @@ def start_fit(
     rule = prepared.rule(image, seed)
     source = random_source(seed, 0) if group is None else _group_source(group, seed, number)
     members = rule.members(problem, n_seeds, source)
-    guides = None
+    guides = network = None
     if group is not None:
         guides = yield from _joint_guides(prepared, group, number, seed, n_seeds, is_stopping)
+        network = group.networks.get(seed)
     elif prepared.config.generator.has_guide:
         guides = yield from prepared.guides(problem, image, members, is_stopping)
-    return new_fit(prepared, problem, image, rule, members, seed, units, max_bytes, guides=guides)
+    return new_fit(prepared, problem, image, rule, members, seed, units, max_bytes, guides=guides, network=network)
 
 
 def _group_source(group: FrameGroup, seed: int, number: int) -> torch.Generator:
@@ -166,4 +167,6 @@ def _joint_guides(
         images, layout, device = list(helpers.values()), prepared.layout, prepared.device
         made = yield from make_guides(images, members, layout, device, is_stopping, places[group.original(number)])
         group.guides.update({(each, seed): made[places[group.original(each)]] for each in turns})
+        if prepared.config.generator.learns_from_guide:
+            group.networks[seed] = SharedNetwork(torch.stack([each.members for each in made.values()], 1))
     return group.guides.pop((number, seed))

@@ -70,6 +70,8 @@ class Forecast:
         Duration of the estimates that guide a frame's fit, before its first step; 0, the default, if there are none.
     has_tiles
         True if tiles are fitted; by default whole frames are.
+    n_sharing
+        Number of frames that share a network, each of which but the first takes about as long as a step; default 1.
     leaves_out_search
         True if the instrument is found before, which is not counted; default False.
     """
@@ -85,12 +87,13 @@ class Forecast:
     noise: NoiseModel | None
     before: Seconds = Seconds()
     has_tiles: bool = False
+    n_sharing: int = 1
     leaves_out_search: bool = False
 
     @property
     def piece(self) -> Seconds:
-        """Duration of a frame or tile at most, were it to use all its steps."""
-        return self.before + self.step * self.n_steps
+        """Mean duration of a frame or tile at most, were it to use all its steps."""
+        return self.before + self.step * ((self.n_steps + self.n_sharing - 1) / self.n_sharing)
 
     @property
     def total(self) -> Seconds:
@@ -107,7 +110,8 @@ class Forecast:
         steps = f"{self.n_steps} steps" if self.n_steps > 1 else ""
         pace = f"{1000 * self.step.wall:.0f} ms a step: at most" if steps else "About"
         cpu = f" ({format_seconds(self.total.cpu)} of CPU time)" if self.device == "cpu" else ""
-        work = " of ".join(filter(None, (pieces, steps)))
+        to_network = f", {self.n_sharing} to a network" if self.n_sharing > 1 else ""
+        work = " of ".join(filter(None, (pieces + to_network, steps)))
         duration = f"{pace} {format_seconds(self.seconds)}{cpu}{f' for {work}' if work else ''}"
         place = format_place(self.device, self.backend, self.n_threads)
         memory = f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free."

@@ -11,11 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.core.fit.guides import Guides
+from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor, Layout, Measured
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.core.noise.estimation.frames import independent_distance
 from napari_convgen.errors import ConfigError
+from napari_convgen.run.setup.forecast import Seconds
+from napari_convgen.run.setup.guides import time_guides
 from napari_convgen.run.setup.prepared import Prepared
+from napari_convgen.run.setup.shared_network import SharedNetwork
 
 N_AROUND = 2
 """Number of frames before and after a group that help it. Similar patches are looked for one frame further than that; it would cost more
@@ -96,6 +100,8 @@ class FrameGroup:
         What a part of a stack is of the whole; ``None`` for a whole stack.
     guides
         Guides that were made, by the frame's number and the seed.
+    networks
+        Network that the frames share, by the seed.
     """
 
     images: dict[int, ImageTensor]
@@ -104,6 +110,7 @@ class FrameGroup:
     originals: dict[int, int]
     part: PartOfStack | None = None
     guides: dict[tuple[int, int], Guides] = field(default_factory=dict)
+    networks: dict[int, SharedNetwork] = field(default_factory=dict)
 
     @property
     def helpers(self) -> dict[int, ImageTensor]:
@@ -155,11 +162,17 @@ class FrameGroups:
         fit = MOST_PIXELS // (math.prod(self._prepared.size) * self._prepared.n_outputs) - 2 * N_AROUND
         return min(max(1, fit), MOST_FRAMES)
 
-    @property
-    def cost(self) -> float:
-        """Number of frames that an estimate goes through for each that it is made for."""
+    def time_guides(self, image: ImageTensor, fit: Fit) -> Seconds:
+        """Return about how long the guides of a frame take, on average over a group: frames around it are gone through too."""
         n, n_own = self._shape[self._axis], self.most_frames if self._part is None else len(self._part.own)
-        return min(n, n_own + 2 * N_AROUND) / min(n, n_own)
+        cost = min(n, n_own + 2 * N_AROUND) / min(n, n_own)
+        return time_guides(image, self._prepared.layout, fit, self._prepared.device, is_alone=False) * cost
+
+    @property
+    def n_sharing(self) -> int:
+        """Number of frames that share a network; 1 if they do not."""
+        n = self._shape[self._axis] if self._part is None else len(self._part.own)
+        return min(n, self.most_frames) if self._prepared.config.generator.learns_from_guide else 1
 
     @property
     def n_bytes(self) -> int:
@@ -369,9 +382,8 @@ def frame_groups(prepared: Prepared, part: PartOfStack | None = None) -> FrameGr
 
 
 def fits_networks(prepared: Prepared) -> bool:
-    """Return False if the image of each frame is the estimate that frames before and after help, see ``frames.network``."""
-    generator, is_always = prepared.config.generator, prepared.config.frames.network == "always"
-    return is_always or generator.improves_joint_frames or frame_groups(prepared) is None
+    """Return False if the image of each frame is the estimate that frames before and after help."""
+    return prepared.config.generator.improves_joint_frames or frame_groups(prepared) is None
 
 
 def n_steps_of(prepared: Prepared) -> int:

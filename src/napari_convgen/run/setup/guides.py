@@ -57,7 +57,7 @@ def make_guides(
 ) -> Generator[Stage[NDArray[Any]], None, dict[int, Guides]]:
     """Make the non-local estimate from all observed pixels, which comes first, and that of each member from the pixels in its loss.
 
-    With white noise, the first one is made once more, with a little more noise: how it changes tells how good it is.
+    With white noise, the first one of a frame on its own is made once more, with a little more noise: how it changes tells how good it is.
 
     Pixels that a member leaves out are filled in before similar patches are looked for, so that nothing of them is in its estimate.
 
@@ -92,7 +92,7 @@ def make_guides(
     has_seen_all = [all(map(np.array_equal, each, everything)) for each in seen]
     masks = [everything, *(each for each, is_all in zip(seen, has_seen_all, strict=True) if not is_all)]
     frames = [_frame(images, layout, each) for each in masks]
-    probe = _probe(images) if has_probe(images[shown], members[shown]) else None
+    probe = _probe(images[0]) if len(images) == 1 and has_probe(images[0], members[0]) else None
     if probe is not None:
         frames.append(replace(frames[0], values=frames[0].values + probe))
     estimates: list[NDArray[Any]] = []
@@ -106,15 +106,14 @@ def make_guides(
     influence = None
     if probe is not None:
         changes = probe * (estimates.pop() - estimates[0])
-        influence = (
-            None if is_stopping() else changes / as_column(PROBE_SIZE * images[shown].noise_level, probe.ndim) ** 2
-        )
+        if not is_stopping():
+            influence = changes / as_column(PROBE_SIZE * images[0].noise_level, probe.ndim) ** 2
     guides = {}
     for i, each in members.items():
         whole, *others = (torch.as_tensor(_part(x, frames[0], i)).to(each.weights) for x in estimates)
         own = iter(others)
         of_members = torch.stack([whole if is_all else next(own) for is_all in has_seen_all])
-        of_frame = None if influence is None else torch.as_tensor(_part(influence, frames[0], i)).to(each.weights)
+        of_frame = None if influence is None else torch.as_tensor(influence).to(each.weights)
         guides[i] = Guides(whole, of_members, of_frame)
     return guides
 
@@ -192,18 +191,19 @@ def has_probe(image: ImageTensor, members: Members) -> bool:
     return has_left_out and image.noise_spectrum is None and bool((image.noise_level > 0).all())
 
 
-def _probe(images: Sequence[ImageTensor]) -> NDArray[Any]:
+def _probe(image: ImageTensor) -> NDArray[Any]:
     """Return weak noise, always the same for images of this size."""
-    rng = np.random.default_rng(PROBE_SEED)
-    weak = []
-    for image in images:
-        noise = rng.standard_normal(image.values.shape)
-        weak.append(np.where(image.is_observed, as_column(PROBE_SIZE * image.noise_level, noise.ndim) * noise, 0.0))
-    return weak[0] if len(weak) == 1 else np.stack(weak, 1)
+    noise = np.random.default_rng(PROBE_SEED).standard_normal(image.values.shape)
+    return np.where(image.is_observed, as_column(PROBE_SIZE * image.noise_level, noise.ndim) * noise, 0.0)
 
 
 def time_guides(
-    image: ImageTensor, layout: Layout, fit: Fit, device: torch.device, is_plug_and_play: bool = False
+    image: ImageTensor,
+    layout: Layout,
+    fit: Fit,
+    device: torch.device,
+    is_plug_and_play: bool = False,
+    is_alone: bool = True,
 ) -> Seconds:
     """Return about how long the guides of a fit take, measured on a crop; 0 if it has none.
 
@@ -215,6 +215,8 @@ def time_guides(
         Fit of the frame.
     is_plug_and_play
         True if the guides are made in turns with the measurement; default False.
+    is_alone
+        True, the default, for a frame whose guides are made from it alone.
     """
     if not fit.is_mixed:
         return Seconds()
@@ -222,7 +224,7 @@ def time_guides(
     if is_plug_and_play:
         n_runs = (n_runs * N_TURNS + N_SHARE_TURNS) / N_CHAIN_STEPS + n_runs
     else:
-        n_runs += has_probe(image, fit.members)
+        n_runs += is_alone and has_probe(image, fit.members)
     frame = NoisyFrame.of(image, layout)
     part = (slice(None), *(slice(PROBE_SIDE) for _ in image.values.shape[1:]))
     crop = replace(frame, values=frame.values[part], is_observed=None)
