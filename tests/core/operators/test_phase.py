@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from napari_convgen.core.operators.microscopes import led_array, through_focus
 from napari_convgen.core.optics.objective import Objective
@@ -42,22 +43,23 @@ def from_formula(imaging, x, parameters):
     x, c, light = x.numpy(), parameters[:-1].numpy(), np.exp(float(parameters[-1]))
     sizes = [np.arange(n) - n // 2 for n in imaging.size]
     matrices = [np.exp(-2j * np.pi * np.outer(i, i) / len(i)) / np.sqrt(len(i)) for i in sizes]
-    place = [i * d for i, d in zip(sizes, imaging.spacing, strict=True)]
-    frequency = [i / (len(i) * d) for i, d in zip(sizes, imaging.spacing, strict=True)]
-    fr, fc = np.meshgrid(*frequency, indexing="ij")
+    cell_row, cell_column = (1 / (len(i) * d) for i, d in zip(sizes, imaging.spacing, strict=True))
     wavelength, index, aperture = OBJECTIVE.wavelength, OBJECTIVE.refractive_index, OBJECTIVE.numerical_aperture
-    radius, angle = wavelength * np.hypot(fr, fc) / aperture, np.arctan2(fr * wavelength, fc * wavelength)
-    is_open = radius <= 1
-    kappa = 2 * np.pi * (np.sqrt(np.maximum((index / wavelength) ** 2 - fr**2 - fc**2, 0)) - index / wavelength)
-    aberration = sum((cj * zernike(4 + j, radius, angle) for j, cj in enumerate(c)), np.zeros(imaging.size))
     absorption = x[1] if imaging.has_absorption else 0.0
+    spectrum = matrices[0] @ np.exp(1j * x[0] - absorption) @ matrices[1].T
     images = []
-    for k in range(imaging.n_images):
-        z = imaging.depths[k]
-        row, column = imaging.waves[k]
-        wave = np.exp(2j * np.pi / wavelength * (row * place[0][:, None] + column * place[1]))
-        spectrum = matrices[0] @ (wave * np.exp(1j * x[0] - absorption)) @ matrices[1].T
-        passed = is_open * np.exp(1j * (aberration + z * kappa)) * spectrum
+    for z, (row, column) in zip(imaging.depths, imaging.waves, strict=True):
+        passed = np.zeros_like(spectrum)
+        for i, j in np.ndindex(*imaging.size):
+            fr, fc = sizes[0][i] * cell_row + row / wavelength, sizes[1][j] * cell_column + column / wavelength
+            f, angle = np.hypot(fr, fc), np.arctan2(fr, fc)
+            width = np.hypot(np.sin(angle) * cell_row, np.cos(angle) * cell_column)
+            share = np.clip((aperture / wavelength + width / 2 - f) / width, 0, 1) if f else 1.0
+            within = min(f, aperture / wavelength)
+            radius = wavelength * within / aperture
+            delay = sum(cj * float(zernike(4 + n, *np.array([[radius], [angle]]))[0]) for n, cj in enumerate(c))
+            delay += 2 * np.pi * z * (np.sqrt((index / wavelength) ** 2 - within**2) - index / wavelength)
+            passed[i, j] = share * np.exp(1j * delay) * spectrum[i, j]
         intensity = light * np.abs(matrices[0].conj() @ passed @ matrices[1].conj().T) ** 2
         shown = intensity[imaging.view]
         f = imaging.factor
@@ -75,6 +77,34 @@ def test_images_are_those_of_the_formula(name):
     model = imaging.model(parameters)
     torch.testing.assert_close(model.apply(x.float()), images.float(), atol=1e-5, rtol=1e-4)
     assert (model.entry_groups is None) == (not imaging.waves.any())
+
+
+def test_a_moved_pupil_shows_what_an_oblique_wave_does_where_that_is_periodic():
+    size = (24, 20)
+    wave = [3 * OBJECTIVE.wavelength / (n * d) for n, d in zip(size, SPACING, strict=True)]
+    oblique = led_array(OBJECTIVE, SPACING, np.array([wave]), size, 3, is_periodic=True)
+    straight = led_array(OBJECTIVE, SPACING, np.zeros((1, 2)), size, 3, is_periodic=True)
+    x, parameters = random_object(oblique), random_parameters(oblique)
+    rows, columns = (3 * torch.arange(n, dtype=torch.float64) / n for n in size)
+    tilted = x + 2 * torch.pi * (rows[:, None] + columns)
+    torch.testing.assert_close(oblique.joint(x, parameters), straight.joint(tilted, parameters))
+
+
+def test_images_of_a_part_are_those_of_the_whole_also_under_a_light_near_the_edge_of_the_aperture():
+    spacing, light, n, around = (0.2, 0.2), np.array([[0.28, -0.28]]), 96, 80
+    whole = led_array(OBJECTIVE, spacing, light, (n + 2 * around,) * 2, is_periodic=True)
+    rng = np.random.default_rng(0)
+    phase = gaussian_filter(rng.standard_normal(whole.size), 3, mode="wrap")
+    phase = torch.from_numpy(phase / phase.std() / 2)[None]
+    inside = (..., slice(around, -around), slice(around, -around))
+    none = torch.zeros(1, dtype=torch.float64)
+    expected = whole.joint(phase, none)[inside]
+    part = led_array(OBJECTIVE, spacing, light, (n, n))
+    assert max(part.margins) < around
+    first = around - part.margins[0]
+    seen = phase[:, first : first + part.size[0], first : first + part.size[1]]
+    error = (part.joint(seen, none) - expected).square().mean().sqrt() / expected.mean()
+    assert error < 0.04
 
 
 @pytest.mark.parametrize("name", IMAGINGS)

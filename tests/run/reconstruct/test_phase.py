@@ -138,15 +138,15 @@ def test_lights_from_several_directions_show_a_phase_in_smaller_pixels():
     assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.9
 
 
-def test_under_lights_the_phase_of_total_variation_is_kept_and_nothing_is_said_of_what_was_held_out(monkeypatch):
-    monkeypatch.setattr(refinement, "plug_and_play_stages", lambda *_, **__: pytest.fail("a denoiser was plugged in"))
+def test_under_lights_the_phase_is_refined_and_nothing_is_said_of_what_was_held_out():
     waves = 0.4 * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
     imaging = led_array(DRY, (0.2, 0.2), waves, (16, 16), 0, 1)
     images = images_of(imaging, bumps(imaging.size), (), 2000)
     given = {"lights": waves, "n_zernikes": 0, "n_starts": 1, "changes": {"n_threads": 1}}
     task = ReconstructTask(Image(images, "TYX", (1, 0.2, 0.2), ("", MICRON, MICRON)), problem="phase", **given)
-    for _ in task:
-        pass
+    task.finish()
+    truth = bumps(imaging.size)[imaging.view]
+    assert np.corrcoef(task.result().image.ravel(), truth.ravel())[0, 1] > 0.98
     assert "Nothing of the measurement was held out" not in " ".join(task.result().notes)
 
 

@@ -17,6 +17,10 @@ MOST_REACH = 4.0
 """Largest distance that light may spread on its way from the focus, relative to the width of the images: beyond that a distance has another
 unit. Our choice, no benchmark."""
 
+MOST_LATERAL = 3.0
+"""Largest reach of light in focus, relative to the third dark ring of a point's image: there is no end to it under a light at the very edge
+of the aperture. Our choice, no benchmark."""
+
 
 def through_focus(
     objective: Objective,
@@ -116,8 +120,8 @@ def led_array(
         )
     _check_sampling(objective, [d * factor for d in spacing], size)
     _check_lights(objective, spacing, lights)
-    reaches = [objective.lateral_reach / d for d in spacing]
-    margins = [0 if is_periodic else _margin(r, factor * n, factor) for n, r in zip(size, reaches, strict=True)]
+    reach = _lateral_reach(objective, lights, min(factor * n * d for n, d in zip(size, spacing, strict=True)))
+    margins = [0 if is_periodic else _margin(reach / d, factor * n, factor) for n, d in zip(size, spacing, strict=True)]
     return PhaseImaging(
         objective,
         (spacing[0], spacing[1]),
@@ -129,6 +133,17 @@ def led_array(
         factor,
         has_absorption,
     )
+
+
+def _lateral_reach(objective: Objective, lights: Float[np.ndarray, "k 2"], width: float) -> float:
+    """Return how far light reaches in focus, in micrometers; of images so wide, if it is far, a quarter of the width at most.
+
+    Under a light near the edge of the aperture, on either side, the edge cuts waves that are nearly as long as the inverse of the distance.
+    """
+    from_edge = float(np.abs(objective.numerical_aperture - np.hypot(*lights.T)).min(initial=np.inf))
+    longest = objective.wavelength / max(from_edge, 1e-9)
+    usual = objective.lateral_reach
+    return max(usual, min(longest, MOST_LATERAL * usual, width / 4))
 
 
 def _margin(reach: float, n: int, factor: int = 1) -> int:

@@ -2,13 +2,17 @@ r"""The operator of phase microscopy: intensities behind a pupil, of light that 
 
 The object :math:`o = e^{i \varphi - a}` delays light by the phase :math:`\varphi` and may absorb some, a. Image k is
 
-.. math:: I_k = L \, \left| F^{-1} \, P \, e^{i \sum_j c_j Z_j + i z_k \kappa} \, F \, u_k o \right|^2,
+.. math:: I_k = L \, \left| F^{-1} \, T_k P \, e^{i \sum_j c_j Z_j + i z_k \kappa} \, F \, o \right|^2,
 
 with the centered orthonormal Fourier transform F, the pupil P, 1 within the aperture, Zernike aberrations :math:`c_j Z_j` in radians, the
 defocus :math:`z_k`, the wavenumber along the axis relative to that of light along it,
-:math:`\kappa(f) = 2 \pi (\sqrt{(n / \lambda)^2 - f^2} - n / \lambda)`, the light L, and the
-plane wave :math:`u_k` that lights the object. A stack through focus changes z alone, an array of
-lights (Fourier ptychography) u alone.
+:math:`\kappa(f) = 2 \pi (\sqrt{(n / \lambda)^2 - f^2} - n / \lambda)`, and the light L. An oblique plane wave that lights the object moves
+its spectrum. :math:`T_k` moves pupil, aberrations and defocus the other way instead: the intensity is the same, while a wave that is not
+periodic over the image would have a jump at its borders. A stack through focus changes z alone, an array of lights (Fourier ptychography)
+T alone.
+
+A frequency at the edge of the aperture passes in the share of its cell of the grid that is within: the image of a light near the edge
+depends on it.
 
 The coefficients c and L are parameters of the operator that belong to the instrument: `PhaseImaging.model` is the operator for given
 ones, and `PhaseImaging.joint` maps object and parameters together, for fits that find both.
@@ -27,7 +31,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from napari_convgen.core.linear_map import LinearMap
@@ -75,28 +79,19 @@ class PhaseImaging:
 
     @cached_property
     def _pupils(self) -> Constant:
-        sine = np.hypot(*self._sines)
-        axial = _axial(np.where(self._is_open, sine, 0), self.objective)
-        is_lit_once = len(_once(self.waves)) == 1  # then the pupils tell how many images there are
-        depths = self.depths if is_lit_once else _once(self.depths)
-        pupils = self._is_open * np.exp(1j * np.multiply.outer(depths, axial))
+        rows, columns = self._sines(self.waves)
+        sine, most = np.hypot(rows, columns), self.objective.numerical_aperture
+        cells = [self.objective.wavelength / (n * d) for n, d in zip(self.size, self.spacing, strict=True)]
+        cell = np.hypot(rows * cells[0], columns * cells[1]) / np.maximum(sine, min(cells))  # along the radius
+        passed = np.clip((most - sine) / np.maximum(cell, min(cells)) + 0.5, 0, 1)
+        axial = _axial(np.minimum(sine, most), self.objective)
+        pupils = passed * np.exp(1j * self.depths[:, None, None] * axial)
         return Constant(torch.from_numpy(np.fft.ifftshift(pupils, (-2, -1))))
 
     @cached_property
-    def _waves(self) -> Constant:
-        places = [(np.arange(n) - n // 2) * d for n, d in zip(self.size, self.spacing, strict=True)]
-        turn = 2 * np.pi / self.objective.wavelength
-        rows, columns = (each[:, None, None] for each in _once(self.waves).T)
-        return Constant(torch.from_numpy(np.exp(1j * turn * (rows * places[0][:, None] + columns * places[1]))))
-
-    @cached_property
     def _zernikes(self) -> Constant:
-        zernikes = np.array([self._is_open * each for each in self.zernikes()]).reshape(-1, *self.size)
+        zernikes = self.zernikes(_once(self.waves))
         return Constant(torch.from_numpy(np.fft.ifftshift(zernikes, (-2, -1))))
-
-    @property
-    def _is_open(self) -> Bool[np.ndarray, "h w"]:
-        return np.asarray(np.hypot(*self._sines) <= self.objective.numerical_aperture)
 
     @property
     def n_images(self) -> int:
@@ -125,18 +120,22 @@ class PhaseImaging:
         rows, columns = (slice(m, n - m) for n, m in zip(self.size, self.margins, strict=True))
         return rows, columns
 
-    def zernikes(self) -> list[Float[np.ndarray, "h w"]]:
-        """Return the aberrations over the frequencies of the object, the frequency 0 at index n // 2."""
-        rows, columns = self._sines
-        radius = np.hypot(rows, columns) / self.objective.numerical_aperture
+    def zernikes(self, waves: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "n k h w"]:
+        """Return the aberrations over the frequencies of the object under each light, the frequency 0 at index n // 2.
+
+        Beyond the aperture they are as at its edge.
+        """
+        rows, columns = self._sines(waves)
+        radius = np.minimum(1, np.hypot(rows, columns) / self.objective.numerical_aperture)
         angle = np.arctan2(rows, columns)
-        within = np.where(radius <= 1, radius, 0)
-        return [np.where(radius <= 1, zernike(FIRST + i, within, angle), 0.0) for i in range(self.n_zernikes)]
+        each = [zernike(FIRST + i, radius, angle) for i in range(self.n_zernikes)]
+        return np.array(each).reshape(self.n_zernikes, *rows.shape)
 
     def aberration(self, coefficients: Sequence[float]) -> Float[np.ndarray, "h w"]:
         """Return the phase of the pupil in radians, the frequency 0 at index n // 2; NaN beyond the aperture."""
-        is_open = np.hypot(*self._sines) <= self.objective.numerical_aperture
-        total = sum((c * z for c, z in zip(coefficients, self.zernikes(), strict=True)), np.zeros(self.size))
+        axis = np.zeros((1, 2))
+        is_open = np.hypot(*self._sines(axis))[0] <= self.objective.numerical_aperture
+        total = np.tensordot(np.array(coefficients, np.float64), self.zernikes(axis)[:, 0], 1)
         return np.where(is_open, total, np.nan)
 
     def joint(self, x: Float[Tensor, "c h w"], parameters: Float[Tensor, "p"]) -> Float[Tensor, "1 k rows columns"]:
@@ -174,9 +173,8 @@ class PhaseImaging:
         def adjoint(images: Tensor) -> Tensor:
             spectra = _transform(self._around(field.like(images) * self._unbinned(images)))
             spectra = back.like(images) * spectra
-            # One light for all images: they are added before the transform.
-            passed = _transform(spectra.sum(0, keepdim=True) if len(behind) == 1 else spectra, is_inverse=True)
-            change = (passed.conj() * lit.like(images)).sum(0)
+            passed = _transform(spectra.sum(0, keepdim=True), is_inverse=True)
+            [change] = passed.conj() * lit.like(images)
             return torch.stack((-change.imag, -change.real) if self.has_absorption else (-change.imag,))
 
         return LinearMap(apply, self.in_shape, self.out_shape, adjoint, entry_groups=self._groups)
@@ -191,13 +189,13 @@ class PhaseImaging:
         slopes = [2 * _real_product(field, change) for change in changes]
         return torch.stack([self._shown(light * slope) for slope in (*slopes, field.abs().square())])
 
-    def _lit(self, x: Float[Tensor, "c h w"]) -> Complex[Tensor, "_ h w"]:
-        """Return the light behind the object."""
+    def _lit(self, x: Float[Tensor, "c h w"]) -> Complex[Tensor, "1 h w"]:
+        """Return the light behind the object, where it comes along the axis."""
         size = torch.exp(-x[1]) if self.has_absorption else torch.ones_like(x[0])
-        return self._waves.like(x) * torch.complex(size * torch.cos(x[0]), size * torch.sin(x[0]))
+        return torch.complex(size * torch.cos(x[0]), size * torch.sin(x[0]))[None]
 
-    def pupils(self, parameters: Float[Tensor, "p"]) -> Complex[Tensor, "_ h w"]:
-        """Return the pupil of each image, or one for all, in the order of the Fourier transform."""
+    def pupils(self, parameters: Float[Tensor, "p"]) -> Complex[Tensor, "k h w"]:
+        """Return the pupil of each image, moved against its light, in the order of the Fourier transform."""
         delay = torch.tensordot(parameters[:-1], self._zernikes.like(parameters), 1)
         return self._pupils.like(parameters) * torch.complex(torch.cos(delay), torch.sin(delay))
 
@@ -227,12 +225,11 @@ class PhaseImaging:
         shape = self.out_shape[1:]
         return torch.arange(shape[0]).view(-1, 1, 1).expand(shape).clone() if len(_once(self.waves)) > 1 else None
 
-    @property
-    def _sines(self) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
-        """Return the frequencies along rows and columns times the wavelength, the frequency 0 at index n // 2."""
+    def _sines(self, waves: Float[np.ndarray, "k 2"]) -> tuple[Float[np.ndarray, "k h w"], Float[np.ndarray, "k h w"]]:
+        """Return where frequencies under each light pass the pupil, along rows and columns; the frequency 0 is at index n // 2."""
         lines = [np.fft.fftshift(np.fft.fftfreq(n, d)) for n, d in zip(self.size, self.spacing, strict=True)]
-        rows, columns = np.meshgrid(*lines, indexing="ij")
-        return rows * self.objective.wavelength, columns * self.objective.wavelength
+        rows, columns = np.meshgrid(*(self.objective.wavelength * each for each in lines), indexing="ij")
+        return rows + waves[:, 0, None, None], columns + waves[:, 1, None, None]
 
 
 def _once(each: Float[np.ndarray, "k *more"]) -> Float[np.ndarray, "n *more"]:
@@ -257,7 +254,7 @@ def _real_product(one: Complex[Tensor, "*shape"], other: Complex[Tensor, "*shape
     return (one * other.conj()).real
 
 
-def _axial(sine: Float[np.ndarray, "h w"], objective: Objective) -> Float[np.ndarray, "h w"]:
+def _axial(sine: Float[np.ndarray, "k h w"], objective: Objective) -> Float[np.ndarray, "k h w"]:
     """Return the wavenumber along the axis, relative to that of light along it, in radians per micrometer."""
     index = objective.refractive_index
     return 2 * np.pi / objective.wavelength * (np.sqrt(index**2 - sine**2) - index)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_convgen.core.non_local import Stage
 from napari_convgen.core.problem import Problem
-from napari_convgen.core.regularized.choice import FIRST_WEIGHT, N_PATH, regularize, try_weights
+from napari_convgen.core.regularized.choice import FIRST_WEIGHT, N_PATH, try_weights
 from napari_convgen.core.regularized.fista import fista
 from napari_convgen.core.regularized.plug_and_play import N_TURNS, plug_and_play_stages
 from napari_convgen.core.regularized.total_variation import TotalVariation
@@ -33,17 +33,13 @@ def refined_stages(
     problem: Problem,
     weights: Float[Tensor, "1 k rows columns"],
     is_out: Float[Tensor, "1 k rows columns"],
-    has_planes: bool = True,
 ) -> Iterator[Stage[Tensor]]:
     """Yield better and better phases.
 
     Images out of focus hardly show coarse structures, and none of those that are harmonic over the whole view, such as a slope; nor can
-    entries that are held out tell them. Total variation leaves them flat. The denoiser draws fine structures better, and knows nothing of
-    coarse ones; so it begins from the image of total variation, and keeps what the images do not show as it is there.
-
-    Under lights, all in focus, coarse structures are seen only as far as the aperture cuts one of the two waves that they scatter. Their
-    noise is amplified so much that the denoiser takes it for structure: the phase is worse after the turns (benchmarks/inverse.py, part
-    phase, *plug and play* under lights). There the image of total variation is the last.
+    entries that are held out tell them. Under lights they are seen only as far as the aperture cuts one of the two waves that they scatter.
+    Total variation leaves them flat. The denoiser draws fine structures better, and knows nothing of coarse ones; so it begins from the
+    image of total variation, and keeps what the images do not show as it is there.
 
     Parameters
     ----------
@@ -53,18 +49,12 @@ def refined_stages(
         Weights of the entries of the measurement.
     is_out
         1 at entries that are held out to find the weight of total variation, 0 at others.
-    has_planes
-        True, the default, for images through focus; False for those under several lights.
     """
     seen = weights * (1 - is_out)
     start, found = torch.full(problem.forward_model.in_shape, 0.5).to(weights), None
-    find = try_weights if has_planes else regularize
-    for n_done, found in enumerate(find(problem, seen[None], TotalVariation, start), 1):
+    for n_done, found in enumerate(try_weights(problem, seen[None], TotalVariation, start), 1):
         yield Stage(found.whole, FLAT_SHARE * min(1.0, n_done / USUAL_WEIGHTS))
     assert found is not None
-    if not has_planes:
-        yield Stage(found.whole, 1.0)
-        return
     flat = fista(problem, TotalVariation(), found.weight, 1.0, weights, found.members[0], N_PATH)
     for stage in plug_and_play_stages(problem, weights, start=flat, tolerance=TOLERANCE):
         yield Stage(stage.image, FLAT_SHARE + (1 - FLAT_SHARE) * stage.share)

@@ -325,8 +325,7 @@ class _PreparedPhase(Prepared):
         config, weights = self.config, problem.weights
         out = hold_out(problem.forward_model, self.is_observed, random_source(config.seed, HELD_OUT)).to(weights)
         whole = torch.full(problem.forward_model.in_shape, 0.5).to(weights)
-        has_planes = not self.calibration.imaging.waves.any()
-        for stage in refined_stages(problem, weights, out, has_planes):
+        for stage in refined_stages(problem, weights, out):
             whole = stage.image
             yield Stage(whole.cpu().numpy(), stage.share)
             if is_stopping():
