@@ -7,6 +7,7 @@ import pytest
 from napari_convgen.core.baselines import bm3d as module
 from napari_convgen.core.baselines.bm3d import bm3d
 from napari_convgen.core.baselines.frame import NoisyFrame
+from napari_convgen.core.noise.estimation.spectrum import shaping_filter
 from napari_convgen.errors import ConfigError, InputError
 
 
@@ -52,6 +53,23 @@ def test_bm3d_sees_color_as_luminance_first_with_the_noise_of_each(calls, scene)
     np.testing.assert_allclose(level / 0.05, [3**0.5, 0, 0], atol=0.25)
 
 
+def test_bm3d_is_given_the_power_of_correlated_noise_at_each_frequency(calls):
+    spectrum = np.outer(1 / (1 + np.arange(6.0)), np.ones(5))
+    color = NoisyFrame(np.ones((3, 18, 20)), levels(0.1, 0.2, 0.3), True, noise_spectrum=spectrum)
+    for frame in (NoisyFrame(np.ones((1, 18, 20)), levels(0.1), noise_spectrum=spectrum), color):
+        bm3d(frame)
+    (_, power), (_, of_color) = calls
+    assert (power.shape, of_color.shape) == ((18, 20), (18, 20, 3))
+    drawn = np.abs(np.fft.fft2(0.1 * shaped(spectrum, (18, 20), 2000))) ** 2
+    np.testing.assert_allclose(power, drawn.mean(0), rtol=0.15)
+    np.testing.assert_allclose(of_color[..., 0] / of_color[..., 0].mean(), power / power.mean())
+
+
+def shaped(spectrum, size, n):
+    gain = shaping_filter(spectrum, size)
+    return np.fft.irfft2(gain * np.fft.rfft2(noise((n, *size))), size)
+
+
 def test_bm3d_needs_rows_and_columns(calls):
     with pytest.raises(InputError, match="BM3D needs rows and columns"):
         bm3d(NoisyFrame(np.ones((1, 40)), levels(0.1)))
@@ -69,5 +87,10 @@ def test_the_real_bm3d_denoises_and_takes_color_together(scene):
     noisy = clean + 0.1 * noise(clean.shape)
     gray = error(bm3d(NoisyFrame(noisy, levels(0.1))), clean)
     assert gray < 0.45 * 0.1
+    spectrum = 1 / (1 + np.arange(8.0)[:, None] ** 2 + np.arange(8.0) ** 2)
+    smooth = clean + 0.1 * shaped(spectrum, (32, 32), 1)
+    told = error(bm3d(NoisyFrame(smooth, levels(0.1), noise_spectrum=spectrum)), clean)
+    assert told < 0.9 * error(bm3d(NoisyFrame(smooth, levels(0.1))), clean)
+    assert not hasattr(np, "trapz") or np.__version__ < "2.4"
     color = np.repeat(clean, 3, 0)
     assert error(bm3d(NoisyFrame(color + 0.1 * noise(color.shape), levels(0.1, 0.1, 0.1), True)), color) < gray

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_convgen.core.fit.guides import MOST_CORRELATED, SPREAD, USUAL_SHARE, Guides, Mixture
+from napari_convgen.core.fit.guides import MOST_CORRELATED, SPREAD, USUAL_JOINT, USUAL_SHARE, Guides, Mixture
 from napari_convgen.core.operators.fourier import fourier
 from napari_convgen.core.problem import ErrorWeights, Problem
 from napari_convgen.core.stopping import HeldOut, Members
@@ -109,6 +109,8 @@ def test_a_share_can_be_given_and_has_a_usual_value_where_no_pixels_are_left_out
     guides = Guides(clean, clean + draw(1))
     assert Mixture(problem, guides, plain_members(problem, 2), None).share(draw(2)) == USUAL_SHARE
     assert Mixture(problem, guides, held_out(problem), 0.7).share(draw(2)) == 0.7
+    joint = Guides(clean, clean + draw(1), is_joint=True)
+    assert Mixture(problem, joint, plain_members(problem, 2), None).share(draw(2)) == USUAL_JOINT < USUAL_SHARE
 
 
 def test_what_the_members_guides_lack_is_added_to_the_mean_of_those_that_are_kept():

@@ -76,6 +76,6 @@ BASELINES: Mapping[str, Baseline] = {
     "lichi": Baseline(
         "Linear combinations of patches (LIChI)", "LIChI", "lichi:combine_patches", is_for_white_noise=False
     ),
-    "bm3d": Baseline("BM3D", "BM3D", "bm3d:bm3d"),
+    "bm3d": Baseline("BM3D", "BM3D", "bm3d:bm3d", is_for_white_noise=False),
 }
 """Methods by the name under which `napari_convgen.run.compare.run` takes them, in the order of tables and windows."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +14,7 @@ from jaxtyping import Float
 from napari_convgen.core.baselines.channels import denoise_channels
 from napari_convgen.core.baselines.color import from_opponents, to_opponents
 from napari_convgen.core.baselines.frame import NoisyFrame
+from napari_convgen.core.noise.estimation.spectrum import shaping_filter
 from napari_convgen.errors import ConfigError, InputError
 
 LEAST_SIDE = 16
@@ -20,7 +24,7 @@ LEAST_SIDE = 16
 def bm3d(frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:
     """Filter stacks of similar blocks together; a volume is filtered slice by slice.
 
-    Blocks of a color image are matched in its luminance, as in CBM3D.
+    Blocks of a color image are matched in its luminance, as in CBM3D. The power of correlated noise at each frequency is given.
 
     Parameters are those of `napari_convgen.core.baselines.Baseline.__call__`.
 
@@ -43,10 +47,11 @@ def bm3d(frame: NoisyFrame) -> Float[np.ndarray, "c *spatial"]:
         raise InputError("BM3D needs rows and columns, got a single line of pixels. Leave out the method bm3d.")
     if values.ndim == 4:
         return np.stack([bm3d(replace(frame, values=slice_)) for slice_ in values.swapaxes(0, 1)], axis=1)
+    denoise = partial(_bm3d, spectrum=frame.noise_spectrum)
     if not frame.is_color:
-        return denoise_channels(_bm3d, values, noise_level)
+        return denoise_channels(denoise, values, noise_level)
     luminance_and_differences, levels = to_opponents(values, noise_level)
-    return from_opponents(_bm3d(luminance_and_differences, levels)) if levels[0] > 0 else values
+    return from_opponents(denoise(luminance_and_differences, levels)) if levels[0] > 0 else values
 
 
 def check_bm3d() -> None:
@@ -64,12 +69,37 @@ def check_bm3d() -> None:
         )
 
 
-def _bm3d(image: Float[np.ndarray, "*c h w"], level: float | Float[np.ndarray, "c"]) -> Float[np.ndarray, "*c h w"]:
+def _bm3d(
+    image: Float[np.ndarray, "*c h w"],
+    level: float | Float[np.ndarray, "c"],
+    spectrum: Float[np.ndarray, "a b"] | None,
+) -> Float[np.ndarray, "*c h w"]:
     import bm3d as library
 
     *_, h, w = image.shape
     missing = [(0, max(0, LEAST_SIDE - n)) for n in (h, w)]
     padded = np.pad(image, [(0, 0)] * (image.ndim - 2) + missing, mode="symmetric")
     channels_last = np.moveaxis(padded, 0, -1) if image.ndim == 3 else padded
-    denoised = library.bm3d(channels_last, level)
+    noise = level if spectrum is None else np.multiply.outer(_power(spectrum, padded.shape[-2:]), np.square(level))
+    with _trapezoids():
+        denoised = library.bm3d(channels_last, noise)
     return np.asarray(np.moveaxis(denoised, -1, 0) if image.ndim == 3 else denoised)[..., :h, :w]
+
+
+@contextlib.contextmanager
+def _trapezoids() -> Iterator[None]:
+    """Give NumPy its former name of the trapezoidal rule, which the library (bm4d 4.2.5) calls and NumPy 2.4 has no more."""
+    if hasattr(np, "trapz"):
+        yield
+        return
+    vars(np)["trapz"] = np.trapezoid
+    try:
+        yield
+    finally:
+        del vars(np)["trapz"]
+
+
+def _power(spectrum: Float[np.ndarray, "a b"], size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """Return the power, at each frequency of `numpy.fft.fft2`, of noise with a variance of 1."""
+    gain = np.fft.fft2(np.fft.irfft2(shaping_filter(spectrum, size), size))
+    return np.asarray(np.abs(gain) ** 2 * size[0] * size[1])

@@ -16,6 +16,10 @@ USUAL_SHARE, SPREAD = 0.2, 0.1
 """Share of the generator that suits an image with white noise on average, and the standard deviation of the best shares of such images.
 Chosen on the tuning images of benchmarks/quality.py. With correlated noise, which generators fit sooner, the usual share is 0."""
 
+USUAL_JOINT = 0.1
+"""Usual share where frames before and after have helped the guide, which the generator has not seen. Chosen on the tuning stacks of
+benchmarks/stacks.py."""
+
 MOST_CORRELATED = 0.1
 """Largest share with correlated noise. Squares are left out there, in whose middle a guide is worse than where it has seen the image, so
 that the share which suits them is too large. Chosen on the tuning images of benchmarks/quality.py."""
@@ -40,12 +44,15 @@ class Guides:
     noise_level
         Level, for each channel of the image, of which a generator adds a share as noise to its input; ``None``, the default, for the
         noise level of the measurement, if it is the image itself.
+    is_joint
+        True if they are made from frames before and after too; default False.
     """
 
     whole: Float[Tensor, "c *spatial"]
     members: Float[Tensor, "m c *spatial"]
     influence: Float[Tensor, "c *spatial"] | None = None
     noise_level: Float[Tensor, "c"] | None = None
+    is_joint: bool = False
 
 
 class Mixture:
@@ -97,7 +104,8 @@ class Mixture:
         self._signal_share = torch.as_tensor(signal_share).to(guides.whole)
         self._has_background = bool((self._signal_share < 1).any())
         is_white = problem.correlation_length == 1
-        self._usual, self._most = (USUAL_SHARE, 1.0) if is_white else (0.0, MOST_CORRELATED)
+        usual = USUAL_JOINT if guides.is_joint else USUAL_SHARE
+        self._usual, self._most = (usual, 1.0) if is_white else (0.0, MOST_CORRELATED)
         self._n_alike = 1 if is_white else MIDDLE_SIDE ** (problem.measurement.ndim - 1)
         self._watched: Tensor | None = None
         if share is None and members.watched is not None and bool(members.watched.any()):

@@ -114,7 +114,7 @@ def make_guides(
         own = iter(others)
         of_members = torch.stack([whole if is_all else next(own) for is_all in has_seen_all])
         of_frame = None if influence is None else torch.as_tensor(influence).to(each.weights)
-        guides[i] = Guides(whole, of_members, of_frame)
+        guides[i] = Guides(whole, of_members, of_frame, is_joint=len(images) > 1)
     return guides
 
 
