@@ -27,7 +27,8 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 NOTE = (
     "The image was saved as JPEG, which has set {:.0f} % of the fine detail in blocks of 8 × 8 pixels to 0, noise included. The noise that "
-    "is left looks weaker than it is, so that much of it is kept. If you can, denoise the image before it is saved as JPEG."
+    "is left looks weaker than it is, so that much of it is kept. If you can, denoise the image before it is saved as JPEG. If not, choose "
+    "noise.kind = 'gaussian' and noise.correlation_length = 1, and give the standard deviation that the noise had before (noise.sigma)."
 )
 """Advice for such an image."""
 
