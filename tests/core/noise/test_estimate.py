@@ -188,6 +188,15 @@ def test_noise_that_grows_as_the_signal_is_taken_for_that_of_photons_and_told(n_
     assert (photons.kind, photons.is_proportional) == ("poisson-gaussian", False)
 
 
+@pytest.mark.parametrize("offset", [50, 100])
+def test_photons_above_the_offset_of_a_camera_are_no_speckle(offset):
+    photons = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((160, 160)), 6)
+    photons = offset * (photons - photons.min()) / np.ptp(photons)
+    image = 2 * np.random.default_rng(1).poisson(photons) + offset
+    model = estimate(image + np.random.default_rng(2).standard_normal((160, 160)))
+    assert (model.kind, model.is_proportional) == ("poisson-gaussian", False)
+
+
 @pytest.mark.parametrize("n_coils", [2, 5, 16])
 def test_the_floor_of_magnitudes_of_several_coils_is_told(n_coils):
     rng = np.random.default_rng(0)
