@@ -182,3 +182,12 @@ def test_colors_that_are_multiplied_by_their_transparency_stay_in_tiff(tmp_path)
         check_image(tmp_path / "image.png", image)
     write_image(tmp_path / "copy.tif", image.data, image)
     assert read_image(tmp_path / "copy.tif").tiff["extrasamples"] == image.tiff["extrasamples"]
+
+
+def test_a_file_whose_name_says_that_it_is_a_projection_gets_a_note(tmp_path):
+    notes = {}
+    for name in ("MAX_cells.png", "cells.png"):
+        Image.fromarray(values((6, 7), "uint8")).save(tmp_path / name)
+        notes[name] = read_image(tmp_path / name).notes
+    assert "denoise the stack" in " ".join(notes["MAX_cells.png"])
+    assert notes["cells.png"] == ()

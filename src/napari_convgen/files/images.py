@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from napari_convgen.core.image import Image, guess_axes
+from napari_convgen.core.image import Image, guess_axes, projection_notes
 from napari_convgen.errors import FileError
 from napari_convgen.files.atomic import check_writable
 from napari_convgen.files.explained import LaterValues, explained
@@ -54,7 +54,7 @@ def read_image(path: str | Path, axes: str | None = None, series: int = 0) -> Im
     if not isinstance(stored.data, np.ndarray):
         smaller = tuple(LaterValues(path, each) for each in stored.smaller)
         stored = dataclasses.replace(stored, data=LaterValues(path, stored.data), smaller=smaller)
-    return _upright(stored)
+    return _upright(dataclasses.replace(stored, notes=(*stored.notes, *projection_notes(path.name))))
 
 
 def part_of_file(path: str | Path) -> Part | None:

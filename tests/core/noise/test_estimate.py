@@ -81,6 +81,15 @@ def test_few_photons_with_read_noise_are_no_faint_magnitudes(background, top):
     assert estimate(np.maximum(image, 0)).kind == "poisson-gaussian"
 
 
+@pytest.mark.parametrize(("background", "top"), [(2.5, 12.0), (3.0, 9.0), (3.0, 12.0)])
+def test_photons_of_a_small_dark_place_are_no_magnitudes(background, top):
+    clean = np.full((128, 128), 0.75 * top)
+    clean[:, 80:], clean[:40], clean[100:, :60] = top, 0.6 * top, background
+    rng = np.random.default_rng(5)
+    image = rng.poisson(ndimage.gaussian_filter(clean, 1)) + 0.5 * rng.standard_normal(clean.shape)
+    assert estimate(np.maximum(image, 0)).kind == "poisson-gaussian"
+
+
 def test_photons_that_were_moved_by_half_a_pixel_are_no_magnitudes():
     clean = ndimage.gaussian_filter(np.random.default_rng(5).standard_normal((192, 192)), 8)
     image = np.random.default_rng(6).poisson(2 + 25 * np.maximum(clean / clean.max(), 0)).astype(float)
@@ -177,6 +186,15 @@ def test_noise_that_grows_as_the_signal_is_taken_for_that_of_photons_and_told(n_
     assert "grows as the signal itself" in str(model)
     photons = estimate(np.random.default_rng(0).poisson(clean).astype(float))
     assert (photons.kind, photons.is_proportional) == ("poisson-gaussian", False)
+
+
+@pytest.mark.parametrize("offset", [50, 100])
+def test_photons_above_the_offset_of_a_camera_are_no_speckle(offset):
+    photons = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((160, 160)), 6)
+    photons = offset * (photons - photons.min()) / np.ptp(photons)
+    image = 2 * np.random.default_rng(1).poisson(photons) + offset
+    model = estimate(image + np.random.default_rng(2).standard_normal((160, 160)))
+    assert (model.kind, model.is_proportional) == ("poisson-gaussian", False)
 
 
 @pytest.mark.parametrize("n_coils", [2, 5, 16])

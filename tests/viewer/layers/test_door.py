@@ -158,3 +158,9 @@ def test_limits_that_a_hot_pixel_made_wide_are_not_taken_over():
     assert visible(wide, data).look["contrast_limits"] == (data.min(), data.max())
     assert visible(wide, np.zeros((8, 9))) is wide
     assert visible(read_layer(Image(np.zeros((8, 9, 3), np.uint8), rgb=True)), data).look["rgb"]
+
+
+def test_a_layer_whose_name_says_that_it_is_a_projection_gets_a_note():
+    [note] = read_layer(Image(np.eye(8), name="MAX_cells")).image.notes
+    assert "denoise the stack" in note
+    assert read_layer(Image(np.eye(8), name="cells")).image.notes == ()

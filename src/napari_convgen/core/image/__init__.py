@@ -15,6 +15,7 @@ from napari_convgen.core.image.identity import identity_of
 from napari_convgen.core.image.image import Image, magnitude, removed
 from napari_convgen.core.image.layout import Layout, channels_first, guess_axes
 from napari_convgen.core.image.measured import LeftOut, Measured
+from napari_convgen.core.image.projected import projection_notes
 from napari_convgen.core.image.scaling import HIGH, LOW, ImageTensor
 from napari_convgen.core.image.tiles import Division, Index, Piece
 
@@ -42,6 +43,7 @@ __all__ = [
     "identity_of",
     "is_doubtful",
     "magnitude",
+    "projection_notes",
     "refuse_constant",
     "removed",
     "share_structure",

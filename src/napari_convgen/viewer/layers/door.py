@@ -86,7 +86,8 @@ class LayerInput:
         """The image as a verb takes it, with its axes, distances and units; color samples have none."""
         n_samples = len(self.axes) - len(self.units)
         scale = (*map(float, self.transform.scale), *(1.0,) * n_samples)
-        return core.Image(self.data, self.axes, scale, (*map(str, self.units), *("pixel",) * n_samples), self.name)
+        units = (*map(str, self.units), *("pixel",) * n_samples)
+        return core.Image(self.data, self.axes, scale, units, self.name, notes=core.projection_notes(self.name))
 
     def on_grid(self, data: ArrayLike, first: Sequence[float], step: Sequence[float]) -> LayerInput:
         """Return an input on another grid of pixels in the same place.

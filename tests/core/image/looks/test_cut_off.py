@@ -28,12 +28,25 @@ def test_noise_that_was_cut_off_is_noted(image):
         NOISY.round(),
         RNG.poisson(DARK / 40).astype(float),
         0.37 * RNG.poisson(DARK / 10),
+        RNG.poisson(DARK / 10) / (1 - 0.1 * np.indices((128, 128)).sum(0) / 128),
+        np.where(RNG.random(DARK.shape) < 0.1, 0.0, NOISY + 100),
         np.where(DARK > 0, NOISY + 100, 0),
         np.zeros((64, 64)),
         NOISY[:5, :5],
         NOISY[0],
     ],
-    ids=["whole", "rounded", "few photons", "photons in other units", "mask", "constant", "tiny", "line"],
+    ids=[
+        "whole",
+        "rounded",
+        "few photons",
+        "photons in other units",
+        "photons by a flat field",
+        "black pixels",
+        "mask",
+        "constant",
+        "tiny",
+        "line",
+    ],
 )
 def test_other_images_have_no_note(image):
     assert note(image) == ""

@@ -1,10 +1,13 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage, signal
 from skimage.transform import resize
 
 from napari_convgen.core.image import Layout, check_array
-from napari_convgen.core.image.looks.enlarged import find_enlargement
+from napari_convgen.core.image.looks.enlarged import enlarged_note, find_enlargement
 
 
 def noisy(n=64):
@@ -45,6 +48,29 @@ def test_images_that_were_enlarged_are_named(name):
     assert check.notes[0].endswith(f"Denoise the original{reduce}.")
 
 
+@pytest.mark.parametrize("order", [1, 3])
+@pytest.mark.parametrize(
+    ("factor", "names"),
+    [(1.25, "1.25 or 4.9"), (4 / 3, "1.34 or 4.0"), (1.7, "1.70 or 2.4"), (0.8, "")],
+    ids=["five fourths", "four thirds", "1.7", "reduced"],
+)
+def test_other_factors_are_named_too(factor, names, order):
+    image = ndimage.zoom(noisy(160), factor, order=order, grid_mode=True, mode="grid-mirror")
+    assert enlarged(image).startswith(f"The image looks enlarged about {names} times" if names else "")
+    assert bool(enlarged(image)) == bool(names)
+
+
+@pytest.mark.parametrize("quality", [50, 80])
+def test_the_blocks_of_jpeg_are_no_enlargement(quality):
+    file = io.BytesIO()
+    Image.fromarray(noisy(192).clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=quality)
+    assert enlarged(np.asarray(Image.open(file))) == ""
+
+
+def enlarged(image):
+    return enlarged_note(image[None].astype(float), np.isfinite(image)[None], image.dtype)
+
+
 AS_MEASURED = {
     "noise": lambda: noisy(128),
     "correlated noise": lambda: ndimage.gaussian_filter(noisy(128), 0.8),
@@ -64,3 +90,4 @@ def test_other_images_are_not(name):
     image = AS_MEASURED[name]()
     values = np.asarray(image, float)[None]
     assert find_enlargement(values, np.isfinite(values)) == 1
+    assert enlarged_note(values, np.isfinite(values), image.dtype) == ""

@@ -8,6 +8,7 @@ from napari_convgen.core.image.looks import notes_on_looks
 
 SCENE = 120 + 60 * np.sin(np.indices((96, 120)) / 9).prod(0)
 NOISY = (SCENE + 20 * np.random.default_rng(0).standard_normal(SCENE.shape)).round().clip(0, 255).astype("uint8")
+WEAK = (SCENE + 10 * np.random.default_rng(0).standard_normal(SCENE.shape)).round().astype("uint8")
 COLOR = (
     (SCENE[..., None] * (1, 0.8, 0.6) + 20 * np.random.default_rng(0).standard_normal((*SCENE.shape, 3)))
     .round()
@@ -33,6 +34,12 @@ def has_note(image):
 def test_noise_that_jpeg_has_thinned_out_is_noted(image, quality):
     assert has_note(saved(image, quality))
     assert not has_note(saved(image, quality)[4:, 4:])  # the blocks begin elsewhere
+
+
+@pytest.mark.parametrize("quality", [25, 40])
+def test_a_low_quality_is_noted_where_no_fine_noise_is_left(quality):
+    assert has_note(saved(WEAK, quality))
+    assert not has_note(saved(WEAK, quality)[4:, 4:])
 
 
 @pytest.mark.parametrize(

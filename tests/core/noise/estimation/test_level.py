@@ -18,6 +18,7 @@ LEVELS = {
     "depth": np.exp(0.55 * (Y + 1)),
     "halves": np.where(X < 0, 1.0, 2.0),
     "quadrants": np.where(X < 0, np.where(Y < 0, 1.0, 2.2), np.where(Y < 0, 1.7, 1.2)),
+    "tiles": np.where(X < -0.2, np.where(Y < 0.1, 4.0, 1.0), np.where(Y < 0.1, 1.5, 3.0)),
 }
 
 
@@ -45,7 +46,7 @@ def test_the_level_at_each_place_is_measured(name):
     assert model.sigma[0] == pytest.approx(SIGMA, rel=0.12)
     deviation = np.sqrt(model.variance_in(scene()[None])[0])
     assert np.abs(np.log(deviation / SIGMA / level)).mean() < 0.08
-    assert "times as strong in other places" in str(model)
+    assert f"times as strong in other {'tiles' if name == 'tiles' else 'places'}" in str(model)
 
 
 def test_noise_that_depends_on_the_signal_can_be_stronger_in_some_places_too():
@@ -60,6 +61,20 @@ def test_noise_that_depends_on_the_signal_can_be_stronger_in_some_places_too():
     assert estimate(image[None], is_uniform="yes").level_map is None
 
 
+def test_the_borders_of_tiles_are_found_to_the_pixel_and_a_textured_tile_has_its_least_level():
+    number = np.add.outer(3 * (np.arange(180) // 60), np.arange(180) // 60)
+    strong = np.array([1.0, 4.0, 2.0, 8.0, 1.0, 4.0, 2.0, 8.0, 1.0])[number]
+    texture = np.where(number == 4, 40 * ndimage.gaussian_filter(noise(4, (180, 180)), 0.8), 0.0)
+    model = estimate((texture + SIGMA * strong * noise(1, (180, 180)))[None])
+    level = model.level_in(texture[None])
+    changes = [np.flatnonzero(np.diff(level, axis=axis).any(1 - axis)) + 1 for axis in (0, 1)]
+    assert [each.tolist() for each in changes] == [[60, 120], [60, 120]]
+    others = number != 4
+    assert np.abs(np.log(level / strong))[others].max() < 0.15
+    assert (level < 4)[~others].all()
+    assert level.max() == pytest.approx(model.level_map.ratio)
+
+
 def even_images():
     yield "even", scene() + SIGMA * noise(1)
     bright = 10 + 200 * np.exp(-3 * (X**2 + Y**2))
@@ -69,6 +84,7 @@ def even_images():
     yield "clipped where it is dark", (100 * X + 10 * noise(1)).clip(0)
     yield "correlated", 100 + 40 * LEVELS["corners"] * ndimage.gaussian_filter(noise(1), 1.2)
     yield "no noise", scene()
+    yield "a horizon", np.where(Y < 0.1, 30.0, 130 + 25 * ndimage.gaussian_filter(noise(4), 0.7)) + 4 * noise(1)
 
 
 @pytest.mark.parametrize(("name", "image"), list(even_images()))

@@ -11,6 +11,7 @@ from napari_convgen.core.image.looks.cut_off import cut_off_note
 from napari_convgen.core.image.looks.drift import drift_note
 from napari_convgen.core.image.looks.enlarged import enlarged_note
 from napari_convgen.core.image.looks.labels import labels_note
+from napari_convgen.core.image.looks.median import median_note
 from napari_convgen.core.image.looks.mosaic import mosaic_note
 from napari_convgen.core.image.looks.periodic import periodic_note
 from napari_convgen.core.image.looks.phase import phase_note
@@ -29,6 +30,7 @@ LOOKS: Sequence[Look] = (
     jpeg_note,
     signed_note,
     enlarged_note,
+    median_note,
     quadrants_note,
     periodic_note,
     drift_note,

@@ -20,8 +20,12 @@ LEAST_SHARE = 0.02
 """Least share of pixels at the least value. With fewer, little of the image is too bright. Our choice, no benchmark."""
 
 LEAST_STEPS = 3.0
-"""Least mean distance of a block's other values from the least one, in steps of the values. Counts of few photons are only one or two
+"""Least median distance of a block's other values from the least one, in steps of the values. Counts of few photons are only one or two
 steps from 0, and nothing was cut off. Our choice, no benchmark."""
+
+NEAR, LEAST_NEAR = 0.25, 0.04
+"""Share of that distance, and the least share of the other values that are as near to the least one as that: of Gaussian noise that was cut
+off, 8 to 16 %. Black pixels among brighter ones, and pixels without a photon, have a gap there. Half of the least."""
 
 NOTE = (
     "{:.0f} % of the pixels have the least value, {:.3g}, scattered among others: noise was cut off there, as by a background subtraction "
@@ -47,10 +51,17 @@ def cut_off_note(
     n_mixed = (least[:, :, 1:] != least[:, :, :-1]).mean((1, 2))[scattered].sum()
     if not n_mixed > LEAST_MIXED * (2 * share * (1 - share))[scattered].sum():
         return ""
-    others = blocks[scattered][~least[scattered]] - different[0]
-    if np.median(others) < LEAST_STEPS * np.diff(different).min():
+    others = np.where(least, np.nan, blocks - different[0])[scattered]
+    step = np.diff(different).min()
+    if np.nanmedian(others) < LEAST_STEPS * step or not _is_near(others, step):
         return ""
     return NOTE.format(100 * is_least.mean(), different[0])
+
+
+def _is_near(others: Float[np.ndarray, "n rows columns"], step: float) -> bool:
+    """Return True if the distances from the least value, NaN at that, begin without a gap."""
+    limit = np.maximum(NEAR * np.nanmedian(others, (1, 2), keepdims=True), step)
+    return bool((others <= limit).sum() > LEAST_NEAR * np.isfinite(others).sum())
 
 
 def _blocks(plane: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "n rows columns"]:

@@ -1,4 +1,4 @@
-"""Labels: integers that number objects, and are no brightness."""
+"""Labels, which are integers that number objects, and are no brightness, and drawings, which look alike."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LEAST_PIXELS = 64
 """Least number of neighbors that are not both background."""
 
 NOTE = (
-    "The image looks like labels: integers, each of which fills connected areas. Labels are numbers of objects and have no noise. Denoise "
-    "the image that was segmented."
+    "The image looks like labels or a drawing: integers, each of which fills connected areas, without noise. There is nothing to denoise. "
+    "If they are labels, which are numbers of objects, denoise the image that was segmented."
 )
 """Advice for such an image."""
 

@@ -215,6 +215,8 @@ def dark_level(curve: Curve, line: Line) -> tuple[float, float]:
 def is_proportional(curve: Curve) -> bool:
     """Return True if the standard deviation of the noise grows as the intensity, as that of speckle: the variance is its square.
 
+    Above the offset of a camera, photons can look like that, but their variances lie nearer to a line.
+
     Parameters
     ----------
     curve
@@ -225,5 +227,7 @@ def is_proportional(curve: Curve) -> bool:
         return False
     x, y = np.log(mean), np.log(variance)
     power, height = np.polyfit(x, y, 1, w=np.sqrt(curve.n))
-    off = y - power * x - height
-    return bool(abs(power - 2) < POWER_TOLERANCE and np.average(off**2, weights=curve.n) < LARGEST_OFF**2)
+    on_line = fit_line(curve).at(mean)
+    off, off_line = y - power * x - height, y - np.log(np.maximum(on_line, FLOOR * variance.max()))
+    left, left_of_line = (np.average(each**2, weights=curve.n) for each in (off, off_line))
+    return bool(abs(power - 2) < POWER_TOLERANCE and left < min(LARGEST_OFF**2, left_of_line))

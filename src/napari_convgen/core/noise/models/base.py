@@ -319,7 +319,8 @@ class NoiseModel(ABC):
         if self.impulses:
             notes.append(f"{_percent(self.impulses)} of the pixels are impulses")
         if self.level_map is not None:
-            notes.append(f"up to {self.level_map.ratio:.1f} times as strong in other places")
+            where = "tiles" if any(self.level_map.borders) else "places"
+            notes.append(f"up to {self.level_map.ratio:.1f} times as strong in other {where}")
         for lines, strength in zip(("rows", "columns"), self.stripes, strict=True):
             if strength:
                 notes.append(f"{lines} with offsets of standard deviation {per_channel((strength,))}, taken away")

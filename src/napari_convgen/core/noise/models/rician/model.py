@@ -52,6 +52,11 @@ PROPORTIONAL, LEAST_GROWTH = 0.5, 4.0
 """Growth of the variance from the dark to the bright, relative to that of the mean, and least growth, from which it can be that of photons:
 the variance of magnitudes grows by 2.3, and more if the noise is stronger in the middle. Our choice, no benchmark."""
 
+OFF_LINE, CLEARLY_LESS = 0.06, 0.5
+"""Largest distance of the variances' logarithm from that of a line, as the root of the mean square over the blocks, and relative to the
+distance from the curve of magnitudes, with which they are those of photons, off by 0.02 to 0.05. Magnitudes are nearer to their curve, or
+off by 0.08 and more where the noise is stronger in the middle. Our choice, on images by formula."""
+
 COARSE = 0.1
 """Largest step of values, in standard deviations of the noise, of magnitudes without a bright part: a background of 3.7 photons looks like
 that of magnitudes, but has a step of 0.34."""
@@ -147,7 +152,9 @@ class RicianNoise(NoiseModel):
 
 def _is_bright(curve: Curve, is_bright: Bool[np.ndarray, "k"], sigma: float) -> bool:
     """Return True if the variance where it is bright is that of magnitudes, and not that of photons."""
-    return _has_variance(curve.take(is_bright), sigma**2) and not _grows_as_photons(curve)
+    return _has_variance(curve.take(is_bright), sigma**2) and not (
+        _grows_as_photons(curve) or _is_nearer_to_line(curve)
+    )
 
 
 def _is_faint(values: Float[np.ndarray, "*shape"], curve: Curve) -> bool:
@@ -161,12 +168,27 @@ def _is_faint(values: Float[np.ndarray, "*shape"], curve: Curve) -> bool:
 
 def _share_like(curve: Curve) -> float:
     """Return the share of the blocks whose variance is that of magnitudes with their mean."""
+    expected = _expected(curve)
+    return float(curve.n[np.abs(curve.variance - expected) < LIKE * expected].sum() / curve.n.sum())
+
+
+def _expected(curve: Curve) -> Float[np.ndarray, "k"]:
+    """Return the variance of magnitudes with these means; 0 if there is no noise."""
     sigma = _sigma(curve)
-    if sigma <= 0:
-        return 0.0
     amplitudes = np.linspace(0, TABLE_END, N_TABLE)
-    expected = sigma**2 * np.interp(curve.mean / sigma, rice_mean(amplitudes), rice_variance(amplitudes))
-    return float(curve.n[np.abs(curve.variance / expected - 1) < LIKE].sum() / curve.n.sum())
+    relative = curve.mean / sigma if sigma > 0 else curve.mean
+    return np.asarray(sigma**2 * np.interp(relative, rice_mean(amplitudes), rice_variance(amplitudes)))
+
+
+def _is_nearer_to_line(curve: Curve) -> bool:
+    """Return True if the variances lie on a line, as those of photons, and far less well on the curve of magnitudes."""
+    on_line, expected = fit_line(curve).at(curve.mean), _expected(curve)
+    if min(on_line.min(), expected.min(), curve.variance.min()) <= 0:
+        return False
+    of_line, of_curve = (
+        np.average(np.log(curve.variance / each) ** 2, weights=curve.n) for each in (on_line, expected)
+    )
+    return bool(of_line < min(OFF_LINE**2, CLEARLY_LESS**2 * of_curve))
 
 
 def _has_variance(bright: Curve, expected: float) -> bool:
