@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_convgen.config import AutoNoiseConfig, FourierConfig, GaussianNoiseConfig
+from napari_convgen.config import AutoNoiseConfig, FourierConfig, GaussianNoiseConfig, operators_of
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Layout, Measured
 from napari_convgen.core.mri.kspace import MOST_CALIBRATION, KSpaceNoise, Sampling, check_kspace, find_sampling
@@ -65,7 +65,7 @@ class Sense(InverseProblem):
         ``None``, the default, takes those that are not 0.
     """
 
-    operator = FourierConfig
+    operators = operators_of("sense")
     preset = "default"
     measures_image = False
     inputs: ClassVar[Mapping[str, str]] = {
