@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -35,7 +36,7 @@ def smoothest(
     weights
         Weights of the entries of the measurement; ``None``, the default, for those of the problem.
     tolerance
-        Length of the remaining gradient, relative to the first, at which to end.
+        Length of the remaining gradient, relative to the first, at which to end; where entries are missing, it is times a strength below 1.
     order
         1, the default, for the gradient of the image, 2 for its Laplacian.
     """
@@ -48,4 +49,6 @@ def smoothest(
             penalty = gradient_adjoint(gradient(penalty))
         return operator.adjoint(seen * operator.apply(x)) + strength * penalty
 
+    if not bool(problem.weights.all()):  # in a hole the gradient is that of the smoothing alone
+        tolerance *= min(1.0, float(torch.as_tensor(strength).min()))
     return conjugate_gradients(normal, operator.adjoint(seen * problem.measurement), None, N_STEPS, tolerance)

@@ -126,8 +126,8 @@ class Sensing(InverseProblem):
 
     @property
     def extras(self) -> Mapping[str, NDArray[Any]]:
-        """The smoothest image, which the reconstruction starts from."""
-        return {"start": self.units.restore(self.scaled.values)}
+        """The first image, the smoothest one."""
+        return {"first_image": self.units.restore(self.scaled.values)}
 
     def left_out(self) -> Iterator[str]:
         """Say how many sums are missing."""
