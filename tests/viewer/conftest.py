@@ -38,6 +38,12 @@ def _no_preferences(monkeypatch):
     monkeypatch.setattr("napari.settings.get_plugin_settings", lambda plugin: {}[plugin])
 
 
+@pytest.fixture(autouse=True)
+def _one_trial(monkeypatch):
+    """Whether a small image is noisy is found by a single trial: it is not what a window shows."""
+    monkeypatch.setattr("napari_convgen.core.regularized.plug_and_play.MAX_DRAWS", 1)
+
+
 @pytest.fixture
 def preferences(tmp_path, monkeypatch):
     """Preferences on the disk, as napari has them after a start; a call starts napari anew."""
@@ -332,7 +338,7 @@ class Hands:
 
     def wait_until_idle(self):
         """Let the window live until a run can be started again."""
-        self.wait_for(lambda: self.button("Run").isEnabled())
+        self.wait_for(self.button("Run").isEnabled)
 
     def run(self):
         """Run, and wait for the end."""
