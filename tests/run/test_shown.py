@@ -55,7 +55,9 @@ def test_the_middle_of_what_has_no_rows_and_columns_alone_is_shown(shape, axes, 
 @pytest.fixture(scope="module")
 def enlarged():
     """A reconstruction without trials of the noise, which take longest of a small image."""
-    return reconstruct(noisy(), PRESETS["quick"].replace({"noise.kind": "gaussian", "noise.sigma": 0.0}), problem="enlarge")
+    return reconstruct(
+        noisy(), PRESETS["quick"].replace({"noise.kind": "gaussian", "noise.sigma": 0.0}), problem="enlarge"
+    )
 
 
 def test_a_reconstruction_is_shown_likewise(enlarged):

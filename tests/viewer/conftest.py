@@ -39,9 +39,10 @@ def _no_preferences(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _one_trial(monkeypatch):
-    """Whether a small image is noisy is found by a single trial: it is not what a window shows."""
+def _few_trials(monkeypatch):
+    """How noisy a small image is, and which aberrations there are, is found in few steps: a window shows it, good or not."""
     monkeypatch.setattr("napari_convgen.core.regularized.plug_and_play.MAX_DRAWS", 1)
+    monkeypatch.setattr("napari_convgen.core.phase.calibration.N_STEPS", 4)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def photons(clean):
     return np.random.default_rng(0).poisson(clean).astype(np.float64)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", sorted(set(PRESETS) - {"best", "paper-narrow"}))  # they differ in their sizes alone
 def test_a_constant_that_is_added_comes_back(name, photons, clean):
     before = denoise(photons, few_steps(name)).image
     for shift in SHIFTS:
