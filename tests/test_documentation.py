@@ -117,8 +117,8 @@ def folder(tmp_path, monkeypatch, image, short_estimates, no_figures):
     monkeypatch.chdir(tmp_path)
     for name, config in PRESETS.items():
         few = {"n_steps": min(config.n_steps, 6), "n_threads": 1, "precision": "float32"}
-        few |= {"generator.n_channels": 8, "generator.n_scales": 2}
-        monkeypatch.setitem(PRESETS, name, config.replace(few))
+        few |= {"generator.n_channels": 8, "generator.n_scales": 2, "generator.n_lessons": 2}
+        monkeypatch.setitem(PRESETS, name, config.replace({key: few[key] for key in few if config.has(key)}))
     y, x = np.mgrid[:32, :28]
     Path("data").mkdir()
     for name in ("image", "truth", "noisy", "clean", "data/first"):
