@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -36,7 +35,7 @@ def smoothest(
     weights
         Weights of the entries of the measurement; ``None``, the default, for those of the problem.
     tolerance
-        Length of the remaining gradient, relative to the first, at which to end; where entries are missing, it is times a strength below 1.
+        Length of the remaining gradient, relative to the first, at which to end.
     order
         1, the default, for the gradient of the image, 2 for its Laplacian.
     """
@@ -49,6 +48,19 @@ def smoothest(
             penalty = gradient_adjoint(gradient(penalty))
         return operator.adjoint(seen * operator.apply(x)) + strength * penalty
 
-    if not bool(problem.weights.all()):  # in a hole the gradient is that of the smoothing alone
-        tolerance *= min(1.0, float(torch.as_tensor(strength).min()))
     return conjugate_gradients(normal, operator.adjoint(seen * problem.measurement), None, N_STEPS, tolerance)
+
+
+def hole_tolerance(problem: Problem, strength: Float[Tensor, "c *ones"], tolerance: float = TOLERANCE) -> float:
+    """Return the tolerance at which holes are filled too.
+
+    In a hole nothing but the smoothing has a gradient, and so has one that is as many times weaker.
+
+    Parameters
+    ----------
+    problem, strength
+        As for `smoothest`.
+    tolerance
+        Tolerance where nothing is missing.
+    """
+    return tolerance if bool(problem.weights.all()) else tolerance * min(1.0, float(strength.min()))

@@ -46,19 +46,6 @@ def test_the_smoothest_image_is_that_of_a_dense_solver():
         np.testing.assert_allclose(found.flatten().numpy(), expected.numpy(), atol=1e-4)
 
 
-def test_a_hole_in_an_image_without_noise_is_as_smooth_as_by_a_dense_solver():
-    """The smoothing alone tells of its pixels, by a weak gradient: the conjugate gradients ended while the hole was dark."""
-    size, strength = (20, 22), 0.005
-    weights = torch.ones(1, *size)
-    weights[:, 4:17, 4:17] = 0
-    problem = Problem(weights * (0.5 + 0.01 * torch.arange(22.0)), weights)
-    columns = [gradient(unit.view(1, *size)).flatten() for unit in torch.eye(math.prod(size)).double()]
-    d, w, y = torch.stack(columns, 1), weights.flatten().double(), problem.measurement.flatten().double()
-    expected = torch.linalg.solve(w.diag() + strength * d.T @ d, w * y)
-    found = smoothest(problem, strength, tolerance=1e-4)
-    np.testing.assert_allclose(found.flatten().numpy(), expected.numpy(), atol=1e-3)
-
-
 def test_richardson_and_lucy_take_the_steps_of_their_formula_with_open_borders():
     operator = blurring((1, 8, 9), gaussian_psf((0.6, 0.6)))
     y = operator.apply(steps(*operator.in_shape[1:])) + 0.1
