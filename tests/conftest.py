@@ -19,6 +19,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # No preferences of napari are read, and none are written, by a test or a process that it starts.
 os.environ["NAPARI_CONFIG"] = ""
 
+# What is compiled of the sources and of the tests is kept, wherever the tests run: their processes would compile it again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Shapes and types of the numerics are checked while tests run. An int passes for a float; a signature that beartype
 # cannot check at run time (a typing.Protocol, or Self) is left unchecked.
 CONFIGURATION = "is_pep484_tower=True, warning_cls_on_decorator_exception=ImportWarning"

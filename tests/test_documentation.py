@@ -82,7 +82,7 @@ def image():
 
 @pytest.fixture
 def short_estimates(monkeypatch):
-    """Two turns of plug and play, two weights of total variation, two steps of each fit of aberrations, few products of a Jacobian."""
+    """Two turns of plug and play and one trial of its noise, two weights of total variation, few steps of all that takes many."""
 
     def few(problem, weights=None, is_color=False, n_turns=2, first_level=0.1, **others):
         return plug_and_play_stages(problem, weights, is_color, min(n_turns, 2), first_level, **others)
@@ -95,6 +95,8 @@ def short_estimates(monkeypatch):
     )
     for module in users:
         monkeypatch.setattr(f"napari_convgen.{module}.plug_and_play_stages", few)
+    monkeypatch.setattr("napari_convgen.core.regularized.plug_and_play.MAX_DRAWS", 1)
+    monkeypatch.setattr("napari_convgen.core.regularized.smoothest.N_STEPS", 20)
     monkeypatch.setattr("napari_convgen.core.phase.calibration.N_STEPS", 2)
     monkeypatch.setattr("napari_convgen.core.regularized.choice.MOST_WEIGHTS", 2)
     monkeypatch.setattr("napari_convgen.run.setup.operator_guides.LEVELS", (1.0,))
@@ -115,8 +117,8 @@ def folder(tmp_path, monkeypatch, image, short_estimates, no_figures):
     monkeypatch.chdir(tmp_path)
     for name, config in PRESETS.items():
         few = {"n_steps": min(config.n_steps, 6), "n_threads": 1, "precision": "float32"}
-        few |= {"generator.n_channels": 8, "generator.n_scales": 2}
-        monkeypatch.setitem(PRESETS, name, config.replace(few))
+        few |= {"generator.n_channels": 8, "generator.n_scales": 2, "generator.n_lessons": 2}
+        monkeypatch.setitem(PRESETS, name, config.replace({key: few[key] for key in few if config.has(key)}))
     y, x = np.mgrid[:32, :28]
     Path("data").mkdir()
     for name in ("image", "truth", "noisy", "clean", "data/first"):

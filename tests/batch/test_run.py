@@ -437,7 +437,7 @@ def test_chains_of_frames_are_pieces_with_the_numbers_of_one_run(folder, few):
     first, second = tifffile.imread("in/stack.tif")
     stack = np.stack([first, second, first, second, first])
     tifffile.imwrite("in/stack.tif", stack, imagej=True, metadata={"axes": "TYX"})
-    changes = {"stopping.kind": "auto", "noise.sigma": 15.0, "n_steps": 40, "n_threads": 1, "tiles.size": "whole"}
+    changes = {"stopping.kind": "auto", "noise.sigma": 15.0, "n_steps": 20, "n_threads": 1, "tiles.size": "whole"}
     fresh = few.replace({**changes, "dtype": "float32"})
     config = fresh.replace({"frames.start": "previous", "frames.chain": 3})
     task = BatchTask(["in/stack.tif"], "out", config, n_workers=1)

@@ -135,7 +135,7 @@ TOYS = [
                 "\nOperatorConfig = (\n    ",
                 "\n    | ",
                 """\
-                class ToyOperatorConfig(Kind):
+                class ToyOperatorConfig(OperatorSettings):
                     '''Circular blur.'''
 
                     kind: Literal["toy"] = "toy"

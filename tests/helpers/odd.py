@@ -93,6 +93,7 @@ def odd_array(rng):
     changes = {
         **SMALL,
         "generator.n_channels": 4,
+        "generator.n_lessons": 2,
         "generator.n_scales": ["auto", "auto", "auto", "auto", 1, 2, 3][rng.integers(7)],
         "noise.kind": str(
             rng.choice(

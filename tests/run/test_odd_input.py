@@ -5,10 +5,10 @@ import warnings
 import odd
 import pytest
 
-N_IN_A_TEST = 25
+N_IN_A_TEST = 15
 
 
-@pytest.mark.parametrize("start", range(0, 100, N_IN_A_TEST))
+@pytest.mark.parametrize("start", range(0, 4 * N_IN_A_TEST, N_IN_A_TEST))
 def test_odd_arrays_are_denoised_or_refused_before_the_fit(start):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -21,7 +21,7 @@ def test_arrays_that_once_ended_with_an_error_are_denoised_or_refused():
         assert odd.denoise_odd_array(seed) in ("result", "refused")
 
 
-@pytest.mark.parametrize("start", range(0, 300, 4 * N_IN_A_TEST))
+@pytest.mark.parametrize("start", range(0, 12 * N_IN_A_TEST, 4 * N_IN_A_TEST))
 def test_odd_files_are_read_or_refused(start, tmp_path):
     ends = [odd.read_odd_file(seed, tmp_path) for seed in range(start, start + 4 * N_IN_A_TEST)]
     assert {"result", "refused"} == set(ends)

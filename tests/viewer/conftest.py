@@ -38,6 +38,13 @@ def _no_preferences(monkeypatch):
     monkeypatch.setattr("napari.settings.get_plugin_settings", lambda plugin: {}[plugin])
 
 
+@pytest.fixture(autouse=True)
+def _few_trials(monkeypatch):
+    """How noisy a small image is, and which aberrations there are, is found in few steps: a window shows it, good or not."""
+    monkeypatch.setattr("napari_convgen.core.regularized.plug_and_play.MAX_DRAWS", 1)
+    monkeypatch.setattr("napari_convgen.core.phase.calibration.N_STEPS", 4)
+
+
 @pytest.fixture
 def preferences(tmp_path, monkeypatch):
     """Preferences on the disk, as napari has them after a start; a call starts napari anew."""
@@ -332,7 +339,7 @@ class Hands:
 
     def wait_until_idle(self):
         """Let the window live until a run can be started again."""
-        self.wait_for(lambda: self.button("Run").isEnabled())
+        self.wait_for(self.button("Run").isEnabled)
 
     def run(self):
         """Run, and wait for the end."""

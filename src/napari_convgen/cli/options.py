@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_convgen.config import PRESETS, Config, StoppingConfig, preset, setting_fields
+from napari_convgen.config import OPERATORS, PRESETS, Config, StoppingConfig, preset, setting_fields
 from napari_convgen.config.base import kinds_of
 from napari_convgen.config.fields import choices_of
 from napari_convgen.errors import ConfigError, FileError
@@ -105,7 +105,7 @@ def add_settings(parser: argparse.ArgumentParser, options: Mapping[str, str]) ->
     fields = setting_fields()
     for option, name in options.items():
         of_kind = fields[f"operator.{name}"]
-        of_problem = {PROBLEM_OF[kind]: field for kind, field in of_kind.items() if kind in PROBLEM_OF}
+        of_problem = {OPERATORS[kind].problem: field for kind, field in of_kind.items() if OPERATORS[kind].problem}
         about = _joined({problem: (field.description or "").rstrip(".") for problem, field in of_problem.items()})
         texts = "; ".join(f"for {problems}: {text[0].lower()}{text[1:]}" for text, problems in about.items())
         defaults = _joined({problem: field.default for problem, field in of_problem.items()})
@@ -114,19 +114,6 @@ def add_settings(parser: argparse.ArgumentParser, options: Mapping[str, str]) ->
         )
         metavar = "WORD" if choices_of(next(iter(of_problem.values()))) else "NUMBER"
         parser.add_argument(option, dest=name, metavar=metavar, help=f"{texts} (default: from the settings, {default})")
-
-
-PROBLEM_OF = {
-    "blur": "deblur",
-    "widefield": "deblur",
-    "confocal": "deblur",
-    "downsampling": "enlarge",
-    "fourier": "sense",
-    "weighted-sums": "sensing",
-    "through-focus": "phase",
-    "led-array": "phase",
-}
-"""Problem of ``--problem`` by the kind of its forward operator."""
 
 
 def _joined(of_problem: Mapping[str, Any]) -> dict[Any, str]:

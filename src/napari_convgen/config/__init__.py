@@ -23,6 +23,7 @@ from napari_convgen.config.noise import (
     RicianNoiseConfig,
 )
 from napari_convgen.config.operators import (
+    OPERATORS,
     BlurConfig,
     ConfocalConfig,
     DownsamplingConfig,
@@ -31,10 +32,12 @@ from napari_convgen.config.operators import (
     LedArrayConfig,
     MicroscopeConfig,
     OperatorConfig,
+    OperatorSettings,
     PhaseConfig,
     ThroughFocusConfig,
     WeightedSumsConfig,
     WidefieldConfig,
+    operators_of,
 )
 from napari_convgen.config.optimizer import AdamConfig, GradientDescentConfig, MomentumConfig, OptimizerConfig
 from napari_convgen.config.presets import (
@@ -51,6 +54,7 @@ from napari_convgen.config.tiles import TilesConfig
 __all__ = [
     "GENERATOR_ALONE",
     "GROUPS",
+    "OPERATORS",
     "PRESETS",
     "PRESET_USES",
     "TABLES",
@@ -80,6 +84,7 @@ __all__ = [
     "NoNoiseConfig",
     "NoiseConfig",
     "OperatorConfig",
+    "OperatorSettings",
     "OptimizerConfig",
     "PhaseConfig",
     "PoissonGaussianNoiseConfig",
@@ -95,6 +100,7 @@ __all__ = [
     "WidefieldConfig",
     "fixed_input_presets",
     "for_reconstruction",
+    "operators_of",
     "preset",
     "setting_fields",
 ]

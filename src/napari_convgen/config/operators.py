@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from annotated_types import Ge, Le
 from pydantic import Field
@@ -46,15 +46,29 @@ ZStep = Annotated[
 ]
 
 
-class IdentityConfig(Kind):
+class OperatorSettings(Kind):
+    """Settings of a forward operator.
+
+    Attributes
+    ----------
+    problem
+        Name of the problem to reconstruct whose operator it is; none, the default, of an operator that is for other uses.
+    """
+
+    problem: ClassVar[str] = ""
+
+
+class IdentityConfig(OperatorSettings):
     """Measurement of the image itself: denoising, and filling in missing pixels."""
 
+    problem: ClassVar[str] = "inpaint"
     kind: Literal["identity"] = "identity"
 
 
-class BlurConfig(Kind):
+class BlurConfig(OperatorSettings):
     """Blur by a Gaussian point spread function, or by one that is given with the image."""
 
+    problem: ClassVar[str] = "deblur"
     kind: Literal["blur"] = "blur"
     sigma: float = Field(
         1.5,
@@ -65,9 +79,10 @@ class BlurConfig(Kind):
     )
 
 
-class MicroscopeConfig(Kind):
+class MicroscopeConfig(OperatorSettings):
     """Blur by the point spread function of a microscope, computed from its objective."""
 
+    problem: ClassVar[str] = "deblur"
     numerical_aperture: Aperture = 1.4
     wavelength: Wavelength = Field(
         520, title="Emission (nm)", description="Wavelength of the emitted light in vacuum, in nanometers."
@@ -99,9 +114,10 @@ class ConfocalConfig(MicroscopeConfig):
     )
 
 
-class DownsamplingConfig(Kind):
+class DownsamplingConfig(OperatorSettings):
     """Fewer and larger pixels than those of the image."""
 
+    problem: ClassVar[str] = "enlarge"
     kind: Literal["downsampling"] = "downsampling"
     factor: int = Field(
         2,
@@ -118,9 +134,10 @@ class DownsamplingConfig(Kind):
     )
 
 
-class FourierConfig(Kind):
+class FourierConfig(OperatorSettings):
     """K-space of several coils; sensitivities and sampling are found in it, or given with it."""
 
+    problem: ClassVar[str] = "sense"
     kind: Literal["fourier"] = "fourier"
     n_calibration: Auto | Annotated[int, Ge(0), Le(512)] = Field(
         "auto",
@@ -130,9 +147,10 @@ class FourierConfig(Kind):
     )
 
 
-class PhaseConfig(Kind):
+class PhaseConfig(OperatorSettings):
     """Images of a thin object that delays light, through an objective with aberrations."""
 
+    problem: ClassVar[str] = "phase"
     numerical_aperture: Aperture = 0.5
     wavelength: Wavelength = Field(
         520, title="Wavelength (nm)", description="Wavelength of the light in vacuum, in nanometers."
@@ -180,9 +198,10 @@ class LedArrayConfig(PhaseConfig):
     )
 
 
-class WeightedSumsConfig(Kind):
+class WeightedSumsConfig(OperatorSettings):
     """Weighted sums of all pixels, as in compressive sensing; the weights are given, or drawn from a seed."""
 
+    problem: ClassVar[str] = "sensing"
     kind: Literal["weighted-sums"] = "weighted-sums"
     n_rows: Auto | Annotated[int, Ge(2), Le(16384)] = Field(
         "auto",
@@ -216,3 +235,13 @@ OperatorConfig = (
     | LedArrayConfig
     | WeightedSumsConfig
 )
+
+OPERATORS: dict[str, type[OperatorSettings]] = {
+    model.model_fields["kind"].default: model for model in get_args(OperatorConfig)
+}
+"""Settings of the forward operators by the name of their kind."""
+
+
+def operators_of(problem: str) -> dict[str, type[OperatorSettings]]:
+    """Return the operators that a problem can have, by the name of their kind; the usual one is the first."""
+    return {kind: model for kind, model in OPERATORS.items() if model.problem == problem}

@@ -61,6 +61,8 @@ def _read(path: Path, axes: str | None, series: int) -> ImageFile:
     choose_series(path, [" × ".join(map(str, header.get_data_shape()))], series)
     if path.name.lower().endswith(".gz"):
         _refuse_too_large(path, header)
+    else:
+        _refuse_cut_off(path, header)
     stored = np.asanyarray(file.dataobj.get_unscaled()).T
     letters = LETTERS[: stored.ndim][::-1]
     if stored.dtype.fields:
@@ -92,13 +94,34 @@ def _refuse_too_large(path: Path, header: nibabel.Nifti1Header) -> None:
     FileError
         Less memory is free than its values take.
     """
-    n_bytes = math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+    n_bytes = _value_bytes(header)
     n_free = psutil.virtual_memory().available + psutil.swap_memory().free
     if n_bytes > n_free:
         raise FileError(
             f"{path} is compressed, and is therefore read as a whole, which takes {n_bytes / 2**30:.1f} GiB of memory, but only "
             f"{n_free / 2**30:.1f} GiB are free. Decompress it: gunzip --keep {path}. Of a .nii, only what is needed is read."
         )
+
+
+def _refuse_cut_off(path: Path, header: nibabel.Nifti1Header) -> None:
+    """Refuse a file that is shorter than its header says, before memory is taken for what is not there.
+
+    Raises
+    ------
+    FileError
+        Values are missing.
+    """
+    n_bytes, n_there = _value_bytes(header), max(0, path.stat().st_size - int(header["vox_offset"]))
+    if n_there < n_bytes:
+        raise FileError(
+            f"{path} cannot be read: its header tells of {n_bytes} bytes of values, and it has {n_there}. It was cut off, or is damaged. "
+            "Copy it anew."
+        )
+
+
+def _value_bytes(header: nibabel.Nifti1Header) -> int:
+    n_values: int = math.prod(header.get_data_shape())
+    return n_values * int(header.get_data_dtype().itemsize)
 
 
 def _in_units(stored: NDArray[Any], slope: float | None, intercept: float | None) -> ArrayLike:

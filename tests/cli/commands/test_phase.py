@@ -50,6 +50,7 @@ def test_lights_that_are_no_numbers_are_refused(tmp_path, monkeypatch, capsys):
 def test_what_a_stack_shows_of_a_generator_is_written(tmp_path, monkeypatch):
     """The vectors as images of the phase with its pixels, the fits to the stack and to noise, and the stack and the noise."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("napari_convgen.core.phase.calibration.N_STEPS", 4)
     for name in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS", "N_DESCENT_PRODUCTS"):
         monkeypatch.setattr(f"napari_convgen.run.spectrum.run.{name}", 4)
     y, x = np.mgrid[:18, :17]

@@ -8,7 +8,6 @@ from PIL import Image as PillowImage
 
 from napari_convgen import cli
 from napari_convgen.cli.commands import reconstruct as command
-from napari_convgen.cli.options import PROBLEM_OF
 from napari_convgen.config import preset
 from napari_convgen.files.images import read_image
 from napari_convgen.run.reconstruct.problems import PROBLEMS
@@ -223,12 +222,6 @@ def test_an_interrupt_ends_the_fit_and_writes_the_best_so_far(folder, capsys, mo
     assert cli.main(words) == 130
     assert "Stopped by the user at step " in capsys.readouterr().out
     assert tifffile.imread("out.tif").shape == (64, 56)
-
-
-def test_the_problem_of_each_operator_is_that_which_solves_it():
-    models = {name: (problem.operator, *problem.other_operators) for name, problem in PROBLEMS.items()}
-    kinds = {model.model_fields["kind"].default: name for name, each in models.items() for model in each}
-    assert {kind: name for kind, name in kinds.items() if kind != "identity"} == PROBLEM_OF
 
 
 def test_the_help_says_which_problem_has_a_setting_and_its_default_there(capsys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from napari_convgen.config import IdentityConfig
+from napari_convgen.config import operators_of
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem
 
@@ -13,7 +13,7 @@ from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem
 class ToyProblem(InverseProblem):
     """Turn an image over."""
 
-    operator = IdentityConfig
+    operators = operators_of("inpaint")
     inputs: ClassVar[Mapping[str, str]] = {"axis": "axis that is upside down"}
 
     def __init__(self, given: Given, *, axis: int = 0) -> None:

@@ -11,7 +11,8 @@ SMALL = {"n_threads": 1, "device": "cpu"}
 
 
 def few_steps(name):
-    return preset(name).replace(SMALL | {"n_steps": 3, "generator.n_channels": 8, "generator.n_scales": 2})
+    few = {"n_steps": 3, "generator.n_channels": 8, "generator.n_scales": 2, "generator.n_lessons": 2}
+    return preset(name).replace(SMALL | {key: value for key, value in few.items() if preset(name).has(key)})
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def photons(clean):
     return np.random.default_rng(0).poisson(clean).astype(np.float64)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", sorted(set(PRESETS) - {"best", "paper-narrow"}))  # they differ in their sizes alone
 def test_a_constant_that_is_added_comes_back(name, photons, clean):
     before = denoise(photons, few_steps(name)).image
     for shift in SHIFTS:
@@ -36,7 +37,7 @@ def test_a_constant_that_is_added_comes_back(name, photons, clean):
 
 
 def test_all_methods_draw_what_lies_below_zero_as_bright_as_it_is(photons, clean):
-    result = compare(photons - 20, preset("default").replace(SMALL | {"n_steps": 12}))
+    result = compare(photons - 20, preset("default").replace(SMALL | {"n_steps": 12, "generator.n_lessons": 4}))
     is_dim, is_weak = clean < 2.1, (clean > 5) & (clean < 9)
     for method in result.methods:
         image = method.image + 20

@@ -23,6 +23,12 @@ CONFIG = Config().replace(
 )
 
 
+@pytest.fixture(autouse=True)
+def _few_aberrations(monkeypatch):
+    """Look for the aberrations of a phase in few steps: whatever is found is what is looked at."""
+    monkeypatch.setattr("napari_convgen.core.phase.calibration.N_STEPS", 4)
+
+
 @pytest.fixture
 def truth():
     smooth = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(24, 20)), 2)

@@ -241,7 +241,8 @@ def test_without_a_configuration_the_estimate_alternates_with_the_measurement_an
     )
 
 
-def test_fine_structure_of_a_small_image_is_not_taken_for_noise_and_smoothed_away():
+def test_fine_structure_of_a_small_image_is_not_taken_for_noise_and_smoothed_away(monkeypatch):
+    monkeypatch.setattr("napari_convgen.core.regularized.plug_and_play.MAX_DRAWS", 4)
     y, x = np.indices((40, 40))
     truth = 100 + 60 * (np.sin(x / 2.2 + y / 6) > 0) + 40 * np.sin(y / 2.5)
     small = truth.reshape(20, 2, 20, 2).mean((1, 3))

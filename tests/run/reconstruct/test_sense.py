@@ -67,7 +67,7 @@ def test_a_conv_decoder_takes_the_place_of_the_decoder():
     config = TINY.replace({"generator.kind": "conv-decoder", "generator.n_layers": 3, "n_steps": 60})
     result = reconstruct(KSPACE, config, problem="sense")
     maps = result.extras["coil_maps"]
-    assert error_of(result.image, maps) < error_of(result.extras["start"], maps)
+    assert error_of(result.image, maps) < error_of(result.extras["first_image"], maps)
 
 
 def test_a_noise_level_counts_whether_its_kind_is_named_or_not():
@@ -97,7 +97,7 @@ def test_an_image_does_not_depend_on_the_unit_of_the_scanner(by_decoder):
 def test_the_default_is_guided_and_no_worse_than_its_start():
     result = reconstruct(KSPACE, GUIDED, problem="sense")
     maps = result.extras["coil_maps"]
-    assert error_of(result.image, maps) < error_of(result.extras["start"], maps)
+    assert error_of(result.image, maps) < error_of(result.extras["first_image"], maps)
     assert result.config.generator.has_guide
 
 

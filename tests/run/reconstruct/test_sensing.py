@@ -47,7 +47,7 @@ def test_the_presets_make_an_image_that_has_the_sums(config, truth):
     made = simulate(truth, problem="sensing", measured=0.4)
     result = reconstruct(made.measurement, config, problem="sensing", **DRAWN)
     assert (result.image.shape, result.image.dtype, result.layout.axes) == (SIZE, np.float32, "YX")
-    assert rms(result.image - truth) < rms(result.extras["start"] - truth) < 0.7 * truth.std()
+    assert rms(result.image - truth) < rms(result.extras["first_image"] - truth) < 0.7 * truth.std()
     predicted = simulate(result.image, problem="sensing", measured=0.4).measurement.data
     np.testing.assert_allclose(result.residual, predicted - made.measurement.data, atol=1e-3 * truth.std())
     assert rms(result.residual) < 0.2 * truth.std()

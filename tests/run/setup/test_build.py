@@ -294,12 +294,11 @@ PLACES = {
     "stopping": {"config/stopping.py", "run/setup/build.py", "core/stopping/auto.py"},
     "operator": {
         *("config/operators.py", "run/setup/build.py", "run/setup/point_spreads.py", "samples.py"),
-        *("viewer/reconstruct/problems.py", "viewer/reconstruct/inputs.py", "cli/options.py"),
+        *("viewer/reconstruct/problems.py", "viewer/reconstruct/inputs.py"),
     },
 }
 """Modules that may name a kind: its settings, the table of what builds it, ready configurations, the rule that lets others vote, what
-computes a point spread function, and what shows one or tells of which problem a setting is; a sample has a microscope's name. A study of a
-paper names what it studies."""
+computes a point spread function, and what shows one; a sample has a microscope's name. A study of a paper names what it studies."""
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,12 @@ PROBLEMS = {
 
 
 @pytest.fixture(autouse=True)
+def _few_aberrations(monkeypatch):
+    """Look for the aberrations of a phase in few steps: whatever is found is what is looked at."""
+    monkeypatch.setattr("napari_convgen.core.phase.calibration.N_STEPS", 4)
+
+
+@pytest.fixture(autouse=True)
 def few_products(monkeypatch):
     for name in ("N_NOISE_DRAWS", "N_SENSITIVITY_PROBES", "N_TAIL_PRODUCTS"):
         monkeypatch.setattr(module, name, 6)

@@ -332,10 +332,12 @@ def test_a_run_that_python_saved_is_opened(widget, choose, answer, noisy, small)
     assert names[:3] == ["python", "python denoised", "python snapshots"]
 
 
-@pytest.mark.parametrize("ending", [".tif", ".ome.tif", ".ome.zarr", ".nii.gz"])
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+@pytest.mark.parametrize(
+    ("ending", "dtype"),
+    [(".tif", np.uint8), (".tif", np.int32), (".ome.tif", np.int32), (".ome.zarr", np.uint8), (".nii.gz", np.int32)],
+)
 def test_napari_writes_snapshots_with_their_steps_and_other_layers_with_pixel_size_and_recipe(
-    viewer, user, dtype, ending, tmp_path
+    viewer, user, ending, dtype, tmp_path
 ):
     offered = PluginManifest.from_distribution("napari-convgen").contributions
     [writer] = [each for each in offered.writers if each.filename_extensions[0] == ending]

@@ -51,8 +51,15 @@ def test_removing_the_preview_does_not_lose_the_result(session, qtbot, small):
     np.testing.assert_array_equal(session.viewer.layers["cells denoised"].data, session.result.image)
 
 
-@pytest.mark.parametrize(("shape", "dtype"), [((3, 4, 5), float), ((24, 28), np.uint16), ((6, 6), np.uint8)])
-@pytest.mark.parametrize("ending", ["stop", "cancel"])
+@pytest.mark.parametrize(
+    ("shape", "dtype", "ending"),
+    [
+        ((3, 4, 5), float, "stop"),
+        ((24, 28), np.uint16, "stop"),
+        ((6, 6), np.uint8, "stop"),
+        ((6, 6), np.uint8, "cancel"),
+    ],
+)
 def test_a_preview_whose_data_the_user_replaces_is_left_alone(session, qtbot, endless, shape, dtype, ending):
     given = np.full(shape, 7, dtype)
     start(session, endless)

@@ -57,7 +57,7 @@ def rows_shown(widget):
     return shown
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(configs)
 def test_form_returns_the_configuration_that_it_shows(config):
     form = ConfigForm(setting_fields())

@@ -6,7 +6,7 @@ import pytest
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
-from napari_convgen.config import PRESETS
+from napari_convgen.config import PRESETS, Config
 from napari_convgen.run.spectrum import run as spectrum_run
 from napari_convgen.viewer.compare.widget import CompareWidget
 from napari_convgen.viewer.image_vs_noise.widget import ImageAgainstNoiseWidget
@@ -88,6 +88,25 @@ def test_what_a_form_does_not_have_is_said(make_widget, hands, noisy):
     load(user, "Load settings from this layer")
     assert user.value("Preset") == "paper"
     assert "are left as in the preset: optimizer.learning_rate = 0.007." in user.text
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            Config().replace({"operator.kind": "weighted-sums"}).model_dump(),
+            "are of the problem 'sensing', which this widget",
+        ),
+        ({"n_dreams": 3}, "n_dreams"),
+    ],
+)
+def test_settings_that_a_form_cannot_show_are_refused_and_leave_it_as_it_is(config, said, make_widget, hands, noisy):
+    user = hands(make_widget(ReconstructWidget))
+    before = user.widget.config()
+    user.widget.viewer.add_layer(Image(noisy, name="run", metadata={METADATA_KEY: {"config": config}}))
+    load(user, "Load settings from this layer")
+    assert said in user.text
+    assert (user.value("Problem"), user.widget.config()) == ("Fill in missing pixels", before)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from napari_convgen.core.operators.fourier import fourier
 from napari_convgen.errors import InputError, mismatch
 
 N_START = 4
-"""Steps of conjugate gradients to the image that a reconstruction starts from: they fold out coarse structure, and little noise."""
+"""Steps of conjugate gradients to the first image: they fold out coarse structure, and little noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class MeasuredKSpace:
         return self.noise.level / self.unit
 
     def first_image(self) -> Float[Tensor, "2 y x"]:
-        """Return the image that a reconstruction starts from, real and imaginary part."""
+        """Return a coarse image, real and imaginary part: it tells the range of values, and is shown before there is a better one."""
         return _first_image(self.operator, self.measurement)
 
     def image(self, parts: Float[np.ndarray, "2 y x"]) -> Complex[np.ndarray, "y x"]:

@@ -34,7 +34,7 @@ from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.non_local import Stage, non_local_estimate
 from napari_convgen.core.non_local.piloted import PilotedEstimate
 from napari_convgen.core.problem import Problem, squared
-from napari_convgen.core.regularized.smoothest import smoothest
+from napari_convgen.core.regularized.smoothest import hole_tolerance, smoothest
 from napari_convgen.core.stopping.entries import draw_entries
 
 FIRST_LEVEL = 0.1
@@ -126,7 +126,8 @@ def plug_and_play_stages(
     last = max(LAST_LEVEL * float(levels.square().mean().sqrt()), LEAST_LEVEL)
     image = start
     if image is None:
-        image = smoothest(problem, (levels.clamp_min(LEAST_LEVEL) / SLOPE) ** 2, seen, tolerance)
+        strength = (levels.clamp_min(LEAST_LEVEL) / SLOPE) ** 2
+        image = smoothest(problem, strength, seen, hole_tolerance(problem, strength, tolerance))
     yield Stage(image, 0.0)
     denoise = PilotedEstimate([range(len(image))] if is_color else [[i] for i in range(len(image))])
     estimate = denoise(image, first_level)

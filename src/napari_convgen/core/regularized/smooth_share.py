@@ -23,7 +23,7 @@ from napari_convgen.core.regularized.plug_and_play import (
     measured_levels,
     plug_and_play_stages,
 )
-from napari_convgen.core.regularized.smoothest import smoothest
+from napari_convgen.core.regularized.smoothest import hole_tolerance, smoothest
 from napari_convgen.core.stopping.entries import draw_entries
 
 CURVATURE = 0.12
@@ -49,7 +49,7 @@ def least_curved(problem: Problem, weights: Float[Tensor, "n *entries"] | None =
         Weights of the entries of the measurement; ``None``, the default, for those of the problem.
     """
     strength = (measured_levels(problem).clamp_min(LEAST_LEVEL) / CURVATURE) ** 2
-    return smoothest(problem, strength, weights, order=2)
+    return smoothest(problem, strength, weights, hole_tolerance(problem, strength), order=2)
 
 
 def smooth_share(

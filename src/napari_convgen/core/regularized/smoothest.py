@@ -49,3 +49,18 @@ def smoothest(
         return operator.adjoint(seen * operator.apply(x)) + strength * penalty
 
     return conjugate_gradients(normal, operator.adjoint(seen * problem.measurement), None, N_STEPS, tolerance)
+
+
+def hole_tolerance(problem: Problem, strength: Float[Tensor, "c *ones"], tolerance: float = TOLERANCE) -> float:
+    """Return the tolerance at which holes are filled too.
+
+    In a hole nothing but the smoothing has a gradient, and so has one that is as many times weaker.
+
+    Parameters
+    ----------
+    problem, strength
+        As for `smoothest`.
+    tolerance
+        Tolerance where nothing is missing.
+    """
+    return tolerance if bool(problem.weights.all()) else tolerance * min(1.0, float(strength.min()))

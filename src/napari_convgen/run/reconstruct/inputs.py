@@ -70,7 +70,7 @@ def choose_config(
 
 def _choose_operator(problem: type[InverseProblem], config: Config, settings: Mapping[str, Any]) -> Config:
     """Return a configuration with an operator of the problem that has the settings which are given, and with noise that suits it."""
-    kinds = {kind.model_fields["kind"].default: kind for kind in (problem.operator, *problem.other_operators)}
+    kinds = problem.operators
     named = {name.removeprefix("operator.") for name in settings if name.startswith("operator.")}
     able = [kind for kind, model in kinds.items() if named <= set(model.model_fields)] or list(kinds)
     own = {"operator.kind": config.operator.kind if config.operator.kind in able else able[0]}

@@ -58,8 +58,9 @@ class ReconstructResult(ShownResult):
         Root mean square error with which entries of the measurement are predicted that were held out, noise included, in the units of
         the measurement: it is not the error of the image. ``None`` if nothing was held out, or channels have different units.
     extras
-        Other results by name. ``"sense"`` has ``coil_maps`` and ``is_sampled``, and with ``"sensing"`` it has ``start``, the image that
-        the reconstruction starts from. ``"phase"`` has ``zernikes``, the aberrations in radians from Noll's number 4 on, ``pupil``, their
+        Other results by name. ``"sense"`` has ``coil_maps``, ``is_sampled`` and ``first_image``, a coarse image after a few steps of
+        conjugate gradients (CG-SENSE), and ``"sensing"`` has ``first_image``, the smoothest one: the range of its values is that of the
+        generator. ``"phase"`` has ``zernikes``, the aberrations in radians from Noll's number 4 on, ``pupil``, their
         sum over the frequencies of the phase (NaN beyond the aperture), and ``held_out_errors``, the error of each start, and of the best
         one's conjugate twin, at held-out entries relative to their noise.
     step

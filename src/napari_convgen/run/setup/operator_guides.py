@@ -41,15 +41,14 @@ def make_operator_guides(
     """Make the estimate from the whole measurement, and that of each member from the entries in its loss.
 
     Total variation comes first, with the weight that predicts the entries held out best; then the non-local estimate and the agreement with
-    the measurement take turns, as long as these entries are predicted better. Where nothing is held out, the image to begin from is the
-    guide.
+    the measurement take turns, as long as these entries are predicted better. Where nothing is held out, the first image is the guide.
 
     Parameters
     ----------
     problem
         Measurement and linear operator of a norm of at most 1.
     start
-        Image to begin from, which is shown first.
+        First image, which is shown until there is a better one.
     members
         Networks that are fitted together, with the weights of what they see.
     noise
@@ -120,7 +119,7 @@ def time_operator_guides(problem: Problem, image: Tensor, n_members: int) -> Sec
     problem
         Measurement and linear operator.
     image
-        Image to begin from.
+        First image.
     n_members
         Number of members.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
-from psygnal import Signal, SignalInstance
+from psygnal import EmitLoopError, Signal, SignalInstance
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_convgen.config import PRESETS, Config
@@ -58,11 +58,19 @@ def add_load_actions(menu: QMenu, parent: QWidget, viewer: ViewerModel, guard: G
         path, _ = QFileDialog.getOpenFileName(parent, "Load settings", "", FILES)
         if path:
             file = Path(path)
-            loaded.emit(report_of_file(file.parent if file.name in ZARR_FILES else file))
+            _emit(loaded, report_of_file(file.parent if file.name in ZARR_FILES else file))
 
     from_layer = "Load settings from this layer"
-    guarded_action(menu, from_layer, lambda: loaded.emit(report_of_layer(viewer.layers.selection.active)), guard)
+    guarded_action(menu, from_layer, lambda: _emit(loaded, report_of_layer(viewer.layers.selection.active)), guard)
     guarded_action(menu, "Load settings from a file …", load_file, guard)
+
+
+def _emit(loaded: SignalInstance, report: Mapping[str, Any]) -> None:
+    """Emit a report; an error of the form that shows it is raised as it is."""
+    try:
+        loaded.emit(report)
+    except EmitLoopError as error:
+        raise error.__cause__ or error from None
 
 
 def guarded_action(menu: QMenu, text: str, do: Callable[[], None], guard: Guard) -> Any:

@@ -247,7 +247,7 @@ class ProblemInputs:
 
     def _show_inputs(self) -> None:
         """Show what the problem needs; a point spread function that is given has no settings."""
-        name, kind = self.name.value, self.problem.operators[0]
+        name, kind = self.name.value, next(iter(self.problem.operators))
         leave_out(self._mask, name != "inpaint")
         leave_out(self._psf, name != "deblur")
         leave_out(self._images, name != "phase")

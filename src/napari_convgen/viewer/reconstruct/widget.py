@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import CheckBox, ComboBox
 
 from napari_convgen.config import Config, setting_fields
-from napari_convgen.errors import ConvgenError
+from napari_convgen.errors import ConvgenError, InputError
 from napari_convgen.viewer.parts.buttons import NO_NETWORK, allow, in_two_columns
 from napari_convgen.viewer.parts.chooser import offer_volume
 from napari_convgen.viewer.parts.dock import DockWidget
@@ -24,7 +24,7 @@ from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Toolt
 from napari_convgen.viewer.plots.curves import CurvePlot
 from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.reconstruct.inputs import ProblemInputs
-from napari_convgen.viewer.reconstruct.problems import PROBLEMS, problem_of
+from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.reconstruct.request import Outputs, ReconstructRequest
 from napari_convgen.viewer.reconstruct.session import ReconstructSession
 from napari_convgen.viewer.reconstruct.summary import summarize
@@ -223,10 +223,22 @@ class ReconstructWidget(DockWidget):
         recall(GROUP, self._boxes)
 
     def _show_report(self, report: Mapping[str, Any]) -> None:
-        """Show the settings of another run, and its problem if it was one of this widget."""
+        """Show the settings of another run, and its problem.
+
+        Raises
+        ------
+        ConvgenError
+            The settings are of another version, or of a problem that is not one of this widget.
+        """
         shown = self._at_hand.values() | self._folded.values()
         config = config_of(report, shown, self._problem.problem.presets())
-        self._problem.name.value = report.get("problem") or problem_of(config)
+        name = report.get("problem") or config.operator.problem
+        if name not in PROBLEMS:
+            raise InputError(
+                f"These settings are of the problem '{name}', which this widget does not solve. Solve it on the command line, with "
+                f"napari-convgen reconstruct --problem {name}, or load other settings."
+            )
+        self._problem.name.value = name
         self._show(nearest_preset(config, self._problem.problem.presets()), config)
 
     def _show(self, name: str, config: Config) -> None:

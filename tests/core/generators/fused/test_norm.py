@@ -30,7 +30,7 @@ def with_gradients(function, x, scale, offset, leak):
 
 
 @pytest.mark.parametrize("leak", [0.2, 1.0])
-@pytest.mark.parametrize("k", [1, 3, 16, 300])
+@pytest.mark.parametrize("k", [1, 3, 300])
 @pytest.mark.parametrize("size", SIZES)
 def test_values_and_gradients_are_those_of_the_plain_norm(size, k, leak):
     arguments = batch(k, size), numbers(k, 1), numbers(k, 2), leak

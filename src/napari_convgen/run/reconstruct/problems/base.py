@@ -134,8 +134,8 @@ class InverseProblem(ABC):
 
     Attributes
     ----------
-    operator, other_operators
-        Settings of its usual forward operator, and of others that it can have; by default there are none.
+    operators
+        Settings of the forward operators that it can have, by the name of their kind; the usual one is the first.
     preset
         Name of the preset that it begins with if none is named.
     measures_image
@@ -159,8 +159,7 @@ class InverseProblem(ABC):
         The measurement in the generator's units.
     """
 
-    operator: ClassVar[type[Kind]]
-    other_operators: ClassVar[tuple[type[Kind], ...]] = ()
+    operators: ClassVar[Mapping[str, type[Kind]]]
     preset: ClassVar[str] = "quick"
     measures_image: ClassVar[bool] = True
     changes: ClassVar[Mapping[str, Any]] = {"noise.is_shared": "no"}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_convgen.config import BlurConfig, ConfocalConfig, Kind, MicroscopeConfig, WidefieldConfig
+from napari_convgen.config import BlurConfig, MicroscopeConfig, operators_of
 from napari_convgen.core.image.lengths import distances
 from napari_convgen.core.operators.blurring import blurring
 from napari_convgen.core.optics.point_spread import PointSpread
@@ -18,9 +18,6 @@ from napari_convgen.errors import ConfigError, InputError, mismatch
 from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem, Observation
 from napari_convgen.run.setup.inputs import ImageLike, as_image
 from napari_convgen.run.setup.point_spreads import point_spread
-
-KINDS = (BlurConfig, WidefieldConfig, ConfocalConfig)
-"""Settings of blurs."""
 
 SAME_SIZE = 0.01
 """Relative difference of two pixel sizes that is none: files round them, and one percent changes a point spread function by less than the
@@ -39,11 +36,10 @@ class Deblur(InverseProblem):
         between its pixels, it must be that of the blurred image.
     """
 
-    operator = BlurConfig
-    other_operators: ClassVar[tuple[type[Kind], ...]] = KINDS[1:]
+    operators = operators_of("deblur")
     inputs: ClassVar[Mapping[str, str]] = {"psf": "point spread function"}
     settings: ClassVar[Mapping[str, str]] = {
-        name: f"operator.{name}" for kind in KINDS for name in kind.model_fields if name != "kind"
+        name: f"operator.{name}" for kind in operators.values() for name in kind.model_fields if name != "kind"
     }
     replaced: ClassVar[Mapping[str, Collection[str]]] = {"psf": set(settings.values())}
 
@@ -65,7 +61,7 @@ def _point_spread(given: Given, psf: ImageLike | None) -> PointSpread:
     """Return the point spread function that is given, or else that of the settings."""
     layout, settings = given.layout, given.config.operator
     size, apart = layout.spatial_shape(given.image.data.shape), distances(given.image, layout.axes)
-    assert isinstance(settings, KINDS)
+    assert isinstance(settings, BlurConfig | MicroscopeConfig)
     if psf is None:
         return point_spread(settings, layout.spatial, size, apart)
     if isinstance(settings, MicroscopeConfig):

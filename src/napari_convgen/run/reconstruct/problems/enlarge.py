@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_convgen.config import DownsamplingConfig
+from napari_convgen.config import DownsamplingConfig, operators_of
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor
 from napari_convgen.core.problem import Problem
@@ -36,7 +36,7 @@ class Enlarge(InverseProblem):
         The image and its settings.
     """
 
-    operator = DownsamplingConfig
+    operators = operators_of("enlarge")
     settings: ClassVar[Mapping[str, str]] = {"factor": "operator.factor", "weighting": "operator.weighting"}
 
     def __init__(self, given: Given) -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_convgen.config import IdentityConfig
+from napari_convgen.config import operators_of
 from napari_convgen.core.image import ArrayLike, Image, removed
 from napari_convgen.core.operators.masking import check_mask
 from napari_convgen.core.snapshot import Units
@@ -31,7 +31,7 @@ class Inpaint(InverseProblem):
         Mask of the pixels to fill in, in the shape of the image without its channels; ``None``, the default, takes NaN.
     """
 
-    operator = IdentityConfig
+    operators = operators_of("inpaint")
     changes: ClassVar[Mapping[str, Any]] = {}
     inputs: ClassVar[Mapping[str, str]] = {"is_missing": "mask of the missing pixels"}
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_convgen.config import Kind, LedArrayConfig, PhaseConfig, ThroughFocusConfig
+from napari_convgen.config import PhaseConfig, operators_of
 from napari_convgen.core.fit.guides import Guides
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Layout, Measured
@@ -69,8 +69,7 @@ class Phase(InverseProblem):
         through focus.
     """
 
-    operator = ThroughFocusConfig
-    other_operators: ClassVar[tuple[type[Kind], ...]] = (LedArrayConfig,)
+    operators = operators_of("phase")
     measures_image = False
     find_out_share = 0.5
     inputs: ClassVar[Mapping[str, str]] = {
@@ -78,10 +77,7 @@ class Phase(InverseProblem):
         "lights": "directions of the lights",
     }
     settings: ClassVar[Mapping[str, str]] = {
-        name: f"operator.{name}"
-        for kind in (ThroughFocusConfig, LedArrayConfig)
-        for name in kind.model_fields
-        if name != "kind"
+        name: f"operator.{name}" for kind in operators.values() for name in kind.model_fields if name != "kind"
     }
 
     def __init__(self, given: Given, *, depths: ArrayLike | None = None, lights: ArrayLike | None = None) -> None:

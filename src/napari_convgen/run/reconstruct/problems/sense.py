@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_convgen.config import AutoNoiseConfig, FourierConfig, GaussianNoiseConfig
+from napari_convgen.config import AutoNoiseConfig, FourierConfig, GaussianNoiseConfig, operators_of
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Layout, Measured
 from napari_convgen.core.mri.kspace import MOST_CALIBRATION, KSpaceNoise, Sampling, check_kspace, find_sampling
@@ -32,7 +32,7 @@ from napari_convgen.run.setup.operator_guides import make_operator_guides, time_
 from napari_convgen.run.setup.prepared import Prepared
 
 HEADROOM = 1.2
-"""Largest magnitude that the generator can make, relative to that of the image it starts from."""
+"""Largest magnitude that the generator can make, relative to that of the first image."""
 
 PATIENCE = 4
 """Factor of the least patience: lines beyond the middle of k-space are little but noise, so that the error of those held out hardly falls
@@ -65,7 +65,7 @@ class Sense(InverseProblem):
         ``None``, the default, takes those that are not 0.
     """
 
-    operator = FourierConfig
+    operators = operators_of("sense")
     preset = "default"
     measures_image = False
     inputs: ClassVar[Mapping[str, str]] = {
@@ -145,11 +145,11 @@ class Sense(InverseProblem):
 
     @property
     def extras(self) -> Mapping[str, NDArray[Any]]:
-        """Coil sensitivities, where k-space was sampled, and the image that the reconstruction starts from."""
+        """Coil sensitivities, where k-space was sampled, and the first image."""
         return {
             "coil_maps": self.kspace.coil_maps,
             "is_sampled": self.kspace.sampling.is_sampled,
-            "start": self.kspace.image(np.asarray(self.prepared.image)),
+            "first_image": self.kspace.image(np.asarray(self.prepared.image)),
         }
 
     @property
@@ -216,7 +216,7 @@ def _notes(kspace: MeasuredKSpace) -> Iterator[str]:
 
 
 class _PreparedKSpace(Prepared):
-    """The checked input of a fit to k-space: in the place of an image, that which the reconstruction starts from."""
+    """The checked input of a fit to k-space: in the place of an image, the first one."""
 
     def __init__(self, given: Given, kspace: MeasuredKSpace) -> None:
         self.kspace = kspace

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_convgen.config import AutoNoiseConfig, GaussianNoiseConfig, WeightedSumsConfig
+from napari_convgen.config import AutoNoiseConfig, GaussianNoiseConfig, WeightedSumsConfig, operators_of
 from napari_convgen.core.baselines.inverse.held_out import choose_strength
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import LOW, ArrayLike, Image, ImageTensor, Measured
@@ -68,7 +68,7 @@ class Sensing(InverseProblem):
         Weights of the pixels in each sum, of the shape (sums, rows, columns); ``None``, the default, draws them as the settings say.
     """
 
-    operator = WeightedSumsConfig
+    operators = operators_of("sensing")
     measures_image = False
     inputs: ClassVar[Mapping[str, str]] = {"patterns": "patterns of weights"}
     settings: ClassVar[Mapping[str, str]] = {
@@ -126,8 +126,8 @@ class Sensing(InverseProblem):
 
     @property
     def extras(self) -> Mapping[str, NDArray[Any]]:
-        """The smoothest image, which the reconstruction starts from."""
-        return {"start": self.units.restore(self.scaled.values)}
+        """The first image, the smoothest one."""
+        return {"first_image": self.units.restore(self.scaled.values)}
 
     def left_out(self) -> Iterator[str]:
         """Say how many sums are missing."""
