@@ -15,7 +15,7 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Outcome, StopReason
 from napari_convgen.core.stopping import HeldOut
 from napari_convgen.errors import ConfigError
-from napari_convgen.run.denoise.run import JOINT, NO_NETWORK, DenoiseTask, denoise
+from napari_convgen.run.denoise.run import JOINT, NO_NETWORK, SHARED, DenoiseTask, denoise
 from napari_convgen.run.setup.build import build_noise
 from napari_convgen.run.setup.fits import start_fit
 from napari_convgen.run.setup.groups import frame_groups
@@ -73,6 +73,7 @@ def test_frames_of_a_group_share_a_network_that_learns_at_the_first_from_all():
         for progress in task:
             shares.append(progress.share)
     assert set(examples) == {(0, 2, 3, 1, 16, 18), (3, 2, 2, 1, 16, 18)}
+    assert SHARED in task.result().notes
     assert [len(frame.loss) for frame in task.result().frames] == [10, 8, 8, 10, 8]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)

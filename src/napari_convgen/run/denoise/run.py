@@ -34,6 +34,9 @@ JOINT = (
 )
 """Note on a stack whose frames are denoised together."""
 
+SHARED = "Frames of a group shared a network. It learned at the first of them, so the others took few steps."
+"""Note on such a stack whose frames share networks."""
+
 NO_NETWORK = (
     "No network was fitted to the frames: it adds little to frames that others help, and takes long. "
     "Choose generator.kind = 'taught-network' for one that they share, or frames.fit = 'separate' for one each."
@@ -104,6 +107,7 @@ class DenoiseTask(FitTask[DenoiseResult]):
         self._part = part
         self._starts = previous_starts(prepared)
         self._notes += [JOINT] * (self._groups is not None) + [PREVIOUS_NOTE] * (self._starts is not None)
+        self._notes += [SHARED] * (self._groups is not None and self._groups.n_sharing > 1)
         self._notes += [NO_NETWORK] * (not fits_networks(prepared) and not prepared.config.generator.is_guide_alone)
         self._keeps_snapshots = keeps_snapshots
         self.left: dict[int, str] = {}

@@ -171,8 +171,11 @@ class FrameGroups:
     @property
     def n_sharing(self) -> int:
         """Number of frames that share a network; 1 if they do not."""
-        n = self._shape[self._axis] if self._part is None else len(self._part.own)
-        return min(n, self.most_frames) if self._prepared.config.generator.learns_from_guide else 1
+        n, generator = (
+            self._shape[self._axis] if self._part is None else len(self._part.own),
+            self._prepared.config.generator,
+        )
+        return min(n, self.most_frames) if generator.learns_from_guide and not generator.is_guide_alone else 1
 
     @property
     def n_bytes(self) -> int:
