@@ -169,9 +169,7 @@ def test_phases_beside_total_variation_and_false_starts():
     rows = table("inverse.md", "images   | photons |                 method")
     ours, theirs = ([float(row[3].split()[0]) for row in rows if row[2] == name] for name in ("quick", "TV"))
     better = [one - other for one, other in zip(ours, theirs, strict=True)]
-    stated = figures(
-        "docs/reconstruct.md", "cells with unknown aberrations it is # to # dB better than total variation"
-    )
+    stated = figures("docs/reconstruct.md", "with unknown aberrations the phase is # to # dB better than that of")
     assert stated == near(min(better), max(better))
     assert {row[-1] for row in table("inverse.md", "images   | photons | found")} == {"0"}
 
