@@ -96,6 +96,7 @@ def test_a_start_with_another_seed_has_a_network_of_its_own():
     group = frame_groups(prepared).of(0)
     first = finish(start_fit(prepared, group.images[0], 0, 1, number=0, group=group))
     group.networks[0].take(first)
+    assert group.guides[1, 0].is_joint
     fits = [finish(start_fit(prepared, group.images[1], seed, 1, number=1, group=group)) for seed in (0, 7)]
     assert [(each.generator.n_lessons, each.generator.examples.shape[1]) for each in (first, *fits)] == [
         (2, 3),

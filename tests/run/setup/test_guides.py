@@ -184,6 +184,7 @@ def test_the_time_left_counts_the_steps_of_this_frame_and_all_of_the_frames_to_c
 
 def test_the_influence_is_that_of_each_pixel_s_own_noise():
     image, _, guides = guides_of(pair((64, 60))[1])
+    assert not guides.is_joint
     level, rng = float(image.noise_level[0]), np.random.default_rng(5)
     probes = []
     for _ in range(3):
