@@ -11,8 +11,8 @@ its spectrum. :math:`T_k` moves pupil, aberrations and defocus the other way ins
 periodic over the image would have a jump at its borders. A stack through focus changes z alone, an array of lights (Fourier ptychography)
 T alone.
 
-A frequency at the edge of the aperture passes in the share of its cell of the grid that is within: the image of a light near the edge
-depends on it.
+A frequency at the edge of the aperture passes in part: by the share of its cell of the grid that is within the aperture. Images under a
+light near the edge depend on this.
 
 The coefficients c and L are parameters of the operator that belong to the instrument: `PhaseImaging.model` is the operator for given
 ones, and `PhaseImaging.joint` maps object and parameters together, for fits that find both.
