@@ -88,9 +88,10 @@ def test_the_real_bm3d_denoises_and_takes_color_together(scene):
     gray = error(bm3d(NoisyFrame(noisy, levels(0.1))), clean)
     assert gray < 0.45 * 0.1
     spectrum = 1 / (1 + np.arange(8.0)[:, None] ** 2 + np.arange(8.0) ** 2)
+    had_trapezoids = hasattr(np, "trapz")
     smooth = clean + 0.1 * shaped(spectrum, (32, 32), 1)
     told = error(bm3d(NoisyFrame(smooth, levels(0.1), noise_spectrum=spectrum)), clean)
     assert told < 0.9 * error(bm3d(NoisyFrame(smooth, levels(0.1))), clean)
-    assert not hasattr(np, "trapz") or np.__version__ < "2.4"
+    assert hasattr(np, "trapz") == had_trapezoids
     color = np.repeat(clean, 3, 0)
     assert error(bm3d(NoisyFrame(color + 0.1 * noise(color.shape), levels(0.1, 0.1, 0.1), True)), color) < gray
