@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 
-from napari_convgen.core.image.looks.planes import middle_plane
+from napari_convgen.core.image.looks.planes import blocks_of, middle_plane
 
 SIDE = 8
 """Side, in pixels, of the blocks in which pixels at the least value are counted. Our choice, no benchmark."""
@@ -45,7 +45,7 @@ def cut_off_note(
     is_least = plane == different[0]
     if len(different) < 2 or is_least.mean() < LEAST_SHARE:
         return ""
-    blocks, least = _blocks(plane), _blocks(is_least)
+    blocks, least = blocks_of(plane, SIDE), blocks_of(is_least, SIDE)
     share = least.mean((1, 2))
     scattered = (share > FEW) & (share < MANY) & np.isfinite(blocks).all((1, 2))
     n_mixed = (least[:, :, 1:] != least[:, :, :-1]).mean((1, 2))[scattered].sum()
@@ -62,11 +62,3 @@ def _is_near(others: Float[np.ndarray, "n rows columns"], step: float) -> bool:
     """Return True if the distances from the least value, NaN at that, begin without a gap."""
     limit = np.maximum(NEAR * np.nanmedian(others, (1, 2), keepdims=True), step)
     return bool((others <= limit).sum() > LEAST_NEAR * np.isfinite(others).sum())
-
-
-def _blocks(plane: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "n rows columns"]:
-    """Return the blocks of a plane; what does not fill a block is left out."""
-    rows, columns = (n // SIDE for n in plane.shape)
-    return (
-        plane[: rows * SIDE, : columns * SIDE].reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2).reshape(-1, SIDE, SIDE)
-    )

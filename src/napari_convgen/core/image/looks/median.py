@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from jaxtyping import Bool, Float
 
-from napari_convgen.core.image.looks.planes import middle_plane
+from napari_convgen.core.image.looks.planes import blocks_of, middle_plane
 
 SIDE, LEAST_BLOCKS = 16, 9
 """Side of the blocks, in pixels, in which neighbors of the same value are counted, and least number of blocks. Our choice, no benchmark."""
@@ -51,7 +51,7 @@ def _has_equal_neighbors(order: Float[np.ndarray, "h w"], at_ends: Bool[np.ndarr
     """Return True if neighbors along the rows are the same much more often than they differ by one step, all over the image."""
     steps = np.abs(np.diff(order, axis=1))
     steps[at_ends[:, 1:] & (steps == 0)] = np.nan  # values that were cut off
-    blocks = _blocks(steps)
+    blocks = blocks_of(steps, SIDE).reshape(-1, SIDE**2)
     if len(blocks) < LEAST_BLOCKS:
         return False
     with warnings.catch_warnings():
@@ -64,9 +64,3 @@ def _has_equal_neighbors(order: Float[np.ndarray, "h w"], at_ends: Bool[np.ndarr
     equal, by_one = ((blocks[is_noisy] == each).mean(1) for each in (0, 1))
     excess = equal - by_one / 2
     return bool(np.quantile(excess, 0.2) > LEAST_EQUAL and np.median(excess) < MOST_EQUAL and uneven < MOST_UNEVEN)
-
-
-def _blocks(plane: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "n pixels"]:
-    """Return the pixels of the blocks of a plane; what does not fill a block is left out."""
-    rows, columns = (n // SIDE for n in plane.shape)
-    return plane[: rows * SIDE, : columns * SIDE].reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2).reshape(-1, SIDE**2)

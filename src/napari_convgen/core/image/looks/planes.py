@@ -1,9 +1,9 @@
-"""The plane of a frame that is looked at."""
+"""The plane of a frame that is looked at, and its blocks."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 
 def middle_plane(
@@ -14,3 +14,10 @@ def middle_plane(
         return np.empty((0, 0))
     planes = np.where(is_observed[0], values[0], np.nan).reshape(-1, *values.shape[-2:])
     return np.asarray(planes[len(planes) // 2])
+
+
+def blocks_of(plane: Shaped[np.ndarray, "h w"], side: int) -> Shaped[np.ndarray, "n rows columns"]:
+    """Return the square blocks of a plane, of ``side`` pixels each way; what does not fill a block is left out."""
+    rows, columns = (n // side for n in plane.shape)
+    whole = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return whole.swapaxes(1, 2).reshape(-1, side, side)

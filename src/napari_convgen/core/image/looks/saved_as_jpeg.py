@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.fft import dctn
 
+from napari_convgen.core.image.looks.planes import blocks_of
+
 SIDE = 8
 """Side of the blocks that JPEG transforms, in pixels."""
 
@@ -56,9 +58,7 @@ def jpeg_note(
 
 def _shares_of_zeros(plane: Float[np.ndarray, "h w"]) -> list[float]:
     """Return the share of coefficients of each band that are nearly 0, in blocks from the first pixel on."""
-    n_rows, n_columns = (n // SIDE for n in plane.shape)
-    blocks = plane[: n_rows * SIDE, : n_columns * SIDE].reshape(n_rows, SIDE, n_columns, SIDE)
-    waves = dctn(blocks, axes=(1, 3), norm="ortho").transpose(1, 3, 0, 2)
+    waves = np.moveaxis(dctn(blocks_of(plane, SIDE), axes=(1, 2), norm="ortho"), 0, -1)
     frequency = np.add.outer(np.arange(SIDE), np.arange(SIDE))
     ends = [2 * SIDE, *(first for first, _, _ in BANDS)]
     bands = [(frequency >= first) & (frequency < end) for end, first in pairwise(ends)]
