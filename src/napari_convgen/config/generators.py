@@ -256,7 +256,7 @@ class GuidedNetworkConfig(_HourglassConfig):
 
     @property
     def improves_joint_frames(self) -> bool:
-        """False if it is mixed with the non-local estimate: it would be fitted to each frame, for little."""
+        """False if it is mixed with the non-local estimate: fitted to each frame, it would take long and gain little."""
         return self.guide != "non-local"
 
     @property

@@ -119,7 +119,7 @@ def test_a_forecast_counts_a_network_once_for_the_frames_that_share_it():
     _, noisy = frames_that_move(5, shape=(16, 18))
     forecast = DenoiseTask(noisy, TAUGHT.replace({"frames.group": 3}), axes="TYX").forecast()
     assert forecast.piece.wall == pytest.approx(forecast.before.wall + forecast.step.wall * (10 + 2) / 3)
-    assert "for 5 frames, 3 to a network of 10 steps" in str(forecast)
+    assert "for 5 frames, of which up to 3 share a network of 10 steps" in str(forecast)
 
 
 def test_a_network_that_is_fitted_to_each_frame_is_left_out_where_others_help():

@@ -50,7 +50,7 @@ class TaughtNetwork(ImageInput):
 
     for some crops of g, turned and mirrored at random. The member's image is f(y): what was learned from the structures of g is
     applied to the measurement, which still has those that g lacks. Its errors differ from those of g, so that a mixture of the two is
-    better than either. Frames of much the same can share a network, which learns from the guides of all.
+    better than either. Similar frames can share a network, which learns from the guides of all.
 
     f halves the grid some times and doubles it again beside skip connections; its output is the noise, which is subtracted. Where the noise
     is correlated, so is w. Each image is computed in one orientation of the measurement, another at each step, and the running average is

@@ -110,7 +110,7 @@ class Forecast:
         steps = f"{self.n_steps} steps" if self.n_steps > 1 else ""
         pace = f"{1000 * self.step.wall:.0f} ms a step: at most" if steps else "About"
         cpu = f" ({format_seconds(self.total.cpu)} of CPU time)" if self.device == "cpu" else ""
-        to_network = f", {self.n_sharing} to a network" if self.n_sharing > 1 else ""
+        to_network = f", of which up to {self.n_sharing} share a network" if self.n_sharing > 1 else ""
         work = " of ".join(filter(None, (pieces + to_network, steps)))
         duration = f"{pace} {format_seconds(self.seconds)}{cpu}{f' for {work}' if work else ''}"
         place = format_place(self.device, self.backend, self.n_threads)
