@@ -175,8 +175,9 @@ def stripes(data: Path) -> str:
         "one with a step",
     )
     n_images, found_names = 0, {kind: [] for kind in kinds}
-    for name, image in _any_images(data):
+    for name, stored in any_images(data):
         n_images += 1
+        image = stored.astype(float)
         values, seen = image[None], np.isfinite(image)[None]
         is_found = {
             "striped": any(measure_stripes(values, seen)),
@@ -246,8 +247,8 @@ def _is_defect_found(name: str, image: np.ndarray, strength: float, rng: np.rand
     return bool(found[:, 100].all() and found.sum() == len(image))
 
 
-def _any_images(data: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the first plane of each image file of a folder that can be read, in its own units."""
+def any_images(data: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the first plane of each image file of a folder that can be read, in its own units and type."""
     for path in sorted(data.rglob("*.*")):
         try:
             image = np.asarray(read_image(path).data)
@@ -256,7 +257,7 @@ def _any_images(data: Path) -> Iterator[tuple[str, np.ndarray]]:
         while image.ndim > 2:
             image = image[..., 0] if image.ndim == 3 and image.shape[-1] in (3, 4) else image[0]
         if image.ndim == 2:
-            yield path.name, image.astype(float)
+            yield path.name, image
 
 
 def pairs(data: Path) -> str:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_convgen.core.image.looks import notes_on_looks
 
@@ -18,6 +19,12 @@ def has_note(image):
 def test_labels_are_noted(labels, dtype):
     assert has_note(labels.astype(dtype))
     assert not has_note(labels.astype("float32"))
+
+
+def test_nothing_else_is_said_of_labels():
+    labels = ndimage.label(ndimage.gaussian_filter(np.random.default_rng(2).standard_normal((256, 256)), 6) > 0)[0]
+    enlarged = labels.repeat(2, 0).repeat(2, 1)
+    assert len(notes_on_looks(enlarged[None].astype(float), np.ones((1, *enlarged.shape), bool), enlarged.dtype)) == 1
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,14 @@ LOOKS: Sequence[Look] = (
 def notes_on_looks(
     values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"], dtype: np.dtype
 ) -> tuple[str, ...]:
-    """Return the notes of all `LOOKS` that a frame has.
+    """Return the notes of all `LOOKS` that a frame has; arguments are those of `found_looks`."""
+    return tuple(found_looks(values, is_observed, dtype).values())
+
+
+def found_looks(
+    values: Float[np.ndarray, "c *spatial"], is_observed: Bool[np.ndarray, "c *spatial"], dtype: np.dtype
+) -> dict[Look, str]:
+    """Return the `LOOKS` that a frame has, with their notes. Of labels nothing else can be said: they have no noise.
 
     Parameters
     ----------
@@ -54,4 +61,5 @@ def notes_on_looks(
     dtype
         Type of the values before they became float64.
     """
-    return tuple(note for look in LOOKS if (note := look(values, is_observed, dtype)))
+    found = {look: note for look in LOOKS if (note := look(values, is_observed, dtype))}
+    return {labels_note: found[labels_note]} if labels_note in found else found
