@@ -8,12 +8,14 @@ together (``frames.fit``). The part ``starts`` compares fits of a generator that
 (``frames.start``), by PSNR and steps. The part ``volumes`` compares the slices at the ends of a volume with those in the middle, and with
 the same slices frame by frame. For volumes that are Gaussian fields the table also has what no estimate can exceed: the Wiener filter that
 knows the covariance. The part ``constants`` shows what the reach and the stride of the patches of a stack were chosen by, on other
-stacks. The tables are written to results/stacks.md. All takes an hour on a core.
+stacks. The part ``lessons`` shows what bounds the lessons of the network of ``default`` in volumes, on other volumes. The tables are
+written to results/stacks.md. All takes an hour and a half on a core.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +26,7 @@ import tifffile
 from scipy.ndimage import gaussian_filter, shift, uniform_filter
 
 from napari_convgen.config import preset
+from napari_convgen.core.generators import taught
 from napari_convgen.core.non_local import chain
 from napari_convgen.core.non_local.patches import Patches
 from napari_convgen.run.compare.result import markdown_table
@@ -319,14 +322,50 @@ def _ends_and_middle(psnr: np.ndarray) -> tuple[str, str]:
     return f"{mean_psnr(psnr[[0, -1]]):.2f}", f"{mean_psnr(psnr[n // 3 : n - n // 3]):.2f}"
 
 
+LESSON_VOLUMES: dict[str, Callable[[Path], np.ndarray]] = {
+    "ovule, upper rows": lambda folder: scaled(
+        tifffile.imread(folder / "stacks3d" / "ovule_raw_u8.tif")[8:24, :32].astype(float)
+    ),
+    "cells, 8 × 64 × 64": lambda folder: cells((8, 64, 64), 2.0, 11),
+    "field": lambda folder: field((16, 64, 64), (3, 2, 2), 7),
+}
+"""Volumes by which the lessons of the taught network are chosen; no other table has them."""
+
+MOST_GRADIENTS = (0.1, 0.3, 1.0, math.inf)
+"""Largest norms of the gradient of a lesson that are compared."""
+
+N_SEEDS = 2
+"""Number of seeds of the networks."""
+
+
+def lessons(folder: Path, presets: Sequence[str], only: str) -> str:
+    """Return the table of what the taught network of ``default`` adds to the estimate of a volume."""
+    scenes = {title: make(folder) for title, make in LESSON_VOLUMES.items()}
+    guides = {title: mean_psnr(run(clean, "quick", "ZYX", z_axis="volume")[0]) for title, clean in scenes.items()}
+    rows = []
+    for most in MOST_GRADIENTS:
+        row = ["any" if most == math.inf else f"{most}"]
+        for title, clean in scenes.items():
+            for seed in range(N_SEEDS):
+                with mock.patch.object(taught, "MOST_GRADIENT", most):
+                    psnr, _ = run(clean, "default", "ZYX", z_axis="volume", seed=str(seed))
+                row.append(f"{mean_psnr(psnr) - guides[title]:+.2f}")
+        rows.append(row)
+        print(*row, flush=True)
+    head = ["largest norm of the gradient", *(f"{title}, seed {seed}" for title in scenes for seed in range(N_SEEDS))]
+    text = "Gain of `default` over `quick`, in dB, by the largest norm of the gradient of a lesson."
+    return f"{TITLES['lessons']}\n\n{text}\n\n{markdown_table(head, rows)}\n"
+
+
 TITLES = {
     "stacks": "### Stacks",
     "starts": "### Starts from the frame before",
     "volumes": "### Volumes",
     "constants": "### Constants of stacks",
+    "lessons": "### Lessons of volumes",
 }
 
-PARTS = {"stacks": stacks, "starts": starts, "volumes": volumes, "constants": constants}
+PARTS = {"stacks": stacks, "starts": starts, "volumes": volumes, "constants": constants, "lessons": lessons}
 
 
 def main() -> None:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from napari_convgen.core.generators import TaughtNetwork
-from napari_convgen.core.generators.taught import crop_size, turned, turned_back
+from napari_convgen.core.generators.taught import MOST_GRADIENT, crop_size, turned, turned_back
 from napari_convgen.errors import InputError
 
 RED = 1 / (1 + 0.5 * (np.arange(8)[:, None] ** 2 + np.arange(8) ** 2))
@@ -28,7 +28,7 @@ def taught(generator, clean, level=0.1, weights=None, spectrum=None, n_steps=0, 
     for _ in range(n_steps):
         optimizer.zero_grad()
         for member in range(len(generator.networks)):
-            generator.lesson_loss(member).backward()
+            generator.learn(member)
         optimizer.step()
     return noisy
 
@@ -82,6 +82,18 @@ def test_a_lesson_is_the_error_on_crops_of_the_guide_with_fresh_noise():
     losses = torch.stack([generator.lesson_loss(0) for _ in range(20)]).detach()
     assert losses.mean() == pytest.approx((0.1 / unit) ** 2, rel=0.03)
     assert losses.unique().numel() == 20
+
+
+@pytest.mark.parametrize("size", [(20, 26), (4, 12, 12)])
+def test_no_lesson_changes_a_network_by_much(size):
+    generator = network(size=size, n=2)
+    taught(generator, waves(*size))
+    with torch.no_grad():
+        generator.networks[0].output.weights.add_(1.0)  # far from what is right
+    generator.learn(0)
+    gradients = [p.grad for p in generator.networks[0].parameters()]
+    assert torch.stack([g.norm() for g in gradients]).norm() == pytest.approx(MOST_GRADIENT, rel=1e-4)
+    assert all(p.grad is None for p in generator.networks[1].parameters())
 
 
 def test_members_are_networks_of_their_own():

@@ -337,7 +337,7 @@ class LessonStep(DescentStep):
 
         def learn(member: int) -> None:
             with torch.enable_grad():
-                self.generator.lesson_loss(member).backward()
+                self.generator.learn(member)
 
         for _ in range(self.generator.n_lessons):
             self.optimizer.zero_grad()

@@ -38,7 +38,7 @@ class Generator(nn.Module):
     is_capturable
         True if a step can be recorded as a CUDA graph: it takes no values from the host.
     has_lessons
-        True for a generator that learns from examples which it makes itself, see `lesson_loss`; False, the default, for one that is fitted
+        True for a generator that learns from examples which it makes itself, see `learn`; False, the default, for one that is fitted
         to the measurement.
     n_lessons
         Number of lessons in a step, if it has any.
@@ -94,8 +94,8 @@ class Generator(nn.Module):
         """Return each member's image, values around [0, 1]."""
         raise NotImplementedError
 
-    def lesson_loss(self, member: int) -> Float[Tensor, ""]:
-        """Return a member's loss in its next lesson."""
+    def learn(self, member: int) -> None:
+        """Give a member its next lesson: its parameters get the gradient of the loss."""
         raise NotImplementedError
 
     def draw(self) -> Iterator[Float[Tensor, "p c *spatial"]]:

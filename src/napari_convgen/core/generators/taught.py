@@ -29,6 +29,10 @@ from napari_convgen.core.generators.skip import LEAK
 N_CROPS, CROP_PIXELS = 2, 96**2
 """Number of crops in a lesson, and of pixels in each, about. Chosen on the tuning images of benchmarks/quality.py."""
 
+MOST_GRADIENT = 0.3
+"""Largest norm of the gradient of a lesson; a larger one is scaled down to it. Without, steps that are too large can undo what the network
+of a volume has learned. Chosen with benchmarks/stacks.py, part lessons."""
+
 LEAST_LESSONS = 100
 """Number of lessons before which no image is kept. Chosen on the tuning images of benchmarks/quality.py: by then noise is taken off."""
 
@@ -157,6 +161,11 @@ class TaughtNetwork(ImageInput):
         with torch.no_grad():
             for name, value in learned.items():
                 own[name].copy_(value)
+
+    def learn(self, member: int) -> None:
+        """Give a member its next lesson: its parameters get the gradient of the loss, of limited size."""
+        self.lesson_loss(member).backward()
+        nn.utils.clip_grad_norm_(self.networks[member].parameters(), MOST_GRADIENT)
 
     def lesson_loss(self, member: int) -> Float[Tensor, ""]:
         """Return a member's mean squared error on fresh crops of its examples, in units of their deviation and the noise."""
