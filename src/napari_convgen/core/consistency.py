@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Inexact
@@ -39,13 +40,29 @@ ORTHOGONAL = 1e-2
 """Relative deviation from orthogonal rows that is none: the norm by power iteration is not exact."""
 
 
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The solution of a linear equation.
+
+    Attributes
+    ----------
+    x
+        Solution, as far as it was found.
+    is_exact
+        True if it is as exact as was asked for; False if the steps came to an end before.
+    """
+
+    x: Inexact[Tensor, "*shape"]
+    is_exact: bool
+
+
 def conjugate_gradients(
     apply: Callable[[Tensor], Tensor],
     target: Inexact[Tensor, "*shape"],
     start: Inexact[Tensor, "*shape"] | None = None,
     n_steps: int = MAX_STEPS,
     tolerance: float = TOLERANCE,
-) -> Inexact[Tensor, "*shape"]:
+) -> Solution:
     """Solve a linear equation with a positive definite, symmetric or Hermitian map.
 
     Parameters
@@ -71,13 +88,13 @@ def conjugate_gradients(
     least = tolerance**2 * _square_sum(target)
     for _ in range(n_steps):
         if size <= least:
-            break
+            return Solution(x, True)
         image = apply(direction)
         length = size / (direction.conj() * image).sum().real
         x, rest = x + length * direction, rest - length * image
         before, size = size, _square_sum(rest)
         direction = rest + size / before * direction
-    return x
+    return Solution(x, bool(size <= least))
 
 
 def make_consistent(
@@ -123,7 +140,7 @@ def make_consistent(
     def normal(x: Tensor) -> Tensor:
         return operator.adjoint(weighted * operator.apply(x)) + rho * x
 
-    return image + conjugate_gradients(normal, target, None if start is None else start - image, tolerance=tolerance)
+    return image + conjugate_gradients(normal, target, None if start is None else start - image, tolerance=tolerance).x
 
 
 def choose_rho(
