@@ -48,12 +48,12 @@ class Solution:
     ----------
     x
         Solution, as far as it was found.
-    is_exact
-        True if it is as exact as was asked for; False if the steps came to an end before.
+    excess
+        Length of the remaining difference, relative to that at which to end: above 1 if the steps came to an end before.
     """
 
     x: Inexact[Tensor, "*shape"]
-    is_exact: bool
+    excess: float
 
 
 def conjugate_gradients(
@@ -88,13 +88,13 @@ def conjugate_gradients(
     least = tolerance**2 * _square_sum(target)
     for _ in range(n_steps):
         if size <= least:
-            return Solution(x, True)
+            break
         image = apply(direction)
         length = size / (direction.conj() * image).sum().real
         x, rest = x + length * direction, rest - length * image
         before, size = size, _square_sum(rest)
         direction = rest + size / before * direction
-    return Solution(x, bool(size <= least))
+    return Solution(x, math.sqrt(float(size / least)) if size else 0.0)
 
 
 def make_consistent(

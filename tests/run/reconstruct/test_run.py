@@ -264,4 +264,4 @@ def test_a_hole_that_is_too_large_for_the_smoothest_filling_is_noted(monkeypatch
     assert "smoothest" not in note
     monkeypatch.setattr(smoothest, "N_STEPS", 100)
     *_, note = ReconstructTask(image, **given).finish().notes
-    assert "large holes may be filled with another surface" in note
+    assert "as in large holes, may be filled with another surface" in note
