@@ -100,12 +100,12 @@ class Phase(InverseProblem):
         settings = given.config.noise
         options = settings.model_dump() if settings.is_modeled else {}
         measured = MeasuredImages.of(images, lambda x, seen: estimate_noise(x, seen, is_color=False, **options))
-        check_determined(imaging, measured.level)
+        doubts = check_determined(imaging, measured.level)
         self.calibration = Calibration(imaging, measured.values, measured.variance)
         self._light = measured.light
         self.verdict: Verdict | None = None
         prepared = _PreparedPhase(given, self.calibration, measured.is_observed)
-        super().__init__(prepared, imaging.view, (describe_imaging(imaging),), images)
+        super().__init__(prepared, imaging.view, (describe_imaging(imaging), *doubts), images)
 
     @classmethod
     def observe(cls, given: Given, truth: NDArray[np.float64], rng: np.random.Generator, **inputs: Any) -> Observation:
