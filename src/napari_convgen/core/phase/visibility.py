@@ -30,10 +30,10 @@ MOST_ERROR = 0.7
 """Predicted error of an aberration, in radians, above which the images do not determine it: it is then hardly better known than before,
 to one radian."""
 
-DOUBTFUL = 0.8
+DOUBTFUL = 0.6
 """Predicted error of all aberrations together, in radians, above which they are said to be hardly determined. For cells of 64 × 64 pixels
-with 0.6 radians of aberrations at 200 photons, 9 to 15 aberrations have 0.4 to 0.5, and are found to 0.3 to 0.5; 33 have 0.9, and are found
-to 0.5 to 0.6."""
+with 0.6 radians of aberrations at 200 photons, 15 aberrations have 0.5, and are found to 0.3 to 0.5; 21 have 0.65, 33 have 0.9, and both
+are found no better than to what there is of them."""
 
 
 def check_visible(imaging: PhaseImaging) -> None:
