@@ -45,8 +45,8 @@ NOT_SMOOTHEST = (
 """Note on a share of an image whose computation ended before it was done."""
 
 MOST_EXCESS = 10.0
-"""Excess of such a computation up to which it is done all the same: then what is measured has changed by less than a thousandth of the
-range. In the sample image of fluorescence, holes of 50 × 50 pixels and more have 15 to 23."""
+"""Excess of such a computation up to which it is done all the same. Our choice, no benchmark: below it the image in view is about a
+thousandth of the range from the smoothest; holes of 50 × 50 pixels and more in the sample image of fluorescence have 15 to 23."""
 
 PROBE_SIZE = 0.1
 """Standard deviation of the probe, relative to that of the noise. Chosen on the tuning images of benchmarks/non_local.py, part probe."""
