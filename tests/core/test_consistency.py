@@ -47,8 +47,10 @@ def test_conjugate_gradients_solve_what_a_dense_solver_solves(dtype, tolerance):
     expected = torch.linalg.solve(matrix, target)
     for start in (None, expected + 0.1):
         found = conjugate_gradients(matrix.matmul, target, start)
-        assert float((found - expected).norm() / expected.norm()) < tolerance
-    assert torch.equal(conjugate_gradients(matrix.matmul, 0 * target), 0 * target)
+        assert found.excess <= 1
+        assert float((found.x - expected).norm() / expected.norm()) < tolerance
+    assert conjugate_gradients(matrix.matmul, target, n_steps=2).excess > 1
+    assert torch.equal(conjugate_gradients(matrix.matmul, 0 * target).x, 0 * target)
 
 
 def coils():

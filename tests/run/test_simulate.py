@@ -124,3 +124,23 @@ def test_the_plane_in_focus_comes_along_with_a_simulated_stack():
     changes = {"operator.kind": "led-array", "operator.factor": 2}
     with pytest.raises(InputError, match=r"multiple of operator\.factor"):
         simulate(np.zeros((33, 32)), problem="phase", lights=np.zeros((3, 2)), changes=changes, pixel_size=0.2)
+
+
+@pytest.mark.parametrize("knows_pixels", [True, False])
+def test_images_under_lights_know_the_pixels_of_the_camera(knows_pixels):
+    values = np.random.default_rng(0).random((32, 32))
+    phase = Image(values, "YX", (0.2, 0.2), ("micrometer",) * 2) if knows_pixels else values
+    waves, inputs = [[0, 0], [0.3, 0], [0, 0.3]], {} if knows_pixels else {"pixel_size": 0.2}
+    made = simulate(phase, problem="phase", lights=waves, changes={"operator.kind": "led-array"}, factor=2, **inputs)
+    assert made.measurement.axes == "TYX"
+    assert made.measurement.scale == (1, 0.4, 0.4)
+    assert made.pixel_ratio == 0.5
+    task = ReconstructTask(made.measurement, made.config, problem="phase", lights=waves, n_zernikes=0)
+    np.testing.assert_allclose(task.posed.imaging.spacing, (0.2, 0.2))
+
+
+def test_uneven_planes_know_their_pixels_too():
+    phase = Image(np.random.default_rng(0).random((32, 32)), "YX", (0.2, 0.2), ("micrometer",) * 2)
+    made = simulate(phase, problem="phase", depths=[0.0, 2.0, 3.0])
+    assert made.measurement.axes == "TYX"
+    ReconstructTask(made.measurement, made.config, problem="phase", depths=[0.0, 2.0, 3.0], n_zernikes=0)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Inexact
@@ -39,13 +40,29 @@ ORTHOGONAL = 1e-2
 """Relative deviation from orthogonal rows that is none: the norm by power iteration is not exact."""
 
 
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The solution of a linear equation.
+
+    Attributes
+    ----------
+    x
+        Solution, as far as it was found.
+    excess
+        Length of the remaining difference, relative to that at which to end: above 1 if the steps came to an end before.
+    """
+
+    x: Inexact[Tensor, "*shape"]
+    excess: float
+
+
 def conjugate_gradients(
     apply: Callable[[Tensor], Tensor],
     target: Inexact[Tensor, "*shape"],
     start: Inexact[Tensor, "*shape"] | None = None,
     n_steps: int = MAX_STEPS,
     tolerance: float = TOLERANCE,
-) -> Inexact[Tensor, "*shape"]:
+) -> Solution:
     """Solve a linear equation with a positive definite, symmetric or Hermitian map.
 
     Parameters
@@ -77,7 +94,7 @@ def conjugate_gradients(
         x, rest = x + length * direction, rest - length * image
         before, size = size, _square_sum(rest)
         direction = rest + size / before * direction
-    return x
+    return Solution(x, math.sqrt(float(size / least)) if size else 0.0)
 
 
 def make_consistent(
@@ -123,7 +140,7 @@ def make_consistent(
     def normal(x: Tensor) -> Tensor:
         return operator.adjoint(weighted * operator.apply(x)) + rho * x
 
-    return image + conjugate_gradients(normal, target, None if start is None else start - image, tolerance=tolerance)
+    return image + conjugate_gradients(normal, target, None if start is None else start - image, tolerance=tolerance).x
 
 
 def choose_rho(

@@ -105,6 +105,7 @@ class FitTask(Task[DenoiseProgress, ResultT]):
                 self._guide = None
                 self._notes += [STOPPED_BEFORE] * (is_guided and share < 1)
                 fit: Fit = end.value
+                self._add_notes(fit.guide_notes)
                 return fit
             finally:
                 seconds = (time.perf_counter() - started) * is_guided

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from napari_convgen.config import Config
 from napari_convgen.core.image import Image, Layout
 from napari_convgen.core.image.layout import channels_first
-from napari_convgen.core.image.lengths import distances
 from napari_convgen.errors import InputError
 from napari_convgen.run.reconstruct.inputs import choose_config
 from napari_convgen.run.reconstruct.problems import Given
@@ -188,14 +187,12 @@ def _measured(noisy: NDArray[np.inexact[Any]], seen: Observation, image: Image, 
     """Return a measurement with the distance between its pixels, as far as the truth knows it."""
     if seen.axes is not None:
         return Image(_of_its_own(noisy, seen), seen.axes, name=image.name)
-    if seen.depths is None:
+    if seen.spacing is None:
         return _over(layout.axes, _arranged(noisy, layout), image, layout, seen.pixel_ratio)
-    plane = _over("YX", noisy.astype(np.float32), image, layout, seen.pixel_ratio)
-    step = seen.depth_step
-    if step is None or plane.scale is None or plane.units is None:
-        return Image(noisy.astype(np.float32), "TYX" if step is None else "ZYX", name=image.name)
-    lengths = [step, *(distances(image, layout.axes).get(letter, 1.0) for letter in "YX")]
-    return replace(plane, axes="ZYX", scale=tuple(lengths), units=("micrometer",) * 3)
+    images, step = noisy.astype(np.float32), seen.depth_step
+    if step is None:
+        return Image(images, "TYX", (1.0, *seen.spacing), ("", "micrometer", "micrometer"), image.name)
+    return Image(images, "ZYX", (step, *seen.spacing), ("micrometer",) * 3, image.name)
 
 
 def _own_layout(measurement: Image) -> Layout:

@@ -116,7 +116,7 @@ BAD = {
     "reconstruct image.cfl --problem sense": "this looks like an image",
     "reconstruct shifted.cfl --problem sense": "K-space has its origin at index 0",
     "reconstruct nan.cfl --problem sense": "infinite or not a number (NaN)",
-    "reconstruct few.cfl --problem sense": "Sensitivities need at least 8 fully sampled lines in the middle of k-space, and 6 were",
+    "reconstruct few.cfl --problem sense": "Sensitivities need at least 8 fully sampled lines in the middle of k-space, got 6.",
     "reconstruct scan.cfl --problem sense --calibration 20": "n_calibration must be 0 to 13",
     "reconstruct scan.cfl --problem sense --calibration few": "operator.n_calibration cannot be 'few'",
     "reconstruct scan.cfl --problem sense --coil-maps two_maps.cfl": "expected 3 coils of 36 × 32, got (2, 36, 32)",

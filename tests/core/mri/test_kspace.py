@@ -80,7 +80,9 @@ def test_sampling_that_does_not_fit_is_refused(given, sentence):
 
 
 def test_sensitivities_need_calibration_lines():
-    with pytest.raises(InputError, match="at least 8 fully sampled lines"):
+    with pytest.raises(
+        InputError, match=r"at least 8 fully sampled lines .*, got 7\. Give coil_maps or a larger n_calibration"
+    ):
         check_calibration(find_sampling(KSPACE, n_calibration=7))
 
 

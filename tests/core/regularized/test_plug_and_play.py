@@ -68,7 +68,7 @@ def test_a_hole_in_an_image_without_noise_is_not_left_dark():
     keep = torch.ones_like(ramp).contiguous()
     keep[:, 8:32, 8:32] = 0
     problem = Problem(keep * ramp, keep)
-    for image in (next(plug_and_play_stages(problem)).image, least_curved(problem)):
+    for image in (next(plug_and_play_stages(problem)).image, least_curved(problem).x):
         assert float((image - ramp).abs().max()) < 0.02
 
 

@@ -101,7 +101,7 @@ def test_a_forecast_counts_what_is_found_before_the_fit():
     assert (
         forecast.total.cpu > 10 * forecast.n_steps * forecast.step.cpu
     )  # a step takes milliseconds, the search seconds
-    assert re.search(r"are free\. About \S+ s \(\S+ s of CPU time\), on cpu", str(forecast))
+    assert re.search(r"are free\. About [^(]+ s \([^)]+ s of CPU time\), on cpu", str(forecast))
 
 
 def test_the_wrong_order_of_the_planes_is_noticed():
@@ -208,6 +208,14 @@ FOCUS = Image(np.asarray(SEEN.data)[2:3], "ZYX", SEEN.scale, SEEN.units)
 def test_what_shows_no_phase_is_refused_before_anything_starts(given, error, sentence):
     with pytest.raises(error, match=re.escape(sentence)):
         ReconstructTask(**{"image": SEEN, "problem": "phase", "n_zernikes": 3} | given)
+
+
+def test_more_aberrations_than_the_images_tell_well_are_noted():
+    def notes(n_zernikes):
+        return " ".join(ReconstructTask(SEEN, problem="phase", n_zernikes=n_zernikes).posed.notes)
+
+    assert "hardly determine 33 aberrations: the predicted error of all together is" in notes(33)
+    assert "hardly" not in notes(1)
 
 
 def test_equal_planes_are_as_many_images_as_were_measured():

@@ -10,6 +10,7 @@ from napari_convgen.core.image import Image
 from napari_convgen.core.operators.resizing import lanczos_downsampling
 from napari_convgen.core.optics.microscope import widefield_psf
 from napari_convgen.core.optics.objective import Objective
+from napari_convgen.core.regularized import smoothest
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.errors import FitError
 from napari_convgen.run.reconstruct.run import ALL_HELD, ReconstructTask, reconstruct
@@ -253,3 +254,14 @@ def test_fine_structure_of_a_small_image_is_not_taken_for_noise_and_smoothed_awa
     assert rms(reconstruct(noisy, "quick", problem="enlarge").image - truth) < rms(
         reconstruct(noisy, known, problem="enlarge").image - truth
     )
+
+
+def test_a_hole_that_is_too_large_for_the_smoothest_filling_is_noted(monkeypatch):
+    image = np.add.outer(np.linspace(0, 1, 48), np.linspace(0, 1, 48) ** 2).astype(np.float32)
+    image[4:44, 4:40] = np.nan
+    given = {"problem": "inpaint", "changes": {"n_threads": 1}}
+    *_, note = ReconstructTask(image, **given).finish().notes
+    assert "smoothest" not in note
+    monkeypatch.setattr(smoothest, "N_STEPS", 100)
+    *_, note = ReconstructTask(image, **given).finish().notes
+    assert "as in large holes, may be filled with another surface" in note

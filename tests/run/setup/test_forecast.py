@@ -9,9 +9,11 @@ import torch
 from napari_convgen.config import Config
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.generators.fused import FusedDecoder
+from napari_convgen.core.image import Measured
 from napari_convgen.errors import ConfigError, ShortMemoryError
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 from napari_convgen.run.labels import format_bytes, format_place, format_seconds
+from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.setup import forecast as module
 
 SMALL = Config().replace({"generator.n_channels": 8, "n_steps": 50, "stopping.kind": "fixed", "device": "cpu"})
@@ -83,6 +85,24 @@ def test_a_fit_that_memory_cannot_hold_is_refused_with_advice(monkeypatch):
     monkeypatch.setattr(module, "free_bytes", lambda device: 2**16)
     with pytest.raises(ShortMemoryError, match=r"needs about .* only 64 KiB are free on cpu\. Crop the image"):
         DenoiseTask(noisy(64, 64), SMALL)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda image: DenoiseTask(image, SMALL.replace({"tiles.size": "whole"})),
+        lambda image: ReconstructTask(image, problem="inpaint"),
+        lambda image: ReconstructTask(image, problem="deblur"),
+        lambda image: ReconstructTask(image, problem="enlarge"),
+    ],
+)
+def test_a_frame_that_memory_cannot_hold_is_refused_before_it_is_looked_at(monkeypatch, make):
+    image = np.broadcast_to(noisy(1000, 1), (1000, 1000)).copy()
+    image[::2, ::3] = np.nan
+    monkeypatch.setattr(module, "free_bytes", lambda device: image.nbytes)
+    monkeypatch.setattr(Measured, "of", lambda *_: pytest.fail("the frame was looked at"))
+    with pytest.raises(ShortMemoryError, match=r"needs about 8\.6 MiB of memory, but only 3\.8 MiB"):
+        make(image)
 
 
 @pytest.mark.parametrize(

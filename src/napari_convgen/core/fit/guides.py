@@ -46,6 +46,8 @@ class Guides:
         noise level of the measurement, if it is the image itself.
     is_joint
         True if they are made from frames before and after too; default False.
+    notes
+        Sentences on them that the user should know; none by default.
     """
 
     whole: Float[Tensor, "c *spatial"]
@@ -53,6 +55,7 @@ class Guides:
     influence: Float[Tensor, "c *spatial"] | None = None
     noise_level: Float[Tensor, "c"] | None = None
     is_joint: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Mixture:
@@ -90,12 +93,13 @@ class Mixture:
         What the mean of the kept members' guides lacks of the guide from all pixels; it is added to the image that is shown.
     influence
         Influence of each pixel on its own value in the guides; in the mixture it is taken to be the same.
-    noise_level
-        Standard deviation of the noise of each channel, see `Guides`.
+    noise_level, notes
+        Standard deviation of the noise of each channel, and sentences for the user, see `Guides`.
     """
 
     def __init__(self, problem: Problem, guides: Guides, members: Members, share: float | None) -> None:
         self.guides, self.influence, self.noise_level = guides.members, guides.influence, guides.noise_level
+        self.notes = guides.notes
         kept = [i for i, is_kept in enumerate(members.is_kept) if is_kept]
         self.correction = guides.whole - guides.members[kept].mean(0)
         self._problem = problem

@@ -112,6 +112,11 @@ class Fit:
         return self._mixture is not None
 
     @property
+    def guide_notes(self) -> tuple[str, ...]:
+        """Sentences on the guides that the user should know."""
+        return () if self._mixture is None else self._mixture.notes
+
+    @property
     def kept_step(self) -> int:
         """The snapshot to keep, were the fit to end now; 0 before the first."""
         return 0 if self.judgment is None else self.judgment.step

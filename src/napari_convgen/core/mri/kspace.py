@@ -190,8 +190,8 @@ def check_calibration(sampling: Sampling) -> None:
     """
     if sampling.n_calibration < LEAST_CALIBRATION:
         raise InputError(
-            f"Sensitivities need at least {LEAST_CALIBRATION} fully sampled lines in the middle of k-space, and {sampling.n_calibration} "
-            "were sampled. Give coil_maps, or measure a calibration region."
+            f"Sensitivities need at least {LEAST_CALIBRATION} fully sampled lines in the middle of k-space, got {sampling.n_calibration}. "
+            "Give coil_maps or a larger n_calibration, or measure a calibration region."
         )
 
 

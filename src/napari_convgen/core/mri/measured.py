@@ -154,4 +154,4 @@ def check_maps(maps: NDArray[Any], shape: tuple[int, ...]) -> Complex[np.ndarray
 
 
 def _first_image(operator: LinearMap, y: Tensor) -> Tensor:
-    return conjugate_gradients(lambda x: operator.adjoint(operator.apply(x)), operator.adjoint(y), n_steps=N_START)
+    return conjugate_gradients(lambda x: operator.adjoint(operator.apply(x)), operator.adjoint(y), n_steps=N_START).x

@@ -169,7 +169,7 @@ class Calibration:
 
         offset = self._offset(parameters)
         target = -back(weights * residual) - torch.cat([estimate.white.flatten(), units.T @ offset])
-        change = conjugate_gradients(normal, target, None, N_INNER, INNER_TOLERANCE)
+        change = conjugate_gradients(normal, target, None, N_INNER, INNER_TOLERANCE).x
         white, own = change[:n].view(shape), units @ change[n:]
         least, share = self._cost(estimate, weights), 1.0
         while share > LEAST_STEP:

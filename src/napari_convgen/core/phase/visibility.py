@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from napari_convgen.core.operators.phase import PhaseImaging
 from napari_convgen.core.phase.prior import SmoothPrior
@@ -27,6 +29,11 @@ WIDE = 3.0
 MOST_ERROR = 0.7
 """Predicted error of an aberration, in radians, above which the images do not determine it: it is then hardly better known than before,
 to one radian."""
+
+DOUBTFUL = 0.6
+"""Predicted error of all aberrations together, in radians, above which they are said to be hardly determined. Our choice, no benchmark: as
+large as the aberrations of the cells in benchmarks/inverse.py. In trials with these, 15 aberrations, predicted to 0.5, were found to 0.3 to
+0.5, and 21 to 33, predicted to 0.65 to 0.9, to 0.5 to 1.5."""
 
 
 def check_visible(imaging: PhaseImaging) -> None:
@@ -55,8 +62,8 @@ def check_visible(imaging: PhaseImaging) -> None:
     )
 
 
-def check_determined(imaging: PhaseImaging, noise: float) -> None:
-    """Refuse more aberrations than the images determine.
+def check_determined(imaging: PhaseImaging, noise: float) -> tuple[str, ...]:
+    """Refuse more aberrations than the images determine; return a note if they hardly determine them.
 
     Parameters
     ----------
@@ -70,7 +77,9 @@ def check_determined(imaging: PhaseImaging, noise: float) -> None:
     ConfigError
         Some would not be known better than before.
     """
-    n = count_determined(imaging, noise)
+    known = _information(imaging, noise)
+    errors = [_errors(known[:n, :n]) for n in range(len(known) + 1)]
+    n = max(n for n, each in enumerate(errors) if not n or each.max() <= MOST_ERROR)
     if n < imaging.n_zernikes:
         images = "The image" if imaging.n_images == 1 else f"The {imaging.n_images} images"
         if not n:
@@ -81,10 +90,17 @@ def check_determined(imaging: PhaseImaging, noise: float) -> None:
             f"{images} cannot tell {imaging.n_zernikes} aberrations, but {n} at most. Set operator.n_zernikes to {n} or less, or measure "
             "more images."
         )
+    together = math.sqrt(float(np.square(errors[n]).sum()))
+    if together <= DOUBTFUL:
+        return ()
+    return (
+        f"The images hardly determine {n} aberrations: the predicted error of all together is {together:.1f} radians. Set "
+        "operator.n_zernikes to fewer, or measure more images.",
+    )
 
 
-def count_determined(imaging: PhaseImaging, noise: float) -> int:
-    r"""Return how many aberrations the images determine, the first ones.
+def _information(imaging: PhaseImaging, noise: float) -> Float[np.ndarray, "n n"]:
+    r"""Return what the images tell of the aberrations: the inverse of the covariance of their errors.
 
     For a random smooth object the error of the parameters c is predicted from the derivatives of the images by them, as far as no change of
     the object would do the same (the Fisher information, of which the object's part is eliminated). A single image determines none: at each
@@ -96,7 +112,7 @@ def count_determined(imaging: PhaseImaging, noise: float) -> int:
         As for `check_determined`.
     """
     if imaging.n_images == 1 or not imaging.n_zernikes:
-        return 0
+        return np.zeros((imaging.n_zernikes, imaging.n_zernikes))
     side, factor = SIDE * imaging.factor, imaging.factor
     small = replace(imaging, size=(side, side), margins=(0, 0), factor=factor)
     white = torch.randn(small.in_shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -110,9 +126,9 @@ def count_determined(imaging: PhaseImaging, noise: float) -> int:
     matrix = np.stack([linear.apply(WIDE * each).flatten().numpy() for each in columns]) / level
     own = matrix @ matrix.T + np.eye(len(matrix))
     shared = matrix @ slopes.T
-    known = (slopes @ slopes.T - shared.T @ np.linalg.solve(own, shared)) * (n_pixels / n_small)
-    for n in range(imaging.n_zernikes, 0, -1):
-        errors = np.sqrt(np.diag(np.linalg.inv(known[:n, :n] + np.eye(n))))
-        if errors.max() <= MOST_ERROR:
-            return n
-    return 0
+    return np.asarray((slopes @ slopes.T - shared.T @ np.linalg.solve(own, shared)) * (n_pixels / n_small))
+
+
+def _errors(known: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n"]:
+    """Return the predicted error of each aberration in radians, of which a radian is expected."""
+    return np.sqrt(np.diag(np.linalg.inv(known + np.eye(len(known)))))

@@ -147,7 +147,7 @@ def _descend(problem: Problem, weights: Tensor, start: Tensor, n_steps: int) -> 
     operator = problem.forward_model
     assert isinstance(operator, LinearMap)
     target = -operator.adjoint(weights * problem.residual(start))
-    return start + conjugate_gradients(lambda x: operator.adjoint(weights * operator.apply(x)), target, None, n_steps)
+    return start + conjugate_gradients(lambda x: operator.adjoint(weights * operator.apply(x)), target, None, n_steps).x
 
 
 def held_out_error(

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_convgen.core.consistency import Solution
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.regularized.plug_and_play import (
     FIRST_LEVEL,
@@ -23,7 +24,7 @@ from napari_convgen.core.regularized.plug_and_play import (
     measured_levels,
     plug_and_play_stages,
 )
-from napari_convgen.core.regularized.smoothest import hole_tolerance, smoothest
+from napari_convgen.core.regularized.smoothest import hole_tolerance, solve_smoothest
 from napari_convgen.core.stopping.entries import draw_entries
 
 CURVATURE = 0.12
@@ -38,8 +39,8 @@ SEED = 577
 """Seed of the entries that are held out. Any will do."""
 
 
-def least_curved(problem: Problem, weights: Float[Tensor, "n *entries"] | None = None) -> Float[Tensor, "c *spatial"]:
-    """Return the image of the least curvature, as strong as the noise of the measurement asks for.
+def least_curved(problem: Problem, weights: Float[Tensor, "n *entries"] | None = None) -> Solution:
+    """Find the image of the least curvature, as strong as the noise of the measurement asks for.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def least_curved(problem: Problem, weights: Float[Tensor, "n *entries"] | None =
         Weights of the entries of the measurement; ``None``, the default, for those of the problem.
     """
     strength = (measured_levels(problem).clamp_min(LEAST_LEVEL) / CURVATURE) ** 2
-    return smoothest(problem, strength, weights, hole_tolerance(problem, strength), order=2)
+    return solve_smoothest(problem, strength, weights, hole_tolerance(problem, strength), order=2)
 
 
 def smooth_share(
@@ -75,6 +76,6 @@ def smooth_share(
     seen, unseen = problem.weights * ~is_out, problem.weights * is_out
     *_, last = plug_and_play_stages(problem, seen, is_color, n_turns, first_level)
     residual = problem.residual(last.image)
-    step = problem.residual(least_curved(problem, seen)) - residual
+    step = problem.residual(least_curved(problem, seen).x) - residual
     size = float((unseen * step.square()).sum())
     return min(1.0, max(0.0, -float((unseen * residual * step).sum()) / size)) if size else 0.0

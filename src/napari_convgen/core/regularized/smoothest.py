@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_convgen.core.consistency import TOLERANCE, conjugate_gradients
+from napari_convgen.core.consistency import TOLERANCE, Solution, conjugate_gradients
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.regularized.gradient import gradient, gradient_adjoint
@@ -21,6 +21,17 @@ def smoothest(
     tolerance: float = TOLERANCE,
     order: int = 1,
 ) -> Float[Tensor, "c *spatial"]:
+    """Return the image of `solve_smoothest`, whose parameters these are."""
+    return solve_smoothest(problem, strength, weights, tolerance, order).x
+
+
+def solve_smoothest(
+    problem: Problem,
+    strength: float | Float[Tensor, "c *ones"],
+    weights: Float[Tensor, "n *entries"] | None = None,
+    tolerance: float = TOLERANCE,
+    order: int = 1,
+) -> Solution:
     r"""Minimize :math:`\| W^{1/2} (A x - y) \|^2 + \lambda \| \nabla x \|^2` by conjugate gradients, or with second derivatives.
 
     Of a periodic blur it is the Wiener filter for images whose spectrum falls with the square of the frequency. With the Laplacian in the

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_convgen.config import TilesConfig
@@ -22,6 +24,10 @@ from napari_convgen.core.image import (
     refuse_constant,
 )
 from napari_convgen.errors import InputError
+from napari_convgen.run.setup.forecast import check_memory
+
+MEASURED_BYTES = 9
+"""Bytes of a value that is looked at: float64, and whether it was measured."""
 
 
 class Frames:
@@ -49,6 +55,8 @@ class Frames:
     ------
     InputError
         Values that cannot be fitted.
+    ShortMemoryError
+        Fewer bytes are free than a frame takes to look at.
     """
 
     def __init__(self, image: ArrayLike, layout: Layout, tiles: TilesConfig | None = None) -> None:
@@ -65,6 +73,8 @@ class Frames:
         self._latest: tuple[int, NDArray[Any]] | None = None
         self._measured: tuple[int, Measured] | None = None
         self._fitted: tuple[int, Measured] | None = None
+        n_values = math.prod(self.size) * layout.n_channels(self.image.shape)
+        check_memory(MEASURED_BYTES * n_values, torch.device("cpu"))
         self._check_values()
 
     @property

@@ -27,6 +27,7 @@ from napari_convgen.core.regularized.plug_and_play import (
     plug_and_play_stages,
 )
 from napari_convgen.core.regularized.smooth_share import N_SHARE_TURNS, least_curved, smooth_share
+from napari_convgen.core.regularized.smoothest import N_STEPS
 from napari_convgen.core.stopping import Members
 from napari_convgen.run.setup.forecast import Seconds
 
@@ -36,6 +37,16 @@ GuideStages = Generator[Stage[NDArray[Any]], None, Guides]
 GUIDE_BYTES = 350
 """Bytes for each value of a frame while the estimates that guide its fit are made, and of what is measured of its noise: about that in
 benchmarks/large.py, part growth."""
+
+NOT_SMOOTHEST = (
+    "The smoothest image, of which a share is mixed in, was not found in {} steps: what was not measured, as in large holes, may be filled "
+    "with another surface. Nothing in the image says what was there."
+)
+"""Note on a share of an image whose computation ended before it was done."""
+
+MOST_EXCESS = 10.0
+"""Excess of such a computation up to which it is done all the same. Our choice, no benchmark: below it the image in view is about a
+thousandth of the range from the smoothest; holes of 50 × 50 pixels and more in the sample image of fluorescence have 15 to 23."""
 
 PROBE_SIZE = 0.1
 """Standard deviation of the probe, relative to that of the noise. Chosen on the tuning images of benchmarks/non_local.py, part probe."""
@@ -165,7 +176,7 @@ def make_plug_and_play_guides(
     has_seen_all = [torch.equal(weights, problem.weights) for weights in members.weights]
     seen = [problem.weights, *(each for each, is_all in zip(members.weights, has_seen_all, strict=True) if not is_all)]
     estimates: list[torch.Tensor] = []
-    share = 0.0
+    share, excess = 0.0, 0.0
     for number, weights in enumerate(seen):
         estimates.append(estimates[0] if number else problem.weights.new_zeros(problem.forward_model.in_shape))
         turns = plug_and_play_stages(problem, weights, layout.is_color, n_turns, first_level)
@@ -178,11 +189,14 @@ def make_plug_and_play_guides(
             if not number:
                 share = smooth_share(problem, layout.is_color, n_share_turns, first_level)
             if share:
-                estimates[number] = torch.lerp(estimates[number], least_curved(problem, weights), share)
+                smooth = least_curved(problem, weights)
+                excess = max(excess, smooth.excess)
+                estimates[number] = torch.lerp(estimates[number], smooth.x, share)
             yield Stage(estimates[0].cpu().numpy(), (number + 1) / len(seen))
     whole, own = estimates[0], iter(estimates[1:])
     each = torch.stack([whole if is_all else next(own) for is_all in has_seen_all])
-    return Guides(whole, each, noise_level=measured_levels(problem).flatten())
+    notes = (NOT_SMOOTHEST.format(N_STEPS),) if excess > MOST_EXCESS else ()
+    return Guides(whole, each, noise_level=measured_levels(problem).flatten(), notes=notes)
 
 
 def has_probe(image: ImageTensor, members: Members) -> bool:

@@ -88,6 +88,8 @@ class Observation:
         True where k-space is sampled, over the spatial axes; ``None``, the default, if the values are no k-space.
     depths
         Distance of each image from the focus in micrometers, of a stack along the first axis; ``None``, the default, if there is no stack.
+    spacing
+        Distance between rows and between columns of the images of a stack, in micrometers; ``None``, the default, if there is no stack.
     pixel_ratio
         Number of the measurement's pixels in one of the truth along each spatial axis; default 1.
     axes
@@ -104,6 +106,7 @@ class Observation:
     coil_maps: NDArray[np.complex128] | None = None
     is_sampled: NDArray[np.bool_] | None = None
     depths: NDArray[np.float64] | None = None
+    spacing: tuple[float, float] | None = None
     pixel_ratio: float = 1.0
     axes: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

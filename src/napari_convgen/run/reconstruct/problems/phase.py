@@ -100,12 +100,12 @@ class Phase(InverseProblem):
         settings = given.config.noise
         options = settings.model_dump() if settings.is_modeled else {}
         measured = MeasuredImages.of(images, lambda x, seen: estimate_noise(x, seen, is_color=False, **options))
-        check_determined(imaging, measured.level)
+        doubts = check_determined(imaging, measured.level)
         self.calibration = Calibration(imaging, measured.values, measured.variance)
         self._light = measured.light
         self.verdict: Verdict | None = None
         prepared = _PreparedPhase(given, self.calibration, measured.is_observed)
-        super().__init__(prepared, imaging.view, (describe_imaging(imaging),), images)
+        super().__init__(prepared, imaging.view, (describe_imaging(imaging), *doubts), images)
 
     @classmethod
     def observe(cls, given: Given, truth: NDArray[np.float64], rng: np.random.Generator, **inputs: Any) -> Observation:
@@ -120,6 +120,7 @@ class Phase(InverseProblem):
             )
         coefficients = [float(each) for each in inputs.get("aberrations", ())]
         chosen = given.config.replace({"operator.n_zernikes": len(coefficients)})
+        assert isinstance(chosen.operator, PhaseConfig)
         n_planes = inputs.get("n_planes", len(inputs.get("depths", range(7))))
         shape = (n_planes if inputs.get("lights") is None else len(inputs["lights"]), *truth.shape[1:])
         imaging = build_imaging(
@@ -128,9 +129,14 @@ class Phase(InverseProblem):
         around = np.pad(truth, [(0, 0), *((margin, margin) for margin in imaging.margins)], mode="reflect")
         parameters = torch.tensor([*coefficients, 0.0], dtype=torch.float64)
         images = imaging.joint(torch.from_numpy(around), parameters)[0].numpy()
-        seen = Observation(images, depths=imaging.depths)
-        step = seen.depth_step
-        return seen if step is None else replace(seen, settings={"operator.focus": -float(imaging.depths[0]) / step})
+        rows, columns = (imaging.factor * d for d in imaging.spacing)
+        seen = Observation(images, depths=imaging.depths, spacing=(rows, columns), pixel_ratio=1 / imaging.factor)
+        settings: dict[str, Any] = {}
+        if seen.depth_step is not None:
+            settings["operator.focus"] = -float(imaging.depths[0]) / seen.depth_step
+        if chosen.operator.pixel_size != "auto":  # the camera's, which are larger than the truth's
+            settings["operator.pixel_size"] = rows
+        return replace(seen, settings=settings)
 
     def find_out(self, is_stopping: Callable[[], bool]) -> Iterator[tuple[NDArray[Any], float]]:
         """Find the aberrations and a phase near the one that is sought, from several starts; yield the phase so far, and the share done."""
