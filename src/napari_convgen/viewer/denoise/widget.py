@@ -318,6 +318,7 @@ class DenoiseWidget(DockWidget):
         if result is None:
             self._plot.clear_curves()
             self._text.setText("")
+            self._text.setToolTip("")
             return
         last = result.frames[-1]
         self._plot.name_criterion(result.config.stopping.criterion)
