@@ -7,13 +7,17 @@ import weakref
 from typing import Any, ClassVar
 
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QComboBox, QDockWidget, QLabel, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from napari_convgen.viewer.parts.elided import Elider
+from napari_convgen.viewer.parts.labels import RowLabel
 
 MIN_WIDTH = 300
 """Least width of a dock widget, in pixels."""
+
+NARROW_CHOICES = "QComboBox { padding: 3px 0px 3px 6px; } QComboBox::drop-down { width: 18px; }"
+"""Style of choices in a dock, which leaves more of their width to the text than napari's own."""
 
 
 class _OnePerViewer(type(QScrollArea)):  # type: ignore[misc]  # Qt's own metaclass, which has no static type
@@ -63,6 +67,7 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
         content = QWidget()
         self.column = QVBoxLayout(content)
         self.column.setContentsMargins(6, 6, 6, 6)
+        content.setStyleSheet(NARROW_CHOICES)
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setMinimumWidth(MIN_WIDTH)
@@ -89,6 +94,12 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
                 type(self).keep(self)
                 self._staying.start()
         return bool(super().event(event))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Fit the names of the rows of forms to the width."""
+        super().resizeEvent(event)
+        for label in self.findChildren(RowLabel):
+            label.fit(self.width())
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Shorten the texts that are too long for their place."""
