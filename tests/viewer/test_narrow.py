@@ -3,9 +3,10 @@
 import pytest
 from pyqtgraph import PlotWidget
 from qtpy.QtCore import QPoint
-from qtpy.QtWidgets import QComboBox, QFormLayout, QStyle, QStyleOptionComboBox
+from qtpy.QtWidgets import QComboBox, QFormLayout
 
 from napari_convgen.config import PRESETS
+from napari_convgen.viewer.parts.elided import place_of
 from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.labels import RowLabel
 from napari_convgen.viewer.plots.curves import MAX_HEIGHT
@@ -55,11 +56,8 @@ def cut_choices(user):
     layers = {layer.name for layer in user.widget.viewer.layers}
     cut = []
     for box in user.children(QComboBox):
-        option = QStyleOptionComboBox()
-        option.initFrom(box)
-        field = QStyle.SubControl.SC_ComboBoxEditField
-        width = box.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, box).width()
         texts = [box.itemText(i) for i in range(box.count())]
+        width = place_of(box).width()
         cut += [text for text in texts if text not in layers and box.fontMetrics().horizontalAdvance(text) > width]
     return cut
 
@@ -82,6 +80,23 @@ def test_choices_are_shown_whole_and_names_of_rows_have_two_lines_where_it_is_na
     dock.resize(*LARGE_SIZE)
     qtbot.wait(50)
     assert [label.text() for label in user.children(RowLabel) if label.wordWrap()] == []
+
+
+def test_a_choice_that_reaches_up_to_its_arrow_is_painted_as_by_qt(viewer, hands, qtbot):
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
+    dock.setFloating(True)
+    user, pictures = hands(widget), []
+    user.fill("Problem", "Phase microscopy")
+    box = user.editor("Images are")
+    assert box.currentText() == "planes through focus"
+    for size in (LARGE_SIZE, LEAST_SIZE):
+        dock.resize(*size)
+        qtbot.wait(50)
+        place = place_of(box)
+        place.setWidth(box.fontMetrics().horizontalAdvance(box.currentText()) + 1)
+        pictures.append(box.grab(place))
+    wide, narrow = (picture.toImage() for picture in pictures)
+    assert wide == narrow
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

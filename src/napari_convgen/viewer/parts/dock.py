@@ -16,9 +16,6 @@ from napari_convgen.viewer.parts.labels import RowLabel
 MIN_WIDTH = 300
 """Least width of a dock widget, in pixels."""
 
-NARROW_CHOICES = "QComboBox { padding: 3px 0px 3px 6px; } QComboBox::drop-down { width: 18px; }"
-"""Style of choices in a dock, which leaves more of their width to the text than napari's own."""
-
 
 class _OnePerViewer(type(QScrollArea)):  # type: ignore[misc]  # Qt's own metaclass, which has no static type
     """Makes one widget of a class for each viewer: opened again after its dock was closed, it is the same, with run and settings."""
@@ -67,7 +64,6 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
         content = QWidget()
         self.column = QVBoxLayout(content)
         self.column.setContentsMargins(6, 6, 6, 6)
-        content.setStyleSheet(NARROW_CHOICES)
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setMinimumWidth(MIN_WIDTH)

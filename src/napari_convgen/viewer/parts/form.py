@@ -149,6 +149,7 @@ def labeled_rows(rows: Iterable[Widget | str]) -> QWidget:
     widget = QWidget()
     layout = QFormLayout(widget)
     layout.setContentsMargins(0, 0, 0, 0)
+    layout.setHorizontalSpacing(4)
     layout.setVerticalSpacing(3)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     for row in rows:

@@ -16,7 +16,7 @@ LONGEST_WORD = 24
 WIDEST = (1 << 24) - 1
 """Largest width of a widget of Qt, in pixels: its own default."""
 
-LABEL_SHARE = 0.35
+LABEL_SHARE = 0.34
 """Largest share of the width of a dock that the names of the rows of a form take."""
 
 LONGEST_NAME = 60
