@@ -10,6 +10,7 @@ from napari_convgen.viewer.parts.elided import place_of
 from napari_convgen.viewer.parts.folded import Folded
 from napari_convgen.viewer.parts.labels import RowLabel
 from napari_convgen.viewer.plots.curves import MAX_HEIGHT
+from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.plots.tabs import PlotTabs
 
 LEAST_SIZE = 300, 700
@@ -97,6 +98,20 @@ def test_a_choice_that_reaches_up_to_its_arrow_is_painted_as_by_qt(viewer, hands
         pictures.append(box.grab(place))
     wide, narrow = (picture.toImage() for picture in pictures)
     assert wide == narrow
+
+
+def test_a_profile_that_is_asked_for_comes_into_sight(viewer, hands, qtbot):
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise")
+    dock.setFloating(True)
+    dock.resize(*LEAST_SIZE)
+    user = hands(widget)
+    user.fill("Preset", "tiny")
+    user.run()
+    user.press("Profile")
+    [plot] = user.children(PanelView)
+    user.wait_for(lambda: plot.visibleRegion().boundingRect().height() == plot.height() >= 150)
+    user.press("Profile")
+    assert user.children(PanelView) == []
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -61,6 +61,10 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
         self._joining = QTimer(self)
         self._joining.setSingleShot(True)
         self._joining.timeout.connect(self._join)
+        self._showing = QTimer(self)
+        self._showing.setSingleShot(True)
+        self._showing.timeout.connect(self._scroll_to_part)
+        self._part: QWidget | None = None
         content = QWidget()
         self.column = QVBoxLayout(content)
         self.column.setContentsMargins(6, 6, 6, 6)
@@ -74,6 +78,11 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
 
     def leave(self) -> None:
         """Lay down what is of no use while the dock is closed. By default nothing: a run goes on."""
+
+    def bring_into_sight(self, part: QWidget) -> None:
+        """Scroll to a part of the column, once it has its place."""
+        self._part = part
+        self._showing.start()
 
     def event(self, event: QEvent | None) -> bool:
         """Notice that napari puts the widget into a dock, or takes it out."""
@@ -123,6 +132,13 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
             window.tabifyDockWidget(beside[-1], dock)
             dock.show()
             dock.raise_()
+
+    def _scroll_to_part(self) -> None:
+        part, content = self._part, self.widget()
+        if part is not None and content is not None:
+            self.column.activate()  # a part that has just been shown is laid out now
+            content.adjustSize()
+            self.ensureWidgetVisible(part)
 
     def _stay(self) -> None:
         """Stay in napari's window, which takes the widget along when it closes."""

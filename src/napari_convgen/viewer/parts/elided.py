@@ -42,7 +42,8 @@ def place_of(widget: QComboBox | QLabel) -> QRect:
 
 def _place_of_qt(widget: QComboBox | QLabel) -> QRect:
     if isinstance(widget, QLabel):
-        return QRect(widget.contentsRect())
+        indent = widget.fontMetrics().horizontalAdvance("x") // 2 if widget.frameWidth() > 0 else 0  # Qt's own
+        return QRect(widget.contentsRect().adjusted(indent, 0, 0, 0))
     field = QStyle.SubControl.SC_ComboBoxEditField
     return QRect(_style(widget).subControlRect(QStyle.ComplexControl.CC_ComboBox, _option(widget), field, widget))
 
