@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.utils.notifications import ErrorNotification, Notification
+from pyqtgraph import PlotWidget
 from qtpy.QtWidgets import QMainWindow
 
 from napari_convgen.config import PRESETS
@@ -97,6 +98,12 @@ def state(viewer):
     return list(viewer.layers), viewer.layers.selection.active, grid.model_dump(), camera.zoom, dims.point, dims.ndim
 
 
+def in_sight(user):
+    """Return the texts of a widget, the plots in sight, and the buttons that can be clicked, without what depends on the choices made."""
+    buttons = [button.text() for button in user.children(type(user.button("Run"))) if button.isEnabled()]
+    return user.text, len(user.children(PlotWidget)), buttons
+
+
 def has_something(widget):
     """Return True if a stop would leave a result."""
     task = widget.session.task
@@ -176,6 +183,27 @@ def test_stop_keeps_what_there_is_and_its_notes_are_notifications_only_where_nob
     widget.session.finished.emit(SimpleNamespace(notes=("A note.",)))
     assert [note.message for note in notes] == ["A note."]
     widget.setParent(None)
+
+
+@pytest.mark.parametrize("is_under_way", [False, True])
+def test_nothing_is_said_of_a_run_once_no_layer_is_left(viewer, widget, user, is_under_way):
+    layers = list(viewer.layers)
+    viewer.layers.clear()
+    before = in_sight(user)
+    viewer.layers.extend(layers)
+    user.press("Run")
+    user.wait_for(lambda: has_something(widget))
+    user.press("Stop and keep")
+    user.wait_until_idle()
+    assert in_sight(user) != before
+    if is_under_way:
+        viewer.layers.selection.active = viewer.layers["cells"]
+        user.press("Run")
+        user.wait_for(lambda: "Pause" in can_be_pressed(user))
+    viewer.layers.clear()
+    if is_under_way:
+        user.press("Cancel")
+    assert in_sight(user) == before
 
 
 def test_stop_before_there_is_anything_to_keep_is_cancel(viewer, widget, user):

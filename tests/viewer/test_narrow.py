@@ -3,11 +3,14 @@
 import pytest
 from pyqtgraph import PlotWidget
 from qtpy.QtCore import QPoint
-from qtpy.QtWidgets import QFormLayout
+from qtpy.QtWidgets import QComboBox, QFormLayout
 
 from napari_convgen.config import PRESETS
+from napari_convgen.viewer.parts.elided import place_of
 from napari_convgen.viewer.parts.folded import Folded
+from napari_convgen.viewer.parts.labels import RowLabel
 from napari_convgen.viewer.plots.curves import MAX_HEIGHT
+from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.plots.tabs import PlotTabs
 
 LEAST_SIZE = 300, 700
@@ -47,6 +50,68 @@ def sides(widget):
     editors = [item.widget() for item in items if item is not None and item.widget().visibleRegion().rectCount()]
     lefts = [editor.mapTo(widget, QPoint(0, 0)).x() for editor in editors]
     return [(left, left + editor.width()) for left, editor in zip(lefts, editors, strict=True)]
+
+
+def cut_choices(user):
+    """Return what choices offer and cannot show whole; names of layers are not the program's."""
+    layers = {layer.name for layer in user.widget.viewer.layers}
+    cut = []
+    for box in user.children(QComboBox):
+        texts = [box.itemText(i) for i in range(box.count())]
+        width = place_of(box).width()
+        cut += [text for text in texts if text not in layers and box.fontMetrics().horizontalAdvance(text) > width]
+    return cut
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_choices_are_shown_whole_and_names_of_rows_have_two_lines_where_it_is_narrow(viewer, hands, qtbot, name):
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", name)
+    dock.setFloating(True)
+    dock.resize(*LEAST_SIZE)
+    for folded in widget.findChildren(Folded):
+        folded.expand(animate=False)
+    user = hands(widget)
+    has_problems = name in ("Reconstruct", "Image against noise", "Why it works")
+    for problem in user.choices("Problem") if has_problems else [None]:
+        if problem is not None:
+            user.fill("Problem", problem)
+        qtbot.wait(50)
+        assert (problem, cut_choices(user)) == (problem, [])
+        assert (problem, widget.widget().width() - widget.viewport().width()) == (problem, 0)
+    dock.resize(*LARGE_SIZE)
+    qtbot.wait(50)
+    assert [label.text() for label in user.children(RowLabel) if label.wordWrap()] == []
+
+
+def test_a_choice_that_reaches_up_to_its_arrow_is_painted_as_by_qt(viewer, hands, qtbot):
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
+    dock.setFloating(True)
+    user, pictures = hands(widget), []
+    user.fill("Problem", "Phase microscopy")
+    box = user.editor("Images are")
+    assert box.currentText() == "planes through focus"
+    for size in (LARGE_SIZE, LEAST_SIZE):
+        dock.resize(*size)
+        qtbot.wait(50)
+        place = place_of(box)
+        place.setWidth(box.fontMetrics().horizontalAdvance(box.currentText()) + 1)
+        pictures.append(box.grab(place))
+    wide, narrow = (picture.toImage() for picture in pictures)
+    assert wide == narrow
+
+
+def test_a_profile_that_is_asked_for_comes_into_sight(viewer, hands, qtbot):
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise")
+    dock.setFloating(True)
+    dock.resize(*LEAST_SIZE)
+    user = hands(widget)
+    user.fill("Preset", "tiny")
+    user.run()
+    user.press("Profile")
+    [plot] = user.children(PanelView)
+    user.wait_for(lambda: plot.visibleRegion().boundingRect().height() == plot.height() >= 150)
+    user.press("Profile")
+    assert user.children(PanelView) == []
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

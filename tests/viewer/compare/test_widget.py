@@ -141,3 +141,14 @@ def test_stack_is_announced_and_the_axes_can_be_typed(viewer, user):
     assert "3 frames of 16 × 16" in user.text
     user.fill("Axes", "CYX")
     assert "frames of" not in user.text
+
+
+def test_on_a_large_screen_the_table_is_as_high_as_its_rows(widget, user, qtbot):
+    check(user, "tv", "wavelet")
+    user.run()
+    widget.resize(600, 2000)
+    widget.show()
+    qtbot.wait(50)
+    table = widget.findChild(QTableWidget)
+    rows = sum(table.rowHeight(i) for i in range(table.rowCount()))
+    assert rows <= table.viewport().height() < rows + 60  # Qt makes no table lower than that

@@ -179,6 +179,16 @@ def test_the_layer_can_be_removed(viewer, widget, user, qtbot, notes):
     assert not notes
 
 
+def test_kspace_is_neither_filtered_nor_offered_as_a_kernel(viewer, widget, user, qtbot, notes, scan_layer):
+    user.fill("Kernel", "Custom")
+    scan_layer(viewer, (12, 12))
+    settle(widget, qtbot)
+    assert "shows k-space, from which an image is yet to be made" in user.text
+    assert len(notes) == 1
+    assert [layer.name for layer in viewer.layers] == ["cells", "knee k-space"]
+    assert user.choices("From layer") == ["none", "cells"]
+
+
 def test_stack_is_announced(viewer, widget, user, qtbot):
     viewer.add_image(np.random.default_rng(0).random((3, 16, 16)), name="stack")
     settle(widget, qtbot)

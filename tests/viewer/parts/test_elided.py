@@ -40,6 +40,20 @@ def test_a_long_text_ends_in_an_ellipsis_and_is_whole_in_the_tooltip(kind, pictu
     assert QToolTip.text() == f"{LONG}\nWhat it is for."
 
 
+def test_a_text_is_not_cut_by_the_margins_of_its_label(qtbot):
+    def picture(text, is_elided=False):
+        label = QLabel(text)
+        qtbot.addWidget(label)
+        label.setStyleSheet("padding: 0px 10px")
+        label.resize(label.fontMetrics().horizontalAdvance(LONG) + 2, 30)
+        if is_elided:
+            label.installEventFilter(Elider(label))
+        label.show()
+        return label.grab().toImage()
+
+    assert picture(LONG, is_elided=True) in [picture(f"{LONG[:i]}…") for i in range(len(LONG) - 8, len(LONG))]
+
+
 @pytest.mark.parametrize("kind", [combo, QLabel])
 def test_a_text_that_fits_is_left_to_qt(kind, picture):
     plain, watched = kind("none"), kind("none")

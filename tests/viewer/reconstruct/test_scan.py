@@ -152,3 +152,16 @@ def test_k_space_is_not_taken_for_an_image(kind, viewer, scan_layer, hands, work
     said = "'knee k-space' shows k-space, from which an image is yet to be made."
     assert [said in str(note.message) for note in notes] == [True]
     assert len(viewer.layers) == 1
+
+
+@pytest.mark.parametrize(
+    ("problem", "label"), [("Fill in missing pixels", "Missing pixels"), ("Deblur", "Point spread")]
+)
+def test_k_space_is_offered_neither_as_a_mask_nor_as_a_point(viewer, user, scan_layer, problem, label):
+    scan_layer(viewer, SIZE)
+    viewer.add_image(np.eye(8), name="point")
+    user.fill("Problem", problem)
+    assert "point" not in user.choices(label)  # it is the input
+    viewer.add_image(np.eye(9), name="other")
+    assert "point" in user.choices(label)
+    assert "knee k-space" not in user.choices(label)

@@ -54,6 +54,11 @@ def save_run(path: str | Path, result: DenoiseResult, extra: Mapping[str, Any] |
         The ending is another one, or the operating system refuses.
     """
     path = Path(path)
+    if path.suffix.lower() != SUFFIX:
+        raise FileError(
+            f"{path} must end in {SUFFIX}, as the whole run is written. To write the image alone: "
+            f"write_image({path.name!r}, result.image, read_image(PATH)), with the input's file as PATH."
+        )
     check_writable(path, (SUFFIX,))
     arrays: dict[str, Any] = {"image": result.image, "input": np.asarray(result.input)}
     if result.reference is not None:

@@ -69,6 +69,7 @@ class SaveMenu(QPushButton):
         self._open = guarded_action(menu, "Open run …", self._open_run, guard)
         self.setMenu(menu)
         session.state_changed.connect(self.refresh)
+        session.turned.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:

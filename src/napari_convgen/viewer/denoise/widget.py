@@ -189,6 +189,7 @@ class DenoiseWidget(DockWidget):
         self._try.chosen.connect(self.run)
         self._choice.promote_clicked.connect(self._promote_snapshot)
         self._choice.continue_clicked.connect(self._continue_run)
+        self._before_after.plotted.connect(lambda: self.bring_into_sight(self._before_after))
         self._save.loaded.connect(self._load)
         self._preset.changed.connect(self._choose_preset)
         for form in (self._at_hand, self._folded):
@@ -318,6 +319,7 @@ class DenoiseWidget(DockWidget):
         if result is None:
             self._plot.clear_curves()
             self._text.setText("")
+            self._text.setToolTip("")
             return
         last = result.frames[-1]
         self._plot.name_criterion(result.config.stopping.criterion)

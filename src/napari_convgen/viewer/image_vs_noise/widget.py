@@ -27,7 +27,6 @@ from napari_convgen.viewer.parts.run_controls import RunControls, RunText, Toolt
 from napari_convgen.viewer.plots.curves import REDRAW_SECONDS
 from napari_convgen.viewer.plots.panels import PanelView, ask_and_save
 from napari_convgen.viewer.reconstruct.inputs import looked_at
-from napari_convgen.viewer.worker.session import State
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -97,7 +96,7 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._settings.show_config(config)
         recall(GROUP, self._targets)
         self._input.follow_layers()
-        self._on_state(State.IDLE)
+        self._show_current()
 
     def config(self) -> tuple[Config, TargetsConfig]:
         """Return the configuration of the generator and that of the targets.
@@ -175,7 +174,6 @@ class ImageAgainstNoiseWidget(DockWidget):
         self._preset.changed.connect(self._choose_preset)
         self._settings.editors["z_axis"].changed.connect(self._input.describe)
         offer_volume(self._settings, self._input, lambda: self._problem.shows_image, [self._problem.name])
-        self.session.state_changed.connect(self._on_state)
         self.session.progressed.connect(self._on_progress)
         self.session.finished.connect(self._show_current)
         self.session.turned.connect(self._show_current)
@@ -200,9 +198,6 @@ class ImageAgainstNoiseWidget(DockWidget):
         for view in (self._errors, self._distances):
             view.follow_theme(self.viewer.theme)
 
-    def _on_state(self, _: State) -> None:
-        self._save.setEnabled(self.session.result is not None)
-
     def _on_progress(self, progress: CompareFitsProgress) -> None:
         self._text.setText(str(progress))
         task = self.session.task
@@ -216,6 +211,7 @@ class ImageAgainstNoiseWidget(DockWidget):
     def _show_current(self) -> None:
         """Show the current run: after a cancel the one before it, if there was one."""
         result = self.session.result
+        self._save.setEnabled(result is not None)
         self._course = None if result is None else Course.of_result(result)
         lines = () if result is None else (*result.sentences(), *self._problem.unsaid(result.notes))
         self._text.setText("\n".join(lines))

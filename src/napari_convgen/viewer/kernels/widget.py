@@ -29,6 +29,7 @@ from napari_convgen.run.kernels.panels import SHOWN
 from napari_convgen.run.kernels.run import KINDS, MAX_LENGTH, MIN_LENGTH, STEPS
 from napari_convgen.viewer.kernels.session import Answer, ExplorerSession, KernelSettings
 from napari_convgen.viewer.layers.door import finest_level
+from napari_convgen.viewer.layers.kspace import images_among
 from napari_convgen.viewer.layers.names import name_events
 from napari_convgen.viewer.parts.buttons import button
 from napari_convgen.viewer.parts.dock import DockWidget
@@ -311,7 +312,7 @@ class KernelWidget(DockWidget):
 
     def _offer_taps(self) -> None:
         """Offer the image layers as custom kernels; the one that was chosen stays chosen, or goes with its layer."""
-        names = {layer.name: layer for layer in self.viewer.layers if isinstance(layer, Image)}
+        names = {layer.name: layer for layer in images_among(self.viewer.layers)}
         chosen = self._taps.currentText()
         wanted = next((name for name, layer in names.items() if layer == self._wanted_taps), NO_TAPS)
         self._taps.clear()

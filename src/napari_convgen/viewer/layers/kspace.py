@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
+from napari_convgen.errors import InputError
 from napari_convgen.files.kspace.reading import KSpaceFile
 from napari_convgen.viewer.layers.door import LayerInput, read_layer
 
@@ -37,6 +39,26 @@ def scan_of(layer: Layer | None) -> OpenScan | None:
     """Return the scan that a layer shows; ``None`` if it shows none."""
     scan = None if layer is None else layer.metadata.get(KEY)
     return scan if isinstance(scan, OpenScan) else None
+
+
+def images_among(layers: Iterable[Layer]) -> list[Image]:
+    """Return the image layers among layers, without those that show k-space."""
+    return [layer for layer in layers if isinstance(layer, Image) and scan_of(layer) is None]
+
+
+def refuse_kspace(layer: Layer) -> None:
+    """Refuse a layer that shows k-space, where an image is needed.
+
+    Raises
+    ------
+    InputError
+        The layer shows k-space.
+    """
+    if scan_of(layer) is not None:
+        raise InputError(
+            f"'{layer.name}' shows k-space, from which an image is yet to be made. Open the widget 'Reconstruct', choose the problem "
+            "'MRI scan' and press Run."
+        )
 
 
 def kspace_layer(scan: OpenScan, name: str) -> tuple[Any, dict[str, Any], str]:

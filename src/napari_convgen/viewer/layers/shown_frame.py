@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.errors import InputError
 from napari_convgen.viewer.layers.door import finest_level, guess_axes
+from napari_convgen.viewer.layers.kspace import refuse_kspace
 
 NOT_INHERITED = ("name", "metadata", "multiscale", "locked_data_level", "visible", "translate")
 """Properties of a layer that a layer made from its frame does not take over."""
@@ -73,8 +74,9 @@ def shown_frame(layer: Image, point: Sequence[float]) -> ShownFrame:
     Raises
     ------
     InputError
-        A color image.
+        A color image, or k-space.
     """
+    refuse_kspace(layer)
     if layer.rgb:
         raise InputError(
             f"'{layer.name}' is a color image, and the filter has one channel. Split it: right-click the layer, 'Split RGB'."

@@ -14,10 +14,10 @@ from napari.utils.notifications import show_info
 from psygnal import Signal
 
 from napari_convgen.core.image import ArrayLike, Layout
-from napari_convgen.errors import ConvgenError, InputError
+from napari_convgen.errors import ConvgenError
 from napari_convgen.viewer.layers.door import LayerInput, finest_level, guess_axes, read_layer
 from napari_convgen.viewer.layers.frame import find_frame, frame_index, take_frame
-from napari_convgen.viewer.layers.kspace import scan_of
+from napari_convgen.viewer.layers.kspace import images_among, refuse_kspace
 from napari_convgen.viewer.layers.names import name_events
 from napari_convgen.viewer.layers.pixel_size import (
     describe_pixel_size,
@@ -100,11 +100,8 @@ class InputChooser:
             There is no image layer, its axes do not fit, or it shows k-space, which is no image.
         """
         layer = self.layer or self.viewer.layers.selection.active
-        if layer is not None and scan_of(layer) is not None:
-            raise InputError(
-                f"'{layer.name}' shows k-space, from which an image is yet to be made. Open the widget 'Reconstruct', choose the problem "
-                "'MRI scan' and press Run."
-            )
+        if layer is not None:
+            refuse_kspace(layer)
         source = read_layer(layer, self.axes.value or None)
         Layout.of(source.data.shape, source.axes, self._z_axis())
         return take_frame(source, self.place())
@@ -158,11 +155,8 @@ class InputChooser:
             data = finest_level(active)
             references = [
                 layer
-                for layer in self.viewer.layers
-                if isinstance(layer, Image)
-                and layer != active
-                and not layer.multiscale
-                and layer.data.shape == data.shape
+                for layer in images_among(self.viewer.layers)
+                if layer != active and not layer.multiscale and layer.data.shape == data.shape
             ]
             if is_new:
                 with self.axes.changed.blocked():

@@ -7,10 +7,11 @@ import weakref
 from typing import Any, ClassVar
 
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QComboBox, QDockWidget, QLabel, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from napari_convgen.viewer.parts.elided import Elider
+from napari_convgen.viewer.parts.labels import RowLabel
 
 MIN_WIDTH = 300
 """Least width of a dock widget, in pixels."""
@@ -60,6 +61,10 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
         self._joining = QTimer(self)
         self._joining.setSingleShot(True)
         self._joining.timeout.connect(self._join)
+        self._showing = QTimer(self)
+        self._showing.setSingleShot(True)
+        self._showing.timeout.connect(self._scroll_to_part)
+        self._part: QWidget | None = None
         content = QWidget()
         self.column = QVBoxLayout(content)
         self.column.setContentsMargins(6, 6, 6, 6)
@@ -73,6 +78,11 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
 
     def leave(self) -> None:
         """Lay down what is of no use while the dock is closed. By default nothing: a run goes on."""
+
+    def bring_into_sight(self, part: QWidget) -> None:
+        """Scroll to a part of the column, once it has its place."""
+        self._part = part
+        self._showing.start()
 
     def event(self, event: QEvent | None) -> bool:
         """Notice that napari puts the widget into a dock, or takes it out."""
@@ -89,6 +99,12 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
                 type(self).keep(self)
                 self._staying.start()
         return bool(super().event(event))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Fit the names of the rows of forms to the width."""
+        super().resizeEvent(event)
+        for label in self.findChildren(RowLabel):
+            label.fit(self.width())
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Shorten the texts that are too long for their place."""
@@ -116,6 +132,13 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
             window.tabifyDockWidget(beside[-1], dock)
             dock.show()
             dock.raise_()
+
+    def _scroll_to_part(self) -> None:
+        part, content = self._part, self.widget()
+        if part is not None and content is not None:
+            self.column.activate()  # a part that has just been shown is laid out now
+            content.adjustSize()
+            self.ensureWidgetVisible(part)
 
     def _stay(self) -> None:
         """Stay in napari's window, which takes the widget along when it closes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import QSize
 from superqt import QCollapsible
 
 MORE_SETTINGS = "More settings"
@@ -19,7 +19,10 @@ class Folded(QCollapsible):
     """
 
     def __init__(self, title: str = MORE_SETTINGS) -> None:
-        super().__init__(expandedIcon=QIcon(), collapsedIcon=QIcon())
+        super().__init__()
+        self.toggleButton().setIconSize(
+            QSize(0, 0)
+        )  # the arrow of the title takes its place; PySide takes no empty icon
         self._title = title
         for layout in filter(None, (self.layout(), self.content().layout())):  # as wide as what is not folded away
             layout.setContentsMargins(0, 0, 0, 0)

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QLayoutItem, QWidget
 from napari_convgen.config import GROUPS, Config, setting_fields
 from napari_convgen.config.fields import Numbers, choices_of, describe, title_of, words_beside
 from napari_convgen.viewer.parts.devices import explain_devices, offered_devices
+from napari_convgen.viewer.parts.labels import RowLabel
 
 LEAST_WIDTH = 80
 """Least width of an editor, in pixels: a choice among long names asks for no more."""
@@ -148,6 +149,7 @@ def labeled_rows(rows: Iterable[Widget | str]) -> QWidget:
     widget = QWidget()
     layout = QFormLayout(widget)
     layout.setContentsMargins(0, 0, 0, 0)
+    layout.setHorizontalSpacing(4)
     layout.setVerticalSpacing(3)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     for row in rows:
@@ -155,7 +157,7 @@ def labeled_rows(rows: Iterable[Widget | str]) -> QWidget:
             layout.addRow(QLabel(f"<b>{row}</b>"))
             continue
         row.native.setMinimumWidth(LEAST_WIDTH)
-        layout.addRow(QLabel(), row.native)
+        layout.addRow(RowLabel(), row.native)
         _name_row(layout, row)
     _arrange(layout)
     return widget

@@ -6,12 +6,18 @@ import html
 import re
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QContextMenuEvent, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import QApplication, QLabel, QMenu
 
 LONGEST_WORD = 24
 """Longest part of a word that stays on one line, in characters: as many as fit into a dock at its least width."""
+
+WIDEST = (1 << 24) - 1
+"""Largest width of a widget of Qt, in pixels: its own default."""
+
+LABEL_SHARE = 0.34
+"""Largest share of the width of a dock that the names of the rows of a form take."""
 
 LONGEST_NAME = 60
 """Longest name that is shown in full, in characters: three lines of a dock at its least width."""
@@ -59,6 +65,35 @@ class TextLabel(QLabel):
         """Copy what is selected, without the places where lines may be broken."""
         if self.hasSelectedText() and (clipboard := QApplication.clipboard()) is not None:
             clipboard.setText(plain(self.selectedText()))
+
+
+class RowLabel(QLabel):
+    """The name of a row of a form; a long one has two lines in a narrow dock, to leave room for what is chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limit = WIDEST
+
+    def setText(self, text: str | None) -> None:
+        """Show a text."""
+        super().setText(text)
+        self._wrap()
+
+    def sizeHint(self) -> QSize:
+        """As wide as the text, or as is allowed."""
+        hint = super().sizeHint()
+        return QSize(self._limit, self.heightForWidth(self._limit)) if self.wordWrap() else hint
+
+    def fit(self, dock_width: int) -> None:
+        """Take at most a share of the width of the dock, in pixels."""
+        self._limit = round(LABEL_SHARE * dock_width)
+        self._wrap()
+
+    def _wrap(self) -> None:
+        self.setWordWrap(False)
+        is_long = super().sizeHint().width() > self._limit
+        self.setWordWrap(is_long)
+        self.setMaximumWidth(self._limit if is_long else WIDEST)
 
 
 def text_label(text: str = "", tooltip: str = "") -> TextLabel:

@@ -96,7 +96,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             pen=pg.mkPen(KEPT_COLOR, width=1.5, dash=[4, 3]),
             hoverPen=pg.mkPen(KEPT_COLOR, width=3),
             label="",
-            labelOpts={"position": 0.42, "anchors": [(1, 0.5), (1, 0.5)]},
+            labelOpts={"position": 0.2, "anchors": [(1, 0.5), (1, 0.5)]},
         )
         self._shown = pg.InfiniteLine(angle=90, pen=pg.mkPen(None))
         self._votes: list[pg.InfiniteLine] = []

@@ -20,7 +20,7 @@ from napari_convgen.core.image import Layout
 from napari_convgen.errors import ConvgenError, InputError
 from napari_convgen.files.lights import read_lights
 from napari_convgen.viewer.layers.door import read_layer
-from napari_convgen.viewer.layers.kspace import image_source
+from napari_convgen.viewer.layers.kspace import image_source, images_among
 from napari_convgen.viewer.layers.mask import mask_of, may_mark
 from napari_convgen.viewer.layers.units import format_lengths
 from napari_convgen.viewer.parts.form import ConfigForm, leave_out
@@ -224,7 +224,7 @@ class ProblemInputs:
     def follow_layers(self) -> None:
         """Offer the layers that there are."""
         others = [layer for layer in self.viewer.layers if layer != self._image.layer]
-        images = [layer for layer in others if isinstance(layer, Image) and not layer.rgb]
+        images = [layer for layer in images_among(others) if not layer.rgb]
         drawn = [layer for layer in reversed(others) if isinstance(layer, Labels | Shapes)]
         active = self.viewer.layers.selection.active
         usual = next((layer for layer in drawn if may_mark(layer) or layer is active), NAN)

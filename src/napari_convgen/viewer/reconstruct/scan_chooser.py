@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FILES = "K-space (*.cfl *.h5 *.hdf5 *.mrd);;All files (*)"
 NO_SCAN = "none: open a file"
 
-ESTIMATED, FOUND = "estimated", "where k-space is not 0"
+ESTIMATED, FOUND = "estimated", "k-space is not 0"
 """Choices of coil maps and of a mask for scans that need none."""
 
 

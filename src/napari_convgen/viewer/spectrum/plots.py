@@ -98,6 +98,11 @@ class SpectrumPlots(QWidget):
         self._draw()
         self.show()
 
+    def clear(self) -> None:
+        """Show no plots."""
+        self._shown = None
+        self.hide()
+
     def show_fit(self, name: str) -> None:
         """Compare with the fit of the layer of that name."""
         self._offer_fits()

@@ -186,6 +186,8 @@ class WhyItWorksWidget(DockWidget):
         self._describe_components()
         if request is None or result is None:
             self._text.setText("")
+            self._text.setToolTip("")
+            self._plots.clear()
             return
         self._text.setText(summarize(result.spectra[self._position], self._problem.unsaid(result.notes)))
         self._text.setToolTip(f"{MEANING} {describe_cost(result)}")

@@ -129,7 +129,7 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
     finished = Signal(object)  # the result, or None after a cancel or an error
     forecasted = Signal(object)  # the forecast, or None after a cancel or an error
     failed = Signal(Exception)
-    turned = Signal()  # to another run that has ended: one of its layers was selected
+    turned = Signal()  # to another run that has ended: one of its layers was selected; or to none: no layer is left
 
     MAX_PREVIEW_SECONDS = math.inf
     """Two previews are at most this far apart, also where showing one takes long."""
@@ -140,6 +140,7 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
         self._runs: dict[LayersT, Finished[RequestT, ResultT, LayersT]] = {}  # that have ended with a result
         self._current: LayersT | None = None
         viewer.layers.selection.events.active.connect(self._follow_layers)
+        viewer.layers.events.removed.connect(self._forget_all_if_empty)
 
     @property
     def state(self) -> State:
@@ -281,6 +282,13 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
         shown = {layers for layers in self._runs if any(layers.owns(layer) for layer in self.viewer.layers)}
         self._runs = {layers: run for layers, run in self._runs.items() if layers in shown or layers is self._current}
 
+    def _forget_all_if_empty(self) -> None:
+        """Let go of all runs, also the current one, when no layer is left in the viewer; while a run is under way, keep them."""
+        if not self.viewer.layers and not self.is_busy:
+            self._release()
+            self._runs, self._current = {}, None
+            self.turned.emit()
+
     def _follow_layers(self) -> None:
         """Turn to the run whose layer is selected; while a run is under way, stay with that."""
         active = self.viewer.layers.selection.active
@@ -344,6 +352,7 @@ class Session(Generic[RequestT, TaskT, ResultT, LayersT]):
                 self._show_result(finished, running.task, answer.details)
             else:
                 self._undo(layers)
+                self._forget_all_if_empty()
         finally:
             self.state_changed.emit(self.state)
         if layers is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.layers import Shapes
+from psygnal import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_convgen.errors import ConvgenError
@@ -31,6 +32,8 @@ class BeforeAfter(QWidget):
     guard
         Context in which errors are shown to the user.
     """
+
+    plotted = Signal()  # the profile, as the user has asked for it
 
     def __init__(self, session: DenoiseSession, guard: Guard) -> None:
         super().__init__()
@@ -144,6 +147,8 @@ class BeforeAfter(QWidget):
             add_layer(viewer, self._line)
             self._line.events.data.connect(self._draw)
         self._draw()
+        if self._line is not None:
+            self.plotted.emit()
 
     def _on_removal(self, event: Any) -> None:
         if self._blinked is not None and event.value == self._blinked.input_on_screen:
