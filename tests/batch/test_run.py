@@ -18,6 +18,7 @@ from napari_convgen.batch import piece as piece_module
 from napari_convgen.batch import run as run_module
 from napari_convgen.batch import source as source_module
 from napari_convgen.batch.cut import N_COPIES_READ, Cut
+from napari_convgen.batch.forecast import PROCESS_BYTES
 from napari_convgen.batch.output import put_together
 from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.run import BatchTask, denoise_files
@@ -340,6 +341,20 @@ def test_a_file_in_the_place_of_a_record_is_only_replaced_if_that_is_asked_for(f
         (["in"], "out", {"axes": "ZZ"}, InputError, "axes"),
         (["in"], "out", {"config": "finest"}, ConfigError, "no preset 'finest'"),
         (["in"], "out", {"part": (3, 2)}, ConfigError, "from 1 to the number of parts, got 3 of 2"),
+        (
+            ["in"],
+            "out",
+            {"scheduler": "tcp://a:1", "memory": 1},
+            ConfigError,
+            "The workers of a Dask cluster are started with",
+        ),
+        (
+            ["in"],
+            "out",
+            {"scheduler": "tcp://a:1", "n_workers": 2},
+            ConfigError,
+            "Leave out the number of workers and the memory",
+        ),
         (["in"], "out", {"memory": 0.001}, ShortMemoryError, r"A worker needs about .* only 1\.0 MiB are there"),
     ],
 )
@@ -458,6 +473,21 @@ def test_the_memory_of_a_piece_does_not_depend_on_how_many_there_are(few):
     short, long = (Cut.of_prepared(Prepared(np.random.default_rng(0).random((n, 64, 64)), config)) for n in (1, 20))
     assert (short.n_pieces, long.n_pieces) == (1, 20)
     assert long.n_bytes == short.n_bytes > 10 * 64 * 64 * 8
+
+
+def test_the_memory_of_the_process_that_hands_out_the_pieces_is_counted_and_few_workers_are_told(folder, few):
+    worker, client = (BatchTask(["in"], "out", few)._worker_bytes, PROCESS_BYTES)
+    for n_bytes, n_workers, note in [
+        (4 * worker, 3, "3 workers instead of 4: "),
+        (3 * worker + client - 2**20, 2, "2 workers instead of 4: "),
+        (worker, 1, "1 worker instead of 4: "),
+    ]:
+        task = BatchTask(["in"], "out", few, n_workers=4, memory=n_bytes / 2**30)
+        assert task.n_workers == n_workers
+        assert task.notes[0].startswith(note)
+    task = BatchTask(["in"], "out", few, n_workers=4, memory=(4 * worker + client + 4 * 2**20) / 2**30)
+    assert (task.n_workers, task.notes) == (4, BatchTask(["in"], "out", few).notes)
+    assert task.forecast().n_bytes <= 4 * worker + client + 4 * 2**20
 
 
 def test_the_memory_of_an_image_that_is_read_as_a_whole_is_counted(folder, few, monkeypatch):

@@ -79,7 +79,7 @@ N_NOTES = 8
 _WORKERS = (
     "number of pieces at a time, each in a process with one thread (default: one for each GPU, or for each processor)"
 )
-_MEMORY = "memory for all workers together, in GiB, which bounds their number (default: what is free)"
+_MEMORY = "memory for the command and all its workers, in GiB, which bounds the number of workers (default: what is free)"
 _SCHEDULER = (
     "address of a Dask scheduler, or the file that names it, whose workers do the pieces (default: this machine)"
 )
@@ -194,5 +194,10 @@ def _part(text: str) -> tuple[int, int]:
 def _check_numbers(options: argparse.Namespace) -> None:
     if options.workers is not None and options.workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {options.workers}.")
+    if options.scheduler is not None and not (options.workers is options.memory is None):
+        raise ConfigError(
+            "--workers and --memory are for workers on this machine: those of a Dask cluster are started with it. Leave them out, or "
+            "--scheduler."
+        )
     if options.memory is not None and not options.memory > 0:
         raise ConfigError(f"--memory must be above 0, got {options.memory:g}.")

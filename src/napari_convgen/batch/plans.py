@@ -1,0 +1,69 @@
+"""The plans of all files of a batch, and what they may not do to each other and to what is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from napari_convgen.batch.cut import Request
+from napari_convgen.batch.plan import Plan
+from napari_convgen.errors import ConvgenError, FileError
+from napari_convgen.files.atomic import check_folder
+
+
+def checked_folder(folder: Path) -> Path:
+    """Refuse a folder for the outputs that cannot be made or written to."""
+    if folder.exists() and not folder.is_dir():
+        raise FileError(f"{folder} is a file. Name a folder.")
+    try:
+        check_folder(folder if folder.exists() else folder.parent)
+    except OSError as error:
+        raise FileError(
+            f"{folder} cannot be written to: {error.strerror or error}. Choose another folder, or create the one that it is to be in."
+        ) from error
+    return folder
+
+
+def plan_files(paths: Sequence[Path], request: Request) -> Iterator[Plan]:
+    """Plan all files; refuse them together, with the reason of the first that cannot be done."""
+    refused: list[tuple[Path, ConvgenError]] = []
+    for path in paths:
+        try:
+            yield Plan.of(path, request)
+        except ConvgenError as error:
+            refused.append((path, error))
+    if refused:
+        path, first = refused[0]
+        named = str(first) if str(path) in str(first) else f"{path}: {first}"
+        others = f" {len(refused)} of {len(paths)} files are refused." if len(paths) > 1 else ""
+        raise type(first)(f"{named}{others}") from first
+
+
+def refuse_clashes(plans: Sequence[Plan]) -> None:
+    """Refuse outputs that would replace each other, or an input."""
+    inputs = {os.path.realpath(plan.path): plan.path for plan in plans}
+    taken: dict[Path, Path] = {}
+    for plan in plans:
+        if (other := taken.get(plan.output)) is not None:
+            raise FileError(
+                f"{other} and {plan.path} would both be written to {plan.output}. Give them two output folders."
+            )
+        if (folder := os.path.realpath(plan.request.folder)) in inputs:
+            raise FileError(
+                f"{plan.request.folder} is an input, {inputs[folder]}, and no folder for outputs. Choose another folder."
+            )
+        if os.path.realpath(plan.output) in inputs:
+            raise FileError(f"{plan.output} is an input, and would be replaced by an output. Choose another folder.")
+        taken[plan.output] = plan.path
+
+
+def refuse_others(plans: Sequence[Plan]) -> None:
+    """Refuse to replace outputs that are there of other plans."""
+    for own, other in ((plan.record, each) for plan in plans for each in plan.others()):
+        what = (
+            "and is no record of a batch" if other == own else "from another input, other settings or another version"
+        )
+        raise FileError(
+            f"{other} is there already, {what}. Choose another output folder, or replace it with --force (is_forced=True in Python)."
+        )
