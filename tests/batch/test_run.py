@@ -15,6 +15,7 @@ import tifffile
 from napari_convgen import cli
 from napari_convgen.batch import output as output_module
 from napari_convgen.batch import piece as piece_module
+from napari_convgen.batch import plan as plan_module
 from napari_convgen.batch import run as run_module
 from napari_convgen.batch import source as source_module
 from napari_convgen.batch.cut import N_COPIES_READ, Cut
@@ -129,6 +130,32 @@ def test_pieces_with_nothing_to_fit_are_left_as_they_are(folder, few):
     np.testing.assert_array_equal(tifffile.imread("out/plane.tif")[:, :13], image[:, :13])
     note = json.loads(Path("out/plane.tif.json").read_text())["pieces"][0]["note"]
     assert note == "It is constant or missing throughout: left as it is."
+
+
+def test_a_run_that_is_left_writes_the_report(folder, few):
+    steps = iter(BatchTask(["in"], "out", few))
+    next(steps)
+    steps.close()
+    rows = list(csv.DictReader(Path("out/report.csv").read_text().splitlines()))
+    assert [(row["status"], row["n_done"]) for row in rows] == [("unfinished", "1"), ("unfinished", "0")]
+
+
+@pytest.mark.parametrize("name", ["plan.json", "000001.json"])
+def test_a_full_disk_while_a_record_is_written_is_told_in_the_same_sentence(folder, few, monkeypatch, name):
+    write = plan_module.write_record
+
+    def fail(path, record):
+        if path.name == name:
+            raise FileError(f"{path} cannot be written") from OSError(errno.ENOSPC, "No space left on device")
+        write(path, record)
+
+    for module in (plan_module, piece_module):
+        monkeypatch.setattr(module, "write_record", fail)
+    with pytest.raises(FileError, match=r"The disk of out is full\. Make room, and run it again: what is done stays"):
+        denoise_files("in", "out", few)
+    monkeypatch.undo()
+    os.chdir(folder)
+    assert denoise_files("in", "out", few).n_files("done") == 2
 
 
 def test_a_full_disk_ends_the_batch_with_a_sentence_and_what_is_done_stays(folder, few, monkeypatch):
@@ -376,6 +403,8 @@ def test_a_disk_that_is_too_small_is_refused(folder, few, monkeypatch):
     monkeypatch.setattr(run_module.shutil, "disk_usage", lambda path: Usage(100, 0, 100))
     with pytest.raises(FileError, match=r"The outputs need about .*, but only 0\.1 KiB are free on the disk of out"):
         BatchTask(["in"], "out", few)
+    looked = BatchTask(["in"], "out", few, memory=1e-6, is_run=False)
+    assert (looked.result().n_files("unfinished"), looked.damaged()) == (2, ())
 
 
 def test_a_forecast_counts_pieces_time_memory_and_disk(folder, few):

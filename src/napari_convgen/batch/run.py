@@ -16,7 +16,7 @@ from napari_convgen.batch.cut import N_COPIES_READ, Request
 from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pieces
 from napari_convgen.batch.inputs import find_inputs
 from napari_convgen.batch.output import finish, is_intact
-from napari_convgen.batch.piece import Job
+from napari_convgen.batch.piece import Job, refuse_full_disk
 from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.plans import checked_folder, plan_files, refuse_clashes, refuse_others
 from napari_convgen.batch.records import DONE, FAILED
@@ -79,6 +79,8 @@ class BatchTask:
     ----------
     inputs, output, config, axes, series, n_workers, memory, scheduler, part, is_forced, retries_failed
         As for `denoise_files`.
+    is_run
+        True, the default, to run or predict it; False to look at what is done: no scheduler, memory or room on the disk is needed for it.
 
     Raises
     ------
@@ -100,6 +102,7 @@ class BatchTask:
         part: Part = (1, 1),
         is_forced: bool = False,
         retries_failed: bool = False,
+        is_run: bool = True,
     ) -> None:
         if not 1 <= part[0] <= part[1]:
             raise ConfigError(f"A part must be a number from 1 to the number of parts, got {part[0]} of {part[1]}.")
@@ -110,7 +113,7 @@ class BatchTask:
             )
         chosen = resolve_config(config)
         chosen = chosen.replace({"n_threads": 1 if chosen.n_threads == "auto" else chosen.n_threads})
-        self._cluster = None if scheduler is None else Cluster(scheduler)
+        self._cluster = Cluster(scheduler) if is_run and scheduler is not None else None
         # Workers elsewhere need whole paths.
         folder, paths = checked_folder(Path(output)), find_inputs(inputs)
         if scheduler is not None:
@@ -125,8 +128,9 @@ class BatchTask:
         self._jobs = list(self._jobs_of(part))
         self._n_gpus = count_gpus(chosen.device)
         self._memory_note = ""
-        self.n_workers = self._choose_workers(n_workers, memory)
-        self._check_disk()
+        self.n_workers = self._choose_workers(n_workers, memory) if is_run else 1
+        if is_run:
+            self._check_disk()
 
     def _jobs_of(self, part: Part) -> Iterator[Job]:
         """Yield the pieces of a part that are to be done, file after file."""
@@ -212,7 +216,7 @@ class BatchTask:
         n_left, n_ended = Counter(job.plan.path for job in self._jobs), Counter[str]()
         started = reported = time.monotonic()
         outcomes = self._workers().run(self._jobs)
-        with contextlib.closing(outcomes):
+        with contextlib.closing(outcomes), self._reported():
             for job, record in outcomes:
                 n_ended[record["status"]] += 1
                 n_left[job.plan.path] -= 1
@@ -231,6 +235,16 @@ class BatchTask:
                     n_pieces=len(self._jobs),
                     seconds=now - started,
                 )
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Write the report at the end of the block, also if it is left."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(FileError):  # the error that is under way says more
+                self.result().write_report()
+            raise
         self.result().write_report()
 
     def finish(self, callback: Callable[[BatchProgress], None] | None = None) -> BatchResult:
@@ -249,11 +263,15 @@ class BatchTask:
 
     def _begin(self) -> None:
         """Make the folders, and put together what another run has left complete."""
-        self.folder.mkdir(exist_ok=True)
-        for plan in self.plans:
-            if not plan.is_done:
-                plan.begin(retries_failed=self._retries_failed)
-                finish(plan)
+        try:
+            self.folder.mkdir(exist_ok=True)
+            for plan in self.plans:
+                if not plan.is_done:
+                    plan.begin(retries_failed=self._retries_failed)
+                    finish(plan)
+        except (OSError, FileError) as error:
+            refuse_full_disk(error, self.folder)
+            raise
 
     def result(self) -> BatchResult:
         """Return how far the files are, from their records."""

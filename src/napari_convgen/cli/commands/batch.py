@@ -107,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
         part=_part(options.part),
         is_forced=options.force,
         retries_failed=options.retry_failed,
+        is_run=not (options.status or options.verify),
     )
     if not options.quiet:
         for note in _first(task.notes):
