@@ -81,6 +81,8 @@ class BatchTask:
         As for `denoise_files`.
     is_run
         True, the default, to run or predict it; False to look at what is done: no scheduler, memory or room on the disk is needed for it.
+    planned
+        Function that is called whenever a file was looked at, with the number of those, and of all; ``None``, the default, for none.
 
     Raises
     ------
@@ -103,6 +105,7 @@ class BatchTask:
         is_forced: bool = False,
         retries_failed: bool = False,
         is_run: bool = True,
+        planned: Callable[[int, int], None] | None = None,
     ) -> None:
         if not 1 <= part[0] <= part[1]:
             raise ConfigError(f"A part must be a number from 1 to the number of parts, got {part[0]} of {part[1]}.")
@@ -120,7 +123,7 @@ class BatchTask:
             folder, paths = folder.absolute(), tuple(path.absolute() for path in paths)
         request = Request(folder, chosen, axes, series)
         self.folder = request.folder
-        self.plans = tuple(plan_files(paths, request))
+        self.plans = tuple(plan_files(paths, request, self._n_planning(n_workers, memory), planned))
         refuse_clashes(self.plans)
         if not is_forced:
             refuse_others(self.plans)
@@ -143,11 +146,16 @@ class BatchTask:
                         yield Job(plan, number, piece)
             first += plan.cut.n_pieces
 
+    def _n_planning(self, n_wanted: int | None, memory: float | None) -> int:
+        """Return how many processes may look at files: as many as were asked for, or processors, as far as the memory allows."""
+        n_fitting = _memory_bytes(memory) // PROCESS_BYTES - 1
+        return min(n_wanted or n_processors(), n_fitting)
+
     def _choose_workers(self, n_wanted: int | None, memory: float | None) -> int:
         """Return how many workers there are: as many as the pieces, the processors or GPUs, and the memory allow, or those of a cluster."""
         if self._cluster is not None:
             return self._cluster.n_workers
-        n_bytes = host_bytes() if memory is None else int(memory * 2**30)
+        n_bytes = _memory_bytes(memory)
         if self._worker_bytes > n_bytes and self._jobs:
             largest = max((job.plan for job in self._jobs), key=lambda plan: plan.cut.n_peak_bytes)
             raise ShortMemoryError(
@@ -367,6 +375,11 @@ def _advice_on_memory(plan: Plan) -> str:
             "OME-Zarr, plain TIFF or NIfTI that is not compressed."
         )
     return "Choose smaller tiles (tiles.size), or fewer channels (generator.n_channels)."
+
+
+def _memory_bytes(memory: float | None) -> int:
+    """Return the bytes of memory that a batch may take: a number in GiB, or what is free."""
+    return host_bytes() if memory is None else int(memory * 2**30)
 
 
 def _free_bytes(folder: Path) -> int:
