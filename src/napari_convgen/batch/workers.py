@@ -163,9 +163,12 @@ def _replaced(workers: list[_Worker], worker: _Worker) -> _Worker:
     return new
 
 
-def given_up(job: Job) -> dict[str, Any]:
-    """Write and return the record of a piece at which its process ended each time."""
-    reason = "The process that worked on it was ended, perhaps as memory ran out. Use fewer workers or smaller tiles."
+LOST = "The process that worked on it was ended, perhaps as memory ran out. Use fewer workers or smaller tiles."
+"""Why a piece failed at which its process ended each time."""
+
+
+def given_up(job: Job, reason: str | BaseException = LOST) -> dict[str, Any]:
+    """Write and return the record of a piece that failed without leaving one."""
     record = failure(reason) | {"seconds": 0.0, "cpu_seconds": 0.0}
     write_record(job.plan.record_of(job.number), record)
     return record
