@@ -2,15 +2,18 @@
 
 import json
 import logging
+import os
 import re
 import socket
+from types import SimpleNamespace
 
 import pytest
 
+from napari_convgen.batch.piece import do_piece
 from napari_convgen.batch.run import BatchTask, denoise_files
 from napari_convgen.errors import DeviceError
 
-distributed = pytest.importorskip("distributed")
+dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
 
 
 @pytest.mark.parametrize("place", ["address", "file"])
@@ -26,6 +29,40 @@ def test_a_cluster_gives_the_same_files(folder, few, hashes, place):
         assert task.n_workers == 2
         assert task.finish().n_files("done") == 2
     assert hashes(folder / "out") == hashes(folder / "whole")
+
+
+def test_a_piece_whose_worker_ended_is_handed_over_again(folder, few, hashes, monkeypatch):
+    denoise_files("in/stack.tif", "whole", few)
+
+    def ending(job):
+        if job.number == 1 and not (folder / "ended").exists():
+            (folder / "ended").touch()
+            os._exit(1)
+        return do_piece(job)
+
+    monkeypatch.setattr("napari_convgen.batch.cluster.do_piece", ending)
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
+    blamed_at_once = dask.config.set({"distributed.scheduler.allowed-failures": 0})
+    with blamed_at_once, distributed.LocalCluster(**options, silence_logs=logging.CRITICAL) as cluster:
+        denoise_files(folder / "in/stack.tif", "out", few, scheduler=cluster.scheduler_address)
+    assert (folder / "ended").exists()
+    assert hashes(folder / "out") == hashes(folder / "whole")
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [(distributed.KilledWorker, "The process that worked on it was ended"), (ImportError, "no such module")],
+)
+def test_why_a_piece_is_given_up_is_told(folder, few, monkeypatch, kind, error):
+    def ending(job):
+        raise kind("no such module", SimpleNamespace(address="node1"), 3)
+
+    monkeypatch.setattr("napari_convgen.batch.cluster.do_piece", ending)
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options) as cluster:
+        [state] = denoise_files("in/stack.tif", "out", few, scheduler=cluster.scheduler_address).files
+    assert (state.n_done, state.n_failed) == (0, 2)
+    assert error in state.error
 
 
 def test_a_scheduler_that_is_lost_ends_the_batch_with_a_sentence(folder, few, monkeypatch):

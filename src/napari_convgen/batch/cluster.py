@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import importlib.util
+import itertools
 import json
 import logging
 import socket
@@ -72,28 +74,37 @@ class Cluster:
             yield from self._run(jobs)
 
     def _run(self, jobs: Iterable[Job]) -> Generator[Outcome, None, None]:
-        from distributed import as_completed
+        from distributed import KilledWorker, as_completed
 
         waiting = iter(jobs)
         job_of: dict[Any, Job] = {}
+        n_lost = collections.Counter[Job]()
         under_way = as_completed(loop=self._client.loop)
 
-        def hand_over(n: int) -> None:
-            for _, job in zip(range(n), waiting, strict=False):
-                future = self._client.submit(do_piece, job, pure=False, retries=N_ATTEMPTS - 1)
+        def hand_over(some: Iterable[Job]) -> None:
+            for job in some:
+                future = self._client.submit(do_piece, job, pure=False)
                 job_of[future] = job
                 under_way.add(future)
 
         try:
-            hand_over(N_WAITING * self.n_workers)
+            hand_over(itertools.islice(waiting, N_WAITING * self.n_workers))
             for future in under_way:
                 if future.cancelled():
                     raise DeviceError(f"The Dask scheduler at {self.scheduler} is gone. Run the same command again.")
                 job, error = job_of.pop(future), future.exception()
                 if isinstance(error, ConvgenError):
                     raise error
-                hand_over(1)
-                yield job, future.result() if error is None else given_up(job)
+                # Dask also blames pieces that only waited for a worker which ended.
+                n_lost[job] += isinstance(error, KilledWorker)
+                if isinstance(error, KilledWorker) and n_lost[job] < N_ATTEMPTS:
+                    hand_over([job])
+                    continue
+                hand_over(itertools.islice(waiting, 1))
+                if error is None:
+                    yield job, future.result()
+                else:
+                    yield job, given_up(job) if isinstance(error, KilledWorker) else given_up(job, error)
         finally:
             with contextlib.suppress(Exception):  # whatever keeps it from being closed, it is left
                 self._client.cancel(list(job_of))

@@ -30,7 +30,7 @@ class BatchForecast:
     total
         Seconds of all pieces that are left, at most, one after the other.
     n_bytes
-        Bytes of memory of all workers together, at the peak, about.
+        Bytes of memory of all workers and of the process that hands out the pieces, at the peak, about.
     n_disk_bytes, n_disk_bytes_free
         Bytes that outputs and pieces take on the disk, and bytes that are free there.
     """

@@ -80,7 +80,11 @@ def advance_piece(job: Job) -> Generator[DenoiseProgress, None, dict[str, Any]]:
         record = failure(error)
     seconds = Seconds.now() - started
     record |= {"seconds": round(seconds.wall, 3), "cpu_seconds": round(seconds.cpu, 3), "host": socket.gethostname()}
-    write_record(plan.record_of(job.number), record)
+    try:
+        write_record(plan.record_of(job.number), record)
+    except FileError as error:
+        refuse_full_disk(error, plan.request.folder)
+        raise
     return record
 
 

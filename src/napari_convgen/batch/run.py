@@ -16,15 +16,15 @@ from napari_convgen.batch.cut import N_COPIES_READ, Request
 from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pieces
 from napari_convgen.batch.inputs import find_inputs
 from napari_convgen.batch.output import finish, is_intact
-from napari_convgen.batch.piece import Job
+from napari_convgen.batch.piece import Job, refuse_full_disk
 from napari_convgen.batch.plan import Plan
+from napari_convgen.batch.plans import checked_folder, plan_files, refuse_clashes, refuse_others
 from napari_convgen.batch.records import DONE, FAILED
 from napari_convgen.batch.result import BatchResult
 from napari_convgen.batch.workers import Here, Processes, Workers
 from napari_convgen.config import Config
-from napari_convgen.errors import ConfigError, ConvgenError, FileError, ShortMemoryError
-from napari_convgen.files.atomic import check_folder
-from napari_convgen.run.labels import format_bytes
+from napari_convgen.errors import ConfigError, FileError, ShortMemoryError
+from napari_convgen.run.labels import format_bytes, format_count
 from napari_convgen.run.setup.devices import count_gpus
 from napari_convgen.run.setup.forecast import host_bytes
 from napari_convgen.run.setup.inputs import resolve_config
@@ -79,6 +79,10 @@ class BatchTask:
     ----------
     inputs, output, config, axes, series, n_workers, memory, scheduler, part, is_forced, retries_failed
         As for `denoise_files`.
+    is_run
+        True, the default, to run or predict it; False to look at what is done: no scheduler, memory or room on the disk is needed for it.
+    planned
+        Function that is called whenever a file was looked at, with the number of those, and of all; ``None``, the default, for none.
 
     Raises
     ------
@@ -100,27 +104,36 @@ class BatchTask:
         part: Part = (1, 1),
         is_forced: bool = False,
         retries_failed: bool = False,
+        is_run: bool = True,
+        planned: Callable[[int, int], None] | None = None,
     ) -> None:
         if not 1 <= part[0] <= part[1]:
             raise ConfigError(f"A part must be a number from 1 to the number of parts, got {part[0]} of {part[1]}.")
+        if scheduler is not None and (memory is not None or n_workers not in (None, 1)):
+            raise ConfigError(
+                "The workers of a Dask cluster are started with it, and their number and memory are its own. Leave out the number of "
+                "workers and the memory, or the scheduler."
+            )
         chosen = resolve_config(config)
         chosen = chosen.replace({"n_threads": 1 if chosen.n_threads == "auto" else chosen.n_threads})
-        self._cluster = None if scheduler is None else Cluster(scheduler)
+        self._cluster = Cluster(scheduler) if is_run and scheduler is not None else None
         # Workers elsewhere need whole paths.
-        folder, paths = _checked_folder(Path(output)), find_inputs(inputs)
+        folder, paths = checked_folder(Path(output)), find_inputs(inputs)
         if scheduler is not None:
             folder, paths = folder.absolute(), tuple(path.absolute() for path in paths)
         request = Request(folder, chosen, axes, series)
         self.folder = request.folder
-        self.plans = tuple(_plans(paths, request))
-        _refuse_clashes(self.plans)
+        self.plans = tuple(plan_files(paths, request, self._n_planning(n_workers, memory), planned))
+        refuse_clashes(self.plans)
         if not is_forced:
-            _refuse_others(self.plans)
+            refuse_others(self.plans)
         self._retries_failed = retries_failed
         self._jobs = list(self._jobs_of(part))
         self._n_gpus = count_gpus(chosen.device)
-        self.n_workers = self._choose_workers(n_workers, memory)
-        self._check_disk()
+        self._memory_note = ""
+        self.n_workers = self._choose_workers(n_workers, memory) if is_run else 1
+        if is_run:
+            self._check_disk()
 
     def _jobs_of(self, part: Part) -> Iterator[Job]:
         """Yield the pieces of a part that are to be done, file after file."""
@@ -133,28 +146,39 @@ class BatchTask:
                         yield Job(plan, number, piece)
             first += plan.cut.n_pieces
 
+    def _n_planning(self, n_wanted: int | None, memory: float | None) -> int:
+        """Return how many processes may look at files: as many as were asked for, or processors, as far as the memory allows."""
+        n_fitting = _memory_bytes(memory) // PROCESS_BYTES - 1
+        return min(n_wanted or n_processors(), n_fitting)
+
     def _choose_workers(self, n_wanted: int | None, memory: float | None) -> int:
         """Return how many workers there are: as many as the pieces, the processors or GPUs, and the memory allow, or those of a cluster."""
         if self._cluster is not None:
             return self._cluster.n_workers
-        n_bytes = host_bytes() if memory is None else int(memory * 2**30)
+        n_bytes = _memory_bytes(memory)
         if self._worker_bytes > n_bytes and self._jobs:
             largest = max((job.plan for job in self._jobs), key=lambda plan: plan.cut.n_peak_bytes)
             raise ShortMemoryError(
                 f"A worker needs about {format_bytes(self._worker_bytes)} of memory, but only {format_bytes(n_bytes)} are there. "
                 f"{_advice_on_memory(largest)}"
             )
-        n_fitting = (n_bytes - self._most_held_bytes) // self._worker_bytes  # this process puts outputs together
-        return max(1, min(n_wanted or self._n_gpus or n_processors(), n_fitting, len(self._jobs)))
+        n_asked = max(1, min(n_wanted or self._n_gpus or n_processors(), len(self._jobs)))
+        n_workers = max(1, min(n_asked, (n_bytes - self._client_bytes) // self._worker_bytes))
+        if n_workers < n_asked:
+            self._memory_note = (
+                f"{format_count(n_workers, 'worker')} instead of {n_asked}: {format_bytes(n_bytes)} of memory are there, a worker takes "
+                f"about {format_bytes(self._worker_bytes)}, and the process that hands out the pieces {format_bytes(self._client_bytes)}."
+            )
+        return n_workers
 
     @property
     def _worker_bytes(self) -> int:
         return PROCESS_BYTES + max((job.plan.cut.n_peak_bytes for job in self._jobs), default=0)
 
     @property
-    def _most_held_bytes(self) -> int:
-        """Bytes that this process takes, beside its workers, to read an input again, whose output is like it."""
-        return N_COPIES_READ * max((job.plan.cut.n_held_bytes for job in self._jobs), default=0)
+    def _client_bytes(self) -> int:
+        """Bytes that this process takes beside several workers: what is loaded, and an input, which is read for its output."""
+        return PROCESS_BYTES + N_COPIES_READ * max((job.plan.cut.n_held_bytes for job in self._jobs), default=0)
 
     @property
     def _disk_bytes(self) -> int:
@@ -171,8 +195,9 @@ class BatchTask:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences for the user on what was found when the files were looked at, each once."""
-        return tuple(dict.fromkeys(note for plan in self.plans for note in plan.cut.notes))
+        """Sentences for the user on what was found when the files were looked at, and on the number of workers, each once."""
+        notes = dict.fromkeys(note for plan in self.plans for note in plan.cut.notes)
+        return (*filter(None, [self._memory_note]), *notes)
 
     def forecast(self) -> BatchForecast:
         """Predict time, memory and disk: a few steps of a piece are taken, timed and forgotten."""
@@ -182,8 +207,7 @@ class BatchTask:
             n_pieces_left=len(self._jobs),
             n_workers=self.n_workers,
             total=time_pieces(self._jobs),
-            n_bytes=self._worker_bytes * self.n_workers
-            + (PROCESS_BYTES + self._most_held_bytes) * (self.n_workers > 1),
+            n_bytes=self._worker_bytes * self.n_workers + self._client_bytes * (self.n_workers > 1),
             n_disk_bytes=self._disk_bytes,
             n_disk_bytes_free=_free_bytes(self.folder),
         )
@@ -200,7 +224,7 @@ class BatchTask:
         n_left, n_ended = Counter(job.plan.path for job in self._jobs), Counter[str]()
         started = reported = time.monotonic()
         outcomes = self._workers().run(self._jobs)
-        with contextlib.closing(outcomes):
+        with contextlib.closing(outcomes), self._reported():
             for job, record in outcomes:
                 n_ended[record["status"]] += 1
                 n_left[job.plan.path] -= 1
@@ -219,6 +243,16 @@ class BatchTask:
                     n_pieces=len(self._jobs),
                     seconds=now - started,
                 )
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Write the report at the end of the block, also if it is left."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(FileError):  # the error that is under way says more
+                self.result().write_report()
+            raise
         self.result().write_report()
 
     def finish(self, callback: Callable[[BatchProgress], None] | None = None) -> BatchResult:
@@ -237,11 +271,15 @@ class BatchTask:
 
     def _begin(self) -> None:
         """Make the folders, and put together what another run has left complete."""
-        self.folder.mkdir(exist_ok=True)
-        for plan in self.plans:
-            if not plan.is_done:
-                plan.begin(retries_failed=self._retries_failed)
-                finish(plan)
+        try:
+            self.folder.mkdir(exist_ok=True)
+            for plan in self.plans:
+                if not plan.is_done:
+                    plan.begin(retries_failed=self._retries_failed)
+                    finish(plan)
+        except (OSError, FileError) as error:
+            refuse_full_disk(error, self.folder)
+            raise
 
     def result(self) -> BatchResult:
         """Return how far the files are, from their records."""
@@ -286,9 +324,10 @@ def denoise_files(
         Number of the image of a file that holds several, from 0, the default.
     n_workers
         Number of pieces at a time. 1, the default, does them in this process, and more in processes of their own; ``None`` takes as many as
-        there are GPUs or, without one, processors.
+        there are GPUs or, without one, processors. With a scheduler it is left out.
     memory
-        Memory in GiB for all workers together, which bounds their number; ``None``, the default, for what is free.
+        Memory in GiB for all workers and, if there are several, this process beside them, which bounds the number of workers; ``None``,
+        the default, for what is free. With a scheduler it is left out.
     scheduler
         Address or file of a Dask scheduler, whose workers do the pieces; ``None``, the default, for this machine.
     part
@@ -327,63 +366,6 @@ def n_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _checked_folder(folder: Path) -> Path:
-    """Refuse a folder for the outputs that cannot be made or written to."""
-    if folder.exists() and not folder.is_dir():
-        raise FileError(f"{folder} is a file. Name a folder.")
-    try:
-        check_folder(folder if folder.exists() else folder.parent)
-    except OSError as error:
-        raise FileError(
-            f"{folder} cannot be written to: {error.strerror or error}. Choose another folder, or create the one that it is to be in."
-        ) from error
-    return folder
-
-
-def _plans(paths: Sequence[Path], request: Request) -> Iterator[Plan]:
-    """Plan all files; refuse them together, with the reason of the first that cannot be done."""
-    refused: list[tuple[Path, ConvgenError]] = []
-    for path in paths:
-        try:
-            yield Plan.of(path, request)
-        except ConvgenError as error:
-            refused.append((path, error))
-    if refused:
-        path, first = refused[0]
-        named = str(first) if str(path) in str(first) else f"{path}: {first}"
-        others = f" {len(refused)} of {len(paths)} files are refused." if len(paths) > 1 else ""
-        raise type(first)(f"{named}{others}") from first
-
-
-def _refuse_clashes(plans: Sequence[Plan]) -> None:
-    """Refuse outputs that would replace each other, or an input."""
-    inputs = {os.path.realpath(plan.path): plan.path for plan in plans}
-    taken: dict[Path, Path] = {}
-    for plan in plans:
-        if (other := taken.get(plan.output)) is not None:
-            raise FileError(
-                f"{other} and {plan.path} would both be written to {plan.output}. Give them two output folders."
-            )
-        if (folder := os.path.realpath(plan.request.folder)) in inputs:
-            raise FileError(
-                f"{plan.request.folder} is an input, {inputs[folder]}, and no folder for outputs. Choose another folder."
-            )
-        if os.path.realpath(plan.output) in inputs:
-            raise FileError(f"{plan.output} is an input, and would be replaced by an output. Choose another folder.")
-        taken[plan.output] = plan.path
-
-
-def _refuse_others(plans: Sequence[Plan]) -> None:
-    """Refuse to replace outputs that are there of other plans."""
-    for own, other in ((plan.record, each) for plan in plans for each in plan.others()):
-        what = (
-            "and is no record of a batch" if other == own else "from another input, other settings or another version"
-        )
-        raise FileError(
-            f"{other} is there already, {what}. Choose another output folder, or replace it with --force (is_forced=True in Python)."
-        )
-
-
 def _advice_on_memory(plan: Plan) -> str:
     """Return what to do where a worker cannot have its memory."""
     cut = plan.cut
@@ -393,6 +375,11 @@ def _advice_on_memory(plan: Plan) -> str:
             "OME-Zarr, plain TIFF or NIfTI that is not compressed."
         )
     return "Choose smaller tiles (tiles.size), or fewer channels (generator.n_channels)."
+
+
+def _memory_bytes(memory: float | None) -> int:
+    """Return the bytes of memory that a batch may take: a number in GiB, or what is free."""
+    return host_bytes() if memory is None else int(memory * 2**30)
 
 
 def _free_bytes(folder: Path) -> int:

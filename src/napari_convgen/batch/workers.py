@@ -28,6 +28,12 @@ PRELOADED = ("napari_convgen.batch.piece",)
 READY = "ready"
 """What a process says before its first piece."""
 
+NOT_STARTED = (
+    "The processes for the pieces cannot be started. In a script, call denoise_files under if __name__ == '__main__', or give "
+    "n_workers=1."
+)
+"""What is said where processes end before they are ready."""
+
 Outcome = tuple[Job, dict[str, Any]]
 """A piece that has ended, and its record."""
 
@@ -63,7 +69,7 @@ class _Worker:
     @classmethod
     def start(cls, gpu: int | None, n_starts: int = 1) -> Self:
         """Start a process; it says so when it is ready."""
-        context = _context()
+        context = start_context()
         connection, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, _visible(gpu)), daemon=True)  # type: ignore[attr-defined]
         process.start()
@@ -150,25 +156,25 @@ def _replaced(workers: list[_Worker], worker: _Worker) -> _Worker:
         It was never ready, and neither was the one before.
     """
     if not worker.is_ready and worker.n_starts == N_ATTEMPTS:
-        raise FitError(
-            "The processes for the pieces cannot be started. In a script, call denoise_files under if __name__ == '__main__', or give "
-            "n_workers=1."
-        )
+        raise FitError(NOT_STARTED)
     worker.end()
     new = _Worker.start(worker.gpu, 1 if worker.is_ready else worker.n_starts + 1)
     workers[workers.index(worker)] = new
     return new
 
 
-def given_up(job: Job) -> dict[str, Any]:
-    """Write and return the record of a piece at which its process ended each time."""
-    reason = "The process that worked on it was ended, perhaps as memory ran out. Use fewer workers or smaller tiles."
+LOST = "The process that worked on it was ended, perhaps as memory ran out. Use fewer workers or smaller tiles."
+"""Why a piece failed at which its process ended each time."""
+
+
+def given_up(job: Job, reason: str | BaseException = LOST) -> dict[str, Any]:
+    """Write and return the record of a piece that failed without leaving one."""
     record = failure(reason) | {"seconds": 0.0, "cpu_seconds": 0.0}
     write_record(job.plan.record_of(job.number), record)
     return record
 
 
-def _context() -> BaseContext:
+def start_context() -> BaseContext:
     """Return how processes are started.
 
     On Linux they are copies of one process that has loaded everything once: they are there at once, and share its memory. It does nothing
@@ -191,8 +197,7 @@ def _visible(gpu: int | None) -> str | None:
 
 def _serve(connection: Connection, gpu: str | None) -> None:
     """Do pieces until there are no more: the whole life of a process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin_process()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     with contextlib.suppress(EOFError, ConnectionError):  # the process that started this one is gone
@@ -202,6 +207,12 @@ def _serve(connection: Connection, gpu: str | None) -> None:
                 connection.send(do_piece(job))
             except ConvgenError as error:
                 connection.send(error)
+
+
+def begin_process() -> None:
+    """Let this process live as long as the one that started it: Ctrl-C is for that one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:

@@ -72,6 +72,10 @@ def test_ctrl_c_ends_a_batch_with_130_and_a_sentence(folder, capsys, monkeypatch
         (("--part", "0/4"), "A part must be a number from 1"),
         (("--workers", "0"), "--workers must be at least 1, got 0."),
         (("--memory", "-1"), "--memory must be above 0, got -1."),
+        (
+            ("--scheduler", "tcp://node1:8786"),
+            "--workers and --memory are for workers on this machine: those of a Dask",
+        ),
         (("--dry-run", "--status"), "not allowed with argument"),
     ],
 )

@@ -67,6 +67,26 @@ def test_a_page_is_decoded_when_it_is_needed_and_once_for_all_its_tiles(tmp_path
     assert is_lazy == [7]
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+@pytest.mark.parametrize("kind", [{"imagej": True}, {"photometric": "minisblack"}, {"ome": True}], ids=str)
+def test_of_values_that_lie_one_after_the_other_the_pages_are_not_read(tmp_path, kind, is_whole, monkeypatch):
+    stack = np.resize(STACK, (60, 40, 48))
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif" if "ome" in kind else tmp_path / "a.tif", stack, metadata={"axes": "TYX"}, **kind
+    )
+    monkeypatch.setattr(pages, "LARGEST_READ", 2**26 if is_whole else 0)
+    read, begin = [], tifffile.TiffPage.__init__
+
+    def counted(page, *arguments, **options):
+        read.append(page)
+        begin(page, *arguments, **options)
+
+    monkeypatch.setattr(tifffile.TiffPage, "__init__", counted)
+    [path] = tmp_path.iterdir()
+    np.testing.assert_array_equal(np.asarray(read_image(path).data), stack)
+    assert len(read) < 5
+
+
 def test_memory_does_not_grow_with_frames(tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "LARGEST_READ", 2**20)
     for name, options in {"plain": {}, "packed": {"compression": "zlib"}}.items():

@@ -76,8 +76,13 @@ CASES = {
     ),
     "DICOM": (
         of_library("pydicom.dataset", "FileDataset", pixel_array=None, keys=list, __getitem__=None),
-        r"got an object of type pydicom\.dataset\.FileDataset\. Give dataset\.pixel_array\.",
+        r"got an object of type pydicom\.dataset\.FileDataset\. Give dataset\.pixel_array; or read the file, or the folder",
     ),
+    "slices of DICOM": (
+        [of_library("pydicom.dataset", "FileDataset", pixel_array=None)] * 2,
+        r"got a list with an object of type pydicom\.dataset\.FileDataset\. Make a list .* Give dataset\.pixel_array;",
+    ),
+    "a slice that is missing": ([VALUES, None], r"got a list with None\. Make a list with an array of each\."),
     "SimpleITK": (of_library("SimpleITK.SimpleITK", "Image"), r"Give SimpleITK\.GetArrayFromImage\(image\)"),
     "CuPy": (
         of_library("cupy", "ndarray", get=None, device="<CUDA Device 0>", dtype=np.dtype("f"), shape=(6, 8)),
@@ -101,6 +106,20 @@ def test_what_is_no_array_is_told_with_what_to_give_instead(name):
     if given is not None:
         with pytest.raises(InputError, match=r"^The reference must be an array of numbers, .*" + sentence):
             check_reference(given, None, VALUES.shape)
+
+
+def test_lazy_values_of_nifti_need_the_letters_of_their_axes(tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    values = np.random.default_rng(0).normal(100, 9, (20, 24, 3)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "scan.nii")
+    lazy = nibabel.load(tmp_path / "scan.nii").dataobj
+    for given in (lazy, Image(lazy)):
+        with pytest.raises(
+            InputError, match=r"ArrayProxy are X, Y, Z, and would be taken for Z, Y, X\. Name them: axes = 'XYZ'"
+        ):
+            Prepared(given, Config())
+    for given, axes in ((lazy, "XYZ"), (Image(lazy, "XYZ"), None)):
+        assert Prepared(given, Config(), axes=axes).layout.axes == "XYZ"
 
 
 def test_files_and_what_was_read_from_them_are_told(tmp_path):

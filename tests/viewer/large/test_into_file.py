@@ -10,6 +10,7 @@ from napari_convgen.batch import piece as piece_module
 from napari_convgen.config import PRESETS
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
 from napari_convgen.viewer.large.into_file import IntoFile
+from napari_convgen.viewer.layers.under_way import UnderWay
 
 pytest.importorskip("zarr")
 
@@ -59,6 +60,17 @@ def test_a_stopped_run_shows_what_is_done_and_the_input_and_goes_on(part, noisy,
     assert shown.data[3].std() < noisy.std()
     assert (tmp_path / "napari-convgen" / "stack_denoised.zarr" / "zarr.json").is_file()
     assert shown.metadata["napari-convgen"]["n_done"] == 4
+
+
+def test_each_piece_is_shown_once(part, monkeypatch):
+    _, user = part
+    shown, fill = [], UnderWay.__setitem__
+    monkeypatch.setattr(
+        UnderWay, "__setitem__", lambda image, index, values: shown.append(index) or fill(image, index, values)
+    )
+    user.press("Run")
+    user.wait_until_idle()
+    assert len(shown) == len(set(map(str, shown))) > 0
 
 
 def test_a_finished_image_is_shown_in_all_its_resolutions(part, noisy, monkeypatch):

@@ -40,3 +40,17 @@ def test_only_what_is_looked_at_is_read():
     assert source.read == []
     image[1, 1]
     assert source.read == [(1, 1)]
+
+
+@pytest.mark.parametrize("n_frames", [100, 5000])
+def test_of_many_parts_those_that_are_looked_at_are_compared(n_frames, monkeypatch):
+    image = UnderWay(np.zeros((n_frames, 2, 8)), np.float32)
+    for number in range(n_frames):
+        for columns in (slice(0, 4), slice(4, 8)):
+            image[number, slice(0, 2), columns] = np.full((2, 4), number + 1.0 + columns.start)
+    looked_at, find = [], UnderWay._looked_at
+    monkeypatch.setattr(UnderWay, "_looked_at", lambda *each: looked_at.extend(found := find(*each)) or found)
+    assert image[70, :, 2:].tolist() == [[71.0, 71.0, 75.0, 75.0, 75.0, 75.0]] * 2
+    assert image[70:72, 1, 7].tolist() == [75.0, 76.0]
+    assert image[3:3].shape == (0, 2, 8)
+    assert looked_at == [140, 141, 141, 143]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_convgen.cli.interrupts import INTERRUPTED
 from napari_convgen.cli.options import add_config, add_fit, add_quiet, add_result_type, read_config
-from napari_convgen.cli.progress import progress_display
+from napari_convgen.cli.progress import Show, progress_display
 from napari_convgen.cli.terminal import deliver, tell, warn
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.labels import format_count, format_seconds
@@ -76,10 +76,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 N_NOTES = 8
 """Largest number of notes that are shown: many files can have one each."""
 
+MANY_FILES = 50
+"""Number of files from which it is shown how many were looked at. Our choice."""
+
 _WORKERS = (
     "number of pieces at a time, each in a process with one thread (default: one for each GPU, or for each processor)"
 )
-_MEMORY = "memory for all workers together, in GiB, which bounds their number (default: what is free)"
+_MEMORY = (
+    "memory for the command and all its workers, in GiB, which bounds the number of workers (default: what is free)"
+)
 _SCHEDULER = (
     "address of a Dask scheduler, or the file that names it, whose workers do the pieces (default: this machine)"
 )
@@ -95,19 +100,22 @@ def run(options: argparse.Namespace) -> int:
     _check_numbers(options)
     from napari_convgen.batch.run import BatchTask
 
-    task = BatchTask(
-        options.inputs,
-        options.output,
-        read_config(options),
-        axes=options.axes,
-        series=options.series,
-        n_workers=options.workers,
-        memory=options.memory,
-        scheduler=options.scheduler,
-        part=_part(options.part),
-        is_forced=options.force,
-        retries_failed=options.retry_failed,
-    )
+    with _display_of_plans(options) as planned:
+        task = BatchTask(
+            options.inputs,
+            options.output,
+            read_config(options),
+            axes=options.axes,
+            series=options.series,
+            n_workers=options.workers,
+            memory=options.memory,
+            scheduler=options.scheduler,
+            part=_part(options.part),
+            is_forced=options.force,
+            retries_failed=options.retry_failed,
+            is_run=not (options.status or options.verify),
+            planned=planned,
+        )
     if not options.quiet:
         for note in _first(task.notes):
             warn(f"Note: {note}")
@@ -120,6 +128,22 @@ def run(options: argparse.Namespace) -> int:
     if options.verify:
         return _verify(task)
     return _run(options, task)
+
+
+@contextmanager
+def _display_of_plans(options: argparse.Namespace) -> Iterator[Callable[[int, int], None]]:
+    """Return a function that shows how many files were looked at, if they are many."""
+    with ExitStack() as shown:
+        displays: list[Show] = []
+
+        def show(n: int, n_files: int) -> None:
+            if n_files < MANY_FILES:
+                return
+            if not displays:
+                displays.append(shown.enter_context(progress_display(options.quiet or options.progress == "json")))
+            displays[0](f"Looking at file {n} of {n_files}", n / n_files)
+
+        yield show
 
 
 def _first(notes: Sequence[str]) -> Iterator[str]:
@@ -194,5 +218,10 @@ def _part(text: str) -> tuple[int, int]:
 def _check_numbers(options: argparse.Namespace) -> None:
     if options.workers is not None and options.workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {options.workers}.")
+    if options.scheduler is not None and not (options.workers is options.memory is None):
+        raise ConfigError(
+            "--workers and --memory are for workers on this machine: those of a Dask cluster are started with it. Leave them out, or "
+            "--scheduler."
+        )
     if options.memory is not None and not options.memory > 0:
         raise ConfigError(f"--memory must be above 0, got {options.memory:g}.")

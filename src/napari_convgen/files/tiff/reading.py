@@ -104,14 +104,16 @@ def _prepare_pages(path: Path, series: tifffile.TiffPageSeries) -> None:
     FileError
         Pages are missing, or the image has no pixels.
     """
+    if 0 in series.shape:
+        raise FileError(f"{path} holds an image without pixels. Name another file.")
+    if series.dataoffset is not None:
+        return  # all values are there, one after the other: to read the descriptions of many pages takes long
     n_missing = sum(page is None for page in series.pages)
     if n_missing:
         raise FileError(
             f"{path} lacks {n_missing} of the {len(series.pages)} planes of its image: they are in other files, which are not there. "
             "Put the files of the image into one folder."
         )
-    if 0 in series.shape:
-        raise FileError(f"{path} holds an image without pixels. Name another file.")
     for page in series.pages:
         if isinstance(page, tifffile.TiffPage):
             help_to_decode(page)

@@ -19,7 +19,7 @@ from napari_convgen.core.quality.metrics import reference_range
 from napari_convgen.errors import ConfigError, InputError, mismatch
 from napari_convgen.files.images import read_image
 from napari_convgen.run.denoise.result import Reference
-from napari_convgen.run.setup.not_arrays import NOT_ARRAYS, describe_type
+from napari_convgen.run.setup.not_arrays import NOT_ARRAYS, describe_member, describe_type, is_fastest_first
 
 ImageLike: TypeAlias = ArrayLike | Image | str | PathLike[str]
 """What a verb takes for an image: an array, one that knows its axes, or the path of an image file."""
@@ -40,14 +40,20 @@ def as_image(image: ImageLike, name: str = "image", axes: str | None = None) -> 
     Raises
     ------
     InputError
-        It is no array of numbers; see `as_array`.
+        It is no array of numbers, see `as_array`, or one of nibabel without the letters of its axes.
     FileError
         The file cannot be read.
     """
     if isinstance(image, str | PathLike):
         file = read_image(Path(image), check_letters(axes))
         return replace(file.image, notes=file.notes)
-    return replace(image, data=as_array(image.data, name)) if isinstance(image, Image) else Image(as_array(image, name))
+    given = image if isinstance(image, Image) else Image(image)
+    if name == "image" and axes is None and given.axes is None and is_fastest_first(given.data):
+        raise InputError(
+            f"The axes of {describe_type(given.data)} are X, Y, Z, and would be taken for Z, Y, X. Name them: axes = 'XYZ', or with time "
+            "'XYZT'; or read the file: napari_convgen.read_image(path).image."
+        )
+    return replace(given, data=as_array(given.data, name))
 
 
 def as_array(image: Any, name: str = "image") -> ArrayLike:
@@ -80,10 +86,13 @@ def as_array(image: Any, name: str = "image") -> ArrayLike:
     try:
         values = np.asarray(image)  # of a list, or a tensor of another library
     except Exception as error:  # other libraries raise almost anything
+        _refuse_member(image, name)
         reason = " ".join(str(error).split()).rstrip(".")
         raise InputError(
             f"The {name} cannot be read as an array: {reason or type(error).__name__}. Give a NumPy array of numbers."
         ) from error
+    if values.dtype == object:
+        _refuse_member(image, name)
     if values.dtype.kind in "US":
         advice = "Name one file, or use denoise_files for several." if name == "image" else "Give a NumPy array."
         raise InputError(f"The {name} must be an array of numbers, got text. {advice}")
@@ -92,6 +101,18 @@ def as_array(image: Any, name: str = "image") -> ArrayLike:
             f"The {name} must be an array of numbers, got {describe_type(image)}. Give its values as a NumPy array."
         )
     return values
+
+
+def _refuse_member(image: Any, name: str) -> None:
+    """Refuse a list with something that is no array.
+
+    Raises
+    ------
+    InputError
+        It has such a member.
+    """
+    if described := describe_member(image):
+        raise InputError(f"The {name} must be an array of numbers, {described}")
 
 
 def as_numbers(values: Any, name: str) -> Float[np.ndarray, "..."]:

@@ -149,7 +149,11 @@ NOT_ARRAYS: tuple[NotArray, ...] = (
         describe_type,
         "Give image.get_fdata() and its axes, 'XYZ' or with time 'XYZT'; or read the file: napari_convgen.read_image(path).image.",
     ),
-    NotArray(lambda value: _has(value, "pixel_array"), describe_type, "Give dataset.pixel_array."),
+    NotArray(
+        lambda value: _has(value, "pixel_array"),
+        describe_type,
+        "Give dataset.pixel_array; or read the file, or the folder of its series: napari_convgen.read_image(path).image.",
+    ),
     NotArray(
         lambda value: _comes_from(value, "SimpleITK"),
         describe_type,
@@ -186,3 +190,24 @@ NOT_ARRAYS: tuple[NotArray, ...] = (
     ),
 )
 """All kinds that are recognized; the first that fits is told."""
+
+
+def is_fastest_first(value: Any) -> bool:
+    """Return True for the lazy values of an image of nibabel, whose axes are X, Y, Z, and not the other way around."""
+    return _comes_from(value, "nibabel") and _has(value, "get_unscaled")
+
+
+def describe_member(values: Any) -> str | None:
+    """Return what the first member of a sequence is that is no array, and what to give instead; ``None`` if there is none.
+
+    Parameters
+    ----------
+    values
+        What NumPy has made no array of numbers of.
+    """
+    members = values if _is_sequence(values) else ()
+    for each in members:
+        for kind in NOT_ARRAYS:
+            if not isinstance(each, bool | int | float | complex | np.generic) and kind.is_one(each):
+                return f"got a list with {kind.describe(each)}. Make a list with an array of each. {kind.advice}"
+    return None

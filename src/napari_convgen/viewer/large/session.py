@@ -93,6 +93,7 @@ class StoreLayers:
         self.result: Image | None = None
         self._own = OwnLayers(viewer)
         self._had_result = False
+        self._filled: tuple[str, set[int]] = "", set()
 
     def owns(self, layer: Any) -> bool:
         """Return True for the layer of the run, with the data that the run gave it."""
@@ -107,10 +108,15 @@ class StoreLayers:
         plan = task.plan
         if self.result is None or not self._own.has(self.result):
             self._show(UnderWay(self.source.data, np.dtype(plan.cut.dtype)))
+            self._filled = "", set()
         if self.result is not None and isinstance(self.result.data, UnderWay):
-            for number in numbers:
+            digest, filled = self._filled
+            filled = filled if digest == plan.digest else set()
+            for number in set(numbers) - filled:
                 if plan.values_of(number).is_file():
                     self.result.data[plan.pieces[number].index] = plan.values_of(number)
+                    filled.add(number)
+            self._filled = plan.digest, filled
             self.result.refresh(extent=False, highlight=False, thumbnail=False)
 
     def finish(self, levels: Sequence[Any] | None, report: Mapping[str, Any]) -> None:
