@@ -30,8 +30,8 @@ N_CROPS, CROP_PIXELS = 2, 96**2
 """Number of crops in a lesson, and of pixels in each, about. Chosen on the tuning images of benchmarks/quality.py."""
 
 MOST_GRADIENT = 0.3
-"""Largest norm of the gradient of a lesson; a larger one is scaled down to it. Without, steps that are too large can undo what the network
-of a volume has learned. Chosen with benchmarks/stacks.py, part lessons."""
+"""Largest norm of the gradient of a lesson in volumes; a larger one is scaled down to it. Without, single steps can undo what a network has
+learned. Chosen with benchmarks/stacks.py, part lessons. Planes are left as they are: of benchmarks/cases.py none was seen to need it."""
 
 LEAST_LESSONS = 100
 """Number of lessons before which no image is kept. Chosen on the tuning images of benchmarks/quality.py: by then noise is taken off."""
@@ -163,9 +163,10 @@ class TaughtNetwork(ImageInput):
                 own[name].copy_(value)
 
     def learn(self, member: int) -> None:
-        """Give a member its next lesson: its parameters get the gradient of the loss, of limited size."""
+        """Give a member its next lesson: its parameters get the gradient of the loss, of limited size in volumes."""
         self.lesson_loss(member).backward()
-        nn.utils.clip_grad_norm_(self.networks[member].parameters(), MOST_GRADIENT)
+        if self.n_axes == len("ZYX"):
+            nn.utils.clip_grad_norm_(self.networks[member].parameters(), MOST_GRADIENT)
 
     def lesson_loss(self, member: int) -> Float[Tensor, ""]:
         """Return a member's mean squared error on fresh crops of its examples, in units of their deviation and the noise."""
