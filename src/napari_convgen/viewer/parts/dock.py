@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QComboBox, QDockWidget, QLabel, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
+from napari_convgen.viewer.parts.canvas import prepare_canvas
 from napari_convgen.viewer.parts.elided import Elider
 from napari_convgen.viewer.parts.labels import RowLabel
 
@@ -118,10 +119,16 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
             widget.installEventFilter(self._elider)
 
     def _join(self) -> None:
-        """Become a tab beside a widget of this kind in the same area: above each other, both would be too low."""
+        """Prepare napari's canvas, and become a tab beside a widget of this kind in the same area.
+
+        Above each other, both would be too low.
+        """
         dock = self._dock
         window = None if dock is None else dock.parentWidget()
-        if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
+        if dock is None or not isinstance(window, QMainWindow):
+            return
+        prepare_canvas(window, self.viewer)
+        if dock.isFloating():
             return
         docks = [each._dock for each in window.findChildren(DockWidget) if each._dock is not None and each is not self]
         area = window.dockWidgetArea(dock)
