@@ -13,7 +13,7 @@ from napari_convgen.core.window import hann_window
 
 FACTORS = {2: 0.77, 3: 0.72}
 """Factors that are looked for, and the largest ratio of the least to the greatest roughness over the places between the original pixels.
-Chosen with benchmarks/noise.py, as is the next: images that were not enlarged have 0.79 and more."""
+Chosen with benchmarks/notes.py, as is the next: images that were not enlarged have 0.79 and more."""
 
 MOST_BEYOND = 0.03
 """Largest power just beyond half the highest frequency, relative to that just below, of an image whose other frequencies were filled with
@@ -31,7 +31,7 @@ N_WINDOWS = 2
 
 LEAST_BEAT = 500.0
 """Least power of the roughness at one frequency over the lines, relative to the median over all: enlarged 1.25 times and more, noisy images
-of 256 pixels have 1000 and more along both axes; no image of benchmarks/cases.py has 250, apart from those that were saved as JPEG."""
+of 256 pixels have 1000 and more along both axes; no image of benchmarks/notes.py has 250, apart from those that were saved as JPEG."""
 
 LEAST_LINES, LOWEST, HIGHEST = 96, 0.15, 0.49
 """Least number of lines, and frequencies, in cycles a line, that are looked at: factors of about 1.2 to 6, but for 2."""

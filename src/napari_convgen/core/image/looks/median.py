@@ -21,7 +21,7 @@ LEAST_NOISY = 0.4
 
 LEAST_EQUAL, MOST_EQUAL = 0.075, 0.25
 """Least share of neighbors that have the same value in four of five blocks, beyond those by chance, and largest share in half of them. A
-median filter leaves 0.11 to 0.21; no image of benchmarks/cases.py has enough."""
+median filter leaves 0.11 to 0.21; no other image of benchmarks/notes.py has enough."""
 
 MOST_UNEVEN = 0.12
 """Largest standard deviation of that share over the lines: pixels that were repeated, as in enlarged images, are in some lines alone."""

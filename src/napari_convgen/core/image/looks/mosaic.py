@@ -17,7 +17,7 @@ LEAST_BLOCKS = 9
 
 LEAST_RELATION = 0.8
 """Least correlation of the steps between rows with those between columns: both are a quarter of the difference of red and blue.
-Checked with the images of benchmarks/cases.py."""
+Checked with benchmarks/notes.py."""
 
 LEAST_STEP = 3.0
 """Least size of these steps, in their standard errors. Our choice, no benchmark."""

@@ -19,14 +19,14 @@ so that the scene changes little across them."""
 
 SIGNIFICANCE, MOST_ELSEWHERE = 5.0, 1.3
 """Least step across the middle, in standard deviations of the steps at all other lines, and relative to the largest of these. Chosen with
-benchmarks/noise.py, so that hardly an image is wrongly taken for one with an offset."""
+benchmarks/notes.py, so that hardly an image is wrongly taken for one with an offset."""
 
 SPREAD_ERROR = 1.16
 """Relative standard error of the median absolute deviation of n normal values, times the root of n: its efficiency is 37 %."""
 
 N_ERRORS = 3.0
 """Number of standard errors by which the steps of single columns may differ more from each other than is usual at other lines: an offset
-adds nothing to these differences, an edge of the scene does. Our choice, checked with benchmarks/noise.py."""
+adds nothing to these differences, an edge of the scene does. Our choice, checked with benchmarks/notes.py."""
 
 
 def quadrants_note(

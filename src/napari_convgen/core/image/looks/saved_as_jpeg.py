@@ -22,7 +22,7 @@ NEARLY_ZERO = 1.5
 BANDS = ((8, 0.4, 3.0), (5, 0.4, 4.0), (3, 0.3, 4.0))
 """First frequency of a band, both axes together, the least share of its coefficients that are 0 in the blocks of JPEG, and the least ratio
 to the share in blocks between these. At a low quality what is fine is 0 everywhere, and only lower frequencies tell. Checked with the
-images of benchmarks/cases.py."""
+images of benchmarks/notes.py."""
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in the brightness, which JPEG stores most finely (ITU-R BT.601)."""

@@ -18,7 +18,7 @@ LARGEST, STEP = 8.0, 0.05
 
 LEAST, LARGEST_DIFFERENCE = 0.8, 0.6
 """Least shift that is told, and largest distance of that in each quarter of the image, in pixels: where nothing is shifted, quarters agree
-by chance in four images of 10,000. Our choice: no image of the folder of benchmarks/noise.py gets the note."""
+by chance in four images of 10,000. Our choice: no image of benchmarks/notes.py gets the note wrongly."""
 
 MOST_MIRRORED = 0.8
 """Largest agreement of lines at the opposite shift, relative to that at the shift: fine slanted lines agree at both. Our choice."""
