@@ -31,7 +31,7 @@ N_CROPS, CROP_PIXELS = 2, 96**2
 
 MOST_GRADIENT = 0.3
 """Largest norm of the gradient of a lesson in volumes; a larger one is scaled down to it. Without, single steps can undo what a network has
-learned. Chosen with benchmarks/stacks.py, part lessons. Planes are left as they are: of benchmarks/cases.py none was seen to need it."""
+learned. Chosen with benchmarks/stacks.py, part lessons. Planes are left as they are: no such step was seen there."""
 
 LEAST_LESSONS = 100
 """Number of lessons before which no image is kept. Chosen on the tuning images of benchmarks/quality.py: by then noise is taken off."""

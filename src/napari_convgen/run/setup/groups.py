@@ -171,10 +171,8 @@ class FrameGroups:
     @property
     def n_sharing(self) -> int:
         """Number of frames that share a network; 1 if they do not."""
-        n, generator = (
-            self._shape[self._axis] if self._part is None else len(self._part.own),
-            self._prepared.config.generator,
-        )
+        n = self._shape[self._axis] if self._part is None else len(self._part.own)
+        generator = self._prepared.config.generator
         return min(n, self.most_frames) if generator.learns_from_guide and not generator.is_guide_alone else 1
 
     @property

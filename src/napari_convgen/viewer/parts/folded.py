@@ -20,9 +20,8 @@ class Folded(QCollapsible):
 
     def __init__(self, title: str = MORE_SETTINGS) -> None:
         super().__init__()
-        self.toggleButton().setIconSize(
-            QSize(0, 0)
-        )  # the arrow of the title takes its place; PySide takes no empty icon
+        # The arrow of the title takes the place of an icon; PySide takes no empty one.
+        self.toggleButton().setIconSize(QSize(0, 0))
         self._title = title
         for layout in filter(None, (self.layout(), self.content().layout())):  # as wide as what is not folded away
             layout.setContentsMargins(0, 0, 0, 0)
