@@ -22,8 +22,7 @@ QUICK = preset("quick").replace({"device": "cpu", "n_threads": 1})
 TILES = QUICK.replace({"tiles.size": 16, "tiles.overlap": 4})
 NETWORK = preset("default").replace(
     {
-        "generator.n_channels": 2,
-        "generator.n_lessons": 2,
+        "generator.n_lessons": 1,
         "n_seeds": 1,
         "n_steps": 3,
         "device": "cpu",

@@ -92,6 +92,7 @@ def odd_array(rng):
     preset = str(rng.choice(list(PRESETS)))
     changes = {
         **SMALL,
+        "generator.begins_with": "chance",
         "generator.n_channels": 4,
         "generator.n_lessons": 2,
         "generator.n_scales": ["auto", "auto", "auto", "auto", 1, 2, 3][rng.integers(7)],

@@ -167,12 +167,29 @@ class TaughtNetworkConfig(GeneratorSettings):
     draws_from_image: ClassVar[bool] = True
     learns_from_guide: ClassVar[bool] = True
 
+    used_with: ClassVar[Mapping[str, tuple[str, Collection[str]]]] = {
+        "n_channels": ("begins_with", ("chance",)),
+        "n_fine_channels": ("begins_with", ("chance",)),
+        "n_scales": ("begins_with", ("chance",)),
+    }
+
     kind: Literal["taught-network"] = "taught-network"
+    begins_with: Literal["auto", "chance"] = Field(
+        "auto",
+        title="Begins with",
+        description="What the network knows before its first lesson: auto (for planes of one channel, what it has learned from drawings of "
+        "shapes, lines and textures, made by formula; no image of a specimen was among them) or chance (nothing). Networks for volumes, "
+        "colors and images under 32 pixels begin with chance. One that has learned from drawings has 32 channels on the image's grid, "
+        "and 64 on three coarser ones.",
+    )
+    n_channels: int = Field(
+        32, ge=1, le=4096, title="Channels", description="Number of channels of the layers on coarser grids."
+    )
     n_fine_channels: int = Field(
         16, ge=1, le=4096, title="Finest channels", description="Number of channels of the layers on the image's grid."
     )
     n_scales: Auto | Annotated[int, Ge(1)] = Field(
-        "auto",
+        2,
         title="Scales",
         description="Number of times that the grid is halved and doubled again; auto takes 4, or as many as the image allows.",
     )

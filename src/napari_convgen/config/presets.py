@@ -29,8 +29,6 @@ _GUIDED = Config().replace(
 _TAUGHT = Config().replace(
     {
         "generator.kind": "taught-network",
-        "generator.n_channels": 32,
-        "generator.n_scales": 2,
         "optimizer.learning_rate": 0.002,
         "precision": "auto",
         "averaging": 0.16,

@@ -75,6 +75,9 @@ class Problem:
         Map from an image to a prediction of the measurement; ``None``, the default, is the identity, which is denoising.
     is_level_given
         True if a user gave the noise level; default False: it was estimated.
+    bright_noise_level
+        Standard deviation of the noise where pixels are bright enough for their stabilized noise to be even; in dark pixels it is lower.
+        ``None``, the default, if the noise level is not known.
     """
 
     measurement: Shaped[Tensor, "c *entries"]
@@ -87,6 +90,7 @@ class Problem:
     error_weights: Callable[[Tensor], ErrorWeights] | None = None
     operator: ForwardModel | None = None
     is_level_given: bool = False
+    bright_noise_level: Float[Tensor, "c"] | None = None
 
     @classmethod
     def of(
@@ -136,6 +140,7 @@ class Problem:
             error_weights,
             operator,
             noise is not None and noise.is_given,
+            tensor(image.noise_level) if (level > 0).all() else None,
         )
 
     @property

@@ -66,6 +66,47 @@ def test_lessons_take_noise_off_the_measurement(size, options):
     assert (images - clean).square().mean() < 0.95 * (noisy - clean).square().mean()
 
 
+def test_a_network_that_has_learned_from_drawings_needs_no_lesson():
+    clean = waves(40, 48)
+    generator = network((40, 48), n=2)
+    noisy = taught(generator, clean)
+    with torch.no_grad():
+        images = torch.stack([generator() for _ in range(generator.n_orientations)]).mean(0)
+    assert (images - clean).square().mean() < 0.2 * (noisy - clean).square().mean()
+    torch.testing.assert_close(images[0], images[1])
+
+
+def test_such_a_network_is_told_the_level():
+    clean, images = waves(40, 48), []
+    for level in (0.02, 0.2):
+        generator = network((40, 48))
+        noisy = taught(generator, clean, level=0.1)
+        generator.noise_level.fill_(level)
+        with torch.no_grad():
+            images.append(generator())
+    faint, strong = ((image - noisy).square().mean() for image in images)
+    assert faint < 0.5 * strong
+
+
+@pytest.mark.parametrize(
+    ("size", "n_outputs", "spacing", "is_drawn"),
+    [
+        ((32, 40), 1, None, True),
+        ((32, 40), 1, (1.0, 1.5), True),
+        ((32, 40), 1, (1.0, 3.0), False),
+        ((31, 40), 1, None, True),
+        ((24, 40), 1, None, False),
+        ((32, 40), 3, None, False),
+        ((8, 32, 40), 1, None, False),
+        ((64,), 1, None, False),
+    ],
+)
+def test_planes_of_one_channel_begin_with_drawings(size, n_outputs, spacing, is_drawn):
+    generator = network(size, n_outputs, spacing=spacing)
+    assert [each.knows_level for each in generator.networks] == [is_drawn]
+    assert not network(size, n_outputs, spacing=spacing, begins_with="chance").networks[0].knows_level
+
+
 @pytest.mark.parametrize(
     ("size", "is_half"), [((2, 10, 3), False), ((10, 12), False), ((16, 24, 24), True), ((20, 26), True)]
 )

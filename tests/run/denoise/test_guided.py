@@ -29,6 +29,7 @@ GUIDED = Config().replace(
 
 TAUGHT = PRESETS["best"].replace(
     {
+        "generator.begins_with": "chance",
         "generator.n_channels": 8,
         "generator.n_fine_channels": 6,
         "generator.n_lessons": 4,

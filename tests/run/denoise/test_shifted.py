@@ -11,7 +11,9 @@ SMALL = {"n_threads": 1, "device": "cpu"}
 
 
 def few_steps(name):
-    few = {"n_steps": 3, "generator.n_channels": 8, "generator.n_scales": 2, "generator.n_lessons": 2}
+    few = {"n_steps": 3, "generator.n_lessons": 2}
+    if not preset(name).generator.learns_from_guide:
+        few |= {"generator.n_channels": 8, "generator.n_scales": 2}
     return preset(name).replace(SMALL | {key: value for key, value in few.items() if preset(name).has(key)})
 
 

@@ -20,6 +20,7 @@ from napari_convgen.run.setup.guides import make_guides
 
 CONFIG = preset("default").replace(
     {
+        "generator.begins_with": "chance",
         "generator.n_channels": 6,
         "generator.n_fine_channels": 4,
         "n_steps": 12,

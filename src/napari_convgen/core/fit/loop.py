@@ -95,7 +95,8 @@ class Fit:
         rule.begin(problem, members)
         self._mixture = mixture
         if mixture is None or (problem.is_denoising and mixture.noise_level is None):
-            generator.prepare(members.measurements, members.weights, problem.noise_level, problem.noise_spectrum)
+            level = problem.bright_noise_level if generator.has_lessons else problem.noise_level
+            generator.prepare(members.measurements, members.weights, level, problem.noise_spectrum)
         if mixture is not None:
             generator.guide(mixture.guides, mixture.noise_level)
         self._kept = tuple(i for i, is_kept in enumerate(members.is_kept) if is_kept)

@@ -42,6 +42,8 @@ class Generator(nn.Module):
         to the measurement.
     n_lessons
         Number of lessons in a step, if it has any.
+    pace
+        Factor on the learning rate, 1 by default: less for a generator that knows something before its first step, and would forget it.
     makes_tensors_anew
         True if each step makes its hidden tensors anew, of many sizes; False, the default, if they are few or stay.
     pace_of_torch
@@ -51,6 +53,7 @@ class Generator(nn.Module):
     is_capturable = True
     has_lessons: ClassVar[bool] = False
     n_lessons: int = 0
+    pace: float = 1.0
     makes_tensors_anew: ClassVar[bool] = False
     pace_of_torch: ClassVar[str] = "slower"
 

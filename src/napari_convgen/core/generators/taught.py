@@ -3,7 +3,7 @@
 References
 ----------
 Vaksman, Elad and Milanfar, "LIDIA: Lightweight Learned Image Denoising With Instance Adaptation", CVPR Workshops 2020, for what is
-learned: the denoised image itself is what the network is trained with.
+learned: the denoised image itself is what the network is trained with, after others. Here the others are drawings by formula.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from napari_convgen.core.cpu.threads import for_each_member
+from napari_convgen.core.generators.denoiser import DRAWN_WIDTHS, WIDTH, Denoiser
 from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, named_layers
 from napari_convgen.core.generators.grids import Size, grid_sizes, strides
 from napari_convgen.core.generators.image_input import ImageInput
 from napari_convgen.core.generators.input_noise import GaussianDraws
-from napari_convgen.core.generators.layers import CONVOLUTIONS, Start
-from napari_convgen.core.generators.skip import LEAK
+from napari_convgen.core.generators.layers import Start
 
 N_CROPS, CROP_PIXELS = 2, 96**2
 """Number of crops in a lesson, and of pixels in each, about. Chosen on the tuning images of benchmarks/quality.py."""
@@ -33,6 +33,9 @@ MOST_GRADIENT = 0.3
 """Largest norm of the gradient of a lesson in volumes; a larger one is scaled down to it. Without, single steps can undo what a network has
 learned. Chosen with benchmarks/stacks.py, part lessons. Planes are left as they are: no such step was seen there."""
 
+DRAWN_PACE = 0.25
+"""Pace of a network that has learned from drawings: it forgets at the pace of others. Chosen on the tuning images of benchmarks/quality.py."""
+
 LEAST_LESSONS = 100
 """Number of lessons before which no image is kept. Chosen on the tuning images of benchmarks/quality.py: by then noise is taken off."""
 
@@ -40,8 +43,8 @@ LEAST_HALF = 4
 """Least number of pixels along a halved axis of the coarsest grid with which layers are computed in half precision: strided convolutions of
 PyTorch 2.13 in bfloat16 read memory that is not theirs at widths of one and two, and such an image takes no time."""
 
-WIDTH = 3
-"""Number of learned weights of a convolution along each axis."""
+BeginsWith = Literal["auto", "chance"]
+"""What a network knows before its first lesson."""
 
 
 class TaughtNetwork(ImageInput):
@@ -56,9 +59,9 @@ class TaughtNetwork(ImageInput):
     applied to the measurement, which still has those that g lacks. Its errors differ from those of g, so that a mixture of the two is
     better than either. Similar frames can share a network, which learns from the guides of all.
 
-    f halves the grid some times and doubles it again beside skip connections; its output is the noise, which is subtracted. Where the noise
-    is correlated, so is w. Each image is computed in one orientation of the measurement, another at each step, and the running average is
-    over all.
+    f is a `napari_convgen.core.generators.denoiser.Denoiser`. Before the first lesson it may have learned from drawings, and needs few
+    lessons then. Where the noise is correlated, so is w. Each image is computed in one orientation of the measurement, another at each
+    step, and the running average is over all.
 
     Parameters
     ----------
@@ -74,6 +77,9 @@ class TaughtNetwork(ImageInput):
         Number of times that the grid is halved, see `napari_convgen.core.generators.grids`.
     n_lessons
         Number of lessons in a step of the fit.
+    begins_with
+        What the network knows before: ``"chance"`` for nothing, ``"auto"``, the default, for what was learned from drawings, see
+        tools/teach.py, if the image suits them, see `suits_drawings`. Then the network has the size of theirs.
     features_dtype
         Type of the hidden layers, ``dtype`` by default.
     spacing
@@ -86,6 +92,7 @@ class TaughtNetwork(ImageInput):
     has_lessons = True
 
     examples: Tensor
+    is_known: Tensor
     center: Tensor
     unit: Tensor
     n_images: Tensor
@@ -100,13 +107,16 @@ class TaughtNetwork(ImageInput):
         n_fine_channels: int = 16,
         n_scales: int = 2,
         n_lessons: int = 10,
+        begins_with: BeginsWith = "auto",
         features_dtype: torch.dtype | None = None,
         spacing: Sequence[float] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         self.n_axes = len(size)
-        grids = list(reversed(grid_sizes(size, n_scales, spacing)))
+        is_drawn = begins_with != "chance" and suits_drawings(size, n_outputs, spacing)
+        widths = DRAWN_WIDTHS if is_drawn else (n_fine_channels, *(n_channels,) * n_scales)
+        grids = list(reversed(grid_sizes(size, len(widths) - 1, spacing)))
         halvings = [strides(coarse, fine) for fine, coarse in itertools.pairwise(grids)]
         self.blocks = tuple(math.prod(each) for each in zip(*halvings, strict=True)) or (1,) * len(size)
         self.crop_size = crop_size(size, self.blocks)
@@ -116,14 +126,26 @@ class TaughtNetwork(ImageInput):
         self.n_lessons = n_lessons
         if any(n < LEAST_HALF for n, block in zip(grids[-1], self.blocks, strict=True) if block > 1):
             features_dtype = dtype
-        widths = [n_fine_channels, *(n_channels,) * n_scales]
         self.noises = nn.ModuleList(GaussianDraws(rng) for rng in rngs)
         self.networks = nn.ModuleList(
-            _Denoiser(n_outputs, widths, halvings, len(size), Start(rng, dtype), features_dtype or dtype)
+            Denoiser(
+                n_outputs,
+                widths,
+                halvings,
+                Start(rng, dtype),
+                features_dtype or dtype,
+                n_axes=len(size),
+                knows_level=is_drawn,
+            )
             for rng in rngs
         )
+        if is_drawn:
+            self.pace = DRAWN_PACE
+            for network in self._denoisers:
+                network.begin_drawn()
         column = (n_outputs, *(1,) * len(size))
         self.take_images((len(rngs), n_outputs, *size), dtype)
+        self.register_buffer("is_known", torch.ones_like(self.inputs, dtype=torch.bool), persistent=False)
         self.register_buffer("examples", torch.zeros_like(self.inputs)[:, None], persistent=False)  # they stay
         self.register_buffer("center", torch.zeros(column, dtype=dtype), persistent=False)
         self.register_buffer("unit", torch.ones(column, dtype=dtype), persistent=False)
@@ -139,8 +161,20 @@ class TaughtNetwork(ImageInput):
         """Spatial shape of the noise in a lesson: that of a crop."""
         return self.crop_size
 
+    def prepare(
+        self,
+        measurements: Float[Tensor, "m c *spatial"],
+        weights: Float[Tensor, "m c *spatial"],
+        noise_level: Float[Tensor, "c"] | None,
+        noise_spectrum: Float[np.ndarray, "a b"] | None,
+    ) -> None:
+        """Take the measurements as inputs, where they are in the members' losses."""
+        super().prepare(measurements, weights, noise_level, noise_spectrum)
+        self.is_known.copy_(weights > 0)
+
     def guide(self, guides: Float[Tensor, "m c *spatial"], noise_level: Float[Tensor, "c"] | None = None) -> None:
-        """Take estimates of the clean image to learn from."""
+        """Take estimates of the clean image, to be shown where the measurement is not known, and to learn from."""
+        self.inputs.copy_(torch.where(self.is_known, self.inputs, guides))
         self.learn_from(guides[:, None])
 
     def learn_from(self, examples: Float[Tensor, "m n c *spatial"]) -> None:
@@ -175,7 +209,8 @@ class TaughtNetwork(ImageInput):
         clean = torch.stack(crops)
         noise = [self._noise_like_measured(white, turn) for white, turn in zip(rng(clean), turns, strict=True)]
         noisy = clean + torch.stack(noise)
-        error: Tensor = self.networks[member]((noisy - self.center) / self.unit) - (clean - self.center) / self.unit
+        shown = self.networks[member]((noisy - self.center) / self.unit, self._level)
+        error: Tensor = shown - (clean - self.center) / self.unit
         return error.square().mean()
 
     def forward(self) -> Float[Tensor, "m c *spatial"]:
@@ -187,7 +222,7 @@ class TaughtNetwork(ImageInput):
 
         def draw(member: int) -> None:
             with torch.set_grad_enabled(has_gradient):
-                images[member] = self.networks[member](scaled[member, None])[0]
+                images[member] = self.networks[member](scaled[member, None], self._level)[0]
 
         for_each_member(draw, len(images), scaled.device)
         return turned_back(torch.stack(images), turn, self.n_axes) * self.unit + self.center
@@ -203,8 +238,13 @@ class TaughtNetwork(ImageInput):
         return 1 << (self.n_axes + self.can_turn)
 
     @property
-    def _denoisers(self) -> list[_Denoiser]:
-        return cast("list[_Denoiser]", list(self.networks))
+    def _denoisers(self) -> list[Denoiser]:
+        return cast("list[Denoiser]", list(self.networks))
+
+    @property
+    def _level(self) -> Tensor:
+        """Standard deviation of the noise in units of the networks' inputs; it is asked for with one channel alone."""
+        return (self.noise_level / self.unit)[:1, None].flatten(0, 1)[None]
 
     def dead_fraction(self) -> float:
         """Return the largest share, over members, of channels of the last hidden layer that are the same at every pixel.
@@ -213,7 +253,9 @@ class TaughtNetwork(ImageInput):
         """
         with torch.no_grad():
             scaled = (self.inputs - self.center) / self.unit
-            last = [net.features(x[None]).flatten(2) for net, x in zip(self._denoisers, scaled, strict=True)]
+            last = [
+                net.features(x[None], self._level).flatten(2) for net, x in zip(self._denoisers, scaled, strict=True)
+            ]
         return max(float((x.amax(2) == x.amin(2)).float().mean()) for x in last)
 
     def layer_weights(self) -> Mapping[str, Sequence[Tensor]]:
@@ -238,75 +280,11 @@ class TaughtNetwork(ImageInput):
         return turned(noise, turn, self.n_axes)
 
 
-class _Denoiser(nn.Module):
-    """One network: batches of images to the same without noise, channels second."""
-
-    def __init__(
-        self,
-        n_outputs: int,
-        widths: Sequence[int],
-        halvings: Sequence[Size],
-        n_axes: int,
-        start: Start,
-        features_dtype: torch.dtype,
-    ) -> None:
-        super().__init__()
-        self.n_axes, self.features_dtype = n_axes, features_dtype
-        self.blocks = [math.prod(each) for each in zip(*halvings, strict=True)] or [1] * n_axes
-        pairs = list(itertools.pairwise(widths))
-        steps: list[int | Size] = [1, *halvings]
-        self.down = nn.ModuleList(
-            nn.ModuleList([_Convolution(n, m, n_axes, start, stride), _Convolution(m, m, n_axes, start)])
-            for (n, m), stride in zip([(n_outputs, widths[0]), *pairs], steps, strict=True)
-        )
-        self.up = nn.ModuleList(_Convolution(n + m, n, n_axes, start) for n, m in reversed(pairs))
-        self.output = _Convolution(widths[0], n_outputs, n_axes, start)
-        nn.init.zeros_(self.output.weights)
-        nn.init.zeros_(self.output.offset)
-
-    def forward(self, images: Float[Tensor, "b c *spatial"]) -> Float[Tensor, "b c *spatial"]:
-        """Return the images less what the network takes for noise."""
-        noise = self.output(self.features(images)).to(images.dtype)
-        clean: Tensor = images - noise[:, :, *map(slice, images.shape[2:])]
-        return clean
-
-    def features(self, images: Float[Tensor, "b c *spatial"]) -> Tensor:
-        """Return the last hidden tensor, on the image's grid, enlarged to whole blocks."""
-        missing = [-n % block for n, block in zip(images.shape[2:], self.blocks, strict=True)]
-        padding = [x for n in reversed(missing) for x in (0, n)]
-        x = (F.pad(images, padding, mode="replicate") if any(missing) else images).to(self.features_dtype)
-        if self.n_axes == 2:  # faster; volumes are left as they are, see `HourglassGenerator.backends`
-            x = x.contiguous(memory_format=torch.channels_last)
-        fine: list[Tensor] = []
-        for i, layers in enumerate(self.down):
-            if i:
-                fine.append(x)
-            for layer in cast(nn.ModuleList, layers):
-                x = F.leaky_relu(layer(x), LEAK)
-        for layer in self.up:
-            skip = fine.pop()
-            x = F.leaky_relu(layer(torch.cat((F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip), 1)), LEAK)
-        return x
-
-    def weights(self) -> list[Tensor]:
-        """Return the weights of the convolutions in the order of the layers."""
-        return [layer.weights for layer in self.modules() if isinstance(layer, _Convolution)]
-
-
-class _Convolution(nn.Module):
-    """A convolution, zeros beyond the edges."""
-
-    def __init__(self, n_in: int, n_out: int, n_axes: int, start: Start, stride: int | Size = 1) -> None:
-        super().__init__()
-        self.stride = stride
-        bound = (n_in * WIDTH**n_axes) ** -0.5
-        self.weights = nn.Parameter(start.weights(n_out, n_in, *(WIDTH,) * n_axes))
-        self.offset = nn.Parameter(start.uniform(-bound, bound, n_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the convolution of a batch, in the type of the batch."""
-        weights, offset = self.weights.to(x.dtype), self.offset.to(x.dtype)
-        return CONVOLUTIONS[x.ndim - 2](x, weights, offset, self.stride, WIDTH // 2)
+def suits_drawings(size: Sequence[int], n_outputs: int, spacing: Sequence[float] | None = None) -> bool:
+    """Return True for a plane of one channel, whose axes can be halved alike: what was learned from drawings is for such images."""
+    grids = grid_sizes(size, len(DRAWN_WIDTHS) - 1, spacing)
+    is_halved = all(strides(coarse, fine) == (2, 2) for coarse, fine in itertools.pairwise(grids))
+    return is_halved and n_outputs == 1 and min(grids[0]) >= LEAST_HALF
 
 
 def crop_size(size: Sequence[int], blocks: Sequence[int]) -> Size:
@@ -332,11 +310,16 @@ def memory_bytes(
     n_channels: int,
     n_fine_channels: int,
     n_scales: int,
+    begins_with: BeginsWith,
     itemsize: int = FLOAT_BYTES,
+    spacing: Sequence[float] | None = None,
     **_: Any,
 ) -> int:
     """Return about how many bytes a step of a fit takes at its peak: that of the members' images, drawn at once, as crops are small."""
     pixels, n_axes = math.prod(size), len(size)
+    if begins_with != "chance" and suits_drawings(size, n_outputs, spacing):
+        n_fine_channels, n_channels, *_coarser = DRAWN_WIDTHS
+        n_scales = len(DRAWN_WIDTHS) - 1
     features = n_members * itemsize * pixels * (3 * n_fine_channels + 2 * n_channels)
     images = FLOAT_BYTES * pixels * N_IMAGES * n_outputs * n_members
     wide = max(n_channels, n_fine_channels)

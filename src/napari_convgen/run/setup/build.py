@@ -246,8 +246,10 @@ def build_generator(
 
 
 def build_optimizer(config: Config, generator: Generator) -> Optimizer:
-    """Build the optimizer over a generator that is on its device."""
-    return _OPTIMIZERS[config.optimizer.kind](config.optimizer, generator.parameters())
+    """Build the optimizer over a generator that is on its device, with the learning rate that suits what it knows."""
+    rate = config.optimizer.learning_rate * generator.pace
+    settings = config.optimizer.model_copy(update={"learning_rate": rate})
+    return _OPTIMIZERS[settings.kind](settings, generator.parameters())
 
 
 def build_rule(config: Config, plain_generator: Callable[[], Generator]) -> StoppingRule:

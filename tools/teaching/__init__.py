@@ -1,0 +1,1 @@
+"""Teach the network of the taught generator, see tools/teach.py."""
