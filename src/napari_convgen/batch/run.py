@@ -24,6 +24,7 @@ from napari_convgen.batch.result import BatchResult
 from napari_convgen.batch.workers import Here, Processes, Workers
 from napari_convgen.config import Config
 from napari_convgen.errors import ConfigError, FileError, ShortMemoryError
+from napari_convgen.files.tiff.pages import LARGEST_READ
 from napari_convgen.run.labels import format_bytes, format_count
 from napari_convgen.run.setup.devices import count_gpus
 from napari_convgen.run.setup.forecast import host_bytes
@@ -369,7 +370,7 @@ def n_processors() -> int:
 def _advice_on_memory(plan: Plan) -> str:
     """Return what to do where a worker cannot have its memory."""
     cut = plan.cut
-    if cut.n_held_bytes > cut.n_bytes:
+    if cut.n_held_bytes > max(cut.n_bytes, LARGEST_READ):
         return (
             f"{plan.path} is read as a whole, {format_bytes(cut.n_held_bytes)}. Save it in a format that is read as it is needed: "
             "OME-Zarr, plain TIFF or NIfTI that is not compressed."
