@@ -1,6 +1,8 @@
 """Many small files are planned by several processes, with the plans of one."""
 
+import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import tifffile
 from napari_convgen import cli
 from napari_convgen.batch import plans as plans_module
 from napari_convgen.batch.cut import Cut
+from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.run import BatchTask
 from napari_convgen.cli.commands import batch as command
 from napari_convgen.errors import FileError, FitError
@@ -56,6 +59,29 @@ def test_processes_that_cannot_be_started_are_told(folder, few, monkeypatch):
 
 def _end():
     os._exit(1)
+
+
+class Slow:
+    """Plans of which one takes long."""
+
+    @staticmethod
+    def of(path, request):
+        if path.name == "stack.tif":
+            time.sleep(60)
+        return Plan.of(path, request)
+
+
+def test_ctrl_c_does_not_wait_for_files_that_are_looked_at(folder, few, monkeypatch):
+    monkeypatch.setattr(plans_module, "Plan", Slow)
+
+    def interrupt(n, n_files):
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        BatchTask(["in"], "out", few, n_workers=2, planned=interrupt)
+    assert time.monotonic() - started < 40
+    assert not multiprocessing.active_children()
 
 
 def test_that_many_files_are_looked_at_is_shown(folder, few, monkeypatch, capsys):

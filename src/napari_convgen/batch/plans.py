@@ -11,7 +11,7 @@ from pathlib import Path
 
 from napari_convgen.batch.cut import Request
 from napari_convgen.batch.plan import Plan
-from napari_convgen.batch.workers import NOT_STARTED, begin_process, start_context
+from napari_convgen.batch.workers import NOT_STARTED, begin_process, ending_server, start_context
 from napari_convgen.errors import ConvgenError, FileError, FitError
 from napari_convgen.files.atomic import check_folder
 
@@ -81,10 +81,15 @@ def _planner(paths: Sequence[Path], request: Request, n_processes: int) -> Itera
         return
     pool = ProcessPoolExecutor(n_processes, start_context(), begin_process)
     try:
-        begun = {path: pool.submit(Plan.of, path, request) for path in small}
+        with ending_server():
+            begun = {path: pool.submit(Plan.of, path, request) for path in small}
         yield lambda path: begun[path].result() if path in begun else Plan.of(path, request)
     except BrokenProcessPool as error:
         raise FitError(NOT_STARTED) from error
+    except BaseException:  # such as Ctrl-C: what they look at now may take long
+        for process in list(pool._processes.values()):  # ProcessPoolExecutor.terminate_workers, from Python 3.14 on
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
