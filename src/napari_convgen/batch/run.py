@@ -8,7 +8,6 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from napari_convgen.batch.cluster import Cluster
@@ -19,6 +18,7 @@ from napari_convgen.batch.output import finish, is_intact
 from napari_convgen.batch.piece import Job, refuse_full_disk
 from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.plans import checked_folder, plan_files, refuse_clashes, refuse_others
+from napari_convgen.batch.progress import BatchProgress
 from napari_convgen.batch.records import DONE, FAILED
 from napari_convgen.batch.result import BatchResult
 from napari_convgen.batch.workers import Here, Processes, Workers
@@ -38,39 +38,6 @@ REPORT_SECONDS = 30
 
 Part = tuple[int, int]
 """A share of the pieces: its number, from 1, and the number of shares."""
-
-
-@dataclass(frozen=True)
-class BatchProgress:
-    """The state of a batch, whenever a piece has ended.
-
-    Attributes
-    ----------
-    input, piece, status
-        File and number of the piece, and what became of it: ``"done"`` or ``"failed"``.
-    n_done, n_failed, n_pieces
-        Number of pieces that are done and that failed, of all of this run.
-    seconds
-        Seconds since it began.
-    """
-
-    input: Path
-    piece: int
-    status: str
-    n_done: int
-    n_failed: int
-    n_pieces: int
-    seconds: float
-
-    @property
-    def share(self) -> float:
-        """Share of the pieces that have ended, 0 to 1."""
-        return (self.n_done + self.n_failed) / self.n_pieces
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds that the rest takes at the pace so far."""
-        return self.seconds * (1 - self.share) / self.share
 
 
 class BatchTask:
@@ -223,11 +190,13 @@ class BatchTask:
         """
         self._begin()
         n_left, n_ended = Counter(job.plan.path for job in self._jobs), Counter[str]()
-        started = reported = time.monotonic()
+        started, seconds_of_pieces = time.monotonic(), 0.0
+        reported = started
         outcomes = self._workers().run(self._jobs)
         with contextlib.closing(outcomes), self._reported():
             for job, record in outcomes:
                 n_ended[record["status"]] += 1
+                seconds_of_pieces += record["seconds"]
                 n_left[job.plan.path] -= 1
                 if not n_left[job.plan.path]:
                     finish(job.plan)
@@ -242,7 +211,9 @@ class BatchTask:
                     n_done=n_ended[DONE],
                     n_failed=n_ended[FAILED],
                     n_pieces=len(self._jobs),
+                    n_workers=min(self.n_workers, len(self._jobs)),
                     seconds=now - started,
+                    seconds_per_piece=seconds_of_pieces / n_ended.total(),
                 )
 
     @contextlib.contextmanager

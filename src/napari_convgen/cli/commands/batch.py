@@ -18,8 +18,9 @@ from napari_convgen.errors import ConfigError
 from napari_convgen.run.labels import format_count, format_seconds
 
 if TYPE_CHECKING:
+    from napari_convgen.batch.progress import BatchProgress
     from napari_convgen.batch.result import FileState
-    from napari_convgen.batch.run import BatchProgress, BatchTask
+    from napari_convgen.batch.run import BatchTask
 
 HELP = "denoise many image files, or large ones"
 DESCRIPTION = (
