@@ -16,8 +16,15 @@ from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pie
 from napari_convgen.batch.inputs import find_inputs
 from napari_convgen.batch.output import finish, is_intact
 from napari_convgen.batch.piece import Job, refuse_full_disk
-from napari_convgen.batch.plan import Plan
-from napari_convgen.batch.plans import checked_folder, plan_files, refuse_clashes, refuse_others
+from napari_convgen.batch.plan import Plan, remove_shared
+from napari_convgen.batch.plans import (
+    Part,
+    checked_folder,
+    leaving_no_plans,
+    plan_files,
+    refuse_clashes,
+    refuse_others,
+)
 from napari_convgen.batch.progress import BatchProgress
 from napari_convgen.batch.records import DONE, FAILED
 from napari_convgen.batch.result import BatchResult
@@ -36,9 +43,6 @@ N_COPIES = 3
 REPORT_SECONDS = 30
 """Least time between two writings of the report while a batch runs, in seconds: it reads the records of all files."""
 
-Part = tuple[int, int]
-"""A share of the pieces: its number, from 1, and the number of shares."""
-
 
 class BatchTask:
     """Denoise files, in pieces. All that can be refused is, when the task is made.
@@ -49,6 +53,8 @@ class BatchTask:
         As for `denoise_files`.
     is_run
         True, the default, to run or predict it; False to look at what is done: no scheduler, memory or room on the disk is needed for it.
+    is_shared
+        True, the default, to let the other parts find the plans of files while this one makes them; False to write nothing before it runs.
     planned
         Function that is called whenever a file was looked at, with the number of those, and of all; ``None``, the default, for none.
 
@@ -73,6 +79,7 @@ class BatchTask:
         is_forced: bool = False,
         retries_failed: bool = False,
         is_run: bool = True,
+        is_shared: bool = True,
         planned: Callable[[int, int], None] | None = None,
     ) -> None:
         if not 1 <= part[0] <= part[1]:
@@ -91,17 +98,19 @@ class BatchTask:
             folder, paths = folder.absolute(), tuple(path.absolute() for path in paths)
         request = Request(folder, chosen, axes, series)
         self.folder = request.folder
-        self.plans = tuple(plan_files(paths, request, self._n_planning(n_workers, memory), planned))
-        refuse_clashes(self.plans)
-        if not is_forced:
-            refuse_others(self.plans)
-        self._retries_failed = retries_failed
-        self._jobs = list(self._jobs_of(part))
-        self._n_gpus = count_gpus(chosen.device)
-        self._memory_note = ""
-        self.n_workers = self._choose_workers(n_workers, memory) if is_run else 1
-        if is_run:
-            self._check_disk()
+        shared_by = part if is_run and is_shared and part[1] > 1 else None
+        with contextlib.nullcontext() if shared_by is None else leaving_no_plans(request.folder, paths):
+            self.plans = plan_files(paths, request, self._n_planning(n_workers, memory), planned, shared_by)
+            refuse_clashes(self.plans)
+            if not is_forced:
+                refuse_others(self.plans)
+            self._retries_failed = retries_failed
+            self._jobs = list(self._jobs_of(part))
+            self._n_gpus = count_gpus(chosen.device)
+            self._memory_note = ""
+            self.n_workers = self._choose_workers(n_workers, memory) if is_run else 1
+            if is_run:
+                self._check_disk()
 
     def _jobs_of(self, part: Part) -> Iterator[Job]:
         """Yield the pieces of a part that are to be done, file after file."""
@@ -249,6 +258,7 @@ class BatchTask:
                 if not plan.is_done:
                     plan.begin(retries_failed=self._retries_failed)
                     finish(plan)
+            remove_shared(self.folder, [plan.path for plan in self.plans])
         except (OSError, FileError) as error:
             refuse_full_disk(error, self.folder)
             raise

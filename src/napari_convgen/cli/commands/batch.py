@@ -116,6 +116,7 @@ def run(options: argparse.Namespace) -> int:
                 is_forced=options.force,
                 retries_failed=options.retry_failed,
                 is_run=not (options.status or options.verify),
+                is_shared=not options.dry_run,
                 planned=planned,
             )
     except KeyboardInterrupt:
