@@ -45,6 +45,17 @@ def test_several_processes_make_the_plans_of_one(folder, few, monkeypatch, looke
         assert (plan.path, plan.digest, plan.cut, plan.request) == (other.path, other.digest, other.cut, other.request)
 
 
+def test_few_files_are_planned_by_this_process(folder, few, monkeypatch, looked_at):
+    monkeypatch.setattr(plans_module, "FEWEST", 2)
+    BatchTask(["in"], "out", few, n_workers=2)
+    assert looked_at == ["plane.tif", "stack.tif"]
+    for number in range(2):
+        shutil.copy("in/stack.tif", f"in/{number}.tif")
+    looked_at.clear()
+    BatchTask(["in"], "out", few, n_workers=2)
+    assert looked_at == []
+
+
 def test_a_file_that_is_refused_by_another_process_is_told(folder, few, looked_at):
     Path("in/damaged.tif").write_bytes(b"II*\0 nothing more")
     with pytest.raises(FileError, match=r"in/damaged\.tif .* 1 of 3 files are refused"):

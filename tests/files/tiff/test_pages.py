@@ -139,6 +139,26 @@ def test_what_is_remembered_is_bounded_and_the_latest(tmp_path, is_lazy, monkeyp
     assert is_lazy[4:] == [(0, 2)]
 
 
+def test_tiles_that_a_file_leaves_out_have_the_value_for_no_data(tmp_path, is_lazy):
+    tiles = [STACK[0, 0, :16, :16], None, None, STACK[0, 1, :16, :16]]
+    tag = [(42113, "s", 0, "9", True)]  # GDAL_NODATA
+    options = {"shape": (32, 32), "dtype": "uint16", "tile": (16, 16), "compression": "zlib", "extratags": tag}
+    tifffile.imwrite(tmp_path / "a.tif", iter(tiles), photometric="minisblack", **options)
+    data = read_image(tmp_path / "a.tif").data
+    np.testing.assert_array_equal(np.asarray(data), tifffile.imread(tmp_path / "a.tif"))
+    assert data[3, 20] == 9
+
+
+def test_strips_of_which_the_file_does_not_say_where_they_are_are_told(tmp_path, is_lazy, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", STACK, compression="zlib", photometric="minisblack", rowsperstrip=10)
+    data = read_image(tmp_path / "a.tif").data
+    page = data._values._series.pages[3]
+    page.dataoffsets = page.dataoffsets[:2]
+    np.testing.assert_array_equal(data[0, 3, :20], STACK[0, 3, :20])
+    with pytest.raises(FileError, match=r"strip or tile 2 of page 3 is missing"):
+        data[0, 3, 15:25]
+
+
 @pytest.mark.parametrize(
     ("rows", "kept", "expected"), [(40, 2**9, 2 * 40 * 48), (1, 2**9, 2**9), (1, 2**26, 2 * 40 * 48)]
 )
