@@ -87,7 +87,11 @@ def test_parts_of_an_image_in_several_files(tmp_path, is_lazy):
             for z in zs:
                 text = described if z == zs[0] else None
                 file.write(STACK[0, z], photometric="minisblack", compression="zlib", description=text, metadata=None)
-    check_parts(tmp_path / "a.ome.tif", STACK[0], ((4,), (slice(1, 4), slice(3, 20), slice(30, None))))
+    for name, _ in files:
+        path = tmp_path / name
+        check_parts(path, STACK[0], ((4,), (slice(1, 4), slice(3, 20), slice(30, None))))
+        told = f"The image of {path} is in 2 files. All are read; a batch needs only one of them as an input."
+        assert read_image(path).notes == (told,)
     assert is_lazy
 
 
