@@ -16,7 +16,9 @@ from napari_convgen.batch.cut import Cut
 from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.run import BatchTask, denoise_files
 from napari_convgen.cli.commands import batch as command
+from napari_convgen.core.image import Image
 from napari_convgen.errors import FileError, FitError, ShortMemoryError
+from napari_convgen.files.images import new_image, write_image
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +56,13 @@ def test_few_files_are_planned_by_this_process(folder, few, monkeypatch, looked_
     looked_at.clear()
     BatchTask(["in"], "out", few, n_workers=2)
     assert looked_at == []
+
+
+def test_images_that_are_no_files_are_planned_by_this_process(folder, few, looked_at):
+    values = np.random.default_rng(0).normal(100, 9, (20, 24)).astype(np.float32)
+    write_image(Path("in/folder.ome.zarr"), values, new_image(Image(values, "YX")))
+    BatchTask(["in"], "out", few, n_workers=2)
+    assert looked_at == ["folder.ome.zarr"]
 
 
 def test_a_file_that_is_refused_by_another_process_is_told(folder, few, looked_at):
@@ -143,11 +152,13 @@ def test_plans_for_other_parts_are_no_longer_there_if_a_batch_is_refused_or_only
     for option in ("--dry-run", "--status"):
         assert cli.main(["batch", "in", "-o", "out", "--config", "few.toml", "--part", "1/2", option, "--quiet"]) == 0
         assert not Path("out").exists()
-    Path("in/damaged.tif").write_bytes(b"II*\0 nothing more")
-    with pytest.raises(FileError, match=r"in/damaged\.tif .* 1 of 3 files are refused"):
+    for name in ("damaged", "worse"):
+        Path(f"in/{name}.tif").write_bytes(b"II*\0 nothing more")
+    with pytest.raises(FileError, match=r"in/damaged\.tif .* 2 of 4 files are refused"):  # this part begins behind it
         BatchTask(["in"], "out", few, part=(2, 2))
     assert not Path("out").exists()
-    Path("in/damaged.tif").unlink()
+    for name in ("damaged", "worse"):
+        Path(f"in/{name}.tif").unlink()
     Path("out").mkdir()
     with pytest.raises(ShortMemoryError):
         BatchTask(["in"], "out", few, part=(2, 2), memory=0.001)
