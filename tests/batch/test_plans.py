@@ -13,6 +13,7 @@ import tifffile
 from napari_convgen import cli
 from napari_convgen.batch import plans as plans_module
 from napari_convgen.batch.cut import Cut
+from napari_convgen.batch.forecast import PROCESS_BYTES
 from napari_convgen.batch.plan import Plan
 from napari_convgen.batch.run import BatchTask, denoise_files
 from napari_convgen.cli.commands import batch as command
@@ -55,6 +56,22 @@ def test_few_files_are_planned_by_this_process(folder, few, monkeypatch, looked_
         shutil.copy("in/stack.tif", f"in/{number}.tif")
     looked_at.clear()
     BatchTask(["in"], "out", few, n_workers=2)
+    assert looked_at == []
+
+
+def test_the_memory_bounds_the_processes_that_look_at_files(folder, few, looked_at):
+    BatchTask(["in"], "out", few, n_workers=2, memory=2.9 * PROCESS_BYTES / 2**30)
+    assert looked_at == ["plane.tif", "stack.tif"]
+    looked_at.clear()
+    BatchTask(["in"], "out", few, n_workers=2, memory=3.1 * PROCESS_BYTES / 2**30)
+    assert looked_at == []
+
+
+def test_plans_for_others_of_other_files_stay(folder, few, looked_at):
+    BatchTask(["in/plane.tif"], "out", few, part=(1, 2))
+    denoise_files("in/stack.tif", "out", few)
+    looked_at.clear()
+    BatchTask(["in/plane.tif"], "out", few, part=(2, 2))
     assert looked_at == []
 
 
