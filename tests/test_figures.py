@@ -135,11 +135,12 @@ def test_what_best_adds_to_the_estimate():
 
 
 def test_frames_that_help_each_other():
-    psnr, least, related = {}, {}, {}
+    psnr, least, related, losses = {}, {}, {}, []
     for stack, preset, _, auto, gain, of_frame, _ in table(
         "stacks.md", "stack                                |  preset"
     ):
         psnr[stack, preset], least[stack, preset] = float(auto), float(of_frame)
+        losses.append(-float(gain))
         if stack != "frames without relation":
             related[stack, preset] = float(gain)
     page = "docs/napari.md"
@@ -147,6 +148,8 @@ def test_frames_that_help_each_other():
     assert stated == [round(min(related.values())), round(max(related.values()))]
     stated = figures(page, "loses about # dB at most with `quick`, and # dB with `default`")
     assert stated == near(*(-least["frames without relation", preset] for preset in ("quick", "default")))
+    [most] = figures("docs/large-data.md", "the joint one is at most # dB worse")
+    assert most == pytest.approx(max(losses), abs=0.006)
     changes = [abs(psnr[stack, "default"] - psnr[stack, "quick"]) for stack, _ in related]
     [most] = figures("docs/how-to/choose-a-preset.md", "changes the image by # dB at most")
     assert most == pytest.approx(max(changes), abs=0.006)

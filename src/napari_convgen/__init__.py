@@ -15,8 +15,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_convgen.batch.progress import BatchProgress
     from napari_convgen.batch.result import BatchResult
-    from napari_convgen.batch.run import BatchProgress, BatchTask, denoise_files
+    from napari_convgen.batch.run import BatchTask, denoise_files
     from napari_convgen.config import PRESETS, Config
     from napari_convgen.core.image import Image
     from napari_convgen.core.snapshot import Snapshot, StopReason
@@ -89,7 +90,7 @@ __all__ = [
 
 _HOMES = {
     "PRESETS": "config",
-    "BatchProgress": "batch.run",
+    "BatchProgress": "batch.progress",
     "BatchResult": "batch.result",
     "BatchTask": "batch.run",
     "CompareFitsProgress": "run.image_vs_noise.progress",

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import tifffile
 from napari_convgen import cli
 from napari_convgen.batch import output as output_module
 from napari_convgen.batch import piece as piece_module
+from napari_convgen.batch import run as run_module
 from napari_convgen.batch import source as source_module
 from napari_convgen.batch.output import put_together
 from napari_convgen.batch.plan import Plan
@@ -104,6 +106,22 @@ def test_a_piece_that_fails_stops_no_other_and_is_tried_again_if_asked(folder, f
     monkeypatch.undo()
     os.chdir(folder)
     assert denoise_files("in", "out", few, retries_failed=True).n_files("done") == 2
+
+
+def test_the_start_of_workers_is_no_part_of_the_time_that_is_left(folder, few, monkeypatch):
+    class Slow:
+        def run(self, jobs):
+            time.sleep(0.3)
+            for number, job in enumerate(jobs, 1):
+                yield job, {"status": "done", "seconds": 10.0 * number, "cpu_seconds": 0.0}
+
+    monkeypatch.setattr(BatchTask, "_workers", lambda task: Slow())
+    monkeypatch.setattr(run_module, "finish", lambda plan: None)
+    seen = list(BatchTask(["in"], "out", few, n_workers=2))
+    assert [progress.seconds_left for progress in seen] == [10 * 4 / 2, 15 * 3 / 2, 20 * 2 / 2, 25 / 2, 0]
+    assert seen[0].seconds >= 0.3
+    monkeypatch.setattr(BatchTask, "_choose_workers", lambda *_: 64)  # of a cluster
+    assert next(iter(BatchTask(["in"], "out", few))).seconds_left == 10 * 4 / 5
 
 
 def test_parts_share_out_the_pieces_and_the_last_puts_them_together(folder, few, hashes):

@@ -50,6 +50,37 @@ def test_a_worker_that_is_killed_is_replaced_and_a_piece_that_kills_workers_is_g
     assert not multiprocessing.active_children()
 
 
+INTERRUPTED_SERVER = """
+import os, signal, time
+import psutil
+from napari_convgen.batch.workers import ending_server, start_context
+
+if __name__ == "__main__":
+    context = start_context()
+    [server] = [each for each in psutil.Process().children() if "forkserver import main" in " ".join(each.cmdline())]
+    server.send_signal(signal.SIGINT)
+    process = context.Process(target=print, args=("started",))
+    process.start()
+    process.join()
+    try:
+        with ending_server():
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        assert server.status() == psutil.STATUS_ZOMBIE
+    process = context.Process(target=print, args=("started again",))
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are no copies of one")
+def test_ctrl_c_leaves_the_process_alone_that_loads_and_it_ends_with_what_needs_it(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED_SERVER)
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    assert (run.stdout, run.stderr) == ("started\nstarted again\n", "")
+
+
 class Seen:
     """A plan that lets each process that gets it write which GPU it sees, and fails there."""
 

@@ -124,6 +124,14 @@ def test_a_value_without_an_effect_is_refused(name, changes, sentence):
     assert sentence in str(caught.value)
 
 
+def test_a_volume_as_a_way_to_fit_frames_is_refused_with_the_setting_that_has_it():
+    with pytest.raises(ConfigError) as caught:
+        Config().replace({"frames.fit": "volume"})
+    expected = "frames.fit cannot be 'volume': slices along Z are fitted as one volume with z_axis = 'volume'."
+    assert str(caught.value) == expected
+    assert Config().replace({"z_axis": "volume"}).z_axis == "volume"
+
+
 def check_refusal(config, name, value):
     with pytest.raises(ConfigError) as caught:
         config.replace({name: value})

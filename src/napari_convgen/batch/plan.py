@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import glob
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +29,7 @@ from napari_convgen.batch.records import (
 from napari_convgen.batch.source import is_another, state_of, state_of_image
 from napari_convgen.config import Config
 from napari_convgen.core.image import Division, Image, Layout, Piece
+from napari_convgen.errors import FileError
 from napari_convgen.files.formats import FORMATS, split_place, stem_of
 from napari_convgen.run.setup.groups import PartOfStack, neighbor_axis
 
@@ -64,8 +66,15 @@ class Plan:
     cut: Cut
 
     @classmethod
-    def of(cls, path: Path, request: Request) -> Self:
-        """Plan a file, or read the plan that was made before.
+    def of(cls, path: Path, request: Request, *, is_shared: bool = False) -> Self:
+        """Plan a file, or read the plan that was made before, also by another batch which has not begun.
+
+        Parameters
+        ----------
+        path, request
+            The file, and what is asked.
+        is_shared
+            True to let other batches find the plan before this one has begun; see `remove_shared`. False, the default, to write nothing.
 
         Raises
         ------
@@ -76,8 +85,16 @@ class Plan:
         for finished in _finished(path, request):
             if finished["digest"] == digest:
                 return cls(path, request, digest, Cut.from_record(finished["cut"]))
-        begun = read_record(_work_folder(path, request, digest) / "plan.json")
-        return cls(path, request, digest, Cut.of(path, request) if begun is None else Cut.from_record(begun))
+        work = _work_folder(path, request, digest)
+        found = read_record(work / "plan.json") or read_record(_shared(work))
+        if found is not None:
+            return cls(path, request, digest, Cut.from_record(found))
+        cut = Cut.of(path, request)
+        if is_shared:
+            with contextlib.suppress(OSError, FileError):  # what one does not find, it finds out itself
+                work.parent.mkdir(parents=True, exist_ok=True)
+                write_record(_shared(work), asdict(cut))
+        return cls(path, request, digest, cut)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process gets: the pieces are many, and it is told its own."""
@@ -230,6 +247,23 @@ def count(statuses: Mapping[int, str]) -> tuple[int, int]:
     """Return the number of pieces that are done, and that failed."""
     values = list(statuses.values())
     return values.count(DONE), values.count(FAILED)
+
+
+def remove_shared(folder: Path, paths: Iterable[Path]) -> None:
+    """Remove the plans of files that were written for other batches, of any settings, from the folder for the outputs."""
+    names = set(map(_work_name, paths))
+    n_behind = len(_shared(Path("-" + "0" * N_DIGITS)).name)
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(folder / WORK):
+            if name.endswith(".json") and name[:-n_behind] in names:
+                (folder / WORK / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it is not empty
+        (folder / WORK).rmdir()
+
+
+def _shared(work: Path) -> Path:
+    """Return the file of a plan for other batches, beside the folder for its pieces."""
+    return work.with_name(f"{work.name}.json")
 
 
 def _state_of_output(output: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,10 +11,13 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from napari_convgen.batch.cut import Request
-from napari_convgen.batch.plan import Plan
-from napari_convgen.batch.workers import NOT_STARTED, begin_process, start_context
+from napari_convgen.batch.plan import Plan, remove_shared
+from napari_convgen.batch.workers import NOT_STARTED, begin_process, ending_server, start_context
 from napari_convgen.errors import ConvgenError, FileError, FitError
 from napari_convgen.files.atomic import check_folder
+
+Part = tuple[int, int]
+"""A share of the pieces: its number, from 1, and the number of shares."""
 
 LARGEST_SMALL = 2**24
 """Bytes of a file that several processes may look at at a time: each can hold the whole of one. Our choice."""
@@ -36,8 +40,12 @@ def checked_folder(folder: Path) -> Path:
 
 
 def plan_files(
-    paths: Sequence[Path], request: Request, n_processes: int, planned: Callable[[int, int], None] | None = None
-) -> Iterator[Plan]:
+    paths: Sequence[Path],
+    request: Request,
+    n_processes: int,
+    planned: Callable[[int, int], None] | None = None,
+    shared_by: Part | None = None,
+) -> tuple[Plan, ...]:
     """Plan all files; refuse them together, with the reason of the first that cannot be done.
 
     Parameters
@@ -48,25 +56,49 @@ def plan_files(
         Largest number of processes that look at small files, where these are many.
     planned
         Function that is called after each file with the number of those that are planned, and of all; ``None``, the default, for none.
+    shared_by
+        Number of this batch, from 1, and number of those that plan the same files, perhaps at the same time. Each begins at another file
+        and takes the plans that it finds, so that together they look at each file about once. None waits for another, and what is left
+        of one that was ended is of use to the others. ``None``, the default, to write nothing for others.
     """
-    refused: list[tuple[Path, ConvgenError]] = []
-    with _planner(paths, request, n_processes) as plan:
-        for number, path in enumerate(paths, 1):
+    first = 0 if shared_by is None else (shared_by[0] - 1) * len(paths) // shared_by[1]
+    plans: dict[Path, Plan] = {}
+    refused: dict[Path, ConvgenError] = {}
+    ordered = [*paths[first:], *paths[:first]]
+    with _planner(ordered, request, n_processes, is_shared=shared_by is not None) as plan:
+        for number, path in enumerate(ordered, 1):
             try:
-                yield plan(path)
+                plans[path] = plan(path)
             except ConvgenError as error:
-                refused.append((path, error))
+                refused[path] = error
             if planned is not None:
                 planned(number, len(paths))
     if refused:
-        path, first = refused[0]
-        named = str(first) if str(path) in str(first) else f"{path}: {first}"
+        path = next(each for each in paths if each in refused)
+        named = str(refused[path]) if str(path) in str(refused[path]) else f"{path}: {refused[path]}"
         others = f" {len(refused)} of {len(paths)} files are refused." if len(paths) > 1 else ""
-        raise type(first)(f"{named}{others}") from first
+        raise type(refused[path])(f"{named}{others}") from refused[path]
+    return tuple(plans[path] for path in paths)
 
 
 @contextlib.contextmanager
-def _planner(paths: Sequence[Path], request: Request, n_processes: int) -> Iterator[Callable[[Path], Plan]]:
+def leaving_no_plans(folder: Path, paths: Sequence[Path]) -> Iterator[None]:
+    """Remove the plans for other batches, and the folder for the outputs if they made it, if the block is left by an error or Ctrl-C."""
+    was_there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        remove_shared(folder, paths)
+        if not was_there:
+            with contextlib.suppress(OSError):  # it is not there, or is used by now
+                folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _planner(
+    paths: Sequence[Path], request: Request, n_processes: int, *, is_shared: bool
+) -> Iterator[Callable[[Path], Plan]]:
     """Return a function that plans a file. Many small ones are planned by several processes: the noise of each is estimated.
 
     Raises
@@ -74,17 +106,23 @@ def _planner(paths: Sequence[Path], request: Request, n_processes: int) -> Itera
     FitError
         Processes end before they are ready.
     """
+    make = functools.partial(Plan.of, request=request, is_shared=is_shared)
     small = [path for path in paths if path.is_file() and path.stat().st_size <= LARGEST_SMALL]
     n_processes = min(n_processes, len(small) // FEWEST)
     if n_processes < 2:
-        yield lambda path: Plan.of(path, request)
+        yield make
         return
     pool = ProcessPoolExecutor(n_processes, start_context(), begin_process)
     try:
-        begun = {path: pool.submit(Plan.of, path, request) for path in small}
-        yield lambda path: begun[path].result() if path in begun else Plan.of(path, request)
+        with ending_server():
+            begun = {path: pool.submit(make, path) for path in small}
+        yield lambda path: begun[path].result() if path in begun else make(path)
     except BrokenProcessPool as error:
         raise FitError(NOT_STARTED) from error
+    except BaseException:  # such as Ctrl-C: what they look at now may take long
+        for process in list(pool._processes.values()):  # ProcessPoolExecutor.terminate_workers, from Python 3.14 on
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

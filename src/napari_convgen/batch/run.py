@@ -8,7 +8,6 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from napari_convgen.batch.cluster import Cluster
@@ -17,13 +16,22 @@ from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pie
 from napari_convgen.batch.inputs import find_inputs
 from napari_convgen.batch.output import finish, is_intact
 from napari_convgen.batch.piece import Job, refuse_full_disk
-from napari_convgen.batch.plan import Plan
-from napari_convgen.batch.plans import checked_folder, plan_files, refuse_clashes, refuse_others
+from napari_convgen.batch.plan import Plan, remove_shared
+from napari_convgen.batch.plans import (
+    Part,
+    checked_folder,
+    leaving_no_plans,
+    plan_files,
+    refuse_clashes,
+    refuse_others,
+)
+from napari_convgen.batch.progress import BatchProgress
 from napari_convgen.batch.records import DONE, FAILED
 from napari_convgen.batch.result import BatchResult
 from napari_convgen.batch.workers import Here, Processes, Workers
 from napari_convgen.config import Config
 from napari_convgen.errors import ConfigError, FileError, ShortMemoryError
+from napari_convgen.files.tiff.pages import LARGEST_READ
 from napari_convgen.run.labels import format_bytes, format_count
 from napari_convgen.run.setup.devices import count_gpus
 from napari_convgen.run.setup.forecast import host_bytes
@@ -35,42 +43,6 @@ N_COPIES = 3
 REPORT_SECONDS = 30
 """Least time between two writings of the report while a batch runs, in seconds: it reads the records of all files."""
 
-Part = tuple[int, int]
-"""A share of the pieces: its number, from 1, and the number of shares."""
-
-
-@dataclass(frozen=True)
-class BatchProgress:
-    """The state of a batch, whenever a piece has ended.
-
-    Attributes
-    ----------
-    input, piece, status
-        File and number of the piece, and what became of it: ``"done"`` or ``"failed"``.
-    n_done, n_failed, n_pieces
-        Number of pieces that are done and that failed, of all of this run.
-    seconds
-        Seconds since it began.
-    """
-
-    input: Path
-    piece: int
-    status: str
-    n_done: int
-    n_failed: int
-    n_pieces: int
-    seconds: float
-
-    @property
-    def share(self) -> float:
-        """Share of the pieces that have ended, 0 to 1."""
-        return (self.n_done + self.n_failed) / self.n_pieces
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds that the rest takes at the pace so far."""
-        return self.seconds * (1 - self.share) / self.share
-
 
 class BatchTask:
     """Denoise files, in pieces. All that can be refused is, when the task is made.
@@ -81,6 +53,8 @@ class BatchTask:
         As for `denoise_files`.
     is_run
         True, the default, to run or predict it; False to look at what is done: no scheduler, memory or room on the disk is needed for it.
+    is_shared
+        True, the default, to let the other parts find the plans of files while this one makes them; False to write nothing before it runs.
     planned
         Function that is called whenever a file was looked at, with the number of those, and of all; ``None``, the default, for none.
 
@@ -105,6 +79,7 @@ class BatchTask:
         is_forced: bool = False,
         retries_failed: bool = False,
         is_run: bool = True,
+        is_shared: bool = True,
         planned: Callable[[int, int], None] | None = None,
     ) -> None:
         if not 1 <= part[0] <= part[1]:
@@ -123,17 +98,19 @@ class BatchTask:
             folder, paths = folder.absolute(), tuple(path.absolute() for path in paths)
         request = Request(folder, chosen, axes, series)
         self.folder = request.folder
-        self.plans = tuple(plan_files(paths, request, self._n_planning(n_workers, memory), planned))
-        refuse_clashes(self.plans)
-        if not is_forced:
-            refuse_others(self.plans)
-        self._retries_failed = retries_failed
-        self._jobs = list(self._jobs_of(part))
-        self._n_gpus = count_gpus(chosen.device)
-        self._memory_note = ""
-        self.n_workers = self._choose_workers(n_workers, memory) if is_run else 1
-        if is_run:
-            self._check_disk()
+        shared_by = part if is_run and is_shared and part[1] > 1 else None
+        with contextlib.nullcontext() if shared_by is None else leaving_no_plans(request.folder, paths):
+            self.plans = plan_files(paths, request, self._n_planning(n_workers, memory), planned, shared_by)
+            refuse_clashes(self.plans)
+            if not is_forced:
+                refuse_others(self.plans)
+            self._retries_failed = retries_failed
+            self._jobs = list(self._jobs_of(part))
+            self._n_gpus = count_gpus(chosen.device)
+            self._memory_note = ""
+            self.n_workers = self._choose_workers(n_workers, memory) if is_run else 1
+            if is_run:
+                self._check_disk()
 
     def _jobs_of(self, part: Part) -> Iterator[Job]:
         """Yield the pieces of a part that are to be done, file after file."""
@@ -222,11 +199,13 @@ class BatchTask:
         """
         self._begin()
         n_left, n_ended = Counter(job.plan.path for job in self._jobs), Counter[str]()
-        started = reported = time.monotonic()
+        started, seconds_of_pieces = time.monotonic(), 0.0
+        reported = started
         outcomes = self._workers().run(self._jobs)
         with contextlib.closing(outcomes), self._reported():
             for job, record in outcomes:
                 n_ended[record["status"]] += 1
+                seconds_of_pieces += record["seconds"]
                 n_left[job.plan.path] -= 1
                 if not n_left[job.plan.path]:
                     finish(job.plan)
@@ -241,7 +220,9 @@ class BatchTask:
                     n_done=n_ended[DONE],
                     n_failed=n_ended[FAILED],
                     n_pieces=len(self._jobs),
+                    n_workers=min(self.n_workers, len(self._jobs)),
                     seconds=now - started,
+                    seconds_per_piece=seconds_of_pieces / n_ended.total(),
                 )
 
     @contextlib.contextmanager
@@ -277,6 +258,7 @@ class BatchTask:
                 if not plan.is_done:
                     plan.begin(retries_failed=self._retries_failed)
                     finish(plan)
+            remove_shared(self.folder, [plan.path for plan in self.plans])
         except (OSError, FileError) as error:
             refuse_full_disk(error, self.folder)
             raise
@@ -369,7 +351,7 @@ def n_processors() -> int:
 def _advice_on_memory(plan: Plan) -> str:
     """Return what to do where a worker cannot have its memory."""
     cut = plan.cut
-    if cut.n_held_bytes > cut.n_bytes:
+    if cut.n_held_bytes > max(cut.n_bytes, LARGEST_READ):
         return (
             f"{plan.path} is read as a whole, {format_bytes(cut.n_held_bytes)}. Save it in a format that is read as it is needed: "
             "OME-Zarr, plain TIFF or NIfTI that is not compressed."

@@ -9,8 +9,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any, Protocol, Self
@@ -121,8 +122,10 @@ class Processes:
             The disk is full.
         """
         waiting, n_ends = iter(jobs), collections.Counter[Job]()
-        workers = [_Worker.start(gpu) for gpu in self._gpus]
+        workers: list[_Worker] = []
         try:
+            with ending_server():
+                workers += map(_Worker.start, self._gpus)
             for worker in workers:
                 worker.give(next(waiting, None))
             while busy := {each.connection: (each, each.job) for each in workers if each.job is not None}:
@@ -178,13 +181,37 @@ def start_context() -> BaseContext:
     """Return how processes are started.
 
     On Linux they are copies of one process that has loaded everything once: they are there at once, and share its memory. It does nothing
-    else, and ends with this process. Elsewhere each loads everything for itself.
+    else, is started here, and ends with this process. Elsewhere each loads everything for itself.
     """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
+    resource_tracker.ensure_running()  # which the other would start, and let Ctrl-C through again
+    # It inherits that it knows no Ctrl-C, also while it loads; here, one that comes meanwhile is heard a moment later.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+@contextlib.contextmanager
+def ending_server() -> Iterator[None]:
+    """End the process that others are copies of if the block is left by Ctrl-C or an error.
+
+    It may still load what they need for seconds, and then start processes for nobody. Another one is started when it is needed.
+    """
+    try:
+        yield
+    except BaseException:
+        pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it has ended by itself
+                os.kill(pid, signal.SIGKILL)
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # its status is for what starts another one
+        raise
 
 
 def _visible(gpu: int | None) -> str | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from napari_convgen.config.base import Auto, Settings
 
@@ -40,3 +41,11 @@ class FramesConfig(Settings):
         description="Number of frames in a row after which a network starts afresh, where networks start from the frame before. These "
         "chains are the pieces of a batch, and several are done at a time: auto (16), or a number.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_volume(cls, values: Any) -> Any:
+        """Say where a volume is chosen: the meaning of an axis is no way to fit frames."""
+        if isinstance(values, Mapping) and values.get("fit") == "volume":
+            raise ValueError("fit cannot be 'volume': slices along Z are fitted as one volume with z_axis = 'volume'.")
+        return values

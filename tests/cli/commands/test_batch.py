@@ -7,6 +7,7 @@ import tifffile
 
 from napari_convgen import cli
 from napari_convgen.batch import piece as piece_module
+from napari_convgen.batch.cut import Cut
 from napari_convgen.batch.run import BatchTask
 
 SMALL = ("generator.n_channels=4", "generator.n_scales=1", "n_steps=3", "stopping.kind=fixed", "backend=torch")
@@ -63,6 +64,17 @@ def test_ctrl_c_ends_a_batch_with_130_and_a_sentence(folder, capsys, monkeypatch
     monkeypatch.setattr(BatchTask, "finish", interrupt)
     assert batch() == 130
     assert "ended by Ctrl-C. 0 of 1 file is done, 0 of 3 pieces." in capsys.readouterr().err
+
+
+def test_ctrl_c_while_files_are_looked_at_ends_with_130_and_a_sentence(folder, capsys, monkeypatch):
+    def interrupt(path, request):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Cut, "of", interrupt)
+    assert batch() == 130
+    assert capsys.readouterr().err == (
+        "napari-convgen: ended by Ctrl-C, before a piece was begun. The same command starts anew.\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,50 +21,170 @@ KINDS = {
     "big-endian": {"byteorder": ">", "photometric": "minisblack"},
     "bits": {"photometric": "minisblack"},
     "color": {"photometric": "rgb", "compression": "zlib"},
-    "color by planes": {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib"},
+    "color planes": {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib"},
+    "tiles of color": {"photometric": "rgb", "compression": "zlib", "tile": (16, 32)},
+    "tiles of planes": {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib", "tile": (32, 16)},
+    "tiles of volumes": {"photometric": "minisblack", "volumetric": True, "tile": (2, 16, 16), "compression": "zlib"},
+    "short strips": {"photometric": "minisblack", "compression": "zlib", "rowsperstrip": 7},
+    "tiles without compression": {"photometric": "minisblack", "tile": (16, 16)},
 }
 
-INDICES = [(...,), (1, 2), (1, slice(1, 3), slice(3, 20), slice(30, None)), (0, ..., 2), (slice(0, 1), 2)]
+INDICES = [
+    (...,),
+    (1, 2),
+    (1, slice(1, 3), slice(3, 20), slice(30, None)),
+    (0, ..., 2),
+    (slice(0, 1), 2),
+    (-1, ..., slice(None, None, 7), slice(40, 3, -5)),
+    (..., slice(5, 5), slice(None)),
+]
+
+
+OME_HEAD = '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+OME_PIXELS = (
+    '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="48" SizeY="40" SizeZ="5" SizeC="1" SizeT="1">'
+    '<Channel ID="Channel:0:0" SamplesPerPixel="1"/>{}</Pixels></Image></OME>'
+)
+OME_PLANES = '<TiffData FirstZ="{}" PlaneCount="1" IFD="{}"><UUID FileName="{}">urn:uuid:{}</UUID></TiffData>'
 
 
 @pytest.fixture
 def is_lazy(monkeypatch):
-    """Read all images as they are needed; return the numbers of the pages that were decoded."""
+    """Read all images as they are needed; return the pages and segments that were decoded, by their numbers."""
     monkeypatch.setattr(pages, "LARGEST_READ", 0)
-    decoded, decode = [], pages.PagedValues._page
+    decoded, decode = [], pages._decoded
 
-    def counted(self, number):
-        if self._latest is None or self._latest[0] != number:
-            decoded.append(number)
-        return decode(self, number)
+    def counted(page, segment):
+        decoded.append((page.index, segment))
+        return decode(page, segment)
 
-    monkeypatch.setattr(pages.PagedValues, "_page", counted)
+    monkeypatch.setattr(pages, "_decoded", counted)
     return decoded
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_parts_are_those_of_the_whole(tmp_path, kind, is_lazy):
-    shape = {"color": (5, 40, 48, 3), "color by planes": (5, 3, 40, 48)}.get(kind, STACK.shape)
+    shape = {"color": (5, 40, 48, 3), "planes": (5, 3, 40, 48)}.get(kind.split()[-1], STACK.shape)
     data = np.resize(STACK, shape) > 2000 if kind == "bits" else np.resize(STACK, shape)
     tifffile.imwrite(tmp_path / "a.tif", data, **KINDS[kind])
-    file = read_image(tmp_path / "a.tif")
+    check_parts(tmp_path / "a.tif", data)
+
+
+def test_parts_of_pages_that_do_not_follow_each_other(tmp_path, is_lazy):
+    with tifffile.TiffWriter(tmp_path / "a.tif", byteorder=">") as file:
+        for frame in STACK[0]:
+            file.write(frame, photometric="minisblack", contiguous=False, metadata=None)
+    check_parts(tmp_path / "a.tif", STACK[0], ((2,), (slice(1, 3), slice(3, 20), slice(30, None))))
+    assert is_lazy == []
+
+
+def test_parts_of_an_image_in_several_files(tmp_path, is_lazy):
+    files = [("a.ome.tif", range(2)), ("b.ome.tif", range(2, 5))]
+    planes = [OME_PLANES.format(z, place, name, name) for name, zs in files for place, z in enumerate(zs)]
+    for name, zs in files:
+        described = OME_HEAD.replace("<OME ", f'<OME UUID="urn:uuid:{name}" ') + OME_PIXELS.format("".join(planes))
+        with tifffile.TiffWriter(tmp_path / name, byteorder="<" if name == "a.ome.tif" else ">") as file:
+            for z in zs:
+                text = described if z == zs[0] else None
+                file.write(STACK[0, z], photometric="minisblack", compression="zlib", description=text, metadata=None)
+    for name, _ in files:
+        path = tmp_path / name
+        check_parts(path, STACK[0], ((4,), (slice(1, 4), slice(3, 20), slice(30, None))))
+        told = f"The image of {path} is in 2 files. All are read; a batch needs only one of them as an input."
+        assert read_image(path).notes == (told,)
+    assert is_lazy
+
+
+def check_parts(path, data, indices=INDICES):
+    """Check that parts of an image are those of its values."""
+    file = read_image(path)
     assert not isinstance(file.data, np.ndarray)
     assert (file.data.shape, file.data.dtype) == (data.shape, data.dtype)
     np.testing.assert_array_equal(np.asarray(file.data), data)
-    for index in INDICES:
+    for index in indices:
         part = file.data[index]
         np.testing.assert_array_equal(part, data[index])
         assert part.dtype == data.dtype
         assert part.dtype.isnative
 
 
-def test_a_page_is_decoded_when_it_is_needed_and_once_for_all_its_tiles(tmp_path, is_lazy):
-    tifffile.imwrite(tmp_path / "a.tif", STACK, compression="zlib", photometric="minisblack")
+def test_only_the_segments_of_a_region_are_decoded_and_once_for_all_its_neighbors(tmp_path, is_lazy):
+    frames = np.random.default_rng(0).integers(0, 4000, (2, 256, 320), "uint16")
+    tifffile.imwrite(tmp_path / "a.tif", frames, compression="zlib", photometric="minisblack", tile=(64, 64))
     data = read_image(tmp_path / "a.tif").data
     assert is_lazy == []
+    data[1, 70:120, 10:100]
+    assert is_lazy == [(1, 5), (1, 6)]
+    data[1, 70:120, 90:140]
+    assert is_lazy == [(1, 5), (1, 6), (1, 7)]
+    data[1, 100:130, 90:140]
+    assert is_lazy == [(1, 5), (1, 6), (1, 7), (1, 11), (1, 12)]
+
+
+def test_strips_are_decoded_once_for_all_tiles_in_a_row(tmp_path, is_lazy):
+    tifffile.imwrite(tmp_path / "a.tif", STACK, compression="zlib", photometric="minisblack", rowsperstrip=10)
+    data = read_image(tmp_path / "a.tif").data
     for columns in (slice(0, 20), slice(20, 48)):
-        data[1, 2, :, columns]
-    assert is_lazy == [7]
+        data[1, 2, 15:25, columns]
+    assert is_lazy == [(7, 1), (7, 2)]
+
+
+def test_what_is_remembered_is_bounded_and_the_latest(tmp_path, is_lazy, monkeypatch):
+    monkeypatch.setattr(pages, "KEPT_BYTES", 3 * 16 * 16 * 2)
+    tifffile.imwrite(tmp_path / "a.tif", STACK, compression="zlib", photometric="minisblack", tile=(16, 16))
+    data = read_image(tmp_path / "a.tif").data
+    data[0, 0, 0:10]  # three tiles
+    data[0, 0, 0:10, 0:20]
+    data[0, 0, 20:30, 0:10]
+    assert is_lazy == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    data[0, 0, 0:10, 0:20]
+    assert len(is_lazy) == 4
+    data[0, 0, 0:10, 40:]
+    assert is_lazy[4:] == [(0, 2)]
+
+
+def test_tiles_that_a_file_leaves_out_have_the_value_for_no_data(tmp_path, is_lazy):
+    tiles = [STACK[0, 0, :16, :16], None, None, STACK[0, 1, :16, :16]]
+    tag = [(42113, "s", 0, "9", True)]  # GDAL_NODATA
+    options = {"shape": (32, 32), "dtype": "uint16", "tile": (16, 16), "compression": "zlib", "extratags": tag}
+    tifffile.imwrite(tmp_path / "a.tif", iter(tiles), photometric="minisblack", **options)
+    data = read_image(tmp_path / "a.tif").data
+    np.testing.assert_array_equal(np.asarray(data), tifffile.imread(tmp_path / "a.tif"))
+    assert data[3, 20] == 9
+
+
+def test_strips_of_which_the_file_does_not_say_where_they_are_are_told(tmp_path, is_lazy, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", STACK, compression="zlib", photometric="minisblack", rowsperstrip=10)
+    data = read_image(tmp_path / "a.tif").data
+    page = data._values._series.pages[3]
+    page.dataoffsets = page.dataoffsets[:2]
+    np.testing.assert_array_equal(data[0, 3, :20], STACK[0, 3, :20])
+    with pytest.raises(FileError, match=r"strip or tile 2 of page 3 is missing"):
+        data[0, 3, 15:25]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept", "expected"), [(40, 2**9, 2 * 40 * 48), (1, 2**9, 2**9), (1, 2**26, 2 * 40 * 48)]
+)
+def test_memory_of_what_is_remembered_or_decoded_at_once_is_told(tmp_path, is_lazy, monkeypatch, rows, kept, expected):
+    monkeypatch.setattr(pages, "KEPT_BYTES", kept)
+    tifffile.imwrite(tmp_path / "a.tif", STACK, compression="zlib", photometric="minisblack", rowsperstrip=rows)
+    assert read_image(tmp_path / "a.tif").n_held_bytes == expected
+    tifffile.imwrite(tmp_path / "a.tif", STACK, photometric="minisblack")
+    assert read_image(tmp_path / "a.tif").n_held_bytes == 0
+
+
+def test_memory_of_a_part_is_not_that_of_its_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "LARGEST_READ", 2**20)
+    monkeypatch.setattr(pages, "KEPT_BYTES", 2**18)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((4096, 4096), np.uint16), compression="zlib", tile=(128, 128))
+    tracemalloc.start()
+    data = read_image(path).data
+    for start in range(0, 4096, 256):
+        data[start : start + 256, start : start + 256]
+    assert tracemalloc.get_traced_memory()[1] < 2**22  # the page has 2**25 bytes
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("is_whole", [True, False])

@@ -54,3 +54,14 @@ def test_of_many_parts_those_that_are_looked_at_are_compared(n_frames, monkeypat
     assert image[70:72, 1, 7].tolist() == [75.0, 76.0]
     assert image[3:3].shape == (0, 2, 8)
     assert looked_at == [140, 141, 141, 143]
+
+
+def test_parts_in_files_are_shown_as_long_as_these_are_there(tmp_path):
+    image, path = UnderWay(Lazy(), np.float32), tmp_path / "part.npy"
+    np.save(path, np.full((2, 6, 3), 7.0))
+    image[1, slice(0, 2), slice(0, 6), slice(2, 5)] = path
+    expected = DATA[1].astype(np.float32)
+    expected[..., 2:5] = 7
+    np.testing.assert_array_equal(image[1], expected)
+    path.unlink()
+    np.testing.assert_array_equal(image[1], DATA[1])

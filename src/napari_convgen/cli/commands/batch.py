@@ -18,8 +18,9 @@ from napari_convgen.errors import ConfigError
 from napari_convgen.run.labels import format_count, format_seconds
 
 if TYPE_CHECKING:
+    from napari_convgen.batch.progress import BatchProgress
     from napari_convgen.batch.result import FileState
-    from napari_convgen.batch.run import BatchProgress, BatchTask
+    from napari_convgen.batch.run import BatchTask
 
 HELP = "denoise many image files, or large ones"
 DESCRIPTION = (
@@ -100,22 +101,27 @@ def run(options: argparse.Namespace) -> int:
     _check_numbers(options)
     from napari_convgen.batch.run import BatchTask
 
-    with _display_of_plans(options) as planned:
-        task = BatchTask(
-            options.inputs,
-            options.output,
-            read_config(options),
-            axes=options.axes,
-            series=options.series,
-            n_workers=options.workers,
-            memory=options.memory,
-            scheduler=options.scheduler,
-            part=_part(options.part),
-            is_forced=options.force,
-            retries_failed=options.retry_failed,
-            is_run=not (options.status or options.verify),
-            planned=planned,
-        )
+    try:
+        with _display_of_plans(options) as planned:
+            task = BatchTask(
+                options.inputs,
+                options.output,
+                read_config(options),
+                axes=options.axes,
+                series=options.series,
+                n_workers=options.workers,
+                memory=options.memory,
+                scheduler=options.scheduler,
+                part=_part(options.part),
+                is_forced=options.force,
+                retries_failed=options.retry_failed,
+                is_run=not (options.status or options.verify),
+                is_shared=not options.dry_run,
+                planned=planned,
+            )
+    except KeyboardInterrupt:
+        warn("napari-convgen: ended by Ctrl-C, before a piece was begun. The same command starts anew.")
+        return INTERRUPTED
     if not options.quiet:
         for note in _first(task.notes):
             warn(f"Note: {note}")

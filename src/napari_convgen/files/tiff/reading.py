@@ -60,6 +60,12 @@ def read(path: Path, axes: str | None, series: int) -> ImageFile:
         refuse_unread(path, page)
         _prepare_pages(path, chosen)
         data, own_axes, tags, note = _right_colors(path, chosen)
+        if chosen.is_multifile:
+            n_files = len({each.parent for each in chosen.pages if each is not None})
+            note = (
+                *note,
+                f"The image of {path} is in {n_files} files. All are read; a batch needs only one of them as an input.",
+            )
         data = in_gray_values(data, (file.imagej_metadata or {}) if chosen.kind == "imagej" else {})
         own_letters = layout_letters(own_axes, data.shape, tags["photometric"] == "rgb")
         letters = own_letters if axes is None else Layout.of(data.shape, axes).axes
