@@ -106,6 +106,33 @@ def test_a_frame_that_memory_cannot_hold_is_refused_before_it_is_looked_at(monke
 
 
 @pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (lambda x: DenoiseTask(x, SMALL), "Crop the image, or use fewer channels (generator.n_channels)."),
+        (lambda x: DenoiseTask(x, SMALL, axes="ZYX"), "(generator.n_channels)."),
+        (
+            lambda x: DenoiseTask(x, SMALL.replace({"z_axis": "volume"}), axes="ZYX"),
+            "(generator.n_channels); a Z axis can be fitted as frames.",
+        ),
+        (lambda x: ReconstructTask(x[0], "quick", problem="deblur"), "cpu. Crop the image."),
+        (
+            lambda x: ReconstructTask(x[0], "quick", problem="enlarge"),
+            "cpu. Crop the image, or choose a smaller factor.",
+        ),
+        (
+            lambda x: ReconstructTask(x, "deep-decoder", problem="deblur", axes="ZYX", changes={"z_axis": "volume"}),
+            "cpu. Crop the image, or use fewer channels (generator.n_channels).",
+        ),
+    ],
+)
+def test_advice_on_memory_names_what_can_be_changed(monkeypatch, make, advice):
+    monkeypatch.setattr(module, "free_bytes", lambda device: 2**10)
+    with pytest.raises(ShortMemoryError) as raised:
+        make(noisy(20, 40, 40))
+    assert str(raised.value).endswith(advice)
+
+
+@pytest.mark.parametrize(
     "error", [MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
 def test_memory_that_runs_out_becomes_advice_and_what_the_fit_held_is_free(monkeypatch, error):

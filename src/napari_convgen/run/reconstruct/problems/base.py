@@ -25,6 +25,9 @@ from napari_convgen.run.setup.prepared import Prepared
 ALONE = "A reconstruction is that of a single image"
 """Start of the sentence that refuses a stack."""
 
+SIMULATION = "The simulation"
+"""What needs memory while a measurement is simulated."""
+
 
 @dataclass(frozen=True, eq=False)
 class Given:

@@ -19,7 +19,7 @@ from napari_convgen.core.stopping import Members
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem, Observation
 from napari_convgen.run.setup.build import build_operator, random_source
-from napari_convgen.run.setup.forecast import Seconds
+from napari_convgen.run.setup.forecast import CROP, Seconds
 from napari_convgen.run.setup.guides import GuideStages
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -69,6 +69,8 @@ class Enlarge(InverseProblem):
 
 class _PreparedSmall(Prepared):
     """The checked image to enlarge, whose estimated noise level is believed only if it predicts the image well."""
+
+    smaller = f"{CROP}, or choose a smaller factor"
 
     def guides(
         self, problem: Problem, image: ImageTensor, members: Members, is_stopping: Callable[[], bool]

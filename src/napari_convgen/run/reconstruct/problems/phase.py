@@ -31,7 +31,7 @@ from napari_convgen.core.snapshot import Units
 from napari_convgen.core.stopping import Members
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.reconstruct.microscope import build_imaging, describe_imaging
-from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem, Observation
+from napari_convgen.run.reconstruct.problems.base import ALONE, SIMULATION, Given, InverseProblem, Observation
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.forecast import Seconds, check_memory
@@ -53,6 +53,9 @@ USUAL_STEPS = 14
 
 COPIES = 24
 """Complex arrays of the size of the images that are held at once: fields, slopes by the aberrations, temporaries of the transforms."""
+
+SIMULATED_COPIES = 8
+"""Complex arrays of double precision of that size while images are simulated."""
 
 
 class Phase(InverseProblem):
@@ -126,6 +129,8 @@ class Phase(InverseProblem):
         imaging = build_imaging(
             replace(given, config=chosen), shape, inputs.get("depths"), inputs.get("lights"), is_truth=True
         )
+        n_bytes = SIMULATED_COPIES * 16 * imaging.n_images * math.prod(imaging.size)
+        check_memory(n_bytes, torch.device("cpu"), "Crop it, or use fewer images.", SIMULATION)
         around = np.pad(truth, [(0, 0), *((margin, margin) for margin in imaging.margins)], mode="reflect")
         parameters = torch.tensor([*coefficients, 0.0], dtype=torch.float64)
         images = imaging.joint(torch.from_numpy(around), parameters)[0].numpy()
