@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_convgen.config import DownsamplingConfig, operators_of
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.regularized.plug_and_play import without_doubtful_noise
 from napari_convgen.core.stopping import Members
@@ -65,6 +66,19 @@ class Enlarge(InverseProblem):
         """Enlargement along each spatial axis."""
         sizes = zip(self.prepared.image_size, self.prepared.size, strict=True)
         return tuple(large // n for large, n in sizes)
+
+    def baseline(self) -> NDArray[Any]:
+        """Return the mean of the values that a pixel was part of, weighted as it was; NaN where less than half of them were measured.
+
+        That is an image of repeated pixels for the weighting ``"box"``, and an interpolated one for ``"lanczos"``.
+        """
+        problem = self.prepared.problem(self.scaled)
+        operator = problem.forward_model
+        assert isinstance(operator, LinearMap)
+        is_seen = (problem.weights > 0).to(problem.weights.dtype)
+        total, whole = (operator.adjoint(seen) for seen in (is_seen, torch.ones_like(is_seen)))
+        mean = operator.adjoint(is_seen * problem.measurement) / total
+        return self.units.restore(torch.where(total > whole / 2, mean, torch.nan).cpu().numpy())
 
 
 class _PreparedSmall(Prepared):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.config import PhaseConfig, operators_of
+from napari_convgen.core.baselines.inverse.phase import tuned_transport
 from napari_convgen.core.fit.guides import Guides
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Layout, Measured
@@ -221,6 +222,19 @@ class Phase(InverseProblem):
         assert problem.noise_level is not None
         deviation = self._prepared.linearized.deviation.cpu().numpy()
         return np.asarray(self._light / float(problem.noise_level[0]) * deviation * values)
+
+    @property
+    def has_baseline(self) -> bool:
+        """True for planes at two distances from the focus under one light."""
+        return len(np.unique(self.imaging.depths)) > 1 and not self.imaging.waves.any()
+
+    def baseline(self) -> NDArray[Any]:
+        """Return the phase in radians by the transport of intensity, with the strength that predicts the images best.
+
+        It takes the objective as perfect.
+        """
+        phase = tuned_transport(self.imaging, self.calibration.measurement.cpu())[0].numpy()[self.imaging.view]
+        return np.asarray(phase - phase.mean(dtype=np.float64), np.float32)
 
     @property
     def measurement_unit(self) -> float:

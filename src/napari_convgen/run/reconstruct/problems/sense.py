@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_convgen.config import AutoNoiseConfig, FourierConfig, GaussianNoiseConfig, operators_of
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Layout, Measured
+from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.mri.kspace import MOST_CALIBRATION, KSpaceNoise, Sampling, check_kspace, find_sampling
 from napari_convgen.core.mri.measured import MeasuredKSpace
 from napari_convgen.core.mri.simulation import equispaced, ring_of_coils, slow_phase
@@ -147,6 +148,15 @@ class Sense(InverseProblem):
         prepared, seed = self.prepared, self.prepared.config.seed
         rule = prepared.rule(self.scaled, seed)
         rule.members(prepared.problem(self.scaled), prepared.config.n_seeds, random_source(seed, 0))
+
+    def baseline(self) -> NDArray[Any]:
+        """Return the image of k-space that is 0 where it was not sampled."""
+        problem = self.prepared.problem(self.scaled)
+        operator = problem.forward_model
+        assert isinstance(operator, LinearMap)
+        nothing = problem.weights.new_full(operator.in_shape, (LOW + HIGH) / 2)
+        image = nothing - operator.adjoint(problem.weights * problem.residual(nothing))
+        return self.units.restore(image.cpu().numpy())
 
     @property
     def measurement_unit(self) -> float:
