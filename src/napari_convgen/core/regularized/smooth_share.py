@@ -24,7 +24,7 @@ from napari_convgen.core.regularized.plug_and_play import (
     measured_levels,
     plug_and_play_stages,
 )
-from napari_convgen.core.regularized.smoothest import N_STEPS, hole_tolerance, solve_smoothest
+from napari_convgen.core.regularized.smoothest import hole_tolerance, solve_smoothest
 from napari_convgen.core.stopping.entries import draw_entries
 
 CURVATURE = 0.12
@@ -40,7 +40,7 @@ SEED = 577
 
 
 def least_curved(
-    problem: Problem, weights: Float[Tensor, "n *entries"] | None = None, n_steps: int = N_STEPS
+    problem: Problem, weights: Float[Tensor, "n *entries"] | None = None, n_steps: int | None = None
 ) -> Solution:
     """Find the image of the least curvature, as strong as the noise of the measurement asks for.
 
@@ -51,7 +51,7 @@ def least_curved(
     weights
         Weights of the entries of the measurement; ``None``, the default, for those of the problem.
     n_steps
-        Number of steps of the conjugate gradients at most.
+        Number of steps of the conjugate gradients at most; ``None``, the default, for that of `solve_smoothest`.
     """
     strength = (measured_levels(problem).clamp_min(LEAST_LEVEL) / CURVATURE) ** 2
     return solve_smoothest(problem, strength, weights, hole_tolerance(problem, strength), order=2, n_steps=n_steps)
