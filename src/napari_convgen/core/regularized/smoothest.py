@@ -62,7 +62,9 @@ def solve_smoothest(
             penalty = gradient_adjoint(gradient(penalty))
         return operator.adjoint(seen * operator.apply(x)) + strength * penalty
 
-    return conjugate_gradients(normal, operator.adjoint(seen * problem.measurement), None, n_steps or N_STEPS, tolerance)
+    return conjugate_gradients(
+        normal, operator.adjoint(seen * problem.measurement), None, n_steps or N_STEPS, tolerance
+    )
 
 
 def hole_tolerance(problem: Problem, strength: Float[Tensor, "c *ones"], tolerance: float = TOLERANCE) -> float:
