@@ -7,8 +7,8 @@
     python benchmarks/inverse.py [--output FILE] constants|stop|doubt --data FOLDER
 
 Every rival is given the same measurement, operator and held-out entries as the generator; what it leaves open, a weight or a number of
-steps, is chosen by those entries too. Each part writes its section of benchmarks/results/inverse.md, between marks by which the pages of the documentation include it, and leaves
-the others as they are.
+steps, is chosen by those entries too. Each part writes its section of benchmarks/results/inverse.md, between marks by which pages of the
+documentation include it, and leaves the others as they are.
 """
 
 from __future__ import annotations

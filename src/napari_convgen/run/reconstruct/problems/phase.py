@@ -229,10 +229,7 @@ class Phase(InverseProblem):
         return len(np.unique(self.imaging.depths)) > 1 and not self.imaging.waves.any()
 
     def baseline(self) -> NDArray[Any]:
-        """Return the phase in radians by the transport of intensity, with the strength that predicts the images best.
-
-        It takes the objective as perfect.
-        """
+        """Return the phase in radians by the transport of intensity, which takes the objective as perfect."""
         phase = tuned_transport(self.imaging, self.calibration.measurement.cpu())[0].numpy()[self.imaging.view]
         return np.asarray(phase - phase.mean(dtype=np.float64), np.float32)
 
