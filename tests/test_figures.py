@@ -174,6 +174,12 @@ def test_phases_beside_total_variation_and_false_starts():
     assert {row[-1] for row in table("inverse.md", "images   | photons | found")} == {"0"}
 
 
+def test_held_out_entries_stop_all_but_phases_near_the_best_step():
+    medians = {name: float(median) for name, _, median, _, _ in table("inverse.md", "measurement  ")}
+    is_far = {name: median > 0.2 for name, median in medians.items()}
+    assert is_far == {name: name.startswith("phase") for name in medians}
+
+
 @pytest.mark.parametrize(
     ("name", "sentence", "is_photograph"),
     [
