@@ -7,7 +7,8 @@
     python benchmarks/inverse.py [--output FILE] constants|stop|doubt --data FOLDER
 
 Every rival is given the same measurement, operator and held-out entries as the generator; what it leaves open, a weight or a number of
-steps, is chosen by those entries too. Each part writes its section of benchmarks/results/inverse.md and leaves the others as they are.
+steps, is chosen by those entries too. Each part writes its section of benchmarks/results/inverse.md, between marks by which pages of the
+documentation include it, and leaves the others as they are.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def main() -> None:
     part = PARTS[arguments.part]
     text = part.measure(arguments)
     print(text)
-    write_section(arguments.output, part.TITLE, text, heading="##")
+    marked = f"<!-- --8<-- [start:{arguments.part}] -->\n\n{text.strip()}\n\n<!-- --8<-- [end:{arguments.part}] -->"
+    write_section(arguments.output, part.TITLE, marked, heading="##")
 
 
 if __name__ == "__main__":

@@ -94,12 +94,23 @@ def measure(arguments: argparse.Namespace) -> str:
     )
 
 
-def _scores(
-    arguments: argparse.Namespace, kind: str, photons: int, draw: int
-) -> tuple[Mapping[str, tuple[float, float, float, float]], tuple[int, int, int]]:
+def observe(size: int, kind: str, photons: int, draw: int) -> tuple[Image, np.ndarray, np.ndarray]:
+    """Return simulated images, the phase in radians that they are of, its mean 0, and the aberrations in radians.
+
+    Parameters
+    ----------
+    size
+        Rows and columns of the images.
+    kind
+        Which images are taken: a key of `IMAGES`.
+    photons
+        Mean photons of a pixel.
+    draw
+        Seed of the object, its aberrations and the photons.
+    """
     rng = np.random.default_rng(draw)
     margin = 60
-    whole = phase_of_cells(rng, arguments.size + 2 * margin)
+    whole = phase_of_cells(rng, size + 2 * margin)
     aberrations = rng.standard_normal(N_ZERNIKES)
     aberrations *= ABERRATION / np.linalg.norm(aberrations)
     scale = {"scale": (PIXEL, PIXEL), "units": ("micrometer",) * 2}
@@ -108,11 +119,22 @@ def _scores(
     clean = np.asarray(made.measurement.data, np.float64)[(slice(None), *inside)]
     images = rng.poisson(photons * clean).astype(np.float32)
     truth = whole[inside] - whole[inside].mean()
-    stack = Image(images, "ZYX", (STEP, PIXEL, PIXEL), ("micrometer",) * 3)
+    return Image(images, "ZYX", (STEP, PIXEL, PIXEL), ("micrometer",) * 3), truth, aberrations
+
+
+def inputs(kind: str) -> dict[str, Any]:
+    """Return what a reconstruction needs beside such images."""
+    lights = {name: value for name, value in IMAGES[kind].items() if name == "lights"}
+    return {"problem": "phase", "n_zernikes": N_ZERNIKES, **lights}
+
+
+def _scores(
+    arguments: argparse.Namespace, kind: str, photons: int, draw: int
+) -> tuple[Mapping[str, tuple[float, float, float, float]], tuple[int, int, int]]:
+    stack, truth, aberrations = observe(arguments.size, kind, photons, draw)
 
     def task() -> ReconstructTask:
-        lights = {name: value for name, value in IMAGES[kind].items() if name == "lights"}
-        return ReconstructTask(stack, problem="phase", n_zernikes=N_ZERNIKES, changes={"n_threads": 1}, **lights)
+        return ReconstructTask(stack, changes={"n_threads": 1}, **inputs(kind))
 
     def score(phase: np.ndarray, started: float, off: float = float("nan")) -> tuple[float, float, float, float]:
         centered = phase - phase.mean()

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+import inverse_phase
 from inverse_images import JUDGING, TUNING, Deblur, ImagePart, Inpaint, Sensing, add_folder, load
+from napari_convgen.config import preset
 from napari_convgen.core.mri.simulation import equispaced, head, scan
 from napari_convgen.run.compare.result import markdown_table
+from napari_convgen.run.reconstruct.result import ReconstructResult
 from napari_convgen.run.reconstruct.run import ReconstructTask
 
 TITLE = "The stop by held-out entries"
@@ -25,6 +28,12 @@ CASES: tuple[tuple[ImagePart, float], ...] = ((Inpaint(), 0.05), (Deblur(), 30.0
 
 SCAN = {"size": (96, 80), "rows": 5, "calibration": 16, "noise": 0.01, "heads": (103, 104, 105)}
 """Scans of heads: points, distance of the sampled rows, rows for calibration, noise, and seeds."""
+
+MORE_STEPS = 4000
+"""Number of steps of one more run of the first scan, since the others end at their last one."""
+
+PHASE = {"size": 64, "photons": 50, "draws": tuple(range(7))}
+"""Images of a phase: rows and columns, mean photons of a pixel, and seeds."""
 
 TUNING_HEADS = (100, 101, 102)
 """Seeds of the heads that chose the patience, and the step that is kept."""
@@ -52,9 +61,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def measure(arguments: argparse.Namespace) -> str:
     """Return the table."""
     torch.set_num_threads(1)
-    rows = []
+    rows, scans = [], []
     for name, runs in _cases(arguments):
-        gaps, steps = zip(*(_gap(each) for each in runs), strict=True)
+        gaps, steps = zip(*(_gap(_reconstruct(each)) for each in runs), strict=True)
+        scans += [each for each in runs if each["problem"] == "sense"]
         rows.append(
             [
                 name,
@@ -68,7 +78,20 @@ def measure(arguments: argparse.Namespace) -> str:
     table = markdown_table(["measurement", "runs", "median", "worst", "kept step, median"], rows)
     return (
         f"By how many dB the generator's image at the kept step is worse than the best of the run, preset `{PRESET}`, "
-        f"{arguments.size} × {arguments.size} pixels, scans {SCAN['size'][0]} × {SCAN['size'][1]}.\n\n{table}"
+        f"{arguments.size} × {arguments.size} pixels, scans {SCAN['size'][0]} × {SCAN['size'][1]}, phases "
+        f"{PHASE['size']} × {PHASE['size']} with unknown aberrations.\n\n{table}{_more_steps(scans[0])}"
+    )
+
+
+def _more_steps(run: dict[str, Any]) -> str:
+    """Return sentences on what more steps give a scan, whose fits end at their last one."""
+    usual, more = preset(PRESET).n_steps, _reconstruct(run, n_steps=MORE_STEPS)
+    psnr = more.psnr_by_step
+    steps = [max(step for step in psnr if step <= n) for n in (usual, 2 * usual, more.step)]
+    gains = " and ".join(f"{psnr[step] - psnr[steps[0]]:.2f} dB better at step {step}" for step in steps[1:])
+    return (
+        f"\n\nThe fits of scans are still getting better at their last step. With {MORE_STEPS} steps at most, that of the first scan is "
+        f"{gains}, which is kept, than at step {steps[0]}."
     )
 
 
@@ -85,9 +108,18 @@ def _cases(arguments: argparse.Namespace) -> Iterator[tuple[str, list[dict[str, 
     scans = [scan(head(SCAN["size"], seed), is_sampled, noise=SCAN["noise"]) for seed in heads]
     runs = [{"image": each.kspace, "reference": np.abs(each.image), "problem": "sense"} for each in scans]
     yield f"scans, R = {1 / is_sampled.mean():.1f}, noise {100 * SCAN['noise']:.0f} %", runs
+    for kind in () if arguments.tune else inverse_phase.IMAGES:
+        runs = []
+        for draw in PHASE["draws"]:
+            stack, truth, _ = inverse_phase.observe(PHASE["size"], kind, PHASE["photons"], draw)
+            runs.append({"image": stack, "reference": truth, **inverse_phase.inputs(kind)})
+        yield f"phase, {kind}, {PHASE['photons']} photons", runs
 
 
-def _gap(run: dict[str, Any]) -> tuple[float, int]:
+def _reconstruct(run: dict[str, Any], **changes: Any) -> ReconstructResult:
+    return ReconstructTask(config=PRESET, changes={"n_threads": 1, **changes}, **run).finish()
+
+
+def _gap(result: ReconstructResult) -> tuple[float, int]:
     """Return by how many dB the kept step is worse than the best, and the kept step."""
-    result = ReconstructTask(config=PRESET, changes={"n_threads": 1}, **run).finish()
     return max(result.psnr_by_step.values()) - result.scores(result.generator_image).psnr, result.step

@@ -159,7 +159,7 @@ def test_scans_beside_total_variation_and_wavelets():
     scans = {name: [float(cell.split()[0]) for cell in cells] for name, *cells in table("inverse.md", "scan ")}
     del scans["mean"]
     noisy = [cells for name, cells in scans.items() if name.endswith("1 %")]
-    page = "docs/reconstruct.md"
+    page = "docs/reconstruct/mri.md"
     over_tv = [ours - tv for *_, tv, ours in noisy]
     over_wavelets = [ours - wavelets for *_, wavelets, _, ours in noisy]
     assert figures(page, "it is # to # dB better than total variation") == near(min(over_tv), max(over_tv))
@@ -172,9 +172,15 @@ def test_phases_beside_total_variation_and_false_starts():
     rows = table("inverse.md", "images   | photons |                 method")
     ours, theirs = ([float(row[3].split()[0]) for row in rows if row[2] == name] for name in ("quick", "TV"))
     better = [one - other for one, other in zip(ours, theirs, strict=True)]
-    stated = figures("docs/reconstruct.md", "with unknown aberrations the phase is # to # dB better than that of")
+    stated = figures("docs/reconstruct/phase.md", "with unknown aberrations the phase is # to # dB better than that of")
     assert stated == near(min(better), max(better))
     assert {row[-1] for row in table("inverse.md", "images   | photons | found")} == {"0"}
+
+
+def test_held_out_entries_stop_all_but_phases_near_the_best_step():
+    medians = {name: float(median) for name, _, median, _, _ in table("inverse.md", "measurement  ")}
+    is_far = {name: median > 0.2 for name, median in medians.items()}
+    assert is_far == {name: name.startswith("phase") for name in medians}
 
 
 @pytest.mark.parametrize(

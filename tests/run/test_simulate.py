@@ -8,8 +8,9 @@ import pytest
 from napari_convgen import simulate
 from napari_convgen.config import Config
 from napari_convgen.core.image import Image
-from napari_convgen.errors import ConfigError, InputError
+from napari_convgen.errors import ConfigError, InputError, ShortMemoryError
 from napari_convgen.run.reconstruct.run import ReconstructTask
+from napari_convgen.run.setup import forecast
 
 
 @pytest.fixture
@@ -144,3 +145,24 @@ def test_uneven_planes_know_their_pixels_too():
     made = simulate(phase, problem="phase", depths=[0.0, 2.0, 3.0])
     assert made.measurement.axes == "TYX"
     ReconstructTask(made.measurement, made.config, problem="phase", depths=[0.0, 2.0, 3.0], n_zernikes=0)
+
+
+def test_a_truth_too_large_for_the_memory_is_refused_before_it_is_copied():
+    volume = Image(np.broadcast_to(np.float32(1), (4000,) * 3), "ZYX")
+    with pytest.raises(
+        ShortMemoryError, match=r"The simulation needs about 6\.5 TiB of memory, .* on cpu\. Crop the image\."
+    ):
+        simulate(volume, problem="inpaint", changes={"z_axis": "volume"})
+
+
+@pytest.mark.parametrize(
+    ("problem", "given", "sentence"),
+    [
+        ("sense", {"n_coils": 128}, "Crop it, or use fewer coils"),
+        ("phase", {"n_planes": 100, "z_step": 1.0, "numerical_aperture": 0.5}, "Crop it, or use fewer images"),
+    ],
+)
+def test_a_measurement_that_is_too_large_for_the_memory_is_refused(truth, monkeypatch, problem, given, sentence):
+    monkeypatch.setattr(forecast, "free_bytes", lambda device: 10 * truth.data.nbytes * 14)
+    with pytest.raises(ShortMemoryError, match=f"The simulation needs about .* {sentence}"):
+        simulate(truth, problem=problem, **given)

@@ -50,7 +50,7 @@ class FitTask(Task[DenoiseProgress, ResultT]):
 
     def __init__(self, prepared: Prepared, n_bytes: int) -> None:
         super().__init__(prepared)
-        check_memory(n_bytes, self.device)
+        check_memory(n_bytes, self.device, prepared.memory_advice)
         self.n_bytes = n_bytes
         self._notes: list[str] = []
         self._n_steps = n_steps_of(prepared)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_convgen.config import Config
@@ -16,11 +18,16 @@ from napari_convgen.core.image.layout import channels_first
 from napari_convgen.errors import InputError
 from napari_convgen.run.reconstruct.inputs import choose_config
 from napari_convgen.run.reconstruct.problems import Given
-from napari_convgen.run.reconstruct.problems.base import Observation
+from napari_convgen.run.reconstruct.problems.base import SIMULATION, Observation
+from napari_convgen.run.setup.forecast import CROP, check_memory
 from napari_convgen.run.setup.inputs import ImageLike, as_image
 
 MOST_PHOTONS = 1e12
 """Largest number of photons of a pixel: their noise is a millionth of the signal, less than float32 holds."""
+
+SIMULATED_BYTES = 112
+"""Bytes of each value of a truth at the peak of a simulation: its margins, the transforms of a blur, and the noise; measured with
+blurred volumes and noise."""
 
 MOST_COUNTED = 128
 """Largest number of coils, and distance of rows: more than scanners have."""
@@ -136,7 +143,7 @@ def simulate(
 
     Raises
     ------
-    InputError, ConfigError
+    InputError, ConfigError, ShortMemoryError
         What cannot be simulated, in a sentence.
     """
     kind, chosen = choose_config(problem, config, {"seed": seed} | dict(changes or {}), inputs)
@@ -161,6 +168,8 @@ def simulate(
     for name in ("n_coils", "acceleration", "n_planes"):
         _check_count(name, simulated[name])
     given = Given(as_image(truth, "truth", axes), chosen, axes, 0)
+    n_values = math.prod(given.image.data.shape)
+    check_memory(SIMULATED_BYTES * n_values, torch.device("cpu"), f"{CROP}.", SIMULATION)
     own = simulated | {name: each for name, each in inputs.items() if name in kind.inputs}
     rng, own = np.random.default_rng(chosen.seed), {name: each for name, each in own.items() if each is not None}
     seen = kind.observe(given, _values(given), rng, **own)

@@ -17,7 +17,7 @@ import torch
 
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.errors import ShortMemoryError
-from napari_convgen.run.setup.forecast import ADVICE, is_short_memory
+from napari_convgen.run.setup.forecast import is_short_memory
 from napari_convgen.run.setup.host_state import isolated, with_isolation
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -132,7 +132,7 @@ class Task(ABC, Generic[ProgressT, ResultT]):
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        raise ShortMemoryError(f"Memory ran out on {self.device}. {ADVICE}")
+        raise ShortMemoryError(f"Memory ran out on {self.device}. {self.prepared.memory_advice}")
 
     def finish(self, callback: Callable[[ProgressT], None] | None = None) -> ResultT:
         """Go through the task to its end and return its result.

@@ -121,6 +121,27 @@ def test_the_report_and_the_summary_tell_the_run(folder, capsys):
         assert file.pages[0].resolution == (20, 20)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--problem", "inpaint", "--mask", "mask.png"],
+        ["--problem", "deblur", "--sigma", "0.8"],
+        ["--problem", "enlarge", "--factor", "2"],
+    ],
+)
+def test_a_classical_image_is_written_beside_the_result(folder, arguments, capsys):
+    image = run(*arguments, "--baseline", "classical.tif")
+    assert "Wrote out.tif, classical.tif." in capsys.readouterr().out
+    given = {"sigma": 0.8} if "deblur" in arguments else {"factor": 2} if "enlarge" in arguments else {}
+    if "inpaint" in arguments:
+        given["is_missing"] = read_image("mask.png").image.data
+    config = preset("deep-decoder").replace(SMALL)
+    task = ReconstructTask(read_image("image.tif").image, config, problem=arguments[1], **given)
+    classical = tifffile.imread("classical.tif")
+    np.testing.assert_array_equal(classical, task.baseline())
+    assert classical.shape == image.shape
+
+
 def test_an_axis_of_length_one_stays(folder, truth):
     tifffile.imwrite("one.tif", truth[None], metadata={"axes": "TYX"})
     for problem in ("inpaint", "enlarge"):
@@ -169,6 +190,7 @@ BAD = {
     "--problem enlarge --factor 16": "The fit needs about",
     "--problem enlarge -o out.png": "out.png cannot hold float32 values",
     "--problem enlarge -o image.tif": "--output and INPUT are the same file",
+    "--problem enlarge --baseline image.tif": "--baseline and INPUT are the same file",
     "--problem inpaint --mask mask.png --snapshots mask.png": "cannot hold a stack",
     "--problem inpaint --mask small.tif --report run.txt": "The mask must have",
     "--problem inpaint --mask mask.png --report run.txt": "run.txt must end in .json",

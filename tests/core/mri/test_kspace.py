@@ -24,7 +24,7 @@ def with_nan():
         (KSPACE.real, "got float32: this looks like an image"),
         (KSPACE[None], "must be that of one slice, got the shape (1, 4, 48, 40)"),
         (KSPACE[:0], "must be that of one slice"),
-        (with_nan(), "1 values that are infinite or not a number (NaN)"),
+        (with_nan(), "K-space has 1 value that is infinite or not a number (NaN)"),
         (0 * KSPACE, "0 throughout"),
         (IMAGE, "this looks like an image"),
         (np.fft.ifftshift(KSPACE, (1, 2)), "origin at index 0"),

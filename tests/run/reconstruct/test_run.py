@@ -14,6 +14,7 @@ from napari_convgen.core.regularized import smoothest
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.errors import FitError
 from napari_convgen.run.reconstruct.run import ALL_HELD, ReconstructTask, reconstruct
+from napari_convgen.run.setup import guides
 
 TINY = Config().replace(
     {"generator.n_channels": 12, "generator.n_scales": 2, "n_steps": 40, "n_seeds": 2, "n_threads": 1}
@@ -265,3 +266,6 @@ def test_a_hole_that_is_too_large_for_the_smoothest_filling_is_noted(monkeypatch
     monkeypatch.setattr(smoothest, "N_STEPS", 100)
     *_, note = ReconstructTask(image, **given).finish().notes
     assert "as in large holes, may be filled with another surface" in note
+    monkeypatch.setattr(guides, "smooth_share", lambda *_: 0.0)  # nothing of it is in the image
+    *_, note = ReconstructTask(image, **given).finish().notes
+    assert "smoothest" not in note

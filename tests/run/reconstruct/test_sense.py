@@ -11,6 +11,8 @@ from napari_convgen.core.mri.simulation import equispaced, head, poisson_disc, s
 from napari_convgen.core.operators.fourier import centered_fft
 from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
 from napari_convgen.run.denoise.run import DenoiseTask
+from napari_convgen.run.reconstruct.problems import sense
+from napari_convgen.run.reconstruct.problems.sense import describe_kspace
 from napari_convgen.run.reconstruct.run import ReconstructTask, reconstruct
 from napari_convgen.run.setup import forecast
 
@@ -167,7 +169,9 @@ def test_denoising_has_no_kspace():
         DenoiseTask(np.random.default_rng(0).random((16, 16)), TINY.replace({"operator.kind": "fourier"}))
 
 
-def test_too_many_coils_for_the_memory_are_refused_before_anything_is_estimated(monkeypatch):
+def test_too_many_coils_for_the_memory_are_refused_before_k_space_is_looked_at(monkeypatch):
     monkeypatch.setattr(forecast, "free_bytes", lambda device: 100_000)
-    with pytest.raises(ShortMemoryError, match="are free on cpu"):
-        ReconstructTask(KSPACE, GUIDED, problem="sense")
+    monkeypatch.setattr(sense, "check_kspace", lambda _: pytest.fail("k-space was looked at"))
+    for look in (lambda: ReconstructTask(KSPACE, GUIDED, problem="sense"), lambda: describe_kspace(KSPACE)):
+        with pytest.raises(ShortMemoryError, match=r"are free on cpu\. Combine the coils into fewer\."):
+            look()

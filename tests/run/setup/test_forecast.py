@@ -1,5 +1,6 @@
 import gc
 import re
+import time
 import weakref
 
 import numpy as np
@@ -15,6 +16,8 @@ from napari_convgen.run.denoise.run import DenoiseTask, denoise
 from napari_convgen.run.labels import format_bytes, format_place, format_seconds
 from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.setup import forecast as module
+from napari_convgen.run.setup import guides
+from napari_convgen.run.setup.guides import N_TIMED
 
 SMALL = Config().replace({"generator.n_channels": 8, "n_steps": 50, "stopping.kind": "fixed", "device": "cpu"})
 
@@ -103,6 +106,52 @@ def test_a_frame_that_memory_cannot_hold_is_refused_before_it_is_looked_at(monke
     monkeypatch.setattr(Measured, "of", lambda *_: pytest.fail("the frame was looked at"))
     with pytest.raises(ShortMemoryError, match=r"needs about 8\.6 MiB of memory, but only 3\.8 MiB"):
         make(image)
+
+
+def test_the_time_counts_the_smoothest_image_which_takes_long_in_large_holes(monkeypatch):
+    def slow(problem, weights=None, n_steps=0):
+        assert n_steps == N_TIMED
+        time.sleep(0.05)
+
+    monkeypatch.setattr(guides, "least_curved", slow)
+    hole, line = np.zeros((2, 80, 80), bool)
+    hole[10:70, 10:70] = line[10:12] = True
+    long, short = (
+        ReconstructTask(noisy(80, 80), "quick", problem="inpaint", is_missing=mask).forecast().before.wall
+        for mask in (hole, line)
+    )
+    assert short < 2 * 1800 / N_TIMED * 0.05 < long
+    scattered = np.random.default_rng(0).random((80, 80)) < 0.5
+    assert (
+        ReconstructTask(noisy(80, 80), "quick", problem="inpaint", is_missing=scattered).forecast().before.wall < long
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (lambda x: DenoiseTask(x, SMALL), "Crop the image, or use fewer channels (generator.n_channels)."),
+        (lambda x: DenoiseTask(x, SMALL, axes="ZYX"), "(generator.n_channels)."),
+        (
+            lambda x: DenoiseTask(x, SMALL.replace({"z_axis": "volume"}), axes="ZYX"),
+            "(generator.n_channels); a Z axis can be fitted as frames.",
+        ),
+        (lambda x: ReconstructTask(x[0], "quick", problem="deblur"), "cpu. Crop the image."),
+        (
+            lambda x: ReconstructTask(x[0], "quick", problem="enlarge"),
+            "cpu. Crop the image, or choose a smaller factor.",
+        ),
+        (
+            lambda x: ReconstructTask(x, "deep-decoder", problem="deblur", axes="ZYX", changes={"z_axis": "volume"}),
+            "cpu. Crop the image, or use fewer channels (generator.n_channels).",
+        ),
+    ],
+)
+def test_advice_on_memory_names_what_can_be_changed(monkeypatch, make, advice):
+    monkeypatch.setattr(module, "free_bytes", lambda device: 2**10)
+    with pytest.raises(ShortMemoryError) as raised:
+        make(noisy(20, 40, 40))
+    assert str(raised.value).endswith(advice)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from scipy.ndimage import laplace
 
 from napari_convgen.core.image import Image
 from napari_convgen.run.reconstruct.run import reconstruct
@@ -63,10 +64,10 @@ def assert_covers(layer, source):
 def test_an_enlarged_image_covers_what_the_input_covers(session, qtbot, quick, noisy, weighting):
     config = quick.replace({"operator.kind": "downsampling", "operator.factor": 3, "operator.weighting": weighting})
     layers = run_to_end(session, qtbot, "enlarge", config, outputs=ALL)
-    beside = ["cells generator", "cells plainly enlarged", "cells residual", "cells snapshots"]
+    beside = ["cells generator", "cells plain enlargement", "cells residual", "cells snapshots"]
     assert names(session) == ["cells", "cells enlarged", *beside]
     assert [layer.visible for layer in layers] == [True, True, False, False, False, False]
-    for name in ("cells enlarged", "cells generator", "cells plainly enlarged", "cells snapshots"):
+    for name in ("cells enlarged", "cells generator", "cells plain enlargement", "cells snapshots"):
         assert layers[name].data.shape[-2:] == (60, 72)
         assert_covers(layers[name], layers["cells"])
     assert_covers(layers["cells residual"], layers["cells"])
@@ -78,7 +79,7 @@ def test_an_enlarged_image_covers_what_the_input_covers(session, qtbot, quick, n
     assert session.viewer.dims.point[0] == session.result.step
     for layer in layers[1:]:
         assert layer.metadata[METADATA_KEY]["step"] == expected.step
-    plain = layers["cells plainly enlarged"].data
+    plain = layers["cells plain enlargement"].data
     means = plain.reshape(20, 3, 24, 3).mean((1, 3))
     if weighting == "box":
         np.testing.assert_allclose(plain, noisy[:20, :24].repeat(3, 0).repeat(3, 1), atol=1e-3)
@@ -93,12 +94,16 @@ def test_pixels_under_a_mask_are_filled_in(session, qtbot, quick):
     expected = reconstruct(read_layer(layers["cells"]).image, quick, problem="inpaint", is_missing=mask)
     np.testing.assert_array_equal(layers["cells filled in"].data, expected.image)
     np.testing.assert_array_equal(np.isnan(layers["cells residual"].data), mask)
+    smoothest = layers["cells smoothest filling"].data
+    assert_covers(layers["cells smoothest filling"], layers["cells"])
+    assert np.abs(laplace(smoothest.astype(float))).mean() < np.abs(laplace(layers["cells"].data.astype(float))).mean()
     assert_covers(layers["cells filled in"], layers["cells"])
 
 
 def test_a_measured_psf_is_used(session, qtbot, quick):
     psf = Image(np.array([[0, 1, 0], [1, 3, 1], [0, 1, 0]]))
-    layers = run_to_end(session, qtbot, "deblur", quick, psf=psf)
+    layers = run_to_end(session, qtbot, "deblur", quick, psf=psf, outputs=ALL)
+    assert_covers(layers["cells Wiener filter"], layers["cells"])
     config = quick.replace({"operator.kind": "blur"})
     expected = reconstruct(read_layer(layers["cells"]).image, config, problem="deblur", psf=psf)
     np.testing.assert_array_equal(layers["cells deblurred"].data, expected.image)
@@ -123,7 +128,7 @@ def test_colors_stay_colors_of_their_type(session, qtbot, quick, noisy):
     colors = np.stack([noisy, noisy // 2, 255 - noisy], -1)
     session.viewer.add_image(colors, name="colors", rgb=True)
     layers = run_to_end(session, qtbot, "enlarge", quick, "colors", outputs=ALL)
-    for name in ("colors enlarged", "colors snapshots", "colors generator", "colors plainly enlarged"):
+    for name in ("colors enlarged", "colors snapshots", "colors generator", "colors plain enlargement"):
         assert layers[name].rgb
         assert layers[name].data.dtype == np.uint8
     assert not layers["colors residual"].rgb

@@ -65,7 +65,7 @@ def test_only_the_inputs_of_the_problem_are_shown(user):
     assert sees(user, *INPUTS) == ["Point spread", "Width of the blur"]
     assert "quick" in user.choices("Preset")
     assert "guided-network" not in user.choices("Preset")
-    assert not user.box("Plain enlargement").isVisibleTo(user.widget)
+    assert user.box("Wiener filter").isVisibleTo(user.widget)
     user.fill("Problem", "Enlarge")
     assert sees(user, *INPUTS) == ["Enlargement", "Measured pixels are"]
     assert user.box("Plain enlargement").isVisibleTo(user.widget)
@@ -94,8 +94,12 @@ def test_a_phase_is_found_from_a_stack_and_its_aberrations_are_plotted(viewer, w
     user.fill("Aberrations", 2)
     user.fill("Starts", 1)
     user.check("Residual")
+    user.check("Transport of intensity")
     user.run()
     assert "stack phase (rad)" in viewer.layers, user.text
+    transport = viewer.layers["stack transport of intensity"]
+    np.testing.assert_allclose(transport.scale, (0.2, 0.2))
+    assert np.corrcoef(transport.data.ravel(), truth.data.ravel())[0, 1] > 0.8
     layer = viewer.layers["stack phase (rad)"]
     assert layer.data.shape == (24, 22)
     np.testing.assert_allclose(layer.scale, (0.2, 0.2))
@@ -135,6 +139,10 @@ def test_a_phase_is_found_under_an_array_of_lights(viewer, user, tmp_path):
     user.run()
     assert "expected (7, 2), got (6, 2)" in user.text
     np.savetxt(path, waves, delimiter=",")
+    user.check("Transport of intensity")
+    user.run()
+    assert "This measurement has no classical image to compare with" in user.text
+    user.check("Transport of intensity", False)
     user.run()
     assert "lights phase (rad)" in viewer.layers, user.text
     layer = viewer.layers["lights phase (rad)"]

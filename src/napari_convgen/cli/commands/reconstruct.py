@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from napari_convgen.cli import kspace
 from napari_convgen.cli.commands.denoise import describe
@@ -62,6 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_fit(parser)
     add_reference(parser)
     kspace.add_outputs(parser)
+    add("--baseline", type=Path, metavar="FILE", help=_BASELINE)
     add_snapshots(parser)
     add_report(parser)
     add_force(parser)
@@ -71,6 +74,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 _OUTPUT = (
     "reconstructed image to write as .tif, .nii.gz and others, needed unless --dry-run; it has the pixel size of the input, divided by the "
     "enlargement"
+)
+_BASELINE = (
+    "image file to write, of a classical image to compare with: the smoothest filling, what a Wiener filter makes, the plain enlargement, "
+    "the zero-filled scan, the smoothest image with the sums, or the phase by the transport of intensity (default: none)"
 )
 
 
@@ -89,11 +96,20 @@ def run(options: argparse.Namespace) -> int:
         changes=read_changes(options),
         **measurement.inputs,
     )
-    written = (options.output, options.phase, options.write_coil_maps, options.snapshots, options.report)
+    if options.baseline:
+        task.check_baseline()
+    written = (
+        options.output,
+        options.phase,
+        options.write_coil_maps,
+        options.baseline,
+        options.snapshots,
+        options.report,
+    )
     return run_and_write(
         options,
         task,
-        lambda: _Files(options, measurement.like_generated(task.posed)),
+        lambda: _Files(options, measurement.like_generated(task.posed), task.baseline),
         describe,
         lambda result: _summary(result, (*measurement.notes, *notes_of(reference))),
         ", ".join(str(path) for path in written if path),
@@ -109,9 +125,12 @@ class _Files:
         Options with the files to write.
     like
         Image file that the reconstructed image is like.
+    baseline
+        Function that returns a classical image.
     """
 
-    def __init__(self, options: argparse.Namespace, like: ImageFile) -> None:
+    def __init__(self, options: argparse.Namespace, like: ImageFile, baseline: Callable[[], NDArray[Any]]) -> None:
+        self._baseline, self._make_baseline = options.baseline, baseline
         self._output, self._snapshots, self._report = options.output, options.snapshots, options.report
         self._like = like
         self._of_scan = kspace.KSpaceOutputs(options, self._like)
@@ -120,17 +139,26 @@ class _Files:
         """Refuse files that could not be written, that are read, or are there already."""
         check_image(self._output, self._like)
         self._of_scan.check()
+        if self._baseline:
+            check_image(self._baseline, self._like)
         if self._snapshots:
             check_stack(self._snapshots, self._like)
         if self._report:
             check_writable(self._report, (".json",))
-        written = {"--output": self._output, "--snapshots": self._snapshots, "--report": self._report}
+        written = {
+            "--output": self._output,
+            "--baseline": self._baseline,
+            "--snapshots": self._snapshots,
+            "--report": self._report,
+        }
         check_outputs(read, written | self._of_scan.paths, is_forced=is_forced)
 
     def write(self, result: ReconstructResult) -> None:
         """Write the image, its snapshots and the report."""
         write_image(self._output, magnitude(result.image), self._like)
         self._of_scan.write(result)
+        if self._baseline:
+            write_image(self._baseline, magnitude(self._make_baseline()), self._like)
         if self._snapshots:
             steps = [snapshot.step for snapshot in result.snapshots]
             write_stack(

@@ -330,7 +330,12 @@ class DescentStep:
         return outputs, losses.detach() if is_last else self.losses(outputs, self.measurements)
 
     def losses(self, images: Tensor, targets: Tensor, first: int = 0) -> Float[Tensor, "p"]:
-        """Return the mean squared residual of some members, from the ``first`` on, over the entries that each is fitted to."""
+        """Return the mean squared residual of some members, from the ``first`` on, over the entries that each is fitted to.
+
+        For all operators its curvature by the image is within a factor of about 4 of that of denoising, so that a learning rate of gradient
+        descent means about the same. It is not divided by the squared norm of the operator as well: that of an enlargement falls with its
+        number of entries, and the mean makes up for it already.
+        """
         members = slice(first, first + len(images))
         return (self.weights[members] * squared(self.problem.residual(images, targets[members]))).flatten(1).sum(1)
 

@@ -152,9 +152,7 @@ def refuse_constant(checks: Sequence[FrameCheck]) -> None:
     """
     if all(check.is_constant for check in checks):
         value = "missing (NaN)" if all(check.is_missing for check in checks) else "the same"
-        raise InputError(
-            f"The image is constant: all its values are {value}. There is nothing to denoise; choose another one."
-        )
+        raise InputError(f"The image is constant: all its values are {value}. Choose another one.")
 
 
 def _least_range(measured: Measured) -> float:

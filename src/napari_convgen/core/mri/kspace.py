@@ -92,8 +92,9 @@ def check_kspace(kspace: NDArray[Any]) -> Complex[np.ndarray, "coils y x"]:
     coils = kspace if kspace.ndim == 3 else kspace[np.newaxis]
     n_bad = int((~np.isfinite(coils)).sum())
     if n_bad:
+        found = "1 value that is" if n_bad == 1 else f"{n_bad} values that are"
         raise InputError(
-            f"K-space has {n_bad} values that are infinite or not a number (NaN). Replace them by 0, which marks what was not sampled."
+            f"K-space has {found} infinite or not a number (NaN). Replace by 0, which marks what was not sampled."
         )
     if not coils.any():
         raise InputError("K-space is 0 throughout: no point was sampled. Give the k-space of a scan.")

@@ -39,7 +39,9 @@ SEED = 577
 """Seed of the entries that are held out. Any will do."""
 
 
-def least_curved(problem: Problem, weights: Float[Tensor, "n *entries"] | None = None) -> Solution:
+def least_curved(
+    problem: Problem, weights: Float[Tensor, "n *entries"] | None = None, n_steps: int | None = None
+) -> Solution:
     """Find the image of the least curvature, as strong as the noise of the measurement asks for.
 
     Parameters
@@ -48,9 +50,11 @@ def least_curved(problem: Problem, weights: Float[Tensor, "n *entries"] | None =
         Measurement, linear operator and noise level.
     weights
         Weights of the entries of the measurement; ``None``, the default, for those of the problem.
+    n_steps
+        Number of steps of the conjugate gradients at most; ``None``, the default, for that of `solve_smoothest`.
     """
     strength = (measured_levels(problem).clamp_min(LEAST_LEVEL) / CURVATURE) ** 2
-    return solve_smoothest(problem, strength, weights, hole_tolerance(problem, strength), order=2)
+    return solve_smoothest(problem, strength, weights, hole_tolerance(problem, strength), order=2, n_steps=n_steps)
 
 
 def smooth_share(

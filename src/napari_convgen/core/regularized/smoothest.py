@@ -31,6 +31,7 @@ def solve_smoothest(
     weights: Float[Tensor, "n *entries"] | None = None,
     tolerance: float = TOLERANCE,
     order: int = 1,
+    n_steps: int | None = None,
 ) -> Solution:
     r"""Minimize :math:`\| W^{1/2} (A x - y) \|^2 + \lambda \| \nabla x \|^2` by conjugate gradients, or with second derivatives.
 
@@ -49,6 +50,8 @@ def solve_smoothest(
         Length of the remaining gradient, relative to the first, at which to end.
     order
         1, the default, for the gradient of the image, 2 for its Laplacian.
+    n_steps
+        Number of steps at most; ``None``, the default, for `N_STEPS`.
     """
     operator, seen = problem.forward_model, problem.weights if weights is None else weights
     assert isinstance(operator, LinearMap)
@@ -59,7 +62,9 @@ def solve_smoothest(
             penalty = gradient_adjoint(gradient(penalty))
         return operator.adjoint(seen * operator.apply(x)) + strength * penalty
 
-    return conjugate_gradients(normal, operator.adjoint(seen * problem.measurement), None, N_STEPS, tolerance)
+    return conjugate_gradients(
+        normal, operator.adjoint(seen * problem.measurement), None, n_steps or N_STEPS, tolerance
+    )
 
 
 def hole_tolerance(problem: Problem, strength: Float[Tensor, "c *ones"], tolerance: float = TOLERANCE) -> float:

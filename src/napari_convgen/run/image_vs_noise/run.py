@@ -104,7 +104,7 @@ class CompareFitsTask(Task[CompareFitsProgress, CompareFitsResult]):
         self._truth = None if truth is None else truth.image
         self._is_found_out = not self.look.has_instrument
         self._pose()
-        check_memory(self.n_bytes, self.device)
+        check_memory(self.n_bytes, self.device, self.prepared.memory_advice)
         self._moments: list[Moment] = []
         # Each image is held once, and counted twice: as the iterate, and in the place of the average.
         self._store = SnapshotStore(2 * self.config.snapshot_memory * 2**20, GeneratorUnits(), "iterate")

@@ -9,17 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.config import Config
 from napari_convgen.core.consistency import choose_rho, make_consistent
 from napari_convgen.core.fit.loop import Fit
-from napari_convgen.core.image import HIGH, LOW
 from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.snapshot import Snapshot
-from napari_convgen.errors import FitError
+from napari_convgen.errors import FitError, InputError
 from napari_convgen.run.denoise.progress import DenoiseProgress
 from napari_convgen.run.fit_task import FitTask, peak_bytes
 from napari_convgen.run.reconstruct.inputs import pose_problem
@@ -152,22 +150,29 @@ class ReconstructTask(FitTask[ReconstructResult]):
         return self._restored(self._fit.iterate.image(self.config.output))
 
     def baseline(self) -> NDArray[Any]:
-        """Return the image that follows from a linear measurement without a generator, in its units.
+        """Return a classical image of the measurement, in its units, to compare with; which one, each problem says.
 
-        Of a scan it is what k-space makes that is 0 where it was not sampled. Otherwise it is the mean of the values that a pixel was part
-        of, weighted as it was: an enlarged image of repeated pixels for the weighting ``"box"``, an interpolated one for ``"lanczos"``; NaN
-        where less than half of these were measured.
+        Raises
+        ------
+        InputError
+            This measurement has none.
         """
-        problem = self.prepared.problem(self.posed.scaled)
-        operator = problem.forward_model
-        assert isinstance(operator, LinearMap)
-        if problem.measurement.is_complex():
-            nothing = problem.weights.new_full(operator.in_shape, (LOW + HIGH) / 2)
-            return self._restored(nothing - operator.adjoint(problem.weights * problem.residual(nothing)))
-        is_seen = (problem.weights > 0).to(problem.weights.dtype)
-        total, whole = (operator.adjoint(seen) for seen in (is_seen, torch.ones_like(is_seen)))
-        mean = operator.adjoint(is_seen * problem.measurement) / total
-        return self._restored(torch.where(total > whole / 2, mean, torch.nan))
+        self.check_baseline()
+        return self._spread_out(self.posed.baseline())
+
+    def check_baseline(self) -> None:
+        """Refuse a classical image where the measurement has none.
+
+        Raises
+        ------
+        InputError
+            It has none.
+        """
+        if not self.posed.has_baseline:
+            raise InputError(
+                "This measurement has no classical image to compare with: the transport of intensity needs planes at two distances from "
+                "the focus, and one light. Leave it out."
+            )
 
     def _advance(self) -> Iterator[DenoiseProgress]:
         while self._ended is None and not (self._is_stopping and self._fit is None):

@@ -17,7 +17,8 @@ from napari_convgen.run.setup.host_state import with_isolation
 N_PROBE_STEPS = 3
 """Number of steps that a forecast measures, after one that loads what is needed."""
 
-ADVICE = "Crop the image, or use fewer channels (generator.n_channels); a Z axis can be fitted as frames."
+CROP = "Crop the image"
+"""What makes an image need less memory."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,35 @@ def host_bytes() -> int:
     return int(psutil.virtual_memory().available + psutil.swap_memory().free)
 
 
-def check_memory(n_bytes: int, device: torch.device) -> None:
-    """Refuse a fit that cannot have the memory it needs, before the system ends the whole program for it.
+def advise_on_memory(smaller: str, has_network: bool = True, has_frames: bool = False) -> str:
+    """Return a sentence on how to need less memory.
+
+    Parameters
+    ----------
+    smaller
+        What makes the input need less, such as `CROP`.
+    has_network
+        True, the default, if a network is fitted.
+    has_frames
+        True if a Z axis that is fitted as a volume can be fitted as frames; default False.
+    """
+    network = ", or use fewer channels (generator.n_channels)" * has_network
+    return f"{smaller}{network}{'; a Z axis can be fitted as frames' * has_frames}."
+
+
+def check_memory(n_bytes: int, device: torch.device, advice: str = f"{CROP}.", what: str = "The fit") -> None:
+    """Refuse what cannot have the memory it needs, before the system ends the whole program for it.
+
+    Parameters
+    ----------
+    n_bytes
+        Bytes that it needs, about.
+    device
+        Device whose memory it needs.
+    advice
+        Sentence on how to need less; that to crop the image by default.
+    what
+        What needs them, at the beginning of a sentence; default ``"The fit"``.
 
     Raises
     ------
@@ -138,7 +166,7 @@ def check_memory(n_bytes: int, device: torch.device) -> None:
     """
     if n_bytes > (n_free := free_bytes(device)):
         raise ShortMemoryError(
-            f"The fit needs about {format_bytes(n_bytes)} of memory, but only {format_bytes(n_free)} are free on {device}. {ADVICE}"
+            f"{what} needs about {format_bytes(n_bytes)} of memory, but only {format_bytes(n_free)} are free on {device}. {advice}"
         )
 
 

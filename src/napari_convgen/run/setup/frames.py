@@ -24,7 +24,7 @@ from napari_convgen.core.image import (
     refuse_constant,
 )
 from napari_convgen.errors import InputError
-from napari_convgen.run.setup.forecast import check_memory
+from napari_convgen.run.setup.forecast import CROP, check_memory
 
 MEASURED_BYTES = 9
 """Bytes of a value that is looked at: float64, and whether it was measured."""
@@ -74,8 +74,13 @@ class Frames:
         self._measured: tuple[int, Measured] | None = None
         self._fitted: tuple[int, Measured] | None = None
         n_values = math.prod(self.size) * layout.n_channels(self.image.shape)
-        check_memory(MEASURED_BYTES * n_values, torch.device("cpu"))
+        check_memory(MEASURED_BYTES * n_values, torch.device("cpu"), self.memory_advice)
         self._check_values()
+
+    @property
+    def memory_advice(self) -> str:
+        """Sentence on how to need less memory."""
+        return f"{CROP}."
 
     @property
     def n_frames(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_convgen.core.baselines.frame import NoisyFrame
 from napari_convgen.core.baselines.lichi import patch_stages
@@ -47,6 +48,10 @@ NOT_SMOOTHEST = (
 MOST_EXCESS = 10.0
 """Excess of such a computation up to which it is done all the same. Our choice, no benchmark: below it the image in view is about a
 thousandth of the range from the smoothest; holes of 50 × 50 pixels and more in the sample image of fluorescence have 15 to 23."""
+
+N_TIMED, USUAL_SMOOTH_STEPS = 3, 100
+"""Steps of that computation that a forecast times, and number that it usually takes where there are no large holes; those of a hole are
+about half the square of its width: 1,900 for one of 60 × 60 pixels, 70 where half of the pixels are missing."""
 
 PROBE_SIZE = 0.1
 """Standard deviation of the probe, relative to that of the noise. Chosen on the tuning images of benchmarks/non_local.py, part probe."""
@@ -234,8 +239,10 @@ def time_guides(
     """
     if not fit.is_mixed:
         return Seconds()
+    smooth = Seconds()
     n_runs: float = 1 + sum(bool((weights < fit.problem.weights).any()) for weights in fit.members.weights)
     if is_plug_and_play:
+        smooth = time_smoothest(fit.problem) * (n_runs + 1)
         n_runs = (n_runs * N_TURNS + N_SHARE_TURNS) / N_CHAIN_STEPS + n_runs
     else:
         n_runs += is_alone and has_probe(image, fit.members)
@@ -248,4 +255,31 @@ def time_guides(
         for _stage in patch_stages(crop, device):
             pass
         seconds = Seconds.now() - started
-    return seconds * (n_runs * fit.problem.image_weights.numel() / crop.values.size)
+    return seconds * (n_runs * fit.problem.image_weights.numel() / crop.values.size) + smooth
+
+
+def time_smoothest(problem: Problem) -> Seconds:
+    """Return about how long the smoothest image takes, measured on a few steps; 0 where it is not mixed in.
+
+    Parameters
+    ----------
+    problem
+        Measurement and linear operator.
+    """
+    if problem.forward_model.entry_groups is not None:
+        return Seconds()
+    seconds = Seconds()
+    for _ in range(2):  # the first time loads what is needed
+        started = Seconds.now()
+        least_curved(problem, n_steps=N_TIMED)
+        seconds = Seconds.now() - started
+    return seconds * (_usual_smooth_steps(problem) / N_TIMED)
+
+
+def _usual_smooth_steps(problem: Problem) -> float:
+    """Return about how many steps the smoothest image takes, by the width of the largest hole in a measurement."""
+    is_seen = (problem.weights > 0).all(0).cpu().numpy()
+    if is_seen.all() or is_seen.ndim < 2:  # sums of pixels have no places
+        return USUAL_SMOOTH_STEPS
+    width = 2 * float(ndimage.distance_transform_edt(is_seen == 0).max())
+    return min(N_STEPS, max(USUAL_SMOOTH_STEPS, width**2 / 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,7 +44,7 @@ from napari_convgen.run.setup.build import (
     resolve_scales,
 )
 from napari_convgen.run.setup.devices import Backend, keep_triton_out, resolve_device, resolve_threads
-from napari_convgen.run.setup.forecast import Seconds
+from napari_convgen.run.setup.forecast import CROP, Seconds, advise_on_memory
 from napari_convgen.run.setup.frames import Frames
 from napari_convgen.run.setup.guides import GuideStages, make_guides, make_plug_and_play_guides, time_guides
 from napari_convgen.run.setup.inputs import (
@@ -123,6 +123,9 @@ class Prepared(Frames):
         What cannot be run, in a sentence.
     """
 
+    smaller: ClassVar[str] = CROP
+    """What makes the input need less memory."""
+
     def __init__(
         self,
         image: ImageLike,
@@ -144,6 +147,7 @@ class Prepared(Frames):
         letters = check_letters(given.axes if axes is None else axes)
         self._latest_noise: tuple[int, NoiseModel | None] | None = None
         self._quiet_channels: set[int] = set()
+        self._is_single = single is not None
         layout = Layout.of(array.shape, letters, self.config.z_axis)
         super().__init__(array, layout, self.config.tiles if has_tiles else None)
         self._guessed_last = self.layout.axes[-1] if letters is None and self.image.shape[-1] > 1 else ""
@@ -170,6 +174,12 @@ class Prepared(Frames):
         if single is not None and self.n_frames > 1:
             whole = " Or set z_axis to 'volume'." if "Z" in self.layout.axes else ""
             raise InputError(f"{single}, got {self.n_frames} frames. Choose one of them.{whole}")
+
+    @property
+    def memory_advice(self) -> str:
+        """Sentence on how to need less memory: the crop of the image, and what else there is to choose."""
+        has_network = self.config.has("generator.n_channels") and not self.config.generator.is_guide_alone
+        return advise_on_memory(self.smaller, has_network, "Z" in self.layout.spatial and not self._is_single)
 
     def _fits_channels_alone(self) -> bool:
         """Return True if each channel is fitted by its own generator."""

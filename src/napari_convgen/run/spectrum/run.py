@@ -132,7 +132,7 @@ class SpectrumTask(Task[SpectrumProgress, SpectrumResult]):
         self.rank, self.n_passes = check_rank(rank, self._entries.centered.n_values, self._n_parameters()), n_passes
         if n_passes < 1:
             raise ConfigError(f"n_passes must be at least 1, got {n_passes}.")
-        check_memory(self.n_bytes, self.device)
+        check_memory(self.n_bytes, self.device, self.prepared.memory_advice)
         self._spectra: list[Spectrum] = []
         self._first_vectors: Tensor | None = None
         self._n_done = 0

@@ -49,6 +49,7 @@ class ReconstructionLayers:
         self._measured = measurement if isinstance(measurement, LayerInput) else request.source
         self.result: Image | None = None
         self._name = f"{request.source.name} {PROBLEMS[request.measured.problem].result}"
+        self._baseline = PROBLEMS[request.measured.problem].baseline
         self._limits: tuple[float, ...] = ()  # of the result, as they were set last without the user
         self._own = OwnLayers(viewer)
 
@@ -105,8 +106,7 @@ class ReconstructionLayers:
     def _layers_beside(self, details: Details) -> list[Image]:
         """Return the layers that are wanted beside the result, the snapshots last."""
         name = self.source.name
-        plain = "plainly enlarged" if details.phase is None else "zero-filled"
-        images = {"generator": details.generator_image, plain: details.baseline}
+        images = {"generator": details.generator_image, self._baseline: details.baseline}
         layers = [self._layer(image, f"{name} {what}") for what, image in images.items() if image is not None]
         if details.phase is not None:
             look = {"colormap": "twilight", "contrast_limits": (-np.pi, np.pi)}

@@ -36,7 +36,7 @@ class Outputs:
         True for a layer of the measurement that the result predicts, minus the actual one, of scans of its logarithm over k-space, of a
         phase each of its images; by default False.
     has_baseline
-        True for a layer of the image that follows from the measurement without a generator; by default False.
+        True for a layer of a classical image of the measurement; by default False.
     """
 
     has_snapshots: bool = True
@@ -52,7 +52,7 @@ class Details:
     Attributes
     ----------
     image, generator_image, baseline
-        Images of the reconstruction, of the generator, and without a generator.
+        Images of the reconstruction, of the generator, and by a classical method.
     snapshots
         Images of the generator during the fit.
     residual
@@ -103,9 +103,12 @@ class ReconstructRequest(Request["ReconstructTask", "ReconstructResult"]):
         from napari_convgen.run.reconstruct.run import ReconstructTask
 
         measured = self.measured
-        return ReconstructTask(
+        task = ReconstructTask(
             measured.image(self.source), self.config, n_spared_threads=N_SPARED_THREADS, **measured.inputs()
         )
+        if self.outputs.has_baseline:
+            task.check_baseline()
+        return task
 
     def preview(self, task: ReconstructTask, progress: Any, is_due: bool) -> Any:
         """Return the generator's image as it is now."""

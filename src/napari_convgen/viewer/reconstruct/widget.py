@@ -38,14 +38,12 @@ if TYPE_CHECKING:
 GROUP = "reconstruct"
 """Name of the widget's group of preferences."""
 
-BASELINES = {"enlarge": "Plain enlargement", "sense": "Zero-filled"}
-"""Titles of the image without a generator, by the problems that offer one."""
-
 AT_HAND = ("z_axis", "n_steps", "seed", "device")
 """Settings that are always in sight; the others are folded away."""
 
 SNAPSHOTS = "Add the generator's images during the fit as a layer with an iteration axis, hidden at first."
 GENERATOR_IMAGE = "Add the generator's image, before it is moved to where it agrees with the measurement, as a layer, hidden at first."
+BASELINE = "Add a classical image as a layer, to compare with, hidden at first: {}."
 
 TOOLTIPS = Tooltips(
     run="Reconstruct the frame that is shown.",
@@ -105,9 +103,7 @@ class ReconstructWidget(DockWidget):
         return ReconstructRequest(measured.place or self._input.read(), config, measured, self._outputs())
 
     def _outputs(self) -> Outputs:
-        wanted = {f"has_{name}": box.enabled and box.value for name, box in self._boxes.items()}
-        wanted["has_baseline"] &= self._baseline.native.isVisibleTo(self)
-        return Outputs(**wanted)
+        return Outputs(**{f"has_{name}": box.enabled and box.value for name, box in self._boxes.items()})
 
     def _build(self) -> None:
         self._build_settings()
@@ -155,12 +151,7 @@ class ReconstructWidget(DockWidget):
             tooltip="Add the measurement that the result predicts, minus the actual one, as a layer, hidden at first: in the pixels of the "
             "image, for each image of a phase, or the logarithm of its magnitude over k-space.",
         )
-        self._baseline = CheckBox(
-            value=False,
-            text=BASELINES["enlarge"],
-            tooltip="Add the image without a generator, to compare with: enlarged, its pixels repeated (box) or interpolated (lanczos), or "
-            "of a scan whose missing points are 0; as a layer, hidden at first.",
-        )
+        self._baseline = CheckBox(value=False, text=self._problem.problem.baseline_title)
         self._boxes = {
             "snapshots": self._snapshots,
             "generator_image": self._generator,
@@ -188,15 +179,15 @@ class ReconstructWidget(DockWidget):
 
     def _choose_problem(self) -> None:
         """Offer the presets that suit the problem, and keep the one that is chosen if it is among them and not only the usual one."""
-        name, names = self._problem.name.value, tuple(self._problem.problem.presets())
+        names = tuple(self._problem.problem.presets())
         usual = {problem.preset for problem in PROBLEMS.values()}
         with self._preset.changed.blocked():
             kept = self._preset.value
             self._preset.choices = names
             self._preset.value = kept if kept in names and kept not in usual else self._problem.problem.preset
         self._at_hand.show_rows()
-        self._baseline.native.setVisible(name in BASELINES)
-        self._baseline.native.setText(BASELINES.get(name, BASELINES["enlarge"]))
+        self._baseline.native.setText(self._problem.problem.baseline_title)
+        self._baseline.tooltip = BASELINE.format(self._problem.problem.about_baseline)
         self._choose_preset()
 
     def _choose_preset(self) -> None:

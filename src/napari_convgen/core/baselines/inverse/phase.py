@@ -23,7 +23,7 @@ N_STEPS = 200
 def transport_of_intensity(
     imaging: PhaseImaging, images: Float[Tensor, "1 k rows columns"], strength: float
 ) -> Float[Tensor, "1 h w"]:
-    r"""Return the phase by the transport of intensity between the two planes that are next to the focus on its sides.
+    r"""Return the phase by the transport of intensity between two planes next to the focus, on its two sides if there are planes on both.
 
     With the wavenumber k, :math:`\partial I / \partial z = - I \nabla^2 \varphi / k`, solved for frequencies q by
 
@@ -32,7 +32,7 @@ def transport_of_intensity(
     Parameters
     ----------
     imaging
-        Microscope, whose planes are on both sides of the focus.
+        Microscope, whose planes are at two distances from the focus at least.
     images
         Images of a stack through focus.
     strength
@@ -44,8 +44,14 @@ def transport_of_intensity(
     phase imaging with partially coherent light", Phys. Rev. Lett. 80, 1998.
     """
     depths = imaging.depths
-    above = int(np.argmin(np.where(depths > 0, depths, np.inf)))
-    below = int(np.argmax(np.where(depths < 0, depths, -np.inf)))
+    order = np.argsort(np.abs(depths), kind="stable")
+    sides = [[int(i) for i in order if sign * depths[i] > 0] for sign in (1, -1)]
+    nearest = int(order[0])
+    above, below = (
+        (sides[0][0], sides[1][0])
+        if all(sides)
+        else (next(int(i) for i in order if depths[i] != depths[nearest]), nearest)
+    )
     slope = (images[0, above] - images[0, below]) / float(depths[above] - depths[below]) / images.mean()
     rows, columns = imaging.margins
     whole = torch.nn.functional.pad(slope, (columns, columns, rows, rows))

@@ -16,6 +16,7 @@ from torch import Tensor
 from napari_convgen.config import Config, Kind
 from napari_convgen.core.image import ArrayLike, Image, ImageTensor, Layout
 from napari_convgen.core.operators.forward_model import ForwardModel
+from napari_convgen.core.regularized.smooth_share import least_curved
 from napari_convgen.core.snapshot import Units
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
@@ -24,6 +25,9 @@ from napari_convgen.run.setup.prepared import Prepared
 
 ALONE = "A reconstruction is that of a single image"
 """Start of the sentence that refuses a stack."""
+
+SIMULATION = "The simulation"
+"""What needs memory while a measurement is simulated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,6 +271,18 @@ class InverseProblem(ABC):
     def held_out_error(self) -> float | None:
         """Root mean square error of held-out entries before the fit, in units of the measurement; by default it is not known."""
         return None
+
+    @property
+    def has_baseline(self) -> bool:
+        """True, the default, if there is a `baseline` of this measurement."""
+        return True
+
+    def baseline(self) -> NDArray[Any]:
+        """Return a classical image, in the user's units: by default that of the least curvature.
+
+        Of an image with missing pixels it is the smoothest filling; of a blurred one what a Wiener filter with open borders makes.
+        """
+        return self.units.restore(least_curved(self.prepared.problem(self.scaled)).x.cpu().numpy())
 
     @property
     def extras(self) -> Mapping[str, NDArray[Any]]:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from napari_convgen.config import DownsamplingConfig, operators_of
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.regularized.plug_and_play import without_doubtful_noise
 from napari_convgen.core.stopping import Members
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.reconstruct.problems.base import Given, InverseProblem, Observation
 from napari_convgen.run.setup.build import build_operator, random_source
-from napari_convgen.run.setup.forecast import Seconds
+from napari_convgen.run.setup.forecast import CROP, Seconds
 from napari_convgen.run.setup.guides import GuideStages
 from napari_convgen.run.setup.prepared import Prepared
 
@@ -66,9 +67,24 @@ class Enlarge(InverseProblem):
         sizes = zip(self.prepared.image_size, self.prepared.size, strict=True)
         return tuple(large // n for large, n in sizes)
 
+    def baseline(self) -> NDArray[Any]:
+        """Return the mean of the values that a pixel was part of, weighted as it was; NaN where less than half of them were measured.
+
+        That is an image of repeated pixels for the weighting ``"box"``, and an interpolated one for ``"lanczos"``.
+        """
+        problem = self.prepared.problem(self.scaled)
+        operator = problem.forward_model
+        assert isinstance(operator, LinearMap)
+        is_seen = (problem.weights > 0).to(problem.weights.dtype)
+        total, whole = (operator.adjoint(seen) for seen in (is_seen, torch.ones_like(is_seen)))
+        mean = operator.adjoint(is_seen * problem.measurement) / total
+        return self.units.restore(torch.where(total > whole / 2, mean, torch.nan).cpu().numpy())
+
 
 class _PreparedSmall(Prepared):
     """The checked image to enlarge, whose estimated noise level is believed only if it predicts the image well."""
+
+    smaller = f"{CROP}, or choose a smaller factor"
 
     def guides(
         self, problem: Problem, image: ImageTensor, members: Members, is_stopping: Callable[[], bool]

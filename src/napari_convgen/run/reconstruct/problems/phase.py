@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_convgen.config import PhaseConfig, operators_of
+from napari_convgen.core.baselines.inverse.phase import tuned_transport
 from napari_convgen.core.fit.guides import Guides
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Layout, Measured
@@ -31,7 +32,7 @@ from napari_convgen.core.snapshot import Units
 from napari_convgen.core.stopping import Members
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.reconstruct.microscope import build_imaging, describe_imaging
-from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem, Observation
+from napari_convgen.run.reconstruct.problems.base import ALONE, SIMULATION, Given, InverseProblem, Observation
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.forecast import Seconds, check_memory
@@ -53,6 +54,9 @@ USUAL_STEPS = 14
 
 COPIES = 24
 """Complex arrays of the size of the images that are held at once: fields, slopes by the aberrations, temporaries of the transforms."""
+
+SIMULATED_COPIES = 8
+"""Complex arrays of double precision of that size while images are simulated."""
 
 
 class Phase(InverseProblem):
@@ -126,6 +130,8 @@ class Phase(InverseProblem):
         imaging = build_imaging(
             replace(given, config=chosen), shape, inputs.get("depths"), inputs.get("lights"), is_truth=True
         )
+        n_bytes = SIMULATED_COPIES * 16 * imaging.n_images * math.prod(imaging.size)
+        check_memory(n_bytes, torch.device("cpu"), "Crop it, or use fewer images.", SIMULATION)
         around = np.pad(truth, [(0, 0), *((margin, margin) for margin in imaging.margins)], mode="reflect")
         parameters = torch.tensor([*coefficients, 0.0], dtype=torch.float64)
         images = imaging.joint(torch.from_numpy(around), parameters)[0].numpy()
@@ -216,6 +222,16 @@ class Phase(InverseProblem):
         assert problem.noise_level is not None
         deviation = self._prepared.linearized.deviation.cpu().numpy()
         return np.asarray(self._light / float(problem.noise_level[0]) * deviation * values)
+
+    @property
+    def has_baseline(self) -> bool:
+        """True for planes at two distances from the focus under one light."""
+        return len(np.unique(self.imaging.depths)) > 1 and not self.imaging.waves.any()
+
+    def baseline(self) -> NDArray[Any]:
+        """Return the phase in radians by the transport of intensity, which takes the objective as perfect."""
+        phase = tuned_transport(self.imaging, self.calibration.measurement.cpu())[0].numpy()[self.imaging.view]
+        return np.asarray(phase - phase.mean(dtype=np.float64), np.float32)
 
     @property
     def measurement_unit(self) -> float:

@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Complex
 from numpy.typing import NDArray
 
 from napari_convgen.config import AutoNoiseConfig, FourierConfig, GaussianNoiseConfig, operators_of
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.image import HIGH, LOW, ArrayLike, Image, ImageTensor, Layout, Measured
+from napari_convgen.core.linear_map import LinearMap
 from napari_convgen.core.mri.kspace import MOST_CALIBRATION, KSpaceNoise, Sampling, check_kspace, find_sampling
 from napari_convgen.core.mri.measured import MeasuredKSpace
 from napari_convgen.core.mri.simulation import equispaced, ring_of_coils, slow_phase
@@ -22,7 +24,7 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Units
 from napari_convgen.core.stopping import Members, StoppingRule
 from napari_convgen.errors import InputError
-from napari_convgen.run.reconstruct.problems.base import ALONE, Given, InverseProblem, Observation
+from napari_convgen.run.reconstruct.problems.base import ALONE, SIMULATION, Given, InverseProblem, Observation
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
 from napari_convgen.run.setup.build import build_rule, random_source
 from napari_convgen.run.setup.forecast import Seconds, check_memory
@@ -43,6 +45,12 @@ MATRIX_BYTES = 48
 
 COPIES = 12
 """Arrays of the size of k-space that are held at once: measurement, weights, predictions, and temporaries of the transforms."""
+
+SIMULATED_BYTES = 112
+"""Bytes of a point and coil while a scan is simulated: seven complex arrays, those of the noise included."""
+
+FEWER = "Combine the coils into fewer"
+"""What makes k-space need less memory."""
 
 EMPTY = (
     "{} points that the mask says were sampled are 0 in all coils. If they were not sampled, the image is wrong: leave the mask out, which "
@@ -78,8 +86,7 @@ class Sense(InverseProblem):
         self, given: Given, *, coil_maps: ArrayLike | None = None, is_sampled: ArrayLike | None = None
     ) -> None:
         measured = np.asarray(as_array(given.image.data, "k-space"))
-        kspace = check_kspace(measured)
-        check_memory(MATRIX_BYTES * len(kspace) ** 2 * kspace[0].size, torch.device("cpu"))
+        kspace = _check(measured)
         mask = None if is_sampled is None else np.asarray(as_array(is_sampled, "mask of the sampled points"))
         maps = None if coil_maps is None else np.asarray(as_array(coil_maps, "coil sensitivities"))
         settings = given.config.operator
@@ -117,7 +124,11 @@ class Sense(InverseProblem):
             raise InputError(
                 f"n_calibration must be at most {size[0]}, the number of rows, got {n_lines}. Choose fewer."
             )
-        maps = ring_of_coils(size, inputs.get("n_coils", 8))
+        n_coils = inputs.get("n_coils", 8)
+        check_memory(
+            SIMULATED_BYTES * n_coils * truth.size, torch.device("cpu"), "Crop it, or use fewer coils.", SIMULATION
+        )
+        maps = ring_of_coils(size, n_coils)
         is_sampled = equispaced(size, acceleration, n_lines)
         image = torch.from_numpy(maps * truth[0] * slow_phase(size, rng))
         kspace = centered_fft(image, (1, 2)).numpy()
@@ -137,6 +148,15 @@ class Sense(InverseProblem):
         prepared, seed = self.prepared, self.prepared.config.seed
         rule = prepared.rule(self.scaled, seed)
         rule.members(prepared.problem(self.scaled), prepared.config.n_seeds, random_source(seed, 0))
+
+    def baseline(self) -> NDArray[Any]:
+        """Return the image of k-space that is 0 where it was not sampled."""
+        problem = self.prepared.problem(self.scaled)
+        operator = problem.forward_model
+        assert isinstance(operator, LinearMap)
+        nothing = problem.weights.new_full(operator.in_shape, (LOW + HIGH) / 2)
+        image = nothing - operator.adjoint(problem.weights * problem.residual(nothing))
+        return self.units.restore(image.cpu().numpy())
 
     @property
     def measurement_unit(self) -> float:
@@ -172,6 +192,13 @@ class Sense(InverseProblem):
         yield from ()
 
 
+def _check(kspace: NDArray[Any]) -> Complex[np.ndarray, "coils y x"]:
+    """Return k-space with a coil axis, checked, once there is memory to look at it."""
+    n_coils = len(kspace) if kspace.ndim == 3 else 1
+    check_memory(MATRIX_BYTES * n_coils * kspace.size, torch.device("cpu"), f"{FEWER}.")
+    return check_kspace(kspace)
+
+
 def _noise(given: Given, kspace: NDArray[Any], sampling: Sampling) -> KSpaceNoise:
     noise = given.config.noise
     if isinstance(noise, AutoNoiseConfig | GaussianNoiseConfig) and not isinstance(noise.sigma, str):
@@ -193,10 +220,10 @@ def describe_kspace(
 
     Raises
     ------
-    InputError
+    InputError, ShortMemoryError
         What cannot be reconstructed.
     """
-    coils = check_kspace(kspace)
+    coils = _check(kspace)
     sampling = find_sampling(coils, is_sampled, n_calibration)
     return f"{len(coils)} coils, {coils.shape[1]} × {coils.shape[2]} points. {_describe(sampling)}"
 
@@ -217,6 +244,8 @@ def _notes(kspace: MeasuredKSpace) -> Iterator[str]:
 
 class _PreparedKSpace(Prepared):
     """The checked input of a fit to k-space: in the place of an image, the first one."""
+
+    smaller = FEWER
 
     def __init__(self, given: Given, kspace: MeasuredKSpace) -> None:
         self.kspace = kspace

@@ -43,6 +43,9 @@ TURNS, FIRST_LEVEL = 48, 0.05
 them. Chosen on the tuning images of benchmarks/inverse.py; twice as many gain 0.1 dB. Fewer in the trials of noise levels choose too low
 ones, since they stop before the noise is fitted."""
 
+FEWER = "Measure fewer pixels"
+"""What makes sums of pixels need less memory."""
+
 N_TRIALS = 6
 """Number of noise levels that are usually tried, for the forecast."""
 
@@ -183,7 +186,7 @@ def _operator(given: Given, shape: tuple[int, ...], patterns: ArrayLike | None) 
             raise InputError(
                 "The sums do not tell the size of the image. Give n_rows and n_columns, or the patterns of weights."
             )
-        check_memory(GUIDE_BYTES * n_channels * n_rows * n_columns, torch.device("cpu"))
+        check_memory(GUIDE_BYTES * n_channels * n_rows * n_columns, torch.device("cpu"), f"{FEWER}.")
         rng = random_source(settings.matrix_seed)
         if settings.matrix == "cosines":
             return cosine_sensing((n_channels, n_rows, n_columns), n_sums, rng), 1.0
@@ -210,7 +213,7 @@ def _patterns(given: ArrayLike, n_sums: int) -> Float[Tensor, "n y x"]:
         raise InputError(
             "All patterns of weights are the same: they tell one number of the image. Give different ones."
         )
-    check_memory(2 * patterns.size * np.dtype(np.float32).itemsize, torch.device("cpu"))
+    check_memory(2 * patterns.size * np.dtype(np.float32).itemsize, torch.device("cpu"), f"{FEWER}.")
     return torch.from_numpy(patterns.astype(np.float32))
 
 
@@ -237,6 +240,8 @@ class _PreparedSums(Prepared):
     operator
         The scaled operator.
     """
+
+    smaller = FEWER
 
     def __init__(self, given: Given, sums: Float[np.ndarray, "c n"], norm: float, operator: LinearMap) -> None:
         self.is_measured, self.norm, self._map = ~np.isnan(sums), norm, operator
