@@ -38,7 +38,7 @@ _TAUGHT = Config().replace(
 PRESETS: dict[str, Config] = {
     "default": _TAUGHT.replace({"n_steps": 30}),
     "quick": _GUIDED.replace({"generator.network_share": 0.0, "n_seeds": 1, "stopping.kind": "fixed", "n_steps": 1}),
-    "best": _TAUGHT.replace({"n_steps": 60}),
+    "best": _TAUGHT.replace({"n_steps": 120}),
     "guided-network": Config().replace(
         {
             "generator.kind": "guided-network",

@@ -27,7 +27,8 @@ from napari_convgen.core.generators.input_noise import GaussianDraws
 from napari_convgen.core.generators.layers import Start
 
 N_CROPS, CROP_PIXELS = 2, 96**2
-"""Number of crops in a lesson, and of pixels in each, about. Chosen on the tuning images of benchmarks/quality.py."""
+"""Number of crops in a lesson, and of pixels in each, about. Chosen on the tuning images of benchmarks/quality.py. After drawings one crop is
+enough."""
 
 MOST_GRADIENT = 0.3
 """Largest norm of the gradient of a lesson in volumes; a larger one is scaled down to it. Without, single steps can undo what a network has
@@ -123,7 +124,7 @@ class TaughtNetwork(ImageInput):
         self.can_turn = (
             len(size) > 1 and self.blocks[-1] == self.blocks[-2] and self.crop_size[-1] == self.crop_size[-2]
         )
-        self.n_lessons = n_lessons
+        self.n_lessons, self.n_crops = n_lessons, N_CROPS
         if any(n < LEAST_HALF for n, block in zip(grids[-1], self.blocks, strict=True) if block > 1):
             features_dtype = dtype
         self.noises = nn.ModuleList(GaussianDraws(rng) for rng in rngs)
@@ -140,7 +141,7 @@ class TaughtNetwork(ImageInput):
             for rng in rngs
         )
         if is_drawn:
-            self.pace = DRAWN_PACE
+            self.pace, self.n_crops = DRAWN_PACE, 1
             for network in self._denoisers:
                 network.begin_drawn()
         column = (n_outputs, *(1,) * len(size))
@@ -205,7 +206,7 @@ class TaughtNetwork(ImageInput):
     def lesson_loss(self, member: int) -> Float[Tensor, ""]:
         """Return a member's mean squared error on fresh crops of its examples, in units of their deviation and the noise."""
         rng: Any = self.noises[member]
-        crops, turns = zip(*(self._crop(self.examples[member], rng) for _ in range(N_CROPS)), strict=True)
+        crops, turns = zip(*(self._crop(self.examples[member], rng) for _ in range(self.n_crops)), strict=True)
         clean = torch.stack(crops)
         noise = [self._noise_like_measured(white, turn) for white, turn in zip(rng(clean), turns, strict=True)]
         noisy = clean + torch.stack(noise)
