@@ -72,7 +72,7 @@ the under-parameterized decoder of the paper, ``deep-image-prior`` the skip netw
 PRESET_USES = {
     "default": "For any image of cells, tissue or a scan: a network learns from the non-local estimate, seconds to a minute.",
     "quick": "For a first look, and for many or large images: the non-local estimate alone, within seconds.",
-    "best": "For the image that matters: the same with more lessons, about a minute.",
+    "best": "For the image that matters: the same with four times as many lessons, about a minute.",
     "guided-network": "For photographs and fine texture, if minutes do not matter: a network that is fitted for long.",
     "deep-decoder": "To study how a generator fits an image, and for microscopy without similar patches: about a minute.",
     "paper": "To repeat the paper's over-parameterized decoder; long on a CPU.",

@@ -10,7 +10,7 @@ from PIL import Image
 from napari_convgen import cli
 from napari_convgen.run.compare.run import CompareTask, compare
 
-SMALL = ["generator.n_channels=4", "generator.n_scales=1", "n_seeds=1", "n_restarts=0", "n_threads=1"]
+SMALL = ["generator.n_lessons=1", "n_seeds=1", "n_restarts=0", "n_threads=1"]
 QUICK = ["--set", *SMALL, "--stopping", "fixed", "--steps", "6"]
 
 

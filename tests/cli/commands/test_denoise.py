@@ -75,11 +75,11 @@ def test_the_configuration_of_a_run_reproduces_it(folder, capsys):
 
 
 def test_options_have_the_last_word(folder, capsys):
-    (folder / "run.toml").write_text("n_steps = 5\nseed = 5\n[generator]\nn_channels = 4\n[stopping]\nkind = 'fixed'\n")
+    (folder / "run.toml").write_text("n_steps = 5\nseed = 5\n[generator]\nn_lessons = 4\n[stopping]\nkind = 'fixed'\n")
     written = ["--config", "run.toml", "--set", "seed=6", "n_steps=4", "--set", "n_restarts=1", "--steps", "3"]
     denoised(*written, "--report", "report.json")
     config = json.loads((folder / "report.json").read_text())["config"]
-    assert (config["n_steps"], config["seed"], config["n_restarts"], config["generator"]["n_channels"]) == (3, 6, 1, 4)
+    assert (config["n_steps"], config["seed"], config["n_restarts"], config["generator"]["n_lessons"]) == (3, 6, 1, 4)
     denoised(*QUICK, "--preset", "paper-narrow", "--device", "cpu", "--stopping", "held-out", "--report", "report.json")
     config = json.loads((folder / "report.json").read_text())["config"]
     assert (config["output"], config["device"], config["stopping"]["kind"]) == ("iterate", "cpu", "held-out")

@@ -65,7 +65,7 @@ def test_a_fit_does_not_load_the_compiler_of_pytorch():
     program = (
         "import numpy, sys; from napari_convgen import denoise; from napari_convgen.config import preset\n"
         "for name in ('default', 'deep-decoder', 'best'):\n"
-        "    denoise(numpy.random.default_rng(0).random((24, 24)), preset(name).replace({'n_steps': 2, 'generator.n_channels': 4}))\n"
+        "    denoise(numpy.random.default_rng(0).random((24, 24)), preset(name).replace({'n_steps': 2}))\n"
         "assert 'napari_convgen.core.fit.optimizers' in sys.modules\n"
         "print('torch._dynamo' in sys.modules)"
     )

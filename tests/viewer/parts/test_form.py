@@ -27,6 +27,7 @@ configs = st.fixed_dictionaries(
         "snapshot_memory": st.floats(1e-3, 1e6),
         "n_threads": st.one_of(st.just("auto"), st.integers(1, 64)),
         "generator.kind": st.sampled_from(list(GROUPS["generator"])),
+        "generator.begins_with": st.just("chance"),
         "generator.n_channels": st.integers(1, 2048).map(lambda n: 2 * n),
         "generator.n_scales": st.one_of(st.just("auto"), st.integers(1, 12)),
         "generator.order": st.sampled_from(["relu-norm", "norm-relu"]),

@@ -116,6 +116,12 @@ class Generator(nn.Module):
     def update(self, step: int, averages: Float[Tensor, "m c *spatial"]) -> None:
         """Take note of a step that was taken, and of the running average of each member's images; most generators need not."""
 
+    def influence(self) -> Float[Tensor, "c *spatial"] | None:
+        """Return how much each pixel of the members' mean image changes with the pixel's own noise, probed at random: of many pixels the mean is
+        right; ``None`` for a generator whose image depends on the measurement through its parameters.
+        """
+        return None
+
     def dead_fraction(self) -> float:
         """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""
         raise NotImplementedError
