@@ -177,10 +177,10 @@ class TaughtNetworkConfig(GeneratorSettings):
     begins_with: Literal["auto", "chance"] = Field(
         "auto",
         title="Begins with",
-        description="Knowledge of the network before its first lesson: auto (for planes of one channel, what it has learned from drawings of "
-        "shapes, lines and textures, made by formula; no image of a specimen was among them) or chance (nothing). Networks for volumes, "
-        "colors and images under 32 pixels begin with chance. One that has learned from drawings has 32 channels on the image's grid, "
-        "and 64 on three coarser ones.",
+        description="Knowledge of the network before its first lesson: auto (for planes of one channel, what it has learned from drawings "
+        "of shapes, lines and textures, made by formula; no image of a specimen was among them) or chance (nothing). Networks for "
+        "volumes, colors and images under 32 pixels begin with chance. One that has learned from drawings has 32 channels on the image's "
+        "grid, and 64 on three coarser ones.",
     )
     n_channels: int = Field(
         32, ge=1, le=4096, title="Channels", description="Number of channels of the layers on coarser grids."

@@ -117,8 +117,9 @@ class Generator(nn.Module):
         """Take note of a step that was taken, and of the running average of each member's images; most generators need not."""
 
     def influence(self) -> Float[Tensor, "c *spatial"] | None:
-        """Return how much each pixel of the members' mean image changes with the pixel's own noise, probed at random: of many pixels the mean is
-        right; ``None`` for a generator whose image depends on the measurement through its parameters.
+        """Return how much each pixel of the members' mean image changes with the pixel's own noise, or ``None`` if it cannot be told.
+
+        It is probed at random: of many pixels the mean is right. A generator whose parameters depend on the measurement cannot tell.
         """
         return None
 

@@ -237,7 +237,7 @@ class TaughtNetwork(ImageInput):
 
     @torch.no_grad()
     def influence(self) -> Float[Tensor, "c *spatial"]:
-        """Return how much each pixel changes with its own noise, probed in the first member, where so many members have seen it."""
+        """Return how much each pixel changes with its own noise, probed in the first member; members that have not seen it count as 0."""
         inputs, turn = self.inputs[:1], int(self.n_images) % self.n_orientations
         signs = torch.randint(2, inputs.shape, generator=torch.Generator().manual_seed(0)).to(inputs) * 2 - 1
         probe = PROBE_SIZE * self.noise_level * signs
