@@ -76,6 +76,14 @@ def test_a_network_that_has_learned_from_drawings_needs_no_lesson():
     torch.testing.assert_close(images[0], images[1])
 
 
+def test_the_guide_is_shown_where_the_measurement_is_left_out():
+    generator, weights = network((40, 48)), torch.ones(1, 1, 40, 48)
+    weights[..., 5:9, 7:30] = 0
+    clean = waves(40, 48)
+    noisy = taught(generator, clean, weights=weights)
+    torch.testing.assert_close(generator.inputs, torch.where(weights > 0, noisy, clean[None]))
+
+
 def test_influence_is_the_change_of_a_pixel_with_its_own_noise():
     clean = waves(40, 48)
     generator = network((40, 48))

@@ -6,6 +6,8 @@ import torch
 
 from napari_convgen.config import PRESETS, Config
 from napari_convgen.core.generators import GuidedNetwork, TaughtNetwork
+from napari_convgen.core.image import ImageTensor
+from napari_convgen.core.problem import Problem
 from napari_convgen.errors import ConfigError, InputError
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
 from napari_convgen.run.reconstruct.inputs import choose_config
@@ -152,6 +154,23 @@ def test_a_step_is_as_many_lessons_as_are_set(monkeypatch):
     n_members = len(set(given))
     assert n_members > 1
     assert len(given) == 2 * n_members * TAUGHT.generator.n_lessons
+
+
+def test_lessons_have_the_noise_of_bright_pixels(monkeypatch):
+    """Where most pixels are dark, the mean noise is lower, and a network that learned from it would leave noise in the others."""
+    levels, problems, lesson_loss, of = set(), [], TaughtNetwork.lesson_loss, Problem.of
+
+    def lesson(network, member):
+        levels.add(float(network.noise_level.max()))
+        return lesson_loss(network, member)
+
+    monkeypatch.setattr(TaughtNetwork, "lesson_loss", lesson)
+    monkeypatch.setattr(Problem, "of", lambda *given, **named: problems.append(of(*given, **named)) or problems[-1])
+    monkeypatch.setattr(ImageTensor, "mean_noise_level", property(lambda image: 0.6 * image.noise_level))
+    denoise(pair()[1], TAUGHT.replace({"n_steps": 1, "stopping.kind": "fixed"}))
+    [level] = levels
+    assert level == pytest.approx(float(problems[-1].bright_noise_level.max()))
+    assert float(problems[-1].noise_level.max()) == pytest.approx(0.6 * level)
 
 
 def test_members_learn_the_same_on_any_number_of_threads():
