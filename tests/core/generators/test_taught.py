@@ -84,25 +84,6 @@ def test_the_guide_is_shown_where_the_measurement_is_left_out():
     torch.testing.assert_close(generator.inputs, torch.where(weights > 0, noisy, clean[None]))
 
 
-def test_influence_is_the_change_of_a_pixel_with_its_own_noise():
-    clean = waves(40, 48)
-    generator = network((40, 48))
-    taught(generator, clean)
-    influence, step, own = generator.influence(), 0.01, []
-    with torch.no_grad():
-        for y, x in ((8, 9), (15, 30), (22, 20), (30, 11), (33, 40)):
-            images = []
-            for sign in (-1, 1):
-                generator.inputs[0, 0, y, x] += sign * step
-                generator.n_images.zero_()
-                images.append(float(generator()[0, 0, y, x]))
-                generator.inputs[0, 0, y, x] -= sign * step
-            own.append((images[1] - images[0]) / (2 * step))
-    assert float(influence.mean()) == pytest.approx(sum(own) / len(own), rel=0.5)
-    generator.is_known[...] = False
-    assert not generator.influence().any()
-
-
 def test_such_a_network_is_told_the_level():
     clean, images = waves(40, 48), []
     for level in (0.02, 0.2):

@@ -217,18 +217,8 @@ class Fit:
         if (mixture := self._mixture) is None:
             return iterate
         outputs, averages = mixture(iterate.outputs), mixture(iterate.averages)
-        known = replace(iterate, correction=mixture.correction, influence=self._influence(iterate, mixture))
+        known = replace(iterate, correction=mixture.correction, influence=mixture.influence)
         return replace(known, outputs=outputs, averages=averages)
-
-    def _influence(self, iterate: Iterate, mixture: Mixture) -> Tensor | None:
-        """Return how much each pixel of a snapshot changes with its own noise: that of its guide, and of the generator in its share."""
-        of_guide = mixture.influence
-        if of_guide is None or not iterate.is_snapshot or mixture.is_guide_alone:
-            return of_guide
-        of_generator = self.generator.influence()
-        return (
-            of_guide if of_generator is None else of_guide + mixture.share(iterate.averages) * (of_generator - of_guide)
-        )
 
     def _take_snapshot(self, iterate: Iterate) -> StopReason | None:
         """Keep this step's images, then ask whether the fit was stopped, failed, is done, or has used its budget."""

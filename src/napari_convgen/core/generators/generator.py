@@ -116,13 +116,6 @@ class Generator(nn.Module):
     def update(self, step: int, averages: Float[Tensor, "m c *spatial"]) -> None:
         """Take note of a step that was taken, and of the running average of each member's images; most generators need not."""
 
-    def influence(self) -> Float[Tensor, "c *spatial"] | None:
-        """Return how much each pixel of the members' mean image changes with the pixel's own noise, or ``None`` if it cannot be told.
-
-        It is probed at random: of many pixels the mean is right. A generator whose parameters depend on the measurement cannot tell.
-        """
-        return None
-
     def dead_fraction(self) -> float:
         """Return the largest share, over members and hidden layers, of channels that are the same at every pixel."""
         raise NotImplementedError

@@ -37,9 +37,6 @@ DRAWN_PACE, N_DRAWN_CROPS = 0.25, 1
 """The pace of a network that has learned from drawings, which forgets at that of others, and the crops in its lessons. Chosen in the same
 way."""
 
-PROBE_SIZE = 0.1
-"""Size of the probe of the image's dependence on the measurement, in standard deviations of the noise: as that of the guides."""
-
 LEAST_LESSONS = 100
 """Number of lessons before which no image is kept. Chosen on the tuning images of benchmarks/quality.py: by then noise is taken off."""
 
@@ -221,11 +218,7 @@ class TaughtNetwork(ImageInput):
         """Return the members' images, computed in the next orientation: output channels first."""
         turn = int(self.n_images) % self.n_orientations
         self.n_images += 1
-        return self._shown(self.inputs, turn)
-
-    def _shown(self, inputs: Float[Tensor, "n c *spatial"], turn: int) -> Float[Tensor, "n c *spatial"]:
-        """Return what the first members make of inputs in an orientation."""
-        scaled = turned((inputs - self.center) / self.unit, turn, self.n_axes)
+        scaled = turned((self.inputs - self.center) / self.unit, turn, self.n_axes)
         images, has_gradient = list(scaled), torch.is_grad_enabled()
 
         def draw(member: int) -> None:
@@ -234,16 +227,6 @@ class TaughtNetwork(ImageInput):
 
         for_each_member(draw, len(images), scaled.device)
         return turned_back(torch.stack(images), turn, self.n_axes) * self.unit + self.center
-
-    @torch.no_grad()
-    def influence(self) -> Float[Tensor, "c *spatial"]:
-        """Return how much each pixel changes with its own noise, probed in the first member; members that have not seen it count as 0."""
-        inputs, turn = self.inputs[:1], int(self.n_images) % self.n_orientations
-        signs = torch.randint(2, inputs.shape, generator=torch.Generator().manual_seed(0)).to(inputs) * 2 - 1
-        probe = PROBE_SIZE * self.noise_level * signs
-        change = self._shown(inputs + probe, turn) - self._shown(inputs, turn)
-        share = self.is_known.to(inputs).mean(0)
-        return share * (change / probe)[0]
 
     @property
     def is_settled(self) -> bool:
