@@ -93,7 +93,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with multiprocessing.Pool() as pool:
         drawings = np.stack(pool.map(drawing, range(chosen.drawings), chunksize=20))
-    np.savez_compressed(chosen.output, allow_pickle=False, **teach(drawings, chosen.steps))
+    np.savez_compressed(chosen.output, **teach(drawings, chosen.steps))
 
 
 if __name__ == "__main__":

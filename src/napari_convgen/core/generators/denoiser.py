@@ -45,6 +45,8 @@ class Denoiser(nn.Module):
         Source of the initial weights.
     features_dtype
         Type of the hidden layers.
+    n_axes
+        Number of spatial axes.
     knows_level
         True if the level of the noise is an input too; default False.
     """

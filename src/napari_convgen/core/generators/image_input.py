@@ -29,6 +29,7 @@ class ImageInput(Generator):
     """
 
     inputs: Tensor
+    is_known: Tensor
     noise_level: Tensor
     _noise_gain: Tensor | None = None
 
@@ -43,6 +44,7 @@ class ImageInput(Generator):
             Type of the images.
         """
         self.register_buffer("inputs", torch.full(tuple(shape), 0.5, dtype=dtype))
+        self.register_buffer("is_known", torch.ones_like(self.inputs, dtype=torch.bool), persistent=False)
         self.register_buffer("noise_level", torch.zeros(shape[1], *(1,) * (len(shape) - 2), dtype=dtype))
 
     @property
@@ -70,7 +72,8 @@ class ImageInput(Generator):
             )
         if noise_spectrum is not None:
             self._noise_gain = noise_gain(noise_spectrum, self.inputs[:, :, *map(slice, self.noise_size)])
-        self.inputs.copy_(fill_in(measurements, weights > 0))
+        self.is_known.copy_(weights > 0)
+        self.inputs.copy_(fill_in(measurements, self.is_known))
         self.noise_level.copy_(noise_level.view_as(self.noise_level))
 
     def as_measured(self, white: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:

@@ -13,7 +13,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -93,7 +92,6 @@ class TaughtNetwork(ImageInput):
     has_lessons = True
 
     examples: Tensor
-    is_known: Tensor
     center: Tensor
     unit: Tensor
     n_images: Tensor
@@ -146,7 +144,6 @@ class TaughtNetwork(ImageInput):
                 network.begin_drawn()
         column = (n_outputs, *(1,) * len(size))
         self.take_images((len(rngs), n_outputs, *size), dtype)
-        self.register_buffer("is_known", torch.ones_like(self.inputs, dtype=torch.bool), persistent=False)
         self.register_buffer("examples", torch.zeros_like(self.inputs)[:, None], persistent=False)  # they stay
         self.register_buffer("center", torch.zeros(column, dtype=dtype), persistent=False)
         self.register_buffer("unit", torch.ones(column, dtype=dtype), persistent=False)
@@ -161,17 +158,6 @@ class TaughtNetwork(ImageInput):
     def noise_size(self) -> Size:
         """Spatial shape of the noise in a lesson: that of a crop."""
         return self.crop_size
-
-    def prepare(
-        self,
-        measurements: Float[Tensor, "m c *spatial"],
-        weights: Float[Tensor, "m c *spatial"],
-        noise_level: Float[Tensor, "c"] | None,
-        noise_spectrum: Float[np.ndarray, "a b"] | None,
-    ) -> None:
-        """Take the measurements as inputs, where they are in the members' losses."""
-        super().prepare(measurements, weights, noise_level, noise_spectrum)
-        self.is_known.copy_(weights > 0)
 
     def guide(self, guides: Float[Tensor, "m c *spatial"], noise_level: Float[Tensor, "c"] | None = None) -> None:
         """Take estimates of the clean image, to be shown where the measurement is not known, and to learn from."""
@@ -245,7 +231,7 @@ class TaughtNetwork(ImageInput):
     @property
     def _level(self) -> Tensor:
         """Standard deviation of the noise in units of the networks' inputs; it is asked for with one channel alone."""
-        return (self.noise_level / self.unit)[:1, None].flatten(0, 1)[None]
+        return (self.noise_level / self.unit)[None, :1]
 
     def dead_fraction(self) -> float:
         """Return the largest share, over members, of channels of the last hidden layer that are the same at every pixel.
