@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import napari_convgen
-from napari_convgen.config import GROUPS, Config
+from napari_convgen.config import GROUPS, Config, preset
 from napari_convgen.core.generators import DeepDecoder, SkipNetwork
 from napari_convgen.core.generators.fused import FusedDecoder
 from napari_convgen.core.generators.layers import Norm, channel_norm
@@ -156,6 +156,20 @@ def test_a_device_that_is_not_there_is_still_refused():
         pytest.skip("there is one")
     with pytest.raises(DeviceError):
         DenoiseTask(noisy(), SKIP.replace({"device": "cuda"}))
+
+
+@pytest.mark.parametrize(("begins_with", "pace", "n_crops"), [("auto", 0.25, 1), ("chance", 1, 2)])
+def test_a_network_that_has_learned_from_drawings_takes_smaller_steps_on_fewer_crops(begins_with, pace, n_crops):
+    config = preset("default").replace({"generator.begins_with": begins_with, "precision": "float32"})
+    generator = build_generator(config, (32, 34), 1, 2, [0], 0, "torch")
+    optimizer = build_optimizer(config, generator)
+    [weights, *_] = generator.parameters()
+    before = weights.detach().clone()
+    for parameter in generator.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    assert float((before - weights.detach()).mean()) == pytest.approx(pace * config.optimizer.learning_rate, rel=1e-3)
+    assert generator.n_crops == n_crops
 
 
 @pytest.mark.parametrize("kind", GROUPS["generator"])
