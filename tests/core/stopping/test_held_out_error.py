@@ -60,6 +60,38 @@ def test_the_error_of_a_mixture_with_guides_is_that_of_the_image_that_is_shown(i
     assert abs(error.mse - true) < min(2 * error.deviation, 0.1 * true)
 
 
+@pytest.mark.parametrize(("of_guide", "of_image"), [(0.1, 0.1), (0.1, 0.02), (0.05, 0.3)])
+def test_the_influence_that_was_probed_in_the_guide_is_changed_as_pixels_left_out_tell(of_guide, of_image):
+    noise = SIGMA * torch.randn((1, 300, 300), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    problem = Problem(0.5 + noise, torch.ones_like(noise), torch.tensor([SIGMA], dtype=torch.float64))
+    rule = HeldOut(0.1, 1, 0.4, 100, "iterate")
+    members = begin(rule, problem, n_seeds=2)
+    guide, image = (smoothed_alike(problem, influence) for influence in (of_guide, of_image))
+    guides, outputs = (torch.where(members.weights > 0, each, rest) for each, rest in (guide, image))
+    rule.observe(
+        dataclasses.replace(
+            iterate_of(1, outputs, outputs),
+            kept=(0, 1),
+            correction=image[0] - outputs.mean(0),
+            guides=guides,
+            influence=torch.full_like(noise, of_guide),
+        )
+    )
+    true = float(((image[0] - 0.5) ** 2).mean())
+    assert rule.judge([1]).error.mse == pytest.approx(true, rel=0.1)
+
+
+def smoothed_alike(problem, influence):
+    """Return an image in which a pixel's own value weighs ``influence``, and one without it; most of their error is the same in all."""
+    errors = (
+        size
+        * torch.randn(problem.measurement.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        for size, seed in ((0.03, 3), (0.01, round(1000 * influence)))
+    )
+    rest = 0.5 + sum(errors)
+    return influence * problem.measurement + (1 - influence) * rest, rest
+
+
 def test_with_correlated_noise_the_error_of_a_mixture_cannot_be_told():
     noise = SIGMA * torch.randn((1, 90, 90), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     problem = Problem(0.5 + noise, torch.ones_like(noise), torch.tensor([SIGMA], dtype=torch.float64), 3)

@@ -92,7 +92,7 @@ class Mixture:
     correction
         What the mean of the kept members' guides lacks of the guide from all pixels; it is added to the image that is shown.
     influence
-        Influence of each pixel on its own value in the guides; in the mixture it is taken to be the same.
+        Influence of each pixel on its own value in the guide from all pixels.
     noise_level, notes
         Standard deviation of the noise of each channel, and sentences for the user, see `Guides`.
     """

@@ -217,7 +217,7 @@ class Fit:
         if (mixture := self._mixture) is None:
             return iterate
         outputs, averages = mixture(iterate.outputs), mixture(iterate.averages)
-        known = replace(iterate, correction=mixture.correction, influence=mixture.influence)
+        known = replace(iterate, correction=mixture.correction, guides=mixture.guides, influence=mixture.influence)
         return replace(known, outputs=outputs, averages=averages)
 
     def _take_snapshot(self, iterate: Iterate) -> StopReason | None:

@@ -46,10 +46,12 @@ class HeldOut:
     all pixels, over ``(1 - s)²`` and less the noise variance σ², is then the error ``e`` of a member at pixels left out, better known
     than from these few alone; where a pixel was seen it is ``s² σ² + (1 - s)² e``. The mean over K members has less, by the mean
     square of their distances to it (the ambiguity decomposition). Where the images are mixed with guides, the image that is shown has seen
-    all pixels: its own residuals at the very same pixels give its ``s``, and its error is ``s² σ² + (1 - s)² e``. If its ``s`` was
-    measured with a probe, its error is its mean squared residual less ``(1 - 2 s) σ²`` (Stein's estimate). Where the members' variance is
-    larger, so is the error: the pixels left out tell by how much. All these means are weighted so that they are of the image in the user's
-    units, and σ² is that of the pixels they are of, see `napari_convgen.core.problem.ErrorWeights`.
+    all pixels: its own residuals at the very same pixels give its ``s``, and its error is ``s² σ² + (1 - s)² e``. If the guide's ``s`` was
+    measured with a probe, its error is its mean squared residual less ``(1 - 2 s) σ²`` (Stein's estimate). The image's ``s`` is that of the
+    guide and what mixing changes, which pixels left out tell: what was added to the guides there, by members that have seen them less by
+    those that have not, is proportional to what their guides lacked. Where the members' variance is larger, so is the error: the pixels
+    left out tell by how much. All these means are weighted so that they are of the image in the user's units, and σ² is that of the pixels
+    they are of, see `napari_convgen.core.problem.ErrorWeights`.
 
     Of the steps that cannot be told from that of the least error at entries left out, the one of the least estimate is kept, which rests
     on all pixels; where there is none, the latest within one standard error. Where the images are mixed with guides it is the latest, too:
@@ -208,8 +210,7 @@ class HeldOut:
         """Estimate the error of the image, and how it depends on the members' variance; neither if the noise level is wrong."""
         images, scale = iterate.images(self.output), self._problem.error_weights_at(iterate.image(self.output))
         errors = scale.weights * self._problem.residual(images) ** 2
-        left_out = torch.cat([errors[i].flatten(1)[:, places] for i, places in enumerate(self._watched)], 1)
-        left_out, weights = left_out.sum(0)[self._paired].cpu(), self._at_places(scale.weights)
+        left_out, weights = self._left_out(errors).sum(0).cpu(), self._at_places(scale.weights)
         if not (scale.unit > 0 and left_out.any()):  # background alone, or an image without noise, fitted exactly
             return _Estimate(0.0)
         noise = scale.mean(scale.noise_variance)
@@ -226,6 +227,7 @@ class HeldOut:
             mse = share * unseen + (1 - share) * where_seen - distance
             if iterate.influence is not None:
                 influence = scale.mean(scale.noise_variance * iterate.influence) / noise if noise else 0.0
+                influence += self._added_influence(iterate, scale)
                 mse, unseen = residual - noise + 2 * influence * noise, residual
             of_ratio = self._errors.standard_error(there - ratio * left_out) / float(left_out.mean())
             of_residual = of_mean * math.sqrt(len(left_out) / self._n_observed)
@@ -266,6 +268,22 @@ class HeldOut:
         if not self._n_seen.all():  # there are no others: that of all pixels
             return residual, residual * self._at_places(scale.weights), self._share
         return residual, self._at_places(seen.sum(0)) / self._n_seen, self._share
+
+    def _added_influence(self, iterate: Iterate, scale: ErrorWeights) -> float:
+        """Return how much more a pixel changes with its own noise in the images than in the guides they are mixed with."""
+        if iterate.guides is None or not self._n_seen.all():
+            return 0.0
+        added = iterate.images(self.output) - iterate.guides
+        seen = (self._seen * added).sum(0).flatten(1)[:, self._places] / self._n_seen.to(added)
+        lacking, weights = self._left_out(self._problem.residual(iterate.guides)), scale.weights.flatten(1)
+        lacking_there = weights[:, self._places] * lacking
+        total = float((lacking_there * lacking).sum())
+        return float((lacking_there * (self._left_out(added) - seen)).sum()) / total if total else 0.0
+
+    def _left_out(self, values: Tensor) -> Tensor:
+        """Return the values of the members at the pixels that each has left out."""
+        of_members = zip(values.flatten(2), self._watched, strict=True)
+        return torch.cat([each[:, places] for each, places in of_members], 1)[:, self._paired]
 
     def _at_places(self, values: Tensor) -> Tensor:
         """The sum over the channels at the pixels left out."""

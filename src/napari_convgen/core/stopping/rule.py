@@ -79,9 +79,11 @@ class Iterate:
     correction
         Image that is added to the mean of the members' images: what they lack together, since each has left pixels out; ``None``, the
         default, for nothing.
+    guides
+        Guide of each member that its image is mixed with; ``None``, the default, if it is not mixed.
     influence
-        How much each pixel of the image changes with its own noise, see `napari_convgen.core.fit.guides.Guides`; ``None``, the default,
-        if it is not known.
+        How much each pixel of the guide from all pixels changes with its own noise, see `napari_convgen.core.fit.guides.Guides`; ``None``,
+        the default, if it is not known.
     """
 
     step: int
@@ -92,6 +94,7 @@ class Iterate:
     kept: tuple[int, ...] = (0,)
     is_settled: bool = True
     correction: Float[Tensor, "c *spatial"] | None = None
+    guides: Float[Tensor, "m c *spatial"] | None = None
     influence: Float[Tensor, "c *spatial"] | None = None
 
     @property
