@@ -32,9 +32,12 @@ def test_crops_are_turned_and_mirrored_pieces_of_drawings():
     assert {float(np.sign(piece.mean())) for piece in pieces} == {-1, 1}
 
 
-def test_lessons_take_noise_off_a_drawing():
+def test_lessons_take_noise_off_a_drawing(tmp_path):
     drawings = np.stack([draw(number) for number in range(3)])
-    weights = teach.teach(drawings, 60)
+    weights = teach.teach(teach.new_network(), drawings, 60)
+    with np.load(DRAWN_WEIGHTS) as kept:
+        assert {name: each.shape for name, each in kept.items()} == {n: each.shape for n, each in weights.items()}
+    np.savez(tmp_path / "weights.npz", **weights)
     network = Denoiser(
         1,
         DRAWN_WIDTHS,
@@ -44,9 +47,7 @@ def test_lessons_take_noise_off_a_drawing():
         n_axes=2,
         knows_level=True,
     )
-    with np.load(DRAWN_WEIGHTS) as kept:
-        assert {name: each.shape for name, each in kept.items()} == {n: each.shape for n, each in weights.items()}
-    network.load_state_dict({name: torch.from_numpy(each).float() for name, each in weights.items()})
+    network.load(tmp_path / "weights.npz")
     clean = torch.from_numpy(drawings[:1, None]).float()
     noisy = clean + torch.randn(clean.shape, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

@@ -108,9 +108,9 @@ class Denoiser(nn.Module):
         """Return the weights of the convolutions in the order of the layers."""
         return [layer.weights for layer in self.modules() if isinstance(layer, _Convolution)]
 
-    def begin_drawn(self) -> None:
-        """Begin with what was learned from drawings."""
-        with np.load(DRAWN_WEIGHTS) as learned, torch.no_grad():
+    def load(self, file: Path) -> None:
+        """Take the weights in a file."""
+        with np.load(file) as learned, torch.no_grad():
             for name, parameter in self.named_parameters():
                 parameter.copy_(torch.from_numpy(learned[name]))
 

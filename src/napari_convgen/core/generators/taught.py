@@ -18,7 +18,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from napari_convgen.core.cpu.threads import for_each_member
-from napari_convgen.core.generators.denoiser import DRAWN_WIDTHS, WIDTH, Denoiser
+from napari_convgen.core.generators.denoiser import DRAWN_WEIGHTS, DRAWN_WIDTHS, WIDTH, Denoiser
 from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, named_layers
 from napari_convgen.core.generators.grids import Size, grid_sizes, strides
 from napari_convgen.core.generators.image_input import ImageInput
@@ -141,7 +141,7 @@ class TaughtNetwork(ImageInput):
         if is_drawn:
             self.pace, self.n_crops = DRAWN_PACE, N_DRAWN_CROPS
             for network in self._denoisers:
-                network.begin_drawn()
+                network.load(DRAWN_WEIGHTS)
         column = (n_outputs, *(1,) * len(size))
         self.take_images((len(rngs), n_outputs, *size), dtype)
         self.register_buffer("examples", torch.zeros_like(self.inputs)[:, None], persistent=False)  # they stay
