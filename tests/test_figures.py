@@ -1,11 +1,13 @@
 """Figures in sentences of the documentation are those of the tables that the benchmarks wrote."""
 
 import csv
+import math
 import re
 import statistics
 from pathlib import Path
 
 import pytest
+from scipy.special import digamma
 
 from napari_convgen.config import PRESETS
 
@@ -153,6 +155,13 @@ def test_frames_that_help_each_other():
     changes = [abs(psnr[stack, "default"] - psnr[stack, "quick"]) for stack, _ in related]
     [most] = figures("docs/how-to/choose-a-preset.md", "changes the image by # dB at most")
     assert most == pytest.approx(max(changes), abs=0.006)
+
+
+def test_the_logarithm_of_speckle():
+    sentence = "# dB darker than the logarithm of the mean for single-look speckle, # dB for two looks, # dB for four"
+    told = figures("docs/how-to/structured-noise.md", sentence)
+    gap = [10 / math.log(10) * (math.log(looks) - digamma(looks)) for looks in (1, 2, 4)]  # of gamma-distributed values
+    assert told == [pytest.approx(each, abs=0.06) for each in gap]
 
 
 def test_scans_beside_total_variation_and_wavelets():
