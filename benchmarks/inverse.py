@@ -1,6 +1,6 @@
 """Reconstruction against classical methods: how far each is from the truth, on simulated measurements.
 
-    python benchmarks/inverse.py [--output FILE] mri [--size 128 112] [--phantoms 2] [--draws 3]
+    python benchmarks/inverse.py [--output FILE] mri [--size 128 112] [--phantoms 2] [--draws 3] [--steps 800]
     python benchmarks/inverse.py [--output FILE] inpaint|inpaint-missing|enlarge|deblur|sensing --data FOLDER
         [--draws 1] [--tune] [--presets quick default]
     python benchmarks/inverse.py [--output FILE] phase [--size 64] [--draws 2] [--starts 10]

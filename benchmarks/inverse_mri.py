@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from napari_convgen.config import presets_for
 from napari_convgen.core.mri.simulation import Scan, equispaced, head, poisson_disc, scan
 from napari_convgen.core.regularized.choice import regularize, stop_early
 from napari_convgen.core.regularized.total_variation import TotalVariation
@@ -42,6 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draws", type=int, default=3, help="number of draws of the noise")
     parser.add_argument("--first", type=int, default=FIRST_SEED, help="seed of the first head")
     parser.add_argument("--n-threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=presets_for("sense")["default"].n_steps, help="steps at most")
 
 
 def measure(arguments: argparse.Namespace) -> str:
@@ -50,7 +52,7 @@ def measure(arguments: argparse.Namespace) -> str:
     size = tuple(arguments.size)
     rows, seconds = [], []
     for case in _cases(size, arguments):
-        scores = [_scores(each, arguments.n_threads) for each in case.scans]
+        scores = [_scores(each, arguments.n_threads, arguments.steps) for each in case.scans]
         seconds += [score.pop("seconds") for score in scores]
         cells = [_mean_and_deviation([score[name] for score in scores]) for name in METHODS]
         rows.append([case.name, *cells])
@@ -59,8 +61,8 @@ def measure(arguments: argparse.Namespace) -> str:
     table = markdown_table(["scan", *METHODS], [*rows, ["mean", *means]])
     return (
         f"PSNR in dB of the magnitude where a coil sees anything, {size[0]} × {size[1]} pixels, 8 coils, mean ± standard deviation over "
-        f"{arguments.draws} draws of the noise; preset `default`, {statistics.fmean(seconds):.0f} s in the mean "
-        f"({arguments.n_threads} threads).\n\n{table}"
+        f"{arguments.draws} draws of the noise; preset `default`, {arguments.steps} steps at most, "
+        f"{statistics.fmean(seconds):.0f} s in the mean ({arguments.n_threads} threads).\n\n{table}"
     )
 
 
@@ -86,8 +88,8 @@ def _cases(size: tuple[int, int], arguments: argparse.Namespace) -> Iterator[Cas
 METHODS = ("zero-filled", "CG-SENSE", "L1-wavelet", "TV", "generator")
 
 
-def _scores(of: Scan, n_threads: int) -> dict[str, float]:
-    task = ReconstructTask(of.kspace, problem="sense", changes={"n_threads": n_threads})
+def _scores(of: Scan, n_threads: int, n_steps: int) -> dict[str, float]:
+    task = ReconstructTask(of.kspace, problem="sense", changes={"n_threads": n_threads, "n_steps": n_steps})
     posed, config = task.posed, task.config
     problem = posed.prepared.problem(posed.scaled)
     members = posed.prepared.rule(posed.scaled, config.seed).members(

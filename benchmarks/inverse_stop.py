@@ -12,7 +12,7 @@ import torch
 
 import inverse_phase
 from inverse_images import JUDGING, TUNING, Deblur, ImagePart, Inpaint, Sensing, add_folder, load
-from napari_convgen.config import preset
+from napari_convgen.config import presets_for
 from napari_convgen.core.mri.simulation import equispaced, head, scan
 from napari_convgen.run.compare.result import markdown_table
 from napari_convgen.run.reconstruct.result import ReconstructResult
@@ -85,13 +85,12 @@ def measure(arguments: argparse.Namespace) -> str:
 
 def _more_steps(run: dict[str, Any]) -> str:
     """Return sentences on what more steps give a scan, whose fits end at their last one."""
-    usual, more = preset(PRESET).n_steps, _reconstruct(run, n_steps=MORE_STEPS)
+    usual, more = presets_for("sense")[PRESET].n_steps, _reconstruct(run, n_steps=MORE_STEPS)
     psnr = more.psnr_by_step
-    steps = [max(step for step in psnr if step <= n) for n in (usual, 2 * usual, more.step)]
-    gains = " and ".join(f"{psnr[step] - psnr[steps[0]]:.2f} dB better at step {step}" for step in steps[1:])
+    last = max(step for step in psnr if step <= usual)
     return (
         f"\n\nThe fits of scans are still getting better at their last step. With {MORE_STEPS} steps at most, that of the first scan is "
-        f"{gains}, which is kept, than at step {steps[0]}."
+        f"{psnr[more.step] - psnr[last]:.2f} dB better at step {more.step}, which is kept, than at step {last}."
     )
 
 

@@ -184,7 +184,8 @@ _DATA_RANGE = "peak value for PSNR and SSIM, in image units (default: 255 for 8-
 
 def read_config(options: argparse.Namespace, default: str = "default") -> Config:
     """Return the settings: those of the preset (``default`` if none is named) or file, changed by --set, changed by other options."""
-    return (read_named_config(options) or preset(default)).replace(read_changes(options))
+    named = read_named_config(options) or default
+    return (named if isinstance(named, Config) else preset(named)).replace(read_changes(options))
 
 
 def read_chosen_step(options: argparse.Namespace) -> int | None:
@@ -197,13 +198,17 @@ def read_chosen_step(options: argparse.Namespace) -> int | None:
     return chosen if isinstance(chosen, int) else None
 
 
-def read_named_config(options: argparse.Namespace) -> Config | None:
-    """Return the settings of the file or preset that is named, unchanged; ``None`` if none is."""
+def read_named_config(options: argparse.Namespace) -> Config | str | None:
+    """Return the settings of the file that is named, unchanged, or the name of a preset that there is; ``None`` if none is named."""
     if options.config and options.preset:
         raise ConfigError("--config is complete and --preset would replace it. Give one of the two.")
     if options.config:
         return Config.from_file(options.config)
-    return None if options.preset is None else preset(options.preset)
+    if options.preset is None:
+        return None
+    preset(options.preset)  # refuses a name that there is not
+    name: str = options.preset
+    return name
 
 
 def read_changes(options: argparse.Namespace) -> dict[str, str]:

@@ -47,6 +47,7 @@ from napari_convgen.config.presets import (
     fixed_input_presets,
     for_reconstruction,
     preset,
+    presets_for,
 )
 from napari_convgen.config.stopping import AutoStopConfig, FixedStopConfig, StoppingConfig
 from napari_convgen.config.tiles import TilesConfig
@@ -102,5 +103,6 @@ __all__ = [
     "for_reconstruction",
     "operators_of",
     "preset",
+    "presets_for",
     "setting_fields",
 ]

@@ -21,6 +21,7 @@ from napari_convgen.core.regularized.plug_and_play import plug_and_play_stages
 from napari_convgen.core.regularized.total_variation import TotalVariation
 from napari_convgen.core.snapshot import Outcome
 from napari_convgen.errors import ConfigError, InputError, ShortMemoryError
+from napari_convgen.run.reconstruct.problems.phase import LATE, PATIENCE
 from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.setup import forecast
 from napari_convgen.run.simulate import simulate
@@ -110,6 +111,15 @@ def test_the_wrong_order_of_the_planes_is_noticed():
     posed = ReconstructTask(flipped, problem="phase", **QUICK).posed
     *_, _ = posed.find_out(lambda: False)
     assert any("not explained" in note for note in posed.notes)
+
+
+@pytest.mark.parametrize("kind", ["auto", "held-out"])
+def test_a_generator_alone_is_fitted_to_a_phase_with_patience_and_kept_late(kind):
+    changes = {"n_threads": 1, "stopping.kind": kind, "stopping.min_patience": 50}
+    posed = ReconstructTask(SEEN, "deep-decoder", problem="phase", n_zernikes=3, n_starts=1, changes=changes).posed
+    rule = posed.prepared.rule(posed.scaled, 0)
+    held_out = rule.held_out if kind == "auto" else rule
+    assert (held_out.n_late, held_out.min_patience) == (LATE, 50 * PATIENCE)
 
 
 def test_a_stop_keeps_what_there_is():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_convgen.config import Config, for_reconstruction, preset
+from napari_convgen.config import Config, for_reconstruction, preset, presets_for
 from napari_convgen.core.mri.simulation import equispaced, head, poisson_disc, scan
 from napari_convgen.core.operators.fourier import centered_fft
 from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
@@ -29,9 +29,30 @@ TINY = Config().replace(
         "backend": "torch",
     }
 )
-GUIDED = for_reconstruction(preset("default")).replace(
+GUIDED = for_reconstruction(preset("default"), "sense").replace(
     {"generator.n_channels": 8, "n_steps": 2, "n_threads": 1, "backend": "torch"}
 )
+
+
+@pytest.mark.parametrize("name", [None, "default", "best", "deep-decoder"])
+def test_a_named_preset_takes_more_steps_of_a_scan_than_of_an_image(name):
+    usual = preset(name or "default")
+    task = ReconstructTask(KSPACE, name, problem="sense")
+    assert task.config.n_steps == presets_for("sense")[name or "default"].n_steps > usual.n_steps
+    assert task.forecast().n_steps == task.config.n_steps
+    inpainted = np.full((16, 16), np.nan)
+    inpainted[::2] = np.random.default_rng(0).random((8, 16))
+    assert ReconstructTask(inpainted, name or "default", problem="inpaint").config.n_steps == usual.n_steps
+
+
+def test_steps_that_are_chosen_are_taken_of_a_scan_too():
+    assert ReconstructTask(KSPACE, "default", problem="sense", changes={"n_steps": 30}).config.n_steps == 30
+    own = preset("deep-decoder")  # as a report has it
+    assert ReconstructTask(KSPACE, own, problem="sense").config.n_steps == own.n_steps
+    lessons = preset("default").replace({"n_steps": 7})
+    assert ReconstructTask(KSPACE, lessons, problem="sense").config.n_steps == 7
+    again = ReconstructTask(KSPACE, problem="sense").prepared.config_again
+    assert ReconstructTask(KSPACE, again, problem="sense").config.n_steps == again.n_steps
 
 
 def error_of(image, coil_maps):

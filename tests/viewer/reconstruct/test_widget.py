@@ -4,7 +4,7 @@ import torch
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QLineEdit, QPushButton
 
-from napari_convgen.config import PRESETS
+from napari_convgen.config import PRESETS, presets_for
 from napari_convgen.core.image import Image
 from napari_convgen.core.operators.microscopes import led_array
 from napari_convgen.core.optics.objective import Objective
@@ -316,6 +316,16 @@ def test_the_usual_preset_reconstructs_through_an_operator(viewer, widget, user)
     user.run()
     assert not user.curves.isHidden()
     assert "cells snapshots" in viewer.layers
+
+
+def test_a_preset_takes_more_steps_of_a_scan(user):
+    user.fill("Preset", "deep-decoder")
+    usual = user.widget.config().n_steps
+    user.fill("Problem", "MRI scan")
+    assert user.value("Preset") == "deep-decoder"
+    assert user.widget.config().n_steps == presets_for("sense")["deep-decoder"].n_steps > usual
+    user.fill("Problem", "Enlarge")
+    assert user.widget.config().n_steps == usual
 
 
 def test_presets_show_the_network_that_is_fitted_to_a_measurement(viewer, user, make_widget, hands, preferences):

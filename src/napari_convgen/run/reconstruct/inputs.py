@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from napari_convgen.config import Config, for_reconstruction
+from napari_convgen.config import Config, for_reconstruction, preset, presets_for
 from napari_convgen.errors import ConfigError
 from napari_convgen.run.reconstruct.problems import PROBLEMS, Given, InverseProblem
-from napari_convgen.run.setup.inputs import ImageLike, as_image, resolve_config
+from napari_convgen.run.setup.inputs import ImageLike, as_image
 
 
 def pose_problem(
@@ -29,7 +29,7 @@ def pose_problem(
     image
         The measurement.
     config
-        Configuration, or name of a preset; ``None`` for that of the problem.
+        Configuration, or name of a preset, some of which take more steps in some problems; ``None`` for the preset of the problem.
     changes
         New settings by dotted name; ``None`` among them leaves a setting as it is.
     axes, n_spared_threads
@@ -65,7 +65,13 @@ def choose_config(
     for key in inputs:
         for setting in settings.keys() & problem.replaced.get(key, ()):
             raise ConfigError(f"The {problem.inputs[key]} ({key}) takes the place of {setting}. Leave one of them out.")
-    return problem, _choose_operator(problem, resolve_config(config, default=problem.preset), settings)
+    if isinstance(config, Config):
+        chosen = for_reconstruction(config, name)
+    else:
+        named = problem.preset if config is None else config
+        preset(named)  # refuses a name that there is not
+        chosen = presets_for(name)[named]
+    return problem, _choose_operator(problem, chosen, settings)
 
 
 def _choose_operator(problem: type[InverseProblem], config: Config, settings: Mapping[str, Any]) -> Config:
@@ -85,7 +91,7 @@ def _choose_operator(problem: type[InverseProblem], config: Config, settings: Ma
         raise ConfigError(
             f"{shared} = 'yes' is not for this problem, whose operator maps the intensities of each channel. Choose 'auto' or 'no'."
         )
-    chosen = for_reconstruction(config).replace(own).replace(settings)
+    chosen = config.replace(own).replace(settings)
     if chosen.generator.has_guide:
         chosen = chosen.replace({"generator.guide": "plug-and-play"})
     if chosen.operator.kind not in kinds:

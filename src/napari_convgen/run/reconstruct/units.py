@@ -63,3 +63,26 @@ class ReconstructionUnits:
             whole[:] = as_column(constants, values.ndim)
         whole[list(self.image.measured.channels)] = values
         return whole[0] if layout.frame_channel is None else np.moveaxis(whole, 0, layout.frame_channel)
+
+
+@dataclass(frozen=True, eq=False)
+class CenteredUnits:
+    """The conversion from the generator's units to radians, with a mean of 0: no image shows the mean of a phase.
+
+    Attributes
+    ----------
+    radians
+        Conversion to radians with any mean.
+    """
+
+    radians: ReconstructionUnits
+
+    def restore(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the phase in radians."""
+        phase = self.radians.restore(values)
+        centered: NDArray[np.float32] = phase - np.float32(phase.mean(dtype=np.float64))
+        return centered
+
+    def restore_error(self, error: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the standard deviation of the error in radians."""
+        return self.radians.restore_error(error, values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from napari_convgen.config import PRESETS, Config, Kind, for_reconstruction, operators_of
+from napari_convgen.config import Config, OperatorSettings, operators_of, presets_for
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Problem:
 
     title: str
     result: str
-    operators: Mapping[str, type[Kind]]
+    operators: Mapping[str, type[OperatorSettings]]
     preset: str = "quick"
     baseline: str = "classical image"
     about_baseline: str = ""
@@ -42,7 +42,7 @@ class Problem:
 
     def presets(self) -> dict[str, Config]:
         """Return the presets that it can begin with: where the measurement is no image, no generator can draw from it alone."""
-        presets = {name: for_reconstruction(config) for name, config in PRESETS.items()}
+        presets = presets_for(next(iter(self.operators.values())).problem)
         if "identity" in self.operators:
             return presets
         able = {name: config.generator for name, config in presets.items()}

@@ -26,7 +26,7 @@ from napari_convgen.core.stopping import Members, StoppingRule
 from napari_convgen.errors import InputError
 from napari_convgen.run.reconstruct.problems.base import ALONE, SIMULATION, Given, InverseProblem, Observation
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
-from napari_convgen.run.setup.build import build_rule, random_source
+from napari_convgen.run.setup.build import build_rule, more_patient, random_source
 from napari_convgen.run.setup.forecast import Seconds, check_memory
 from napari_convgen.run.setup.guides import GuideStages, make_plug_and_play_guides
 from napari_convgen.run.setup.inputs import as_array
@@ -280,10 +280,7 @@ class _PreparedKSpace(Prepared):
 
     def rule(self, image: ImageTensor, seed: int) -> StoppingRule:
         """Return the stopping rule of the settings, more patient."""
-        config = self.config
-        if config.has("stopping.min_patience"):
-            least: int = config.stopping.min_patience  # type: ignore[union-attr]
-            config = config.replace({"stopping.min_patience": PATIENCE * least})
+        config = more_patient(self.config, PATIENCE)
         return build_rule(config, lambda: self.generator(image, [0], seed, "torch"))
 
     def guides(
