@@ -113,6 +113,10 @@ def test_what_default_adds_to_its_estimate():
     )
     assert n_images == len(DEFAULT)
     assert min(gains(DEFAULT, "lichi")) == pytest.approx(-loss, abs=0.006)
+    [two_photon, *_] = (row for row in rows_of("quality-512.csv") if "TwoPhoton" in row["image"])
+    assert figures(page, "At 512 pixels it loses # dB on the two-photon image") == near(
+        -gains([two_photon], "lichi")[0]
+    )
     told = [row for row in white if row["estimated"] != ""]
     is_near = [abs(row["estimated"] - row["convgen"]) < 1 for row in told]
     [share] = figures(page, "is within 1 dB on # % of the images with white noise for which it is told")
