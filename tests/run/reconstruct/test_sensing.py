@@ -20,7 +20,7 @@ SIZE = (20, 24)
 DECODER = Config().replace(
     {"generator.n_channels": 12, "generator.n_scales": 2, "n_steps": 60, "n_threads": 1, "backend": "torch"}
 )
-DEFAULT = for_reconstruction(preset("default")).replace(
+DEFAULT = for_reconstruction(preset("default"), "sensing").replace(
     {"generator.n_channels": 8, "n_steps": 2, "n_threads": 1, "backend": "torch"}
 )
 QUICK = preset("quick").replace({"noise.kind": "gaussian", "noise.sigma": 1.0, "n_threads": 1, "backend": "torch"})
