@@ -97,6 +97,8 @@ def short_estimates(monkeypatch):
         monkeypatch.setattr(f"napari_convgen.{module}.plug_and_play_stages", few)
     monkeypatch.setattr("napari_convgen.core.regularized.plug_and_play.MAX_DRAWS", 1)
     monkeypatch.setattr("napari_convgen.core.regularized.smoothest.N_STEPS", 20)
+    for steps in ("MIXED_STEPS", "ALONE_STEPS"):
+        monkeypatch.setattr(f"napari_convgen.config.presets.{steps}", {})
     monkeypatch.setattr("napari_convgen.core.phase.calibration.N_STEPS", 2)
     monkeypatch.setattr("napari_convgen.core.regularized.choice.MOST_WEIGHTS", 2)
     monkeypatch.setattr("napari_convgen.run.setup.operator_guides.LEVELS", (1.0,))
