@@ -37,7 +37,7 @@ def main() -> None:
     tifffile.imwrite(folder / "noisy.tif", sample.noisy, **write)
     tifffile.imwrite(folder / "reference.tif", sample.clean, **write)
     command = ["denoise", "noisy.tif", "-o", "denoised.tif", "--reference", "reference.tif"]
-    command += ["--snapshots", "snapshots.tif", "--report", "report.json"]
+    command += ["--snapshots", "snapshots.tif", "--report", "report.json", "--force"]  # those of a demo before
     print("napari-convgen", *command, flush=True)
     subprocess.run([sys.executable, "-m", "napari_convgen.cli", *command], cwd=folder, check=True)
 
