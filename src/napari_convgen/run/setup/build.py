@@ -265,13 +265,6 @@ def build_rule(config: Config, plain_generator: Callable[[], Generator]) -> Stop
     return _RULES[config.stopping.kind](config.stopping, config.output, plain_generator)
 
 
-def more_patient(config: Config, factor: int) -> Config:
-    """Return a configuration with a number of times the least patience, where its stopping rule has one."""
-    if not config.has("stopping.min_patience"):
-        return config
-    return config.replace({"stopping.min_patience": factor * config.value("stopping.min_patience")})
-
-
 def generator_entry(config: Config) -> GeneratorEntry:
     """Return what is known of a configuration's kind of generator."""
     return GENERATORS[config.generator.kind]

@@ -126,6 +126,9 @@ class Prepared(Frames):
     smaller: ClassVar[str] = CROP
     """What makes the input need less memory."""
 
+    patience: ClassVar[int] = 1
+    """Factor of the least patience of a stopping rule that has one."""
+
     def __init__(
         self,
         image: ImageLike,
@@ -302,7 +305,10 @@ class Prepared(Frames):
 
     def rule(self, image: ImageTensor, seed: int) -> StoppingRule:
         """Return the stopping rule for one fit."""
-        return build_rule(self.config, lambda: self.generator(image, [0], seed, "torch"))
+        config, least = self.config, "stopping.min_patience"
+        if config.has(least):
+            config = config.replace({least: self.patience * config.value(least)})
+        return build_rule(config, lambda: self.generator(image, [0], seed, "torch"))
 
     def generator(
         self, image: ImageTensor, starts: Sequence[int], seed: int, backend: Backend | None = None

@@ -35,7 +35,7 @@ from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.reconstruct.microscope import build_imaging, describe_imaging
 from napari_convgen.run.reconstruct.problems.base import ALONE, SIMULATION, Given, InverseProblem, Observation
 from napari_convgen.run.reconstruct.units import CenteredUnits
-from napari_convgen.run.setup.build import build_rule, more_patient, random_source
+from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.forecast import Seconds, check_memory
 from napari_convgen.run.setup.guides import GuideStages
 from napari_convgen.run.setup.inputs import as_array
@@ -297,6 +297,8 @@ class Phase(InverseProblem):
 class _PreparedPhase(Prepared):
     """The checked input of a fit to images of a phase: in the place of an image, the phase near which the images are linear."""
 
+    patience = PATIENCE
+
     def __init__(self, given: Given, calibration: Calibration, is_observed: Tensor) -> None:
         self.calibration, self.is_observed = calibration, is_observed
         self._linearized: LinearizedPhase | None = None
@@ -343,9 +345,8 @@ class _PreparedPhase(Prepared):
         return self.linearized.problem(low, unit, weights)
 
     def rule(self, image: ImageTensor, seed: int) -> StoppingRule:
-        """Return the stopping rule of the settings, more patient, which keeps a late step."""
-        config = more_patient(self.config, PATIENCE)
-        rule = build_rule(config, lambda: self.generator(image, [0], seed, "torch"))
+        """Return the stopping rule for one fit, which keeps a late step."""
+        rule = super().rule(image, seed)
         held_out = rule.held_out if isinstance(rule, AutomaticStop) else rule
         if isinstance(held_out, HeldOut):
             held_out.n_late = LATE

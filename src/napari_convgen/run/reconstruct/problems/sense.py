@@ -22,11 +22,11 @@ from napari_convgen.core.mri.simulation import equispaced, ring_of_coils, slow_p
 from napari_convgen.core.operators.fourier import centered_fft
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.snapshot import Units
-from napari_convgen.core.stopping import Members, StoppingRule
+from napari_convgen.core.stopping import Members
 from napari_convgen.errors import InputError
 from napari_convgen.run.reconstruct.problems.base import ALONE, SIMULATION, Given, InverseProblem, Observation
 from napari_convgen.run.reconstruct.units import ReconstructionUnits
-from napari_convgen.run.setup.build import build_rule, more_patient, random_source
+from napari_convgen.run.setup.build import random_source
 from napari_convgen.run.setup.forecast import Seconds, check_memory
 from napari_convgen.run.setup.guides import GuideStages, make_plug_and_play_guides
 from napari_convgen.run.setup.inputs import as_array
@@ -246,6 +246,7 @@ class _PreparedKSpace(Prepared):
     """The checked input of a fit to k-space: in the place of an image, the first one."""
 
     smaller = FEWER
+    patience = PATIENCE
 
     def __init__(self, given: Given, kspace: MeasuredKSpace) -> None:
         self.kspace = kspace
@@ -277,11 +278,6 @@ class _PreparedKSpace(Prepared):
         is_known = level > 0 and not self.kspace.noise.is_bound
         noise_level = torch.full((len(y),), level).to(weights) if is_known else None
         return Problem(y / unit + operator.apply(middle), weights, noise_level, operator=operator)
-
-    def rule(self, image: ImageTensor, seed: int) -> StoppingRule:
-        """Return the stopping rule of the settings, more patient."""
-        config = more_patient(self.config, PATIENCE)
-        return build_rule(config, lambda: self.generator(image, [0], seed, "torch"))
 
     def guides(
         self, problem: Problem, image: ImageTensor, members: Members, is_stopping: Callable[[], bool]
