@@ -12,7 +12,7 @@ from napari_convgen.core.operators.fourier import centered_fft
 from napari_convgen.errors import ConfigError, FileError, InputError, ShortMemoryError
 from napari_convgen.run.denoise.run import DenoiseTask
 from napari_convgen.run.reconstruct.problems import sense
-from napari_convgen.run.reconstruct.problems.sense import describe_kspace
+from napari_convgen.run.reconstruct.problems.sense import PATIENCE, describe_kspace
 from napari_convgen.run.reconstruct.run import ReconstructTask, reconstruct
 from napari_convgen.run.setup import forecast
 
@@ -53,6 +53,13 @@ def test_steps_that_are_chosen_are_taken_of_a_scan_too():
     assert ReconstructTask(KSPACE, lessons, problem="sense").config.n_steps == 7
     again = ReconstructTask(KSPACE, problem="sense").prepared.config_again
     assert ReconstructTask(KSPACE, again, problem="sense").config.n_steps == again.n_steps
+
+
+def test_a_scan_is_fitted_with_patience():
+    posed = ReconstructTask(
+        KSPACE, TINY.replace({"stopping.kind": "held-out", "stopping.min_patience": 50}), problem="sense"
+    ).posed
+    assert posed.prepared.rule(posed.scaled, 0).min_patience == 50 * PATIENCE
 
 
 def error_of(image, coil_maps):
