@@ -142,18 +142,6 @@ def test_through_an_operator_the_step_of_the_least_error_is_kept_though_a_later_
     assert str(judgment.reason).endswith("was least at step 10 and has not improved by step 200; it is kept.")
 
 
-@pytest.mark.parametrize(("n_late", "kept"), [(None, 10), (0.5, 10), (2.0, 20)])
-def test_through_an_operator_that_hardly_shows_coarse_structure_the_latest_step_not_clearly_worse_is_kept(n_late, kept):
-    operator = LinearMap(torch.clone, (1, 40, 40), (1, 40, 40), torch.clone)
-    problem = replace(problem_of((1, 40, 40)), operator=operator)
-    rule, weights = begun(problem)
-    rule.n_late = n_late
-    one = torch.ones_like(weights)
-    judgment = show_curve(rule, problem, {10: one, 20: with_paired_differences(weights, 1), 200: 2 * one})
-    assert judgment.step == kept
-    assert ("step 20 is the latest that is not clearly worse" in str(judgment.reason)) == (kept == 20)
-
-
 def test_noise_common_to_both_steps_does_not_widen_the_standard_error():
     problem = problem_of((1, 40, 40))
     rule, _ = begun(problem)

@@ -53,12 +53,11 @@ class HeldOut:
     left out tell by how much. All these means are weighted so that they are of the image in the user's units, and σ² is that of the pixels
     they are of, see `napari_convgen.core.problem.ErrorWeights`.
 
-    Of the steps that cannot be told from that of the least error at entries left out, the one of the least estimate is kept, which rests on
-    all pixels; where there is none, the latest within one standard error. Where the images are mixed with guides it is the latest, too: a
-    generator that has been fitted longer adds more to them. Through an operator, a generator alone keeps the step of the least error: what
-    a blur hides of the noise in fine structure does not raise the error of held-out entries, so that the latest step as good can be far too
-    late (chosen by ``benchmarks/inverse.py stop --tune``), unless ``n_late`` is set. A guided network is not evaluated before it has its
-    guide.
+    Of the steps that cannot be told from that of the least error at entries left out, the one of the least estimate is kept, which rests
+    on all pixels; where there is none, the latest within one standard error. Where the images are mixed with guides it is the latest, too:
+    a generator that has been fitted longer adds more to them. Through an operator, a generator alone keeps the step of the least error:
+    what a blur hides of the noise in fine structure does not raise the error of held-out entries, so that the latest step as good can be
+    far too late (chosen by ``benchmarks/inverse.py stop --tune``). A guided network is not evaluated before it has its guide.
 
     Parameters
     ----------
@@ -74,12 +73,6 @@ class HeldOut:
         error or, if that is later, of the least estimate.
     output
         Kind of image that is watched, ``"average"`` or ``"iterate"``: the kind that is kept.
-
-    Attributes
-    ----------
-    n_late
-        Number of standard errors from the least error within which the latest step is kept, through an operator that hardly shows coarse
-        structure: it is fitted long after the error has stopped falling. ``None``, the default, keeps the step of the least error.
 
     References
     ----------
@@ -101,7 +94,6 @@ class HeldOut:
         self.patience = patience
         self.min_patience = min_patience
         self.output = output
-        self.n_late: float | None = None
         self._watched: list[Tensor] = []
         self._errors = PairedErrors()
         self._is_settled: dict[int, bool] = {}
@@ -191,9 +183,6 @@ class HeldOut:
         elif self._is_mixed or self._problem.is_denoising:
             kept = self._errors.as_good_as(best, steps)[-1]
             choice = f"step {kept} is the latest within one standard error of it"
-        elif self.n_late is not None:
-            kept = self._errors.as_good_as(best, steps, self.n_late)[-1]
-            choice = f"step {kept} is the latest that is not clearly worse"
         else:
             kept, choice = best, "it is kept"
         estimate = self._estimates.get(kept)

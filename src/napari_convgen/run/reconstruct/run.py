@@ -91,6 +91,8 @@ class ReconstructTask(FitTask[ReconstructResult]):
             posed.prepared, peak_bytes(posed.prepared, posed.n_bytes // itemsize, itemsize) + posed.n_bytes
         )
         self._notes += posed.notes
+        if posed.stop_doubt and not self.config.generator.has_guide:
+            self._notes.append(posed.stop_doubt)
         self._seed = self.config.seed
         self._fit: Fit | None = None
         self._found: NDArray[Any] | None = None

@@ -158,6 +158,8 @@ class InverseProblem(ABC):
         Share of the time before the fit that `find_out` takes, about; 0 by default.
     replaced
         Settings whose place an input takes: their dotted names by its keyword; none by default.
+    stop_doubt
+        Sentence on the step that is kept of a generator alone, where held-out entries hardly tell it; none by default.
     prepared, notes
         The checked input, and the sentences on it.
     measured
@@ -174,6 +176,7 @@ class InverseProblem(ABC):
     settings: ClassVar[Mapping[str, str]] = {}
     find_out_share: ClassVar[float] = 0.0
     replaced: ClassVar[Mapping[str, Collection[str]]] = {}
+    stop_doubt: ClassVar[str] = ""
 
     def __init__(
         self,

@@ -29,8 +29,7 @@ from napari_convgen.core.phase.visibility import check_determined, check_visible
 from napari_convgen.core.problem import Problem
 from napari_convgen.core.regularized.plug_and_play import measured_levels
 from napari_convgen.core.snapshot import Units
-from napari_convgen.core.stopping import HeldOut, Members, StoppingRule
-from napari_convgen.core.stopping.auto import AutomaticStop
+from napari_convgen.core.stopping import Members
 from napari_convgen.errors import InputError, mismatch
 from napari_convgen.run.reconstruct.microscope import build_imaging, describe_imaging
 from napari_convgen.run.reconstruct.problems.base import ALONE, SIMULATION, Given, InverseProblem, Observation
@@ -52,11 +51,6 @@ LEAST_RANGE = 0.2
 
 USUAL_STEPS = 14
 """Number of steps that a start usually takes, for a forecast of the share that is done, and of the time."""
-
-PATIENCE, LATE = 3, 3.0
-"""Factor of the least patience, and standard errors within which the latest step is kept: images hardly show coarse structure, so that the
-error of held-out entries stays about the same while the phase gets better by decibels. Chosen on draws 100 to 103 of the phases of
-``benchmarks/inverse.py stop``, of which the kept step gains 0.9 dB in the mean."""
 
 COPIES = 24
 """Complex arrays of the size of the images that are held at once: fields, slopes by the aberrations, temporaries of the transforms."""
@@ -82,6 +76,10 @@ class Phase(InverseProblem):
     operators = operators_of("phase")
     measures_image = False
     find_out_share = 0.5
+    stop_doubt = (
+        "The images hardly show coarse structure of the phase, so that the step that is kept can be some decibels worse than the best one. "
+        "Choose the preset 'quick' or 'default', which need no such stop."
+    )
     inputs: ClassVar[Mapping[str, str]] = {
         "depths": "distances of the planes from the focus",
         "lights": "directions of the lights",
@@ -297,8 +295,6 @@ class Phase(InverseProblem):
 class _PreparedPhase(Prepared):
     """The checked input of a fit to images of a phase: in the place of an image, the phase near which the images are linear."""
 
-    patience = PATIENCE
-
     def __init__(self, given: Given, calibration: Calibration, is_observed: Tensor) -> None:
         self.calibration, self.is_observed = calibration, is_observed
         self._linearized: LinearizedPhase | None = None
@@ -343,14 +339,6 @@ class _PreparedPhase(Prepared):
         low, unit = _range(image)
         weights = self.is_observed.to(self.device, torch.float32)
         return self.linearized.problem(low, unit, weights)
-
-    def rule(self, image: ImageTensor, seed: int) -> StoppingRule:
-        """Return the stopping rule for one fit, which keeps a late step."""
-        rule = super().rule(image, seed)
-        held_out = rule.held_out if isinstance(rule, AutomaticStop) else rule
-        if isinstance(held_out, HeldOut):
-            held_out.n_late = LATE
-        return rule
 
     def guides(
         self, problem: Problem, image: ImageTensor, members: Members, is_stopping: Callable[[], bool]
