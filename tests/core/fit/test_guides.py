@@ -1,16 +1,21 @@
 """The mixture of the generator's images with guides."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
-from napari_convgen.core.fit.guides import MOST_CORRELATED, SPREAD, USUAL_JOINT, USUAL_SHARE, Guides, Mixture
+from napari_convgen.core.fit.guides import MOST_CORRELATED, SPREAD, USUAL_JOINT, Guides
+from napari_convgen.core.fit.guides import Mixture as AnyMixture
 from napari_convgen.core.operators.fourier import fourier
 from napari_convgen.core.problem import ErrorWeights, Problem
 from napari_convgen.core.stopping import HeldOut, Members
 from napari_convgen.core.stopping.rule import plain_members
 
 SHAPE = (1, 24, 20)
+USUAL_SHARE = 0.2
+Mixture = partial(AnyMixture, usual_share=USUAL_SHARE)
 
 
 def draw(seed):
@@ -39,6 +44,25 @@ def test_the_share_is_the_weighted_fit_to_pixels_that_were_left_out_drawn_toward
     assert abs(expected - fitted) > 0.02
     assert np.isclose(float(mixture.share(images)), expected, rtol=1e-4)
     assert torch.allclose(mixture(images), guides + expected * (images - guides), atol=1e-5)
+
+
+@pytest.mark.parametrize("better", [0.5, 0.0, 2.0])
+def test_the_share_is_less_as_far_as_the_guide_is_better_where_it_has_seen_the_pixels(better):
+    clean, level = draw(0)[0], 0.3
+    y = clean + level * draw(4)[0]
+    problem = Problem(y, torch.ones(SHAPE), torch.tensor([level]))
+    members, influence = held_out(problem), torch.full(SHAPE, 0.1)
+    whole, guides, images = clean + better * draw(5)[0], clean + draw(1), clean + draw(2)
+    mixture = Mixture(problem, Guides(whole, guides, influence), members, None)
+    watched = members.watched
+    y_left, d = ((x - guides)[watched].double().numpy() for x in (y, images))
+    seen = (y - whole).double().numpy()
+    q = np.mean(seen**2 - (1 - 2 * 0.1) * level**2) / np.mean(y_left**2 - level**2)
+    q = min(max(q, 0), 1)
+    assert (q < 0.5) if better < 1 else q == 1
+    fitted, variance = q * np.sum(d * y_left) / np.sum(d**2), q**2 * level**2 / np.sum(d**2)
+    expected = (fitted * SPREAD**2 + USUAL_SHARE * variance) / (SPREAD**2 + variance)
+    assert np.isclose(float(mixture.share(images)), expected, rtol=1e-3, atol=1e-6)
 
 
 def test_the_pixels_in_the_middle_of_a_square_count_as_one():

@@ -12,9 +12,9 @@ from napari_convgen.core.problem import Problem
 from napari_convgen.core.stopping import Members
 from napari_convgen.core.stopping.entries import MIDDLE_SIDE
 
-USUAL_SHARE, SPREAD = 0.2, 0.1
-"""Share of the generator that suits an image with white noise on average, and the standard deviation of the best shares of such images.
-Chosen on the tuning images of benchmarks/quality.py. With correlated noise, which generators fit sooner, the usual share is 0."""
+SPREAD = 0.1
+"""Standard deviation of the shares that suit images with white noise, around the generator's usual one. Chosen on the tuning images of
+benchmarks/quality.py. With correlated noise, which generators fit sooner, the usual share is 0."""
 
 USUAL_JOINT = 0.1
 """Usual share where frames before and after have helped the guide, which the generator has not seen. Chosen on the tuning stacks of
@@ -68,11 +68,20 @@ class Mixture:
     .. math:: w_y = \frac{\sum u (y - g)(x - g)}{\sum u (x - g)^2}, \qquad
         \operatorname{var} w_y = \frac{\sum u^2 \sigma^2 (x - g)^2}{(\sum u (x - g)^2)^2}.
 
+    A guide is better where it has seen a pixel, most of all in fine texture, and the generator has less to add there. Its errors are
+    independent of the guide's, so that x - g predicts what g lacks in proportion to the guide's mean squared error. Both w and its
+    standard deviation are multiplied by q, that error at all pixels over the one at pixels left out; the former is Stein's estimate, with
+    the guide's influence s, for which that is known (q is 1 for others):
+
+    .. math:: q = \frac{\operatorname{mean} u ((y - g)^2 - (1 - 2 s) \sigma^2)}
+        {\operatorname{mean}_\text{left out} u ((y - g)^2 - \sigma^2)}.
+
     Through an operator A the same is fitted to entries of the measurement, with Ag and Ax in the place of g and x.
 
     Correlated noise is watched in the middles of squares, whose pixels all have about the same noise: then the variance is as many times
     larger. Where the two images differ little, the noise of so few pixels tells little of w. So it is averaged with what is known of
-    other images, weighted by the inverse variances: their best shares have the mean `USUAL_SHARE` and the standard deviation `SPREAD`.
+    other images, weighted by the inverse variances: their best shares have a mean that depends on the generator, and the standard deviation
+    `SPREAD`.
     The result is limited to [0, 1], with correlated noise to [0, `MOST_CORRELATED`].
 
     Where a guide of magnitudes is at the noise floor, w is multiplied by the probability that there is any signal: the guide is 0 there,
@@ -84,6 +93,8 @@ class Mixture:
         The problem, the guides, and the networks that are fitted together.
     share
         Share of the generator; ``None`` to find it, or the usual share where no pixels are watched.
+    usual_share
+        Share of the generator that suits an image with white noise on average.
 
     Attributes
     ----------
@@ -97,7 +108,9 @@ class Mixture:
         Standard deviation of the noise of each channel, and sentences for the user, see `Guides`.
     """
 
-    def __init__(self, problem: Problem, guides: Guides, members: Members, share: float | None) -> None:
+    def __init__(
+        self, problem: Problem, guides: Guides, members: Members, share: float | None, usual_share: float
+    ) -> None:
         self.guides, self.influence, self.noise_level = guides.members, guides.influence, guides.noise_level
         self.notes = guides.notes
         kept = [i for i, is_kept in enumerate(members.is_kept) if is_kept]
@@ -108,7 +121,7 @@ class Mixture:
         self._signal_share = torch.as_tensor(signal_share).to(guides.whole)
         self._has_background = bool((self._signal_share < 1).any())
         is_white = problem.correlation_length == 1
-        usual = USUAL_JOINT if guides.is_joint else USUAL_SHARE
+        usual = USUAL_JOINT if guides.is_joint else usual_share
         self._usual, self._most = (usual, 1.0) if is_white else (0.0, MOST_CORRELATED)
         self._n_alike = 1 if is_white else MIDDLE_SIDE ** (problem.measurement.ndim - 1)
         self._watched: Tensor | None = None
@@ -118,6 +131,7 @@ class Mixture:
             self._predicted = _real(predicted[self._watched])
             self._lacking = _real(problem.measurement.expand_as(predicted)[self._watched]) - self._predicted
             self._weights, self._variance = self._watched_weights(guides.whole)
+            self._ratio = self._error_ratio(guides) if is_white and problem.is_denoising else 1.0
 
     @property
     def is_guide_alone(self) -> bool:
@@ -132,7 +146,8 @@ class Mixture:
         size = (self._weights * step.square()).sum()
         noise = self._n_alike * (self._weights.square() * self._variance * step.square()).sum()
         known = SPREAD**2 * size / noise.clamp_min(LEAST_NOISE * size.square() + LEAST_NOISE**2)
-        share: Tensor = (known * (self._weights * step * self._lacking).sum() + self._usual) / (known * size + 1)
+        fitted, q = known * (self._weights * step * self._lacking).sum(), self._ratio
+        share: Tensor = (q * fitted + q**2 * self._usual) / (known * size + q**2).clamp_min(LEAST_NOISE)
         return share.clamp(0, self._most)
 
     def __call__(self, images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
@@ -142,6 +157,16 @@ class Mixture:
     def _with_signal(self, images: Float[Tensor, "m c *spatial"]) -> Float[Tensor, "m c *spatial"]:
         """Return the images where there is signal, and the guides where there is none."""
         return torch.lerp(self.guides, images, self._signal_share) if self._has_background else images
+
+    def _error_ratio(self, guides: Guides) -> float:
+        """Return the guide's mean squared error at all pixels over that at pixels left out, at most 1."""
+        left_out = float((self._weights * (self._lacking.square() - self._variance)).mean())
+        if guides.influence is None or left_out <= 0:
+            return 1.0
+        pixels, is_known = self._problem.error_weights_at(guides.whole), self._problem.weights > 0
+        noise = (1 - 2 * guides.influence) * pixels.noise_variance
+        errors = pixels.weights / pixels.weights.mean() * (self._problem.residual(guides.whole) ** 2 - noise)
+        return min(1.0, max(0.0, float(errors[is_known].mean()) / left_out))
 
     def _watched_weights(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the error weights of the watched entries, with a mean of 1 over all, and the variance of their noise."""

@@ -44,6 +44,9 @@ class Generator(nn.Module):
         Number of lessons in a step, if it has any.
     pace
         Factor on the learning rate, 1 by default: less for a generator that knows something before its first step, and would forget it.
+    usual_share
+        Share of the generator that suits an image in a mixture with an estimate, on average over images with white noise: 0.2. Chosen on
+        the tuning images of benchmarks/quality.py.
     makes_tensors_anew
         True if each step makes its hidden tensors anew, of many sizes; False, the default, if they are few or stay.
     pace_of_torch
@@ -54,6 +57,7 @@ class Generator(nn.Module):
     has_lessons: ClassVar[bool] = False
     n_lessons: int = 0
     pace: float = 1.0
+    usual_share: float = 0.2
     makes_tensors_anew: ClassVar[bool] = False
     pace_of_torch: ClassVar[str] = "slower"
 

@@ -18,6 +18,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from napari_convgen.core.cpu.threads import for_each_member
+from napari_convgen.core.generators.components import combined, principal_basis
 from napari_convgen.core.generators.denoiser import DRAWN_WEIGHTS, DRAWN_WIDTHS, WIDTH, Denoiser
 from napari_convgen.core.generators.generator import FLOAT_BYTES, N_IMAGES, N_WEIGHT_COPIES, named_layers
 from napari_convgen.core.generators.grids import Size, grid_sizes, strides
@@ -32,9 +33,9 @@ MOST_GRADIENT = 0.3
 """Largest norm of the gradient of a lesson in volumes; a larger one is scaled down to it. Without, single steps can undo what a network has
 learned. Chosen with benchmarks/stacks.py, part lessons. Planes are left as they are: no such step was seen there."""
 
-DRAWN_PACE, N_DRAWN_CROPS = 0.25, 1
-"""The pace of a network that has learned from drawings, which forgets at that of others, and the crops in its lessons. Chosen in the same
-way."""
+DRAWN_PACE, N_DRAWN_CROPS, DRAWN_SHARE = 0.25, 1, 0.6
+"""The pace of a network that has learned from drawings, which forgets at that of others, the crops in its lessons, and its usual share.
+Chosen in the same way."""
 
 LEAST_LESSONS = 100
 """Number of lessons before which no image is kept. Chosen on the tuning images of benchmarks/quality.py: by then noise is taken off."""
@@ -60,7 +61,9 @@ class TaughtNetwork(ImageInput):
     better than either. Similar frames can share a network, which learns from the guides of all.
 
     f is a `napari_convgen.core.generators.denoiser.Denoiser`. Before the first lesson it may have learned from drawings, and needs few
-    lessons then. Where the noise is correlated, so is w. Each image is computed in one orientation of the measurement, another at each
+    lessons then. Drawings have one channel, so of an image of several it is shown the principal components of g one by one, in units of the
+    channels' noise: combinations of channels with equal, independent noise. Components that are fainter than it are left as g has them.
+    Where the noise is correlated, so is w. Each image is computed in one orientation of the measurement, another at each
     step, and the running average is over all.
 
     Parameters
@@ -92,6 +95,8 @@ class TaughtNetwork(ImageInput):
     has_lessons = True
 
     examples: Tensor
+    guides: Tensor
+    basis: Tensor
     center: Tensor
     unit: Tensor
     n_images: Tensor
@@ -113,7 +118,7 @@ class TaughtNetwork(ImageInput):
     ) -> None:
         super().__init__()
         self.n_axes = len(size)
-        is_drawn = begins_with != "chance" and suits_drawings(size, n_outputs, spacing)
+        self.is_drawn = is_drawn = begins_with != "chance" and suits_drawings(size, spacing)
         widths = DRAWN_WIDTHS if is_drawn else (n_fine_channels, *(n_channels,) * n_scales)
         grids = list(reversed(grid_sizes(size, len(widths) - 1, spacing)))
         halvings = [strides(coarse, fine) for fine, coarse in itertools.pairwise(grids)]
@@ -128,7 +133,7 @@ class TaughtNetwork(ImageInput):
         self.noises = nn.ModuleList(GaussianDraws(rng) for rng in rngs)
         self.networks = nn.ModuleList(
             Denoiser(
-                n_outputs,
+                1 if is_drawn else n_outputs,
                 widths,
                 halvings,
                 Start(rng, dtype),
@@ -139,12 +144,14 @@ class TaughtNetwork(ImageInput):
             for rng in rngs
         )
         if is_drawn:
-            self.pace, self.n_crops = DRAWN_PACE, N_DRAWN_CROPS
+            self.pace, self.n_crops, self.usual_share = DRAWN_PACE, N_DRAWN_CROPS, DRAWN_SHARE
             for network in self._denoisers:
                 network.load(DRAWN_WEIGHTS)
         column = (n_outputs, *(1,) * len(size))
         self.take_images((len(rngs), n_outputs, *size), dtype)
         self.register_buffer("examples", torch.zeros_like(self.inputs)[:, None], persistent=False)  # they stay
+        self.register_buffer("guides", torch.zeros_like(self.inputs), persistent=False)
+        self.register_buffer("basis", torch.eye(n_outputs, dtype=dtype), persistent=False)
         self.register_buffer("center", torch.zeros(column, dtype=dtype), persistent=False)
         self.register_buffer("unit", torch.ones(column, dtype=dtype), persistent=False)
         self.register_buffer("n_images", torch.zeros((), dtype=torch.int64))
@@ -162,18 +169,22 @@ class TaughtNetwork(ImageInput):
     def guide(self, guides: Float[Tensor, "m c *spatial"], noise_level: Float[Tensor, "c"] | None = None) -> None:
         """Take estimates of the clean image, to be shown where the measurement is not known, and to learn from."""
         self.inputs.copy_(torch.where(self.is_known, self.inputs, guides))
+        self.guides = guides
         self.learn_from(guides[:, None])
 
     def learn_from(self, examples: Float[Tensor, "m n c *spatial"]) -> None:
         """Take estimates of several clean images to learn from, in the place of the guides."""
         self.examples = examples
+        if self.has_components:
+            self.basis.copy_(principal_basis(examples / self.noise_level, self.n_axes))
+        components = self._components(examples)
         over = (0, 1, *range(3, examples.ndim))
-        self.center.copy_(examples.mean(over).view_as(self.center))
-        self.unit.copy_(examples.std(over, correction=0).view_as(self.unit) + self.noise_level)
+        self.center.copy_(components.mean(over).view_as(self.center))
+        self.unit.copy_(components.std(over, correction=0).view_as(self.unit) + self._component_noise)
 
     def learned(self) -> dict[str, Tensor]:
         """Return what was learned, for `begin_learned` of another network for images of the same shape; no copies."""
-        return {**dict(self.named_parameters()), "center": self.center, "unit": self.unit}
+        return {**dict(self.named_parameters()), "basis": self.basis, "center": self.center, "unit": self.unit}
 
     def begin_learned(self, learned: Mapping[str, Tensor]) -> None:
         """Begin with what another network has learned, without further lessons."""
@@ -195,24 +206,31 @@ class TaughtNetwork(ImageInput):
         crops, turns = zip(*(self._crop(self.examples[member], rng) for _ in range(self.n_crops)), strict=True)
         clean = torch.stack(crops)
         noise = [self._noise_like_measured(white, turn) for white, turn in zip(rng(clean), turns, strict=True)]
-        noisy = clean + torch.stack(noise)
-        shown = self.networks[member]((noisy - self.center) / self.unit, self._level)
-        error: Tensor = shown - (clean - self.center) / self.unit
+        part = self._part(rng)
+        noisy, wanted = (self._scaled(images)[:, part] for images in (clean + torch.stack(noise), clean))
+        error: Tensor = self.networks[member](noisy, self._level(part)) - wanted
         return error.square().mean()
 
     def forward(self) -> Float[Tensor, "m c *spatial"]:
         """Return the members' images, computed in the next orientation: output channels first."""
         turn = int(self.n_images) % self.n_orientations
         self.n_images += 1
-        scaled = turned((self.inputs - self.center) / self.unit, turn, self.n_axes)
-        images, has_gradient = list(scaled), torch.is_grad_enabled()
+        scaled = turned(self._scaled(self.inputs), turn, self.n_axes)
+        images, has_gradient, parts = list(scaled), torch.is_grad_enabled(), self._parts()
 
         def draw(member: int) -> None:
+            network, image = self.networks[member], scaled[member, None]
             with torch.set_grad_enabled(has_gradient):
-                images[member] = self.networks[member](scaled[member, None], self._level)[0]
+                images[member] = torch.cat([network(image[:, part], self._level(part))[0] for part in parts])
 
         for_each_member(draw, len(images), scaled.device)
-        return turned_back(torch.stack(images), turn, self.n_axes) * self.unit + self.center
+        shown = turned_back(torch.stack(images), turn, self.n_axes)
+        n_shown = shown.shape[1]
+        shown = shown * self.unit[:n_shown] + self.center[:n_shown]
+        if not self.has_components:
+            return shown
+        faint = self._components(self.guides)[:, n_shown:]
+        return self._channels(torch.cat((shown, faint), 1))
 
     @property
     def is_settled(self) -> bool:
@@ -229,19 +247,60 @@ class TaughtNetwork(ImageInput):
         return cast("list[Denoiser]", list(self.networks))
 
     @property
-    def _level(self) -> Tensor:
-        """Standard deviation of the noise in units of the networks' inputs; it is asked for with one channel alone."""
-        return (self.noise_level / self.unit)[None, :1]
+    def has_components(self) -> bool:
+        """True if the networks are shown combinations of channels, one by one."""
+        return self.is_drawn and len(self.basis) > 1
+
+    def _level(self, part: slice) -> Tensor:
+        """Return the standard deviation of the noise in units of the networks' inputs; it is asked for with one channel alone."""
+        return (self._component_noise / self.unit)[None, part][:, :1]
+
+    @property
+    def _component_noise(self) -> Tensor:
+        """Standard deviation of the noise of each channel, or of all components."""
+        return self.noise_level.mean() if self.has_components else self.noise_level
+
+    def _components(self, images: Float[Tensor, "*b c *spatial"]) -> Float[Tensor, "*b c *spatial"]:
+        """Return what the networks see of images, not scaled: channels, or their combinations."""
+        if not self.has_components:
+            return images
+        return combined(self.basis, images * (self._component_noise / self.noise_level), self.n_axes)
+
+    def _channels(self, components: Float[Tensor, "*b c *spatial"]) -> Float[Tensor, "*b c *spatial"]:
+        """Take back what `_components` does."""
+        return combined(self.basis.T, components, self.n_axes) * (self.noise_level / self._component_noise)
+
+    def _scaled(self, images: Float[Tensor, "b c *spatial"]) -> Float[Tensor, "b c *spatial"]:
+        """Return the networks' inputs."""
+        return (self._components(images) - self.center) / self.unit
+
+    def _parts(self) -> list[slice]:
+        """Return which channels a network sees at once: all, or one component after another that is not fainter than the noise."""
+        if not self.is_drawn:
+            return [slice(None)]
+        n_shown = int((self.unit >= 2 * self._component_noise).sum())
+        return [slice(i, i + 1) for i in range(max(1, n_shown))]
+
+    def _part(self, rng: GaussianDraws) -> slice:
+        """Return what a lesson is about: a component by chance, the more often the stronger it is."""
+        parts = self._parts()
+        if len(parts) == 1:
+            return parts[0]
+        [draw] = rng.integers(self.unit.new_empty(1), torch.int32).long().abs().tolist()
+        ends = (self.unit - self._component_noise)[: len(parts)].flatten().cumsum(0)
+        return parts[int((ends < draw / 2**31 * ends[-1]).sum())]
 
     def dead_fraction(self) -> float:
         """Return the largest share, over members, of channels of the last hidden layer that are the same at every pixel.
 
         Layers on coarser grids may fall silent without harm, as skip connections go around them.
         """
+        parts = self._parts()
         with torch.no_grad():
-            scaled = (self.inputs - self.center) / self.unit
+            scaled = self._scaled(self.inputs)[:, None]
             last = [
-                net.features(x[None], self._level).flatten(2) for net, x in zip(self._denoisers, scaled, strict=True)
+                torch.cat([net.features(x[:, part], self._level(part)).flatten(2) for part in parts], 2)
+                for net, x in zip(self._denoisers, scaled, strict=True)
             ]
         return max(float((x.amax(2) == x.amin(2)).float().mean()) for x in last)
 
@@ -267,11 +326,11 @@ class TaughtNetwork(ImageInput):
         return turned(noise, turn, self.n_axes)
 
 
-def suits_drawings(size: Sequence[int], n_outputs: int, spacing: Sequence[float] | None = None) -> bool:
-    """Return True for a plane of one channel, whose axes can be halved alike: what was learned from drawings is for such images."""
+def suits_drawings(size: Sequence[int], spacing: Sequence[float] | None = None) -> bool:
+    """Return True for a plane whose axes can be halved alike: what was learned from drawings is for such images."""
     grids = grid_sizes(size, len(DRAWN_WIDTHS) - 1, spacing)
     is_halved = all(strides(coarse, fine) == (2, 2) for coarse, fine in itertools.pairwise(grids))
-    return is_halved and n_outputs == 1 and min(grids[0]) >= LEAST_HALF
+    return is_halved and min(grids[0]) >= LEAST_HALF
 
 
 def crop_size(size: Sequence[int], blocks: Sequence[int]) -> Size:
@@ -304,7 +363,7 @@ def memory_bytes(
 ) -> int:
     """Return about how many bytes a step of a fit takes at its peak: that of the members' images, drawn at once, as crops are small."""
     pixels, n_axes = math.prod(size), len(size)
-    if begins_with != "chance" and suits_drawings(size, n_outputs, spacing):
+    if begins_with != "chance" and suits_drawings(size, spacing):
         n_fine_channels, n_channels, *_coarser = DRAWN_WIDTHS
         n_scales = len(DRAWN_WIDTHS) - 1
     features = n_members * itemsize * pixels * (3 * n_fine_channels + 2 * n_channels)

@@ -68,7 +68,7 @@ def new_fit(
     mixture = None
     if guides is not None:
         share = config.generator.known_share if fits_networks(prepared) else 0.0
-        mixture = Mixture(problem, guides, members, share)
+        mixture = Mixture(problem, guides, members, share, generator.usual_share)
     n_steps, averaging = n_steps_of(prepared), config.averaging
     if network is not None and network.has_learned:
         n_steps, averaging = min(n_steps, cast(TaughtNetwork, generator).n_orientations), 1.0
