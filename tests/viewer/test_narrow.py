@@ -83,6 +83,28 @@ def test_choices_are_shown_whole_and_names_of_rows_have_two_lines_where_it_is_na
     assert [label.text() for label in user.children(RowLabel) if label.wordWrap()] == []
 
 
+def has_one_line(label):
+    """Return True if the text of a label is drawn on one line."""
+    picture = label.grab().toImage()
+    pixels = [[picture.pixel(x, y) for x in range(picture.width())] for y in range(picture.height())]
+    inked = [y for y, row in enumerate(pixels) if len(set(row)) > 1]
+    return inked[-1] - inked[0] < label.fontMetrics().height()
+
+
+def test_a_name_of_a_row_that_just_fits_is_beside_its_field(viewer, hands, qtbot):
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise")
+    dock.setFloating(True)
+    for folded in widget.findChildren(Folded):
+        folded.expand(animate=False)
+    user = hands(widget)
+    for width in range(LEAST_SIZE[0], 400, 3):
+        dock.resize(width, LEAST_SIZE[1])
+        qtbot.wait(50)
+        high = [label for label in user.children(RowLabel) if label.height() >= 2 * label.fontMetrics().height()]
+        assert high or width > LEAST_SIZE[0]
+        assert (width, [label.text() for label in high if has_one_line(label)]) == (width, [])
+
+
 def test_a_choice_that_reaches_up_to_its_arrow_is_painted_as_by_qt(viewer, hands, qtbot):
     dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Reconstruct")
     dock.setFloating(True)

@@ -90,6 +90,8 @@ class RowLabel(QLabel):
         self._wrap()
 
     def _wrap(self) -> None:
+        # By default Qt draws a name with this indent, but counts twice as much when it asks how many lines the name needs.
+        self.setIndent(self.fontMetrics().horizontalAdvance("x") // 2)
         self.setWordWrap(False)
         is_long = super().sizeHint().width() > self._limit
         self.setWordWrap(is_long)
