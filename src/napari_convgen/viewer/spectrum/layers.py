@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Image
 from numpy.typing import DTypeLike, NDArray
 
-from napari_convgen.core.image import ImageTensor, magnitude
+from napari_convgen.core.image import magnitude
 from napari_convgen.viewer.layers.counted import COMPONENT, ComponentStack, NewAxes
 from napari_convgen.viewer.layers.door import (
     LayerInput,
@@ -24,6 +24,7 @@ from napari_convgen.viewer.reconstruct.layers import on_image_grid
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_convgen.core.image import ImageTensor
     from napari_convgen.run.spectrum.result import SpectrumResult
 
 SIGNED_COLORS = "PiYG"

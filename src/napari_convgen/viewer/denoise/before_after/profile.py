@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Shapes
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.errors import InputError
@@ -90,6 +89,8 @@ def _curves(result: DenoiseResult, places: NDArray[Any], distance: NDArray[Any])
 
 def _along(data: ArrayLike, places: NDArray[Any]) -> NDArray[Any]:
     """Return the values of an array at places; of the samples of a color image the mean, beside the image NaN."""
+    from scipy.ndimage import map_coordinates
+
     index = tuple(
         int(np.clip(round(place), 0, size - 1)) for place, size in zip(places[0, :-2], data.shape, strict=False)
     )
