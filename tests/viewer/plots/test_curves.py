@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, QPointF, Qt
 
 from napari_convgen.config import GROUPS, Config
-from napari_convgen.viewer.plots.curves import CurvePlot
+from napari_convgen.viewer.plots.curves import CurvePlot, LogAxis
 
 
 @pytest.fixture
@@ -99,10 +99,15 @@ def test_names_are_whole_and_cover_no_curve(plot, qtbot, width, criterion):
     assert axes.height() > 80
 
 
+FALLING, FLAT = (lambda steps: 0.05 * steps**-0.7 + 0.002, lambda steps: 0.05 * steps**-0.01)
+"""Losses of a generator that begins with nothing, and of one that begins near the end."""
+
+
+@pytest.mark.parametrize("curve", [FALLING, FLAT])
 @pytest.mark.parametrize("step", [1, 2, 120, 600])
-def test_the_words_beside_the_line_are_whole_and_cover_no_falling_curve(plot, qtbot, step):
+def test_the_words_beside_the_line_are_whole_and_cover_no_curve(plot, qtbot, step, curve):
     steps = np.arange(1, 601)
-    plot.show_curves(0.05 * steps**-0.7 + 0.002, 0.05 * steps**-0.6 + 0.003)
+    plot.show_curves(0.9 * curve(steps) - 0.001, curve(steps))
     plot.mark_kept(step)
     plot.resize(280, 200)
     qtbot.wait(50)
@@ -135,6 +140,15 @@ def test_long_curves_keep_their_ends(plot):
     assert x[0] == 1
     assert x[-1] == 50_000
     assert len(x) < 1000
+
+
+@pytest.mark.parametrize("ends", [(1, 1e6), (0.02, 0.5), (1.1, 1.9), (0.31, 0.34), (0.041, 0.0415), (4.1e-5, 4.9e-5)])
+def test_an_axis_of_any_range_has_two_numbers_at_least(ends):
+    axis = LogAxis("left")
+    [(_, places)] = axis.logTickValues(*np.log10(ends), 100, None)
+    labels = axis.logTickStrings(places, 1, None)
+    assert 2 <= len(set(labels)) == len(labels) < 10
+    assert all(ends[0] <= float(label) <= ends[1] for label in labels)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

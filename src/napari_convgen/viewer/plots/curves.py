@@ -33,9 +33,11 @@ LOSS_NAME = "fitted pixels"
 VOTE_SPAN = (0.0, 0.09)
 """Start and end of the mark of a vote, in parts of the plot's height."""
 
-KEPT_BELOW, KEPT_ABOVE = 0.2, 0.9
-"""Place of the words beside the line of the kept step, in parts of the plot's height: curves fall, so they leave room below at the left,
-and above at the right."""
+KEPT_PLACES = (0.9, 0.75, 0.6, 0.45, 0.3, 0.18)
+"""Places of the words beside the line of the kept step, in parts of the plot's height: that which is farthest from the curves is taken."""
+
+KEPT_WIDTH = 0.3
+"""Width of these words in a narrow dock, in parts of the plot's width."""
 
 INTERVAL_OPACITY = 48
 """Opacity of the shaded interval, of 255."""
@@ -44,18 +46,32 @@ NAME_SIZE = "9pt"
 """Size of the names of the curves."""
 
 
+MULTIPLES = ((1,), (1, 2, 5), range(1, 10), np.arange(1, 10, 0.5), np.arange(1, 10, 0.1), np.arange(1, 10, 0.02))
+"""Numbers of a decade that a logarithmic axis labels: the first of these sets of which two are in its range. Our choice."""
+
+
+def short_power(exponent: float) -> str:
+    """Return a power of ten as a short text: ``"2e-5"``, ``"1.5e4"``."""
+    digits, _, power = f"{10**exponent:.3e}".partition("e")
+    return f"{float(digits):g}e{int(power)}"
+
+
 class LogAxis(pg.AxisItem):  # type: ignore[misc]
-    """A logarithmic axis that labels decades, and 2 and 5 between them where there is room."""
+    """A logarithmic axis that labels decades, and between them as many numbers as are needed for two labels."""
 
     def logTickValues(self, low: float, high: float, size: float, ticks: object) -> list[tuple[None, list[float]]]:
         """Return the positions of the ticks, as exponents of ten."""
-        multiples = (1,) if high - low > 2 else (1, 2, 5)
         decades = range(math.floor(low), math.ceil(high) + 1)
-        return [(None, [x for d in decades for m in multiples if low <= (x := d + math.log10(m)) <= high])]
+        places: list[float] = []
+        for multiples in MULTIPLES if high - low > 2 else MULTIPLES[1:]:
+            places = [x for d in decades for m in multiples if low <= (x := d + math.log10(m)) <= high]
+            if len(places) > 1:
+                break
+        return [(None, places)]
 
     def logTickStrings(self, values: list[float], scale: float, spacing: object) -> list[str]:
         """Return the labels of the ticks."""
-        return [f"{10**value:.0e}".replace("e-0", "e-") if value < -3 else f"{10**value:g}" for value in values]
+        return [short_power(value) if value < -3 else f"{10**value:g}" for value in values]
 
 
 class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
@@ -272,4 +288,18 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
     def _show_kept(self, step: int) -> None:
         self._kept.setValue(math.log10(step))
         self._kept.label.setFormat(f"keep {step}")
-        self._kept.label.setPosition(KEPT_BELOW if step**2 < len(self._loss) else KEPT_ABOVE)
+        self._kept.label.setPosition(self._free_place(step))
+
+    def _free_place(self, step: int) -> float:
+        """Return the place beside the line that is farthest from the curves, in parts of the plot's height."""
+        first, last = sorted(
+            (step, step * len(self._loss) ** (KEPT_WIDTH if step**2 < len(self._loss) else -KEPT_WIDTH))
+        )
+        drawn = [curve.getOriginalDataset() for curve in (self._loss_curve, self._criterion_curve) if curve.isVisible()]
+        if not drawn:
+            return KEPT_PLACES[0]
+        heights = np.log10(np.concatenate([y for _, y in drawn]))
+        low, high = heights.min(), heights.max()
+        beside = np.concatenate([(x >= first) & (x <= last) for x, _ in drawn])
+        parts = (heights[beside] - low) / max(high - low, 1e-9)
+        return max(KEPT_PLACES, key=lambda place: np.abs(parts - place).min(initial=1))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 GROUP = "reconstruct"
 """Name of the widget's group of preferences."""
 
-AT_HAND = ("z_axis", "n_steps", "seed", "device")
+AT_HAND = ("z_axis", "n_steps")
 """Settings that are always in sight; the others are folded away."""
 
 SNAPSHOTS = "Add the generator's images during the fit as a layer with an iteration axis, hidden at first."

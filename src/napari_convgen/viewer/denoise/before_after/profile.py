@@ -13,6 +13,7 @@ from napari_convgen.core.image import ArrayLike
 from napari_convgen.errors import InputError
 from napari_convgen.figures.panel import Curve, Plot
 from napari_convgen.viewer.layers.door import LayerInput
+from napari_convgen.viewer.layers.units import symbol_of_unit
 
 if TYPE_CHECKING:
     from napari_convgen.run.denoise.result import DenoiseResult
@@ -69,7 +70,7 @@ def profile(source: LayerInput, result: DenoiseResult, ends: NDArray[Any], point
     distance = np.linspace(0, float(np.hypot(*(ends[1] - ends[0]))), n_samples)
     return Plot(
         "Along the line",
-        f"distance ({source.units[-1]})",
+        f"distance ({symbol_of_unit(source.units[-1])})",
         "value",
         list(_curves(result, places, distance)),
     )
