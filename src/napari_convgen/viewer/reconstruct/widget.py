@@ -198,9 +198,10 @@ class ReconstructWidget(DockWidget):
         self._allow_boxes()
 
     def _allow_boxes(self) -> None:
-        """Disable the images of networks where none is fitted."""
+        """Leave out what is about networks where none is fitted."""
         with suppress(ConvgenError):  # what is typed is no value yet
             reason = NO_NETWORK if self.config().generator.is_guide_alone else ""
+            self._at_hand.show_row_if("n_steps", lambda: not reason)
             allow(self._snapshots, SNAPSHOTS, reason)
             allow(self._generator, GENERATOR_IMAGE, reason)
 
