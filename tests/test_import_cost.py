@@ -24,6 +24,9 @@ WITHOUT_TORCH = [
     "import napari_convgen.viewer.spectrum.widget",
 ]
 
+SCIPY = {f"scipy.{part}" for part in ("fft", "linalg", "ndimage", "optimize", "sparse", "spatial", "special")}
+"""What takes most of the time of opening a widget, where it is loaded."""
+
 RUN = """
 import json, sys
 loaded = {}
@@ -60,6 +63,11 @@ def test_the_modules_that_a_statement_loads_are_seen(loaded):
 @pytest.mark.parametrize("statement", WITHOUT_TORCH)
 def test_no_torch_is_loaded_by(statement, loaded):
     assert "torch" not in loaded[statement]
+
+
+@pytest.mark.parametrize("statement", [each for each in WITHOUT_TORCH if each.endswith(".widget")])
+def test_no_part_of_scipy_is_loaded_by_a_widget(statement, loaded):
+    assert [module for module in loaded[statement] if module in SCIPY] == []
 
 
 @pytest.mark.parametrize("statement", WITHOUT_QT)

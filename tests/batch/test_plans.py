@@ -67,6 +67,23 @@ def test_the_memory_bounds_the_processes_that_look_at_files(folder, few, looked_
     assert looked_at == []
 
 
+def test_folders_for_pieces_are_listed_once_however_many_files_there_are(folder, few, monkeypatch):
+    """A folder has one entry for each file that is not finished, so that a list for each file takes long."""
+    listed = []
+    for name in ("listdir", "scandir"):
+        look = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda path=".", look=look: listed.append(Path(path).name) or look(path))
+    counts = []
+    for n_more in (0, 5):
+        for number in range(n_more):
+            shutil.copy("in/plane.tif", f"in/{number}.tif")
+        listed.clear()
+        task = BatchTask(["in"], "out", few)
+        task._begin()
+        counts.append(listed.count(".pieces"))
+    assert counts[0] == counts[1] > 0
+
+
 def test_plans_for_others_of_other_files_stay(folder, few, looked_at):
     BatchTask(["in/plane.tif"], "out", few, part=(1, 2))
     denoise_files("in/stack.tif", "out", few)

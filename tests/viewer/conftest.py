@@ -286,6 +286,11 @@ class Hands:
         return self.widget.findChild(CurvePlot)
 
     @property
+    def curve_names(self):
+        """The names of the curves of the live plot, each after its mark."""
+        return re.findall(r"— (.+?)(?=\s+—|\s*$)", self.curves.plotItem.titleLabel.item.toPlainText())
+
+    @property
     def panels(self):
         """The panels that are drawn and not on tabs, in their order."""
         return [view.panel for view in self.children(PanelView) if view.panel is not None]

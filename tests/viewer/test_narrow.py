@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout
 from napari_convgen.config import PRESETS
 from napari_convgen.viewer.parts.elided import place_of
 from napari_convgen.viewer.parts.folded import Folded
-from napari_convgen.viewer.parts.labels import RowLabel
+from napari_convgen.viewer.parts.labels import RowLabel, TextLabel
 from napari_convgen.viewer.plots.curves import MAX_HEIGHT
 from napari_convgen.viewer.plots.panels import PanelView
 from napari_convgen.viewer.plots.tabs import PlotTabs
@@ -81,6 +81,51 @@ def test_choices_are_shown_whole_and_names_of_rows_have_two_lines_where_it_is_na
     dock.resize(*LARGE_SIZE)
     qtbot.wait(50)
     assert [label.text() for label in user.children(RowLabel) if label.wordWrap()] == []
+
+
+def has_one_line(label):
+    """Return True if the text of a label is drawn on one line."""
+    picture = label.grab().toImage()
+    pixels = [[picture.pixel(x, y) for x in range(picture.width())] for y in range(picture.height())]
+    inked = [y for y, row in enumerate(pixels) if len(set(row)) > 1]
+    return inked[-1] - inked[0] < label.fontMetrics().height()
+
+
+def test_a_name_of_a_row_that_just_fits_is_beside_its_field(viewer, hands, qtbot):
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Denoise")
+    dock.setFloating(True)
+    for folded in widget.findChildren(Folded):
+        folded.expand(animate=False)
+    user = hands(widget)
+    for width in range(LEAST_SIZE[0], 400, 3):
+        dock.resize(width, LEAST_SIZE[1])
+        qtbot.wait(50)
+        high = [label for label in user.children(RowLabel) if label.height() >= 2 * label.fontMetrics().height()]
+        assert high or width > LEAST_SIZE[0]
+        assert (width, [label.text() for label in high if has_one_line(label)]) == (width, [])
+
+
+def test_no_empty_line_follows_a_text_that_just_fits(viewer, hands, qtbot):
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-convgen", "Image against noise")
+    dock.setFloating(True)
+    viewer.layers[0].name = "cells of the last week, noisy"
+    label = hands(widget).label("cells of the last week")
+    seen = set()
+    for width in range(LEAST_SIZE[0], 420, 3):
+        dock.resize(width, LEAST_SIZE[1])
+        qtbot.wait(50)
+        is_high = label.height() >= 2 * label.fontMetrics().height()
+        assert (width, is_high) == (width, not has_one_line(label))
+        seen.add(is_high)
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("name", NAMES[3:])
+def test_a_widget_that_explains_says_first_what_it_shows(viewer, hands, name):
+    _, widget = viewer.window.add_plugin_dock_widget("napari-convgen", name)
+    first, *_ = hands(widget).children(TextLabel)
+    assert first.text().startswith(("Shows", "Fits"))
+    assert "your image" in first.text()
 
 
 def test_a_choice_that_reaches_up_to_its_arrow_is_painted_as_by_qt(viewer, hands, qtbot):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import glob
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -41,6 +40,9 @@ RECORDED = {"digest", "cut"}
 
 N_DIGITS = 12
 """Number of digits of a plan's hash in the name of its folder: two plans for one file will not share them."""
+
+
+Works = Mapping[str, Sequence[Path]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,9 +205,17 @@ class Plan:
         """Return the status of the pieces that have ended, by their number."""
         return {number: ended.status for number, ended in self.ended().items()}
 
-    def begin(self, *, retries_failed: bool = False) -> None:
-        """Make the folder for the pieces; remove what is there of other plans, and of pieces that failed if these are tried again."""
-        others = self.others()
+    def begin(self, works: Works | None = None, *, retries_failed: bool = False) -> None:
+        """Make the folder for the pieces; remove what is there of other plans, and of pieces that failed if these are tried again.
+
+        Parameters
+        ----------
+        works
+            Folders for pieces, from `works_in`; listed if ``None``, the default. With many files, list them once.
+        retries_failed
+            True to try pieces that failed again; by default False.
+        """
+        others = self.others(works)
         while not self.work.is_dir():
             with contextlib.suppress(
                 FileNotFoundError
@@ -224,14 +234,20 @@ class Plan:
                 if status == FAILED:
                     self.record_of(number).unlink(missing_ok=True)
 
-    def others(self) -> list[Path]:
-        """Return what is there in the way of the output: of other settings, of another input, or a file that is not of a batch."""
+    def others(self, works: Works | None = None) -> list[Path]:
+        """Return what is there in the way of the output: of other settings, of another input, or a file that is not of a batch.
+
+        Parameters
+        ----------
+        works
+            Folders for pieces, from `works_in`; listed if ``None``, the default. With many files, list them once.
+        """
         # Another process that is ready writes the record, and then removes the pieces: these are looked at first.
         is_ready = count(self.statuses())[0] == self.cut.n_pieces
         record = read_head(self.record)
         is_own = is_ready if record is None else self._is_own(record)
-        pattern = f"{glob.escape(_work_name(self.path))}-{'?' * N_DIGITS}"
-        others = [each for each in self.work.parent.glob(pattern) if each != self.work]
+        works = works_in(self.request.folder) if works is None else works
+        others = [each for each in works.get(_work_name(self.path), ()) if each != self.work]
         is_foreign = record is not None and not record.keys() >= RECORDED
         is_in_the_way = self.output.exists() and not is_own and not self._may_replace
         return others + [self.record] * is_foreign + [self.output] * is_in_the_way
@@ -241,6 +257,17 @@ class Plan:
         """True if a run that was ended has begun to replace the output, which was asked for and is still the same."""
         begun = read_record(self.replaced)
         return begun is not None and begun["state"] == _state_of_output(self.output)
+
+
+def works_in(folder: Path) -> Works:
+    """Return the folders for pieces that are in the folder for the outputs, by the name of the file, whatever was asked of it."""
+    works: dict[str, list[Path]] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for each in sorted((folder / WORK).iterdir()):
+            name, _, digest = each.name.rpartition("-")
+            if len(digest) == N_DIGITS:
+                works.setdefault(name, []).append(each)
+    return works
 
 
 def count(statuses: Mapping[int, str]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from napari_convgen.batch.cut import Request
-from napari_convgen.batch.plan import Plan, remove_shared
+from napari_convgen.batch.plan import Plan, remove_shared, works_in
 from napari_convgen.batch.workers import NOT_STARTED, begin_process, ending_server, start_context
 from napari_convgen.errors import ConvgenError, FileError, FitError
 from napari_convgen.files.atomic import check_folder
@@ -147,7 +147,8 @@ def refuse_clashes(plans: Sequence[Plan]) -> None:
 
 def refuse_others(plans: Sequence[Plan]) -> None:
     """Refuse to replace outputs that are there of other plans."""
-    for own, other in ((plan.record, each) for plan in plans for each in plan.others()):
+    works = {folder: works_in(folder) for folder in {plan.request.folder for plan in plans}}
+    for own, other in ((plan.record, each) for plan in plans for each in plan.others(works[plan.request.folder])):
         what = (
             "and is no record of a batch" if other == own else "from another input, other settings or another version"
         )

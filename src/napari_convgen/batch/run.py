@@ -16,7 +16,7 @@ from napari_convgen.batch.forecast import PROCESS_BYTES, BatchForecast, time_pie
 from napari_convgen.batch.inputs import find_inputs
 from napari_convgen.batch.output import finish, is_intact
 from napari_convgen.batch.piece import Job, refuse_full_disk
-from napari_convgen.batch.plan import Plan, remove_shared
+from napari_convgen.batch.plan import Plan, remove_shared, works_in
 from napari_convgen.batch.plans import (
     Part,
     checked_folder,
@@ -254,9 +254,10 @@ class BatchTask:
         """Make the folders, and put together what another run has left complete."""
         try:
             self.folder.mkdir(exist_ok=True)
+            works = works_in(self.folder)
             for plan in self.plans:
                 if not plan.is_done:
-                    plan.begin(retries_failed=self._retries_failed)
+                    plan.begin(works, retries_failed=self._retries_failed)
                     finish(plan)
             remove_shared(self.folder, [plan.path for plan in self.plans])
         except (OSError, FileError) as error:

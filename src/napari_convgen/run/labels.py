@@ -33,6 +33,11 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def format_each(seconds: float) -> str:
+    """Return the duration of one of many steps as text: ``"40 ms"``, ``"4.7 s"``."""
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else format_seconds(seconds)
+
+
 def format_time_left(seconds: float, bound: str = "about") -> str:
     """Return the time that is left as text: ``"about 4.2 s left"``; empty while it cannot be told.
 

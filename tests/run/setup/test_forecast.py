@@ -13,7 +13,7 @@ from napari_convgen.core.generators.fused import FusedDecoder
 from napari_convgen.core.image import Measured
 from napari_convgen.errors import ConfigError, ShortMemoryError
 from napari_convgen.run.denoise.run import DenoiseTask, denoise
-from napari_convgen.run.labels import format_bytes, format_place, format_seconds
+from napari_convgen.run.labels import format_bytes, format_each, format_place, format_seconds
 from napari_convgen.run.reconstruct.run import ReconstructTask
 from napari_convgen.run.setup import forecast as module
 from napari_convgen.run.setup import guides
@@ -209,5 +209,6 @@ def test_sizes_durations_and_places_in_words():
         "2.5 GiB",
     ]
     assert [format_seconds(s) for s in (4.21, 45, 200, 7500)] == ["4.2 s", "45 s", "3 min 20 s", "2 h 5 min"]
+    assert [format_each(s) for s in (0.0042, 0.9, 4.67, 45)] == ["4 ms", "900 ms", "4.7 s", "45 s"]
     assert [format_place("cpu", "numba", n) for n in (1, 2)] == ["cpu (numba, 1 thread)", "cpu (numba, 2 threads)"]
     assert format_place("cuda", "triton", 8) == "cuda (triton)"

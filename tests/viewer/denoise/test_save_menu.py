@@ -100,6 +100,41 @@ def test_a_result_is_saved_with_pixel_size_units_and_recipe_and_its_settings_are
     assert "has no settings" in user.text
 
 
+def test_a_result_is_saved_with_the_pixel_size_that_its_input_has_got_since(viewer, widget, user, choose, answer):
+    user.run()
+    viewer.layers["cells"].scale = 0.7, 0.35
+    for name in ("mine.tif", "again.tif"):
+        path = answer(name)
+        choose("Save result …")
+        assert read_image(path).calibration[0] == pytest.approx((0.7, 0.35))
+        viewer.layers.remove(viewer.layers["cells denoised"]) if name == "mine.tif" else None
+    viewer.layers.clear()
+
+
+def test_a_result_is_saved_with_the_pixel_size_of_its_own_layer(viewer, user, choose, answer):
+    user.run()
+    viewer.layers["cells denoised"].scale = 2, 1
+    path = answer("mine.tif")
+    choose("Save result …")
+    assert read_image(path).calibration[0] == pytest.approx((2, 1))
+
+
+def test_a_run_is_opened_with_the_pixel_size_that_its_input_got_after_it(
+    viewer, user, choose, answer, make_widget, hands
+):
+    user.run()
+    viewer.layers["cells"].scale = 0.7, 0.35
+    answer("run.npz")
+    choose("Save run …")
+    again = make_widget(DenoiseWidget)
+    again.viewer.layers.clear()
+    choose("Open run …", again)
+    layers = again.viewer.layers
+    assert [tuple(layer.scale[-2:]) for layer in layers] == [pytest.approx((0.7, 0.35))] * len(layers)
+    layers["cells"].scale = 1, 1
+    assert tuple(layers["cells denoised"].scale) == (1, 1)
+
+
 def test_a_report_says_its_input_and_a_run_is_copied_as_a_command_and_as_python(
     viewer, widget, user, choose, answer, noisy, tmp_path, monkeypatch
 ):

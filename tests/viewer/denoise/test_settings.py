@@ -5,6 +5,7 @@ import pytest
 from napari_convgen.config import PRESETS
 from napari_convgen.config.presets import PRESET_USES
 from napari_convgen.viewer.denoise.widget import DenoiseWidget
+from napari_convgen.viewer.parts.labels import RowLabel
 
 
 @pytest.fixture
@@ -26,6 +27,18 @@ def test_choosing_a_preset_fills_the_form_and_editing_makes_it_custom(widget, us
     assert "stopping.kind = sure" in user.editor("Preset").toolTip()
     user.fill("Preset", "default")
     assert widget.config() == PRESETS["default"].replace({"seed": 7})
+
+
+def test_settings_of_networks_are_in_sight_where_one_is_fitted(user):
+    for preset, names in (
+        ("default", {"Stop", "Steps at most"}),
+        ("quick", set()),
+        ("paper", {"Stop", "Steps at most"}),
+    ):
+        user.fill("Preset", preset)
+        in_sight = {label.text() for label in user.children(RowLabel)}
+        assert in_sight & {"Stop", "Steps at most"} == names
+        assert {"Noise", "Preset", "Reference"} <= in_sight
 
 
 def test_default_configuration_is_the_default_preset(widget):

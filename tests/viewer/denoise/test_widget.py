@@ -415,12 +415,12 @@ def test_cancelling_a_new_run_shows_the_last_one_again(viewer, user):
     assert "Step 9" in user.text
 
 
-def test_the_legend_names_the_criterion_of_the_rule_that_ran(user):
+def test_the_plot_names_the_criterion_of_the_rule_that_ran(user):
     user.fill("Preset", "two")
     user.fill("Stop", "sure")
     user.fill("Steps at most", 3)
     user.run()
-    assert [label.text for _, label in user.curves.plotItem.legend.items] == ["fitted pixels", "Stein's estimate"]
+    assert user.curve_names == ["fitted pixels", "Stein's estimate"]
 
 
 def test_an_estimate_is_shown_before_the_first_step(viewer, user, small, monkeypatch, qtbot):

@@ -31,12 +31,12 @@ def opened(user, noisy, tmp_path):
 
 
 @pytest.mark.parametrize("is_alone", [True, False])
-def test_that_other_layers_do_not_follow_is_said_if_there_are_some(user, opened, notes, is_alone):
+def test_that_other_layers_have_no_pixel_size_is_said_if_there_are_some(user, opened, notes, is_alone):
     if is_alone:
         user.widget.viewer.layers.clear()
     opened(imagej=True, resolution=MICRON, metadata={"unit": "um"})
     user.label("Its file says").linkActivated.emit("take")
-    said = "'cells.tif' has its pixel size now. Other layers do not follow: run again for results that have it too."
+    said = "'cells.tif' and the layers of its runs have their pixel size now. Other layers still have none."
     assert [note.message for note in notes] == ([] if is_alone else [said])
 
 
@@ -48,6 +48,20 @@ def test_the_size_in_a_file_of_imagej_is_said_and_taken_over_on_request(user, op
     assert tuple(layer.scale) == pytest.approx((0.22, 0.11))
     assert [str(unit) for unit in layer.units] == ["micrometer"] * 2
     assert "Its file says" not in user.text
+
+
+def test_results_get_the_size_that_is_taken_over_after_the_run(user, opened, notes):
+    layers = user.widget.viewer.layers
+    layers.clear()
+    opened(imagej=True, resolution=MICRON, metadata={"unit": "um"})
+    user.fill("Preset", "tiny")
+    user.run()
+    user.label("Its file says").linkActivated.emit("take")
+    assert [note.message for note in notes] == []
+    for layer in layers:
+        assert tuple(layer.scale[-2:]) == pytest.approx((0.22, 0.11))
+        assert [str(unit) for unit in layer.units[-2:]] == ["micrometer"] * 2
+    assert layers["cells.tif snapshots"].scale[0] == 1
 
 
 @pytest.mark.parametrize(

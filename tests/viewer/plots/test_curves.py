@@ -1,3 +1,4 @@
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -5,8 +6,8 @@ import pyqtgraph as pg
 import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, QPointF, Qt
 
-from napari_convgen.config import Config
-from napari_convgen.viewer.plots.curves import CurvePlot
+from napari_convgen.config import GROUPS, Config
+from napari_convgen.viewer.plots.curves import CurvePlot, LogAxis
 
 
 @pytest.fixture
@@ -39,8 +40,14 @@ def interval(plot):
     return found
 
 
-def legend(plot):
-    return [label.text for _, label in plot.plotItem.legend.items]
+def curve_names(plot):
+    """Return the names of the curves, each after its mark."""
+    return re.findall(r"— (.+?)(?=\s+—|\s*$)", plot.plotItem.titleLabel.item.toPlainText())
+
+
+def place(plot, item):
+    """Return the place of a part of the plot, in pixels."""
+    return plot.mapFromScene(item.sceneBoundingRect()).boundingRect()
 
 
 def test_curves_and_kept_step_are_drawn(plot):
@@ -59,23 +66,57 @@ def test_a_rule_without_criterion_draws_no_curve_for_it(plot):
     assert not curves(plot)[1].isVisible()
 
 
-def test_the_legend_names_only_the_curves_that_there_are(plot):
-    def named():
-        return [label.text for row, label in plot.plotItem.legend.items if row.isVisible() and label.isVisible()]
-
+def test_only_the_curves_that_there_are_have_a_name(plot):
     plot.show_curves([], [])
-    assert named() == []
+    assert curve_names(plot) == []
     plot.show_curves([0.3, 0.2], [np.nan, np.nan])
-    assert named() == ["fitted pixels"]
+    assert curve_names(plot) == ["fitted pixels"]
     plot.show_curves([0.3, 0.2], [0.4, 0.3])
-    assert named() == ["fitted pixels", "held-out pixels"]
+    assert curve_names(plot) == ["fitted pixels", "held-out pixels"]
 
 
-def test_the_legend_says_what_the_rule_watches(plot):
-    assert legend(plot) == ["fitted pixels", "held-out pixels"]
+def test_the_name_of_the_criterion_is_what_the_rule_watches(plot):
+    plot.show_curves([0.3, 0.2], [0.4, 0.3])
     plot.name_criterion("Stein's estimate")
     plot.follow_theme("light")
-    assert legend(plot)[1] == "Stein's estimate"
+    assert curve_names(plot)[1] == "Stein's estimate"
+
+
+@pytest.mark.parametrize(
+    "criterion", sorted({rule.criterion for rule in GROUPS["stopping"].values() if rule.criterion})
+)
+@pytest.mark.parametrize("width", [600, 280, 230])
+def test_names_are_whole_and_cover_no_curve(plot, qtbot, width, criterion):
+    plot.name_criterion(criterion)
+    plot.show_curves([0.3, 0.2], [0.4, 0.3])
+    for each in (600, width):  # it was wider before
+        plot.resize(each, 200)
+        qtbot.wait(50)
+    assert curve_names(plot) == ["fitted pixels", criterion]
+    names, axes = place(plot, plot.plotItem.titleLabel.item), place(plot, plot.plotItem.vb)
+    assert names.bottom() <= axes.top() + 1
+    assert plot.rect().contains(names)
+    assert axes.height() > 80
+
+
+FALLING, FLAT = (lambda steps: 0.05 * steps**-0.7 + 0.002, lambda steps: 0.05 * steps**-0.01)
+"""Losses of a generator that begins with nothing, and of one that begins near the end."""
+
+
+@pytest.mark.parametrize("curve", [FALLING, FLAT])
+@pytest.mark.parametrize("step", [1, 2, 120, 600])
+def test_the_words_beside_the_line_are_whole_and_cover_no_curve(plot, qtbot, step, curve):
+    steps = np.arange(1, 601)
+    plot.show_curves(0.9 * curve(steps) - 0.001, curve(steps))
+    plot.mark_kept(step)
+    plot.resize(280, 200)
+    qtbot.wait(50)
+    words = lines(plot)[0].label.sceneBoundingRect()
+    assert plot.plotItem.vb.sceneBoundingRect().contains(words)
+    for curve in curves(plot):
+        x, y = np.log10(curve.getOriginalDataset())
+        points = [plot.plotItem.vb.mapViewToScene(QPointF(*each)) for each in zip(x, y, strict=True)]
+        assert not any(words.contains(point) for point in points)
 
 
 def test_growing_curves_are_drawn_in_the_end(plot):
@@ -101,17 +142,25 @@ def test_long_curves_keep_their_ends(plot):
     assert len(x) < 1000
 
 
+@pytest.mark.parametrize("ends", [(1, 1e6), (0.02, 0.5), (1.1, 1.9), (0.31, 0.34), (0.041, 0.0415), (4.1e-5, 4.9e-5)])
+def test_an_axis_of_any_range_has_two_numbers_at_least(ends):
+    axis = LogAxis("left")
+    [(_, places)] = axis.logTickValues(*np.log10(ends), 100, None)
+    labels = axis.logTickStrings(places, 1, None)
+    assert 2 <= len(set(labels)) == len(labels) < 10
+    assert all(ends[0] <= float(label) <= ends[1] for label in labels)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_follows_the_theme(plot, theme):
     from napari.utils.theme import get_theme
 
+    plot.show_curves([0.3, 0.2], [0.4, 0.3])
     plot.follow_theme(theme)
     color = get_theme(theme).text.as_hex(format="long")
     assert plot.getAxis("left").textPen().color().name() == color
     assert plot._kept.label.color.name() == color
-    behind_names = plot.plotItem.legend.brush().color()
-    assert behind_names.name() == get_theme(theme).background.as_hex(format="long")
-    assert 127 < behind_names.alpha() < 255
+    assert f"color:{color}" in plot.plotItem.titleLabel.item.toHtml()
 
 
 def drag(plot, *steps):

@@ -181,6 +181,12 @@ def test_the_form_says_what_the_verb_does(name, widget, user, noisy):
     assert by_form.config == by_name.config
 
 
+def test_the_number_of_steps_is_in_sight_where_a_network_is_fitted(user):
+    for preset, is_in_sight in (("quick", False), ("default", True), ("deep-decoder", True)):
+        user.fill("Preset", preset)
+        assert user.editor("Steps at most").isVisibleTo(user.widget) == is_in_sight
+
+
 def test_problems_begin_with_the_preset_of_the_verb():
     assert {name: each.preset for name, each in PROBLEMS.items()} == {
         name: each.preset

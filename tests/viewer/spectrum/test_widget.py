@@ -67,8 +67,8 @@ def test_run_fills_viewer_text_and_plots(viewer, user):
     assert not user.children(PlotTabs)
     user.run()
     assert len(viewer.layers) == 5
-    assert "times that of noise" in user.text
-    assert "Parameters: convolutions, norms, output" in user.label("times that of noise").toolTip()
+    assert "times as far as noise" in user.text
+    assert "Parameters: convolutions, norms, output" in user.label("times as far as noise").toolTip()
     assert "Vector 4" in user.text
     [tabs] = user.children(PlotTabs)
     assert {name: len(user.tab(name)) for name in tabs.views} == {

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_convgen.core.image.fill import LARGEST, LEAST_RANGE
 from napari_convgen.core.image.layout import Layout, frame_channels_first
+from napari_convgen.core.image.lazy import ArrayLike
 from napari_convgen.core.image.looks import notes_on_looks
 from napari_convgen.core.image.measured import LeftOut, Measured
 from napari_convgen.errors import InputError
 
 MIN_SIDE = 4
 """Least number of pixels along the longest side of a frame: a generator doubles a coarser grid, of 2 pixels at least."""
-
-
-class ArrayLike(Protocol):
-    """What is asked of an array: numpy, dask, zarr and other lazy arrays have it."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of values along each axis."""
-        ...
-
-    @property
-    def dtype(self) -> Any:
-        """Type of the values, as numpy understands it."""
-        ...
-
-    def __getitem__(self, index: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_convgen.core.image.check import ArrayLike
+from napari_convgen.core.image.lazy import ArrayLike
 
 
 def identity_of(name: str | None, data: ArrayLike, path: str | None) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_convgen.core.image.check import ArrayLike
 from napari_convgen.core.image.layout import Layout
+from napari_convgen.core.image.lazy import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class ArrayLike(Protocol):
+    """What is asked of an array: numpy, dask, zarr and other lazy arrays have it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of values along each axis."""
+        ...
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the values, as numpy understands it."""
+        ...
+
+    def __getitem__(self, index: Any, /) -> Any: ...
 
 
 class LazyArray(ABC):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from napari_convgen.core.snapshot import Snapshot
-from napari_convgen.run.labels import describe_search, format_share
+from napari_convgen.run.labels import describe_search, format_each, format_share
 from napari_convgen.run.task import Progress
 
 N_TIMED, LEAST_SHARE = 3, 0.05
@@ -139,8 +139,11 @@ class DenoiseProgress(Progress):
             return describe_search(self.found)
         frame = f"Frame {self.frame + 1} of {self.n_frames}, " if self.n_frames > 1 else ""
         tile = f"tile {self.tile + 1} of {self.n_tiles}, " if self.n_tiles > 1 else ""
-        place = f"{frame}{tile}step {self.step} of at most {self.n_steps}, {1000 * self.seconds_per_step:.0f} ms each."
-        if not self.step:
+        if self.step:
+            place = (
+                f"{frame}{tile}step {self.step} of at most {self.n_steps}, {format_each(self.seconds_per_step)} each."
+            )
+        else:
             place = f"{frame}{tile}first estimate: {format_share(self.guide_share or 0)}."
         best = f" Step {self.kept_step} is the best so far." if self.kept_step else ""
         return place[0].upper() + place[1:] + best

@@ -11,7 +11,7 @@ import torch
 from napari_convgen.core.fit.loop import Fit
 from napari_convgen.core.noise import NoiseModel
 from napari_convgen.errors import ShortMemoryError
-from napari_convgen.run.labels import describe_uncounted, format_bytes, format_place, format_seconds
+from napari_convgen.run.labels import describe_uncounted, format_bytes, format_each, format_place, format_seconds
 from napari_convgen.run.setup.host_state import with_isolation
 
 N_PROBE_STEPS = 3
@@ -109,7 +109,7 @@ class Forecast:
     def __str__(self) -> str:
         pieces = f"{self.n_frames} {'tiles' if self.has_tiles else 'frames'}" if self.n_frames > 1 else ""
         steps = f"{self.n_steps} steps" if self.n_steps > 1 else ""
-        pace = f"{1000 * self.step.wall:.0f} ms a step: at most" if steps else "About"
+        pace = f"{format_each(self.step.wall)} a step: at most" if steps else "About"
         cpu = f" ({format_seconds(self.total.cpu)} of CPU time)" if self.device == "cpu" else ""
         to_network = f", of which up to {self.n_sharing} share a network" if self.n_sharing > 1 else ""
         work = " of ".join(filter(None, (pieces + to_network, steps)))

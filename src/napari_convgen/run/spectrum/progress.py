@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_convgen.core.pace import Paced
-from napari_convgen.run.labels import describe_search, describe_uncounted, format_bytes, format_place, format_seconds
+from napari_convgen.run.labels import (
+    describe_search,
+    describe_uncounted,
+    format_bytes,
+    format_each,
+    format_place,
+    format_seconds,
+)
 from napari_convgen.run.task import Progress
 
 INSTRUMENT = "finding out about the instrument"
@@ -100,7 +107,7 @@ class SpectrumForecast:
         fit = f" and {self.n_steps} steps of a fit" if self.n_steps else ""
         return (
             f"About {format_bytes(self.n_bytes)} of memory, {format_bytes(self.n_bytes_free)} are free. "
-            f"{1000 * self.seconds_per_product:.0f} ms a product: about {format_seconds(self.seconds)} "
+            f"{format_each(self.seconds_per_product)} a product: about {format_seconds(self.seconds)} "
             f"for {self.n_products} products{fit}, on {format_place(self.device, 'torch', self.n_threads)}"
             f"{describe_uncounted(self.leaves_out_search)}."
         )

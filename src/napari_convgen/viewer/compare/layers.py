@@ -16,8 +16,8 @@ from napari_convgen.viewer.layers.door import (
     show_name,
     visible,
 )
+from napari_convgen.viewer.layers.following import LayersOnInput
 from napari_convgen.viewer.layers.grid import SideBySide
-from napari_convgen.viewer.layers.own_layers import OwnLayers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -45,12 +45,16 @@ class ComparisonLayers:
 
     def __init__(self, viewer: ViewerModel, source: LayerInput, titles: Mapping[str, str]) -> None:
         self.viewer = viewer
-        self.source = source
         self.titles = titles
         self.images: dict[str, Image] = {}
         self.residuals: dict[str, Image] = {}
-        self._own = OwnLayers(viewer)
+        self._own = LayersOnInput(viewer, source)
         self._side_by_side = SideBySide(viewer)
+
+    @property
+    def source(self) -> LayerInput:
+        """The image, as it lies now."""
+        return self._own.source
 
     def owns(self, layer: Any) -> bool:
         """Return True for a layer of the run with the data that the run gave it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from napari_convgen.viewer.layers.door import (
     find_layer,
     image_layer,
     put_report,
+    read_layer,
     residual_layer,
     visible,
 )
-from napari_convgen.viewer.layers.own_layers import OwnLayers
+from napari_convgen.viewer.layers.following import LayersOnInput
 from napari_convgen.viewer.layers.under_way import UnderWay
 
 if TYPE_CHECKING:
@@ -54,15 +56,19 @@ class RunLayers:
 
     def __init__(self, viewer: ViewerModel, source: LayerInput, outputs: Outputs) -> None:
         self.viewer = viewer
-        self.source = source
         self.outputs = outputs
-        self._own = OwnLayers(viewer)
+        self._own = LayersOnInput(viewer, source)
         self.result: Image | None = None
         self.snapshots: Image | None = None
         self.residual: Image | None = None
         self.expected_error: Image | None = None
         self._had_result = False
         self._before: dict[Any, bool] = {}
+
+    @property
+    def source(self) -> LayerInput:
+        """The image, as it lies now."""
+        return self._own.source
 
     def owns(self, layer: Any) -> bool:
         """Return True for a layer of the run with the data that the run gave it."""
@@ -77,6 +83,12 @@ class RunLayers:
         """Return the layers of the run that are in the viewer and visible."""
         layers = (self.result, self.snapshots, self.residual, self.expected_error)
         return [each for each in layers if each is not None and each in self.viewer.layers and each.visible]
+
+    def placed(self, image: NDArray[Any]) -> LayerInput:
+        """Return an image in the shape of the input where its layer lies, or, if that was removed, where the input lies."""
+        if self.result is None or not self._own.has(self.result):
+            return replace(self.source, data=image)
+        return replace(read_layer(self.result, self.source.axes), data=image, name=self.source.name)
 
     def begin(self) -> None:
         """Note what is shown before the run is continued; `undo` returns to it."""

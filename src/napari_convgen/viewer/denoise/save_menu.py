@@ -16,7 +16,7 @@ from napari_convgen.files.atomic import write_text
 from napari_convgen.viewer.denoise.recipe import command_line, python
 from napari_convgen.viewer.denoise.session import DenoiseSession
 from napari_convgen.viewer.layers.door import LayerInput, read_layer
-from napari_convgen.viewer.layers.kept_place import keep_place, layer_at
+from napari_convgen.viewer.layers.kept_place import keep_place
 from napari_convgen.viewer.parts.loading import Guard, add_load_actions, guarded_action
 from napari_convgen.viewer.writing import write_layer
 
@@ -81,8 +81,7 @@ class SaveMenu(QPushButton):
     def _save_result(self) -> None:
         run = self._session.current_run()
         if path := self._ask_where(f"{run.request.source.name} denoised", TIFF, *OTHERS):
-            layer = layer_at(keep_place(run.request.source), run.result.image)
-            write_layer(path, read_layer(layer, run.request.source.axes), run.report)
+            write_layer(path, run.layers.placed(run.result.image), run.report)
 
     def _save_report(self) -> None:
         run = self._session.current_run()
@@ -95,7 +94,7 @@ class SaveMenu(QPushButton):
         run = self._session.current_run()
         if path := self._ask_where(f"{run.request.source.name} run", RUN):
             extra = {
-                "place": keep_place(run.request.source),
+                "place": keep_place(run.layers.source),
                 "chosen_steps": run.chosen_steps,
                 "has_residual": run.request.outputs.has_residual,
             }

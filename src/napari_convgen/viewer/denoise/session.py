@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -195,8 +196,11 @@ class DenoiseSession(Session[DenoiseRequest, "DenoiseTask", "DenoiseResult", Run
         self._refuse_if_busy()
         self._release()
         source = source_at(place, result.input)
-        if find_layer(self.viewer, source) is None:
-            add_layer(self.viewer, layer_at(place, result.input))
+        layer = find_layer(self.viewer, source)
+        if layer is None:
+            layer = layer_at(place, result.input)
+            add_layer(self.viewer, layer)
+        source = replace(source, origin=weakref.ref(layer))
         reference = None if result.reference is None else result.reference.image
         outputs = Outputs(has_residual=has_residual, has_expected_error=True)
         request = DenoiseRequest(source, result.config, outputs, reference)

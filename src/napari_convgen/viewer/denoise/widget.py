@@ -40,8 +40,11 @@ if TYPE_CHECKING:
     from napari_convgen.run.denoise.result import DenoiseResult
     from napari_convgen.run.setup.forecast import Forecast
 
-AT_HAND = ("z_axis", "noise.kind", "stopping.kind", "n_steps", "seed", "device")
+AT_HAND = ("z_axis", "noise.kind", "stopping.kind", "n_steps")
 """Settings that are in sight, the role of the Z axis where there is one; the others are folded away."""
+
+OF_NETWORKS = ("stopping.kind", "n_steps")
+"""Those of them that are hidden where no network is fitted."""
 
 GROUP = "denoise"
 """Name of the widget's group of preferences."""
@@ -250,8 +253,10 @@ class DenoiseWidget(DockWidget):
         keep_config(GROUP, self._chosen_preset, self._values.kept(request.config), boxes)
 
     def _allow_boxes(self, config: Config) -> None:
-        """Disable the images of networks where none is fitted, and the expected error of a single one, which differs from no other."""
+        """Leave out what is about networks where none is fitted, and the expected error of a single one, which differs from no other."""
         no_network = NO_NETWORK if config.generator.is_guide_alone else ""
+        for name in OF_NETWORKS:
+            self._at_hand.show_row_if(name, lambda: not no_network)
         allow(self._snapshots, SNAPSHOTS, no_network)
         allow(self._expected_error, EXPECTED_ERROR, no_network or (NO_EXPECTED_ERROR if config.n_seeds == 1 else ""))
 

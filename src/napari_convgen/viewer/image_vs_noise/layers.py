@@ -17,8 +17,8 @@ from napari_convgen.viewer.layers.door import (
     put_report,
     show_name,
 )
+from napari_convgen.viewer.layers.following import LayersOnInput
 from napari_convgen.viewer.layers.grid import SideBySide
-from napari_convgen.viewer.layers.own_layers import OwnLayers
 from napari_convgen.viewer.reconstruct.layers import on_image_grid
 
 if TYPE_CHECKING:
@@ -53,14 +53,18 @@ class FitsLayers:
 
     def __init__(self, viewer: ViewerModel, source: LayerInput) -> None:
         self.viewer = viewer
-        self.source = source
         self.layers: dict[str, Image] = {}
         self.noise: Image | None = None
-        self._own = OwnLayers(viewer)
+        self._own = LayersOnInput(viewer, source)
         self._side_by_side = SideBySide(viewer)
         self._point_before = viewer.dims.point
         self._captions: dict[str, str] = {}
         self._last_step = 0
+
+    @property
+    def source(self) -> LayerInput:
+        """The image, as it lies now."""
+        return self._own.source
 
     def owns(self, layer: Any) -> bool:
         """Return True for a layer of the run with the data that the run gave it."""

@@ -53,6 +53,12 @@ TOOLTIPS = Tooltips(
 )
 
 
+PURPOSE = (
+    "Fits a network to your image, and the same network to noise. The image is fitted sooner: this is why a fit that is "
+    "ended in time removes noise."
+)
+
+
 class ImageAgainstNoiseWidget(DockWidget):
     """Fit a generator to the active layer and to noise of the same norm, side by side, and say which of them it fits first.
 
@@ -63,7 +69,7 @@ class ImageAgainstNoiseWidget(DockWidget):
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__()
+        super().__init__(PURPOSE)
         self.viewer = napari_viewer
         self.session = FitsSession(napari_viewer)
         self._moments: list[Moment] = []  # of the run under way

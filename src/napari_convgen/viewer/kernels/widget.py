@@ -69,7 +69,7 @@ class KernelWidget(DockWidget):
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__()
+        super().__init__("Shows, without a fit, what a network's upsampling kernel lets pass of your image.")
         self.viewer = napari_viewer
         self.session = ExplorerSession(napari_viewer)
         self._wanted_taps: Image | None = None

@@ -12,7 +12,7 @@ from napari.layers import Image
 
 from napari_convgen.config import Config
 from napari_convgen.viewer.layers.door import LayerInput, image_layer, put_report
-from napari_convgen.viewer.layers.own_layers import OwnLayers
+from napari_convgen.viewer.layers.following import LayersOnInput
 from napari_convgen.viewer.layers.under_way import UnderWay
 from napari_convgen.viewer.worker.job import N_SPARED_THREADS
 from napari_convgen.viewer.worker.session import Finished, Session
@@ -89,11 +89,15 @@ class StoreLayers:
 
     def __init__(self, viewer: ViewerModel, source: LayerInput) -> None:
         self.viewer = viewer
-        self.source = source
         self.result: Image | None = None
-        self._own = OwnLayers(viewer)
+        self._own = LayersOnInput(viewer, source)
         self._had_result = False
         self._filled: tuple[str, set[int]] = "", set()
+
+    @property
+    def source(self) -> LayerInput:
+        """The image, as it lies now."""
+        return self._own.source
 
     def owns(self, layer: Any) -> bool:
         """Return True for the layer of the run, with the data that the run gave it."""

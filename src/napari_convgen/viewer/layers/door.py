@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -64,6 +65,8 @@ class LayerInput:
         Colormap, contrast limits and the like, as arguments of an image layer.
     path
         File that the layer was opened from; ``None``, the default, if it was from none.
+    origin
+        Function that returns the layer itself, or ``None`` if that is gone; the default.
     """
 
     name: str
@@ -75,6 +78,7 @@ class LayerInput:
     axis_labels: tuple[str, ...]
     look: Mapping[str, Any]
     path: str | None = None
+    origin: Callable[[], Image | None] = lambda: None
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -161,14 +165,20 @@ def read_layer(layer: Layer | None, axes: str | None = None) -> LayerInput:
         name=layer.name,
         data=np.array(data) if type(data) is np.ndarray else data,  # memory maps are lazy
         axes=guess_axes(layer) if axes is None else axes.upper(),
-        transform=CompositeAffine(
-            scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
-        ),
+        transform=place_of(layer),
         affine=layer.affine,
         units=tuple(layer.units),
         axis_labels=tuple(layer.axis_labels),
         look=look,
         path=layer.source.path,
+        origin=weakref.ref(layer),
+    )
+
+
+def place_of(layer: Image) -> CompositeAffine:
+    """Return scale, translation, rotation and shear of a layer."""
+    return CompositeAffine(
+        scale=layer.scale, translate=layer.translate, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
     )
 
 

@@ -8,8 +8,6 @@ from typing import TypeAlias
 import numpy as np
 from napari.layers import Image, Labels, Shapes
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.draw import polygon2mask
 
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.errors import InputError
@@ -84,6 +82,8 @@ def _sampled(
     part = np.asarray(
         values[tuple(slice(None) if changes else int(i) for i, changes in zip(places, varies, strict=True))]
     )
+    from scipy import ndimage
+
     marked: NDArray[np.bool_] = ndimage.affine_transform(
         (part != 0).astype(np.uint8), matrix[varies], offset[varies], shape, order=0, mode="grid-constant"
     ).astype(bool)
@@ -98,6 +98,8 @@ def _covered(
         raise InputError(
             f"The shapes of '{layer.name}' have no area. Draw rectangles, ellipses or polygons around what is to be filled in."
         )
+    from skimage.draw import polygon2mask
+
     mask = np.zeros(shape, bool)
     n = min(layer.ndim, image.ndim)
     counted = [axis for axis in range(image.ndim - n, image.ndim) if axis not in axes]

@@ -24,7 +24,7 @@ def unit_factors(units: Sequence[Any], others: Sequence[Any]) -> NDArray[np.floa
 
 def format_lengths(lengths: Iterable[float], units: Iterable[Any]) -> str:
     """Return lengths along axes as text, once if they are all the same: ``"0.11 µm"``, ``"0.3 × 0.11 × 0.11 µm"``."""
-    return join_lengths(lengths, [_symbol(unit) for unit in units])
+    return join_lengths(lengths, [symbol_of_unit(unit) for unit in units])
 
 
 def join_lengths(lengths: Iterable[float], names: Sequence[str]) -> str:
@@ -35,7 +35,7 @@ def join_lengths(lengths: Iterable[float], names: Sequence[str]) -> str:
     return f"{' × '.join(numbers if len(set(numbers)) > 1 else numbers[:1])} {names[0]}"
 
 
-def _symbol(unit: Any) -> str:
+def symbol_of_unit(unit: Any) -> str:
     """Return the symbol of a unit; of a micron pint has an old one, µ."""
     symbol = f"{unit:~P}"
     return "µm" if symbol in ("µ", "micron") else symbol

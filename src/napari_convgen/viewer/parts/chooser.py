@@ -202,7 +202,7 @@ class InputChooser:
             self.viewer.reset_view()
             if any(other is not layer and has_no_pixel_size(other) for other in self.viewer.layers):
                 show_info(
-                    f"'{layer.name}' has its pixel size now. Other layers do not follow: run again for results that have it too."
+                    f"'{layer.name}' and the layers of its runs have their pixel size now. Other layers still have none."
                 )
         self.describe()
 

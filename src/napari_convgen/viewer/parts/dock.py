@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QDockWidget, QLabel, QMainWindow, QScrollA
 
 from napari_convgen.viewer.parts.canvas import prepare_canvas
 from napari_convgen.viewer.parts.elided import Elider
-from napari_convgen.viewer.parts.labels import RowLabel
+from napari_convgen.viewer.parts.labels import RowLabel, text_label
 
 MIN_WIDTH = 300
 """Least width of a dock widget, in pixels."""
@@ -42,6 +42,11 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
 
     When its dock is closed it stays, hidden, as a child of napari's window, and a run goes on.
 
+    Parameters
+    ----------
+    purpose
+        Sentence at the top that says what the widget is for; none by default, if its name says it.
+
     Attributes
     ----------
     viewer
@@ -54,7 +59,7 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
     _dock: QDockWidget | None = None
     _window: QWidget | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, purpose: str = "") -> None:
         super().__init__()
         self._staying = QTimer(self)  # a child, which ends with the widget
         self._staying.setSingleShot(True)
@@ -69,6 +74,8 @@ class DockWidget(QScrollArea, metaclass=_OnePerViewer):
         content = QWidget()
         self.column = QVBoxLayout(content)
         self.column.setContentsMargins(6, 6, 6, 6)
+        if purpose:
+            self.column.addWidget(text_label(purpose))
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setMinimumWidth(MIN_WIDTH)

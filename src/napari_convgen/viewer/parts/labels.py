@@ -30,6 +30,11 @@ IN_A_NUMBER = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h|dB|[KMGT]iB|µm|×)(?!\w))
 """Space between a number and its unit, or in a size such as 96 × 96, at which no line is broken."""
 
 
+def indent_as_counted(label: QLabel) -> None:
+    """Set the indent with which Qt draws a text; by default it counts twice as much when it asks how many lines the text needs."""
+    label.setIndent(label.fontMetrics().horizontalAdvance("x") // 2)
+
+
 class TextLabel(QLabel):
     """A label that wraps its text at the width of the dock, long words too; its text can be selected and copied."""
 
@@ -43,6 +48,7 @@ class TextLabel(QLabel):
 
     def setText(self, text: str | None) -> None:
         """Show a text, plain or rich."""
+        indent_as_counted(self)
         super().setText(breakable(text or ""))
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
@@ -90,6 +96,7 @@ class RowLabel(QLabel):
         self._wrap()
 
     def _wrap(self) -> None:
+        indent_as_counted(self)
         self.setWordWrap(False)
         is_long = super().sizeHint().width() > self._limit
         self.setWordWrap(is_long)

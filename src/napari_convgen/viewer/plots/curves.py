@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,28 +28,50 @@ REDRAW_SECONDS = 0.25
 
 LOSS_COLOR, CRITERION_COLOR, KEPT_COLOR = "#4c9be8", "#f2a33a", "#7cc576"
 
+LOSS_NAME = "fitted pixels"
+
 VOTE_SPAN = (0.0, 0.09)
 """Start and end of the mark of a vote, in parts of the plot's height."""
+
+KEPT_PLACES = (0.9, 0.75, 0.6, 0.45, 0.3, 0.18)
+"""Places of the words beside the line of the kept step, in parts of the plot's height: that which is farthest from the curves is taken."""
+
+KEPT_WIDTH = 0.3
+"""Width of these words in a narrow dock, in parts of the plot's width."""
 
 INTERVAL_OPACITY = 48
 """Opacity of the shaded interval, of 255."""
 
-LEGEND_OPACITY = 200
-"""Opacity of what lies behind the legend, of 255: lines below it show, and the names can be read."""
+NAME_SIZE = "9pt"
+"""Size of the names of the curves."""
+
+
+MULTIPLES = ((1,), (1, 2, 5), range(1, 10), np.arange(1, 10, 0.5), np.arange(1, 10, 0.1), np.arange(1, 10, 0.02))
+"""Numbers of a decade that a logarithmic axis labels: the first of these sets of which two are in its range. Our choice."""
+
+
+def short_power(exponent: float) -> str:
+    """Return a power of ten as a short text: ``"2e-5"``, ``"1.5e4"``."""
+    digits, _, power = f"{10**exponent:.3e}".partition("e")
+    return f"{float(digits):g}e{int(power)}"
 
 
 class LogAxis(pg.AxisItem):  # type: ignore[misc]
-    """A logarithmic axis that labels decades, and 2 and 5 between them where there is room."""
+    """A logarithmic axis that labels decades, and between them as many numbers as are needed for two labels."""
 
     def logTickValues(self, low: float, high: float, size: float, ticks: object) -> list[tuple[None, list[float]]]:
         """Return the positions of the ticks, as exponents of ten."""
-        multiples = (1,) if high - low > 2 else (1, 2, 5)
         decades = range(math.floor(low), math.ceil(high) + 1)
-        return [(None, [x for d in decades for m in multiples if low <= (x := d + math.log10(m)) <= high])]
+        places: list[float] = []
+        for multiples in MULTIPLES if high - low > 2 else MULTIPLES[1:]:
+            places = [x for d in decades for m in multiples if low <= (x := d + math.log10(m)) <= high]
+            if len(places) > 1:
+                break
+        return [(None, places)]
 
     def logTickStrings(self, values: list[float], scale: float, spacing: object) -> list[str]:
         """Return the labels of the ticks."""
-        return [f"{10**value:.0e}".replace("e-0", "e-") if value < -3 else f"{10**value:g}" for value in values]
+        return [short_power(value) if value < -3 else f"{10**value:g}" for value in values]
 
 
 class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
@@ -84,9 +107,11 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.plotItem.layout.setContentsMargins(0, 0, 0, 6)  # pyqtgraph lets the label hang out by so much
         self.setMenuEnabled(False)
         self.hideButtons()
-        self._legend = self.addLegend(offset=(-26, 1))
-        self._loss_curve = self.plot(pen=pg.mkPen(LOSS_COLOR, width=1.5), name="fitted pixels")
+        self._loss_curve = self.plot(pen=pg.mkPen(LOSS_COLOR, width=1.5), name=LOSS_NAME)
         self._criterion_curve = self.plot(pen=pg.mkPen(CRITERION_COLOR, width=1.5), name=AutoStopConfig.criterion)
+        self._names = self.plotItem.titleLabel  # above the axes, so that it covers no curve
+        self.plotItem.layout.removeItem(self._names)
+        self.plotItem.layout.addItem(self._names, 0, 0, 1, 2)
         self._interval = pg.LinearRegionItem(
             movable=False, brush=pg.mkColor(KEPT_COLOR + f"{INTERVAL_OPACITY:02x}"), pen=pg.mkPen(None)
         )
@@ -96,7 +121,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             pen=pg.mkPen(KEPT_COLOR, width=1.5, dash=[4, 3]),
             hoverPen=pg.mkPen(KEPT_COLOR, width=3),
             label="",
-            labelOpts={"position": 0.2, "anchors": [(1, 0.5), (1, 0.5)]},
+            labelOpts={"anchors": [(0, 0.5), (1, 0.5)]},
         )
         self._shown = pg.InfiniteLine(angle=90, pen=pg.mkPen(None))
         self._votes: list[pg.InfiniteLine] = []
@@ -106,6 +131,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             item.hide()
             self.addItem(item, ignoreBounds=True)
         self.follow_theme(theme)
+        self.sigDeviceRangeChanged.connect(self._show_names)  # its width has changed
         self.hide()
 
     def sizeHint(self) -> QSize:
@@ -119,22 +145,18 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             axis = self.getAxis(side)
             axis.setPen(self._text_color)
             axis.setTextPen(self._text_color)
-        background = pg.mkColor(get_theme(theme).background.as_hex())
-        self.setBackground(background)  # pyqtgraph keeps a picture of what lies behind a plot without one
-        background = pg.mkColor(background)
-        background.setAlpha(LEGEND_OPACITY)
-        self._legend.setBrush(pg.mkBrush(background))
-        self._legend.setLabelTextColor(self._text_color)
-        for _, label in self._legend.items:
-            label.setText(label.text)
+        # Without a background of its own, pyqtgraph keeps a picture of the one before.
+        self.setBackground(get_theme(theme).background.as_hex())
+        self._show_names()
         self._shown.setPen(pg.mkPen(self._text_color, width=1))
         self._kept.label.setColor(self._text_color)
         for vote in self._votes:
             vote.setPen(self._vote_pen())
 
     def name_criterion(self, name: str) -> None:
-        """Say in the legend what the stopping rule watches."""
-        self._legend.getLabel(self._criterion_curve).setText(name)
+        """Say above the plot what the stopping rule watches."""
+        self._criterion_curve.opts["name"] = name
+        self._show_names()
 
     def clear_curves(self) -> None:
         """Remove the curves and all marks."""
@@ -243,15 +265,41 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             shown = np.isfinite(y) & (y > 0)
             curve.setData(numbers[: len(y)][shown] + 1, y[shown])
             curve.setVisible(bool(shown.any()))
-            for row, label in self._legend.items:
-                if row.item is curve:  # pyqtgraph would draw a crossed-out eye
-                    row.setVisible(curve.isVisible())
-                    label.setVisible(curve.isVisible())
-        self._legend.layout.activate()  # one that waits, and is deleted with the plot before, looks for its place in what is gone
+        self._show_names()
         self._kept.setVisible(self._kept_step > 0)
         if self._kept_step:
             self._show_kept(self._kept_step)
 
+    def _show_names(self) -> None:
+        """Name the curves that there are, each with its color, on one line or on a line each."""
+        curves = ((self._loss_curve, LOSS_COLOR), (self._criterion_curve, CRITERION_COLOR))
+        names = [
+            f"<b style='color: {color}'>\N{EM DASH}</b>&nbsp;{html.escape(curve.name()).replace(' ', '&nbsp;')}"
+            for curve, color in curves
+            if curve.isVisible()
+        ]
+        self.setTitle("&nbsp;&nbsp;&nbsp; ".join(names), color=self._text_color, size=NAME_SIZE)
+        if self._names.itemRect().width() > self.width():
+            self.setTitle("<br>".join(names), color=self._text_color, size=NAME_SIZE)
+        height = self._names.itemRect().height()
+        self._names.setMaximumHeight(height)
+        self.plotItem.layout.setRowFixedHeight(0, height)
+
     def _show_kept(self, step: int) -> None:
         self._kept.setValue(math.log10(step))
-        self._kept.label.setText(f"keep {step}")
+        self._kept.label.setFormat(f"keep {step}")
+        self._kept.label.setPosition(self._free_place(step))
+
+    def _free_place(self, step: int) -> float:
+        """Return the place beside the line that is farthest from the curves, in parts of the plot's height."""
+        first, last = sorted(
+            (step, step * len(self._loss) ** (KEPT_WIDTH if step**2 < len(self._loss) else -KEPT_WIDTH))
+        )
+        drawn = [curve.getOriginalDataset() for curve in (self._loss_curve, self._criterion_curve) if curve.isVisible()]
+        if not drawn:
+            return KEPT_PLACES[0]
+        heights = np.log10(np.concatenate([y for _, y in drawn]))
+        low, high = heights.min(), heights.max()
+        beside = np.concatenate([(x >= first) & (x <= last) for x, _ in drawn])
+        parts = (heights[beside] - low) / max(high - low, 1e-9)
+        return max(KEPT_PLACES, key=lambda place: np.abs(parts - place).min(initial=1))

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 from napari_convgen.errors import FileError
 from napari_convgen.figures.files import write_curves, write_figure
 from napari_convgen.figures.panel import Curve, Panel, Picture, Plot
-from napari_convgen.viewer.plots.curves import CRITERION_COLOR, KEPT_COLOR, LOSS_COLOR, MAX_HEIGHT, LogAxis
+from napari_convgen.viewer.plots.curves import CRITERION_COLOR, KEPT_COLOR, LOSS_COLOR, MAX_HEIGHT, LogAxis, short_power
 
 COLORS = (LOSS_COLOR, CRITERION_COLOR, KEPT_COLOR, "#d773c4", "#e2c044", "#8f8f8f")
 
@@ -39,10 +39,7 @@ class _Axis(LogAxis):
     def logTickStrings(self, values: list[float], scale: float, spacing: object) -> list[str]:
         """Return the labels of the ticks."""
         labels = super().logTickStrings(values, scale, spacing)
-        return [
-            f"{10**value:.0e}".replace("e+0", "e") if value >= 4 else label
-            for value, label in zip(values, labels, strict=True)
-        ]
+        return [short_power(value) if value >= 4 else label for value, label in zip(values, labels, strict=True)]
 
 
 class _Canvas(pg.PlotWidget):  # type: ignore[misc]

@@ -17,8 +17,8 @@ from napari_convgen.viewer.layers.door import (
     residual_layer,
     visible,
 )
+from napari_convgen.viewer.layers.following import LayersOnInput
 from napari_convgen.viewer.layers.kspace import logarithm_layer
-from napari_convgen.viewer.layers.own_layers import OwnLayers
 from napari_convgen.viewer.reconstruct.problems import PROBLEMS
 from napari_convgen.viewer.reconstruct.request import Details, ReconstructRequest
 
@@ -44,14 +44,18 @@ class ReconstructionLayers:
 
     def __init__(self, viewer: ViewerModel, request: ReconstructRequest) -> None:
         self.viewer = viewer
-        self.source = request.source
         measurement = request.measured.measurement
         self._measured = measurement if isinstance(measurement, LayerInput) else request.source
         self.result: Image | None = None
         self._name = f"{request.source.name} {PROBLEMS[request.measured.problem].result}"
         self._baseline = PROBLEMS[request.measured.problem].baseline
         self._limits: tuple[float, ...] = ()  # of the result, as they were set last without the user
-        self._own = OwnLayers(viewer)
+        self._own = LayersOnInput(viewer, request.source)
+
+    @property
+    def source(self) -> LayerInput:
+        """The image, as it lies now."""
+        return self._own.source
 
     def owns(self, layer: Any) -> bool:
         """Return True for a layer of the run with the data that the run gave it."""

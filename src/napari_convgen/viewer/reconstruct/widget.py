@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 GROUP = "reconstruct"
 """Name of the widget's group of preferences."""
 
-AT_HAND = ("z_axis", "n_steps", "seed", "device")
+AT_HAND = ("z_axis", "n_steps")
 """Settings that are always in sight; the others are folded away."""
 
 SNAPSHOTS = "Add the generator's images during the fit as a layer with an iteration axis, hidden at first."
@@ -198,9 +198,10 @@ class ReconstructWidget(DockWidget):
         self._allow_boxes()
 
     def _allow_boxes(self) -> None:
-        """Disable the images of networks where none is fitted."""
+        """Leave out what is about networks where none is fitted."""
         with suppress(ConvgenError):  # what is typed is no value yet
             reason = NO_NETWORK if self.config().generator.is_guide_alone else ""
+            self._at_hand.show_row_if("n_steps", lambda: not reason)
             allow(self._snapshots, SNAPSHOTS, reason)
             allow(self._generator, GENERATOR_IMAGE, reason)
 

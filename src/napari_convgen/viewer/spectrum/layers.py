@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Image
 from numpy.typing import DTypeLike, NDArray
 
-from napari_convgen.core.image import ImageTensor, magnitude
+from napari_convgen.core.image import magnitude
 from napari_convgen.viewer.layers.counted import COMPONENT, ComponentStack, NewAxes
 from napari_convgen.viewer.layers.door import (
     LayerInput,
@@ -17,13 +17,14 @@ from napari_convgen.viewer.layers.door import (
     put_report,
     show_name,
 )
+from napari_convgen.viewer.layers.following import LayersOnInput
 from napari_convgen.viewer.layers.grid import SideBySide
-from napari_convgen.viewer.layers.own_layers import OwnLayers
 from napari_convgen.viewer.reconstruct.layers import on_image_grid
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_convgen.core.image import ImageTensor
     from napari_convgen.run.spectrum.result import SpectrumResult
 
 SIGNED_COLORS = "PiYG"
@@ -55,13 +56,17 @@ class SpectrumLayers:
 
     def __init__(self, viewer: ViewerModel, source: LayerInput) -> None:
         self.viewer = viewer
-        self.source = source
         self.layers: dict[str, Image] = {}
         self.position = 0
-        self._own = OwnLayers(viewer)
+        self._own = LayersOnInput(viewer, source)
         self._side_by_side = SideBySide(viewer)
         self._axes = NewAxes.above_all(viewer, len(source.units), COMPONENT)
         self._rank = 0
+
+    @property
+    def source(self) -> LayerInput:
+        """The image, as it lies now."""
+        return self._own.source
 
     def owns(self, layer: Any) -> bool:
         """Return True for a layer of the run with the data that the run gave it."""

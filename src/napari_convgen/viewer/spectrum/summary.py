@@ -86,8 +86,8 @@ def _alignment(spectrum: Spectrum) -> str:
     draws = spectrum.noise_alignment
     image, noise, spread = spectrum.alignment, float(draws.mean()), float(draws.std(ddof=1))
     return (
-        f"<b>Step {spectrum.step:,}.</b> |Jᵀy| of the image is <b>{image / noise:.1f} times</b> that of noise as long: "
-        f"{image:.3g} |y| against {noise:.3g} ± {spread:.1g} in {len(draws)} draws."
+        f"<b>Step {spectrum.step:,}.</b> The image moves the weights <b>{image / noise:.1f} times</b> as far as noise of the same norm: "
+        f"|Jᵀy| is {image:.3g} |y| against {noise:.3g} ± {spread:.1g} in {len(draws)} draws of noise."
     )
 
 

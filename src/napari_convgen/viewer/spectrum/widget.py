@@ -53,7 +53,7 @@ class WhyItWorksWidget(DockWidget):
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__()
+        super().__init__("Shows which structures a network fits first, and how much of your image is in them.")
         self.viewer = napari_viewer
         self.session = SpectrumSession(napari_viewer)
         self.fitting = DenoiseSession(napari_viewer)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Shapes
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from napari_convgen.core.image import ArrayLike
 from napari_convgen.errors import InputError
 from napari_convgen.figures.panel import Curve, Plot
 from napari_convgen.viewer.layers.door import LayerInput
+from napari_convgen.viewer.layers.units import symbol_of_unit
 
 if TYPE_CHECKING:
     from napari_convgen.run.denoise.result import DenoiseResult
@@ -70,7 +70,7 @@ def profile(source: LayerInput, result: DenoiseResult, ends: NDArray[Any], point
     distance = np.linspace(0, float(np.hypot(*(ends[1] - ends[0]))), n_samples)
     return Plot(
         "Along the line",
-        f"distance ({source.units[-1]})",
+        f"distance ({symbol_of_unit(source.units[-1])})",
         "value",
         list(_curves(result, places, distance)),
     )
@@ -90,6 +90,8 @@ def _curves(result: DenoiseResult, places: NDArray[Any], distance: NDArray[Any])
 
 def _along(data: ArrayLike, places: NDArray[Any]) -> NDArray[Any]:
     """Return the values of an array at places; of the samples of a color image the mean, beside the image NaN."""
+    from scipy.ndimage import map_coordinates
+
     index = tuple(
         int(np.clip(round(place), 0, size - 1)) for place, size in zip(places[0, :-2], data.shape, strict=False)
     )
