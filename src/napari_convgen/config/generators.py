@@ -157,7 +157,7 @@ NetworkShare = Auto | Annotated[float, Ge(0), Le(1)]
 
 NETWORK_SHARE = (
     "Share of the network in the image, the rest being the non-local estimate, 0 to 1; auto finds it at pixels left out of the fit, and "
-    "takes 0.2 (0 if the noise is correlated) with a stopping rule that leaves none out."
+    "takes 0.2 (0.6 after drawings, 0 if the noise is correlated) with a stopping rule that leaves none out."
 )
 
 
@@ -177,9 +177,9 @@ class TaughtNetworkConfig(GeneratorSettings):
     begins_with: Literal["auto", "chance"] = Field(
         "auto",
         title="Begins with",
-        description="Knowledge of the network before its first lesson: auto (for planes of one channel, what it has learned from drawings "
+        description="Knowledge of the network before its first lesson: auto (for planes, what it has learned from drawings "
         "of shapes, lines and textures, made by formula; no image of a specimen was among them) or chance (nothing). Networks for "
-        "volumes, colors and images under 32 pixels begin with chance. One that has learned from drawings has 32 channels on the image's "
+        "volumes and images under 32 pixels begin with chance. One that has learned from drawings has 32 channels on the image's "
         "grid, and 64 on three coarser ones.",
     )
     n_channels: int = Field(

@@ -84,6 +84,77 @@ def test_the_guide_is_shown_where_the_measurement_is_left_out():
     torch.testing.assert_close(generator.inputs, torch.where(weights > 0, noisy, clean[None]))
 
 
+GRAYS = torch.tensor([0.9, 1.0, 0.4])[:, None, None]
+LEVELS = torch.tensor([0.1, 0.2, 0.05])
+
+
+def colors(n_outputs=3):
+    """Return channels that are nearly one image, and a faint other one in the first two."""
+    other = 0.01 * torch.cos(torch.arange(48) / 2.0).expand(1, 40, 48)
+    return (GRAYS * waves(40, 48) + torch.tensor([1.0, -1.0, 0.0])[:, None, None] * other)[:n_outputs]
+
+
+def shown_colors(generator, clean, guides, seed=1):
+    noise = LEVELS[:, None, None] * torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
+    noisy = (clean + noise)[None].expand_as(guides)
+    generator.prepare(noisy, torch.ones_like(noisy), LEVELS, None)
+    generator.guide(guides)
+    with torch.no_grad():
+        return torch.stack([generator() for _ in range(generator.n_orientations)]).mean(0), noise
+
+
+def test_of_colors_such_a_network_sees_principal_components_in_units_of_the_noise():
+    clean = colors()
+    generator = network((40, 48), n_outputs=3)
+    images, noise = shown_colors(generator, clean, clean[None])
+    in_units = (clean / LEVELS[:, None, None]).flatten(1).double()
+    values, vectors = torch.linalg.eigh(in_units.cov(correction=0))
+    torch.testing.assert_close((generator.basis @ generator.basis.T), torch.eye(3), atol=1e-5, rtol=0)
+    assert abs(float(generator.basis[0].double() @ vectors[:, -1])) == pytest.approx(1)
+    mean = float(LEVELS.mean())  # the level of each component
+    deviations = mean * values.flip(0).clamp_min(0).sqrt()
+    torch.testing.assert_close(generator.unit.flatten().double(), deviations + mean, rtol=1e-3, atol=1e-5)
+    assert deviations[0] > mean > deviations[1]
+    assert (images[0] - clean).square().mean() < 0.2 * noise.square().mean()
+
+
+def test_components_fainter_than_the_noise_are_those_of_the_guide():
+    clean = colors()
+    guides = clean[None] + 0.004 * torch.randn(2, 3, 40, 48, generator=torch.Generator().manual_seed(3))
+    generator = network((40, 48), n_outputs=3, n=2)
+    images, _ = shown_colors(generator, clean, guides)
+    other = generator.basis[1:] / LEVELS  # sums of channels in units of their noise
+    of = torch.einsum
+    torch.testing.assert_close(
+        of("dc,mchw->mdhw", other, images), of("dc,mchw->mdhw", other, guides), atol=1e-3, rtol=0
+    )
+    assert (images - guides).square().mean() > 1e-6
+
+
+def test_lessons_of_colors_are_about_strong_components_the_more_often_the_stronger_they_are():
+    generator = network((40, 48), n_outputs=3)
+    stripes = 0.3 * torch.cos(torch.arange(48) / 3.0).expand(40, 48)
+    clean = LEVELS[:, None, None] * 10 * torch.stack([3 * waves(40, 48)[0], stripes, 0.01 * stripes.roll(5, 1)])
+    shown_colors(generator, clean, clean[None])
+    drawn = [generator._part(generator.noises[0]).start for _ in range(300)]
+    deviations = (generator.unit - LEVELS.mean()).flatten()
+    assert set(drawn) == {0, 1}
+    assert drawn.count(0) / 300 == pytest.approx(float(deviations[0] / deviations[:2].sum()), abs=0.08)
+    generator.lesson_loss(0).backward()
+    assert all(parameter.grad is not None for parameter in generator.networks[0].parameters())
+
+
+def test_a_network_of_colors_passes_on_its_components():
+    clean = colors()
+    first, second = (network((40, 48), n_outputs=3) for _ in range(2))
+    shown_colors(first, clean, clean[None])
+    shown_colors(second, clean, clean[None])
+    first.learn_from(clean.flip(0)[None, None])
+    second.begin_learned(first.learned())
+    with torch.no_grad():
+        torch.testing.assert_close(second(), first())
+
+
 def test_such_a_network_is_told_the_level():
     clean, images = waves(40, 48), []
     for level in (0.02, 0.2):
@@ -104,12 +175,12 @@ def test_such_a_network_is_told_the_level():
         ((32, 40), 1, (1.0, 3.0), False),
         ((31, 40), 1, None, True),
         ((24, 40), 1, None, False),
-        ((32, 40), 3, None, False),
+        ((32, 40), 3, None, True),
         ((8, 32, 40), 1, None, False),
         ((64,), 1, None, False),
     ],
 )
-def test_planes_of_one_channel_begin_with_drawings(size, n_outputs, spacing, is_drawn):
+def test_planes_begin_with_drawings(size, n_outputs, spacing, is_drawn):
     generator = network(size, n_outputs, spacing=spacing)
     assert [each.knows_level for each in generator.networks] == [is_drawn]
     assert not network(size, n_outputs, spacing=spacing, begins_with="chance").networks[0].knows_level
