@@ -3,7 +3,9 @@ import dataclasses
 import pytest
 import torch
 
+from napari_convgen.core.stopping import ErrorEstimate
 from napari_convgen.core.stopping.auto import AutomaticStop
+from napari_convgen.core.stopping.discrepancy import Discrepancy
 from napari_convgen.core.stopping.held_out import HeldOut
 
 
@@ -47,3 +49,14 @@ def test_a_noise_level_that_is_too_high_is_said(fit):
     fit.problem = dataclasses.replace(fit.problem, noise_level=torch.as_tensor([0.3], dtype=torch.float64))
     _, _, judgment = fit.run(rule(), n_seeds=2)
     assert any("noise level is too high" in warning for warning in judgment.warnings)
+
+
+@pytest.mark.parametrize(("least_share", "is_known"), [(0.0, True), (2.0, False)])
+def test_the_error_is_not_known_where_the_residual_speaks_against_the_image(fit, monkeypatch, least_share, is_known):
+    judge = HeldOut.judge
+    told = ErrorEstimate(1.0, 0.1)
+    monkeypatch.setattr(HeldOut, "judge", lambda self, steps: dataclasses.replace(judge(self, steps), error=told))
+    monkeypatch.setattr(Discrepancy, "LEAST_SHARE", least_share)
+    _, _, judgment = fit.run(rule(), n_seeds=2)
+    assert judgment.error == (told if is_known else None)
+    assert any("cannot be told" in warning for warning in judgment.warnings) != is_known

@@ -63,9 +63,11 @@ class AutomaticStop:
         return self.held_out.observe(iterate)
 
     def judge(self, steps: Sequence[int]) -> Judgment:
-        """Decide by held-out entries, with the votes and objections of the others."""
+        """Decide by held-out entries, with the votes of the others; if one speaks against the image, its error is not known."""
         judgment = self.held_out.judge(steps)
         votes = {name: rule.judge(steps).step for name, rule in self._voters.items()}
         objection = None if self._discrepancy is None else self._discrepancy.veto(judgment.step)
-        warnings = judgment.warnings if objection is None else (*judgment.warnings, objection)
-        return dataclasses.replace(judgment, votes={"held-out": judgment.step, **votes}, warnings=warnings)
+        judgment = dataclasses.replace(judgment, votes={"held-out": judgment.step, **votes})
+        if objection is None:
+            return judgment
+        return dataclasses.replace(judgment, error=None, warnings=(*judgment.warnings, objection))

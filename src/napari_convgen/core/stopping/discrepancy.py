@@ -85,5 +85,5 @@ class Discrepancy:
             return None
         return (  # the same for all frames of a stack, so that it is said once
             f"The residual of the kept step has less than {100 * self.LEAST_SHARE:.0f} % of the noise's energy: "
-            "the image contains noise, or the noise level is too high."
+            "the image contains noise, as where it was filtered before, or the noise level is too high. Its quality cannot be told."
         )
