@@ -115,6 +115,11 @@ def signed(clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return as_bytes(noisy(clean, rng)).view(np.int8)
 
 
+def subtracted(clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return counts less their background, in 16 bits without a sign."""
+    return np.asarray(rng.poisson(20 + clean / 4).astype(np.uint16) - np.uint16(20))
+
+
 def after_median(size: int) -> Disturb:
     """Return what applies a median filter to a noisy plane."""
     return lambda clean, rng: ndimage.median_filter(as_bytes(noisy(clean, rng)), size)
@@ -128,6 +133,7 @@ DISTURBED: Mapping[str, tuple[str, Disturb]] = {
     "JPEG, quality 60": ("jpeg_note", saved_as_jpeg(60)),
     "JPEG, quality 90": ("jpeg_note", saved_as_jpeg(90)),
     "bytes read as signed": ("signed_note", signed),
+    "subtracted below 0": ("overflow_note", subtracted),
     "enlarged 2 times, linear": ("enlarged_note", enlarged(2, 1)),
     "enlarged 1.33 times, linear": ("enlarged_note", enlarged(1.33, 1)),
     "enlarged 1.33 times, cubic": ("enlarged_note", enlarged(1.33, 3)),

@@ -13,6 +13,7 @@ from napari_convgen.core.image.looks.enlarged import enlarged_note
 from napari_convgen.core.image.looks.labels import labels_note
 from napari_convgen.core.image.looks.median import median_note
 from napari_convgen.core.image.looks.mosaic import mosaic_note
+from napari_convgen.core.image.looks.overflow import overflow_note
 from napari_convgen.core.image.looks.periodic import periodic_note
 from napari_convgen.core.image.looks.phase import phase_note
 from napari_convgen.core.image.looks.quadrants import quadrants_note
@@ -25,6 +26,7 @@ Look = Callable[[Float[np.ndarray, "c *spatial"], Bool[np.ndarray, "c *spatial"]
 
 LOOKS: Sequence[Look] = (
     phase_note,
+    overflow_note,
     labels_note,
     mosaic_note,
     jpeg_note,
