@@ -79,7 +79,7 @@ def test_frames_of_a_group_share_a_network_that_learns_at_the_first_from_all():
 
 def test_the_network_of_another_frame_takes_noise_off_as_well_as_one_of_its_own():
     clean, noisy = frames_that_move(3, speed=5)
-    config = TAUGHT.replace({"n_steps": 20, "generator.n_lessons": 10, "generator.network_share": 1})
+    config = TAUGHT.replace({"n_steps": 8, "generator.n_lessons": 16, "generator.network_share": 1})
     shared, own = (
         denoise(noisy, config.replace({"frames.fit": fit}), axes="TYX").image for fit in ("joint", "separate")
     )

@@ -119,6 +119,11 @@ def test_the_words_beside_the_line_are_whole_and_cover_no_curve(plot, qtbot, ste
         assert not any(words.contains(point) for point in points)
 
 
+def test_a_step_can_be_marked_before_there_are_curves(plot):
+    plot.mark_kept(30)
+    assert lines(plot)[0].label.format == "keep 30"
+
+
 def test_growing_curves_are_drawn_in_the_end(plot):
     plot.extend([0.5], [0.6], 0)
     plot.extend([0.4, 0.3], [0.5, 0.4], 2)

@@ -292,12 +292,11 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
 
     def _free_place(self, step: int) -> float:
         """Return the place beside the line that is farthest from the curves, in parts of the plot's height."""
-        first, last = sorted(
-            (step, step * len(self._loss) ** (KEPT_WIDTH if step**2 < len(self._loss) else -KEPT_WIDTH))
-        )
         drawn = [curve.getOriginalDataset() for curve in (self._loss_curve, self._criterion_curve) if curve.isVisible()]
         if not drawn:
             return KEPT_PLACES[0]
+        n_steps = len(self._loss)
+        first, last = sorted((step, step * n_steps ** (KEPT_WIDTH if step**2 < n_steps else -KEPT_WIDTH)))
         heights = np.log10(np.concatenate([y for _, y in drawn]))
         low, high = heights.min(), heights.max()
         beside = np.concatenate([(x >= first) & (x <= last) for x, _ in drawn])
