@@ -111,6 +111,7 @@ def test_of_colors_such_a_network_sees_principal_components_in_units_of_the_nois
     values, vectors = torch.linalg.eigh(in_units.cov(correction=0))
     torch.testing.assert_close((generator.basis @ generator.basis.T), torch.eye(3), atol=1e-5, rtol=0)
     assert abs(float(generator.basis[0].double() @ vectors[:, -1])) == pytest.approx(1)
+    assert [float(max(row, key=abs)) > 0 for row in generator.basis] == [True] * 3
     mean = float(LEVELS.mean())  # the level of each component
     deviations = mean * values.flip(0).clamp_min(0).sqrt()
     torch.testing.assert_close(generator.unit.flatten().double(), deviations + mean, rtol=1e-3, atol=1e-5)

@@ -10,6 +10,8 @@ from torch import Tensor
 def principal_basis(images: Float[Tensor, "*b c *spatial"], n_axes: int) -> Float[Tensor, "c c"]:
     """Return the principal components of channels as orthonormal rows, that of the largest variance first.
 
+    The weight of the largest magnitude is positive in each.
+
     Parameters
     ----------
     images
@@ -18,8 +20,9 @@ def principal_basis(images: Float[Tensor, "*b c *spatial"], n_axes: int) -> Floa
         Number of spatial axes.
     """
     channels = images.movedim(-n_axes - 1, 0).flatten(1).double().cpu()
-    vectors: Tensor = torch.linalg.eigh(channels.cov(correction=0))[1]
-    return vectors.T.flip(0).to(images)
+    rows: Tensor = torch.linalg.eigh(channels.cov(correction=0))[1].T.flip(0)
+    largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
+    return (rows * largest.sign()).to(images)
 
 
 def combined(
