@@ -10,9 +10,10 @@ Importing this package loads neither torch nor Qt; a name is loaded when it is f
 
 from __future__ import annotations
 
-import importlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from napari_convgen.lazy_names import load_name
 
 if TYPE_CHECKING:
     from napari_convgen.batch.progress import BatchProgress
@@ -131,9 +132,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return load_name(__name__, _HOMES, name)
 
 
 def __dir__() -> list[str]:

@@ -5,8 +5,9 @@ A name is loaded when it is first used: a window that opens needs no estimates.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from napari_convgen.lazy_names import load_name
 
 if TYPE_CHECKING:
     from napari_convgen.core.image.channels import SEPARATE, TOGETHER, share_structure
@@ -90,6 +91,4 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return load_name(__name__, _HOMES, name)
