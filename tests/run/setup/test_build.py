@@ -172,6 +172,16 @@ def test_a_network_that_has_learned_from_drawings_takes_smaller_steps_on_fewer_c
     assert generator.n_crops == n_crops
 
 
+@pytest.mark.parametrize(("begins_with", "usual"), [("auto", 0.6), ("chance", 0.2)])
+def test_where_no_pixels_are_left_out_the_share_of_a_network_is_its_usual_one(begins_with, usual):
+    own = {"generator.begins_with": begins_with, "generator.n_lessons": 1, "n_steps": 2, "stopping.kind": "fixed"}
+    config = preset("default").replace({**own, "noise.sigma": 0.1, "n_threads": 1, "device": "cpu", "n_seeds": 1})
+    image = np.random.default_rng(0).random((32, 34), np.float32)
+    images = [denoise(image, config.replace({"generator.network_share": share})).image for share in ("auto", usual)]
+    np.testing.assert_allclose(*images, atol=1e-6)
+    assert np.abs(images[0] - denoise(image, config.replace({"generator.network_share": 0.4})).image).max() > 1e-4
+
+
 @pytest.mark.parametrize("kind", GROUPS["generator"])
 def test_every_generator_fits_two_steps_by_its_name(kind):
     config = TINY.replace({"generator.kind": kind, "n_steps": 2})
